@@ -1,0 +1,117 @@
+/**
+ * Coded errors. The union of codes is closed: HTTP, callback and CLI each translate it in one place.
+ * Retry meaning is thrown, not flagged: a PermanentError is never retried, a RetryableError is retried
+ * after its delay, anything else is retried until the handler's `maxAttempts`.
+ */
+
+/** Every code with the HTTP status that it becomes. */
+export const errorStatus = {
+  INVALID_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  JOB_NOT_FOUND: 404,
+  IDEMPOTENCY_CONFLICT: 409,
+  JOB_ALREADY_SETTLED: 409,
+  JOB_NOT_FAILED: 409,
+  BODY_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  INVALID_JOB: 422,
+  UNKNOWN_JOB_TYPE: 422,
+  UNDECODABLE_JOB: 422,
+  UNSUPPORTED_OPTION: 422,
+  MODEL_NOT_FOUND: 422,
+  CANCELLED: 499,
+  INTERNAL: 500,
+  CONFIG_INVALID: 500,
+  HANDLER_INVALID: 500,
+  HANDLER_FAILED: 500,
+  MODEL_INVALID: 500,
+  NUMERICAL_ERROR: 500,
+  NO_ASSETS: 500,
+  EXECUTOR_CRASHED: 500,
+  ATTEMPTS_EXHAUSTED: 500,
+  LEASE_EXPIRED: 500,
+  DATA_FOLDER_UNUSABLE: 500,
+  PORT_IN_USE: 500,
+  NOT_READY: 503,
+  SHUTTING_DOWN: 503,
+  OUT_OF_MEMORY: 503,
+  TIMED_OUT: 504,
+  DISK_FULL: 507,
+} as const;
+
+export type ErrorCode = keyof typeof errorStatus;
+
+/** An error as it is stored with a job, sent in a callback and printed by the CLI. */
+export interface ErrorReport {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details?: unknown;
+}
+
+export interface CodedErrorOptions {
+  readonly details?: unknown;
+  readonly cause?: unknown;
+}
+
+export class CodedError extends Error {
+  readonly code: ErrorCode;
+  readonly details: unknown;
+
+  constructor(code: ErrorCode, message: string, options: CodedErrorOptions = {}) {
+    super(redact(message), { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.details = options.details;
+  }
+
+  get status(): number {
+    return errorStatus[this.code];
+  }
+}
+
+/** The job can never succeed as it is (bad input): it fails at once, whatever attempts are left. */
+export class PermanentError extends CodedError {
+  constructor(message: string, options: CodedErrorOptions & { readonly code?: ErrorCode } = {}) {
+    super(options.code ?? "HANDLER_FAILED", message, options);
+  }
+}
+
+/** The job may succeed later. `delaySeconds` replaces the computed backoff when it is given. */
+export class RetryableError extends CodedError {
+  readonly delaySeconds: number | undefined;
+
+  constructor(
+    message: string,
+    options: CodedErrorOptions & { readonly code?: ErrorCode; readonly delaySeconds?: number } = {},
+  ) {
+    super(options.code ?? "HANDLER_FAILED", message, options);
+    this.delaySeconds = options.delaySeconds;
+  }
+}
+
+/** Any thrown value as a report; what is not a CodedError gets `fallback`. */
+export function toErrorReport(error: unknown, fallback: ErrorCode = "INTERNAL"): ErrorReport {
+  if (error instanceof CodedError) {
+    return {
+      code: error.code,
+      message: error.message,
+      ...(error.details === undefined ? {} : { details: error.details }),
+    };
+  }
+  return { code: fallback, message: redact(error instanceof Error ? error.message : String(error)) };
+}
+
+const secretPatterns: readonly (readonly [RegExp, string])[] = [
+  [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, "$1 [redacted]"],
+  [/\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*/g, "[redacted jwt]"],
+  [/\bsb_(secret|publishable)_[A-Za-z0-9_-]+/g, "sb_$1_[redacted]"],
+  [/([?&](?:token|signature|sig|key|apikey|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\s"']+/gi, "$1[redacted]"],
+  [/\b([a-z][a-z0-9+.-]*:\/\/)[^/\s:@]+:[^/\s@]+@/gi, "$1[redacted]@"],
+];
+
+/** Removes bearer tokens, JWTs, Supabase keys, signed-URL queries and URL credentials from a text. */
+export function redact(text: string): string {
+  return secretPatterns.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
+}

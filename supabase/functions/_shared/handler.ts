@@ -1,0 +1,116 @@
+import type { z } from "zod";
+import type { ErrorReport } from "./errors.ts";
+
+/** What a job's handler returns. Assets are not returned: they are handed to `ctx.asset` as they are made. */
+export interface JobOutput {
+  /** Goes into the callback's `metadata`, beside what the runtime adds (timings, effective parameters). */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly enhanced_prompt?: string;
+}
+
+/** A small encoded picture of the unfinished result. */
+export interface Preview {
+  readonly mimeType: "image/webp" | "image/png" | "image/jpeg";
+  readonly bytes: Uint8Array;
+}
+
+/** A folder of ONNX files and configs, found by name in the models directory. */
+export interface ModelFolder {
+  /** Real name of the folder, after aliases: `tiny-sdxl`. */
+  readonly name: string;
+  /** Absolute path. */
+  readonly path: string;
+}
+
+export interface AssetOptions {
+  readonly type: "image" | "video" | "text";
+  /** Without the dot: `png`. */
+  readonly extension: string;
+  readonly mimeType: string;
+  readonly thumbnail?: { readonly extension: string; readonly mimeType: string; readonly bytes: Uint8Array };
+  /** Seed, width, height and the like; sent with the asset in the callback. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface HandlerLog {
+  debug(fields: Readonly<Record<string, unknown>>, message: string): void;
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** A job to enqueue from within a job. Its id follows from the parent's, so that a retried parent makes no second child. */
+export interface ChildJob {
+  readonly type: string;
+  readonly prompt?: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** All that a handler may touch. */
+export interface HandlerContext {
+  readonly jobId: string;
+  /** Counted from 1. */
+  readonly attempt: number;
+  /** Aborted on cancel, time-out and shutdown; check it (or pass it on) between steps. */
+  readonly signal: AbortSignal;
+  readonly log: HandlerLog;
+  /** Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. */
+  progress(step: number, total: number, preview?: Preview): void;
+  /**
+   * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` › the handler's
+   * `defaults` › the schema's own defaults. What was used is reported in the callback, and keys of `config`
+   * that the schema does not know as `metadata.ignored`.
+   * @throws PermanentError INVALID_JOB naming each bad field, its value and what is allowed
+   */
+  parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
+  /** The model folder of this name (`job.model_variant` or the handler's `model` when left out).
+   * @throws PermanentError MODEL_NOT_FOUND with the folders that were looked at */
+  model(name?: string): Promise<ModelFolder>;
+  /** Hands over a finished file. It is on disk, fsynced, when the promise resolves; it is delivered after `run` returns. */
+  asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void>;
+  /** Runs another handler of the same worker here and now, under this job's lease, and returns its output. */
+  run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput>;
+  /** Puts a durable child job on its queue and returns its id. */
+  enqueue(job: ChildJob): Promise<string>;
+}
+
+export interface RetryPolicy {
+  /** Attempts in all, the first included. */
+  readonly maxAttempts: number;
+  /** Wall-clock limit of one attempt; past it the job is aborted, and its executor killed if that does not help. */
+  readonly timeoutSeconds: number;
+  /** First pause; doubles with each attempt, with jitter. */
+  readonly backoffSeconds?: number;
+}
+
+/** A job type: its schema, its policy and its body. */
+export interface Handler<Input extends z.ZodType = z.ZodType> {
+  /** Name of the job type; the file is called `<type>.ts`. */
+  readonly type: string;
+  /** Group of job types that share a queue and a process. */
+  readonly worker: string;
+  /** Model that the job needs unless it names a `model_variant` of its own. */
+  readonly model?: string;
+  /** What a completed job must have made; `text` and `nothing` may complete without an asset. */
+  readonly produces: "image" | "video" | "text" | "nothing";
+  readonly description?: string;
+  readonly input: Input;
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  readonly retry: RetryPolicy;
+  run(job: z.output<Input>, ctx: HandlerContext): Promise<JobOutput>;
+}
+
+/** Types a handler file: the type of `job` in `run` comes from `input`. */
+export function defineHandler<Input extends z.ZodType>(handler: Handler<Input>): Handler<Input> {
+  return handler;
+}
+
+/** How one attempt ended, as the executor reports it. */
+export type AttemptOutcome =
+  | { readonly kind: "completed"; readonly output: JobOutput }
+  | {
+      readonly kind: "failed";
+      readonly error: ErrorReport;
+      readonly retry: "never" | "backoff" | { readonly delaySeconds: number };
+    };

@@ -1,0 +1,39 @@
+import { z } from "zod";
+
+/** Ids become file names and queue keys, so they are limited to what is safe in both. */
+export const safeId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/,
+    "must be 1 to 128 letters, digits, '-' or '_' and begin with a letter or digit",
+  );
+
+/** Present on the wire as null by some producers: null means "not given". */
+export const optional = <Schema extends z.ZodType>(schema: Schema) =>
+  z.preprocess((value) => value ?? undefined, schema.optional());
+
+/**
+ * The part of a job that every job type shares, after its dialect has been decoded. What a job type asks of `prompt`,
+ * `config` and `metadata` is in its handler's `input`; unknown keys are kept.
+ */
+export const jobEnvelope = z.looseObject({
+  id: safeId,
+  type: z.string().regex(/^[a-z0-9][a-z0-9_]{0,63}$/, "must be a job type's name in snake_case"),
+  prompt: optional(z.string()),
+  user_id: safeId.default("anonymous"),
+  created_at: optional(z.string()),
+  priority: z.preprocess((value) => value ?? 0, z.number().int().min(-100).max(100)),
+  model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
+  bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
+  config: z.preprocess((value) => value ?? {}, z.record(z.string(), z.unknown())),
+  metadata: z.preprocess((value) => value ?? {}, z.record(z.string(), z.unknown())),
+});
+
+export type Job = z.output<typeof jobEnvelope>;
+
+/** One thing that is wrong with a job: `field` is a dotted path such as `config.num_images`. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly value?: unknown;
+  readonly message: string;
+}
