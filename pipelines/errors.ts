@@ -1,0 +1,67 @@
+/**
+ * What a pipeline throws. The runtime reads `code` and `permanent` structurally, so that it never has to import
+ * pipeline code: `permanent` means that the same job on the same files can only fail again.
+ */
+
+export type PipelineErrorCode =
+  | "MODEL_NOT_FOUND"
+  | "MODEL_INVALID"
+  | "UNSUPPORTED_OPTION"
+  | "INVALID_JOB"
+  | "NUMERICAL_ERROR"
+  | "OUT_OF_MEMORY";
+
+export class PipelineError extends Error {
+  readonly code: PipelineErrorCode;
+  readonly permanent: boolean;
+
+  constructor(code: PipelineErrorCode, message: string, options: { permanent: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = "PipelineError";
+    this.code = code;
+    this.permanent = options.permanent;
+  }
+}
+
+/** A file or folder of the model is not there. */
+export function modelNotFound(what: string, path: string, cause?: unknown): PipelineError {
+  return new PipelineError(
+    "MODEL_NOT_FOUND",
+    `${what} is missing: there is no ${path}. Export the model again or point the models directory at a complete copy.`,
+    { permanent: true, cause },
+  );
+}
+
+/** A file of the model is there, but cannot be what it should be. */
+export function modelInvalid(path: string, problem: string, cause?: unknown): PipelineError {
+  return new PipelineError("MODEL_INVALID", `${path}: ${problem}`, { permanent: true, cause });
+}
+
+/** The job asks for something that this pipeline does not do. */
+export function unsupportedOption(message: string): PipelineError {
+  return new PipelineError("UNSUPPORTED_OPTION", message, { permanent: true });
+}
+
+/** The job's values contradict each other or the model. */
+export function invalidJob(message: string): PipelineError {
+  return new PipelineError("INVALID_JOB", message, { permanent: true });
+}
+
+/**
+ * NaN or infinity where a number must be. Not permanent: without a fixed seed another attempt draws other noise, and
+ * another machine may not share a hardware fault.
+ */
+export function numericalError(where: string, hint: string): PipelineError {
+  return new PipelineError("NUMERICAL_ERROR", `${where} is not finite (NaN or infinity). ${hint}`, {
+    permanent: false,
+  });
+}
+
+/** The device has not enough memory for this run. */
+export function outOfMemory(path: string, cause: unknown): PipelineError {
+  return new PipelineError(
+    "OUT_OF_MEMORY",
+    `${path}: not enough memory to run the model. Use fewer images, a smaller size or a device with more memory.`,
+    { permanent: false, cause },
+  );
+}
