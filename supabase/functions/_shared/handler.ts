@@ -1,5 +1,4 @@
 import type { z } from "zod";
-import type { ErrorReport } from "./errors.ts";
 
 /** What a job's handler returns. Assets are not returned: they are handed to `ctx.asset` as they are made. */
 export interface JobOutput {
@@ -105,12 +104,3 @@ export interface Handler<Input extends z.ZodType = z.ZodType> {
 export function defineHandler<Input extends z.ZodType>(handler: Handler<Input>): Handler<Input> {
   return handler;
 }
-
-/** How one attempt ended, as the executor reports it. */
-export type AttemptOutcome =
-  | { readonly kind: "completed"; readonly output: JobOutput }
-  | {
-      readonly kind: "failed";
-      readonly error: ErrorReport;
-      readonly retry: "never" | "backoff" | { readonly delaySeconds: number };
-    };

@@ -20,7 +20,7 @@ export const jobEnvelope = z.looseObject({
   id: safeId,
   type: z.string().regex(/^[a-z0-9][a-z0-9_]{0,63}$/, "must be a job type's name in snake_case"),
   prompt: optional(z.string()),
-  user_id: safeId.default("anonymous"),
+  user_id: z.preprocess((value) => value ?? "anonymous", safeId),
   created_at: optional(z.string()),
   priority: z.preprocess((value) => value ?? 0, z.number().int().min(-100).max(100)),
   model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),

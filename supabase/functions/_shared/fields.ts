@@ -1,0 +1,141 @@
+import { z } from "zod";
+import { optional } from "./job.ts";
+import { isGiven, isReference, type JsonObject, parseSize } from "./synonyms.ts";
+
+/** Field schemas shared by the job types. Each has one message that says all that is allowed. */
+
+const exactDecimal = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+
+/**
+ * Producers are JavaScript and send numbers. A string is taken for a number only when it is a plain decimal that a
+ * double holds exactly as written, at most 15 significant digits: "25" and "7.5", not "1e3", " 25", "0x10" or "".
+ */
+export function fromDecimal(value: unknown): unknown {
+  if (typeof value !== "string") return value ?? undefined;
+  const digits = value.replace(/[-.]/g, "");
+  return digits.length <= 15 && exactDecimal.test(value) ? Number(value) : value;
+}
+
+const shown = (value: number) => (value === 2 ** 53 ? "2^53" : value.toLocaleString("en-US"));
+
+export function numberFrom(min: number, max: number) {
+  const error = `must be a number from ${shown(min)} to ${shown(max)}`;
+  return z.preprocess(fromDecimal, z.number(error).min(min, error).max(max, error));
+}
+
+export function wholeNumberFrom(min: number, max: number) {
+  const error = `must be a whole number from ${shown(min)} to ${shown(max)}`;
+  // 2^53 is a legal seed, and `int()` ends one below it.
+  const whole = max > Number.MAX_SAFE_INTEGER ? z.number(error).multipleOf(1, error) : z.number(error).int(error);
+  return z.preprocess(fromDecimal, whole.min(min, error).max(max, error));
+}
+
+const smallestSize = 64;
+const largestSize = 2048;
+
+/** The multiples of `multiple` from 64 to 2048 next to `value`: one when it is out of range or valid, else two. */
+export function nearestSizes(value: number, multiple: number): number[] {
+  const inRange = Math.min(Math.max(value, smallestSize), largestSize);
+  const below = Math.floor(inRange / multiple) * multiple;
+  const above = Math.ceil(inRange / multiple) * multiple;
+  return below === above ? [below] : [below, above];
+}
+
+/** Width or height in pixels. */
+export function sizeInMultiplesOf(multiple: number) {
+  const allowed = `must be a multiple of ${multiple} from ${smallestSize} to ${largestSize}`;
+  const error = (issue: { readonly input?: unknown }) =>
+    typeof issue.input === "number"
+      ? `${allowed} (nearest: ${nearestSizes(issue.input, multiple).join(" or ")})`
+      : allowed;
+  return z.preprocess(
+    fromDecimal,
+    z.number({ error }).multipleOf(multiple, { error }).min(smallestSize, { error }).max(largestSize, { error }),
+  );
+}
+
+/** Width and height come as a pair: one without the other would silently change the picture's shape. */
+export function reportLoneSize(config: JsonObject, ctx: z.core.$RefinementCtx): void {
+  for (const [given, missing] of [
+    ["width", "height"],
+    ["height", "width"],
+  ] as const) {
+    if (!isGiven(config[given]) || isGiven(config[missing])) continue;
+    const message = `must be given together with config.${given}`;
+    ctx.addIssue({ code: "custom", path: ["config", missing], input: undefined, message });
+  }
+}
+
+/** `"1024*1024"`. A well-formed one is resolved into width and height before the schema sees the job. */
+export const namedSize = optional(
+  z.string('must be "WIDTH*HEIGHT", for example "1024*1024"').refine((text) => parseSize(text) !== undefined, {
+    error: 'must be "WIDTH*HEIGHT", for example "1024*1024"',
+  }),
+);
+
+export const maxPromptCharacters = 8000;
+
+/** Counts characters as a reader does (code points): an emoji is one, though JavaScript's `length` says two. */
+function isAtMost(text: string, characters: number): boolean {
+  if (text.length <= characters) return true;
+  return text.length <= 2 * characters && [...text].length <= characters;
+}
+
+export const promptRule = "must be 1 to 8,000 characters and not only white space";
+
+/** A prompt that may be empty: a negative prompt, or the prompt of an exact copy. */
+export const promptOrEmpty = z
+  .string("must be a text")
+  .refine((text) => isAtMost(text, maxPromptCharacters), { error: "must be at most 8,000 characters" })
+  .meta({ maxLength: maxPromptCharacters });
+
+export const promptText = z.preprocess(
+  (value) => value ?? undefined,
+  z
+    .string(promptRule)
+    .refine((text) => /\S/.test(text) && isAtMost(text, maxPromptCharacters), { error: promptRule })
+    .meta({ minLength: 1, maxLength: maxPromptCharacters }),
+);
+
+/** Address of an input file: a URL, or a path in the app's storage. "" is "not given". */
+export const optionalReference = z.preprocess(
+  (value) => (isReference(value) ? value : undefined),
+  z.string("must be a URL").max(8192, "must be a URL of at most 8,192 characters").optional(),
+);
+
+export const optionalFlag = optional(z.boolean("must be true or false"));
+
+export function optionalText(maxCharacters: number) {
+  const error = `must be a text of at most ${shown(maxCharacters)} characters`;
+  return optional(z.string(error).max(maxCharacters, error));
+}
+
+export function optionalOneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return optional(z.enum(values, { error: `must be ${listed(values)}` }));
+}
+
+/** `"a"`, `"b" or "c"`; numbers without quotes. */
+export function listed(values: readonly (string | number)[]): string {
+  const texts = values.map((value) => JSON.stringify(value));
+  const last = texts.pop() ?? "";
+  return texts.length === 0 ? last : `${texts.join(", ")} or ${last}`;
+}
+
+/** Kept as given (null included) and sent back in the callback untouched. */
+export const passedThrough = z.union([z.string(), z.number(), z.null()], "must be a text, a number or null").optional();
+
+export const steps = wholeNumberFrom(1, 150);
+export const guidanceScale = numberFrom(0, 30);
+/** 0 is a seed. */
+export const seed = optional(wholeNumberFrom(0, 2 ** 53));
+
+/** What producers add to `config` for the app; the inference does not read it. */
+export const deliveryFields = {
+  expected_time: optional(numberFrom(0, 86_400)),
+  content_type: optionalOneOf(["image", "video", "text"]),
+  file_extension: optional(
+    z
+      .string("must be a file extension")
+      .regex(/^[a-z0-9]{1,8}$/, 'must be a file extension without the dot, such as "png"'),
+  ),
+};
