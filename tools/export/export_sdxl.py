@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Exports a diffusers SDXL folder to the ONNX folder that the worker loads; see `--help` and tools/README.md."""
+
+import argparse
+import gc
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from export.source_folder import TOKENIZERS, ExportError, check_source, copy_configs, copy_tokenizer  # noqa: E402
+
+EXAMPLES = """examples:
+  python tools/export/export_sdxl.py checkpoints/my-sdxl models/my-sdxl --dtype float16
+  python tools/export/export_sdxl.py checkpoints/my-sdxl /data/models/my-sdxl --external-data --no-check
+
+The input is a folder as StableDiffusionXLPipeline.save_pretrained writes it. The output has the layout of
+`optimum-cli export onnx`. A VAE whose config says force_upcast is written in float32 whatever --dtype says.
+Exit status: 0 done, 1 the result differs from torch by more than the tolerance, 2 wrong input."""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="export_sdxl.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="diffusers SDXL folder (has model_index.json)")
+    parser.add_argument("output", type=Path, help="folder to write; must not exist, or be empty")
+    parser.add_argument("--dtype", choices=("float16", "float32"), default="float32", help="precision of weights and inputs (default: float32)")
+    parser.add_argument("--opset", type=int, default=18, help="ONNX operator set (default: 18)")
+    parser.add_argument("--check", action=argparse.BooleanOptionalAction, default=True, help="compare every component with torch (default: on)")
+    parser.add_argument("--external-data", action="store_true", help="put weights in model.onnx_data even below 2 GB")
+    parser.add_argument("--threads", type=int, help="torch's CPU threads (default: torch decides)")
+    return parser.parse_args(arguments)
+
+
+def export(source: Path, output: Path, dtype: str = "float32", opset: int = 18, check: bool = True, external_data: bool = False) -> bool:
+    """Writes the whole folder; returns whether every checked component is within tolerance. Raises `ExportError`."""
+    index = check_source(source)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ExportError(f"{output} exists and is not an empty folder; remove it or choose another output.")
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"{source} -> {output}, {dtype}, opset {opset}", flush=True)
+    copy_configs(source, output, index)
+    for name in TOKENIZERS:
+        copy_tokenizer(source / name, output / name)
+
+    # Imported late: wrong input is reported without the seconds that torch takes to load.
+    import torch
+
+    from export.check import TOLERANCES, max_error, torch_cases
+    from export.components import load_components
+    from export.onnx_files import write_component
+
+    torch.manual_seed(0)
+    passed = True
+    for component in load_components(source, getattr(torch, dtype)):
+        started = time.monotonic()
+        print(f"{component.folder:<15} exporting …", end="", flush=True)
+        cases = torch_cases(component) if check else []
+        size = write_component(component, output, opset, external_data)
+        folder, names, precision = component.folder, list(component.inputs), component.dtype
+        del component
+        gc.collect()
+        line = f"\r{folder:<15} {str(precision).removeprefix('torch.')}  {size / 1e6:10.1f} MB"
+        if check:
+            absolute, relative = max_error(output / folder / "model.onnx", names, cases)
+            within = relative <= TOLERANCES[precision]
+            passed = passed and within
+            verdict = "ok" if within else f"ABOVE the tolerance of {TOLERANCES[precision]:.0e}"
+            line += f"  max abs error {absolute:.2e}, relative {relative:.2e}: {verdict}"
+        print(f"{line}  ({time.monotonic() - started:.1f} s)", flush=True)
+    return passed
+
+
+def main() -> int:
+    options = parse_arguments()
+    try:
+        if options.threads:
+            import torch
+
+            torch.set_num_threads(options.threads)
+        passed = export(options.source, options.output, options.dtype, options.opset, options.check, options.external_data)
+    except ExportError as error:
+        print(f"export_sdxl.py: {error}", file=sys.stderr)
+        return 2
+    if not passed:
+        print("export_sdxl.py: the ONNX files differ from torch by more than the tolerance; do not use them.", file=sys.stderr)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
