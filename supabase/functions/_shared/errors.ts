@@ -4,6 +4,10 @@
  * after its delay, anything else is retried until the handler's `maxAttempts`.
  */
 
+import { redact, redactValue } from "./redact.ts";
+
+export { redact };
+
 /** Every code with the HTTP status that it becomes. */
 export const errorStatus = {
   INVALID_REQUEST: 400,
@@ -63,7 +67,7 @@ export class CodedError extends Error {
     super(redact(message), { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
-    this.details = options.details;
+    this.details = redactValue(options.details);
   }
 
   get status(): number {
@@ -91,27 +95,42 @@ export class RetryableError extends CodedError {
   }
 }
 
-/** Any thrown value as a report; what is not a CodedError gets `fallback`. */
+/**
+ * Any thrown value as a report. An error of another make (a pipeline's own, one that crossed a process) counts as coded
+ * when its `code` is one of ours; what has no such code gets `fallback`.
+ */
 export function toErrorReport(error: unknown, fallback: ErrorCode = "INTERNAL"): ErrorReport {
-  if (error instanceof CodedError) {
-    return {
-      code: error.code,
-      message: error.message,
-      ...(error.details === undefined ? {} : { details: error.details }),
-    };
-  }
-  return { code: fallback, message: redact(error instanceof Error ? error.message : String(error)) };
+  const code = codeOf(error) ?? fallback;
+  const details = codeOf(error) === undefined ? undefined : redactValue(property(error, "details"));
+  return { code, message: redact(messageOf(error)), ...(details === undefined ? {} : { details }) };
 }
 
-const secretPatterns: readonly (readonly [RegExp, string])[] = [
-  [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, "$1 [redacted]"],
-  [/\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*/g, "[redacted jwt]"],
-  [/\bsb_(secret|publishable)_[A-Za-z0-9_-]+/g, "sb_$1_[redacted]"],
-  [/([?&](?:token|signature|sig|key|apikey|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\s"']+/gi, "$1[redacted]"],
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^/\s:@]+:[^/\s@]+@/gi, "$1[redacted]@"],
-];
+/**
+ * What a thrown value says about another attempt: a PermanentError, or any error with `permanent: true`, "never"; a
+ * RetryableError its own delay when it has one; anything else "backoff", until the handler's `maxAttempts`.
+ */
+export function retryMeaning(error: unknown): "never" | "backoff" | { readonly delaySeconds: number } {
+  if (error instanceof PermanentError || property(error, "permanent") === true) return "never";
+  const delaySeconds = error instanceof RetryableError ? error.delaySeconds : undefined;
+  if (delaySeconds === undefined || !Number.isFinite(delaySeconds) || delaySeconds < 0) return "backoff";
+  return { delaySeconds };
+}
 
-/** Removes bearer tokens, JWTs, Supabase keys, signed-URL queries and URL credentials from a text. */
-export function redact(text: string): string {
-  return secretPatterns.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(errorStatus, code);
+}
+
+function codeOf(error: unknown): ErrorCode | undefined {
+  const code = property(error, "code");
+  return isErrorCode(code) && typeof property(error, "message") === "string" ? code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  const message = property(error, "message");
+  if (typeof message === "string") return message;
+  return typeof error === "object" && error !== null ? "An object that is not an error was thrown" : String(error);
+}
+
+function property(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

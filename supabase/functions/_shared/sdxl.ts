@@ -109,7 +109,10 @@ export function isExactCopy(metadata: Readonly<Record<string, unknown>>): boolea
  * Whether the job starts from a picture: it has a reference, or says so in `config.pipeline`. A `denoise_strength`
  * alone does not make it image-to-image: some producers send one with every job.
  */
-export function isImageToImage(job: Pick<SdxlJob, "config" | "metadata">): boolean {
+export function isImageToImage(job: {
+  readonly config: Pick<SdxlJob["config"], "pipeline">;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}): boolean {
   return job.config.pipeline === "img2img" || (job.config.pipeline === undefined && hasReference(job.metadata));
 }
 

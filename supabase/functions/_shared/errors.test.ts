@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { CodedError, PermanentError, RetryableError, retryMeaning, toErrorReport } from "./errors.ts";
+
+class PipelineError extends Error {
+  readonly code: string;
+  readonly permanent: boolean;
+  readonly details = { step: 3, url: "https://files.test/a.png?token=abc" };
+
+  constructor(code: string, permanent: boolean) {
+    super("latents are not finite, see https://files.test/a.png?token=abc");
+    this.code = code;
+    this.permanent = permanent;
+  }
+}
+
+describe("toErrorReport", () => {
+  it("reports a coded error with its details", () => {
+    const error = new PermanentError("no such model", { code: "MODEL_NOT_FOUND", details: { looked: ["a"] } });
+    expect(toErrorReport(error)).toEqual({
+      code: "MODEL_NOT_FOUND",
+      message: "no such model",
+      details: { looked: ["a"] },
+    });
+  });
+
+  it("recognises another make of error by a code of ours, and redacts it", () => {
+    expect(toErrorReport(new PipelineError("NUMERICAL_ERROR", false))).toEqual({
+      code: "NUMERICAL_ERROR",
+      message: "latents are not finite, see https://files.test/a.png?token=[redacted]",
+      details: { step: 3, url: "https://files.test/a.png?token=[redacted]" },
+    });
+    expect(toErrorReport({ code: "TIMED_OUT", message: "too slow" })).toEqual({
+      code: "TIMED_OUT",
+      message: "too slow",
+    });
+  });
+
+  it.each([
+    [Object.assign(new Error("gone"), { code: "ENOENT" }), "gone"],
+    [Object.assign(new Error("odd"), { code: "toString" }), "odd"],
+    [new Error("plain"), "plain"],
+    ["a text", "a text"],
+    [undefined, "undefined"],
+    [Object.create(null), "An object that is not an error was thrown"],
+    [{ code: "TIMED_OUT" }, "An object that is not an error was thrown"],
+  ])("gives the fallback to %s", (error, message) => {
+    expect(toErrorReport(error, "HANDLER_FAILED")).toEqual({ code: "HANDLER_FAILED", message });
+  });
+});
+
+describe("retryMeaning", () => {
+  it.each([
+    [new PermanentError("bad"), "never"],
+    [new RetryableError("later"), "backoff"],
+    [new RetryableError("later", { delaySeconds: 0 }), { delaySeconds: 0 }],
+    [new RetryableError("later", { delaySeconds: 30 }), { delaySeconds: 30 }],
+    [new RetryableError("later", { delaySeconds: Number.NaN }), "backoff"],
+    [new RetryableError("later", { delaySeconds: -1 }), "backoff"],
+    [new PipelineError("UNSUPPORTED_OPTION", true), "never"],
+    [new PipelineError("OUT_OF_MEMORY", false), "backoff"],
+    [new CodedError("INTERNAL", "odd"), "backoff"],
+    [new Error("plain"), "backoff"],
+    ["a text", "backoff"],
+    [null, "backoff"],
+  ])("%s: %j", (error, meaning) => {
+    expect(retryMeaning(error)).toEqual(meaning);
+  });
+});
+
+it("redacts message and details when the error is built", () => {
+  const error = new CodedError("INTERNAL", "GET https://a.test/f?token=abc failed", {
+    details: { headers: { Authorization: "Bearer abcdefgh1234" }, list: ["redis://default:pw@h:1"] },
+  });
+  expect(error.message).toBe("GET https://a.test/f?token=[redacted] failed");
+  expect(error.details).toEqual({ headers: { Authorization: "[redacted]" }, list: ["redis://[redacted]@h:1"] });
+});

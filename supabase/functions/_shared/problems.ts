@@ -1,0 +1,149 @@
+import type { z } from "zod";
+import { PermanentError } from "./errors.ts";
+import { listed } from "./fields.ts";
+import type { FieldProblem } from "./job.ts";
+import { redact, redactValue } from "./redact.ts";
+import { isGiven, isJsonObject, synonymsOf } from "./synonyms.ts";
+
+export type Parsed<Output> =
+  | { readonly ok: true; readonly job: Output }
+  | { readonly ok: false; readonly problems: readonly FieldProblem[] };
+
+type Issue = z.core.$ZodIssue;
+
+const longestValue = 120;
+const mostProblems = 50;
+
+/**
+ * Checks a job (or any input) against its schema. What is wrong comes as one problem per field, with the value that was
+ * given and what is allowed; where the producer used another name for the field, the message says which.
+ */
+export function parseJob<Schema extends z.ZodType>(schema: Schema, input: unknown): Parsed<z.output<Schema>> {
+  const result = schema.safeParse(input, { reportInput: true, error: houseMessage });
+  if (result.success) return { ok: true, job: result.data };
+  return { ok: false, problems: fieldProblems(result.error, input) };
+}
+
+/** The problems of a zod error; `input` is what was parsed, for errors that were made without `reportInput`. */
+export function fieldProblems(error: z.core.$ZodError, input?: unknown): FieldProblem[] {
+  const problems = new Map<string, FieldProblem>();
+  for (const issue of error.issues.flatMap((entry) => flattened(entry, []))) {
+    const field = issue.path.map(String).join(".") || "job";
+    const value = "input" in issue ? issue.input : valueAt(input, issue.path);
+    const message = `${issue.message}${isGiven(value) ? givenAs(issue.path, input) : ""}`;
+    const problem = isGiven(value) ? { field, value: shortened(value), message } : { field, message };
+    const key = `${field}: ${issue.message}`;
+    if (!problems.has(key)) problems.set(key, problem);
+  }
+  return [...problems.values()];
+}
+
+/** `config.num_images is 2: must be 1, 3 or 6; prompt is missing: must be …` */
+export function describeProblems(problems: readonly FieldProblem[]): string {
+  const shown = problems.slice(0, mostProblems).map(({ field, value, message }) => {
+    const text = value === undefined ? "missing" : (JSON.stringify(value) ?? String(value));
+    return `${field} is ${text}: ${message}`;
+  });
+  const more = problems.length - shown.length;
+  return redact(`${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`);
+}
+
+export function invalidJob(problems: readonly FieldProblem[]): PermanentError {
+  return new PermanentError(`The job is invalid: ${describeProblems(problems)}`, {
+    code: "INVALID_JOB",
+    details: problems.slice(0, mostProblems),
+  });
+}
+
+export function unknownJobType(type: string, known: readonly string[]): PermanentError {
+  const names = known.toSorted();
+  const message = `Job type ${JSON.stringify(shortened(type))} is unknown: must be ${listed(names)}`;
+  return new PermanentError(message, { code: "UNKNOWN_JOB_TYPE", details: { type: shortened(type), known: names } });
+}
+
+/** A value as it may be shown: redacted, and cut where it is long. */
+export function shortened(value: unknown): unknown {
+  const safe = redactValue(value);
+  const text = typeof safe === "string" ? safe : jsonOf(safe);
+  if (text.length <= longestValue) return safe;
+  return `${text.slice(0, longestValue)}… (${text.length.toLocaleString("en-US")} characters)`;
+}
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "a value that is not JSON";
+  }
+}
+
+/** zod's default texts in this project's words; a schema's own message comes first. */
+function houseMessage(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${nouns[issue.expected] ?? issue.expected}`;
+    case "invalid_value":
+      return `must be ${listed(issue.values.map((value) => (typeof value === "number" ? value : String(value))))}`;
+    case "too_small":
+      return `must ${issue.inclusive === false ? "be more than" : "be at least"} ${issue.minimum}${unitOf(issue.origin)}`;
+    case "too_big":
+      return `must ${issue.inclusive === false ? "be less than" : "be at most"} ${issue.maximum}${unitOf(issue.origin)}`;
+    case "not_multiple_of":
+      return `must be a multiple of ${issue.divisor}`;
+    case "invalid_format":
+      return "has the wrong form";
+    case "unrecognized_keys":
+      return `has unknown keys: ${issue.keys.join(", ")}`;
+    default:
+      return undefined;
+  }
+}
+
+const nouns: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+function unitOf(origin: string): string {
+  if (origin === "string") return " characters long";
+  return origin === "array" ? " entries long" : "";
+}
+
+const unionWithoutMessage = "Invalid input";
+
+/**
+ * The issues that are worth telling of one issue. A union fails with the issues of every branch: a branch that got past
+ * the value's own kind is the one that was meant, and its issues are told; else the branches make one sentence.
+ */
+function flattened(issue: Issue, prefix: readonly PropertyKey[]): Issue[] {
+  const path = [...prefix, ...issue.path];
+  if (issue.code !== "invalid_union" || issue.message !== unionWithoutMessage) return [{ ...issue, path }];
+  const meant = issue.errors
+    .filter((branch) => branch.length > 0 && branch.every((entry) => entry.path.length > 0))
+    .toSorted((left, right) => left.length - right.length)[0];
+  if (meant) return meant.flatMap((entry) => flattened(entry, path));
+  const messages = new Set(issue.errors.flat().map((entry) => entry.message.replace(/^must be /, "")));
+  return [{ ...issue, path, message: `must be ${[...messages].join(" or ")}` }];
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined,
+    input,
+  );
+}
+
+function givenAs(path: readonly PropertyKey[], input: unknown): string {
+  const [parent, name] = path;
+  if (path.length !== 2 || parent !== "config" || typeof name !== "string") return "";
+  const config = isJsonObject(input) && isJsonObject(input.config) ? input.config : {};
+  const names = name === "width" || name === "height" ? [name, "size", "resolution"] : synonymsOf(name);
+  const used = names.find((candidate) => isGiven(config[candidate]));
+  return used === undefined || used === name ? "" : ` (given as config.${used})`;
+}

@@ -1,0 +1,322 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { nearestSizes } from "./fields.ts";
+import { describeProblems, parseJob } from "./problems.ts";
+import { isExactCopy, isImageToImage, sdxlGenerateJob, sdxlJob } from "./sdxl.ts";
+
+const base = { id: "job-1", type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: "user-1" };
+const generate = { num_inference_steps: 20, guidance_scale: 6 };
+
+function accepted(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
+  const result = parseJob(schema, { ...base, ...job });
+  if (!result.ok) throw new Error(describeProblems(result.problems));
+  return result.job;
+}
+
+function refused(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
+  const result = parseJob(schema, { ...base, ...job });
+  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.job)}`);
+  return result.problems;
+}
+
+describe("what is not given stays absent", () => {
+  it("assumes no parameter", () => {
+    expect(accepted({})).toEqual({ ...base, priority: 0, config: {}, metadata: {} });
+  });
+
+  it("takes null as not given, and 0 and an empty negative prompt as given", () => {
+    const job = accepted({
+      negative_prompt: "",
+      compel_weights: null,
+      image_id: null,
+      config: { seed: 0, guidance_scale: 0, steps: null, width: null },
+    });
+    expect(job.config).toEqual({ seed: 0, guidance_scale: 0 });
+    expect(job).toMatchObject({ negative_prompt: "", image_id: null });
+    expect(job.compel_weights).toBeUndefined();
+  });
+
+  it("keeps keys that it does not know", () => {
+    const job = accepted({ trace: "t", config: { novelty: 1 }, metadata: { album: ["a"] } });
+    expect(job).toMatchObject({ trace: "t", config: { novelty: 1 }, metadata: { album: ["a"] } });
+  });
+});
+
+describe("synonyms", () => {
+  it.each([
+    [{ num_inference_steps: 20 }, { num_inference_steps: 20 }],
+    [{ sample_steps: 20 }, { num_inference_steps: 20 }],
+    [{ steps: 20 }, { num_inference_steps: 20 }],
+    [{ steps: "25" }, { num_inference_steps: 25 }],
+    [{ sample_guide_scale: 6.5 }, { guidance_scale: 6.5 }],
+    [{ guidance_scale: "7.5" }, { guidance_scale: 7.5 }],
+    [{ sample_solver: "unipc" }, { scheduler: "unipc" }],
+    [{ scheduler: "euler_a" }, { scheduler: "euler_a" }],
+    [{ size: "832*480" }, { width: 832, height: 480 }],
+    [{ resolution: "832x480" }, { width: 832, height: 480 }],
+    [{ resolution: " 832 X 480 " }, { width: 832, height: 480 }],
+    [
+      { width: 832, height: 480 },
+      { width: 832, height: 480 },
+    ],
+    [
+      { width: "832", height: "480" },
+      { width: 832, height: 480 },
+    ],
+    [
+      { width: 832, size: "832*480" },
+      { width: 832, height: 480 },
+    ],
+    [{ num_images: "3" }, { num_images: 3 }],
+    [
+      { strength: 0.4, expected_time: 30 },
+      { denoise_strength: 0.4, expected_time: 30 },
+    ],
+  ])("%j is %j", (config, expected) => {
+    expect(accepted({ config }).config).toEqual(expected);
+  });
+
+  it.each([
+    // The canonical name wins; the loser stays, so that it is listed among what nothing read.
+    [
+      { num_inference_steps: 25, steps: 20 },
+      { num_inference_steps: 25, steps: 20 },
+    ],
+    [
+      { sample_steps: 30, steps: 20 },
+      { num_inference_steps: 30, steps: 20 },
+    ],
+    [
+      { width: 512, height: 768, size: "1024*1024" },
+      { width: 512, height: 768, size: "1024*1024" },
+    ],
+    [
+      { size: "512*768", resolution: "1024x1024" },
+      { width: 512, height: 768, resolution: "1024x1024" },
+    ],
+    [{ num_inference_steps: 20, steps: "20" }, { num_inference_steps: 20 }],
+  ])("conflict %j is %j", (config, expected) => {
+    expect(accepted({ config }).config).toEqual(expected);
+  });
+
+  it.each([
+    [{ reference_image_url: "https://files.test/a.png" }, "https://files.test/a.png"],
+    [{ config: { reference_image_url: "b.png" } }, "b.png"],
+    [{ metadata: { reference_image_url: "c.png" } }, "c.png"],
+    [{ metadata: { reference_image_url: "" }, config: { reference_image_url: "b.png" } }, "b.png"],
+    [{ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "c.png" } }, "c.png"],
+    [{ metadata: null, reference_image_url: "a.png" }, "a.png"],
+    [{ metadata: { reference_image_url: "" } }, undefined],
+  ])("%j has its reference in metadata", (job, expected) => {
+    const result = accepted(job);
+    expect(result.metadata.reference_image_url).toBe(expected);
+    expect(result).not.toHaveProperty("reference_image_url");
+    expect(result.config).not.toHaveProperty("reference_image_url");
+  });
+
+  it("keeps a second, different reference where it was", () => {
+    const result = accepted({ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "b.png" } });
+    expect(result.metadata.reference_image_url).toBe("c.png");
+    expect(result.config).toEqual({ reference_image_url: "b.png" });
+  });
+
+  it("is settled after one pass: a parsed job parses to itself", () => {
+    const names = ["num_inference_steps", "sample_steps", "steps", "width", "height", "num_images"] as const;
+    const value = fc.constantFrom<unknown>(8, 64, 512, "512", 3, null, 0);
+    const size = fc.constantFrom<unknown>("512*64", "64x512", "big", null);
+    const config = fc.record(
+      { ...Object.fromEntries(names.map((name) => [name, value])), size, resolution: size },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(config, (given) => {
+        const first = parseJob(sdxlJob, { ...base, config: given });
+        if (first.ok) expect(parseJob(sdxlJob, first.job)).toEqual(first);
+        if (first.ok) expect(first.job.config.width === undefined).toBe(first.job.config.height === undefined);
+      }),
+    );
+  });
+});
+
+const sizeRule = "must be a multiple of 8 from 64 to 2048";
+const stepRule = "must be a whole number from 1 to 150";
+const seedRule = "must be a whole number from 0 to 2^53";
+
+describe("ranges", () => {
+  it.each([
+    ["config.width", { width: 1023, height: 1024 }, 1023, `${sizeRule} (nearest: 1016 or 1024)`],
+    ["config.height", { width: 1024, height: 63 }, 63, `${sizeRule} (nearest: 64)`],
+    ["config.height", { width: 1024, height: 2056 }, 2056, `${sizeRule} (nearest: 2048)`],
+    ["config.width", { size: "1023*1024" }, 1023, `${sizeRule} (nearest: 1016 or 1024) (given as config.size)`],
+    ["config.width", { width: "wide", height: 64 }, "wide", sizeRule],
+    ["config.size", { size: "big" }, "big", 'must be "WIDTH*HEIGHT", for example "1024*1024"'],
+    ["config.size", { size: 1024 }, 1024, 'must be "WIDTH*HEIGHT", for example "1024*1024"'],
+    ["config.height", { width: 1024 }, undefined, "must be given together with config.width"],
+    ["config.width", { height: 1024 }, undefined, "must be given together with config.height"],
+    ["config.height", { width: 512, size: "1024*1024" }, undefined, "must be given together with config.width"],
+    ["config.num_inference_steps", { num_inference_steps: 0 }, 0, stepRule],
+    ["config.num_inference_steps", { num_inference_steps: 151 }, 151, stepRule],
+    ["config.num_inference_steps", { num_inference_steps: 1.5 }, 1.5, stepRule],
+    ["config.num_inference_steps", { steps: "1e2" }, "1e2", `${stepRule} (given as config.steps)`],
+    ["config.num_inference_steps", { steps: "" }, "", `${stepRule} (given as config.steps)`],
+    ["config.num_inference_steps", { steps: true }, true, `${stepRule} (given as config.steps)`],
+    ["config.guidance_scale", { guidance_scale: 30.1 }, 30.1, "must be a number from 0 to 30"],
+    ["config.guidance_scale", { guidance_scale: -1 }, -1, "must be a number from 0 to 30"],
+    ["config.seed", { seed: -1 }, -1, seedRule],
+    ["config.seed", { seed: 2 ** 54 }, 2 ** 54, seedRule],
+    ["config.seed", { seed: "9007199254740993" }, "9007199254740993", seedRule],
+    ["config.num_images", { num_images: 2 }, 2, "must be 1, 3 or 6"],
+    ["config.num_images", { num_images: 4 }, 4, "must be 1, 3 or 6"],
+    ["config.num_images", { num_images: 5 }, 5, "must be 1, 3 or 6"],
+    ["config.num_images", { num_images: 0 }, 0, "must be 1, 3 or 6"],
+    ["config.denoise_strength", { denoise_strength: 1.1 }, 1.1, "must be a number from 0 to 1"],
+    ["config.pipeline", { pipeline: "upscale" }, "upscale", 'must be "txt2img" or "img2img"'],
+  ])("%s of %j", (field, config, value, message) => {
+    expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
+  });
+
+  it.each([
+    { num_inference_steps: 1 },
+    { num_inference_steps: 150 },
+    { guidance_scale: 0 },
+    { guidance_scale: 30 },
+    { width: 64, height: 2048 },
+    { seed: 0 },
+    { seed: 2 ** 53 },
+    { num_images: 1 },
+    { num_images: 6 },
+  ])("accepts %j", (config) => {
+    expect(accepted({ config }).config).toEqual(config);
+  });
+
+  it.each([
+    ["metadata.reference_strength", { reference_strength: 0.05 }, 0.05, "must be a number from 0.1 to 1"],
+    ["metadata.reference_type", { reference_type: "mood" }, "mood", 'must be "style", "composition" or "character"'],
+    ["metadata.reference_mode", { reference_mode: "steal" }, "steal", 'must be "modify" or "copy"'],
+    ["metadata.exact_copy_mode", { exact_copy_mode: "yes" }, "yes", "must be true or false"],
+    ["metadata.reference_image_url", { reference_image_url: 7 }, 7, "must be a URL"],
+  ])("%s of %j", (field, metadata, value, message) => {
+    expect(refused({ metadata })).toEqual([{ field, value, message }]);
+  });
+
+  it("offers sizes that are valid and next to what was asked", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -100, max: 5000 }), fc.constantFrom(8, 16), (value, multiple) => {
+        const nearest = nearestSizes(value, multiple);
+        for (const size of nearest) {
+          expect(accepted({ config: { width: size, height: 64 } }).config.width).toBe(size);
+          expect(size % multiple).toBe(0);
+        }
+        const inRange = Math.min(Math.max(value, 64), 2048);
+        expect(Math.min(...nearest.map((size) => Math.abs(size - inRange)))).toBeLessThanOrEqual(multiple / 2);
+      }),
+    );
+  });
+
+  it("accepts a width exactly when it is a multiple of 8 from 64 to 2048", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 4096 }), (width) => {
+        const valid = width % 8 === 0 && width >= 64 && width <= 2048;
+        expect(parseJob(sdxlJob, { ...base, config: { width, height: 512 } }).ok).toBe(valid);
+        expect(parseJob(sdxlJob, { ...base, config: { size: `${width}*512` } }).ok).toBe(valid);
+      }),
+    );
+  });
+});
+
+describe("prompt", () => {
+  it.each([undefined, null, "", "   ", "\n\t\u00a0"])("refuses %j", (prompt) => {
+    expect(refused({ prompt }).map(({ field }) => field)).toEqual(["prompt"]);
+  });
+
+  it("is at most 8,000 characters, an emoji being one", () => {
+    expect(accepted({ prompt: "🌊".repeat(8000) }).prompt).toHaveLength(16_000);
+    const [problem] = refused({ prompt: "a".repeat(8001) });
+    expect(problem?.message).toBe("must be at most 8,000 characters");
+    expect(problem?.value).toBe(`${"a".repeat(120)}… (8,001 characters)`);
+    expect(refused({ prompt: "🌊".repeat(8001) })).toHaveLength(1);
+  });
+
+  it.each([{ exact_copy_mode: true }, { reference_mode: "copy" }])("may be missing from an exact copy: %j", (copy) => {
+    const job = accepted({ prompt: null, metadata: { ...copy, reference_image_url: "a.png" } });
+    expect(job.prompt).toBe("");
+    expect(isExactCopy(job.metadata)).toBe(true);
+  });
+
+  it("may not be missing from an exact copy of nothing", () => {
+    expect(refused({ prompt: "", metadata: { exact_copy_mode: true } }).map(({ field }) => field)).toEqual(["prompt"]);
+  });
+});
+
+describe("image to image", () => {
+  it.each([
+    [{ config: { denoise_strength: 0.5 } }, false],
+    [{ metadata: { denoise_strength: 0.5 } }, false],
+    [{ reference_image_url: "a.png" }, true],
+    [{ reference_image_url: "a.png", config: { pipeline: "txt2img" } }, false],
+    [{ reference_image_url: "a.png", config: { pipeline: "img2img" } }, true],
+  ])("%j: %j", (job, expected) => {
+    expect(isImageToImage(accepted(job))).toBe(expected);
+  });
+
+  it("needs a reference", () => {
+    expect(refused({ config: { pipeline: "img2img" } }).map(({ field }) => field)).toEqual([
+      "metadata.reference_image_url",
+    ]);
+  });
+});
+
+describe("sdxl_generate", () => {
+  it("requires steps and guidance", () => {
+    expect(refused({}, sdxlGenerateJob)).toEqual([
+      { field: "config.num_inference_steps", message: stepRule },
+      { field: "config.guidance_scale", message: "must be a number from 0 to 30" },
+    ]);
+    expect(refused({ config: { steps: null, guidance_scale: 0 } }, sdxlGenerateJob)).toHaveLength(1);
+  });
+
+  it.each([1, 2, 3, 4, 5, 6])("makes %i images", (num_images) => {
+    expect(accepted({ config: { ...generate, num_images } }, sdxlGenerateJob).config.num_images).toBe(num_images);
+  });
+
+  it.each([0, 7, 1.5])("refuses %d images", (num_images) => {
+    expect(refused({ config: { ...generate, num_images } }, sdxlGenerateJob)).toHaveLength(1);
+  });
+
+  it("accepts a reference strength from 0 to 1", () => {
+    const metadata = { reference_strength: 0 };
+    expect(accepted({ config: generate, metadata }, sdxlGenerateJob).metadata).toEqual(metadata);
+  });
+});
+
+it("names every bad field at once, and reports what is not a job", () => {
+  const problems = refused({
+    prompt: " ",
+    priority: 101,
+    negative_prompt: 5,
+    bucket: "a/b",
+    config: { width: 1000, num_images: 2, seed: 0.5 },
+    metadata: "none",
+  });
+  expect(problems.map(({ field }) => field).toSorted()).toEqual([
+    "bucket",
+    "config.height",
+    "config.num_images",
+    "config.seed",
+    "metadata",
+    "negative_prompt",
+    "priority",
+    "prompt",
+  ]);
+  for (const input of ["x", null, 7, []]) {
+    expect(parseJob(sdxlJob, input)).toMatchObject({ ok: false, problems: [{ field: "job" }] });
+  }
+});
+
+it("describes itself as JSON schema, for forms", () => {
+  for (const schema of [sdxlJob, sdxlGenerateJob]) {
+    const described = z.toJSONSchema(schema, { io: "input" });
+    expect(described.properties?.config).toHaveProperty("properties.width.multipleOf", 8);
+  }
+});
