@@ -1,0 +1,230 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { modelInvalid, modelNotFound, outOfMemory } from "./errors.ts";
+import { elementCount, type IntTensor, shapeText, type Tensor } from "./tensor.ts";
+
+/** How sessions are made. Nothing here changes results beyond rounding. */
+export interface SessionSettings {
+  /** `auto` (the default): CUDA where its library is installed and a device answers, else the CPU. */
+  readonly executionProvider?: "auto" | "cpu" | "cuda" | undefined;
+  /** Threads of one operator on the CPU; by default ONNX Runtime takes the physical cores. */
+  readonly intraOpThreads?: number | undefined;
+  readonly graphOptimization?: "disabled" | "basic" | "extended" | "all" | undefined;
+  /** Keeps freed CPU memory for the next run (the default): faster, but memory stays at its highest mark. */
+  readonly cpuMemoryArena?: boolean | undefined;
+}
+
+const inputTypes = ["float32", "float16", "int64", "int32"] as const;
+
+export type InputType = (typeof inputTypes)[number];
+
+/** An input as the session's metadata states it; free dimensions have names. */
+export interface InputSpec {
+  readonly type: InputType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** A value in the form of one component's input, made once for many runs. */
+export class PreparedInput {
+  readonly value: OrtTensor;
+
+  constructor(value: OrtTensor) {
+    this.value = value;
+  }
+}
+
+export type Feed = Tensor | IntTensor | PreparedInput;
+
+/** One ONNX model of a pipeline: `unet/model.onnx`. */
+export class Component {
+  /** The ONNX file. */
+  readonly path: string;
+  readonly executionProvider: "cpu" | "cuda";
+  readonly inputs: ReadonlyMap<string, InputSpec>;
+  readonly outputs: readonly string[];
+  readonly #session: InferenceSession;
+  #millisecondsInRun = 0;
+
+  private constructor(path: string, executionProvider: "cpu" | "cuda", session: InferenceSession) {
+    this.path = path;
+    this.executionProvider = executionProvider;
+    this.inputs = readInputs(path, session);
+    this.outputs = session.outputNames;
+    this.#session = session;
+  }
+
+  /**
+   * Loads `<folder>/model.onnx` with its external data.
+   * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
+   *   OUT_OF_MEMORY when the device has no room for it
+   */
+  static async load(folder: string, settings: SessionSettings = {}): Promise<Component> {
+    const path = join(folder, "model.onnx");
+    if (!existsSync(path)) throw modelNotFound("an ONNX file of the model", path);
+    const { executionProvider = "auto" } = settings;
+    if (executionProvider === "cuda" || (executionProvider === "auto" && hasCudaLibrary())) {
+      try {
+        return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings));
+      } catch (error) {
+        if (executionProvider === "cuda" || isOutOfMemory(error)) throw loadError(path, error);
+      }
+    }
+    try {
+      return new Component(path, "cpu", await createSession(path, ["cpu"], settings));
+    } catch (error) {
+      throw loadError(path, error);
+    }
+  }
+
+  /** Time spent in `session.run` so far: what a benchmark subtracts to find the cost of everything else. */
+  get millisecondsInRun(): number {
+    return this.#millisecondsInRun;
+  }
+
+  /**
+   * Brings a value into the form of an input: its data type and memory. Float32 data is not copied.
+   * @throws PipelineError MODEL_INVALID when the model has no such input or the shape does not fit
+   */
+  prepare(name: string, value: Tensor | IntTensor): PreparedInput {
+    const spec = this.inputs.get(name);
+    if (spec === undefined) {
+      throw modelInvalid(this.path, `there is no input "${name}", only ${[...this.inputs.keys()].join(", ")}`);
+    }
+    const fits =
+      spec.shape.length === value.dims.length &&
+      spec.shape.every((size, axis) => typeof size === "string" || size === value.dims[axis]);
+    if (!fits) {
+      throw modelInvalid(
+        this.path,
+        `input "${name}" has shape ${shapeText(spec.shape)} and cannot take ${shapeText(value.dims)}`,
+      );
+    }
+    return new PreparedInput(toOrtTensor(spec.type, value));
+  }
+
+  /**
+   * Runs the model. Computes on the calling thread: the event loop stands still meanwhile.
+   * @param feeds a value for every input
+   * @param fetches the outputs to return; others are not copied out
+   * @returns the outputs as float32
+   * @throws PipelineError MODEL_INVALID when inputs or outputs are not those of the model, OUT_OF_MEMORY
+   */
+  async run<Name extends string>(
+    feeds: Readonly<Record<string, Feed>>,
+    fetches: readonly Name[],
+  ): Promise<Record<Name, Tensor>> {
+    const missing = [...this.inputs.keys()].filter((name) => feeds[name] === undefined);
+    if (missing.length > 0) throw modelInvalid(this.path, `the model also needs the input ${missing.join(", ")}`);
+    const absent = fetches.filter((name) => !this.outputs.includes(name));
+    if (absent.length > 0) {
+      throw modelInvalid(this.path, `there is no output ${absent.join(", ")}, only ${this.outputs.join(", ")}`);
+    }
+    const inputs = Object.fromEntries(
+      Object.entries(feeds).map(([name, value]) => [
+        name,
+        (value instanceof PreparedInput ? value : this.prepare(name, value)).value,
+      ]),
+    );
+    const results = await this.#timedRun(inputs, fetches);
+    const entries = fetches.map((name) => [name, toFloat32(results[name], name, this.path)] as const);
+    return Object.fromEntries(entries) as Record<Name, Tensor>;
+  }
+
+  async #timedRun(inputs: Record<string, OrtTensor>, fetches: readonly string[]): Promise<InferenceSession.ReturnType> {
+    const start = performance.now();
+    try {
+      return await this.#session.run(inputs, fetches);
+    } catch (error) {
+      if (isOutOfMemory(error)) throw outOfMemory(this.path, error);
+      throw new Error(`${this.path}: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#millisecondsInRun += performance.now() - start;
+    }
+  }
+
+  /** Gives the session's memory back; the component cannot run any more. */
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function createSession(path: string, executionProviders: string[], settings: SessionSettings) {
+  return InferenceSession.create(path, {
+    executionProviders,
+    graphOptimizationLevel: settings.graphOptimization ?? "all",
+    enableCpuMemArena: settings.cpuMemoryArena ?? true,
+    ...(settings.intraOpThreads === undefined ? {} : { intraOpNumThreads: settings.intraOpThreads }),
+    // Errors only: exported graphs make ONNX Runtime warn about things that nobody can act on.
+    logSeverityLevel: 3,
+  });
+}
+
+/** The CUDA library is not in the package; its install script (or a Docker image) puts it beside the binding. */
+function hasCudaLibrary(): boolean {
+  const entry = createRequire(import.meta.url).resolve("onnxruntime-node");
+  const library = process.platform === "win32" ? "onnxruntime_providers_cuda.dll" : "libonnxruntime_providers_cuda.so";
+  return existsSync(join(dirname(entry), "..", "bin", "napi-v6", process.platform, process.arch, library));
+}
+
+function readInputs(path: string, session: InferenceSession): Map<string, InputSpec> {
+  const inputs = new Map<string, InputSpec>();
+  for (const metadata of session.inputMetadata) {
+    const type = metadata.isTensor ? inputTypes.find((known) => known === metadata.type) : undefined;
+    if (!metadata.isTensor || type === undefined) {
+      const actual = metadata.isTensor ? metadata.type : "no tensor";
+      throw modelInvalid(path, `input "${metadata.name}" is ${actual}; it must be one of ${inputTypes.join(", ")}`);
+    }
+    inputs.set(metadata.name, { type, shape: metadata.shape });
+  }
+  return inputs;
+}
+
+function toOrtTensor(type: InputType, { data, dims }: Tensor | IntTensor): OrtTensor {
+  switch (type) {
+    case "float32":
+      return new OrtTensor("float32", data instanceof Float32Array ? data : Float32Array.from(data), [...dims]);
+    case "float16":
+      return float16Tensor(new Float16Array(data), dims);
+    case "int64":
+      return new OrtTensor(
+        "int64",
+        BigInt64Array.from(data, (value) => BigInt(Math.trunc(value))),
+        [...dims],
+      );
+    case "int32":
+      return new OrtTensor("int32", data instanceof Int32Array ? data : Int32Array.from(data), [...dims]);
+  }
+}
+
+/**
+ * onnxruntime-node 1.30 takes float16 data as Uint16Array only, while its Tensor turns every Uint16Array into a
+ * Float16Array where JavaScript has one. So the binding is shown the same memory under the older type.
+ */
+function float16Tensor(values: Float16Array, dims: readonly number[]): OrtTensor {
+  const bits = new Uint16Array(values.buffer, values.byteOffset, values.length);
+  return Object.defineProperty(new OrtTensor("float16", bits, [...dims]), "data", { value: bits });
+}
+
+function toFloat32(value: InferenceSession.ReturnType[string] | undefined, name: string, path: string): Tensor {
+  const data = value?.data;
+  const isFloat = data instanceof Float32Array || data instanceof Float16Array;
+  if (value === undefined || !isFloat || data.length !== elementCount(value.dims)) {
+    throw modelInvalid(path, `output "${name}" is ${value?.type}; it must be float32 or float16`);
+  }
+  return { data: data instanceof Float32Array ? data : new Float32Array(data), dims: value.dims };
+}
+
+function loadError(path: string, error: unknown): Error {
+  if (isOutOfMemory(error)) return outOfMemory(path, error);
+  return modelInvalid(path, `ONNX Runtime cannot load the file (${messageOf(error)}). Copy or export it again.`, error);
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return /out of memory|failed to allocate|bad_alloc|bad allocation|ALLOC_FAILED/i.test(messageOf(error));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
