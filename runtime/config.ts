@@ -1,0 +1,144 @@
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { CodedError } from "#contract/errors.ts";
+
+/*
+ * The environment, read once at the entry by one schema. Everything that is wrong is listed in one message.
+ * With nothing set, the embedded column of every port is used.
+ */
+const projectFolder = fileURLToPath(new URL("..", import.meta.url));
+
+const seconds = (fallback: number, min: number, max: number) => z.coerce.number().min(min).max(max).default(fallback);
+
+const list = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  );
+
+const refusedKeys = new Set(["default_key_123"]);
+
+const apiKeys = list.superRefine((keys, context) => {
+  for (const key of keys) {
+    if (refusedKeys.has(key)) {
+      context.addIssue({
+        code: "custom",
+        message: `the key "${key}" is publicly known; make one with: openssl rand -hex 32`,
+      });
+    } else if (key.length < 16) {
+      context.addIssue({
+        code: "custom",
+        message: "each key needs 16 characters or more; make one with: openssl rand -hex 32",
+      });
+    }
+  }
+});
+
+const environment = z.object({
+  DATA_DIR: z.string().min(1).default("data"),
+  MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
+  HANDLERS_DIR: z.string().min(1).default(join(projectFolder, "handlers")),
+  WORKERS: list,
+  WORKER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)
+    .optional(),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(7860),
+  PUBLIC_URL: z.url().optional(),
+  WAN_WORKER_API_KEY: apiKeys,
+  RUNPOD_POD_ID: z.string().optional(),
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
+  LEASE_SECONDS: seconds(30, 1, 3600),
+  SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
+  ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
+  DELIVERY_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+});
+
+export interface Config {
+  readonly dataFolder: string;
+  readonly modelsFolder: string;
+  readonly handlersFolder: string;
+  /** Workers to run; empty means every worker that has a handler. */
+  readonly workers: readonly string[];
+  readonly workerId: string;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicUrl: string | undefined;
+    readonly apiKeys: readonly string[];
+  };
+  readonly log: {
+    readonly level: z.output<typeof environment>["LOG_LEVEL"];
+    readonly format: "json" | "pretty" | undefined;
+  };
+  readonly leaseSeconds: number;
+  /** How long running jobs may go on after SIGTERM before they are released. */
+  readonly shutdownGraceSeconds: number;
+  /** How long an aborted job may take to notice before its executor is killed. */
+  readonly abortGraceSeconds: number;
+  readonly deliveryConcurrency: number;
+}
+
+const loopbackHosts = new Set(["127.0.0.1", "::1", "localhost"]);
+
+export function isLoopback(host: string): boolean {
+  return loopbackHosts.has(host) || /^127\./.test(host);
+}
+
+/**
+ * @param env usually `process.env`; empty strings count as not set
+ * @throws CodedError CONFIG_INVALID listing every variable that is wrong and what it should be
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = environment.safeParse(given);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  if (parsed.success) problems.push(...exposureProblems(parsed.data));
+  if (!parsed.success || problems.length > 0) {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      `The environment has ${problems.length === 1 ? "a problem" : "problems"}:\n  ${problems.join("\n  ")}`,
+    );
+  }
+  return toConfig(parsed.data, defaultWorkerId);
+}
+
+/** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */
+function exposureProblems(values: z.output<typeof environment>): string[] {
+  if (values.WAN_WORKER_API_KEY.length > 0) return [];
+  const because = !isLoopback(values.HOST)
+    ? `HOST=${values.HOST} is reachable from outside`
+    : values.RUNPOD_POD_ID !== undefined
+      ? "a RunPod pod is reachable through its public proxy"
+      : values.PUBLIC_URL !== undefined
+        ? "PUBLIC_URL is set"
+        : undefined;
+  return because === undefined
+    ? []
+    : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
+}
+
+function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => string): Config {
+  return {
+    dataFolder: resolve(values.DATA_DIR),
+    modelsFolder: resolve(values.MODELS_DIR),
+    handlersFolder: resolve(values.HANDLERS_DIR),
+    workers: values.WORKERS,
+    workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
+    http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
+    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    leaseSeconds: values.LEASE_SECONDS,
+    shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
+    abortGraceSeconds: values.ABORT_GRACE_SECONDS,
+    deliveryConcurrency: values.DELIVERY_CONCURRENCY,
+  };
+}

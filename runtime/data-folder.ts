@@ -1,0 +1,92 @@
+import { randomBytes } from "node:crypto";
+import { access, constants, link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError } from "#contract/errors.ts";
+
+/*
+ * What lies where in the data folder:
+ *
+ *   ourvidz.db     jobs, outbox, callbacks (embedded)
+ *   work/          files of running and undelivered jobs, <job>/<attempt>/
+ *   files/         the local asset store, <bucket>/<user>/<job>/
+ *   signing.key    signs the addresses of local files; made at the first start
+ */
+export interface DataFolder {
+  readonly path: string;
+  readonly work: string;
+  readonly files: string;
+  readonly signingKey: Uint8Array;
+}
+
+/** @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL with what to do */
+export async function openDataFolder(path: string): Promise<DataFolder> {
+  const folder = { path, work: join(path, "work"), files: join(path, "files") };
+  try {
+    await mkdir(folder.work, { recursive: true });
+    await mkdir(folder.files, { recursive: true });
+    await access(path, constants.W_OK);
+    return { ...folder, signingKey: await signingKey(join(path, "signing.key")) };
+  } catch (cause) {
+    throw dataFolderError(path, cause);
+  }
+}
+
+function dataFolderError(path: string, cause: unknown): CodedError {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new CodedError(
+      "DISK_FULL",
+      `The disk of the data folder ${path} is full: free some space, or set DATA_DIR to a folder on another disk.`,
+      { cause },
+    );
+  }
+  return new CodedError(
+    "DATA_FOLDER_UNUSABLE",
+    `The data folder ${path} cannot be used (${code}): make it writable, or set DATA_DIR to another folder.`,
+    { cause },
+  );
+}
+
+const keyBytes = 32;
+
+/** Reads the key, or makes it; of two processes that start at once, one wins and both use its key. */
+async function signingKey(path: string): Promise<Uint8Array> {
+  const existing = await readFile(path).catch(() => null);
+  if (existing !== null && existing.length === keyBytes) return existing;
+  const temporary = `${path}.${process.pid}`;
+  await writeFile(temporary, randomBytes(keyBytes), { mode: 0o600 });
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  const key = await readFile(path);
+  if (key.length !== keyBytes)
+    throw new Error(`${path} is damaged; delete it (addresses of files that were given out will stop working)`);
+  return key;
+}
+
+const abandonedAfterMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Removes the files of attempts that died before they had a result. Only old ones: another process on the same folder
+ * may be at work.
+ */
+export async function removeAbandonedWork(
+  folder: DataFolder,
+  needed: ReadonlySet<string>,
+  nowMs: number,
+): Promise<void> {
+  for (const job of await readdir(folder.work)) {
+    const jobFolder = join(folder.work, job);
+    for (const attempt of await readdir(jobFolder).catch(() => [])) {
+      const path = join(jobFolder, attempt);
+      const age = nowMs - (await stat(path).catch(() => ({ mtimeMs: nowMs }))).mtimeMs;
+      if (!needed.has(path) && age > abandonedAfterMs) await rm(path, { recursive: true, force: true });
+    }
+    // Only an empty folder goes; a job that is just starting keeps its own.
+    await rmdir(jobFolder).catch(() => undefined);
+  }
+}

@@ -1,0 +1,79 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { copyFile, link, mkdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, normalize, sep } from "node:path";
+import { CodedError } from "#contract/errors.ts";
+import { syncFile, syncFolder } from "../executor/work-folder.ts";
+import type { AssetStore, StoredFile } from "./asset-store.ts";
+
+/*
+ * The embedded asset store: a folder, served by the container under `/files/<bucket>/<path>` with signed, expiring
+ * addresses.
+ */
+export interface LocalAssetStoreOptions {
+  readonly folder: string;
+  readonly signingKey: Uint8Array;
+  readonly nowMs: () => number;
+  readonly urlSeconds?: number;
+}
+
+export class LocalAssetStore implements AssetStore {
+  readonly name = "local";
+  readonly #options: LocalAssetStoreOptions;
+
+  constructor(options: LocalAssetStoreOptions) {
+    this.#options = options;
+  }
+
+  async put(file: StoredFile): Promise<void> {
+    const target = this.locate(file.bucket, file.path);
+    await mkdir(dirname(target), { recursive: true });
+    const temporary = join(dirname(target), `.${basename(target)}.part`);
+    await rm(temporary, { force: true });
+    // A hard link costs no space and no time; across file systems the bytes are copied.
+    await link(file.file, temporary).catch(async () => {
+      await copyFile(file.file, temporary);
+      await syncFile(temporary);
+    });
+    await rename(temporary, target);
+    // rename() of two links of one file does nothing and leaves the source (POSIX): a repeated put.
+    await rm(temporary, { force: true });
+    await syncFolder(dirname(target));
+  }
+
+  /** Path and query of a signed address, to be put behind the container's own address. */
+  async url(bucket: string, path: string): Promise<string> {
+    const expires = Math.floor(this.#options.nowMs() / 1000) + (this.#options.urlSeconds ?? 3600);
+    const name = `${bucket}/${path}`;
+    return `/files/${name.split("/").map(encodeURIComponent).join("/")}?expires=${expires}&signature=${this.#sign(name, expires)}`;
+  }
+
+  /** True when the signature was made here for this file and has not expired. Compared in constant time. */
+  verify(name: string, expires: number, signature: string): boolean {
+    const expected = Buffer.from(this.#sign(name, expires));
+    const given = Buffer.from(signature);
+    return (
+      given.length === expected.length && timingSafeEqual(given, expected) && expires * 1000 > this.#options.nowMs()
+    );
+  }
+
+  /**
+   * The file's absolute path.
+   * @throws CodedError NOT_FOUND when the name would leave the store's folder
+   */
+  locate(bucket: string, path: string): string {
+    const root = this.#options.folder;
+    const target = normalize(join(root, bucket, path));
+    const parts = [bucket, ...path.split("/")];
+    if (
+      !target.startsWith(root + sep) ||
+      parts.some((part) => part === "" || part.startsWith(".") || part.includes("\0"))
+    ) {
+      throw new CodedError("NOT_FOUND", "There is no such file.");
+    }
+    return target;
+  }
+
+  #sign(name: string, expires: number): string {
+    return createHmac("sha256", this.#options.signingKey).update(`${name}\n${expires}`).digest("base64url");
+  }
+}

@@ -1,0 +1,189 @@
+import { z } from "zod";
+import { jobCallback } from "#contract/callback.ts";
+import type { Database } from "../database/database.ts";
+import type { Migration } from "../database/migrations.ts";
+import { assetFile, errorReport } from "../executor/protocol.ts";
+
+/*
+ * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
+ * settled. A row's stage says what is already done, so that a process that takes it over goes on from there.
+ *
+ *   upload ──► callback ──► settle ──► (row deleted)
+ *
+ * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts ten seconds
+ * and is renewed, so the rows of a dead process are free again long before its leases run out.
+ */
+export const outboxEntry = z.object({
+  source: z.string(),
+  lease: z.object({ jobId: z.string(), token: z.string(), attempt: z.number() }),
+  bucket: z.string(),
+  userId: z.string(),
+  settlement: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("complete") }),
+    z.object({ kind: z.literal("fail"), error: errorReport }),
+    z.object({ kind: z.literal("cancelled") }),
+  ]),
+  files: z.array(assetFile),
+  callback: jobCallback,
+  workFolder: z.string(),
+});
+export type OutboxEntry = z.output<typeof outboxEntry>;
+
+export const outboxStages = ["upload", "callback", "settle"] as const;
+export type OutboxStage = (typeof outboxStages)[number];
+
+export interface OutboxRow {
+  readonly id: number;
+  readonly entry: OutboxEntry;
+  readonly stage: OutboxStage;
+  readonly tries: number;
+  readonly createdAtMs: number;
+}
+
+const storedRow = z
+  .object({
+    id: z.number(),
+    entry: z.string(),
+    stage: z.enum(outboxStages),
+    tries: z.number(),
+    created_at_ms: z.number(),
+  })
+  .transform(
+    (row): OutboxRow => ({
+      id: row.id,
+      entry: outboxEntry.parse(JSON.parse(row.entry)),
+      stage: row.stage,
+      tries: row.tries,
+      createdAtMs: row.created_at_ms,
+    }),
+  );
+
+export const outboxMigrations: readonly Migration[] = [
+  {
+    component: "outbox",
+    version: 1,
+    sql: `CREATE TABLE outbox (
+      id INTEGER PRIMARY KEY,
+      token TEXT NOT NULL UNIQUE,
+      entry TEXT NOT NULL,
+      stage TEXT NOT NULL,
+      tries INTEGER NOT NULL DEFAULT 0,
+      next_try_at_ms INTEGER NOT NULL,
+      claimed_by TEXT,
+      claimed_until_ms INTEGER NOT NULL DEFAULT 0,
+      created_at_ms INTEGER NOT NULL
+    ) STRICT`,
+  },
+];
+
+export const claimMs = 10_000;
+
+export interface OutboxOptions {
+  /** Unique to this process, so that its claims are not taken for those of one that died. */
+  readonly owner: string;
+  readonly nowMs: () => number;
+}
+
+export class Outbox {
+  readonly #database: Database;
+  readonly #options: OutboxOptions;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(database: Database, options: OutboxOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#statements = prepare(database);
+  }
+
+  /** Stores the entry durably, claimed by this process. A second record of the same lease changes nothing. */
+  async record(entry: OutboxEntry): Promise<OutboxRow> {
+    const now = this.#options.nowMs();
+    const row = await this.#database.write(() =>
+      this.#statements.insert.get({
+        token: entry.lease.token,
+        entry: JSON.stringify(entry),
+        stage: outboxStages[0],
+        now,
+        owner: this.#options.owner,
+        until: now + claimMs,
+      }),
+    );
+    if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
+    return row;
+  }
+
+  /** Claims every row that is due and that no live process works on, but for those in `except`. */
+  claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
+    const now = this.#options.nowMs();
+    return this.#database.write(() =>
+      this.#statements.claimable
+        .all({ now, owner: this.#options.owner })
+        .filter(({ id }) => !except.has(id))
+        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + claimMs })),
+    );
+  }
+
+  /** Keeps this process's claims; call it well within `claimMs`. */
+  async renewClaims(): Promise<void> {
+    const until = this.#options.nowMs() + claimMs;
+    await this.#database.write(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
+  }
+
+  /** Lets other processes have the rows at once. */
+  async releaseClaims(): Promise<void> {
+    await this.#database.write(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
+  }
+
+  async advance(id: number, stage: OutboxStage): Promise<OutboxStage> {
+    await this.#database.write(() => this.#statements.advance.run({ id, stage }));
+    return stage;
+  }
+
+  /** Tries the row again after `delayMs`, and remembers that a try failed. */
+  async postpone(id: number, delayMs: number): Promise<void> {
+    const at = this.#options.nowMs() + delayMs;
+    await this.#database.write(() => this.#statements.postpone.run({ id, at }));
+  }
+
+  async remove(id: number): Promise<void> {
+    await this.#database.write(() => this.#statements.remove.run({ id }));
+  }
+
+  count(): number {
+    return this.#statements.count.get()?.count ?? 0;
+  }
+
+  /** Work folders that rows still need. */
+  workFolders(): string[] {
+    return this.#statements.all.all().map((row) => row.entry.workFolder);
+  }
+}
+
+function prepare(database: Database) {
+  return {
+    insert: database.query(
+      `INSERT INTO outbox (token, entry, stage, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
+       VALUES (:token, :entry, :stage, :now, :owner, :until, :now)
+       ON CONFLICT (token) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until_ms = excluded.claimed_until_ms
+       RETURNING id, entry, stage, tries, created_at_ms`,
+      storedRow,
+    ),
+    claimable: database.query(
+      `SELECT id FROM outbox
+       WHERE next_try_at_ms <= :now AND (claimed_by = :owner OR claimed_until_ms <= :now)
+       ORDER BY id`,
+      z.object({ id: z.number() }),
+    ),
+    claim: database.query(
+      `UPDATE outbox SET claimed_by = :owner, claimed_until_ms = :until WHERE id = :id
+       RETURNING id, entry, stage, tries, created_at_ms`,
+      storedRow,
+    ),
+    renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
+    advance: database.command("UPDATE outbox SET stage = :stage, tries = 0 WHERE id = :id"),
+    postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + 1 WHERE id = :id"),
+    remove: database.command("DELETE FROM outbox WHERE id = :id"),
+    count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),
+    all: database.query("SELECT id, entry, stage, tries, created_at_ms FROM outbox", storedRow),
+  };
+}

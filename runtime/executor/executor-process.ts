@@ -1,0 +1,177 @@
+import { memoryUsage } from "node:process";
+import { CodedError, type ErrorReport, RetryableError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import type { Handler, Preview } from "#contract/handler.ts";
+import { invalidJob, problemsOf, unknownJobType } from "#contract/problems.ts";
+import type { Logger } from "../log.ts";
+import type { Registry } from "../registry.ts";
+import { JobContext } from "./job-context.ts";
+import type {
+  AbortReason,
+  AttemptOutcome,
+  ChildJobRequest,
+  ExecutorSettings,
+  ExecutorTask,
+  FromExecutor,
+  ToExecutor,
+} from "./protocol.ts";
+import { WorkFolder } from "./work-folder.ts";
+
+export interface ExecutorProcessOptions {
+  readonly registry: Registry;
+  readonly settings: ExecutorSettings;
+  readonly log: Logger;
+  /** Resolves when the message has left this process. */
+  readonly send: (message: FromExecutor) => Promise<void>;
+}
+
+interface CurrentJob {
+  readonly jobId: string;
+  readonly controller: AbortController;
+  reason: AbortReason | null;
+  readonly done: Promise<void>;
+}
+
+/** The executor's inside: runs one task at a time and answers what the dispatcher says meanwhile. */
+export class ExecutorProcess {
+  readonly #options: ExecutorProcessOptions;
+  readonly #enqueues = new Map<number, { resolve: (jobId: string) => void; reject: (error: Error) => void }>();
+  readonly #heldModels = new Set<string>();
+  #current: CurrentJob | null = null;
+  #requests = 0;
+
+  constructor(options: ExecutorProcessOptions) {
+    this.#options = options;
+  }
+
+  receive(message: Exclude<ToExecutor, { kind: "stop" }>): void {
+    switch (message.kind) {
+      case "run":
+        this.#start(message.task);
+        break;
+      case "abort":
+        this.#abort(message.jobId, message.reason);
+        break;
+      case "enqueued":
+        this.#enqueues.get(message.requestId)?.resolve(message.jobId);
+        this.#enqueues.delete(message.requestId);
+        break;
+      case "enqueue_failed":
+        this.#enqueues
+          .get(message.requestId)
+          ?.reject(new RetryableError(message.error.message, { code: message.error.code }));
+        this.#enqueues.delete(message.requestId);
+        break;
+    }
+  }
+
+  /** Aborts what runs and resolves when it has ended. */
+  async stop(): Promise<void> {
+    if (this.#current === null) return;
+    this.#abort(this.#current.jobId, "shutdown");
+    await this.#current.done;
+  }
+
+  #start(task: ExecutorTask): void {
+    const controller = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const current: CurrentJob = { jobId: task.jobId, controller, reason: null, done: promise };
+    this.#current = current;
+    void this.#attempt(task, current)
+      .then((outcome) => {
+        this.#current = null;
+        return this.#options.send({
+          kind: "ended",
+          jobId: task.jobId,
+          outcome,
+          heldModels: [...this.#heldModels],
+          memoryBytes: memoryUsage.rss(),
+        });
+      })
+      .finally(resolve);
+  }
+
+  #abort(jobId: string, reason: AbortReason): void {
+    if (this.#current?.jobId !== jobId || this.#current.reason !== null) return;
+    this.#current.reason = reason;
+    this.#current.controller.abort(
+      new CodedError(reason === "timed_out" ? "TIMED_OUT" : "CANCELLED", `The job was stopped: ${reason}.`),
+    );
+  }
+
+  /** Never rejects: whatever is thrown becomes the attempt's outcome. */
+  async #attempt(task: ExecutorTask, current: CurrentJob): Promise<AttemptOutcome> {
+    const log = this.#options.log.child({ job_id: task.jobId, attempt: task.attempt, type: task.job.type });
+    const workFolder = new WorkFolder(task.workFolder);
+    try {
+      const handler = this.#options.registry.get(task.job.type);
+      if (handler === undefined) throw unknownJobType(task.job.type, this.#options.registry.types);
+      await workFolder.create();
+      return await this.#runHandler(handler, task, current, workFolder, log);
+    } catch (error) {
+      if (current.reason !== null) return { kind: "aborted", reason: current.reason };
+      log.error({ error }, "the handler failed");
+      return {
+        kind: "failed",
+        error: describeFailure(error),
+        retry: isDiskFull(error) ? "backoff" : retryMeaning(error),
+      };
+    }
+  }
+
+  async #runHandler(
+    handler: Handler,
+    task: ExecutorTask,
+    current: CurrentJob,
+    workFolder: WorkFolder,
+    log: Logger,
+  ): Promise<AttemptOutcome> {
+    const parsed = handler.input.safeParse(task.job);
+    if (!parsed.success) throw invalidJob(problemsOf(parsed.error, task.job));
+    const ctx = new JobContext(task.job, task.attempt, handler, {
+      registry: this.#options.registry,
+      modelsFolder: this.#options.settings.modelsFolder,
+      signal: current.controller.signal,
+      log,
+      workFolder,
+      reportProgress: (step, total, preview) => this.#reportProgress(task.jobId, step, total, preview),
+      enqueue: (child) => this.#enqueue(task.jobId, child),
+      modelUsed: (name) => {
+        this.#heldModels.clear();
+        this.#heldModels.add(name);
+      },
+    });
+    const output = await handler.run(parsed.data, ctx);
+    return {
+      kind: "completed",
+      assets: [...workFolder.assets],
+      metadata: { ...ctx.reported, ...output.metadata },
+      ...(output.enhanced_prompt === undefined ? {} : { enhancedPrompt: output.enhanced_prompt }),
+    };
+  }
+
+  #reportProgress(jobId: string, step: number, total: number, preview: Preview | undefined): void {
+    void this.#options.send({ kind: "progress", jobId, step, total, ...(preview === undefined ? {} : { preview }) });
+  }
+
+  #enqueue(jobId: string, child: ChildJobRequest): Promise<string> {
+    const requestId = ++this.#requests;
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#enqueues.set(requestId, { resolve, reject });
+    void this.#options.send({ kind: "enqueue", requestId, jobId, child });
+    return promise;
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+function describeFailure(error: unknown): ErrorReport {
+  if (isDiskFull(error)) {
+    return {
+      code: "DISK_FULL",
+      message: "The disk is full while writing an asset; free space in the data folder (DATA_DIR).",
+    };
+  }
+  return toErrorReport(error, "HANDLER_FAILED");
+}

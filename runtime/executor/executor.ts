@@ -1,0 +1,240 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { EventEmitter } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Logger } from "../log.ts";
+import {
+  type AbortReason,
+  type AttemptOutcome,
+  type ChildJobRequest,
+  type ExecutorSettings,
+  type ExecutorTask,
+  type FromExecutor,
+  fromExecutor,
+  type ProgressMessage,
+  type ToExecutor,
+} from "./protocol.ts";
+import { restartDelayMs } from "./restart-delay.ts";
+
+/*
+ * One worker's executor as the dispatcher sees it: a supervised child process.
+ *
+ *   starting ──ready──► idle ──run──► busy ──ended──► idle
+ *      │ exit             │ exit        │ exit: its job's attempt ends as "crashed"
+ *      └───────► waiting ◄┴─────────────┘
+ *                  └── after a pause that doubles from 0.5 s to 60 s ──► starting
+ *   any ──stop──► stopping ──exit──► stopped
+ *
+ * The pause goes back to its first value only after a minute in good health, so that a child that dies at every
+ * start, or at every job, does not spin.
+ */
+export type ExecutorState = "starting" | "idle" | "busy" | "waiting" | "stopping" | "stopped";
+
+export type AttemptEnd = AttemptOutcome | { readonly kind: "crashed"; readonly evidence: CrashEvidence };
+
+export interface CrashEvidence {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The last lines that the process wrote to standard error. */
+  readonly lastOutput: string;
+}
+
+export interface TaskHooks {
+  onProgress(message: ProgressMessage): void;
+  enqueue(child: ChildJobRequest): Promise<string>;
+}
+
+interface ExecutorEvents {
+  state: [ExecutorState];
+}
+
+const entry = fileURLToPath(new URL("./child.ts", import.meta.url));
+const keptOutputCharacters = 4096;
+
+export class Executor extends EventEmitter<ExecutorEvents> {
+  readonly worker: string;
+  readonly #settings: ExecutorSettings;
+  readonly #log: Logger;
+  #state: ExecutorState = "stopped";
+  #child: ChildProcess | null = null;
+  #lastOutput = "";
+  #task: { readonly task: ExecutorTask; readonly hooks: TaskHooks; readonly end: (end: AttemptEnd) => void } | null =
+    null;
+  #healthySinceMs = 0;
+  #failures = 0;
+  #timer: NodeJS.Timeout | null = null;
+  /** Why the last start failed, while it does. */
+  startError: ErrorReport | null = null;
+  restarts = 0;
+  heldModels: readonly string[] = [];
+  memoryBytes: number | null = null;
+  jobsProcessed = 0;
+
+  constructor(settings: ExecutorSettings, log: Logger) {
+    super();
+    this.worker = settings.worker;
+    this.#settings = settings;
+    this.#log = log.child({ executor: settings.worker });
+  }
+
+  get state(): ExecutorState {
+    return this.#state;
+  }
+
+  get currentJobId(): string | null {
+    return this.#task?.task.jobId ?? null;
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  start(): void {
+    if (this.#state === "stopped" || this.#state === "waiting") this.#spawn();
+  }
+
+  /** Runs one task; resolves with how it ended and never rejects. Call it on an idle executor only. */
+  run(task: ExecutorTask, hooks: TaskHooks): Promise<AttemptEnd> {
+    if (this.#state !== "idle") throw new Error(`The executor ${this.worker} is ${this.#state}, not idle.`);
+    const { promise, resolve } = Promise.withResolvers<AttemptEnd>();
+    this.#task = { task, hooks, end: resolve };
+    this.#setState("busy");
+    this.#send({ kind: "run", task });
+    return promise;
+  }
+
+  abort(jobId: string, reason: AbortReason): void {
+    this.#send({ kind: "abort", jobId, reason });
+  }
+
+  /** Ends the process at once; the supervisor starts another. */
+  kill(): void {
+    this.#child?.kill("SIGKILL");
+  }
+
+  /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === null) {
+      this.#setState("stopped");
+      return;
+    }
+    this.#setState("stopping");
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    this.#send({ kind: "stop" });
+    const killer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    await gone;
+    clearTimeout(killer);
+  }
+
+  #setState(state: ExecutorState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit("state", state);
+  }
+
+  #spawn(): void {
+    this.#setState("starting");
+    this.#lastOutput = "";
+    // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.
+    const child = fork(entry, [JSON.stringify(this.#settings)], {
+      serialization: "advanced",
+      detached: true,
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+    });
+    this.#child = child;
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.#lastOutput = (this.#lastOutput + chunk.toString("utf8")).slice(-keptOutputCharacters);
+      process.stderr.write(chunk);
+    });
+    child.on("message", (message) => this.#receive(message));
+    child.on("error", (error) => this.#log.error({ error }, "the executor process reports an error"));
+    child.once("exit", (code, signal) => this.#exited(code, signal));
+  }
+
+  #send(message: ToExecutor): void {
+    const child = this.#child;
+    if (child?.connected) child.send(message, () => undefined);
+  }
+
+  #receive(message: unknown): void {
+    const parsed = fromExecutor.safeParse(message);
+    if (!parsed.success) {
+      this.#log.error({ error: parsed.error }, "a message from the executor is not understood");
+      return;
+    }
+    this.#handle(parsed.data);
+  }
+
+  #handle(message: FromExecutor): void {
+    switch (message.kind) {
+      case "ready":
+        this.#healthySinceMs = Date.now();
+        this.startError = null;
+        if (this.#state === "starting") this.#setState("idle");
+        break;
+      case "unusable":
+        this.startError = message.error;
+        this.#log.error({ error: message.error }, "the executor cannot start");
+        break;
+      case "progress":
+        if (this.#task?.task.jobId === message.jobId) this.#task.hooks.onProgress(message);
+        break;
+      case "enqueue":
+        void this.#enqueue(message.requestId, message.child);
+        break;
+      case "ended":
+        this.heldModels = message.heldModels;
+        this.memoryBytes = message.memoryBytes;
+        this.jobsProcessed++;
+        this.#endTask(message.outcome);
+        break;
+    }
+  }
+
+  async #enqueue(requestId: number, child: ChildJobRequest): Promise<void> {
+    const task = this.#task;
+    if (task === null) return;
+    try {
+      this.#send({ kind: "enqueued", requestId, jobId: await task.hooks.enqueue(child) });
+    } catch (error) {
+      const report: ErrorReport = { code: "INTERNAL", message: error instanceof Error ? error.message : String(error) };
+      this.#send({ kind: "enqueue_failed", requestId, error: report });
+    }
+  }
+
+  #endTask(end: AttemptEnd): void {
+    const task = this.#task;
+    this.#task = null;
+    if (this.#state === "busy") this.#setState("idle");
+    task?.end(end);
+  }
+
+  #exited(exitCode: number | null, signal: string | null): void {
+    this.#child = null;
+    this.heldModels = [];
+    this.memoryBytes = null;
+    const stopping = this.#state === "stopping";
+    if (stopping) {
+      this.#setState("stopped");
+    } else {
+      this.#restartLater(exitCode, signal);
+    }
+    if (this.#task)
+      this.#endTask({ kind: "crashed", evidence: { exitCode, signal, lastOutput: this.#lastOutput.trim() } });
+  }
+
+  #restartLater(exitCode: number | null, signal: string | null): void {
+    if (this.#healthySinceMs > 0 && Date.now() - this.#healthySinceMs >= 60_000) this.#failures = 0;
+    this.#healthySinceMs = 0;
+    const delayMs = restartDelayMs(this.#failures++);
+    this.restarts++;
+    this.#log.warn(
+      { exit_code: exitCode, signal, job_id: this.currentJobId, restart_in_ms: delayMs },
+      "the executor process ended unexpectedly",
+    );
+    this.#setState("waiting");
+    this.#timer = setTimeout(() => this.start(), delayMs);
+  }
+}

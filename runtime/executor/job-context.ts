@@ -1,0 +1,128 @@
+import { createHash } from "node:crypto";
+import type { z } from "zod";
+import { PermanentError } from "#contract/errors.ts";
+import type {
+  AssetOptions,
+  ChildJob,
+  Handler,
+  HandlerContext,
+  HandlerLog,
+  JobOutput,
+  ModelFolder,
+  Preview,
+} from "#contract/handler.ts";
+import type { Job } from "#contract/job.ts";
+import { resolveParameters } from "#contract/parameters.ts";
+import { invalidJob, problemsOf } from "#contract/problems.ts";
+import type { Registry } from "../registry.ts";
+import { findModel, readGenerationConfig } from "./models.ts";
+import type { ChildJobRequest } from "./protocol.ts";
+import type { WorkFolder } from "./work-folder.ts";
+
+/** What a context needs of the executor around it. */
+export interface ContextHost {
+  readonly registry: Registry;
+  readonly modelsFolder: string;
+  readonly signal: AbortSignal;
+  readonly log: HandlerLog;
+  readonly workFolder: WorkFolder;
+  reportProgress(step: number, total: number, preview?: Preview): void;
+  enqueue(child: ChildJobRequest): Promise<string>;
+  modelUsed(name: string): void;
+}
+
+/** The `ctx` of one attempt: all that its handler may touch. */
+export class JobContext implements HandlerContext {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly #job: Job;
+  readonly #handler: Handler;
+  readonly #host: ContextHost;
+  /** Effective parameters and ignored keys, for the callback. */
+  readonly reported: Record<string, unknown> = {};
+  #children = 0;
+
+  constructor(job: Job, attempt: number, handler: Handler, host: ContextHost) {
+    this.jobId = job.id;
+    this.attempt = attempt;
+    this.#job = job;
+    this.#handler = handler;
+    this.#host = host;
+  }
+
+  get signal(): AbortSignal {
+    return this.#host.signal;
+  }
+
+  get log(): HandlerLog {
+    return this.#host.log;
+  }
+
+  progress(step: number, total: number, preview?: Preview): void {
+    this.#host.reportProgress(step, total, preview);
+  }
+
+  async parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>> {
+    const model = this.#modelName() === undefined ? {} : await readGenerationConfig(await this.model());
+    const resolved = resolveParameters(schema, {
+      explicit: this.#job.config,
+      model,
+      handler: this.#handler.defaults ?? {},
+    });
+    this.reported.parameters = resolved.values;
+    this.reported.parameter_tiers = resolved.tiers;
+    this.reported.ignored = resolved.ignored;
+    return resolved.values;
+  }
+
+  async model(name = this.#modelName()): Promise<ModelFolder> {
+    if (name === undefined)
+      throw new PermanentError(
+        `The handler ${this.#handler.type} names no model; give it a "model" or ask for one by name.`,
+      );
+    const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
+    this.#host.modelUsed(name);
+    return { name: folder, path };
+  }
+
+  async asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {
+    await this.#host.workFolder.add(content, options);
+  }
+
+  async run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
+    const handler = this.#host.registry.get(type);
+    if (handler === undefined || handler.worker !== this.#handler.worker) {
+      const known = this.#host.registry.all().filter((other) => other.worker === this.#handler.worker);
+      throw new PermanentError(
+        `"${type}" cannot run inside ${this.#handler.type}: the worker ${this.#handler.worker} has ${known.map((other) => other.type).join(", ")}.`,
+        {
+          code: "UNKNOWN_JOB_TYPE",
+        },
+      );
+    }
+    const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
+    const parsed = handler.input.safeParse(inner);
+    if (!parsed.success) throw invalidJob(problemsOf(parsed.error, inner));
+    return handler.run(parsed.data, new JobContext(inner, this.attempt, handler, this.#host));
+  }
+
+  enqueue(child: ChildJob): Promise<string> {
+    return this.#host.enqueue({ ...child, id: childId(this.jobId, this.#children++) });
+  }
+
+  #modelName(): string | undefined {
+    return this.#job.model_variant ?? this.#handler.model;
+  }
+}
+
+/**
+ * The n-th child of a job always has the same id, so that a retried parent enqueues nothing twice: SHA-256 of parent
+ * and number, in the form of a version 8 UUID (RFC 9562, section 5.8).
+ */
+function childId(parentId: string, index: number): string {
+  const digest = createHash("sha256").update(`${parentId}/${index}`).digest();
+  digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x80, 6);
+  digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = digest.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
+}

@@ -1,0 +1,74 @@
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { PermanentError } from "#contract/errors.ts";
+import type { ModelFolder } from "#contract/handler.ts";
+
+/*
+ * Finds a model's folder by name. `<models folder>/aliases.json` may give a name to another folder
+ * (`{"sdxl": "tiny-sdxl"}`); a real folder of that name goes first, so that putting a model in place is enough.
+ */
+const aliases = z.record(z.string(), z.string());
+const generationConfig = z.record(z.string(), z.unknown());
+const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
+export interface ModelEntry extends ModelFolder {
+  /** Name under which it was asked for. */
+  readonly alias: string | null;
+}
+
+/** @throws PermanentError MODEL_NOT_FOUND, MODEL_INVALID (unreadable aliases.json) */
+export async function findModel(modelsFolder: string, name: string): Promise<ModelEntry> {
+  if (!safeName.test(name)) {
+    throw new PermanentError(`"${name}" is not a model's name: use letters, digits, '.', '_' and '-'.`, {
+      code: "MODEL_NOT_FOUND",
+    });
+  }
+  const direct = join(modelsFolder, name);
+  if (await isFolder(direct)) return { name, path: direct, alias: null };
+  const target = (await readAliases(modelsFolder))[name];
+  if (target !== undefined && safeName.test(target)) {
+    const path = join(modelsFolder, target);
+    if (await isFolder(path)) return { name: target, path, alias: name };
+    throw new PermanentError(
+      `The model "${name}" stands for "${target}", but the folder ${path} is missing; put the model there.`,
+      { code: "MODEL_NOT_FOUND" },
+    );
+  }
+  throw new PermanentError(
+    `The model "${name}" is missing: there is no folder ${direct}; put the model there or set MODELS_DIR.`,
+    { code: "MODEL_NOT_FOUND" },
+  );
+}
+
+/** The model's own defaults of generation parameters; a model without the file has none. */
+export async function readGenerationConfig(model: ModelFolder): Promise<Readonly<Record<string, unknown>>> {
+  return (await readJson(join(model.path, "generation_config.json"), generationConfig)) ?? {};
+}
+
+export async function readAliases(modelsFolder: string): Promise<Readonly<Record<string, string>>> {
+  return (await readJson(join(modelsFolder, "aliases.json"), aliases)) ?? {};
+}
+
+async function readJson<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema> | null> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw error;
+  });
+  if (text === null) return null;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new PermanentError(
+      `${path} is not valid: it must hold one JSON object (names for aliases.json, parameters for generation_config.json).`,
+      { code: "MODEL_INVALID", cause },
+    );
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+}

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { type ErrorCode, errorStatus } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+
+/*
+ * What the dispatcher process and an executor say to each other over IPC (structured clone, so bytes stay bytes).
+ * Both sides validate: a child that was built from other code must not confuse the dispatcher.
+ */
+const errorCodes = Object.keys(errorStatus);
+const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && errorCodes.includes(value));
+
+export const errorReport = z.object({ code: errorCode, message: z.string(), details: z.unknown().optional() });
+
+export const abortReasons = ["cancelled", "timed_out", "shutdown", "lease_lost"] as const;
+export type AbortReason = (typeof abortReasons)[number];
+
+const record = z.record(z.string(), z.unknown());
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "must be bytes");
+
+/** A finished file in the job's work folder, fsynced. */
+export const assetFile = z.object({
+  index: z.number().int().min(0),
+  type: z.enum(["image", "video", "text"]),
+  file: z.string(),
+  extension: z.string(),
+  mimeType: z.string(),
+  sizeBytes: z.number().int().min(0),
+  thumbnail: z.object({ file: z.string(), extension: z.string(), mimeType: z.string() }).optional(),
+  metadata: record,
+});
+export type AssetFile = z.output<typeof assetFile>;
+
+export const executorTask = z.object({
+  jobId: z.string(),
+  attempt: z.number().int().min(1),
+  job: jobEnvelope,
+  /** Absolute path of this attempt's own folder; the executor creates it. */
+  workFolder: z.string(),
+});
+export type ExecutorTask = z.output<typeof executorTask>;
+
+export const toExecutor = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("run"), task: executorTask }),
+  z.object({ kind: z.literal("abort"), jobId: z.string(), reason: z.enum(abortReasons) }),
+  z.object({ kind: z.literal("enqueued"), requestId: z.number(), jobId: z.string() }),
+  z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
+  z.object({ kind: z.literal("stop") }),
+]);
+export type ToExecutor = z.output<typeof toExecutor>;
+
+export const childJob = z.object({
+  id: z.string(),
+  type: z.string(),
+  prompt: z.string().optional(),
+  config: record.optional(),
+  metadata: record.optional(),
+});
+export type ChildJobRequest = z.output<typeof childJob>;
+
+const retryMeaning = z.union([z.literal("never"), z.literal("backoff"), z.object({ delaySeconds: z.number().min(0) })]);
+
+export const attemptOutcome = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("completed"),
+    assets: z.array(assetFile),
+    metadata: record,
+    enhancedPrompt: z.string().optional(),
+  }),
+  z.object({ kind: z.literal("failed"), error: errorReport, retry: retryMeaning }),
+  z.object({ kind: z.literal("aborted"), reason: z.enum(abortReasons) }),
+]);
+export type AttemptOutcome = z.output<typeof attemptOutcome>;
+
+export const fromExecutor = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("ready"), types: z.array(z.string()) }),
+  z.object({ kind: z.literal("unusable"), error: errorReport }),
+  z.object({
+    kind: z.literal("progress"),
+    jobId: z.string(),
+    step: z.number(),
+    total: z.number(),
+    preview: z.object({ mimeType: z.enum(["image/webp", "image/png", "image/jpeg"]), bytes }).optional(),
+  }),
+  z.object({ kind: z.literal("enqueue"), requestId: z.number(), jobId: z.string(), child: childJob }),
+  z.object({
+    kind: z.literal("ended"),
+    jobId: z.string(),
+    outcome: attemptOutcome,
+    heldModels: z.array(z.string()),
+    memoryBytes: z.number(),
+  }),
+]);
+export type FromExecutor = z.output<typeof fromExecutor>;
+export type ProgressMessage = Extract<FromExecutor, { kind: "progress" }>;
+
+/** What an executor process is told at its start, as its one argument (JSON). */
+export const executorSettings = z.object({
+  worker: z.string(),
+  handlersFolder: z.string(),
+  modelsFolder: z.string(),
+  log: z.object({ level: z.string(), format: z.enum(["json", "pretty"]) }),
+});
+export type ExecutorSettings = z.output<typeof executorSettings>;

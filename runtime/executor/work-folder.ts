@@ -1,0 +1,117 @@
+import { copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { PermanentError } from "#contract/errors.ts";
+import type { AssetOptions } from "#contract/handler.ts";
+import type { AssetFile } from "./protocol.ts";
+
+/*
+ * The folder of one attempt: `<data>/work/<job>/<attempt>/`. What `ctx.asset` resolves for is on disk, with the
+ * folder's entry, before anything is said about it, so that the outbox never names a file that a power cut took.
+ */
+const safeExtension = /^[a-z0-9]{1,8}$/;
+
+export class WorkFolder {
+  readonly #path: string;
+  readonly #assets: AssetFile[] = [];
+  #reserved = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  get assets(): readonly AssetFile[] {
+    return this.#assets.toSorted((a, b) => a.index - b.index);
+  }
+
+  /** An attempt begins with an empty folder, whatever an earlier process of the same attempt left there. */
+  async create(): Promise<void> {
+    await rm(this.#path, { recursive: true, force: true });
+    await mkdir(this.#path, { recursive: true });
+  }
+
+  /** @throws PermanentError INVALID_JOB for an extension that is not one; file system errors as they are */
+  async add(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<AssetFile> {
+    for (const extension of [options.extension, options.thumbnail?.extension ?? options.extension]) {
+      if (!safeExtension.test(extension))
+        throw new PermanentError(`"${extension}" is not a file extension; use 1 to 8 letters or digits.`);
+    }
+    const index = this.#reserved++;
+    const file = join(this.#path, `${index}.${options.extension}`);
+    const sizeBytes = await this.#store(content, file);
+    const thumbnail = options.thumbnail && {
+      file: join(this.#path, `${index}.thumb.${options.thumbnail.extension}`),
+      extension: options.thumbnail.extension,
+      mimeType: options.thumbnail.mimeType,
+    };
+    if (thumbnail && options.thumbnail) await this.#store(options.thumbnail.bytes, thumbnail.file);
+    await syncFolder(this.#path);
+    const asset: AssetFile = {
+      index,
+      type: options.type,
+      file,
+      extension: options.extension,
+      mimeType: options.mimeType,
+      sizeBytes,
+      ...(thumbnail ? { thumbnail } : {}),
+      metadata: { ...options.metadata },
+    };
+    this.#assets.push(asset);
+    return asset;
+  }
+
+  async #store(content: Uint8Array | { readonly file: string }, target: string): Promise<number> {
+    if (content instanceof Uint8Array) {
+      const handle = await open(target, "w");
+      try {
+        await handle.writeFile(content);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return content.byteLength;
+    }
+    await moveFile(content.file, target);
+    await syncFile(target);
+    return (await stat(target)).size;
+  }
+}
+
+/** Renames, or copies where source and target are on different file systems. */
+export async function moveFile(source: string, target: string): Promise<void> {
+  try {
+    await rename(source, target);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
+    const temporary = join(target, "..", `.${basename(target)}.part`);
+    await copyFile(source, temporary);
+    await syncFile(temporary);
+    await rename(temporary, target);
+    await rm(source, { force: true });
+  }
+}
+
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, "r+");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes the names in a folder durable; a file system that cannot sync a folder keeps them by itself. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && (error.code === "EINVAL" || error.code === "EPERM")))
+      throw error;
+  } finally {
+    await handle.close();
+  }
+}

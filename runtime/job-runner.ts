@@ -1,0 +1,214 @@
+import { join } from "node:path";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import { invalidJob, problemsOf, unknownJobType } from "#contract/problems.ts";
+import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
+import { retryDelaySeconds } from "./backoff.ts";
+import type { Delivery } from "./delivery/delivery.ts";
+import type { AttemptEnd, Executor } from "./executor/executor.ts";
+import type { ChildJobRequest, ProgressMessage } from "./executor/protocol.ts";
+import type { JobEvents } from "./job-events.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { Logger } from "./log.ts";
+import type { Registry } from "./registry.ts";
+import type { JobSource, Lease } from "./source/job-source.ts";
+
+/*
+ * One job under one lease, from the moment that it is taken to the moment that it is settled, given back, or handed to
+ * the delivery. Everything that can go wrong with an attempt is decided in attempt.ts; this file carries it out.
+ */
+export interface JobRunnerOptions {
+  readonly registry: Registry;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly delivery: Delivery;
+  readonly events: JobEvents;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly nowMs: () => number;
+  readonly workFolder: string;
+  readonly abortGraceSeconds: number;
+  enqueueChild(parent: Lease, child: ChildJobRequest): Promise<string>;
+}
+
+const backoff = { baseSeconds: 2, maxSeconds: 300 };
+
+/** One attempt that is under way. */
+class RunningAttempt {
+  readonly lease: Lease;
+  readonly executor: Executor;
+  readonly startedAtMs: number;
+  stopReason: StopReason = null;
+  progress: number | null = null;
+  #killer: NodeJS.Timeout | null = null;
+
+  constructor(lease: Lease, executor: Executor, startedAtMs: number) {
+    this.lease = lease;
+    this.executor = executor;
+    this.startedAtMs = startedAtMs;
+  }
+
+  /** The first reason counts. A handler that does not notice within the grace is killed with its process. */
+  stop(reason: Exclude<StopReason, null>, graceSeconds: number): void {
+    if (this.stopReason !== null) return;
+    this.stopReason = reason;
+    this.executor.abort(this.lease.jobId, reason);
+    this.#killer = setTimeout(() => this.executor.kill(), graceSeconds * 1000);
+  }
+
+  over(): void {
+    if (this.#killer) clearTimeout(this.#killer);
+  }
+}
+
+export class JobRunner {
+  readonly #options: JobRunnerOptions;
+  readonly #running = new Set<RunningAttempt>();
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Gives every running job back to its queue: what a shutdown does when its grace is over. */
+  releaseAll(): void {
+    for (const attempt of this.#running) attempt.stop("shutdown", this.#options.abortGraceSeconds);
+  }
+
+  /**
+   * Runs the leased job and settles it, or hands its result to the delivery. The executor is busy when the call
+   * returns its promise, so that the dispatcher cannot give it a second job.
+   */
+  run(source: JobSource, lease: Lease): Promise<void> {
+    const refusal = this.#refuse(lease);
+    if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
+    const handler = this.#options.registry.get(lease.job.type);
+    const executor = handler && this.#options.executors.get(handler.worker);
+    if (handler === undefined || executor === undefined || executor.state !== "idle") {
+      return this.#settle(source, lease, { kind: "release" }, null);
+    }
+    return this.#attempt(source, lease, handler, executor);
+  }
+
+  /** What is wrong with a job before it runs; null when nothing is. */
+  #refuse(lease: Lease): ErrorReport | null {
+    const { registry } = this.#options;
+    const handler = registry.get(lease.job.type);
+    if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
+    if (lease.attempt > handler.retry.maxAttempts)
+      return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
+    const parsed = handler.input.safeParse(lease.job);
+    return parsed.success ? null : toErrorReport(invalidJob(problemsOf(parsed.error, lease.job)));
+  }
+
+  async #attempt(source: JobSource, lease: Lease, handler: Handler, executor: Executor): Promise<void> {
+    const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
+    const attempt = new RunningAttempt(lease, executor, nowMs());
+    const ended = executor.run(
+      { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
+      {
+        onProgress: (message) => this.#onProgress(source, attempt, message),
+        enqueue: (child) => this.#options.enqueueChild(lease, child),
+      },
+    );
+    this.#running.add(attempt);
+    const release = this.#options.keepers.get(source.name)?.hold(lease, {
+      progress: () => attempt.progress,
+      onCancel: () => attempt.stop("cancelled", abortGraceSeconds),
+      onLost: () => attempt.stop("lease_lost", abortGraceSeconds),
+    });
+    const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
+    log.info({ job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type }, "job started");
+    events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
+    delivery.sendProcessing(source, lease, 0);
+    try {
+      const end = await ended;
+      await this.#settle(
+        source,
+        lease,
+        decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason }),
+        attempt,
+        end,
+      );
+    } finally {
+      clearTimeout(limit);
+      attempt.over();
+      this.#running.delete(attempt);
+      release?.();
+    }
+  }
+
+  #onProgress(source: JobSource, attempt: RunningAttempt, message: ProgressMessage): void {
+    const { events, delivery } = this.#options;
+    const { jobId } = attempt.lease;
+    const progress = message.total > 0 ? Math.min(1, Math.max(0, message.step / message.total)) : 0;
+    attempt.progress = progress;
+    if (message.preview)
+      events.emit(jobId, { kind: "preview", mimeType: message.preview.mimeType, bytes: message.preview.bytes });
+    events.emit(jobId, { kind: "progress", step: message.step, total: message.total, progress });
+    delivery.sendProcessing(source, attempt.lease, progress);
+  }
+
+  async #settle(
+    source: JobSource,
+    lease: Lease,
+    settlement: Settlement,
+    attempt: RunningAttempt | null,
+    end?: AttemptEnd,
+  ): Promise<void> {
+    const { delivery, events, log, random } = this.#options;
+    const fields = { job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type };
+    switch (settlement.kind) {
+      case "complete":
+      case "fail":
+      case "cancelled":
+        log.info(
+          { ...fields, outcome: settlement.kind, ...("error" in settlement ? { error: settlement.error } : {}) },
+          "job ended",
+        );
+        await delivery.finish(source, lease, settlement, {
+          startedAtMs: attempt?.startedAtMs ?? null,
+          workFolder: this.#workFolder(lease),
+        });
+        break;
+      case "retry": {
+        const handler = this.#options.registry.get(lease.job.type);
+        const delaySeconds =
+          settlement.delaySeconds ??
+          retryDelaySeconds(
+            lease.attempt,
+            handler?.retry.backoffSeconds ?? backoff.baseSeconds,
+            backoff.maxSeconds,
+            random,
+          );
+        log.warn(
+          { ...fields, error: settlement.error, delay_seconds: delaySeconds, ended: end?.kind },
+          "job will be retried",
+        );
+        await source.retry(lease, { error: settlement.error, delaySeconds });
+        delivery.forget(lease);
+        events.emit(lease.jobId, {
+          kind: "state",
+          status: "queued",
+          attempt: lease.attempt,
+          error: settlement.error,
+          retryInSeconds: delaySeconds,
+        });
+        break;
+      }
+      case "release":
+        log.info(fields, "job given back to its queue");
+        await source.release(lease);
+        delivery.forget(lease);
+        events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
+        break;
+      case "drop":
+        log.warn(fields, "job dropped: its lease is lost");
+        delivery.forget(lease);
+        break;
+    }
+  }
+
+  #workFolder(lease: Lease): string {
+    return join(this.#options.workFolder, lease.jobId, String(lease.attempt));
+  }
+}

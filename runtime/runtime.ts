@@ -1,0 +1,189 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { CodedError } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import type { Config } from "./config.ts";
+import { type DataFolder, openDataFolder, removeAbandonedWork } from "./data-folder.ts";
+import { type Database, databaseFile, openDatabase } from "./database/database.ts";
+import { CallbackLog, callbackMigrations } from "./delivery/callback-log.ts";
+import { Delivery } from "./delivery/delivery.ts";
+import { LocalAssetStore } from "./delivery/local-asset-store.ts";
+import { Outbox, outboxMigrations } from "./delivery/outbox.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { Executor } from "./executor/executor.ts";
+import type { ChildJobRequest } from "./executor/protocol.ts";
+import { JobEvents } from "./job-events.ts";
+import { JobRunner } from "./job-runner.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { Logger } from "./log.ts";
+import { loadHandlers, type Registry } from "./registry.ts";
+import { shutDown } from "./shutdown.ts";
+import type { JobQueue, Lease } from "./source/job-source.ts";
+import { sourceMigrations } from "./source/sqlite/schema.ts";
+import { SqliteSource } from "./source/sqlite/sqlite-source.ts";
+
+/*
+ * The composition root: what a container consists of, made from its configuration and wired together. Nothing else in
+ * the runtime makes its own collaborators.
+ */
+export interface Embedded {
+  readonly database: Database;
+  readonly source: SqliteSource;
+  readonly folder: DataFolder;
+  readonly store: LocalAssetStore;
+  readonly callbacks: CallbackLog;
+  close(): Promise<void>;
+}
+
+export interface Runtime {
+  readonly config: Config;
+  readonly registry: Registry;
+  readonly queue: JobQueue;
+  readonly events: JobEvents;
+  readonly store: LocalAssetStore;
+  readonly dispatcher: Dispatcher;
+  readonly delivery: Delivery;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly startedAtMs: number;
+  /** Stops in order, each phase bounded; resolves when nothing is left running. */
+  stop(): Promise<void>;
+}
+
+export function defaultWorkerId(): string {
+  return `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
+}
+
+/** Opens the data folder and its database without running anything: what the CLI needs to look and to enqueue. */
+export async function openEmbedded(config: Config): Promise<Embedded> {
+  const folder = await openDataFolder(config.dataFolder);
+  const database = await openDatabase(databaseFile(folder.path), [
+    ...sourceMigrations,
+    ...outboxMigrations,
+    ...callbackMigrations,
+  ]);
+  const source = new SqliteSource(database, { workerId: config.workerId, leaseSeconds: config.leaseSeconds });
+  return {
+    database,
+    source,
+    folder,
+    store: new LocalAssetStore({ folder: folder.files, signingKey: folder.signingKey, nowMs: Date.now }),
+    callbacks: new CallbackLog(database, Date.now),
+    async close() {
+      await source.close();
+      database.close();
+    },
+  };
+}
+
+/**
+ * Starts a container: executors first, because they take longest.
+ * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker), DATA_FOLDER_UNUSABLE, DISK_FULL
+ */
+export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
+  const startedAtMs = Date.now();
+  const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
+  const workers = chooseWorkers(config, registry);
+  const executors = new Map(workers.map((worker) => [worker, createExecutor(worker, config, log)]));
+  for (const executor of executors.values()) executor.start();
+
+  const events = new JobEvents();
+  const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
+  const sources = new Map([[embedded.source.name, embedded.source]]);
+  const keepers = new Map([...sources.values()].map((source) => [source.name, new LeaseKeeper(source, log)]));
+  const delivery = new Delivery({
+    outbox,
+    store: embedded.store,
+    callback: embedded.callbacks,
+    sources,
+    keepers,
+    events,
+    log,
+    workerId: config.workerId,
+    concurrency: config.deliveryConcurrency,
+    nowMs: Date.now,
+    random: Math.random,
+  });
+  const runner = new JobRunner({
+    registry,
+    executors,
+    keepers,
+    delivery,
+    events,
+    log,
+    random: Math.random,
+    nowMs: Date.now,
+    workFolder: embedded.folder.work,
+    abortGraceSeconds: config.abortGraceSeconds,
+    enqueueChild: (parent, child) => enqueueChild(embedded.source, registry, parent, child),
+  });
+  const dispatcher = new Dispatcher({ sources: [...sources.values()], executors, runner, log, random: Math.random });
+
+  // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
+  delivery.start();
+  dispatcher.start();
+  void removeAbandonedWork(embedded.folder, new Set(outbox.workFolders()), Date.now()).catch((error: unknown) =>
+    log.warn({ error }, "old work folders could not be removed"),
+  );
+  log.info(
+    { workers, types: registry.types.length, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs },
+    "the container is up",
+  );
+
+  const stop = () => shutDown({ config, log, dispatcher, runner, delivery, executors, keepers, close: embedded.close });
+  return {
+    config,
+    registry,
+    queue: embedded.source,
+    events,
+    store: embedded.store,
+    dispatcher,
+    delivery,
+    executors,
+    startedAtMs,
+    stop,
+  };
+}
+
+function chooseWorkers(config: Config, registry: Registry): readonly string[] {
+  const unknown = config.workers.filter((worker) => !registry.workers.includes(worker));
+  if (unknown.length > 0) {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      `WORKERS names ${unknown.join(", ")}, but the handlers belong to: ${registry.workers.join(", ")}.`,
+    );
+  }
+  return config.workers.length > 0 ? config.workers : registry.workers;
+}
+
+function createExecutor(worker: string, config: Config, log: Logger): Executor {
+  return new Executor(
+    {
+      worker,
+      handlersFolder: config.handlersFolder,
+      modelsFolder: config.modelsFolder,
+      log: { level: config.log.level, format: config.log.format ?? "json" },
+    },
+    log,
+  );
+}
+
+async function enqueueChild(
+  queue: JobQueue,
+  registry: Registry,
+  parent: Lease,
+  child: ChildJobRequest,
+): Promise<string> {
+  const handler = registry.get(child.type);
+  if (handler === undefined)
+    throw new CodedError(
+      "UNKNOWN_JOB_TYPE",
+      `The child job's type "${child.type}" is not known here; known: ${registry.types.join(", ")}.`,
+    );
+  const job = jobEnvelope.parse({
+    ...child,
+    user_id: parent.job.user_id,
+    priority: parent.job.priority,
+    metadata: { ...child.metadata, parent_job_id: parent.jobId },
+  });
+  return (await queue.enqueue(job, { worker: handler.worker })).jobId;
+}
