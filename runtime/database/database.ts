@@ -1,0 +1,151 @@
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { CodedError } from "#contract/errors.ts";
+import { type Migration, migrate } from "./migrations.ts";
+import { isBusy, stillBusy, toDatabaseError } from "./sqlite-errors.ts";
+import { Command, Query } from "./statements.ts";
+
+/** The embedded database of a data folder. */
+export function databaseFile(dataFolder: string): string {
+  return join(dataFolder, "ourvidz.db");
+}
+
+export interface DatabaseOptions {
+  /** How long a transaction may wait for other processes in all. */
+  readonly busyLimitMs?: number;
+}
+
+/**
+ * SQLite's own wait for a lock blocks the thread, and this thread answers health checks: it gets these few
+ * milliseconds, which two processes with short transactions rarely need; the rest is waited asynchronously.
+ */
+const blockingWaitMs = 15;
+const defaultBusyLimitMs = 10_000;
+
+/**
+ * Opens the file, creates it and its folder when they are missing, and brings its tables up to date.
+ *
+ * @param migrations those of every component that will use this connection, in one list
+ * @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL, NOT_READY (locked by a process that hangs)
+ */
+export async function openDatabase(
+  path: string,
+  migrations: readonly Migration[],
+  options: DatabaseOptions = {},
+): Promise<Database> {
+  let connection: DatabaseSync | undefined;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    connection = new DatabaseSync(path, { timeout: blockingWaitMs, enableForeignKeyConstraints: true });
+    const database = new Database(connection, path, options.busyLimitMs ?? defaultBusyLimitMs);
+    await database.prepareFile(migrations);
+    return database;
+  } catch (error) {
+    if (connection?.isOpen) connection.close();
+    throw toDatabaseError(error, path);
+  }
+}
+
+const journalModeRow = z.object({ journal_mode: z.string() });
+const dataVersionRow = z.object({ data_version: z.number() });
+
+/**
+ * One connection to the database file. Several processes may have the file open: every change runs in `write`, which
+ * takes the write lock first, so that what a transaction has read is still true when it writes.
+ */
+export class Database {
+  readonly path: string;
+  readonly #connection: DatabaseSync;
+  readonly #busyLimitMs: number;
+  #dataVersion: Query<z.output<typeof dataVersionRow>> | undefined;
+
+  constructor(connection: DatabaseSync, path: string, busyLimitMs: number) {
+    this.#connection = connection;
+    this.path = path;
+    this.#busyLimitMs = busyLimitMs;
+  }
+
+  /** Journal, durability and tables; part of `openDatabase`. */
+  async prepareFile(migrations: readonly Migration[]): Promise<void> {
+    // A second process that is in the middle of switching the journal answers BUSY without any wait of SQLite's.
+    const mode = await this.#withRetries(() => this.query("PRAGMA journal_mode = WAL", journalModeRow).get());
+    if (mode?.journal_mode !== "wal") throw noSharedMemory(this.path);
+    // In WAL mode anything less than FULL may lose the last commits at a power cut: a lease or an outbox row that
+    // was acknowledged would be forgotten. It costs one fsync a transaction.
+    this.#connection.exec("PRAGMA synchronous = FULL");
+    await this.write(() => migrate(this.#connection, this.path, migrations));
+  }
+
+  /** Prepares a statement that returns rows. */
+  query<Row>(sql: string, row: z.ZodType<Row>): Query<Row> {
+    return new Query(this.#connection.prepare(sql), row);
+  }
+
+  /** Prepares a statement that only changes rows. */
+  command(sql: string): Command {
+    return new Command(this.#connection.prepare(sql));
+  }
+
+  /**
+   * Runs `body` in one transaction that holds the write lock from its beginning, and commits durably; a throw rolls
+   * back. `body` must not be async (other callers' statements would join the transaction) and may run more than once.
+   */
+  write<Result>(body: () => Result): Promise<Result> {
+    return this.#withRetries(() => this.#transaction("BEGIN IMMEDIATE", body));
+  }
+
+  /** Runs `body` on one unchanging view of the data; like `write`, but for reading. */
+  read<Result>(body: () => Result): Promise<Result> {
+    return this.#withRetries(() => this.#transaction("BEGIN", body));
+  }
+
+  /** A number that changes when another connection, of this process or another, has committed. Reads no table. */
+  dataVersion(): number {
+    this.#dataVersion ??= this.query("PRAGMA data_version", dataVersionRow);
+    return this.#dataVersion.get()?.data_version ?? 0;
+  }
+
+  close(): void {
+    if (this.#connection.isOpen) this.#connection.close();
+  }
+
+  #transaction<Result>(begin: "BEGIN" | "BEGIN IMMEDIATE", body: () => Result): Result {
+    this.#connection.exec(begin);
+    try {
+      const result = body();
+      this.#connection.exec("COMMIT");
+      return result;
+    } catch (error) {
+      // A full disk makes SQLite roll back by itself; a second rollback would hide the reason.
+      if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  async #withRetries<Result>(action: () => Result): Promise<Result> {
+    const startedMs = performance.now();
+    for (;;) {
+      try {
+        return action();
+      } catch (error) {
+        if (!isBusy(error)) throw toDatabaseError(error, this.path);
+        const waitedMs = performance.now() - startedMs;
+        if (waitedMs >= this.#busyLimitMs) throw stillBusy(this.path, waitedMs, error);
+      }
+      // Jitter, so that two processes that collided do not collide again.
+      await pause(1 + Math.random() * 10);
+    }
+  }
+}
+
+function noSharedMemory(path: string): CodedError {
+  return new CodedError(
+    "DATA_FOLDER_UNUSABLE",
+    `The database ${path} is on a file system without shared memory for write-ahead logging, as network drives are: ` +
+      "set DATA_DIR to a folder on a local disk.",
+    { details: { path } },
+  );
+}
