@@ -12,12 +12,18 @@ import type { Job } from "#contract/job.ts";
  *
  *   queued ──take──► running ──complete──► completed
  *     ▲                │ │ ├──fail───────► failed ──redrive──► queued
- *     │                │ │ └──cancel─────► cancelled        (queued ──cancel──► cancelled, at once)
+ *     │                │ │ └──cancelled──► cancelled        (queued ──cancel──► cancelled, at once)
  *     └──retry, release┘ └── lease ran out: queued again, attempt charged
  *
+ * A running job whose cancel was asked never goes back to the queue: what would bring it there (retry, release, a
+ * lease that ran out) makes it cancelled. One that ends all the same keeps its end: completed or failed.
+ *
  * A job whose lease ran out but that nobody has taken since still belongs to its newest token: a late `complete`
- * or `renew` with that token succeeds. The moment that somebody else takes it, the old token is fenced.
- * Every settling call is idempotent by token: said twice, it answers "settled" twice and changes nothing.
+ * or `renew` with that token succeeds. The moment that somebody else takes it, or that it is settled or redriven, the
+ * old token is fenced. Leases that ran out are noticed by `take`, of any worker.
+ *
+ * Every settling call is idempotent by token: said twice, it answers "settled" twice and changes nothing, also when
+ * the job has gone on in between. Another settling call with a token that was settled is "lost".
  */
 export const jobStatuses = ["queued", "running", "completed", "failed", "cancelled"] as const;
 export type JobStatus = (typeof jobStatuses)[number];
@@ -26,11 +32,17 @@ export function isSettled(status: JobStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
+/** One builder for queue names: the name of the worker's queue in every source. */
+export function queueName(worker: string): string {
+  return `${worker}_queue`;
+}
+
 export interface Lease {
   readonly jobId: string;
   readonly job: Job;
   readonly token: string;
   readonly attempt: number;
+  /** Since when the job was due: enqueued, or back on the queue, or its delay over. */
   readonly queuedAtMs: number;
   readonly takenAtMs: number;
   readonly expiresAtMs: number;
@@ -45,7 +57,10 @@ export interface TakeRequest {
   readonly worker: string;
   /** How many jobs of this worker can start now. */
   readonly slots: number;
-  /** Models that the worker's executor holds: among equals, a job for one of them goes first. */
+  /**
+   * Models that the worker's executor holds: among equals (same priority, same user), a job whose `model_variant` is one
+   * of them goes first. At most 32 are looked at, and no job is passed over without end.
+   */
   readonly heldModels?: readonly string[];
 }
 
@@ -69,7 +84,10 @@ export interface JobSource {
   readonly name: string;
   /** Seconds that a lease lasts without renewal. */
   readonly leaseSeconds: number;
-  /** Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. Never waits. */
+  /**
+   * Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. A job keeps its age when
+   * it comes back to the queue. Never waits.
+   */
   take(requests: readonly TakeRequest[]): Promise<Lease[]>;
   /** One outcome for each renewal, in order. */
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]>;
@@ -81,22 +99,37 @@ export interface JobSource {
   ): Promise<SettleOutcome>;
   /** To the dead letters: kept with its error, can be redriven. */
   fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome>;
-  /** Back to the queue now, attempt not charged (shutdown). */
+  /** Back to the queue now, attempt not charged (shutdown). A job whose cancel was asked becomes cancelled. */
   release(lease: LeaseKey): Promise<SettleOutcome>;
-  /** Ends a running job whose cancel was asked. */
+  /** Ends a running job whose cancel was asked. Who holds the lease is believed: the asking is not checked again. */
   cancelled(lease: LeaseKey): Promise<SettleOutcome>;
-  /** Resolves when a job may be due, when a held lease may have been cancelled, at `timeoutMs`, or when `signal` aborts; never rejects. */
+  /**
+   * Resolves when a job may be due, when a held lease may have been cancelled, at `timeoutMs`, when `signal` aborts or at
+   * `close`; never rejects. A change since the last wait ended ends the next one at once, and each change ends one wait,
+   * so that a loop that has no slot for it does not spin. For one waiting loop.
+   */
   waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
-/** One attempt as it is kept with the job. */
+export const attemptOutcomes = [
+  "running",
+  "completed",
+  "retried",
+  "failed",
+  "released",
+  "cancelled",
+  "expired",
+] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
+
+/** One attempt as it is kept with the job. A released attempt gives its number to the next one. */
 export interface AttemptRecord {
   readonly attempt: number;
   readonly workerId: string;
   readonly startedAtMs: number;
   readonly endedAtMs: number | null;
-  readonly outcome: "running" | "completed" | "retried" | "failed" | "released" | "cancelled" | "expired";
+  readonly outcome: AttemptOutcome;
   readonly error: ErrorReport | null;
 }
 
@@ -105,14 +138,17 @@ export interface JobRecord {
   readonly job: Job;
   readonly worker: string;
   readonly status: JobStatus;
+  /** Attempts charged so far, the running one included. */
   readonly attempt: number;
   readonly cancelRequested: boolean;
   readonly progress: number | null;
   readonly createdAtMs: number;
   readonly availableAtMs: number;
+  /** When the newest attempt started. */
   readonly startedAtMs: number | null;
   readonly settledAtMs: number | null;
   readonly result: JobResult | null;
+  /** Why the job failed; before it is settled, why its last attempt did not finish. */
   readonly error: ErrorReport | null;
   readonly attempts: readonly AttemptRecord[];
 }
@@ -120,8 +156,25 @@ export interface JobRecord {
 export interface EnqueueOptions {
   readonly worker: string;
   readonly delaySeconds?: number;
-  /** A second enqueue with the same key answers the first one's job; with another body it is refused (IDEMPOTENCY_CONFLICT). */
+  /**
+   * A second enqueue of the same user with the same key answers the first one's job; with another body it is refused
+   * (IDEMPOTENCY_CONFLICT). Bodies are compared without `id` and `created_at`, which producers make anew each time.
+   */
   readonly idempotencyKey?: string;
+}
+
+export interface EnqueueOutcome {
+  /** The earlier job's id when `created` is false. */
+  readonly jobId: string;
+  readonly created: boolean;
+  /** 1: goes next, as far as priority and age tell; 0: does not wait (any more). */
+  readonly position: number;
+}
+
+export interface JobPage {
+  readonly jobs: JobRecord[];
+  /** For the next page; null when this is the last. */
+  readonly cursor: string | null;
 }
 
 export interface ListFilter {
@@ -145,16 +198,18 @@ export interface QueueStats {
 
 /** The producer's and operator's side of a source. Not every source has one (RunPod's queue has no listing). */
 export interface JobQueue {
-  /** @throws CodedError IDEMPOTENCY_CONFLICT when the key or the job id was used for another body */
-  enqueue(
-    job: Job,
-    options: EnqueueOptions,
-  ): Promise<{ readonly jobId: string; readonly created: boolean; readonly position: number }>;
+  /**
+   * Puts a job on its worker's queue. A job id that was used for the same body answers `created: false`.
+   *
+   * @throws CodedError IDEMPOTENCY_CONFLICT when the key or the job id was used for another body
+   */
+  enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome>;
   /** `cancelled`: was queued, is settled. `requested`: is running, will be. @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED */
   cancel(jobId: string): Promise<"cancelled" | "requested">;
-  /** A failed job back to the queue with its attempts forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
+  /** A failed job back to the queue, due now, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;
   get(jobId: string): Promise<JobRecord | null>;
-  list(filter: ListFilter): Promise<{ readonly jobs: JobRecord[]; readonly cursor: string | null }>;
+  /** Newest first. @throws INVALID_REQUEST when the cursor is not one that a page returned */
+  list(filter: ListFilter): Promise<JobPage>;
   stats(): Promise<QueueStats[]>;
 }

@@ -1,0 +1,200 @@
+/*
+ * Every statement of the embedded source, one per step of an operation. Those that change rows run inside a
+ * transaction that holds the write lock (Database.write), so that reading and then writing is safe.
+ */
+
+// ---- leases: take and renew
+
+/** Leases that ran out: the attempt is over and charged. Runs before `requeueExpired`, which empties the list. */
+export const expireAttempts = `
+  UPDATE attempts
+     SET outcome = 'expired', ended_at_ms = :now_ms, error = :error
+   WHERE token IN (SELECT lease_token FROM jobs WHERE status = 'running' AND lease_expires_at_ms <= :now_ms)`;
+
+/** Their jobs wait again, from the moment that the lease ran out, and keep the token; if a cancel was asked they end. */
+export const requeueExpired = `
+  UPDATE jobs
+     SET status = iif(cancel_requested, 'cancelled', 'queued'),
+         settled_at_ms = iif(cancel_requested, :now_ms, NULL),
+         lease_token = iif(cancel_requested, NULL, lease_token),
+         error = iif(cancel_requested, NULL, :error),
+         available_at_ms = lease_expires_at_ms,
+         lease_expires_at_ms = NULL,
+         progress = NULL
+   WHERE status = 'running' AND lease_expires_at_ms <= :now_ms`;
+
+/** Delays that are over. */
+export const promoteDue = `
+  UPDATE jobs SET due = 1 WHERE status = 'queued' AND due = 0 AND available_at_ms <= :now_ms`;
+
+/**
+ * Leases the next job of a worker: highest priority, then the oldest. A younger job for a model that the executor holds
+ * goes before it when it has the same priority and user and is among the 32 that arrived from there on. The window is
+ * counted in arrivals, not in rows of the queue: jobs that come later never widen it, so a job is passed over by 31 at
+ * the most and cannot starve.
+ */
+export const leaseNext = `
+  UPDATE jobs
+     SET status = 'running', attempt = attempt + 1, lease_token = :token, lease_expires_at_ms = :expires_at_ms
+   WHERE sequence = (
+           WITH head AS (
+             SELECT sequence, priority, user_id
+               FROM jobs
+              WHERE worker = :worker AND status = 'queued' AND due = 1
+              ORDER BY priority DESC, sequence
+              LIMIT 1)
+           SELECT candidate.sequence
+             FROM head JOIN jobs AS candidate
+               ON candidate.worker = :worker AND candidate.status = 'queued' AND candidate.due = 1
+              AND candidate.priority = head.priority
+              AND candidate.sequence BETWEEN head.sequence AND head.sequence + 31
+            WHERE candidate.user_id = head.user_id
+            ORDER BY coalesce(candidate.model_variant IN (SELECT value FROM json_each(:held_models)), 0) DESC,
+                     candidate.sequence
+            LIMIT 1)
+  RETURNING sequence, id, body, attempt, available_at_ms, error`;
+
+export const insertAttempt = `
+  INSERT INTO attempts (token, job_sequence, attempt, worker_id, started_at_ms)
+  VALUES (:token, :sequence, :attempt, :worker_id, :now_ms)`;
+
+/** Renews the newest lease, also one that ran out and whose job nobody has taken since. */
+export const renewLease = `
+  UPDATE jobs
+     SET status = 'running', lease_expires_at_ms = :expires_at_ms, progress = coalesce(:progress, progress)
+   WHERE id = :id AND lease_token = :token
+  RETURNING sequence, cancel_requested`;
+
+/** The other half of renewing a lease that had run out: its attempt goes on … */
+export const reviveAttempt = `
+  UPDATE attempts
+     SET outcome = 'running', ended_at_ms = NULL, error = NULL
+   WHERE token = :token AND outcome = 'expired'`;
+
+/** … and the job's error is again that of the attempt before. Also for an attempt that was given back. */
+export const restorePreviousError = `
+  UPDATE jobs
+     SET error = (SELECT error FROM attempts WHERE job_sequence = :sequence AND error IS NOT NULL
+                   ORDER BY rowid DESC LIMIT 1)
+   WHERE sequence = :sequence`;
+
+// ---- settling: each is fenced by the token
+
+export const endJob = `
+  UPDATE jobs
+     SET status = :status, settled_at_ms = :now_ms, result = :result, error = :error,
+         progress = iif(:status = 'completed', 1, progress),
+         lease_token = NULL, lease_expires_at_ms = NULL
+   WHERE id = :id AND lease_token = :token`;
+
+/** Back to the queue, or to the end if a cancel was asked. */
+export const requeueJob = `
+  UPDATE jobs
+     SET status = iif(cancel_requested, 'cancelled', 'queued'),
+         settled_at_ms = iif(cancel_requested, :now_ms, NULL),
+         error = iif(cancel_requested, NULL, :error),
+         due = :available_at_ms <= :now_ms,
+         available_at_ms = :available_at_ms,
+         attempt = attempt - :given_back,
+         progress = NULL, lease_token = NULL, lease_expires_at_ms = NULL
+   WHERE id = :id AND lease_token = :token
+  RETURNING sequence, status`;
+
+export const endAttempt = `
+  UPDATE attempts SET outcome = :outcome, ended_at_ms = :now_ms, error = :error WHERE token = :token`;
+
+/** How the lease of a token ended; tells a settle said twice from a late one. */
+export const attemptOutcome = `
+  SELECT attempts.outcome
+    FROM attempts JOIN jobs ON jobs.sequence = attempts.job_sequence
+   WHERE attempts.token = :token AND jobs.id = :id`;
+
+// ---- the producer's side
+
+export const jobByKey = `
+  SELECT jobs.* FROM idempotency_keys JOIN jobs ON jobs.sequence = idempotency_keys.job_sequence
+   WHERE idempotency_keys.user_id = :user_id AND idempotency_keys.key = :key`;
+
+export const jobById = "SELECT * FROM jobs WHERE id = :id";
+
+export const insertJob = `
+  INSERT INTO jobs (id, worker, type, user_id, model_variant, priority, body, due, created_at_ms, available_at_ms)
+  VALUES (:id, :worker, :type, :user_id, :model_variant, :priority, :body,
+          :available_at_ms <= :now_ms, :now_ms, :available_at_ms)
+  RETURNING *`;
+
+export const insertKey = `
+  INSERT INTO idempotency_keys (user_id, key, job_sequence) VALUES (:user_id, :key, :sequence)
+  ON CONFLICT DO NOTHING`;
+
+export const jobsAhead = `
+  SELECT (SELECT count(*) FROM jobs
+           WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority > :priority)
+       + (SELECT count(*) FROM jobs
+           WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority = :priority
+             AND sequence < :sequence) AS ahead`;
+
+/** A queued job ends at once, a running one when its worker hears of it. Settled jobs are not touched. */
+export const cancelJob = `
+  UPDATE jobs
+     SET cancel_requested = 1,
+         settled_at_ms = iif(status = 'queued', :now_ms, NULL),
+         error = iif(status = 'queued', NULL, error),
+         lease_token = iif(status = 'queued', NULL, lease_token),
+         status = iif(status = 'queued', 'cancelled', status)
+   WHERE id = :id AND status IN ('queued', 'running')
+  RETURNING status`;
+
+export const redriveJob = `
+  UPDATE jobs
+     SET status = 'queued', due = 1, attempt = 0, cancel_requested = 0, progress = NULL, error = NULL,
+         settled_at_ms = NULL, available_at_ms = :now_ms
+   WHERE id = :id AND status = 'failed'
+  RETURNING sequence`;
+
+export const forgetAttempts = "DELETE FROM attempts WHERE job_sequence = :sequence";
+
+export const attemptsOf = `
+  SELECT job_sequence, attempt, worker_id, started_at_ms, ended_at_ms, outcome, error
+    FROM attempts
+   WHERE job_sequence IN (SELECT value FROM json_each(:sequences))
+   ORDER BY job_sequence, rowid`;
+
+/** Newest first. Only the conditions that are used are in the text, so that each combination finds its index. */
+export function jobPage(used: { readonly status: boolean; readonly type: boolean; readonly userId: boolean }): string {
+  const conditions = [
+    "sequence < :before",
+    ...(used.status ? ["status = :status"] : []),
+    ...(used.type ? ["type = :type"] : []),
+    ...(used.userId ? ["user_id = :user_id"] : []),
+  ];
+  return `SELECT * FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY sequence DESC LIMIT :limit`;
+}
+
+export const queueCounts = `
+  SELECT worker,
+         count(*) FILTER (WHERE status = 'queued' AND available_at_ms <= :now_ms) AS queued,
+         count(*) FILTER (WHERE status = 'queued' AND available_at_ms > :now_ms) AS delayed,
+         count(*) FILTER (WHERE status = 'running') AS running,
+         count(*) FILTER (WHERE status = 'failed') AS failed,
+         min(available_at_ms) FILTER (WHERE status = 'queued' AND available_at_ms <= :now_ms) AS oldest_ms
+    FROM jobs
+   WHERE status NOT IN ('completed', 'cancelled')
+   GROUP BY worker
+   ORDER BY worker`;
+
+export const pruneSettled = `
+  DELETE FROM jobs
+   WHERE sequence IN (SELECT sequence FROM jobs WHERE settled_at_ms IS NOT NULL AND settled_at_ms < :before_ms LIMIT :limit)`;
+
+// ---- waiting
+
+/** The next moment after `after_ms` at which a delay ends or a lease of somebody else runs out. */
+export const nextMoment = `
+  SELECT min(at_ms) AS at_ms FROM (
+    SELECT min(available_at_ms) AS at_ms FROM jobs
+     WHERE status = 'queued' AND due = 0 AND available_at_ms > :after_ms
+    UNION ALL
+    SELECT min(lease_expires_at_ms) FROM jobs
+     WHERE status = 'running' AND lease_expires_at_ms > :after_ms
+       AND lease_token NOT IN (SELECT value FROM json_each(:held_tokens)))`;

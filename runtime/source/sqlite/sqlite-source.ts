@@ -1,0 +1,227 @@
+import { randomUUID } from "node:crypto";
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Database } from "#runtime/database/database.ts";
+import type {
+  AttemptOutcome,
+  JobResult,
+  JobSource,
+  Lease,
+  LeaseKey,
+  Renewal,
+  RenewalOutcome,
+  SettleOutcome,
+  TakeRequest,
+} from "../job-source.ts";
+import { ChangeWatch } from "./change-watch.ts";
+import { SqliteQueue } from "./sqlite-queue.ts";
+import { prepareLeaseStatements } from "./statements.ts";
+
+export interface SqliteSourceOptions {
+  /** Names this container in the attempts that it makes. */
+  readonly workerId: string;
+  /** Seconds that a lease lasts without renewal. */
+  readonly leaseSeconds?: number;
+  readonly nowMs?: () => number;
+  readonly newToken?: () => string;
+}
+
+/** How often other processes' changes are looked for; while jobs run, a cancel should reach them within one step. */
+const restingPollMs = 100;
+const runningPollMs = 50;
+
+/** The attempt outcomes by which a settling call knows that it was said before. */
+const endedBy = {
+  complete: ["completed"],
+  retry: ["retried", "cancelled"],
+  fail: ["failed"],
+  release: ["released", "cancelled"],
+  cancelled: ["cancelled"],
+} as const satisfies Record<string, readonly AttemptOutcome[]>;
+
+/**
+ * The embedded source: jobs in the database file of this machine, safe for several processes. Every settling call is
+ * one transaction that looks for the lease's token; when the job does not carry it any more, the attempt's record
+ * tells whether the same call was made before ("settled") or somebody else has the job ("lost").
+ */
+export class SqliteSource extends SqliteQueue implements JobSource {
+  readonly name = "sqlite";
+  readonly leaseSeconds: number;
+  readonly #workerId: string;
+  readonly #newToken: () => string;
+  readonly #statements: ReturnType<typeof prepareLeaseStatements>;
+  readonly #watch: ChangeWatch;
+  /** Tokens of leases that were taken here and not settled. */
+  readonly #heldTokens = new Set<string>();
+  #seenVersion: number;
+  #seenUntilMs: number;
+
+  constructor(database: Database, options: SqliteSourceOptions) {
+    super(database, options.nowMs);
+    this.leaseSeconds = options.leaseSeconds ?? 30;
+    this.#workerId = options.workerId;
+    this.#newToken = options.newToken ?? randomUUID;
+    this.#statements = prepareLeaseStatements(database);
+    this.#seenVersion = database.dataVersion();
+    this.#seenUntilMs = this.nowMs();
+    this.#watch = new ChangeWatch(() => this.#pollChanges());
+  }
+
+  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+    const leases = await this.database.write(() => {
+      this.expireLeases();
+      this.#statements.promoteDue.run({ now_ms: this.nowMs() });
+      return requests.flatMap((request) => this.#takeFor(request));
+    });
+    for (const lease of leases) this.#heldTokens.add(lease.token);
+    return leases;
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
+    if (renewals.length === 0) return [];
+    const outcomes = await this.database.write(() => renewals.map((renewal) => this.#renewOne(renewal)));
+    for (const [index, { lease }] of renewals.entries()) {
+      if (outcomes[index] === "lost") this.#heldTokens.delete(lease.token);
+    }
+    return outcomes;
+  }
+
+  complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+    return this.#settle(lease, "complete", () => this.#end(lease, "completed", { result }));
+  }
+
+  fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
+    return this.#settle(lease, "fail", () => this.#end(lease, "failed", { error }));
+  }
+
+  cancelled(lease: LeaseKey): Promise<SettleOutcome> {
+    return this.#settle(lease, "cancelled", () => this.#end(lease, "cancelled", {}));
+  }
+
+  retry(
+    lease: LeaseKey,
+    { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
+  ): Promise<SettleOutcome> {
+    return this.#settle(lease, "retry", () => this.#requeue(lease, "retried", { error, delaySeconds }));
+  }
+
+  release(lease: LeaseKey): Promise<SettleOutcome> {
+    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds: 0 }));
+  }
+
+  waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return this.#watch.wait(timeoutMs, signal);
+  }
+
+  /** Ends a running wait. The database stays open: it belongs to whoever opened it. */
+  async close(): Promise<void> {
+    this.#watch.close();
+  }
+
+  protected override changed(): void {
+    this.#watch.notify();
+  }
+
+  #takeFor({ worker, slots, heldModels = [] }: TakeRequest): Lease[] {
+    const leases: Lease[] = [];
+    while (leases.length < slots) {
+      const nowMs = this.nowMs();
+      const token = this.#newToken();
+      const expiresAtMs = nowMs + this.leaseSeconds * 1000;
+      const row = this.#statements.leaseNext.get({
+        worker,
+        token,
+        expires_at_ms: expiresAtMs,
+        held_models: JSON.stringify(heldModels),
+      });
+      if (row === undefined) break;
+      const { sequence, attempt } = row;
+      this.#statements.insertAttempt.run({ token, sequence, attempt, worker_id: this.#workerId, now_ms: nowMs });
+      leases.push({
+        jobId: row.id,
+        job: row.body,
+        token,
+        attempt,
+        queuedAtMs: row.available_at_ms,
+        takenAtMs: nowMs,
+        expiresAtMs,
+        ...(row.error === null ? {} : { previousError: row.error }),
+      });
+    }
+    return leases;
+  }
+
+  #renewOne({ lease, progress }: Renewal): RenewalOutcome {
+    const { jobId: id, token } = lease;
+    const expires_at_ms = this.nowMs() + this.leaseSeconds * 1000;
+    const renewed = this.#statements.renewLease.get({ id, token, expires_at_ms, progress: progress ?? null });
+    if (renewed === undefined) return "lost";
+    if (this.#statements.reviveAttempt.run({ token }) > 0) {
+      this.#statements.restorePreviousError.run({ sequence: renewed.sequence });
+    }
+    return renewed.cancel_requested ? "cancelled" : "held";
+  }
+
+  /** @param change ends the lease and tells whether it was there to be ended */
+  async #settle(lease: LeaseKey, call: keyof typeof endedBy, change: () => boolean): Promise<SettleOutcome> {
+    const outcome = await this.database.write((): SettleOutcome => {
+      if (change()) return "settled";
+      const ended = this.#statements.attemptOutcome.get({ id: lease.jobId, token: lease.token })?.outcome;
+      return endedBy[call].some((known) => known === ended) ? "settled" : "lost";
+    });
+    this.#heldTokens.delete(lease.token);
+    if (call === "retry" || call === "release") this.changed();
+    return outcome;
+  }
+
+  #end(
+    { jobId: id, token }: LeaseKey,
+    outcome: "completed" | "failed" | "cancelled",
+    { result, error }: { readonly result?: JobResult; readonly error?: ErrorReport },
+  ): boolean {
+    const now_ms = this.nowMs();
+    const values = { token, now_ms, error: toJson(error) };
+    if (this.#statements.endJob.run({ ...values, id, status: outcome, result: toJson(result) }) === 0) return false;
+    this.#statements.endAttempt.run({ ...values, outcome });
+    return true;
+  }
+
+  #requeue(
+    { jobId: id, token }: LeaseKey,
+    outcome: "retried" | "released",
+    { error, delaySeconds }: { readonly error?: ErrorReport; readonly delaySeconds: number },
+  ): boolean {
+    const now_ms = this.nowMs();
+    const job = this.#statements.requeueJob.get({
+      id,
+      token,
+      now_ms,
+      available_at_ms: now_ms + Math.round(delaySeconds * 1000),
+      given_back: outcome === "released" ? 1 : 0,
+      error: toJson(error),
+    });
+    if (job === undefined) return false;
+    const ended = job.status === "cancelled" ? "cancelled" : outcome;
+    this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error) });
+    if (ended === "released") this.#statements.restorePreviousError.run({ sequence: job.sequence });
+    return true;
+  }
+
+  /** Looks whether somebody else has committed, or a moment has come at which a job becomes due by itself. */
+  #pollChanges(): number {
+    const nowMs = this.nowMs();
+    const version = this.database.dataVersion();
+    const heldTokens = JSON.stringify([...this.#heldTokens]);
+    const moment = this.#statements.nextMoment.get({ after_ms: this.#seenUntilMs, held_tokens: heldTokens })?.at_ms;
+    const untilMoment = (moment ?? Number.POSITIVE_INFINITY) - nowMs;
+    if (version !== this.#seenVersion || untilMoment <= 0) {
+      this.#seenVersion = version;
+      this.#seenUntilMs = nowMs;
+      return 0;
+    }
+    return Math.min(untilMoment, this.#heldTokens.size > 0 ? runningPollMs : restingPollMs);
+  }
+}
+
+function toJson(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
+}
