@@ -106,11 +106,11 @@ def _scale(pipeline: StableDiffusionXLPipeline) -> None:
     unet = pipeline.unet
     for name, module in unet.named_modules():
         if name.endswith("attn2"):
-            module.to_q.weight.mul_(3)
-            module.to_k.weight.mul_(3)
+            module.to_q.weight.mul_(2)
+            module.to_k.weight.mul_(2)
             module.to_v.weight.mul_(4)
     unet.add_embedding.linear_2.weight.mul_(4)
-    unet.conv_out.weight.mul_(3)
+    unet.conv_out.weight.mul_(1.5)
     decoder = pipeline.vae.decoder
     for module in decoder.modules():
         if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (3, 3):

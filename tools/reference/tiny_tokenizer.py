@@ -5,9 +5,9 @@ then the two marks. So any text tokenises, and the end mark has the highest id, 
 """
 
 import json
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
-
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = Path(__file__).with_name("tiny_words.txt")
@@ -22,15 +22,33 @@ def byte_letters() -> list[str]:
 
 
 def train_merges() -> list[tuple[str, str]]:
-    """Byte-pair merges of the word list, most useful first."""
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    split = pre_tokenizers.Split(Regex(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    trainer = trainers.BpeTrainer(vocab_size=100_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False)
-    tokenizer.train_from_iterator(WORDS.read_text(encoding="utf-8").splitlines(), trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [tuple(merge) for merge in merges[:MERGES]]
+    """Byte-pair merges of the word list, most frequent first and ties in alphabetical order.
+
+    The trainer of the `tokenizers` library breaks ties differently on every run, and the vocabulary must stay the same.
+    """
+    words = Counter(WORDS.read_text(encoding="utf-8").lower().split())
+    spelled = {word: [*word[:-1], word[-1] + "</w>"] for word in sorted(words)}
+    merges = []
+    while len(merges) < MERGES:
+        pairs = Counter()
+        for word, parts in spelled.items():
+            for pair in pairwise(parts):
+                pairs[pair] += words[word]
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        spelled = {word: _merged(parts, best) for word, parts in spelled.items()}
+    return merges
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """`parts` with each occurrence of `pair` joined, left to right."""
+    result: list[str] = []
+    for part in parts:
+        if result and (result[-1], part) == pair:
+            result[-1] += part
+        else:
+            result.append(part)
+    return result
 
 
 def write_tokenizers(folder: Path) -> int:
@@ -39,8 +57,6 @@ def write_tokenizers(folder: Path) -> int:
     merges = train_merges()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges), START, END]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    if len(vocabulary) != len(tokens):
-        raise ValueError("two merges make the same token; the marks would not be the last ids")
     for name, pad in (("tokenizer", END), ("tokenizer_2", "!")):
         _write(folder / name, vocabulary, merges, pad)
     return len(vocabulary)

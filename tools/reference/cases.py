@@ -1,0 +1,56 @@
+"""The text-to-image cases of the pipeline fixtures: few steps and small pictures, one property each."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Case:
+    """Settings of one job, under the names that the fixture's JSON has. `negative_prompt` None is not the same as ""."""
+
+    name: str
+    prompt: str
+    negative_prompt: str | None = None
+    width: int = 64
+    height: int = 64
+    steps: int = 4
+    guidance_scale: float = 6.0
+    guidance_rescale: float = 0.0
+    clip_skip: int | None = None
+    seed: int = 1
+    num_images: int = 1
+    scheduler_overrides: dict = field(default_factory=dict)
+
+    def settings(self) -> dict:
+        return asdict(self)
+
+
+CASES = (
+    Case("one", "a red fox in the snow, golden hour", width=128, height=128, steps=6, seed=42),
+    Case("three", "three boats on a calm lake at dawn", num_images=3, seed=2**32 - 2),
+    Case("guidance1", "an old lighthouse on a rocky coast", guidance_scale=1.0, steps=5, seed=7),
+    Case(
+        "negative-nonsquare",
+        "watercolor painting of a mountain valley",
+        negative_prompt="blurry, low quality, watermark",
+        width=96,
+        height=64,
+        guidance_scale=7.5,
+        steps=5,
+        seed=1234,
+    ),
+    Case("negative-empty", "a bowl of ripe cherries on a wooden table", negative_prompt="", seed=99),
+    # 9 x 13 latents: the UNet's total stride of 4 divides neither side, so its upsamplers get explicit sizes.
+    Case("odd-size", "a windmill in a field of tulips", width=104, height=72, seed=5),
+    Case("clip-skip", "an owl on a mossy branch", negative_prompt="frame", clip_skip=1, seed=11),
+    Case(
+        "v-prediction",
+        "paper lanterns floating over a quiet river",
+        negative_prompt="text",
+        guidance_rescale=0.7,
+        seed=3,
+        scheduler_overrides={
+            "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing",
+        },
+    ),
+)

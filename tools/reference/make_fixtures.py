@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Writes the expected values of the SDXL pipeline's tests, computed by PyTorch's diffusers in float32 on the CPU."""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch  # noqa: E402
+from diffusers import StableDiffusionXLPipeline  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+from transformers import CLIPTokenizer  # noqa: E402
+
+from export.source_folder import write_json  # noqa: E402
+from reference.cases import CASES  # noqa: E402
+from reference.make_tiny_sdxl import SEED, write_source  # noqa: E402
+from reference.pipeline_stages import run_case, token_ids  # noqa: E402
+from reference.tiny_sdxl import Sizes  # noqa: E402
+from reference.unit_fixtures import euler_cases, random_numbers, token_cases  # noqa: E402
+
+OUTPUT = Path(__file__).resolve().parents[2] / "pipelines/sdxl/fixtures"
+PACKAGES = ("torch", "diffusers", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxscript", "safetensors", "numpy")
+
+
+def write_lines(path: Path, cases: list[dict]) -> None:
+    """A JSON array with one case a line: small, and a change shows as the lines that changed."""
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for case in cases)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def load_pipeline(source: Path) -> StableDiffusionXLPipeline:
+    """The pipeline of a diffusers folder, with the tokenizers read from vocab.json and merges.txt as they lie there."""
+    tokenizers = {name: CLIPTokenizer.from_pretrained(source / name) for name in ("tokenizer", "tokenizer_2")}
+    pipeline = StableDiffusionXLPipeline.from_pretrained(source, add_watermarker=False, **tokenizers)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def write_case(pipeline: StableDiffusionXLPipeline, case, output: Path) -> None:
+    with torch.no_grad():
+        save_file(run_case(pipeline, case), output / f"{case.name}.safetensors")
+    negative = None if case.negative_prompt is None else token_ids(pipeline, case.negative_prompt)
+    ids = {"prompt": token_ids(pipeline, case.prompt), "negative_prompt": negative}
+    path = output / f"{case.name}.json"
+    path.write_text(json.dumps(case.settings() | {"token_ids": ids}, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"wrote {case.name}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder to write (default: pipelines/sdxl/fixtures)")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch)
+        write_source(source, Sizes(), SEED)
+        for case in CASES:
+            # A fresh pipeline each: a case may change the scheduler's config.
+            write_case(load_pipeline(source), case, options.output)
+        tokenizers = {name: CLIPTokenizer.from_pretrained(source / name) for name in ("tokenizer", "tokenizer_2")}
+        write_lines(options.output / "clip-tokenizer-cases.json", token_cases(tokenizers))
+    write_lines(options.output / "euler-cases.json", euler_cases())
+    save_file(random_numbers(), options.output / "randn.safetensors")
+    versions = {"command": "python tools/reference/make_fixtures.py", "python": platform.python_version()}
+    write_json(options.output / "versions.json", versions | {package: version(package) for package in PACKAGES})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Runs diffusers' SDXL pipeline on one case and records what every stage produced."""
+
+import functools
+
+import torch
+from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+
+from .cases import Case
+
+
+def token_ids(pipeline: StableDiffusionXLPipeline, text: str) -> dict[str, list[int]]:
+    """The 77 ids that each tokenizer gives, padded and cut as the pipeline does it."""
+    options = {"padding": "max_length", "max_length": 77, "truncation": True}
+    return {name: getattr(pipeline, name)(text, **options).input_ids for name in ("tokenizer", "tokenizer_2")}
+
+
+def generators(case: Case) -> list[torch.Generator]:
+    """One CPU generator an image, seeded with seed + index."""
+    return [torch.Generator("cpu").manual_seed(case.seed + index) for index in range(case.num_images)]
+
+
+def run_case(pipeline: StableDiffusionXLPipeline, case: Case) -> dict[str, torch.Tensor]:
+    """All tensors of the case's fixture.
+
+    Embeddings `[1, 77, width]`, pooled `[1, projection]` and add_time_ids `[1, 6]` are those of one image (diffusers repeats
+    them for a batch); initial_noise (before it is scaled by init_noise_sigma), step_<k>.noise_pred (after guidance) and
+    step_<k>.latents (after the scheduler's step) are `[images, 4, height/8, width/8]`; decoded is
+    `[images, 3, height, width]` as the VAE gave it, image_u8 `[images, height, width, 3]` after diffusers' postprocess.
+    """
+    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config, **case.scheduler_overrides)
+    guided = case.guidance_scale > 1
+    shape = (1, pipeline.unet.config.in_channels, case.height // 8, case.width // 8)
+    stages = {"initial_noise": torch.cat([torch.randn(shape, generator=generator) for generator in generators(case)])}
+    with _recorded(pipeline, stages):
+        images = pipeline(
+            case.prompt,
+            negative_prompt=case.negative_prompt,
+            width=case.width,
+            height=case.height,
+            num_inference_steps=case.steps,
+            guidance_scale=case.guidance_scale,
+            guidance_rescale=case.guidance_rescale,
+            clip_skip=case.clip_skip,
+            num_images_per_prompt=case.num_images,
+            generator=generators(case),
+            output_type="np",
+        ).images
+    stages["image_u8"] = torch.from_numpy((images * 255).round().astype("uint8"))
+    stages["timesteps"] = pipeline.scheduler.timesteps
+    stages["sigmas"] = pipeline.scheduler.sigmas
+    stages["init_noise_sigma"] = torch.as_tensor(pipeline.scheduler.init_noise_sigma).reshape(1)
+    if not guided:
+        stages = {name: tensor for name, tensor in stages.items() if not name.startswith("negative_")}
+    return {name: tensor.detach().clone().contiguous() for name, tensor in stages.items()}
+
+
+class _recorded:
+    """Wraps the pipeline's stages for the time of a `with` block, so that each call leaves its result in `stages`."""
+
+    def __init__(self, pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tensor]):
+        self.pipeline, self.stages, self.steps = pipeline, stages, 0
+
+    def __enter__(self) -> None:
+        pipeline = self.pipeline
+        self.originals = [
+            (owner, name, getattr(owner, name))
+            for owner, name in (
+                (pipeline, "encode_prompt"),
+                (pipeline, "_get_add_time_ids"),
+                (pipeline.scheduler, "step"),
+                (pipeline.vae, "decode"),
+            )
+        ]
+        recorders = (self._embeddings, self._time_ids, self._step, self._decoded)
+        for (owner, name, original), record in zip(self.originals, recorders, strict=True):
+            setattr(owner, name, self._wrap(original, record))
+
+    def __exit__(self, *_) -> None:
+        for owner, name, _ in self.originals:
+            delattr(owner, name)
+
+    @staticmethod
+    def _wrap(original, record):
+        @functools.wraps(original)
+        def wrapped(*arguments, **options):
+            result = original(*arguments, **options)
+            record(result, *arguments)
+            return result
+
+        return wrapped
+
+    def _embeddings(self, result, *_) -> None:
+        names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+        self.stages.update({name: tensor[:1] for name, tensor in zip(names, result, strict=True) if tensor is not None})
+
+    def _time_ids(self, result, *_) -> None:
+        self.stages["add_time_ids"] = result
+
+    def _step(self, result, noise_pred, *_) -> None:
+        self.stages[f"step_{self.steps}.noise_pred"] = noise_pred
+        self.stages[f"step_{self.steps}.latents"] = result[0]
+        self.steps += 1
+
+    def _decoded(self, result, *_) -> None:
+        self.stages["decoded"] = result[0]
