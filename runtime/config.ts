@@ -58,6 +58,7 @@ const environment = z.object({
   LEASE_SECONDS: seconds(30, 1, 3600),
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
+  EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
   DELIVERY_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
 });
 
@@ -83,6 +84,8 @@ export interface Config {
   readonly shutdownGraceSeconds: number;
   /** How long an aborted job may take to notice before its executor is killed. */
   readonly abortGraceSeconds: number;
+  /** Longest pause before an executor that keeps dying is started again. */
+  readonly executorRestartMaxSeconds: number;
   readonly deliveryConcurrency: number;
 }
 
@@ -139,6 +142,7 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
     leaseSeconds: values.LEASE_SECONDS,
     shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,
+    executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
   };
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import { invalidJob, problemsOf, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
 import { retryDelaySeconds } from "./backoff.ts";
 import type { Delivery } from "./delivery/delivery.ts";
@@ -96,8 +96,8 @@ export class JobRunner {
     if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
     if (lease.attempt > handler.retry.maxAttempts)
       return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
-    const parsed = handler.input.safeParse(lease.job);
-    return parsed.success ? null : toErrorReport(invalidJob(problemsOf(parsed.error, lease.job)));
+    const parsed = parseJob(handler.input, lease.job);
+    return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
   }
 
   async #attempt(source: JobSource, lease: Lease, handler: Handler, executor: Executor): Promise<void> {

@@ -164,6 +164,7 @@ function createExecutor(worker: string, config: Config, log: Logger): Executor {
       log: { level: config.log.level, format: config.log.format ?? "json" },
     },
     log,
+    config.executorRestartMaxSeconds * 1000,
   );
 }
 

@@ -1,10 +1,10 @@
 import { memoryUsage } from "node:process";
 import { CodedError, type ErrorReport, RetryableError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { Handler, Preview } from "#contract/handler.ts";
-import { invalidJob, problemsOf, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { Logger } from "../log.ts";
 import type { Registry } from "../registry.ts";
-import { JobContext } from "./job-context.ts";
+import { contextJob, JobContext } from "./job-context.ts";
 import type {
   AbortReason,
   AttemptOutcome,
@@ -125,9 +125,9 @@ export class ExecutorProcess {
     workFolder: WorkFolder,
     log: Logger,
   ): Promise<AttemptOutcome> {
-    const parsed = handler.input.safeParse(task.job);
-    if (!parsed.success) throw invalidJob(problemsOf(parsed.error, task.job));
-    const ctx = new JobContext(task.job, task.attempt, handler, {
+    const parsed = parseJob(handler.input, task.job);
+    if (!parsed.ok) throw invalidJob(parsed.problems);
+    const ctx = new JobContext(contextJob(task.job, parsed.job), task.attempt, handler, {
       registry: this.#options.registry,
       modelsFolder: this.#options.settings.modelsFolder,
       signal: current.controller.signal,
@@ -140,7 +140,7 @@ export class ExecutorProcess {
         this.#heldModels.add(name);
       },
     });
-    const output = await handler.run(parsed.data, ctx);
+    const output = await handler.run(parsed.job, ctx);
     return {
       kind: "completed",
       assets: [...workFolder.assets],

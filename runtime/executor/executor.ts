@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { ErrorReport } from "#contract/errors.ts";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Logger } from "../log.ts";
 import {
   type AbortReason,
@@ -55,6 +55,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   readonly worker: string;
   readonly #settings: ExecutorSettings;
   readonly #log: Logger;
+  readonly #restartMaxMs: number;
   #state: ExecutorState = "stopped";
   #child: ChildProcess | null = null;
   #lastOutput = "";
@@ -70,10 +71,11 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   memoryBytes: number | null = null;
   jobsProcessed = 0;
 
-  constructor(settings: ExecutorSettings, log: Logger) {
+  constructor(settings: ExecutorSettings, log: Logger, restartMaxMs = 60_000) {
     super();
     this.worker = settings.worker;
     this.#settings = settings;
+    this.#restartMaxMs = restartMaxMs;
     this.#log = log.child({ executor: settings.worker });
   }
 
@@ -199,8 +201,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     try {
       this.#send({ kind: "enqueued", requestId, jobId: await task.hooks.enqueue(child) });
     } catch (error) {
-      const report: ErrorReport = { code: "INTERNAL", message: error instanceof Error ? error.message : String(error) };
-      this.#send({ kind: "enqueue_failed", requestId, error: report });
+      this.#send({ kind: "enqueue_failed", requestId, error: toErrorReport(error) });
     }
   }
 
@@ -228,7 +229,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #restartLater(exitCode: number | null, signal: string | null): void {
     if (this.#healthySinceMs > 0 && Date.now() - this.#healthySinceMs >= 60_000) this.#failures = 0;
     this.#healthySinceMs = 0;
-    const delayMs = restartDelayMs(this.#failures++);
+    const delayMs = restartDelayMs(this.#failures++, this.#restartMaxMs);
     this.restarts++;
     this.#log.warn(
       { exit_code: exitCode, signal, job_id: this.currentJobId, restart_in_ms: delayMs },

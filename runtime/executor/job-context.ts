@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { z } from "zod";
+import { z } from "zod";
 import { PermanentError } from "#contract/errors.ts";
 import type {
   AssetOptions,
@@ -13,7 +13,7 @@ import type {
 } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
-import { invalidJob, problemsOf } from "#contract/problems.ts";
+import { invalidJob, parseJob } from "#contract/problems.ts";
 import type { Registry } from "../registry.ts";
 import { findModel, readGenerationConfig } from "./models.ts";
 import type { ChildJobRequest } from "./protocol.ts";
@@ -29,6 +29,14 @@ export interface ContextHost {
   reportProgress(step: number, total: number, preview?: Preview): void;
   enqueue(child: ChildJobRequest): Promise<string>;
   modelUsed(name: string): void;
+}
+
+const checkedConfig = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+
+/** The job with the `config` that its schema made of it: synonyms have become the names that parameters are known by. */
+export function contextJob(job: Job, checked: unknown): Job {
+  const found = checkedConfig.safeParse(checked);
+  return found.success ? { ...job, config: found.data.config } : job;
 }
 
 /** The `ctx` of one attempt: all that its handler may touch. */
@@ -101,9 +109,9 @@ export class JobContext implements HandlerContext {
       );
     }
     const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
-    const parsed = handler.input.safeParse(inner);
-    if (!parsed.success) throw invalidJob(problemsOf(parsed.error, inner));
-    return handler.run(parsed.data, new JobContext(inner, this.attempt, handler, this.#host));
+    const parsed = parseJob(handler.input, inner);
+    if (!parsed.ok) throw invalidJob(parsed.problems);
+    return handler.run(parsed.job, new JobContext(contextJob(inner, parsed.job), this.attempt, handler, this.#host));
   }
 
   enqueue(child: ChildJob): Promise<string> {

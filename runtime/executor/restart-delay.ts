@@ -1,4 +1,4 @@
-/** Pause before the restart after `failures` earlier ones without a healthy minute between: 0.5 s, doubling to 60 s. */
-export function restartDelayMs(failures: number): number {
-  return Math.min(60_000, 500 * 2 ** Math.min(failures, 10));
+/** Pause before the restart after `failures` earlier ones without a healthy minute between: 0.5 s, doubling up to `maxMs`. */
+export function restartDelayMs(failures: number, maxMs: number): number {
+  return Math.min(maxMs, 500 * 2 ** Math.min(failures, 20));
 }

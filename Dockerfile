@@ -1,0 +1,53 @@
+# syntax=docker/dockerfile:1
+#
+#   docker build --target cpu  -t ourvidz-worker:cpu .
+#   docker build --target cuda -t ourvidz-worker:cuda .
+#   docker run -e WAN_WORKER_API_KEY=$(openssl rand -hex 32) -p 7860:7860 -v ourvidz:/data ourvidz-worker:cpu
+#
+# Node itself is one of the project's dependencies, so the final image has no other.
+
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --no-audit --no-fund
+
+# The CUDA execution provider is not in the npm package; its own install step fetches it.
+FROM dependencies AS dependencies-cuda
+RUN ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js \
+ && ls node_modules/onnxruntime-node/bin/napi-v*/linux/x64/libonnxruntime_providers_cuda.so
+
+FROM debian:bookworm-slim AS base
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates ffmpeg tini \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --create-home ourvidz \
+ && install -d -o ourvidz -g ourvidz /data
+WORKDIR /app
+ENV PATH=/app/node_modules/.bin:$PATH \
+    NODE_ENV=production \
+    DATA_DIR=/data \
+    HOST=0.0.0.0 \
+    PORT=7860
+COPY . .
+VOLUME /data
+EXPOSE 7860
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["tini", "--"]
+CMD ["node", "cli/ourvidz.ts", "start"]
+
+FROM base AS cpu
+COPY --from=dependencies /app/node_modules ./node_modules
+USER ourvidz
+
+FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu22.04 AS cuda-libraries
+
+FROM base AS cuda
+COPY --from=cuda-libraries /usr/local/cuda/targets/x86_64-linux/lib/ /usr/local/cuda/lib64/
+COPY --from=cuda-libraries /usr/lib/x86_64-linux-gnu/libcudnn*.so.9* /usr/local/cuda/lib64/
+COPY --from=dependencies-cuda /app/node_modules ./node_modules
+ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+USER ourvidz

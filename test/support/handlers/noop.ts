@@ -1,0 +1,61 @@
+import { appendFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { PermanentError, RetryableError } from "#contract/errors.ts";
+import { defineHandler } from "#contract/handler.ts";
+import { jobEnvelope } from "#contract/job.ts";
+
+/*
+ * A job without inference, for tests of the runtime: it writes a line when it starts, takes `steps` pauses with
+ * progress, hands over a small file, and can be told to misbehave.
+ */
+const parameters = z.object({
+  steps: z.number().int().min(0).default(1),
+  step_ms: z.number().min(0).default(0),
+  /** File to which "<job> <attempt>" is appended at each start. */
+  trace: z.string().optional(),
+  /** Attempts up to this one end as `failure` says. */
+  fail_until_attempt: z.number().int().default(0),
+  failure: z.enum(["error", "permanent", "retryable", "exit", "kill", "hang", "no_assets"]).default("error"),
+});
+
+export default defineHandler({
+  type: "noop",
+  worker: "test",
+  produces: "text",
+  input: jobEnvelope,
+  retry: { maxAttempts: 3, timeoutSeconds: 30, backoffSeconds: 0.1 },
+  async run(job, ctx) {
+    const { steps, step_ms, trace, fail_until_attempt, failure } = await ctx.parameters(parameters);
+    if (trace !== undefined) await appendFile(trace, `${job.id} ${ctx.attempt}\n`);
+    for (let step = 1; step <= steps; step++) {
+      await pause(step_ms, undefined, { signal: ctx.signal });
+      ctx.progress(step, steps);
+    }
+    if (ctx.attempt <= fail_until_attempt) misbehave(failure);
+    await ctx.asset(Buffer.from(`${job.id} ${job.prompt ?? ""}\n`), { type: "text", extension: "txt", mimeType: "text/plain" });
+    return { metadata: { steps } };
+  },
+});
+
+function misbehave(failure: z.output<typeof parameters>["failure"]): void {
+  switch (failure) {
+    case "error":
+      throw new Error("the handler threw an ordinary error");
+    case "permanent":
+      throw new PermanentError("the handler can never do this");
+    case "retryable":
+      throw new RetryableError("the handler wants to try again", { delaySeconds: 0.05 });
+    case "exit":
+      process.stderr.write("last words\n");
+      process.exit(7);
+      break;
+    case "kill":
+      process.kill(process.pid, "SIGKILL");
+      break;
+    case "hang":
+      for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    case "no_assets":
+      break;
+  }
+}
