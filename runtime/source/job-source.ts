@@ -23,7 +23,7 @@ import type { Job } from "#contract/job.ts";
  * old token is fenced. Leases that ran out are noticed by `take`, of any worker.
  *
  * Every settling call is idempotent by token: said twice, it answers "settled" twice and changes nothing, also when
- * the job has gone on in between. Another settling call with a token that was settled is "lost".
+ * the job has gone on in between. Another settling call with a token that was settled otherwise is "lost".
  */
 export const jobStatuses = ["queued", "running", "completed", "failed", "cancelled"] as const;
 export type JobStatus = (typeof jobStatuses)[number];

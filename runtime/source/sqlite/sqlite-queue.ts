@@ -87,7 +87,7 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
-  list(filter: ListFilter): Promise<JobPage> {
+  async list(filter: ListFilter): Promise<JobPage> {
     const before = filter.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(filter.cursor);
     return this.database.read(() => {
       // One row more than asked tells whether there is a next page.

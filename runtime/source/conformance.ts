@@ -1,0 +1,49 @@
+import { afterEach, beforeEach, describe } from "vitest";
+import { describeCancelling } from "./conformance/cancelling.ts";
+import type { Capabilities, Harness, Suite } from "./conformance/harness.ts";
+import { describeLeases } from "./conformance/leases.ts";
+import { describeQueueing } from "./conformance/queueing.ts";
+import { describeSettling } from "./conformance/settling.ts";
+import { describeTaking } from "./conformance/taking.ts";
+import { describeWaiting } from "./conformance/waiting.ts";
+
+export { allCapabilities, type Capabilities, type Harness, type Side } from "./conformance/harness.ts";
+
+/**
+ * The tests that every source passes: the contract of job-source.ts, sentence by sentence.
+ *
+ * @param factory makes an empty storage with one container on it, anew for each test
+ * @param capabilities what the source's service offers; the rest is skipped, visibly
+ */
+export function describeJobSource(
+  name: string,
+  factory: () => Promise<Harness>,
+  capabilities: Capabilities = allCapabilities,
+): void {
+  describe(`${name}, as a job source`, () => {
+    let current: Harness | undefined;
+
+    beforeEach(async () => {
+      current = await factory();
+    });
+
+    afterEach(async () => {
+      await current?.close();
+      current = undefined;
+    });
+
+    const suite: Suite = {
+      capabilities,
+      harness() {
+        if (current === undefined) throw new Error("a harness exists only while a test runs");
+        return current;
+      },
+    };
+    describeTaking(suite);
+    describeSettling(suite);
+    describeLeases(suite);
+    describeCancelling(suite);
+    describeQueueing(suite);
+    describeWaiting(suite);
+  });
+}

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import {
+  enqueue,
+  expectStatus,
+  failure,
+  outliveLeases,
+  recordOf,
+  type SettleCall,
+  type Suite,
+  settle,
+  settleCalls,
+  stateAfter,
+  take,
+  takeOne,
+} from "./harness.ts";
+
+export function describeCancelling(suite: Suite): void {
+  const { cancelling, redriving } = suite.capabilities;
+  describe.skipIf(!cancelling)("cancel of a waiting job", () => describeWaitingJob(suite));
+  describe.skipIf(!cancelling)("cancel of a running job", () => describeRunningJob(suite));
+  describe.skipIf(!redriving)("redrive", () => describeRedriving(suite));
+}
+
+function describeWaitingJob(suite: Suite): void {
+  test("settles it at once", async () => {
+    await enqueue(suite.harness(), "a");
+    expect(await suite.harness().queue.cancel("a")).toBe("cancelled");
+    expect(await take(suite.harness())).toEqual([]);
+    await expectStatus(suite, "a", "cancelled");
+  });
+
+  test.skipIf(!suite.capabilities.delays)("settles it at once while a delay runs", async () => {
+    await enqueue(suite.harness(), "a", {}, { delaySeconds: 2 });
+    expect(await suite.harness().queue.cancel("a")).toBe("cancelled");
+    await suite.harness().advance(2001);
+    expect(await take(suite.harness())).toEqual([]);
+  });
+}
+
+function describeRunningJob(suite: Suite): void {
+  test("asks for its end, however often it is said", async () => {
+    const { queue } = await suite.harness().second();
+    await enqueue(suite.harness(), "a");
+    const lease = await takeOne(suite.harness());
+    expect(await queue.cancel("a")).toBe("requested");
+    expect(await queue.cancel("a")).toBe("requested");
+    expect(await recordOf(suite, "a")).toMatchObject({ status: "running", cancelRequested: true });
+    expect(await suite.harness().source.renew([{ lease }, { lease }])).toEqual(["cancelled", "cancelled"]);
+    expect(await suite.harness().source.cancelled(lease)).toBe("settled");
+    await expectStatus(suite, "a", "cancelled");
+  });
+
+  test.each(["retry", "release"] as const)("makes %s end the job, said twice too", async (call) => {
+    const { source, queue } = suite.harness();
+    await enqueue(suite.harness(), "a");
+    const lease = await takeOne(suite.harness());
+    await queue.cancel("a");
+    expect(await settle(source, call, lease)).toBe("settled");
+    expect(await settle(source, call, lease)).toBe("settled");
+    expect(await take(suite.harness())).toEqual([]);
+    await expectStatus(suite, "a", "cancelled");
+  });
+
+  test.each(["complete", "fail"] as const)("does not undo a job that ends by %s all the same", async (call) => {
+    await enqueue(suite.harness(), "a");
+    const lease = await takeOne(suite.harness());
+    await suite.harness().queue.cancel("a");
+    expect(await settle(suite.harness().source, call, lease)).toBe("settled");
+    await expectStatus(suite, "a", stateAfter[call]);
+  });
+
+  test("ends a job whose container is gone", async () => {
+    await enqueue(suite.harness(), "a");
+    const lease = await takeOne(suite.harness());
+    await suite.harness().queue.cancel("a");
+    await outliveLeases(suite.harness());
+    expect(await take(await suite.harness().second())).toEqual([]);
+    await expectStatus(suite, "a", "cancelled");
+    expect(await suite.harness().source.renew([{ lease }])).toEqual(["lost"]);
+    expect(await settle(suite.harness().source, "complete", lease)).toBe("lost");
+  });
+
+  test("fences a late worker of a job that waits again", async () => {
+    await enqueue(suite.harness(), "a");
+    const lease = await takeOne(suite.harness());
+    await outliveLeases(suite.harness());
+    expect(await suite.harness().queue.cancel("a")).toBe("cancelled");
+    expect(await settle(suite.harness().source, "complete", lease)).toBe("lost");
+    await expectStatus(suite, "a", "cancelled");
+  });
+
+  test("is refused for a job that is not there, or settled", async () => {
+    const { queue } = suite.harness();
+    await expect(queue.cancel("nobody")).rejects.toMatchObject({ code: "JOB_NOT_FOUND" });
+    for (const call of settleCalls.filter((each) => stateAfter[each] !== "queued")) {
+      await enqueue(suite.harness(), call);
+      await settle(suite.harness().source, call, await takeOne(suite.harness()));
+      await expect(queue.cancel(call)).rejects.toMatchObject({ code: "JOB_ALREADY_SETTLED" });
+      await expectStatus(suite, call, stateAfter[call]);
+    }
+  });
+}
+
+function describeRedriving(suite: Suite): void {
+  test("brings a failed job back with its attempts forgotten", async () => {
+    const { source, queue } = suite.harness();
+    await enqueue(suite.harness(), "a");
+    await source.retry(await takeOne(suite.harness()), { error: failure, delaySeconds: 0 });
+    const failed = await takeOne(suite.harness());
+    await source.fail(failed, failure);
+    await queue.redrive("a");
+    expect(await recordOf(suite, "a")).toMatchObject({ status: "queued", attempt: 0, error: null, settledAtMs: null });
+    expect(await source.complete(failed, { assets: [], metadata: {} })).toBe("lost");
+    const lease = await takeOne(suite.harness());
+    expect(lease.attempt).toBe(1);
+    expect(lease.previousError).toBeUndefined();
+  });
+
+  test("is refused for a job that is not there, or did not fail", async () => {
+    const { source, queue } = suite.harness();
+    await expect(queue.redrive("nobody")).rejects.toMatchObject({ code: "JOB_NOT_FOUND" });
+    await enqueue(suite.harness(), "a");
+    const refused = () => expect(queue.redrive("a")).rejects.toMatchObject({ code: "JOB_NOT_FAILED" });
+    await refused();
+    const lease = await takeOne(suite.harness());
+    await refused();
+    const call: SettleCall = "complete";
+    await settle(source, call, lease);
+    await refused();
+    await expectStatus(suite, "a", stateAfter[call]);
+  });
+}
