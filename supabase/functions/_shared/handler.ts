@@ -60,7 +60,8 @@ export interface HandlerContext {
    * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` › the handler's
    * `defaults` › the schema's own defaults. What was used is reported in the callback, and keys of `config`
    * that the schema does not know as `metadata.ignored`.
-   * @throws PermanentError INVALID_JOB naming each bad field, its value and what is allowed
+   * @throws PermanentError INVALID_JOB naming each bad field, its value and what is allowed; MODEL_INVALID or
+   *   HANDLER_INVALID when only the model's or the handler's own values are wrong
    */
   parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
   /** The model folder of this name (`job.model_variant` or the handler's `model` when left out).

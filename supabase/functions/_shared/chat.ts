@@ -1,0 +1,142 @@
+import { z } from "zod";
+import {
+  deliveryFields,
+  numberFrom,
+  optionalFlag,
+  optionalOneOf,
+  optionalText,
+  promptText,
+  seed,
+  wholeNumberFrom,
+} from "./fields.ts";
+import { jobEnvelope, optional } from "./job.ts";
+import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
+
+/**
+ * Requests to the language model. A request says its settings at the top level; a job has them in `config`. A job whose
+ * settings are at the top level is read too, so that a request with an id and a type is a job.
+ */
+
+const stopText = z.string("must be a text").min(1, "must not be empty").max(100, "must be at most 100 characters");
+
+export const chatSettings = {
+  max_tokens: optional(wholeNumberFrom(1, 2048)),
+  /** 0 is greedy. */
+  temperature: optional(numberFrom(0, 2)),
+  top_p: optional(numberFrom(0, 1)),
+  /** 0 is off. */
+  top_k: optional(wholeNumberFrom(0, 1000)),
+  repetition_penalty: optional(numberFrom(0.5, 2)),
+  seed,
+  /** One text or several, read as a list. */
+  stop: z.preprocess(
+    (value) => (typeof value === "string" ? [value] : (value ?? undefined)),
+    z.array(stopText, "must be a text or a list of texts").max(8, "must be at most 8 texts").optional(),
+  ),
+  stream: optionalFlag,
+  model: optionalText(100),
+  target_model: optionalOneOf(["sdxl", "wan"]),
+  enhance_type: optionalText(64),
+  preset: optionalText(64),
+};
+
+export const chatMessage = z.object(
+  {
+    role: z.enum(["system", "user", "assistant"], { error: 'must be "system", "user" or "assistant"' }),
+    content: z.string("must be a text").max(100_000, "must be at most 100,000 characters"),
+  },
+  "must be an object with role and content",
+);
+
+export type ChatMessage = z.output<typeof chatMessage>;
+
+const messages = optional(
+  z
+    .array(chatMessage, "must be a list of messages")
+    .min(1, "must not be empty")
+    .max(1000, "must be at most 1,000 messages"),
+);
+
+/** Body of `/chat`. */
+export const chatRequest = z
+  .looseObject({ prompt: optional(promptText), messages, ...chatSettings }, "must be an object")
+  .superRefine(checkPromptOrMessages, { when: () => true });
+
+/** Body of `/enhance`, `/enhance/base` and `/enhance/instruct`. */
+export const enhanceRequest = z.looseObject({ prompt: promptText, ...chatSettings }, "must be an object");
+
+const jobFields = {
+  config: z.preprocess(
+    (value) => value ?? {},
+    z.looseObject({ ...chatSettings, ...deliveryFields }, "must be an object"),
+  ),
+  metadata: z.preprocess(
+    (value) => value ?? {},
+    z.looseObject(
+      {
+        enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),
+        session_id: optionalText(128),
+        conversation_context: optionalText(100_000),
+      },
+      "must be an object",
+    ),
+  ),
+};
+
+export const chatJob = z.preprocess(
+  settingsInConfig,
+  jobEnvelope
+    .extend({ prompt: optional(promptText), messages, ...jobFields })
+    .superRefine(checkPromptOrMessages, { when: () => true }),
+);
+
+export const enhanceJob = z.preprocess(settingsInConfig, jobEnvelope.extend({ prompt: promptText, ...jobFields }));
+
+export type ChatRequest = z.output<typeof chatRequest>;
+export type EnhanceRequest = z.output<typeof enhanceRequest>;
+export type ChatJob = z.output<typeof chatJob>;
+export type EnhanceJob = z.output<typeof enhanceJob>;
+
+/** The conversation of a request or job: its messages, or its prompt as the user's only turn. */
+export function messagesOf(request: Pick<ChatRequest, "messages" | "prompt">): readonly ChatMessage[] {
+  return request.messages ?? [{ role: "user", content: request.prompt ?? "" }];
+}
+
+/** `config` wins over the top level; `messages` goes the other way, it is what the job is about. */
+function settingsInConfig(job: unknown): unknown {
+  if (!isJsonObject(job) || (isGiven(job.config) && !isJsonObject(job.config))) return job;
+  const result = { ...job };
+  const config: JsonObject = { ...(isJsonObject(job.config) ? job.config : {}) };
+  for (const name of Object.keys(chatSettings)) {
+    if (!isGiven(job[name])) continue;
+    config[name] ??= job[name];
+    delete result[name];
+  }
+  if (isGiven(config.messages) && !isGiven(job.messages)) {
+    result.messages = config.messages;
+    delete config.messages;
+  }
+  return { ...result, config };
+}
+
+function checkPromptOrMessages(request: unknown, ctx: z.core.$RefinementCtx): void {
+  if (!isJsonObject(request)) return;
+  const report = (field: string, input: unknown, message: string) =>
+    ctx.addIssue({ code: "custom", path: [field], input, message });
+  if (isGiven(request.prompt) && isGiven(request.messages)) {
+    report("messages", request.messages, "must be left out where there is a prompt");
+  } else if (!isGiven(request.prompt) && !isGiven(request.messages)) {
+    report("prompt", undefined, "must be given, or else messages");
+  } else if (Array.isArray(request.messages) && !request.messages.some(isQuestion)) {
+    report("messages", request.messages, "must contain a message of the user's that is not only white space");
+  }
+}
+
+function isQuestion(message: unknown): boolean {
+  return (
+    isJsonObject(message) &&
+    message.role === "user" &&
+    typeof message.content === "string" &&
+    /\S/.test(message.content)
+  );
+}
