@@ -1,0 +1,116 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { modelInvalid, modelNotFound } from "../errors.ts";
+import { readJson } from "../json-file.ts";
+
+const modelIndex = z.object({
+  _class_name: z.string(),
+  force_zeros_for_empty_prompt: z.boolean().default(true),
+});
+
+const textEncoderConfig = z.object({
+  hidden_size: z.int().positive(),
+  projection_dim: z.int().positive(),
+});
+
+const unetConfig = z.object({
+  in_channels: z.int().positive(),
+  cross_attention_dim: z.int().positive(),
+  addition_time_embed_dim: z.int().positive(),
+  projection_class_embeddings_input_dim: z.int().positive(),
+});
+
+const vaeConfig = z.object({
+  latent_channels: z.int().positive(),
+  block_out_channels: z.array(z.int().positive()).min(1),
+  scaling_factor: z.number().positive().default(0.18215),
+  shift_factor: z.number().nullish(),
+  latents_mean: z.array(z.number()).nullish(),
+  latents_std: z.array(z.number()).nullish(),
+});
+
+const schedulerConfig = z.looseObject({ _class_name: z.string() });
+
+/** Size ids per image: original height and width, crop top and left, target height and width. */
+export const timeIdCount = 6;
+
+/** What the configs of an SDXL model folder say, checked against each other. */
+export interface SdxlModelFolder {
+  readonly path: string;
+  /** An absent negative prompt becomes zeros instead of the embedding of an empty text. */
+  readonly forceZerosForEmptyPrompt: boolean;
+  /** Pixels per latent, on either axis: 8. */
+  readonly vaeScaleFactor: number;
+  readonly latentChannels: number;
+  /** Latents of the VAE = latents of the UNet / scaling factor + shift, or by channel with mean and deviation. */
+  readonly vae: {
+    readonly scalingFactor: number;
+    readonly shiftFactor: number;
+    readonly normalization: { readonly mean: readonly number[]; readonly std: readonly number[] } | undefined;
+  };
+  readonly scheduler: { readonly path: string; readonly className: string; readonly config: unknown };
+}
+
+/**
+ * Reads the configs of a model folder as diffusers and `optimum-cli export onnx` lay it out.
+ * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no SDXL model or its parts do
+ *   not fit each other
+ */
+export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
+  const read = <Schema extends z.ZodType>(file: string, schema: Schema) => readRequired(join(path, file), schema);
+  const index = await read("model_index.json", modelIndex);
+  if (!index._class_name.includes("StableDiffusionXL")) {
+    throw modelInvalid(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
+  }
+  const [textEncoder, textEncoder2] = [
+    await read("text_encoder/config.json", textEncoderConfig),
+    await read("text_encoder_2/config.json", textEncoderConfig),
+  ];
+  const unet = await read("unet/config.json", unetConfig);
+  const vae = await read("vae_decoder/config.json", vaeConfig);
+  const schedulerPath = join(path, "scheduler/scheduler_config.json");
+  const scheduler = await readRequired(schedulerPath, schedulerConfig);
+
+  const unetPath = join(path, "unet/config.json");
+  checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", vae.latent_channels);
+  const textWidth = textEncoder.hidden_size + textEncoder2.hidden_size;
+  checkEqual(unetPath, "cross_attention_dim", unet.cross_attention_dim, "the text encoders' width", textWidth);
+  const conditionWidth = timeIdCount * unet.addition_time_embed_dim + textEncoder2.projection_dim;
+  checkEqual(
+    unetPath,
+    "projection_class_embeddings_input_dim",
+    unet.projection_class_embeddings_input_dim,
+    "the width of pooled text and size ids",
+    conditionWidth,
+  );
+  return {
+    path,
+    forceZerosForEmptyPrompt: index.force_zeros_for_empty_prompt,
+    vaeScaleFactor: 2 ** (vae.block_out_channels.length - 1),
+    latentChannels: vae.latent_channels,
+    vae: {
+      scalingFactor: vae.scaling_factor,
+      shiftFactor: vae.shift_factor ?? 0,
+      normalization: readNormalization(join(path, "vae_decoder/config.json"), vae),
+    },
+    scheduler: { path: schedulerPath, className: scheduler._class_name, config: scheduler },
+  };
+}
+
+async function readRequired<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
+  const value = await readJson(path, schema);
+  if (value === undefined) throw modelNotFound("a config of the model", path);
+  return value;
+}
+
+function readNormalization(path: string, vae: z.output<typeof vaeConfig>): SdxlModelFolder["vae"]["normalization"] {
+  const { latents_mean: mean, latents_std: std } = vae;
+  if (!mean || !std) return undefined;
+  checkEqual(path, "length of latents_mean", mean.length, "latent_channels", vae.latent_channels);
+  checkEqual(path, "length of latents_std", std.length, "latent_channels", vae.latent_channels);
+  return { mean, std };
+}
+
+function checkEqual(path: string, name: string, actual: number, otherName: string, expected: number): void {
+  if (actual !== expected) throw modelInvalid(path, `${name} is ${actual}, but ${otherName} is ${expected}`);
+}

@@ -1,0 +1,240 @@
+import { join } from "node:path";
+import { invalidJob, PipelineError } from "../errors.ts";
+import type { RgbImage } from "../images/encode.ts";
+import { Component, type SessionSettings } from "../onnx.ts";
+import { createScheduler } from "../schedulers/index.ts";
+import type { Schedule, Scheduler } from "../schedulers/scheduler.ts";
+import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "../tensor.ts";
+import { ClipTokenizer } from "../text/clip-tokenizer.ts";
+import { decodeLatents, toRgb8 } from "./decode.ts";
+import { type DenoiseStep, denoise, sizeIds } from "./denoise.ts";
+import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
+import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
+import { drawNoise } from "./prepare-latents.ts";
+import { encodePreview, hasPreview } from "./preview.ts";
+
+export interface SdxlRequest {
+  readonly prompt: string;
+  /** Absent is not the same as empty: models may ask for zero embeddings when it is absent. */
+  readonly negativePrompt?: string | undefined;
+  /** In pixels, multiples of the VAE's scale (8). */
+  readonly width: number;
+  readonly height: number;
+  readonly numInferenceSteps: number;
+  /** Up to 1: no guidance, and half the computation. */
+  readonly guidanceScale: number;
+  readonly guidanceRescale?: number | undefined;
+  readonly clipSkip?: number | undefined;
+  /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
+  readonly scheduler?: string | undefined;
+  /** One image per seed. */
+  readonly seeds: readonly number[];
+}
+
+export interface SdxlHooks {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every step. With several parts (see {@link SdxlPipeline.generate}) a step may be reported twice. */
+  onProgress?(step: number, total: number, preview: Uint8Array | undefined): void;
+  /** What the stages made, for comparing them with a reference; the tensors are only valid until it returns. */
+  onStage?(stage: SdxlStage): void;
+}
+
+export type SdxlStage =
+  | { readonly name: "encoded"; readonly embeddings: PromptEmbeddings; readonly timeIds: Tensor }
+  | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule }
+  | ({ readonly name: "step" } & DenoiseStep)
+  | { readonly name: "decoded"; readonly index: number; readonly image: Tensor };
+
+export interface SdxlResult {
+  /** In the order of the seeds. */
+  readonly images: readonly RgbImage[];
+  /** diffusers' class name. */
+  readonly scheduler: string;
+  readonly promptTokens: number;
+  readonly negativePromptTokens: number;
+  readonly chunks: number;
+}
+
+interface SdxlComponents {
+  readonly textEncoders: readonly [TextEncoder, TextEncoder];
+  readonly unet: Component;
+  readonly vaeDecoder: Component;
+}
+
+/**
+ * Pixels that one run of the UNet takes together, all images of a part counted: three of 1024 × 1024, which with
+ * guidance is a batch of six and fits beside float16 weights in 16 GB.
+ */
+const pixelsPerPart = 3 * 1024 * 1024;
+
+/** A preview every so many steps. */
+const previewInterval = 4;
+
+/** Stable Diffusion XL, text to image, as diffusers' `StableDiffusionXLPipeline` computes it. */
+export class SdxlPipeline {
+  readonly model: SdxlModelFolder;
+  readonly #components: SdxlComponents;
+  readonly #ownScheduler: Scheduler;
+
+  private constructor(model: SdxlModelFolder, components: SdxlComponents) {
+    this.model = model;
+    this.#components = components;
+    const { className, config, path } = model.scheduler;
+    this.#ownScheduler = createScheduler(className, config, path);
+  }
+
+  /**
+   * Loads a model folder. What was loaded before a failure is given back.
+   * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, UNSUPPORTED_OPTION (the model's scheduler) or OUT_OF_MEMORY
+   */
+  static async load(folder: string, settings: SessionSettings = {}): Promise<SdxlPipeline> {
+    const model = await readModelFolder(folder);
+    const loaded: Component[] = [];
+    const load = async (name: string) => {
+      const component = await Component.load(join(folder, name), settings);
+      loaded.push(component);
+      return component;
+    };
+    try {
+      const textEncoder = async (tokenizer: string, encoder: string): Promise<TextEncoder> => ({
+        tokenizer: await ClipTokenizer.load(join(folder, tokenizer)),
+        model: await load(encoder),
+      });
+      return new SdxlPipeline(model, {
+        textEncoders: [
+          await textEncoder("tokenizer", "text_encoder"),
+          await textEncoder("tokenizer_2", "text_encoder_2"),
+        ],
+        unet: await load("unet"),
+        vaeDecoder: await load("vae_decoder"),
+      });
+    } catch (error) {
+      await Promise.all(loaded.map((component) => component.dispose()));
+      throw error;
+    }
+  }
+
+  /** Where the UNet runs. */
+  get executionProvider(): "cpu" | "cuda" {
+    return this.#components.unet.executionProvider;
+  }
+
+  /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
+  get millisecondsInRun(): number {
+    return this.#all().reduce((sum, component) => sum + component.millisecondsInRun, 0);
+  }
+
+  /**
+   * Draws one image per seed. Images are computed together in parts of at most 3 · 1024² pixels; a part that does not
+   * fit into memory is tried again in halves. The partition changes results by rounding only.
+   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason
+   */
+  async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
+    this.#checkSize(request);
+    const scheduler = this.#scheduler(request.scheduler);
+    hooks.signal?.throwIfAborted();
+    const embeddings = await encodePrompt(this.#components.textEncoders, this.model.forceZerosForEmptyPrompt, {
+      prompt: request.prompt,
+      negativePrompt: request.negativePrompt,
+      guided: request.guidanceScale > 1,
+      clipSkip: request.clipSkip,
+    });
+    hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
+
+    const images: RgbImage[] = [];
+    let partSize = Math.max(1, Math.floor(pixelsPerPart / (request.width * request.height)));
+    while (images.length < request.seeds.length) {
+      const seeds = request.seeds.slice(images.length, images.length + partSize);
+      try {
+        images.push(...(await this.#generatePart(request, seeds, images.length, scheduler, embeddings, hooks)));
+      } catch (error) {
+        if (!(error instanceof PipelineError && error.code === "OUT_OF_MEMORY" && seeds.length > 1)) throw error;
+        partSize = Math.ceil(seeds.length / 2);
+      }
+    }
+    const { promptTokens, negativePromptTokens, chunks } = embeddings;
+    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks };
+  }
+
+  /** Gives all memory back; the pipeline cannot run any more. */
+  async dispose(): Promise<void> {
+    await Promise.all(this.#all().map((component) => component.dispose()));
+  }
+
+  async #generatePart(
+    request: SdxlRequest,
+    seeds: readonly number[],
+    imagesDone: number,
+    scheduler: Scheduler,
+    embeddings: PromptEmbeddings,
+    hooks: SdxlHooks,
+  ): Promise<RgbImage[]> {
+    const { vaeScaleFactor, latentChannels } = this.model;
+    const schedule = scheduler.schedule(request.numInferenceSteps);
+    const noise = drawNoise(seeds, {
+      channels: latentChannels,
+      height: request.height / vaeScaleFactor,
+      width: request.width / vaeScaleFactor,
+    });
+    hooks.onStage?.({ name: "prepared", noise, schedule });
+    const latents = await denoise({
+      unet: this.#components.unet,
+      schedule,
+      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+      embeddings,
+      timeIds: sizeIds(request),
+      guidanceScale: request.guidanceScale,
+      guidanceRescale: request.guidanceRescale ?? 0,
+      signal: hooks.signal,
+      onStep: async (step) => {
+        hooks.onStage?.({ name: "step", ...step });
+        const done = imagesDone * step.total + seeds.length * step.step;
+        const preview = hooks.onProgress === undefined ? undefined : await this.#preview(step, schedule);
+        hooks.onProgress?.(Math.floor(done / request.seeds.length), step.total, preview);
+      },
+    });
+    const images: RgbImage[] = [];
+    for (const [index, image] of splitBatch(latents).entries()) {
+      hooks.signal?.throwIfAborted();
+      const decoded = await decodeLatents(this.#components.vaeDecoder, this.model, image, { signal: hooks.signal });
+      hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
+      images.push({ data: toRgb8(decoded), width: request.width, height: request.height });
+    }
+    return images;
+  }
+
+  /** Every few steps, what the first image of the part would look like if the model were right already. */
+  async #preview(
+    { step, total, noisePrediction, sample }: DenoiseStep,
+    schedule: Schedule,
+  ): Promise<Uint8Array | undefined> {
+    if (step % previewInterval !== 0 || step === total || !hasPreview(this.model)) return undefined;
+    const dims = sample.dims.with(0, 1);
+    const size = elementCount(dims);
+    const original = new Float32Array(size);
+    schedule.predictOriginalSample(
+      noisePrediction.data.subarray(0, size),
+      step - 1,
+      sample.data.subarray(0, size),
+      original,
+    );
+    return encodePreview(tensor(original, dims));
+  }
+
+  #scheduler(name: string | undefined): Scheduler {
+    if (name === undefined) return this.#ownScheduler;
+    return createScheduler(name, this.model.scheduler.config, this.model.scheduler.path);
+  }
+
+  #checkSize({ width, height }: SdxlRequest): void {
+    const scale = this.model.vaeScaleFactor;
+    if (width % scale !== 0 || height % scale !== 0 || width < scale || height < scale) {
+      throw invalidJob(`width and height must be multiples of ${scale}, not ${width}×${height}`);
+    }
+  }
+
+  #all(): readonly Component[] {
+    const { textEncoders, unet, vaeDecoder } = this.#components;
+    return [...textEncoders.map(({ model }) => model), unet, vaeDecoder];
+  }
+}
