@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import { describeCancelling } from "./conformance/cancelling.ts";
-import type { Capabilities, Harness, Suite } from "./conformance/harness.ts";
+import { allCapabilities, type Capabilities, type Harness, type Suite } from "./conformance/harness.ts";
 import { describeLeases } from "./conformance/leases.ts";
 import { describeQueueing } from "./conformance/queueing.ts";
 import { describeSettling } from "./conformance/settling.ts";

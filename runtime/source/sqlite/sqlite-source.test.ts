@@ -1,4 +1,4 @@
-import { allCapabilities, describeJobSource } from "../conformance.ts";
+import { describeJobSource } from "../conformance.ts";
 import { openHarness } from "./sqlite-harness.ts";
 
-describeJobSource("sqlite", openHarness, allCapabilities);
+describeJobSource("sqlite", openHarness);
