@@ -2,7 +2,15 @@ import { describe, expect, it } from "vitest";
 import { type AttemptSummary, attemptsExhausted, decideSettlement } from "./attempt.ts";
 
 const handler = { type: "paint", produces: "image", retry: { maxAttempts: 3, timeoutSeconds: 60 } } as const;
-const picture = { index: 0, type: "image", file: "/w/0.png", extension: "png", mimeType: "image/png", sizeBytes: 1, metadata: {} } as const;
+const picture = {
+  index: 0,
+  type: "image",
+  file: "/w/0.png",
+  extension: "png",
+  mimeType: "image/png",
+  sizeBytes: 1,
+  metadata: {},
+} as const;
 const error = { code: "HANDLER_FAILED", message: "no paint left" } as const;
 const evidence = { exitCode: null, signal: "SIGKILL", lastOutput: "" };
 
@@ -15,17 +23,49 @@ const failed = (retry: "never" | "backoff" | { delaySeconds: number }) => ({ kin
 
 describe("decideSettlement", () => {
   it.each([
-    ["a finished job completes with its files", summary({ ...done, assets: [picture] }), { kind: "complete", assets: [picture], metadata: { seed: 0 } }],
-    ["an ordinary error is retried with backoff", summary(failed("backoff")), { kind: "retry", error, delaySeconds: null }],
-    ["a retryable error keeps its delay", summary(failed({ delaySeconds: 7 })), { kind: "retry", error, delaySeconds: 7 }],
+    [
+      "a finished job completes with its files",
+      summary({ ...done, assets: [picture] }),
+      { kind: "complete", assets: [picture], metadata: { seed: 0 } },
+    ],
+    [
+      "an ordinary error is retried with backoff",
+      summary(failed("backoff")),
+      { kind: "retry", error, delaySeconds: null },
+    ],
+    [
+      "a retryable error keeps its delay",
+      summary(failed({ delaySeconds: 7 })),
+      { kind: "retry", error, delaySeconds: 7 },
+    ],
     ["a delay of zero is a delay", summary(failed({ delaySeconds: 0 })), { kind: "retry", error, delaySeconds: 0 }],
     ["a permanent error fails at once", summary(failed("never")), { kind: "fail", error }],
     ["the last attempt fails", summary(failed("backoff"), { attempt: 3 }), { kind: "fail", error }],
-    ["a cancelled job is cancelled even when it finished meanwhile", summary({ ...done, assets: [picture] }, { stopReason: "cancelled" }), { kind: "cancelled" }],
-    ["a job that finished during shutdown completes", summary({ ...done, assets: [picture] }, { stopReason: "shutdown" }), { kind: "complete", assets: [picture], metadata: { seed: 0 } }],
-    ["a job stopped by shutdown is released", summary({ kind: "aborted", reason: "shutdown" }, { stopReason: "shutdown" }), { kind: "release" }],
-    ["a job killed by shutdown is released, not charged", summary({ kind: "crashed", evidence }, { stopReason: "shutdown" }), { kind: "release" }],
-    ["a lost lease says nothing, not even success", summary({ ...done, assets: [picture] }, { stopReason: "lease_lost" }), { kind: "drop" }],
+    [
+      "a cancelled job is cancelled even when it finished meanwhile",
+      summary({ ...done, assets: [picture] }, { stopReason: "cancelled" }),
+      { kind: "cancelled" },
+    ],
+    [
+      "a job that finished during shutdown completes",
+      summary({ ...done, assets: [picture] }, { stopReason: "shutdown" }),
+      { kind: "complete", assets: [picture], metadata: { seed: 0 } },
+    ],
+    [
+      "a job stopped by shutdown is released",
+      summary({ kind: "aborted", reason: "shutdown" }, { stopReason: "shutdown" }),
+      { kind: "release" },
+    ],
+    [
+      "a job killed by shutdown is released, not charged",
+      summary({ kind: "crashed", evidence }, { stopReason: "shutdown" }),
+      { kind: "release" },
+    ],
+    [
+      "a lost lease says nothing, not even success",
+      summary({ ...done, assets: [picture] }, { stopReason: "lease_lost" }),
+      { kind: "drop" },
+    ],
   ])("%s", (_, given, expected) => {
     expect(decideSettlement(given)).toEqual(expected);
   });
@@ -33,22 +73,35 @@ describe("decideSettlement", () => {
   it("charges a crash to the job, with the evidence", () => {
     const settlement = decideSettlement(summary({ kind: "crashed", evidence }));
     expect(settlement).toMatchObject({ kind: "retry", error: { code: "EXECUTOR_CRASHED", details: evidence } });
-    expect(decideSettlement(summary({ kind: "crashed", evidence }, { attempt: 3 }))).toMatchObject({ kind: "fail", error: { code: "EXECUTOR_CRASHED" } });
+    expect(decideSettlement(summary({ kind: "crashed", evidence }, { attempt: 3 }))).toMatchObject({
+      kind: "fail",
+      error: { code: "EXECUTOR_CRASHED" },
+    });
   });
 
   it("says how long a timed-out job was allowed to take", () => {
-    const settlement = decideSettlement(summary({ kind: "aborted", reason: "timed_out" }, { stopReason: "timed_out", attempt: 3 }));
-    expect(settlement).toMatchObject({ kind: "fail", error: { code: "TIMED_OUT", message: expect.stringContaining("60 s") } });
+    const settlement = decideSettlement(
+      summary({ kind: "aborted", reason: "timed_out" }, { stopReason: "timed_out", attempt: 3 }),
+    );
+    expect(settlement).toMatchObject({
+      kind: "fail",
+      error: { code: "TIMED_OUT", message: expect.stringContaining("60 s") },
+    });
   });
 
   it("does not complete an image job without an image, but a text job without a file", () => {
     const empty = { ...done, assets: [] };
     expect(decideSettlement(summary(empty))).toMatchObject({ kind: "retry", error: { code: "NO_ASSETS" } });
-    expect(decideSettlement(summary(empty, { handler: { ...handler, produces: "text" } }))).toMatchObject({ kind: "complete" });
+    expect(decideSettlement(summary(empty, { handler: { ...handler, produces: "text" } }))).toMatchObject({
+      kind: "complete",
+    });
   });
 });
 
 it("fails a job whose attempts died unseen with what was known of the last one", () => {
   const report = attemptsExhausted(3, { code: "LEASE_EXPIRED", message: "worker a said nothing for 30 s" });
-  expect(report).toMatchObject({ code: "ATTEMPTS_EXHAUSTED", message: expect.stringContaining("worker a said nothing") });
+  expect(report).toMatchObject({
+    code: "ATTEMPTS_EXHAUSTED",
+    message: expect.stringContaining("worker a said nothing"),
+  });
 });

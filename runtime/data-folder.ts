@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { access, constants, link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 
 /*
@@ -66,6 +66,12 @@ async function signingKey(path: string): Promise<Uint8Array> {
   if (key.length !== keyBytes)
     throw new Error(`${path} is damaged; delete it (addresses of files that were given out will stop working)`);
   return key;
+}
+
+/** Removes an attempt's folder, and its job's when no other attempt has one. */
+export async function removeWork(attemptFolder: string): Promise<void> {
+  await rm(attemptFolder, { recursive: true, force: true });
+  await rmdir(dirname(attemptFolder)).catch(() => undefined);
 }
 
 const abandonedAfterMs = 24 * 60 * 60 * 1000;

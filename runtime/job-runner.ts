@@ -4,6 +4,7 @@ import type { Handler } from "#contract/handler.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
 import { retryDelaySeconds } from "./backoff.ts";
+import { removeWork } from "./data-folder.ts";
 import type { Delivery } from "./delivery/delivery.ts";
 import type { AttemptEnd, Executor } from "./executor/executor.ts";
 import type { ChildJobRequest, ProgressMessage } from "./executor/protocol.ts";
@@ -185,7 +186,6 @@ export class JobRunner {
           "job will be retried",
         );
         await source.retry(lease, { error: settlement.error, delaySeconds });
-        delivery.forget(lease);
         events.emit(lease.jobId, {
           kind: "state",
           status: "queued",
@@ -193,19 +193,28 @@ export class JobRunner {
           error: settlement.error,
           retryInSeconds: delaySeconds,
         });
+        await this.#abandon(lease);
         break;
       }
       case "release":
         log.info(fields, "job given back to its queue");
         await source.release(lease);
-        delivery.forget(lease);
         events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
+        await this.#abandon(lease);
         break;
       case "drop":
         log.warn(fields, "job dropped: its lease is lost");
-        delivery.forget(lease);
+        await this.#abandon(lease);
         break;
     }
+  }
+
+  /** An attempt that ends without an end state: no more progress, no files. */
+  async #abandon(lease: Lease): Promise<void> {
+    this.#options.delivery.forget(lease);
+    await removeWork(this.#workFolder(lease)).catch((error: unknown) => {
+      this.#options.log.warn({ error, job_id: lease.jobId }, "a work folder could not be removed");
+    });
   }
 
   #workFolder(lease: Lease): string {

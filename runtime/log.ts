@@ -21,7 +21,7 @@ export async function createLogger(
     base: bindings,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { error: pino.stdSerializers.err },
+    serializers: { error: (error: unknown) => (error instanceof Error ? pino.stdSerializers.err(error) : error) },
     hooks: { streamWrite: redact },
   };
   if (options.format === "json") return pino(settings, pino.destination({ dest: 2, sync: true }));

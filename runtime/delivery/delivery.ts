@@ -1,7 +1,7 @@
-import { rm } from "node:fs/promises";
 import PQueue from "p-queue";
 import { PermanentError, toErrorReport } from "#contract/errors.ts";
 import { retryDelaySeconds } from "../backoff.ts";
+import { removeWork } from "../data-folder.ts";
 import type { JobEvents } from "../job-events.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
@@ -259,7 +259,7 @@ export class Delivery {
     await this.#options.outbox.remove(row.id);
     this.#holds.get(row.entry.lease.token)?.();
     this.#holds.delete(row.entry.lease.token);
-    await rm(row.entry.workFolder, { recursive: true, force: true }).catch((error: unknown) => {
+    await removeWork(row.entry.workFolder).catch((error: unknown) => {
       this.#options.log.warn({ error: toErrorReport(error) }, "a work folder could not be removed");
     });
   }

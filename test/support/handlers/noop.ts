@@ -33,7 +33,11 @@ export default defineHandler({
       ctx.progress(step, steps);
     }
     if (ctx.attempt <= fail_until_attempt) misbehave(failure);
-    await ctx.asset(Buffer.from(`${job.id} ${job.prompt ?? ""}\n`), { type: "text", extension: "txt", mimeType: "text/plain" });
+    await ctx.asset(Buffer.from(`${job.id} ${job.prompt ?? ""}\n`), {
+      type: "text",
+      extension: "txt",
+      mimeType: "text/plain",
+    });
     return { metadata: { steps } };
   },
 });
