@@ -1,0 +1,15 @@
+import { defineHandler } from "#contract/handler.ts";
+import { sdxlJob } from "#contract/sdxl.ts";
+import { generateImages } from "#pipelines/sdxl/generate-images.ts";
+
+export default defineHandler({
+  type: "sdxl_image_fast",
+  worker: "sdxl",
+  model: "sdxl",
+  produces: "image",
+  description: "1, 3 or 6 pictures from a prompt, in few steps",
+  input: sdxlJob,
+  defaults: { num_inference_steps: 15, guidance_scale: 6.0 },
+  retry: { maxAttempts: 3, timeoutSeconds: 300 },
+  run: generateImages,
+});

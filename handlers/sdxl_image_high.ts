@@ -1,0 +1,15 @@
+import { defineHandler } from "#contract/handler.ts";
+import { sdxlJob } from "#contract/sdxl.ts";
+import { generateImages } from "#pipelines/sdxl/generate-images.ts";
+
+export default defineHandler({
+  type: "sdxl_image_high",
+  worker: "sdxl",
+  model: "sdxl",
+  produces: "image",
+  description: "1, 3 or 6 pictures from a prompt, in more steps and closer to it",
+  input: sdxlJob,
+  defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  retry: { maxAttempts: 3, timeoutSeconds: 300 },
+  run: generateImages,
+});

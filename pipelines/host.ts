@@ -1,0 +1,35 @@
+import type { z } from "zod";
+
+/**
+ * What a pipeline needs of whoever runs its job, stated as a shape, so that pipelines import no job runtime: the context
+ * of a handler fits it.
+ */
+export interface PipelineHost {
+  /** Aborted on cancel, time-out and shutdown. */
+  readonly signal: AbortSignal;
+  readonly log: {
+    info(fields: Readonly<Record<string, unknown>>, message: string): void;
+    warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  };
+  /** Reports `step` of `total`, with a picture of the state when there is one. */
+  progress(
+    step: number,
+    total: number,
+    preview?: { readonly mimeType: "image/webp"; readonly bytes: Uint8Array },
+  ): void;
+  /** The job's parameters, resolved over all tiers and checked. */
+  parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
+  /** The model folder that the job asks for. */
+  model(): Promise<{ readonly name: string; readonly path: string }>;
+  /** Takes a finished file over. */
+  asset(
+    content: Uint8Array,
+    options: {
+      readonly type: "image";
+      readonly extension: string;
+      readonly mimeType: string;
+      readonly thumbnail: { readonly extension: string; readonly mimeType: string; readonly bytes: Uint8Array };
+      readonly metadata: Readonly<Record<string, unknown>>;
+    },
+  ): Promise<void>;
+}

@@ -1,0 +1,150 @@
+import type { PipelineHost } from "../host.ts";
+import type { Generation } from "./generation-text.ts";
+import { checkDrawsFromText, type ImageJob, type ImageParameters, imageParameters, imageSeeds } from "./image-job.ts";
+import type { LoadedPipeline } from "./loaded-pipeline.ts";
+import type { SdxlResult } from "./pipeline.ts";
+
+/** What is reported of a finished image job, beside its assets. */
+export interface ImageJobOutput {
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Runs an SDXL job: text to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
+ * `seed + i`. Importing this module loads no model code: that happens when a job runs.
+ * @throws PipelineError UNSUPPORTED_OPTION for a job that starts from a picture, INVALID_JOB, MODEL_NOT_FOUND,
+ *   MODEL_INVALID, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
+ */
+export async function generateImages(job: ImageJob, host: PipelineHost): Promise<ImageJobOutput> {
+  checkDrawsFromText(job);
+  const parameters = await host.parameters(imageParameters);
+  const seeds = imageSeeds(parameters);
+  const model = await host.model();
+  const { loadedPipeline } = await import("./loaded-pipeline.ts");
+  return loadedPipeline.use(model.path, async (loaded) => {
+    host.signal.throwIfAborted();
+    if (loaded.loadSeconds > 0) {
+      const { executionProvider } = loaded.pipeline;
+      host.log.info({ model: model.name, seconds: loaded.loadSeconds, executionProvider }, "loaded the model");
+    }
+    const start = performance.now();
+    const result = await draw(loaded, job, parameters, seeds, host);
+    const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
+    await save(result, generations, host);
+    const generationSeconds = (performance.now() - start) / 1000;
+    return { metadata: report(result, generations, loaded, generationSeconds, job) };
+  });
+}
+
+function draw(
+  { pipeline }: LoadedPipeline,
+  job: ImageJob,
+  parameters: ImageParameters,
+  seeds: readonly number[],
+  host: PipelineHost,
+): Promise<SdxlResult> {
+  const request = {
+    prompt: job.prompt,
+    negativePrompt: job.negative_prompt,
+    width: parameters.width,
+    height: parameters.height,
+    numInferenceSteps: parameters.num_inference_steps,
+    guidanceScale: parameters.guidance_scale,
+    guidanceRescale: parameters.guidance_rescale,
+    clipSkip: parameters.clip_skip,
+    scheduler: parameters.scheduler,
+    seeds,
+  };
+  return pipeline.generate(request, {
+    signal: host.signal,
+    onProgress(step, total, preview) {
+      host.progress(step, total, preview === undefined ? undefined : { mimeType: "image/webp", bytes: preview });
+    },
+  });
+}
+
+function describe(
+  job: ImageJob,
+  parameters: ImageParameters,
+  seed: number,
+  scheduler: string,
+  model: string,
+): Generation {
+  const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip } = parameters;
+  return {
+    prompt: job.prompt,
+    negative_prompt: job.negative_prompt,
+    seed,
+    width,
+    height,
+    num_inference_steps,
+    guidance_scale,
+    guidance_rescale,
+    clip_skip,
+    scheduler,
+    model,
+  };
+}
+
+/** Encodes all pictures at once (outside of JavaScript's thread) and hands them over in order. */
+async function save({ images }: SdxlResult, generations: readonly Generation[], host: PipelineHost): Promise<void> {
+  const [{ encodePng, encodeThumbnail }, { generationTexts }] = await Promise.all([
+    import("../images/encode.ts"),
+    import("./generation-text.ts"),
+  ]);
+  const encoded = await Promise.all(
+    generations.map(async (generation, index) => {
+      const image = images[index];
+      if (image === undefined) throw new RangeError(`image ${index} of ${generations.length} is missing`);
+      const [png, thumbnail] = await Promise.all([
+        encodePng(image, generationTexts(generation)),
+        encodeThumbnail(image),
+      ]);
+      return { generation, png, thumbnail };
+    }),
+  );
+  for (const { generation, png, thumbnail } of encoded) {
+    await host.asset(png, {
+      type: "image",
+      extension: "png",
+      mimeType: "image/png",
+      thumbnail: { extension: "thumb.webp", mimeType: "image/webp", bytes: thumbnail },
+      metadata: { seed: generation.seed, width: generation.width, height: generation.height },
+    });
+  }
+}
+
+function report(
+  result: SdxlResult,
+  generations: readonly Generation[],
+  { pipeline, loadSeconds }: LoadedPipeline,
+  generationSeconds: number,
+  job: ImageJob,
+): Record<string, unknown> {
+  const { prompt: _prompt, negative_prompt: _negative, ...settings } = generations[0] ?? {};
+  return {
+    ...settings,
+    num_images: generations.length,
+    generation_time: roundSeconds(generationSeconds),
+    load_time: roundSeconds(loadSeconds),
+    execution_provider: pipeline.executionProvider,
+    prompt_tokens: result.promptTokens,
+    negative_prompt_tokens: result.negativePromptTokens,
+    chunks: result.chunks,
+    ...reportEnhancement(job),
+  };
+}
+
+/** Prompt weights are not applied: the job still runs on the plain prompt, and says so. */
+function reportEnhancement({ compel_enabled, compel_weights }: ImageJob): Record<string, unknown> {
+  const asksForWeights = compel_enabled === true && (compel_weights ?? "").trim() !== "";
+  if (!asksForWeights) return { enhancement_strategy: "none" };
+  return {
+    enhancement_strategy: "fallback",
+    fallback_reason: "this pipeline applies no prompt weights: the picture was drawn from the plain prompt",
+  };
+}
+
+function roundSeconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}
