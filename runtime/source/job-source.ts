@@ -74,6 +74,9 @@ export interface Renewal {
 export type RenewalOutcome = "held" | "cancelled" | "lost";
 export type SettleOutcome = "settled" | "lost";
 
+/** `jobs`: one may be due. `leases`: one that is held may have been cancelled or lost. */
+export type ChangeKind = "jobs" | "leases";
+
 /** What is remembered of a finished job. */
 export interface JobResult {
   readonly assets: readonly unknown[];
@@ -104,11 +107,12 @@ export interface JobSource {
   /** Ends a running job whose cancel was asked. Who holds the lease is believed: the asking is not checked again. */
   cancelled(lease: LeaseKey): Promise<SettleOutcome>;
   /**
-   * Resolves when a job may be due, when a held lease may have been cancelled, at `timeoutMs`, when `signal` aborts or at
-   * `close`; never rejects. A change since the last wait ended ends the next one at once, and each change ends one wait,
-   * so that a loop that has no slot for it does not spin. For one waiting loop.
+   * Resolves when there may be something for the caller, at `timeoutMs`, when `signal` aborts or at `close`; never
+   * rejects. What happens between two waits ends the next one at once, and each change ends one wait, so that a loop
+   * that has no slot for it does not spin. One loop waits for each kind: the one that takes for `jobs`, the one that
+   * renews for `leases`; what the one has heard, the other does not miss. Without `what`: either.
    */
-  waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
+  waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void>;
   close(): Promise<void>;
 }
 

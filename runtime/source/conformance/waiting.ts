@@ -1,63 +1,81 @@
 import { describe, expect, test } from "vitest";
+import type { ChangeKind } from "../job-source.ts";
 import { enqueue, failure, type Side, type Suite, take, takeOne } from "./harness.ts";
 
 /** More than any source's poll; a wait that lasts this long has missed its change. */
 const missedMs = 10_000;
 const promptMs = 3_000;
+/** Long enough for a poll to find what is there. */
+const quietMs = 150;
 
 export function describeWaiting(suite: Suite): void {
-  const { cancelling, delays } = suite.capabilities;
-
-  describe("waitForChange", () => {
+  describe.each(["jobs", "leases", undefined] as const)("waitForChange of %s", (what) => {
     test("ends at its time when nothing changes", async () => {
-      await quiet(suite.harness());
-      const waitedMs = await timed(() => suite.harness().source.waitForChange(300, never));
-      expect(waitedMs).toBeGreaterThan(250);
-      expect(waitedMs).toBeLessThan(promptMs);
+      await expectNoWake(suite.harness(), what, async () => {});
     });
 
-    test("ends when a job is enqueued here", async () => {
-      await expectWake(suite.harness(), () => enqueue(suite.harness(), "a"));
+    test("ends without an error when the signal is aborted before it or during it", async () => {
+      const controller = new AbortController();
+      await quiet(suite.harness(), what);
+      const wait = suite.harness().source.waitForChange(missedMs, controller.signal, what);
+      controller.abort();
+      await wait;
+      await suite.harness().source.waitForChange(missedMs, controller.signal, what);
     });
 
-    test("ends when a job is enqueued by another container", async () => {
+    test("ends without an error when the source is closed during it, and after that", async () => {
+      const { source } = await suite.harness().second();
+      const wait = source.waitForChange(missedMs, never, what);
+      await source.close();
+      await wait;
+      await source.waitForChange(missedMs, never, what);
+    });
+
+    test("takes any time to wait", async () => {
+      await quiet(suite.harness(), what);
+      await suite.harness().source.waitForChange(0, never, what);
+      await suite.harness().source.waitForChange(-1, never, what);
+      const controller = new AbortController();
+      const wait = suite.harness().source.waitForChange(Number.MAX_SAFE_INTEGER, controller.signal, what);
+      expect(await Promise.race([wait, pause(quietMs)])).toBe("still waiting");
+      controller.abort();
+      await wait;
+    });
+  });
+  describeWaitForJobs(suite);
+  describe.skipIf(!suite.capabilities.cancelling)("waitForChange of leases", () => describeWaitForLeases(suite));
+}
+
+function describeWaitForJobs(suite: Suite): void {
+  describe("waitForChange of jobs", () => {
+    test("ends when a job is enqueued, here or by another container", async () => {
       const other = await suite.harness().second();
-      await expectWake(suite.harness(), () => enqueue(other, "a"));
+      await expectWake(suite.harness(), "jobs", () => enqueue(suite.harness(), "a"));
+      await expectWake(suite.harness(), "jobs", () => enqueue(other, "b"));
+      await expectWake(suite.harness(), undefined, () => enqueue(other, "c"));
     });
 
     test("ends when a job comes back to the queue", async () => {
       const other = await suite.harness().second();
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(other);
-      await expectWake(suite.harness(), () => other.source.retry(lease, { error: failure, delaySeconds: 0 }));
+      await expectWake(suite.harness(), "jobs", () => other.source.retry(lease, { error: failure, delaySeconds: 0 }));
       const again = await takeOne(suite.harness());
-      await expectWake(suite.harness(), () => suite.harness().source.release(again));
+      await expectWake(suite.harness(), "jobs", () => suite.harness().source.release(again));
     });
 
-    test("does not lose a change between two waits", async () => {
-      await quiet(suite.harness());
-      await enqueue(suite.harness(), "a");
-      const waitedMs = await timed(() => suite.harness().source.waitForChange(missedMs, never));
-      expect(waitedMs).toBeLessThan(promptMs);
+    test("does not lose a change between two waits, and ends one wait for it", async () => {
+      for (const side of [suite.harness(), await suite.harness().second()]) {
+        await quiet(suite.harness(), "jobs");
+        await enqueue(side, side === suite.harness() ? "a" : "b");
+        expect(await waitedMs(suite.harness(), "jobs", missedMs)).toBeLessThan(promptMs);
+        await expectNoWake(suite.harness(), "jobs", async () => {});
+      }
     });
 
-    test("does not spin on a change that was answered", async () => {
-      await enqueue(await suite.harness().second(), "a");
-      await quiet(suite.harness());
-      expect(await timed(() => suite.harness().source.waitForChange(300, never))).toBeGreaterThan(250);
-    });
-
-    test.skipIf(!cancelling)("ends when a held lease is cancelled by another container", async () => {
-      const other = await suite.harness().second();
-      await enqueue(suite.harness(), "a");
-      const lease = await takeOne(suite.harness());
-      await expectWake(suite.harness(), () => other.queue.cancel("a"));
-      expect(await suite.harness().source.renew([{ lease }])).toEqual(["cancelled"]);
-    });
-
-    test.skipIf(!delays)("ends when a delay is over", async () => {
+    test.skipIf(!suite.capabilities.delays)("ends when a delay is over", async () => {
       await enqueue(suite.harness(), "a", {}, { delaySeconds: 2 });
-      await expectWake(suite.harness(), () => suite.harness().advance(2001));
+      await expectWake(suite.harness(), "jobs", () => suite.harness().advance(2001));
       expect(await take(suite.harness())).toHaveLength(1);
     });
 
@@ -65,71 +83,83 @@ export function describeWaiting(suite: Suite): void {
       const { source, advance } = suite.harness();
       await enqueue(suite.harness(), "a");
       await takeOne(await suite.harness().second());
-      await expectWake(suite.harness(), () => advance(source.leaseSeconds * 1000 + 1));
+      await expectWake(suite.harness(), "jobs", () => advance(source.leaseSeconds * 1000 + 1));
       expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 2 });
     });
   });
-  describeEndOfWait(suite);
 }
 
-function describeEndOfWait(suite: Suite): void {
-  describe("waitForChange ends without an error", () => {
-    test("when the signal is aborted before it", async () => {
-      await quiet(suite.harness());
-      await suite.harness().source.waitForChange(missedMs, AbortSignal.abort());
-    });
+function describeWaitForLeases(suite: Suite): void {
+  test("ends when the cancel of a held job is asked, here or by another container", async () => {
+    const other = await suite.harness().second();
+    for (const [id, { queue }] of Object.entries({ a: suite.harness(), b: other })) {
+      await enqueue(suite.harness(), id);
+      const lease = await takeOne(suite.harness());
+      await expectWake(suite.harness(), "leases", () => queue.cancel(id));
+      expect(await suite.harness().source.renew([{ lease }])).toEqual(["cancelled"]);
+      // Told once; a handler that takes its time to stop is not asked over and over.
+      await expectNoWake(suite.harness(), "leases", () => enqueue(other, `next-${id}`));
+      await suite.harness().source.cancelled(lease);
+      await takeOne(other);
+    }
+  });
 
-    test("when the signal is aborted during it", async () => {
-      const controller = new AbortController();
-      await quiet(suite.harness());
-      const wait = suite.harness().source.waitForChange(missedMs, controller.signal);
-      controller.abort();
-      await wait;
+  test("is not ended by what other containers do with other jobs", async () => {
+    const other = await suite.harness().second();
+    await enqueue(suite.harness(), "a");
+    await takeOne(suite.harness());
+    await expectNoWake(suite.harness(), "leases", async () => {
+      await enqueue(other, "b");
+      const lease = await takeOne(other);
+      await other.source.renew([{ lease, progress: 0.5 }]);
+      await other.queue.cancel("b");
+      await other.source.cancelled(lease);
     });
+  });
 
-    test("when the source is closed during it, and after that", async () => {
-      const { source } = await suite.harness().second();
-      const wait = source.waitForChange(missedMs, never);
-      await source.close();
-      await wait;
-      await source.waitForChange(missedMs, never);
-    });
-
-    test("whatever the time that is given", async () => {
-      await quiet(suite.harness());
-      await suite.harness().source.waitForChange(0, never);
-      await suite.harness().source.waitForChange(-1, never);
-      const controller = new AbortController();
-      const wait = suite.harness().source.waitForChange(Number.MAX_SAFE_INTEGER, controller.signal);
-      expect(await Promise.race([wait, Promise.resolve("still waiting")])).toBe("still waiting");
-      controller.abort();
-      await wait;
-    });
+  test("does not miss a cancel that the loop which takes has heard of", async () => {
+    const other = await suite.harness().second();
+    await enqueue(suite.harness(), "a");
+    await takeOne(suite.harness());
+    await quiet(suite.harness(), "leases");
+    await other.queue.cancel("a");
+    await quiet(suite.harness(), "jobs");
+    expect(await waitedMs(suite.harness(), "leases", missedMs)).toBeLessThan(promptMs);
   });
 }
 
 const never = new AbortController().signal;
 
-/** Lets go by what the test's preparations have changed. */
-async function quiet({ source }: Side): Promise<void> {
-  for (let round = 0; round < 4; round += 1) await source.waitForChange(60, never);
+function pause(ms: number): Promise<"still waiting"> {
+  return new Promise((resolve) => setTimeout(() => resolve("still waiting"), ms));
 }
 
-async function timed(action: () => Promise<unknown>): Promise<number> {
+async function waitedMs({ source }: Side, what: ChangeKind | undefined, timeoutMs: number): Promise<number> {
   const startedMs = performance.now();
-  await action();
+  await source.waitForChange(timeoutMs, never, what);
   return performance.now() - startedMs;
 }
 
+/** Lets go by what the test's preparations have changed: until a wait lasts its whole time. */
+async function quiet(side: Side, what: ChangeKind | undefined): Promise<void> {
+  while ((await waitedMs(side, what, quietMs)) < quietMs - 20);
+}
+
 /** Waits, makes the change during the wait, and checks that the wait ended soon after it. */
-async function expectWake(side: Side, change: () => Promise<unknown>): Promise<void> {
-  await quiet(side);
-  let ended = false;
-  const wait = side.source.waitForChange(missedMs, never).then(() => {
-    ended = true;
-  });
-  await Promise.resolve();
-  expect(ended).toBe(false);
+async function expectWake(side: Side, what: ChangeKind | undefined, change: () => Promise<unknown>): Promise<void> {
+  await quiet(side, what);
+  const wait = side.source.waitForChange(missedMs, never, what);
+  expect(await Promise.race([wait, pause(5)])).toBe("still waiting");
+  const startedMs = performance.now();
   await change();
-  expect(await timed(() => wait)).toBeLessThan(promptMs);
+  await wait;
+  expect(performance.now() - startedMs).toBeLessThan(promptMs);
+}
+
+/** Makes the change during a wait, and checks that the wait lasts its whole time all the same. */
+async function expectNoWake(side: Side, what: ChangeKind | undefined, change: () => Promise<unknown>): Promise<void> {
+  await quiet(side, what);
+  const wait = waitedMs(side, what, 400);
+  await change();
+  expect(await wait).toBeGreaterThan(350);
 }

@@ -70,6 +70,7 @@ export const statusRow = z.object({ status: z.enum(jobStatuses) });
 export const outcomeRow = z.object({ outcome: z.enum(attemptOutcomes) });
 export const sequenceRow = z.object({ sequence: z.number() });
 export const aheadRow = z.object({ ahead: z.number() });
+export const answerRow = z.object({ answer: flagColumn });
 export const momentRow = z.object({ at_ms: z.number().nullable() });
 
 export const countsRow = z.object({

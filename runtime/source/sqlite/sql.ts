@@ -189,6 +189,9 @@ export const pruneSettled = `
 
 // ---- waiting
 
+export const anyDue = `
+  SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'queued' AND due = 1) AS answer`;
+
 /** The next moment after `after_ms` at which a delay ends or a lease of somebody else runs out. */
 export const nextMoment = `
   SELECT min(at_ms) AS at_ms FROM (
@@ -198,3 +201,12 @@ export const nextMoment = `
     SELECT min(lease_expires_at_ms) FROM jobs
      WHERE status = 'running' AND lease_expires_at_ms > :after_ms
        AND lease_token NOT IN (SELECT value FROM json_each(:held_tokens)))`;
+
+/** Whether one of these leases was lost, or its cancel asked. */
+export const anyEnded = `
+  SELECT EXISTS (
+    SELECT 1
+      FROM json_each(:tokens) AS held
+      LEFT JOIN attempts ON attempts.token = held.value
+      LEFT JOIN jobs ON jobs.sequence = attempts.job_sequence
+     WHERE jobs.cancel_requested OR jobs.lease_token IS NOT held.value) AS answer`;

@@ -5,6 +5,7 @@ import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/database/database.ts";
 import type { Query } from "#runtime/database/statements.ts";
 import type {
+  ChangeKind,
   EnqueueOptions,
   EnqueueOutcome,
   JobPage,
@@ -51,7 +52,7 @@ export class SqliteQueue implements JobQueue {
       if (key !== undefined) this.#statements.insertKey.run({ user_id: job.user_id, key, sequence: row.sequence });
       return { jobId: row.body.id, created: earlier === undefined, position: this.#position(row) };
     });
-    if (outcome.created) this.changed();
+    if (outcome.created) this.changed("jobs");
     return outcome;
   }
 
@@ -64,7 +65,7 @@ export class SqliteQueue implements JobQueue {
       const { status } = this.#existing(jobId);
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
     });
-    this.changed();
+    if (outcome === "requested") this.changed("leases");
     return outcome;
   }
 
@@ -77,7 +78,7 @@ export class SqliteQueue implements JobQueue {
       }
       this.#statements.forgetAttempts.run({ sequence: redriven.sequence });
     });
-    this.changed();
+    this.changed("jobs");
   }
 
   get(jobId: string): Promise<JobRecord | null> {
@@ -127,8 +128,8 @@ export class SqliteQueue implements JobQueue {
     }
   }
 
-  /** A job may be due or a cancel asked; for whoever waits in this process. */
-  protected changed(): void {}
+  /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */
+  protected changed(_what: ChangeKind): void {}
 
   /** Jobs whose lease ran out back to the queue, the attempt charged. Part of a transaction. */
   protected expireLeases(): void {

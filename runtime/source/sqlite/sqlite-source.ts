@@ -3,6 +3,7 @@ import type { ErrorReport } from "#contract/errors.ts";
 import type { Database } from "#runtime/database/database.ts";
 import type {
   AttemptOutcome,
+  ChangeKind,
   JobResult,
   JobSource,
   Lease,
@@ -12,7 +13,7 @@ import type {
   SettleOutcome,
   TakeRequest,
 } from "../job-source.ts";
-import { ChangeWatch } from "./change-watch.ts";
+import { SourceChanges } from "./source-changes.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
 import { prepareLeaseStatements } from "./statements.ts";
 
@@ -24,10 +25,6 @@ export interface SqliteSourceOptions {
   readonly nowMs?: () => number;
   readonly newToken?: () => string;
 }
-
-/** How often other processes' changes are looked for; while jobs run, a cancel should reach them within one step. */
-const restingPollMs = 100;
-const runningPollMs = 50;
 
 /** The attempt outcomes by which a settling call knows that it was said before. */
 const endedBy = {
@@ -49,11 +46,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   readonly #workerId: string;
   readonly #newToken: () => string;
   readonly #statements: ReturnType<typeof prepareLeaseStatements>;
-  readonly #watch: ChangeWatch;
-  /** Tokens of leases that were taken here and not settled. */
-  readonly #heldTokens = new Set<string>();
-  #seenVersion: number;
-  #seenUntilMs: number;
+  readonly #changes: SourceChanges;
 
   constructor(database: Database, options: SqliteSourceOptions) {
     super(database, options.nowMs);
@@ -61,9 +54,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.#workerId = options.workerId;
     this.#newToken = options.newToken ?? randomUUID;
     this.#statements = prepareLeaseStatements(database);
-    this.#seenVersion = database.dataVersion();
-    this.#seenUntilMs = this.nowMs();
-    this.#watch = new ChangeWatch(() => this.#pollChanges());
+    this.#changes = new SourceChanges(database, this.nowMs);
   }
 
   async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
@@ -72,7 +63,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
       return requests.flatMap((request) => this.#takeFor(request));
     });
-    for (const lease of leases) this.#heldTokens.add(lease.token);
+    for (const lease of leases) this.#changes.hold(lease.token);
     return leases;
   }
 
@@ -80,7 +71,8 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     if (renewals.length === 0) return [];
     const outcomes = await this.database.write(() => renewals.map((renewal) => this.#renewOne(renewal)));
     for (const [index, { lease }] of renewals.entries()) {
-      if (outcomes[index] === "lost") this.#heldTokens.delete(lease.token);
+      if (outcomes[index] === "lost") this.#changes.letGo(lease.token);
+      if (outcomes[index] === "cancelled") this.#changes.cancelTold(lease.token);
     }
     return outcomes;
   }
@@ -108,17 +100,17 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds: 0 }));
   }
 
-  waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    return this.#watch.wait(timeoutMs, signal);
+  waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    return this.#changes.wait(timeoutMs, signal, what);
   }
 
-  /** Ends a running wait. The database stays open: it belongs to whoever opened it. */
+  /** Ends running waits. The database stays open: it belongs to whoever opened it. */
   async close(): Promise<void> {
-    this.#watch.close();
+    this.#changes.close();
   }
 
-  protected override changed(): void {
-    this.#watch.notify();
+  protected override changed(what: ChangeKind): void {
+    this.#changes.notify(what);
   }
 
   #takeFor({ worker, slots, heldModels = [] }: TakeRequest): Lease[] {
@@ -168,8 +160,8 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       const ended = this.#statements.attemptOutcome.get({ id: lease.jobId, token: lease.token })?.outcome;
       return endedBy[call].some((known) => known === ended) ? "settled" : "lost";
     });
-    this.#heldTokens.delete(lease.token);
-    if (call === "retry" || call === "release") this.changed();
+    this.#changes.letGo(lease.token);
+    if (call === "retry" || call === "release") this.changed("jobs");
     return outcome;
   }
 
@@ -204,21 +196,6 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error) });
     if (ended === "released") this.#statements.restorePreviousError.run({ sequence: job.sequence });
     return true;
-  }
-
-  /** Looks whether somebody else has committed, or a moment has come at which a job becomes due by itself. */
-  #pollChanges(): number {
-    const nowMs = this.nowMs();
-    const version = this.database.dataVersion();
-    const heldTokens = JSON.stringify([...this.#heldTokens]);
-    const moment = this.#statements.nextMoment.get({ after_ms: this.#seenUntilMs, held_tokens: heldTokens })?.at_ms;
-    const untilMoment = (moment ?? Number.POSITIVE_INFINITY) - nowMs;
-    if (version !== this.#seenVersion || untilMoment <= 0) {
-      this.#seenVersion = version;
-      this.#seenUntilMs = nowMs;
-      return 0;
-    }
-    return Math.min(untilMoment, this.#heldTokens.size > 0 ? runningPollMs : restingPollMs);
   }
 }
 

@@ -34,6 +34,14 @@ export function prepareLeaseStatements(database: Database) {
     requeueJob: database.query(sql.requeueJob, rows.requeuedRow),
     endAttempt: database.command(sql.endAttempt),
     attemptOutcome: database.query(sql.attemptOutcome, rows.outcomeRow),
+  };
+}
+
+/** Prepares what tells a waiting loop that there is something for it. */
+export function prepareChangeStatements(database: Database) {
+  return {
+    anyDue: database.query(sql.anyDue, rows.answerRow),
     nextMoment: database.query(sql.nextMoment, rows.momentRow),
+    anyEnded: database.query(sql.anyEnded, rows.answerRow),
   };
 }
