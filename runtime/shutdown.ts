@@ -5,6 +5,7 @@ import type { Executor } from "./executor/executor.ts";
 import type { JobRunner } from "./job-runner.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
+import { within } from "./within.ts";
 
 /*
  * The end of a container, in order, each phase with a limit:
@@ -43,12 +44,4 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
   for (const keeper of keepers.values()) keeper.close();
   await parts.close();
   log.info({}, "stopped");
-}
-
-/** Waits for the promise, but no longer than `limitMs`. */
-async function within(limitMs: number, promise: Promise<unknown>): Promise<void> {
-  const { promise: limit, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, limitMs);
-  await Promise.race([promise, limit]);
-  clearTimeout(timer);
 }

@@ -6,6 +6,7 @@ import type { JobEvents } from "../job-events.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
 import type { JobSource, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
+import { within } from "../within.ts";
 import type { AssetStore } from "./asset-store.ts";
 import { assetNames, assetPath, type FinalSettlement, finalCallback, processingCallback } from "./build-callback.ts";
 import type { Callback } from "./callback.ts";
@@ -40,6 +41,8 @@ export interface FinishFacts {
 }
 
 const callbackPatienceMs = 24 * 60 * 60 * 1000;
+/** How long a store or a callback may take to notice that it is aborted. */
+const abortLimitMs = 1000;
 const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
 
 /** Thrown between steps when another worker has the job: the row is dropped. */
@@ -110,10 +113,7 @@ export class Delivery {
 
   /** Resolves when everything that is due has been tried, or after `limitMs`; what is left stays in the outbox. */
   async drain(limitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const limit = setTimeout(resolve, limitMs);
-    await Promise.race([this.#queue.onIdle(), promise]);
-    clearTimeout(limit);
+    await within(limitMs, this.#queue.onIdle());
   }
 
   async stop(limitMs: number): Promise<void> {
@@ -121,8 +121,8 @@ export class Delivery {
     await this.drain(limitMs);
     this.#stopping.abort();
     this.#queue.clear();
-    await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
-    await this.#queue.onIdle();
+    const channels = [...this.#channels.values()].map((channel) => channel.close());
+    await within(abortLimitMs, Promise.all([...channels, this.#queue.onIdle()]));
     for (const release of this.#holds.values()) release();
     await this.#options.outbox.releaseClaims();
   }
@@ -204,7 +204,7 @@ export class Delivery {
     let { stage } = row;
     if (stage === "upload") {
       await this.#upload(entry);
-      stage = await outbox.advance(row.id, "callback");
+      stage = entry.files.length === 0 ? "callback" : await outbox.advance(row.id, "callback");
     }
     if (stage === "callback") {
       await this.#callBack(row);

@@ -1,0 +1,301 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { JobCallback } from "#contract/callback.ts";
+import { PermanentError } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { type Database, databaseFile, openDatabase } from "../database/database.ts";
+import { WorkFolder } from "../executor/work-folder.ts";
+import { JobEvents } from "../job-events.ts";
+import { LeaseKeeper } from "../lease-keeper.ts";
+import type { Lease } from "../source/job-source.ts";
+import { sourceMigrations } from "../source/sqlite/schema.ts";
+import { SqliteSource } from "../source/sqlite/sqlite-source.ts";
+import type { StoredFile } from "./asset-store.ts";
+import { CallbackLog, callbackMigrations } from "./callback-log.ts";
+import { Delivery } from "./delivery.ts";
+import { LocalAssetStore } from "./local-asset-store.ts";
+import { Outbox, outboxMigrations } from "./outbox.ts";
+
+/** A process that works on the data folder: its own outbox owner, its own delivery; "crashing" is not stopping it. */
+interface Process {
+  readonly delivery: Delivery;
+  readonly outbox: Outbox;
+  readonly source: SqliteSource;
+  readonly keeper: LeaseKeeper;
+}
+
+let folder: string;
+let database: Database;
+let store: LocalAssetStore;
+let callbacks: CallbackLog;
+let nowMs: number;
+let processes: Process[];
+let uploads: string[];
+/** Thrown by the next calls, in order; empty = they work. */
+let uploadFailures: Error[];
+let callbackFailures: Error[];
+let beforeCallback: (callback: JobCallback) => Promise<void>;
+
+const log = pino({ level: "silent" });
+
+function newProcess(): Process {
+  const source = new SqliteSource(database, { workerId: randomUUID(), leaseSeconds: 30, nowMs: () => nowMs });
+  const keeper = new LeaseKeeper(source, log);
+  const outbox = new Outbox(database, { owner: randomUUID(), nowMs: () => nowMs });
+  const delivery = new Delivery({
+    outbox,
+    store: {
+      name: "unreliable",
+      async put(file: StoredFile) {
+        const failure = uploadFailures.shift();
+        if (failure) throw failure;
+        uploads.push(file.path);
+        await store.put(file);
+      },
+      url: (bucket, path) => store.url(bucket, path),
+    },
+    callback: {
+      name: "unreliable",
+      async send(callback) {
+        await beforeCallback(callback);
+        const failure = callback.status === "processing" ? undefined : callbackFailures.shift();
+        if (failure) throw failure;
+        await callbacks.send(callback);
+      },
+    },
+    sources: new Map([["sqlite", source]]),
+    keepers: new Map([["sqlite", keeper]]),
+    events: new JobEvents(),
+    log,
+    workerId: "test",
+    concurrency: 4,
+    nowMs: () => nowMs,
+    random: () => 0,
+  });
+  const created = { delivery, outbox, source, keeper };
+  processes.push(created);
+  return created;
+}
+
+async function leasedJob({ source }: Process, id = randomUUID() as string): Promise<Lease> {
+  const job = jobEnvelope.parse({ id, type: "noop", user_id: "ann" });
+  await source.enqueue(job, { worker: "test" });
+  return takeOne(source);
+}
+
+async function takeOne(source: SqliteSource): Promise<Lease> {
+  const [lease] = await source.take([{ worker: "test", slots: 1 }]);
+  if (lease === undefined) throw new Error("no job was due");
+  return lease;
+}
+
+/** Two files on disk, as an executor leaves them. */
+async function finishedWork(lease: Lease) {
+  const workFolder = new WorkFolder(join(folder, "work", lease.jobId, String(lease.attempt)));
+  await workFolder.create();
+  for (const text of ["first", "second"]) {
+    const thumbnail = { extension: "webp", mimeType: "image/webp", bytes: Buffer.from("small") };
+    await workFolder.add(Buffer.from(text), { type: "image", extension: "png", mimeType: "image/png", thumbnail });
+  }
+  return {
+    settlement: { kind: "complete", assets: workFolder.assets, metadata: {} } as const,
+    facts: { startedAtMs: nowMs, workFolder: workFolder.path },
+  };
+}
+
+async function finish(process: Process, lease: Lease): Promise<void> {
+  const { settlement, facts } = await finishedWork(lease);
+  await process.delivery.finish(process.source, lease, settlement, facts);
+}
+
+const finals = (jobId: string) => callbacks.of(jobId).filter((callback) => callback.status !== "processing");
+
+/** Waits for real work to be done while the clock of rows and leases goes on, 100 ms a look. */
+async function eventually(check: () => Promise<void> | void, timeout = 10_000): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      nowMs += 100;
+      await check();
+    },
+    { timeout, interval: 20 },
+  );
+}
+
+async function expectDelivered(jobId: string): Promise<void> {
+  const { source } = processes[0] ?? newProcess();
+  await eventually(async () => expect(await source.get(jobId)).toMatchObject({ status: "completed" }));
+  expect(finals(jobId).map(({ status }) => status)).toEqual(["completed"]);
+  expect((await readdir(join(folder, "files", "noop", "ann", jobId))).sort()).toEqual([
+    "0.png",
+    "0.thumb.webp",
+    "1.png",
+    "1.thumb.webp",
+  ]);
+  expect(await readFile(join(folder, "files", "noop", "ann", jobId, "1.png"), "utf8")).toBe("second");
+  await eventually(() => expect(processes[0]?.outbox.count()).toBe(0));
+  await eventually(async () => expect(await readdir(join(folder, "work"))).toEqual([]));
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-delivery-"));
+  database = await openDatabase(databaseFile(folder), [
+    ...sourceMigrations,
+    ...outboxMigrations,
+    ...callbackMigrations,
+  ]);
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+  store = new LocalAssetStore({ folder: join(folder, "files"), signingKey: Buffer.alloc(32, 1), nowMs: () => nowMs });
+  callbacks = new CallbackLog(database, () => nowMs);
+  processes = [];
+  uploads = [];
+  uploadFailures = [];
+  callbackFailures = [];
+  beforeCallback = async () => undefined;
+});
+
+afterEach(async () => {
+  for (const { delivery, keeper, source } of processes) {
+    await delivery.stop(1000);
+    keeper.close();
+    await source.close();
+  }
+  database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("delivery", () => {
+  it("uploads, calls back, settles and cleans up", async () => {
+    const process = newProcess();
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await expectDelivered(lease.jobId);
+  });
+
+  it("tries again after failed uploads and callbacks, without a second result", async () => {
+    const process = newProcess();
+    process.delivery.start();
+    uploadFailures = [new Error("connection reset"), new Error("503")];
+    callbackFailures = [new Error("connection refused")];
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await expectDelivered(lease.jobId);
+  });
+
+  it("settles although the callback is refused for good", async () => {
+    const process = newProcess();
+    callbackFailures = [new PermanentError("400: the app does not know this job")];
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await eventually(async () => expect(await process.source.get(lease.jobId)).toMatchObject({ status: "completed" }));
+    expect(finals(lease.jobId)).toEqual([]);
+  });
+
+  it("never sends progress after the end", async () => {
+    const process = newProcess();
+    const order: string[] = [];
+    const { promise: slow, resolve } = Promise.withResolvers<void>();
+    beforeCallback = async (callback) => {
+      if (callback.status === "processing") await slow;
+      order.push(callback.status);
+    };
+    const lease = await leasedJob(process);
+    process.delivery.sendProcessing(process.source, lease, 0.5);
+    await new Promise((done) => setTimeout(done, 5));
+    const finished = finish(process, lease);
+    process.delivery.sendProcessing(process.source, lease, 0.9);
+    resolve();
+    await finished;
+    await expectDelivered(lease.jobId);
+    expect(order).toEqual(["processing", "completed"]);
+  });
+});
+
+describe("a process that dies", () => {
+  it.each(["upload", "callback"] as const)("leaves rows that the next one takes up before the %s", async (stage) => {
+    const first = newProcess();
+    const never = new Promise<void>(() => undefined);
+    if (stage === "callback") beforeCallback = () => never;
+    else uploadFailures = [new Error("the power went")];
+    const lease = await leasedJob(first);
+    await finish(first, lease);
+    if (stage === "callback") await eventually(() => expect(uploads).toHaveLength(4));
+
+    // Ten seconds later its claims are free; its leases (30 s) are not yet.
+    nowMs += 11_000;
+    beforeCallback = async () => undefined;
+    const second = newProcess();
+    second.delivery.start();
+    await expectDelivered(lease.jobId);
+    // What was uploaded before the crash is not uploaded again.
+    expect(uploads).toHaveLength(4);
+  });
+
+  it("does not lose its rows to a process that looks while it lives", async () => {
+    const first = newProcess();
+    const { promise: slow, resolve } = Promise.withResolvers<void>();
+    beforeCallback = () => slow;
+    const lease = await leasedJob(first);
+    await finish(first, lease);
+    const second = newProcess();
+    expect(await second.outbox.claimDue(new Set())).toEqual([]);
+    resolve();
+    await expectDelivered(lease.jobId);
+  });
+
+  it("delivers nothing of a job that somebody else has taken meanwhile", async () => {
+    const first = newProcess();
+    uploadFailures = [new Error("the power went")];
+    const lease = await leasedJob(first);
+    await finish(first, lease);
+    await first.delivery.drain(1000);
+    nowMs += 31_000;
+    const other = newProcess();
+    const retaken = await takeOne(other.source);
+    expect(retaken).toMatchObject({ jobId: lease.jobId, attempt: 2 });
+    const third = newProcess();
+    third.delivery.start();
+    await eventually(() => expect(third.outbox.count()).toBe(0));
+    expect(finals(lease.jobId)).toEqual([]);
+    expect(uploads).toEqual([]);
+    expect(await other.source.get(lease.jobId)).toMatchObject({ status: "running", attempt: 2 });
+  });
+
+  it("still delivers a job whose lease ran out but that nobody has taken", async () => {
+    const first = newProcess();
+    uploadFailures = [new Error("the power went")];
+    const lease = await leasedJob(first);
+    await finish(first, lease);
+    await first.delivery.drain(1000);
+    nowMs += 3_600_000;
+    newProcess().delivery.start();
+    await expectDelivered(lease.jobId);
+  });
+});
+
+it("delivers 100 finished jobs at once, a few at a time", async () => {
+  const process = newProcess();
+  let atOnce = 0;
+  let most = 0;
+  beforeCallback = async () => {
+    most = Math.max(most, ++atOnce);
+    await new Promise((done) => setTimeout(done, 1));
+    atOnce--;
+  };
+  const ids = Array.from({ length: 100 }, (_, index) => `job-${index}`);
+  for (const id of ids) {
+    const lease = await leasedJob(process, id);
+    await process.delivery.finish(
+      process.source,
+      lease,
+      { kind: "fail", error: { code: "HANDLER_FAILED", message: "as asked" } },
+      { startedAtMs: nowMs, workFolder: join(folder, "work", id, "1") },
+    );
+  }
+  await eventually(() => expect(process.outbox.count()).toBe(0), 25_000);
+  expect(most).toBeLessThanOrEqual(4);
+  expect(ids.every((id) => finals(id).length === 1)).toBe(true);
+});
