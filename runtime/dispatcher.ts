@@ -163,7 +163,7 @@ export class Dispatcher {
   #waitForJobs(): Promise<void> {
     const pollMs = this.#options.pollMs ?? defaultPollMs;
     return this.#wait(
-      this.#options.sources.map((source) => (signal: AbortSignal) => source.waitForChange(pollMs, signal)),
+      this.#options.sources.map((source) => (signal: AbortSignal) => source.waitForChange(pollMs, signal, "jobs")),
     );
   }
 

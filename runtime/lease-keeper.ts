@@ -56,7 +56,7 @@ export class LeaseKeeper {
     const renewEveryMs = (this.#source.leaseSeconds * 1000) / 3;
     const { signal } = this.#closing;
     while (this.#held.size > 0 && !signal.aborted) {
-      await this.#source.waitForChange(renewEveryMs, signal);
+      await this.#source.waitForChange(renewEveryMs, signal, "leases");
       if (!signal.aborted && this.#held.size > 0) await this.#renew();
       await pause(minimumGapMs, undefined, { signal }).catch(() => undefined);
     }

@@ -108,7 +108,7 @@ async function save({ images }: SdxlResult, generations: readonly Generation[], 
       type: "image",
       extension: "png",
       mimeType: "image/png",
-      thumbnail: { extension: "thumb.webp", mimeType: "image/webp", bytes: thumbnail },
+      thumbnail: { extension: "webp", mimeType: "image/webp", bytes: thumbnail },
       metadata: { seed: generation.seed, width: generation.width, height: generation.height },
     });
   }
