@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { listed, passedThrough } from "./fields.ts";
-import { safeId } from "./job.ts";
+import { defaulted, safeId } from "./job.ts";
 import { contentTypeOf } from "./job-types.ts";
 import { isJsonObject } from "./synonyms.ts";
 
@@ -64,26 +64,26 @@ const callbackFields = {
   job_id: safeId,
   status: z.enum(callbackStatuses, { error: `must be ${listed(callbackStatuses)}` }),
   /** Counted from 1; older producers do not count. */
-  attempt: z.preprocess((value) => value ?? 1, z.number().int().min(1)),
+  attempt: defaulted(z.number().int().min(1).default(1)),
   error_message: text,
   enhanced_prompt: text,
   image_id: passedThrough,
   video_id: passedThrough,
   character_id: passedThrough,
-  metadata: z.preprocess((value) => value ?? {}, callbackMetadata),
+  metadata: defaulted(callbackMetadata.prefault({})),
 };
 
 /** The canonical form. It also reads assets that are strings (paths), which older containers send. */
 export const jobCallback = z.preprocess(
   withAssetObjects,
   z
-    .looseObject({ ...callbackFields, assets: z.preprocess((value) => value ?? [], z.array(callbackAsset)) })
+    .looseObject({ ...callbackFields, assets: defaulted(z.array(callbackAsset).default([])) })
     .superRefine(refuseEmptyCompletion, { when: () => true }),
 );
 
 /** The form for older consumers: assets as paths. */
 export const jobCallbackWithUrls = z
-  .looseObject({ ...callbackFields, assets: z.preprocess((value) => value ?? [], z.array(z.string().min(1))) })
+  .looseObject({ ...callbackFields, assets: defaulted(z.array(z.string().min(1)).default([])) })
   .superRefine(refuseEmptyCompletion, { when: () => true });
 
 export type CallbackAsset = z.output<typeof callbackAsset>;

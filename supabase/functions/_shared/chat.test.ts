@@ -36,6 +36,11 @@ it("finds the messages in config", () => {
   expect(job.config).not.toHaveProperty("messages");
 });
 
+it("prefers the messages at the top level", () => {
+  const job = accepted(chatJob, { ...base, messages: [question], config: { messages: [] } });
+  expect(job).toMatchObject({ messages: [question], config: { messages: [] } });
+});
+
 it("takes a prompt for the user's only turn", () => {
   expect(messagesOf(accepted(chatRequest, { prompt: "hello there" }))).toEqual([
     { role: "user", content: "hello there" },

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   deliveryFields,
+  enhancementFields,
   numberFrom,
   optionalFlag,
   optionalOneOf,
@@ -9,7 +10,7 @@ import {
   seed,
   wholeNumberFrom,
 } from "./fields.ts";
-import { jobEnvelope, optional } from "./job.ts";
+import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /**
@@ -66,21 +67,8 @@ export const chatRequest = z
 export const enhanceRequest = z.looseObject({ prompt: promptText, ...chatSettings }, "must be an object");
 
 const jobFields = {
-  config: z.preprocess(
-    (value) => value ?? {},
-    z.looseObject({ ...chatSettings, ...deliveryFields }, "must be an object"),
-  ),
-  metadata: z.preprocess(
-    (value) => value ?? {},
-    z.looseObject(
-      {
-        enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),
-        session_id: optionalText(128),
-        conversation_context: optionalText(100_000),
-      },
-      "must be an object",
-    ),
-  ),
+  config: defaulted(z.looseObject({ ...chatSettings, ...deliveryFields }, "must be an object").prefault({})),
+  metadata: defaulted(z.looseObject(enhancementFields, "must be an object").prefault({})),
 };
 
 export const chatJob = z.preprocess(

@@ -139,3 +139,10 @@ export const deliveryFields = {
       .regex(/^[a-z0-9]{1,8}$/, 'must be a file extension without the dot, such as "png"'),
   ),
 };
+
+/** What `metadata` says about the enhancement of a prompt. */
+export const enhancementFields = {
+  enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),
+  session_id: optionalText(128),
+  conversation_context: optionalText(100_000),
+};

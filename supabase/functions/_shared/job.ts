@@ -12,6 +12,12 @@ export const safeId = z
 export const optional = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value) => value ?? undefined, schema.optional());
 
+/** `schema` with its own default (`.default(…)`, `.prefault(…)`) for null as well as for absent. */
+export const defaulted = <Schema extends z.ZodType>(schema: Schema) =>
+  z.preprocess((value) => value ?? undefined, schema);
+
+const anyObject = z.record(z.string(), z.unknown());
+
 /**
  * The part of a job that every job type shares, after its dialect has been decoded. What a job type asks of `prompt`,
  * `config` and `metadata` is in its handler's `input`; unknown keys are kept.
@@ -20,13 +26,13 @@ export const jobEnvelope = z.looseObject({
   id: safeId,
   type: z.string().regex(/^[a-z0-9][a-z0-9_]{0,63}$/, "must be a job type's name in snake_case"),
   prompt: optional(z.string()),
-  user_id: z.preprocess((value) => value ?? "anonymous", safeId),
+  user_id: defaulted(safeId.default("anonymous")),
   created_at: optional(z.string()),
-  priority: z.preprocess((value) => value ?? 0, z.number().int().min(-100).max(100)),
+  priority: defaulted(z.number().int().min(-100).max(100).default(0)),
   model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
   bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
-  config: z.preprocess((value) => value ?? {}, z.record(z.string(), z.unknown())),
-  metadata: z.preprocess((value) => value ?? {}, z.record(z.string(), z.unknown())),
+  config: defaulted(anyObject.prefault({})),
+  metadata: defaulted(anyObject.prefault({})),
 });
 
 export type Job = z.output<typeof jobEnvelope>;

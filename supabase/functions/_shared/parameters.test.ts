@@ -103,6 +103,11 @@ describe("names", () => {
     expect(resolveParameters(other, { explicit }).values).toEqual({ steps: 4, frames: 9, size: "64*64" });
   });
 
+  it("gives a schema that names both the canonical name's value and the synonym nothing", () => {
+    const both = z.object({ num_inference_steps: z.number(), steps: z.number().default(1) });
+    expect(resolveParameters(both, { explicit: { steps: 4 } }).values).toEqual({ num_inference_steps: 4, steps: 1 });
+  });
+
   it("lists what the schema does not read, but neither null nor what the delivery reads", () => {
     const explicit = {
       seed: 1,

@@ -249,6 +249,12 @@ describe("prompt", () => {
   });
 });
 
+it("says what is wrong with metadata that is not an object, whatever the reference", () => {
+  expect(refused({ reference_image_url: "a.png", metadata: "none" })).toEqual([
+    { field: "metadata", value: "none", message: "must be an object" },
+  ]);
+});
+
 describe("image to image", () => {
   it.each([
     [{ config: { denoise_strength: 0.5 } }, false],
@@ -319,4 +325,6 @@ it("describes itself as JSON schema, for forms", () => {
     const described = z.toJSONSchema(schema, { io: "input" });
     expect(described.properties?.config).toHaveProperty("properties.width.multipleOf", 8);
   }
+  expect(z.toJSONSchema(sdxlJob, { io: "input" }).required).toEqual(["id", "type", "prompt"]);
+  expect(z.toJSONSchema(sdxlGenerateJob, { io: "input" }).required).toEqual(["id", "type", "prompt", "config"]);
 });

@@ -18,7 +18,7 @@ import {
   steps,
   wholeNumberFrom,
 } from "./fields.ts";
-import { jobEnvelope, optional } from "./job.ts";
+import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { canonicalJob, isJsonObject, isReference } from "./synonyms.ts";
 
 /**
@@ -62,8 +62,8 @@ function sdxlSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config
     image_id: passedThrough,
     video_id: passedThrough,
     character_id: passedThrough,
-    config: z.preprocess((value) => value ?? {}, config),
-    metadata: z.preprocess((value) => value ?? {}, metadata),
+    config,
+    metadata,
   });
   // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
   return z.preprocess(canonicalJob, schema.superRefine(checkBetweenFields, { when: () => true }));
@@ -71,30 +71,45 @@ function sdxlSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config
 
 /** Classic types: `num_images` is 1, 3 or 6; steps, guidance and the rest may be left out. */
 export const sdxlJob = sdxlSchema(
-  z.looseObject(
-    {
-      ...configFields,
-      num_inference_steps: optional(steps),
-      guidance_scale: optional(guidanceScale),
-      num_images: optional(oneThreeOrSix),
-    },
-    "must be an object",
+  defaulted(
+    z
+      .looseObject(
+        {
+          ...configFields,
+          num_inference_steps: optional(steps),
+          guidance_scale: optional(guidanceScale),
+          num_images: optional(oneThreeOrSix),
+        },
+        "must be an object",
+      )
+      .prefault({}),
   ),
-  z.looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object"),
+  defaulted(
+    z
+      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object")
+      .prefault({}),
+  ),
 );
 
 /** Pure inference: steps and guidance are the job's own, and 1 to 6 images. */
 export const sdxlGenerateJob = sdxlSchema(
-  z.looseObject(
-    {
-      ...configFields,
-      num_inference_steps: steps,
-      guidance_scale: guidanceScale,
-      num_images: optional(wholeNumberFrom(1, 6)),
-    },
-    "must be an object",
+  z.preprocess(
+    (value) => value ?? {},
+    z.looseObject(
+      {
+        ...configFields,
+        num_inference_steps: steps,
+        guidance_scale: guidanceScale,
+        num_images: optional(wholeNumberFrom(1, 6)),
+      },
+      "must be an object",
+    ),
   ),
-  z.looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object"),
+  defaulted(
+    z
+      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object")
+      .prefault({}),
+  ),
 );
 
 export type SdxlJob = z.output<typeof sdxlJob>;

@@ -144,3 +144,10 @@ describe("reference mode", () => {
     expect(referenceMode(accepted({ reference_image_url: "i" }))).toBe("single");
   });
 });
+
+it.each(["x", null, 7, []])("reports %j, which is not a job", (input) => {
+  expect(parseJob(wanJob, input)).toMatchObject({
+    ok: false,
+    problems: [{ field: "job", message: "must be an object" }],
+  });
+});

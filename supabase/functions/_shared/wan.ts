@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   deliveryFields,
+  enhancementFields,
   guidanceScale,
   namedSize,
   numberFrom,
@@ -17,7 +18,7 @@ import {
   steps,
   wholeNumberFrom,
 } from "./fields.ts";
-import { jobEnvelope, optional } from "./job.ts";
+import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { canonicalJob, isJsonObject } from "./synonyms.ts";
 
 /**
@@ -46,9 +47,7 @@ const metadataFields = {
   reference_image_url: optionalReference,
   start_reference_url: optionalReference,
   end_reference_url: optionalReference,
-  enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),
-  session_id: optionalText(128),
-  conversation_context: optionalText(100_000),
+  ...enhancementFields,
 };
 
 function wanSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config: Config, metadata: Metadata) {
@@ -58,8 +57,8 @@ function wanSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config:
     image_id: passedThrough,
     video_id: passedThrough,
     character_id: passedThrough,
-    config: z.preprocess((value) => value ?? {}, config),
-    metadata: z.preprocess((value) => value ?? {}, metadata),
+    config,
+    metadata,
   });
   return z.preprocess(canonicalJob, schema.superRefine(checkSize, { when: () => true }));
 }
@@ -70,17 +69,32 @@ function checkSize(job: unknown, ctx: z.core.$RefinementCtx): void {
 
 /** Classic types, with or without prompt enhancement: steps, guidance and the rest may be left out. */
 export const wanJob = wanSchema(
-  z.looseObject(
-    { ...configFields, num_inference_steps: optional(steps), guidance_scale: optional(guidanceScale) },
-    "must be an object",
+  defaulted(
+    z
+      .looseObject(
+        { ...configFields, num_inference_steps: optional(steps), guidance_scale: optional(guidanceScale) },
+        "must be an object",
+      )
+      .prefault({}),
   ),
-  z.looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object"),
+  defaulted(
+    z
+      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object")
+      .prefault({}),
+  ),
 );
 
 /** Pure inference: steps and guidance are the job's own. */
 export const wanGenerateJob = wanSchema(
-  z.looseObject({ ...configFields, num_inference_steps: steps, guidance_scale: guidanceScale }, "must be an object"),
-  z.looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object"),
+  z.preprocess(
+    (value) => value ?? {},
+    z.looseObject({ ...configFields, num_inference_steps: steps, guidance_scale: guidanceScale }, "must be an object"),
+  ),
+  defaulted(
+    z
+      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object")
+      .prefault({}),
+  ),
 );
 
 export type WanJob = z.output<typeof wanJob>;
