@@ -22,7 +22,7 @@ class CheckCase:
 
 
 def torch_cases(component: Component) -> list[CheckCase]:
-    """Runs the torch module; done before its weights are freed, so that torch and ONNX Runtime never hold them together."""
+    """Runs the torch module. This comes first, so that torch and ONNX Runtime never hold the weights together."""
     cases = []
     for inputs in component.check_inputs():
         with torch.no_grad():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from .attention import simplify
+
 Tensors = tuple[torch.Tensor, ...]
 
 
@@ -23,12 +25,14 @@ class Component:
     outputs: dict[str, dict[int, str]]
     trace_inputs: Callable[[], Tensors]
     check_inputs: Callable[[], list[Tensors]]
+    # Run between the check's torch outputs and the trace, so that what it changes in the module is checked too.
+    prepare_trace: Callable[[], None] = lambda: None
 
 
 class TextEncoder(torch.nn.Module):
-    """input_ids `[batch, sequence]` -> last_hidden_state, the pooled output, and every hidden state `[batch, sequence, hidden]`.
+    """input_ids `[batch, sequence]` -> last and every hidden state `[batch, sequence, width]`, and the pooled output.
 
-    `pooled` is the attribute's name: `pooler_output` for CLIPTextModel, `text_embeds` for CLIPTextModelWithProjection.
+    `pooled` is the latter's name: `pooler_output` for CLIPTextModel, `text_embeds` for CLIPTextModelWithProjection.
     """
 
     def __init__(self, model: torch.nn.Module, pooled: str, pooled_first: bool):
@@ -48,10 +52,17 @@ class UNet(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, sample, timestep, encoder_hidden_states, text_embeds, time_ids, timestep_cond=None) -> torch.Tensor:
+    def forward(
+        self, sample, timestep, encoder_hidden_states, text_embeds, time_ids, timestep_cond=None
+    ) -> torch.Tensor:
         conditions = {"text_embeds": text_embeds, "time_ids": time_ids}
         return self.model(
-            sample, timestep, encoder_hidden_states, timestep_cond=timestep_cond, added_cond_kwargs=conditions, return_dict=False
+            sample,
+            timestep,
+            encoder_hidden_states,
+            timestep_cond=timestep_cond,
+            added_cond_kwargs=conditions,
+            return_dict=False,
         )[0]
 
 
@@ -67,7 +78,7 @@ class VaeDecoder(torch.nn.Module):
 
 
 class VaeEncoder(torch.nn.Module):
-    """sample `[batch, 3, height, width]` in -1..1 -> latent_parameters: mean and log variance, concatenated on axis 1."""
+    """sample `[batch, 3, height, width]` in -1..1 -> latent_parameters: mean, then log variance, on axis 1."""
 
     def __init__(self, vae: torch.nn.Module):
         super().__init__()
@@ -108,7 +119,7 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     )
 
 
-def _unet(source: Path, dtype: torch.dtype) -> Component:
+def _unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
     from diffusers import UNet2DConditionModel
 
     model = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=dtype).eval()
@@ -146,14 +157,15 @@ def _unet(source: Path, dtype: torch.dtype) -> Component:
         inputs,
         {"out_sample": area},
         # Height and width that the UNet's total stride does not divide: diffusers then passes explicit sizes to its
-        # upsamplers, and the traced graph keeps doing so for every size. Traced at a power of two, it would only run there.
+        # upsamplers, and the traced graph does so for every size. Traced at 16 x 16 it would fail at 18 x 13.
         lambda: values(2, 18, 13),
         lambda: [values(1, 16, 16), values(2, 12, 20), values(2, 17, 9, length=154)],
+        lambda: simplify(model, fused_attention),
     )
 
 
 def read_projection_dim(config) -> int:
-    """Width of the pooled text embedding: what the class embedding's input has left beside the six embedded size ids."""
+    """Width of the pooled text embedding: what the class embedding's input has beside the six embedded size ids."""
     return config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
 
 
@@ -192,9 +204,9 @@ def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
     )
 
 
-def load_components(source: Path, dtype: torch.dtype) -> Iterator[Component]:
+def load_components(source: Path, dtype: torch.dtype, fused_attention: bool) -> Iterator[Component]:
     """Yields the components one after another, so that one is in memory at a time (both VAE halves share one model)."""
     yield _text_encoder(source, "text_encoder", dtype)
     yield _text_encoder(source, "text_encoder_2", dtype)
-    yield _unet(source, dtype)
+    yield _unet(source, dtype, fused_attention)
     yield from _vae_halves(source, dtype)

@@ -36,6 +36,7 @@ def _trace(component: Component, path: Path, opset: int) -> None:
 
     (The newer exporter specialises the UNet on its upsamplers' sizes and doubles constants of the text encoders.)
     """
+    component.prepare_trace()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The diffusers folder that an export starts from: is it SDXL, is it whole, and which small files are copied as they are."""
+"""The diffusers folder that an export starts from: is it SDXL, is it whole, and which small files are copied."""
 
 import json
 import shutil
@@ -28,20 +28,28 @@ def write_json(path: Path, value: dict) -> None:
 def check_source(source: Path) -> dict:
     """Returns `model_index.json` of an SDXL folder; raises `ExportError` naming everything that is missing."""
     if not source.is_dir():
-        raise ExportError(f"{source} is not a folder. Give the folder that StableDiffusionXLPipeline.save_pretrained wrote.")
+        raise ExportError(
+            f"{source} is not a folder. Give the folder that StableDiffusionXLPipeline.save_pretrained wrote."
+        )
     index_path = source / "model_index.json"
     if not index_path.is_file():
         raise ExportError(
-            f"{source} has no model_index.json, so it is not a diffusers folder. A single .safetensors checkpoint must be "
-            "converted first: StableDiffusionXLPipeline.from_single_file(...).save_pretrained(...)."
+            f"{source} has no model_index.json, so it is not a diffusers folder. A single .safetensors checkpoint must "
+            "be converted first: StableDiffusionXLPipeline.from_single_file(...).save_pretrained(...)."
         )
     index = read_json(index_path)
     class_name = str(index.get("_class_name", ""))
     if not class_name.startswith("StableDiffusionXL"):
-        raise ExportError(f"{index_path} describes a {class_name or 'folder without _class_name'}, not a StableDiffusionXL pipeline.")
+        raise ExportError(
+            f"{index_path} describes a {class_name or 'folder without _class_name'}, not a StableDiffusionXL pipeline."
+        )
     needed = [f"{name}/config.json" for name in COMPONENTS] + ["scheduler/scheduler_config.json"]
     missing = [path for path in needed if not (source / path).is_file()]
-    missing += [f"{name}/ (vocab.json and merges.txt, or tokenizer.json)" for name in TOKENIZERS if not _has_vocabulary(source / name)]
+    missing += [
+        f"{name}/ (vocab.json and merges.txt, or tokenizer.json)"
+        for name in TOKENIZERS
+        if not _has_vocabulary(source / name)
+    ]
     if missing:
         raise ExportError(f"{source} is not complete, it lacks: " + ", ".join(missing))
     embed_type = read_json(source / "unet/config.json").get("addition_embed_type")
@@ -51,7 +59,9 @@ def check_source(source: Path) -> dict:
 
 
 def _has_vocabulary(folder: Path) -> bool:
-    return (folder / "tokenizer.json").is_file() or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file())
+    return (folder / "tokenizer.json").is_file() or (
+        (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    )
 
 
 def without_local_path(config: dict) -> dict:
@@ -74,7 +84,7 @@ def copy_configs(source: Path, output: Path, index: dict) -> None:
 
 
 def copy_tokenizer(source: Path, output: Path) -> None:
-    """Copies one tokenizer's files and derives the missing form, so that vocab.json, merges.txt and tokenizer.json all exist."""
+    """Copies one tokenizer's files and derives the missing ones of vocab.json, merges.txt and tokenizer.json."""
     output.mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER_FILES:
         if (source / name).is_file():

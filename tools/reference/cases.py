@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Case:
-    """Settings of one job, under the names that the fixture's JSON has. `negative_prompt` None is not the same as ""."""
+    """Settings of one job, under the names that the fixture's JSON has. A `negative_prompt` of None is not ""."""
 
     name: str
     prompt: str

@@ -11,20 +11,30 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch  # noqa: E402
-from diffusers import StableDiffusionXLPipeline  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
-from transformers import CLIPTokenizer  # noqa: E402
+import torch
+from diffusers import StableDiffusionXLPipeline
+from safetensors.torch import save_file
+from transformers import CLIPTokenizer
 
-from export.source_folder import write_json  # noqa: E402
-from reference.cases import CASES  # noqa: E402
-from reference.make_tiny_sdxl import SEED, write_source  # noqa: E402
-from reference.pipeline_stages import run_case, token_ids  # noqa: E402
-from reference.tiny_sdxl import Sizes  # noqa: E402
-from reference.unit_fixtures import euler_cases, random_numbers, token_cases  # noqa: E402
+from export.source_folder import write_json
+from reference.cases import CASES
+from reference.make_tiny_sdxl import SEED, write_source
+from reference.pipeline_stages import run_case, token_ids
+from reference.tiny_sdxl import Sizes
+from reference.unit_fixtures import euler_cases, random_numbers, token_cases
 
 OUTPUT = Path(__file__).resolve().parents[2] / "pipelines/sdxl/fixtures"
-PACKAGES = ("torch", "diffusers", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxscript", "safetensors", "numpy")
+PACKAGES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "tokenizers",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "safetensors",
+    "numpy",
+)
 
 
 def write_lines(path: Path, cases: list[dict]) -> None:
@@ -53,7 +63,9 @@ def write_case(pipeline: StableDiffusionXLPipeline, case, output: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder to write (default: pipelines/sdxl/fixtures)")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="folder to write (default: pipelines/sdxl/fixtures)"
+    )
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tiny random SDXL and exports it to ONNX; `--source` keeps the diffusers folder that the fixtures are made from."""
+"""Makes the tiny random SDXL that ships with the project, and exports it to ONNX."""
 
 import argparse
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.export_sdxl import export  # noqa: E402
-from export.source_folder import ExportError, write_json  # noqa: E402
+from export.export_sdxl import export
+from export.source_folder import ExportError, write_json
 
 SEED = 7
 OUTPUT = Path(__file__).resolve().parents[2] / "models/tiny-sdxl"
@@ -21,9 +21,9 @@ CARD = """# tiny-sdxl
 A Stable Diffusion XL pipeline with **random weights**. It was never trained: whatever the prompt says, it draws soft
 coloured noise. A different prompt, seed or guidance scale draws different noise, and the same ones draw the same.
 
-It exists so that the worker runs whole, and so that its tests run real ONNX models, on any machine without a download. It has
-all the parts of the real model, in the layout that `optimum-cli export onnx` writes: two CLIP text encoders, a UNet with size
-conditioning, both halves of the VAE, two tokenizers (a small vocabulary of its own) and the scheduler's config.
+It exists so that the worker runs whole, and so that its tests run real ONNX models, on any machine without a download.
+It has all the parts of the real model in the layout that `optimum-cli export onnx` writes: two CLIP text encoders, a UNet
+with size conditioning, both halves of the VAE, two tokenizers with a small vocabulary of their own, and a scheduler config.
 
 | | |
 |---|---|
@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def write_source(folder: Path, sizes, seed: int) -> int:
-    """Writes a random pipeline as a diffusers folder with SDXL's own tokenizer files; returns the number of parameters."""
+    """Writes a random pipeline as a diffusers folder in SDXL's layout; returns the number of parameters."""
     from reference.tiny_sdxl import make_pipeline
     from reference.tiny_tokenizer import write_tokenizers
 
@@ -66,11 +66,11 @@ def main() -> int:
 
     if options.replace and options.output.exists():
         shutil.rmtree(options.output)
+    sizes = Sizes()
     with tempfile.TemporaryDirectory() as scratch:
         source = options.source or Path(scratch) / "tiny-sdxl"
-        sizes = Sizes()
-        parameters = write_source(source, sizes, options.seed)
         try:
+            parameters = write_source(source, sizes, options.seed)
             passed = export(source, options.output)
         except ExportError as error:
             print(f"make_tiny_sdxl.py: {error}", file=sys.stderr)

@@ -17,7 +17,12 @@ from transformers import CLIPTokenizer
 
 from export.source_folder import read_json
 
-NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
+NUMPY_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+}
 
 
 class Model:
@@ -59,7 +64,9 @@ class OnnxSdxl:
 
     def make_scheduler(self, overrides: dict | None = None) -> SchedulerMixin:
         scheduler_class = getattr(diffusers, self.index["scheduler"][1])
-        return scheduler_class.from_config(read_json(self.folder / "scheduler/scheduler_config.json"), **(overrides or {}))
+        return scheduler_class.from_config(
+            read_json(self.folder / "scheduler/scheduler_config.json"), **(overrides or {})
+        )
 
     def encode(self, text: str, clip_skip: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings `[1, 77, both widths]` from the layer before the last, and the second encoder's pooled output."""
@@ -71,8 +78,10 @@ class OnnxSdxl:
             hidden.append(outputs[f"hidden_states.{layers - 2 - clip_skip}"])
         return torch.cat(hidden, dim=-1), outputs["text_embeds"]
 
-    def encode_negative(self, text: str | None, like: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """As diffusers: zeros when there is none and the folder forces them, otherwise encoded, and never with clip skip."""
+    def encode_negative(
+        self, text: str | None, like: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As diffusers: zeros when there is none and the folder forces them, else encoded, and never with clip skip."""
         if text is None and self.index.get("force_zeros_for_empty_prompt", True):
             return torch.zeros_like(like[0]), torch.zeros_like(like[1])
         return self.encode(text or "")

@@ -1,6 +1,10 @@
 """Runs diffusers' SDXL pipeline on one case and records what every stage produced."""
 
+import contextlib
 import functools
+import itertools
+from collections.abc import Callable, Iterator
+from unittest import mock
 
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
@@ -22,9 +26,9 @@ def generators(case: Case) -> list[torch.Generator]:
 def run_case(pipeline: StableDiffusionXLPipeline, case: Case) -> dict[str, torch.Tensor]:
     """All tensors of the case's fixture.
 
-    Embeddings `[1, 77, width]`, pooled `[1, projection]` and add_time_ids `[1, 6]` are those of one image (diffusers repeats
-    them for a batch); initial_noise (before it is scaled by init_noise_sigma), step_<k>.noise_pred (after guidance) and
-    step_<k>.latents (after the scheduler's step) are `[images, 4, height/8, width/8]`; decoded is
+    Embeddings `[1, 77, width]`, pooled `[1, projection]` and add_time_ids `[1, 6]` are those of one image (diffusers
+    repeats them for a batch); initial_noise (before it is scaled by init_noise_sigma), step_<k>.noise_pred (after
+    guidance) and step_<k>.latents (after the scheduler's step) are `[images, 4, height/8, width/8]`; decoded is
     `[images, 3, height, width]` as the VAE gave it, image_u8 `[images, height, width, 3]` after diffusers' postprocess.
     """
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config, **case.scheduler_overrides)
@@ -54,52 +58,43 @@ def run_case(pipeline: StableDiffusionXLPipeline, case: Case) -> dict[str, torch
     return {name: tensor.detach().clone().contiguous() for name, tensor in stages.items()}
 
 
-class _recorded:
-    """Wraps the pipeline's stages for the time of a `with` block, so that each call leaves its result in `stages`."""
+@contextlib.contextmanager
+def _recorded(pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tensor]) -> Iterator[None]:
+    """For the time of a `with` block, each of the pipeline's stages also leaves its result in `stages`."""
+    steps = itertools.count()
 
-    def __init__(self, pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tensor]):
-        self.pipeline, self.stages, self.steps = pipeline, stages, 0
-
-    def __enter__(self) -> None:
-        pipeline = self.pipeline
-        self.originals = [
-            (owner, name, getattr(owner, name))
-            for owner, name in (
-                (pipeline, "encode_prompt"),
-                (pipeline, "_get_add_time_ids"),
-                (pipeline.scheduler, "step"),
-                (pipeline.vae, "decode"),
-            )
-        ]
-        recorders = (self._embeddings, self._time_ids, self._step, self._decoded)
-        for (owner, name, original), record in zip(self.originals, recorders, strict=True):
-            setattr(owner, name, self._wrap(original, record))
-
-    def __exit__(self, *_) -> None:
-        for owner, name, _ in self.originals:
-            delattr(owner, name)
-
-    @staticmethod
-    def _wrap(original, record):
-        @functools.wraps(original)
-        def wrapped(*arguments, **options):
-            result = original(*arguments, **options)
-            record(result, *arguments)
-            return result
-
-        return wrapped
-
-    def _embeddings(self, result, *_) -> None:
+    def embeddings(result, *_) -> None:
         names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-        self.stages.update({name: tensor[:1] for name, tensor in zip(names, result, strict=True) if tensor is not None})
+        stages.update({name: tensor[:1] for name, tensor in zip(names, result, strict=True) if tensor is not None})
 
-    def _time_ids(self, result, *_) -> None:
-        self.stages["add_time_ids"] = result
+    def time_ids(result, *_) -> None:
+        stages["add_time_ids"] = result
 
-    def _step(self, result, noise_pred, *_) -> None:
-        self.stages[f"step_{self.steps}.noise_pred"] = noise_pred
-        self.stages[f"step_{self.steps}.latents"] = result[0]
-        self.steps += 1
+    def step(result, noise_pred, *_) -> None:
+        index = next(steps)
+        stages.update({f"step_{index}.noise_pred": noise_pred, f"step_{index}.latents": result[0]})
 
-    def _decoded(self, result, *_) -> None:
-        self.stages["decoded"] = result[0]
+    def decoded(result, *_) -> None:
+        stages["decoded"] = result[0]
+
+    with contextlib.ExitStack() as stack:
+        for owner, name, record in (
+            (pipeline, "encode_prompt", embeddings),
+            (pipeline, "_get_add_time_ids", time_ids),
+            (pipeline.scheduler, "step", step),
+            (pipeline.vae, "decode", decoded),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, _observed(getattr(owner, name), record)))
+        yield
+
+
+def _observed(original: Callable, record: Callable) -> Callable:
+    """`original`, which also hands its result and its arguments to `record`."""
+
+    @functools.wraps(original)
+    def wrapped(*arguments, **options):
+        result = original(*arguments, **options)
+        record(result, *arguments)
+        return result
+
+    return wrapped

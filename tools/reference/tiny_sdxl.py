@@ -45,7 +45,7 @@ SCHEDULER = {
 
 
 def _text_config(sizes: Sizes, index: int, vocabulary_size: int) -> CLIPTextConfig:
-    # eos_token_id 2 is what SDXL's configs say: it selects pooling at the highest token id (see transformers' CLIPTextModel).
+    # eos_token_id 2 is what SDXL's configs say: transformers' CLIPTextModel then pools at the highest token id.
     return CLIPTextConfig(
         vocab_size=vocabulary_size,
         hidden_size=sizes.hidden[index],

@@ -52,7 +52,7 @@ def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def write_tokenizers(folder: Path) -> int:
-    """Writes `tokenizer/` (padded with the end mark) and `tokenizer_2/` (padded with "!"); returns the vocabulary's size."""
+    """Writes `tokenizer/` (pads with the end mark) and `tokenizer_2/` (pads with "!"); returns the number of tokens."""
     letters = byte_letters()
     merges = train_merges()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges), START, END]
@@ -73,7 +73,9 @@ def _write(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str
 
     special = {"bos_token": mark(START), "eos_token": mark(END), "pad_token": pad, "unk_token": mark(END)}
     dump("special_tokens_map.json", special)
-    typed = {key: {"__type": "AddedToken", **value} if isinstance(value, dict) else value for key, value in special.items()}
+    typed = {
+        key: {"__type": "AddedToken", **value} if isinstance(value, dict) else value for key, value in special.items()
+    }
     dump(
         "tokenizer_config.json",
         {

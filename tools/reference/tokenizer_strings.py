@@ -21,7 +21,7 @@ STRINGS = (
     "50% off @ 3:30pm #tag $9.99 & more*",
     "snake_case kebab-case dotted.name path/to/file back\\slash",
     "e=mc^2; a<b>c; x|y; ~tilde `code`",
-    '"double" \'single\' “curly” ‘quotes’',
+    "\"double\" 'single' “curly” ‘quotes’",
     "…—–•·",
     "0123456789",
     "in 1984 there were 42 boats",

@@ -50,7 +50,10 @@ def euler_cases() -> list[dict]:
         ("scaled_linear", "linear"),
     )
     configs = [
-        (steps, {"timestep_spacing": spacing, "use_karras_sigmas": karras, "beta_schedule": schedule, "steps_offset": 1})
+        (
+            steps,
+            {"timestep_spacing": spacing, "use_karras_sigmas": karras, "beta_schedule": schedule, "steps_offset": 1},
+        )
         for steps, spacing, karras, schedule in grid
         # Karras sigmas depend on the first and the last of the schedule only; one beta schedule covers them.
         if not (karras and schedule == "linear")
@@ -63,7 +66,11 @@ def euler_cases() -> list[dict]:
             (steps, sdxl | {"final_sigmas_type": "sigma_min", "use_karras_sigmas": True}),
             (steps, sdxl | {"prediction_type": "v_prediction"}),
             (steps, sdxl | {"prediction_type": "sample"}),
-            (steps, sdxl | {"timestep_spacing": "trailing", "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}),
+            (
+                steps,
+                sdxl
+                | {"timestep_spacing": "trailing", "prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+            ),
             (steps, sdxl | {"use_exponential_sigmas": True}),
             (steps, sdxl | {"interpolation_type": "log_linear", "timestep_spacing": "linspace"}),
             (steps, sdxl | {"use_karras_sigmas": True, "sigma_min": 0.05, "sigma_max": 12.0}),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file
 
-from reference.onnx_loop import OnnxSdxl  # noqa: E402
+from reference.onnx_loop import OnnxSdxl
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 5e-5
