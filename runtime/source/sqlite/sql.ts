@@ -1,6 +1,9 @@
 /*
  * Every statement of the embedded source, one per step of an operation. Those that change rows run inside a
  * transaction that holds the write lock (Database.write), so that reading and then writing is safe.
+ *
+ * INDEXED BY stands where SQLite, which knows nothing of how many jobs are in which state, would rather read all queued
+ * jobs by the index on `status`.
  */
 
 // ---- leases: take and renew
@@ -9,11 +12,12 @@
 export const expireAttempts = `
   UPDATE attempts
      SET outcome = 'expired', ended_at_ms = :now_ms, error = :error
-   WHERE token IN (SELECT lease_token FROM jobs WHERE status = 'running' AND lease_expires_at_ms <= :now_ms)`;
+   WHERE token IN (SELECT lease_token FROM jobs INDEXED BY jobs_leased
+                    WHERE status = 'running' AND lease_expires_at_ms <= :now_ms)`;
 
 /** Their jobs wait again, from the moment that the lease ran out, and keep the token; if a cancel was asked they end. */
 export const requeueExpired = `
-  UPDATE jobs
+  UPDATE jobs INDEXED BY jobs_leased
      SET status = iif(cancel_requested, 'cancelled', 'queued'),
          settled_at_ms = iif(cancel_requested, :now_ms, NULL),
          lease_token = iif(cancel_requested, NULL, lease_token),
@@ -25,7 +29,9 @@ export const requeueExpired = `
 
 /** Delays that are over. */
 export const promoteDue = `
-  UPDATE jobs SET due = 1 WHERE status = 'queued' AND due = 0 AND available_at_ms <= :now_ms`;
+  UPDATE jobs INDEXED BY jobs_to_promote
+     SET due = 1
+   WHERE status = 'queued' AND due = 0 AND available_at_ms <= :now_ms`;
 
 /**
  * Leases the next job of a worker: highest priority, then the oldest. A younger job for a model that the executor holds
@@ -190,15 +196,15 @@ export const pruneSettled = `
 // ---- waiting
 
 export const anyDue = `
-  SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'queued' AND due = 1) AS answer`;
+  SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND due = 1) AS answer`;
 
 /** The next moment after `after_ms` at which a delay ends or a lease of somebody else runs out. */
 export const nextMoment = `
   SELECT min(at_ms) AS at_ms FROM (
-    SELECT min(available_at_ms) AS at_ms FROM jobs
+    SELECT min(available_at_ms) AS at_ms FROM jobs INDEXED BY jobs_to_promote
      WHERE status = 'queued' AND due = 0 AND available_at_ms > :after_ms
     UNION ALL
-    SELECT min(lease_expires_at_ms) FROM jobs
+    SELECT min(lease_expires_at_ms) FROM jobs INDEXED BY jobs_leased
      WHERE status = 'running' AND lease_expires_at_ms > :after_ms
        AND lease_token NOT IN (SELECT value FROM json_each(:held_tokens)))`;
 

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Database, databaseFile, openDatabase } from "#runtime/database/database.ts";
-import type { Harness } from "../conformance.ts";
-import { sourceMigrations } from "./schema.ts";
-import { SqliteSource } from "./sqlite-source.ts";
+import type { Harness } from "../../conformance.ts";
+import { sourceMigrations } from "../schema.ts";
+import { SqliteSource } from "../sqlite-source.ts";
 
 /* For tests: the embedded source on a new file in a temporary folder, with a clock that is moved by hand. */
 
