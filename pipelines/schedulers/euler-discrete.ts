@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { invalidJob, unsupportedOption } from "../errors.ts";
-import { alphasCumprod, trainingSigmas } from "./noise-schedule.ts";
+import { alphasCumprod, linspace32, trainingSigmas } from "./noise-schedule.ts";
 import type { Schedule, Scheduler } from "./scheduler.ts";
 
 /** `scheduler_config.json` with diffusers' defaults; keys of other schedulers and of diffusers itself are let through. */
@@ -47,15 +47,28 @@ export class EulerDiscreteScheduler implements Scheduler {
     if (!Number.isInteger(numInferenceSteps) || numInferenceSteps < 1 || numInferenceSteps > trained) {
       throw invalidJob(`num_inference_steps must be a whole number from 1 to ${trained}, not ${numInferenceSteps}`);
     }
-    let timesteps = spacedTimesteps(this.#config, numInferenceSteps);
-    let sigmas: Float64Array = Float64Array.from(timesteps, (timestep) => interpolate(this.#sigmas, timestep));
-    if (this.#config.use_karras_sigmas) {
-      sigmas = karrasSigmas(this.#config, sigmas, numInferenceSteps);
-      const logSigmas = this.#sigmas.map(Math.log);
-      timesteps = Float32Array.from(sigmas, (sigma) => timestepOfSigma(sigma, logSigmas));
-    }
+    const spaced = spacedTimesteps(this.#config, numInferenceSteps);
+    const base = this.#baseSigmas(spaced);
+    const sigmas = respacedSigmas(this.#config, base, numInferenceSteps);
+    const timesteps = sigmas === base ? spaced : this.#timestepsOf(sigmas);
     const last = this.#config.final_sigmas_type === "sigma_min" ? (this.#sigmas[0] ?? 0) : 0;
     return new EulerSchedule(this.#config, timesteps, Float32Array.of(...sigmas, last));
+  }
+
+  /** Sigmas at the timesteps; `log_linear` ignores them and, in diffusers too, has one more. */
+  #baseSigmas(timesteps: Float32Array): Float64Array {
+    if (this.#config.interpolation_type === "linear") {
+      return Float64Array.from(timesteps, (timestep) => interpolate(this.#sigmas, timestep));
+    }
+    const smallest = this.#sigmas[0] ?? 0;
+    const largest = this.#sigmas[this.#sigmas.length - 1] ?? 0;
+    const logarithms = linspace32(Math.log(largest), Math.log(smallest), timesteps.length + 1);
+    return Float64Array.from(logarithms, (logarithm) => Math.fround(Math.exp(logarithm)));
+  }
+
+  #timestepsOf(sigmas: Float64Array): Float32Array {
+    const logSigmas = this.#sigmas.map(Math.log);
+    return Float32Array.from(sigmas, (sigma) => timestepOfSigma(sigma, logSigmas));
   }
 }
 
@@ -125,10 +138,8 @@ class EulerSchedule implements Schedule {
 
 function checkSupported(config: EulerDiscreteConfig): void {
   const unsupported = {
-    use_exponential_sigmas: config.use_exponential_sigmas === true,
     use_beta_sigmas: config.use_beta_sigmas === true,
-    "interpolation_type log_linear": config.interpolation_type === "log_linear",
-    "timestep_type continuous": config.timestep_type === "continuous",
+    "timestep_type continuous": config.timestep_type === "continuous" && config.prediction_type === "v_prediction",
   };
   const asked = Object.entries(unsupported).flatMap(([name, isAsked]) => (isAsked ? [name] : []));
   if (asked.length > 0) {
@@ -159,15 +170,22 @@ function spacedTimesteps(config: EulerDiscreteConfig, count: number): Float32Arr
   }
 }
 
-/** Noise levels spaced by σ^(1/ρ), ρ = 7 (Karras et al., 2022, equation 5). */
-function karrasSigmas(config: EulerDiscreteConfig, sigmas: Float64Array, count: number): Float64Array {
+/**
+ * Sigmas spread anew between the largest and the smallest: by σ^(1/ρ), ρ = 7 (Karras et al., 2022, equation 5), or by
+ * log σ. Without either, the same array.
+ */
+function respacedSigmas(config: EulerDiscreteConfig, sigmas: Float64Array, count: number): Float64Array {
+  const maximum = config.sigma_max ?? sigmas[0] ?? 0;
+  const minimum = config.sigma_min ?? sigmas[sigmas.length - 1] ?? 0;
+  const spread = (from: number, to: number, shape: (value: number) => number) =>
+    Float64Array.from({ length: count }, (_, index) => {
+      const ramp = count > 1 ? index / (count - 1) : 0;
+      return shape(from + ramp * (to - from));
+    });
   const rho = 7;
-  const minimum = (config.sigma_min ?? sigmas[sigmas.length - 1] ?? 0) ** (1 / rho);
-  const maximum = (config.sigma_max ?? sigmas[0] ?? 0) ** (1 / rho);
-  return Float64Array.from({ length: count }, (_, index) => {
-    const ramp = count > 1 ? index / (count - 1) : 0;
-    return (maximum + ramp * (minimum - maximum)) ** rho;
-  });
+  if (config.use_karras_sigmas) return spread(maximum ** (1 / rho), minimum ** (1 / rho), (root) => root ** rho);
+  if (config.use_exponential_sigmas) return spread(Math.log(maximum), Math.log(minimum), Math.exp);
+  return sigmas;
 }
 
 /** Value of a table at a fractional index, clamped to its ends (`np.interp`). */

@@ -46,7 +46,7 @@ function trainingBetas(config: NoiseScheduleConfig): Float32Array {
 }
 
 /** `torch.linspace` in float32: counted from the nearer end, as torch does for symmetry. */
-function linspace32(start: number, end: number, count: number): Float32Array {
+export function linspace32(start: number, end: number, count: number): Float32Array {
   const first = Math.fround(start);
   const last = Math.fround(end);
   const step = Math.fround(Math.fround(last - first) / (count - 1));

@@ -17,8 +17,8 @@ export interface DenoiseRequest {
   readonly guidanceScale: number;
   readonly guidanceRescale: number;
   readonly signal?: AbortSignal | undefined;
-  /** Called after every step and awaited; the tensors are only valid until it returns. */
-  onStep?(step: DenoiseStep): void | Promise<void>;
+  /** Called after every step; the tensors are only valid until it returns. */
+  onStep?(step: DenoiseStep): void;
 }
 
 export interface DenoiseStep {
@@ -62,7 +62,7 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
     const noisePrediction = guide(request, output, sample);
     schedule.step(noisePrediction.data, index, sample.data, next.data);
     if (!isFiniteData(next.data)) throw stepError(index, total);
-    await request.onStep?.({ step: index + 1, total, sample, noisePrediction, latents: next });
+    request.onStep?.({ step: index + 1, total, sample, noisePrediction, latents: next });
     [sample, next] = [next, sample];
     // Messages of the dispatcher (cancel, shutdown) come in between steps only.
     await setImmediate();

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { invalidJob, PipelineError } from "../errors.ts";
+import { invalidJob } from "../errors.ts";
 import type { RgbImage } from "../images/encode.ts";
 import { Component, type SessionSettings } from "../onnx.ts";
 import { createScheduler } from "../schedulers/index.ts";
@@ -10,8 +10,9 @@ import { decodeLatents, toRgb8 } from "./decode.ts";
 import { type DenoiseStep, denoise, sizeIds } from "./denoise.ts";
 import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
+import { runInParts } from "./parts.ts";
 import { drawNoise } from "./prepare-latents.ts";
-import { encodePreview, hasPreview } from "./preview.ts";
+import { hasPreview, PreviewFeed } from "./preview.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;
@@ -141,17 +142,10 @@ export class SdxlPipeline {
     });
     hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
 
-    const images: RgbImage[] = [];
-    let partSize = Math.max(1, Math.floor(pixelsPerPart / (request.width * request.height)));
-    while (images.length < request.seeds.length) {
-      const seeds = request.seeds.slice(images.length, images.length + partSize);
-      try {
-        images.push(...(await this.#generatePart(request, seeds, images.length, scheduler, embeddings, hooks)));
-      } catch (error) {
-        if (!(error instanceof PipelineError && error.code === "OUT_OF_MEMORY" && seeds.length > 1)) throw error;
-        partSize = Math.ceil(seeds.length / 2);
-      }
-    }
+    const partSize = Math.floor(pixelsPerPart / (request.width * request.height));
+    const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
+      this.#generatePart(request, seeds, imagesDone, scheduler, embeddings, hooks),
+    );
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks };
   }
@@ -177,6 +171,7 @@ export class SdxlPipeline {
       width: request.width / vaeScaleFactor,
     });
     hooks.onStage?.({ name: "prepared", noise, schedule });
+    const previews = new PreviewFeed();
     const latents = await denoise({
       unet: this.#components.unet,
       schedule,
@@ -186,11 +181,12 @@ export class SdxlPipeline {
       guidanceScale: request.guidanceScale,
       guidanceRescale: request.guidanceRescale ?? 0,
       signal: hooks.signal,
-      onStep: async (step) => {
+      onStep: (step) => {
         hooks.onStage?.({ name: "step", ...step });
+        if (hooks.onProgress === undefined) return;
+        this.#startPreview(previews, step, schedule);
         const done = imagesDone * step.total + seeds.length * step.step;
-        const preview = hooks.onProgress === undefined ? undefined : await this.#preview(step, schedule);
-        hooks.onProgress?.(Math.floor(done / request.seeds.length), step.total, preview);
+        hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews.take());
       },
     });
     const images: RgbImage[] = [];
@@ -204,11 +200,8 @@ export class SdxlPipeline {
   }
 
   /** Every few steps, what the first image of the part would look like if the model were right already. */
-  async #preview(
-    { step, total, noisePrediction, sample }: DenoiseStep,
-    schedule: Schedule,
-  ): Promise<Uint8Array | undefined> {
-    if (step % previewInterval !== 0 || step === total || !hasPreview(this.model)) return undefined;
+  #startPreview(feed: PreviewFeed, { step, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
+    if (step % previewInterval !== 0 || !hasPreview(this.model)) return;
     const dims = sample.dims.with(0, 1);
     const size = elementCount(dims);
     const original = new Float32Array(size);
@@ -218,7 +211,7 @@ export class SdxlPipeline {
       sample.data.subarray(0, size),
       original,
     );
-    return encodePreview(tensor(original, dims));
+    feed.start(tensor(original, dims));
   }
 
   #scheduler(name: string | undefined): Scheduler {

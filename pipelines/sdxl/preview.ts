@@ -27,12 +27,37 @@ export function hasPreview({ latentChannels: channels, vae }: SdxlModelFolder): 
 }
 
 /**
- * A small picture of the first image's latents, one pixel per latent, as WebP of at most 64 KB.
- * @param latents `[batch, 4, height, width]`, best the clean latents that a step predicts
- * @returns undefined when no quality makes it small enough
+ * Encodes previews beside the denoising: no step waits for one, and it is ready for the report of a later step. While one
+ * is being encoded, further pictures are passed over.
  */
-export function encodePreview(latents: Tensor): Promise<Uint8Array | undefined> {
-  return encodeSmallWebp(latentsToRgb(sliceBatch(latents, 0, 1)), previewLimitBytes);
+export class PreviewFeed {
+  #ready: Uint8Array | undefined;
+  #isEncoding = false;
+
+  /**
+   * Starts on a small picture of the first image, one pixel per latent, as WebP of at most 64 KB.
+   * @param latents `[batch, 4, height, width]`, best the clean latents that a step predicts; read before this returns
+   */
+  start(latents: Tensor): void {
+    if (this.#isEncoding) return;
+    this.#isEncoding = true;
+    encodeSmallWebp(latentsToRgb(sliceBatch(latents, 0, 1)), previewLimitBytes)
+      .then((bytes) => {
+        this.#ready = bytes;
+      })
+      // A preview is a courtesy: the picture itself goes on without it.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isEncoding = false;
+      });
+  }
+
+  /** The newest preview, once. */
+  take(): Uint8Array | undefined {
+    const bytes = this.#ready;
+    this.#ready = undefined;
+    return bytes;
+  }
 }
 
 /** Approximates the picture that latents `[1, 4, height, width]` decode to, one pixel per latent. */

@@ -72,9 +72,19 @@ export class ClipTokenizer {
   /** Tokens of one chunk with its begin and end token: 77. */
   readonly maxLength: number;
   readonly #tokenizer: Tokenizer;
+  /** Special tokens that are found in the text as it is written, before it is normalised. */
+  readonly #verbatim: ReadonlyMap<string, number>;
+  readonly #verbatimPattern: RegExp;
 
-  private constructor(tokenizer: Tokenizer, ids: { begin: number; end: number; pad: number }, maxLength: number) {
+  private constructor(
+    tokenizer: Tokenizer,
+    verbatim: ReadonlyMap<string, number>,
+    ids: { begin: number; end: number; pad: number },
+    maxLength: number,
+  ) {
     this.#tokenizer = tokenizer;
+    this.#verbatim = verbatim;
+    this.#verbatimPattern = new RegExp(`(${[...verbatim.keys()].map(RegExp.escape).join("|") || "(?!)"})`, "u");
     this.beginId = ids.begin;
     this.endId = ids.end;
     this.padId = ids.pad;
@@ -98,13 +108,21 @@ export class ClipTokenizer {
     };
     const stored = await readVocabulary(folder);
     const listed = stored.addedTokens.length > 0 ? stored.addedTokens : Object.values(config.added_tokens_decoder);
-    const vocabulary = { ...stored, addedTokens: withSpecialTokens(listed, Object.values(special)) };
-    const tokenizer = new Tokenizer(clipDefinition(vocabulary, special.unk_token.content, folder), {});
-    const idOf = (token: AddedToken) => tokenizer.token_to_id(token.content) ?? 0;
+    const added = withIds(withSpecialTokens(listed, Object.values(special)), stored.vocab, folder);
+    const [normalized, verbatim] = [
+      added.filter((token) => token.normalized),
+      added.filter((token) => !token.normalized),
+    ];
+    const tokenizer = new Tokenizer(
+      clipDefinition({ ...stored, addedTokens: normalized }, special.unk_token.content),
+      {},
+    );
+    const idOf = (token: AddedToken) => added.find(({ content }) => content === token.content)?.id ?? 0;
     // Some files state 10^30 for "no limit".
     const stated = config.model_max_length ?? defaultMaxLength;
     return new ClipTokenizer(
       tokenizer,
+      new Map(verbatim.map(({ content, id }) => [content, id])),
       { begin: idOf(special.bos_token), end: idOf(special.eos_token), pad: idOf(special.pad_token) },
       stated > 1e6 ? defaultMaxLength : stated,
     );
@@ -112,8 +130,13 @@ export class ClipTokenizer {
 
   /** Token ids of a text of any length, without begin and end token. */
   encode(text: string): number[] {
-    // The reference lower-cases letter by letter; JavaScript would turn a capital sigma at a word's end into ς.
-    return this.#tokenizer.encode(text.replaceAll("Σ", "σ"), { add_special_tokens: false }).ids;
+    // Split here and not by the library, which also takes a section that only normalises to the token for it.
+    return text.split(this.#verbatimPattern).flatMap((section) => {
+      const special = this.#verbatim.get(section);
+      if (special !== undefined) return special;
+      // The reference lower-cases letter by letter; JavaScript would turn a capital sigma at a word's end into ς.
+      return this.#tokenizer.encode(section.replaceAll("Σ", "σ"), { add_special_tokens: false }).ids;
+    });
   }
 }
 
@@ -144,15 +167,22 @@ function withSpecialTokens(listed: readonly AddedToken[], special: readonly Adde
   return [...listed, ...missing.values()];
 }
 
-/** The definition that transformers' `CLIPTokenizer` builds around a vocabulary, in the form of `tokenizer.json`. */
-function clipDefinition(vocabulary: Vocabulary, unknownToken: string, folder: string): object {
-  const addedTokens = vocabulary.addedTokens.map((token) => {
-    const id = vocabulary.vocab[token.content];
+function withIds(
+  tokens: readonly AddedToken[],
+  vocab: Readonly<Record<string, number>>,
+  folder: string,
+): (AddedToken & { readonly id: number })[] {
+  return tokens.map((token) => {
+    const id = vocab[token.content];
     if (id === undefined) throw modelInvalid(folder, `the special token "${token.content}" is not in the vocabulary`);
-    return { ...token, id, special: true };
+    return { ...token, id };
   });
+}
+
+/** The definition that transformers' `CLIPTokenizer` builds around a vocabulary, in the form of `tokenizer.json`. */
+function clipDefinition(vocabulary: Vocabulary, unknownToken: string): object {
   return {
-    added_tokens: addedTokens,
+    added_tokens: vocabulary.addedTokens.map((token) => ({ ...token, special: true })),
     normalizer: {
       type: "Sequence",
       normalizers: [
