@@ -1,0 +1,70 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LocalAssetStore } from "./local-asset-store.ts";
+
+let folder: string;
+let nowMs: number;
+let store: LocalAssetStore;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-files-"));
+  nowMs = 1_700_000_000_000;
+  store = new LocalAssetStore({
+    folder: join(folder, "files"),
+    signingKey: Buffer.alloc(32, 7),
+    nowMs: () => nowMs,
+    urlSeconds: 60,
+  });
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function file(text: string): Promise<string> {
+  const path = join(folder, "source.png");
+  await writeFile(path, text);
+  return path;
+}
+
+describe("put", () => {
+  it("replaces a file of the same path, leaves no part files, and may be repeated", async () => {
+    const target = { bucket: "pictures", path: "ann/job/0.png", mimeType: "image/png" };
+    const first = { ...target, file: await file("first") };
+    await store.put(first);
+    await store.put(first);
+    await rm(first.file);
+    await store.put({ ...target, file: await file("second") });
+    expect(await readdir(join(folder, "files", "pictures", "ann", "job"))).toEqual(["0.png"]);
+    expect(await readFile(store.locate("pictures", "ann/job/0.png"), "utf8")).toBe("second");
+  });
+
+  it.each(["../outside.png", "ann/../../x.png", "/etc/passwd", "ann//0.png", ".hidden", "ann/./0.png", "ann/0\0.png"])(
+    "refuses to leave its folder: %j",
+    (path) => {
+      expect(() => store.locate("pictures", path)).toThrow(/no such file/);
+    },
+  );
+});
+
+describe("signed addresses", () => {
+  async function parts() {
+    const url = new URL(await store.url("pictures", "ann/job/0.png"), "http://localhost");
+    return {
+      name: decodeURIComponent(url.pathname.slice("/files/".length)),
+      expires: Number(url.searchParams.get("expires")),
+      signature: url.searchParams.get("signature") ?? "",
+    };
+  }
+
+  it("hold for their file and their time only", async () => {
+    const { name, expires, signature } = await parts();
+    expect(store.verify(name, expires, signature)).toBe(true);
+    expect(store.verify("pictures/ann/job/1.png", expires, signature)).toBe(false);
+    expect(store.verify(name, expires + 1, signature)).toBe(false);
+    expect(store.verify(name, expires, `${signature}x`)).toBe(false);
+    expect(store.verify(name, expires, "")).toBe(false);
+    nowMs += 61_000;
+    expect(store.verify(name, expires, signature)).toBe(false);
+  });
+});
