@@ -66,7 +66,6 @@ export const leasedRow = z.object({
 
 export const renewedRow = z.object({ sequence: z.number(), cancel_requested: flagColumn });
 export const requeuedRow = z.object({ sequence: z.number(), status: z.enum(jobStatuses) });
-export const statusRow = z.object({ status: z.enum(jobStatuses) });
 export const outcomeRow = z.object({ outcome: z.enum(attemptOutcomes) });
 export const sequenceRow = z.object({ sequence: z.number() });
 export const aheadRow = z.object({ ahead: z.number() });

@@ -148,8 +148,7 @@ export const cancelJob = `
          error = iif(status = 'queued', NULL, error),
          lease_token = iif(status = 'queued', NULL, lease_token),
          status = iif(status = 'queued', 'cancelled', status)
-   WHERE id = :id AND status IN ('queued', 'running')
-  RETURNING status`;
+   WHERE id = :id AND status IN ('queued', 'running')`;
 
 export const redriveJob = `
   UPDATE jobs

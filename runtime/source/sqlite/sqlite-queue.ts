@@ -57,24 +57,28 @@ export class SqliteQueue implements JobQueue {
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
-    const outcome = await this.database.write(() => {
+    const { cancelled, job } = await this.database.write(() => {
       // A job whose container is gone need not wait for its next one to be cancelled.
       this.expireLeases();
-      const cancelled = this.#statements.cancelJob.get({ id: jobId, now_ms: this.nowMs() });
-      if (cancelled !== undefined) return cancelled.status === "cancelled" ? "cancelled" : "requested";
-      const { status } = this.#existing(jobId);
-      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
+      const cancelled = this.#statements.cancelJob.run({ id: jobId, now_ms: this.nowMs() }) > 0;
+      return { cancelled, job: this.#statements.jobById.get({ id: jobId }) };
     });
-    if (outcome === "requested") this.changed("leases");
-    return outcome;
+    if (job === undefined) throw jobNotFound(jobId);
+    if (!cancelled) {
+      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${job.status}: there is nothing to cancel.`);
+    }
+    if (job.status === "cancelled") return "cancelled";
+    this.changed("leases");
+    return "requested";
   }
 
   async redrive(jobId: string): Promise<void> {
     await this.database.write(() => {
       const redriven = this.#statements.redriveJob.get({ id: jobId, now_ms: this.nowMs() });
       if (redriven === undefined) {
-        const { status } = this.#existing(jobId);
-        throw new CodedError("JOB_NOT_FAILED", `Job ${jobId} is ${status}: only a failed job can be redriven.`);
+        const job = this.#statements.jobById.get({ id: jobId });
+        if (job === undefined) throw jobNotFound(jobId);
+        throw new CodedError("JOB_NOT_FAILED", `Job ${jobId} is ${job.status}: only a failed job can be redriven.`);
       }
       this.#statements.forgetAttempts.run({ sequence: redriven.sequence });
     });
@@ -173,12 +177,6 @@ export class SqliteQueue implements JobQueue {
     return 1 + (this.#statements.jobsAhead.get({ worker, priority, sequence })?.ahead ?? 0);
   }
 
-  #existing(jobId: string): JobRow {
-    const row = this.#statements.jobById.get({ id: jobId });
-    if (row === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
-    return row;
-  }
-
   #pageQuery(filter: ListFilter): Query<JobRow> {
     const used = {
       status: filter.status !== undefined,
@@ -202,6 +200,10 @@ export class SqliteQueue implements JobQueue {
 function request(job: Job): unknown {
   const { id, created_at, ...body } = job;
   return JSON.parse(JSON.stringify(body));
+}
+
+function jobNotFound(jobId: string): CodedError {
+  return new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
 }
 
 function readCursor(cursor: string): number {

@@ -1,4 +1,4 @@
 import { describeJobSource } from "../conformance.ts";
 import { openHarness } from "./testing/sqlite-harness.ts";
 
-describeJobSource("sqlite", openHarness);
+describeJobSource("sqlite", () => openHarness());

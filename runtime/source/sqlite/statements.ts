@@ -12,7 +12,7 @@ export function prepareQueueStatements(database: Database) {
     insertJob: database.query(sql.insertJob, rows.jobRow),
     insertKey: database.command(sql.insertKey),
     jobsAhead: database.query(sql.jobsAhead, rows.aheadRow),
-    cancelJob: database.query(sql.cancelJob, rows.statusRow),
+    cancelJob: database.command(sql.cancelJob),
     redriveJob: database.query(sql.redriveJob, rows.sequenceRow),
     forgetAttempts: database.command(sql.forgetAttempts),
     attemptsOf: database.query(sql.attemptsOf, rows.attemptRow),

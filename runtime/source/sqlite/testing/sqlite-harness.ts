@@ -10,24 +10,33 @@ import { SqliteSource } from "../sqlite-source.ts";
 
 const leaseSeconds = 30;
 
-export interface SqliteHarness extends Harness {
+interface SqliteSide {
   readonly source: SqliteSource;
+  readonly queue: SqliteSource;
   readonly database: Database;
-  nowMs(): number;
-  second(): Promise<{ readonly source: SqliteSource; readonly queue: SqliteSource }>;
 }
 
-export async function openHarness(): Promise<SqliteHarness> {
+export interface SqliteHarness extends Harness, SqliteSide {
+  readonly source: SqliteSource;
+  readonly queue: SqliteSource;
+  nowMs(): number;
+  second(): Promise<SqliteSide>;
+}
+
+/** @param durable false spares the waits for the disk, for tests that make thousands of changes */
+export async function openHarness({ durable = true } = {}): Promise<SqliteHarness> {
   const folder = mkdtempSync(join(tmpdir(), "ourvidz-source-"));
-  const opened: { readonly source: SqliteSource; readonly database: Database }[] = [];
+  const opened: SqliteSide[] = [];
   let clockMs = Date.UTC(2025, 0, 1);
   const nowMs = () => clockMs;
 
-  async function open(workerId: string) {
+  async function open(workerId: string): Promise<SqliteSide> {
     const database = await openDatabase(databaseFile(folder), sourceMigrations);
+    if (!durable) database.command("PRAGMA synchronous = OFF").run();
     const source = new SqliteSource(database, { workerId, leaseSeconds, nowMs });
-    opened.push({ source, database });
-    return { source, queue: source, database };
+    const side = { source, queue: source, database };
+    opened.push(side);
+    return side;
   }
 
   return {

@@ -1,0 +1,159 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { CodedError } from "#contract/errors.ts";
+import { failure, makeJob, result, type SettleCall, type Side, settleCalls, worker } from "../conformance/harness.ts";
+import type { JobRecord, Lease } from "../job-source.ts";
+import { ModelQueue } from "./testing/model-queue.ts";
+import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
+
+/* Random sequences of calls, from two containers, against the plain model of the contract. */
+
+const jobIds = ["a", "b", "c", "d", "e"] as const;
+const id = fc.constantFrom(...jobIds);
+const side = fc.nat(1);
+/** Points at one of the leases given out so far, old ones too. */
+const lease = fc.nat(30);
+const seconds = fc.constantFrom(0, 4, 20);
+
+const call = fc.oneof(
+  fc.record({ kind: fc.constant("enqueue"), id, side, priority: fc.nat(1), seconds }),
+  fc.record({ kind: fc.constant("take"), side, slots: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({ kind: fc.constant("renew"), side, lease }),
+  fc.record({ kind: fc.constant("settle"), side, lease, how: fc.constantFrom(...settleCalls), seconds }),
+  fc.record({ kind: fc.constant("cancel"), side, id }),
+  fc.record({ kind: fc.constant("redrive"), side, id }),
+  fc.record({ kind: fc.constant("advance"), seconds: fc.constantFrom(1, 10, 31) }),
+);
+type Call = typeof call extends fc.Arbitrary<infer Value> ? Value : never;
+
+test("any sequence of calls does what the contract says", { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 50, size: "max" }), async (calls) => {
+      const run = await Run.start();
+      try {
+        for (const each of calls) await run.step(each);
+      } finally {
+        await run.end();
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+class Run {
+  readonly #harness: SqliteHarness;
+  readonly #sides: readonly Side[];
+  readonly #model: ModelQueue;
+  readonly #leases: Lease[] = [];
+  #settled = new Map<string, JobRecord>();
+
+  private constructor(harness: SqliteHarness, second: Side) {
+    this.#harness = harness;
+    this.#sides = [harness, second];
+    this.#model = new ModelQueue(harness.source.leaseSeconds * 1000);
+    this.#model.nowMs = harness.nowMs();
+  }
+
+  static async start(): Promise<Run> {
+    const harness = await openHarness({ durable: false });
+    return new Run(harness, await harness.second());
+  }
+
+  end(): Promise<void> {
+    return this.#harness.close();
+  }
+
+  async step(each: Call): Promise<void> {
+    if (each.kind === "advance") {
+      await this.#harness.advance(each.seconds * 1000);
+      this.#model.nowMs = this.#harness.nowMs();
+    } else {
+      const at = this.#sides[each.side];
+      if (at !== undefined) await this.#act(each, at);
+    }
+    await this.#check(each);
+  }
+
+  async #act(each: Exclude<Call, { kind: "advance" }>, at: Side): Promise<void> {
+    switch (each.kind) {
+      case "enqueue": {
+        const job = makeJob(each.id, { priority: this.#model.jobs.get(each.id)?.priority ?? each.priority });
+        const outcome = await at.queue.enqueue(job, { worker, delaySeconds: each.seconds });
+        expect(outcome.created).toBe(this.#model.enqueue(each.id, each.priority, each.seconds * 1000));
+        break;
+      }
+      case "take": {
+        const leases = await at.source.take([{ worker, slots: each.slots }]);
+        expect(leases.map((taken) => taken.jobId)).toEqual(this.#model.dueIds(each.slots));
+        for (const taken of leases) this.#model.lease(taken.jobId, taken.token);
+        this.#leases.push(...leases);
+        break;
+      }
+      case "renew":
+      case "settle": {
+        const chosen = this.#leases[each.lease % Math.max(this.#leases.length, 1)];
+        if (chosen !== undefined) await this.#useLease(each, at, chosen);
+        break;
+      }
+      case "cancel":
+        expect(await answer(at.queue.cancel(each.id))).toBe(this.#model.cancel(each.id));
+        break;
+      case "redrive":
+        expect(await answer(at.queue.redrive(each.id).then(() => "redriven"))).toBe(this.#model.redrive(each.id));
+        this.#settled.delete(each.id);
+        break;
+    }
+  }
+
+  async #useLease(each: Extract<Call, { kind: "renew" | "settle" }>, { source }: Side, chosen: Lease): Promise<void> {
+    const { jobId, token } = chosen;
+    if (each.kind === "renew") {
+      expect(await source.renew([{ lease: chosen }])).toEqual([this.#model.renew(jobId, token)]);
+      return;
+    }
+    const settling: Readonly<Record<SettleCall, () => Promise<string>>> = {
+      complete: () => source.complete(chosen, result),
+      retry: () => source.retry(chosen, { error: failure, delaySeconds: each.seconds }),
+      fail: () => source.fail(chosen, failure),
+      release: () => source.release(chosen),
+      cancelled: () => source.cancelled(chosen),
+    };
+    expect(await settling[each.how]()).toBe(this.#model.settle(each.how, jobId, token, each.seconds * 1000));
+  }
+
+  /** The stored jobs are the model's, and what must always hold does. */
+  async #check(each: Call): Promise<void> {
+    const { jobs } = await this.#harness.queue.list({ limit: 100 });
+    const stored = jobs.map(({ job, status, attempt, cancelRequested, availableAtMs }) => {
+      const waits = status === "queued" ? { availableAtMs } : {};
+      return { id: job.id, status, attempt, cancelRequested, ...waits };
+    });
+    const expected = [...this.#model.jobs.values()].map(
+      ({ status, attempt, cancelRequested, availableAtMs, ...job }) => {
+        const waits = status === "queued" ? { availableAtMs } : {};
+        return { id: job.id, status, attempt, cancelRequested, ...waits };
+      },
+    );
+    expect(stored.toReversed(), JSON.stringify(each)).toEqual(expected);
+    for (const record of jobs) this.#checkRecord(record);
+  }
+
+  #checkRecord(record: JobRecord): void {
+    const live = record.attempts.filter((attempt) => attempt.outcome === "running");
+    expect(live).toHaveLength(record.status === "running" ? 1 : 0);
+    const charged = record.attempts.filter((attempt) => attempt.outcome !== "released");
+    expect(charged.length).toBeGreaterThanOrEqual(record.attempt);
+    const earlier = this.#settled.get(record.job.id);
+    if (earlier !== undefined) expect(record).toEqual(earlier);
+    if (record.settledAtMs !== null) this.#settled.set(record.job.id, record);
+  }
+}
+
+async function answer(call: Promise<string>): Promise<string> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof CodedError) return error.code;
+    throw error;
+  }
+}
