@@ -92,6 +92,11 @@ it.each([
   expect(refused(enhanceRequest, { prompt: "a", ...settings })).toMatchObject([{ field: name, message }]);
 });
 
+it("reports a config or a job that is not an object", () => {
+  expect(refused(enhanceJob, { ...base, prompt: "a", top_p: 9, config: "x" })).toMatchObject([{ field: "config" }]);
+  for (const input of ["x", null]) expect(refused(chatJob, input)).toMatchObject([{ field: "job" }]);
+});
+
 it("an enhancement needs a prompt", () => {
   expect(refused(enhanceJob, { ...base, type: "enhance_base", messages: [question] })).toMatchObject([
     { field: "prompt" },

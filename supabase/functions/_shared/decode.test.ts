@@ -70,6 +70,13 @@ describe("wrappings", () => {
     if (typeof raw === "string") expect(result.raw).toBe(raw);
   });
 
+  it("reads 32 levels and no more", () => {
+    const nested = (levels: number) =>
+      `{"id":"a","type":"chat","config":{"deep":${"[".repeat(levels)}${"]".repeat(levels)}}}`;
+    expect(decodeElement(nested(30)).ok).toBe(true);
+    expect(refused(nested(31)).reason).toBe("the element is nested deeper than 32 levels");
+  });
+
   it("refuses a value that contains itself", () => {
     const loop: Record<string, unknown> = { ...job };
     loop.loop = loop;

@@ -159,6 +159,12 @@ describe("width and height are one value", () => {
   });
 });
 
+it("leaves a width alone in a schema that has no height", () => {
+  const edge = z.object({ width: z.number().default(64), scale: z.number().default(2) });
+  const { values } = resolveParameters(edge, { explicit: { scale: 3 }, handler: { width: 128 } });
+  expect(values).toEqual({ width: 128, scale: 3 });
+});
+
 describe("problems", () => {
   it("names the job's field and value", () => {
     const explicit = { num_inference_steps: 151, seed: "x" };

@@ -61,6 +61,13 @@ it("finds the values of an error that was made without them", () => {
   const { error } = schema.safeParse(input);
   if (!error) throw new Error("accepted");
   expect(fieldProblems(error, input)).toMatchObject([{ field: "list.0.size", value: "big" }]);
+  for (const other of [undefined, { list: null }, { list: ["big"] }]) {
+    expect(fieldProblems(error, other)).toMatchObject([{ field: "list.0.size" }]);
+    expect(fieldProblems(error, other)[0]).not.toHaveProperty("value");
+  }
+  expect(problemsOf(z.object({ config: z.object({ steps: z.object({ n: z.number() }) }) }), "x")).toMatchObject([
+    { field: "job", value: "x" },
+  ]);
 });
 
 it("makes one sentence of all problems and one permanent error of the sentence", () => {

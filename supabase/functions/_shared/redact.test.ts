@@ -153,5 +153,8 @@ describe("redactValue", () => {
     const value: Record<string, unknown> = { name: "loop" };
     value.self = value;
     expect(JSON.stringify(redactValue(value))).toContain("…");
+    const list: unknown[] = [];
+    list.push(list);
+    expect(JSON.stringify(redactValue(list))).toBe(`${"[".repeat(8)}"…"${"]".repeat(8)}`);
   });
 });
