@@ -1,0 +1,56 @@
+import { CodedError, type CodedErrorOptions, type ErrorCode } from "#contract/errors.ts";
+
+/*
+ * The one place where errors become answers. Every error of the API has one shape:
+ *
+ *   {"success": false, "error": "<sentence>", "code": "<CODE>", "details": …}
+ *
+ * Messages and details of coded errors were redacted when the errors were built. What was not foreseen (an error
+ * without a code) is logged and answered without its message, which may hold anything.
+ */
+export interface ErrorBody {
+  readonly success: false;
+  readonly error: string;
+  readonly code: ErrorCode;
+  readonly details?: unknown;
+}
+
+export interface HttpErrorOptions extends CodedErrorOptions {
+  /** Where HTTP has a more exact status than the code's own, such as 405 or 416. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A coded error with what only HTTP knows: headers that belong to the answer, and a status of its own. */
+export class HttpError extends CodedError {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #status: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: HttpErrorOptions = {}) {
+    super(code, message, options);
+    this.headers = options.headers ?? {};
+    this.#status = options.status;
+  }
+
+  override get status(): number {
+    return this.#status ?? super.status;
+  }
+}
+
+export function errorResponse(error: unknown): Response {
+  const { status, body } = describeError(error);
+  return Response.json(body, { status, headers: error instanceof HttpError ? error.headers : {} });
+}
+
+export function describeError(error: unknown): { readonly status: number; readonly body: ErrorBody } {
+  if (!isForeseen(error)) {
+    const sentence = "The container failed to answer this request; its log says why, under the request's id.";
+    return { status: 500, body: { success: false, error: sentence, code: "INTERNAL" } };
+  }
+  const { message, code, details, status } = error;
+  return { status, body: { success: false, error: message, code, ...(details === undefined ? {} : { details }) } };
+}
+
+export function isForeseen(error: unknown): error is CodedError {
+  return error instanceof CodedError && error.code !== "INTERNAL";
+}

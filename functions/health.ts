@@ -1,0 +1,56 @@
+import { z } from "zod";
+import type { Runtime } from "#runtime/runtime.ts";
+import { workerVersion } from "#runtime/version.ts";
+import { defineRoute } from "./http/route.ts";
+
+/*
+ * Liveness. Everything here is in memory: the answer does not wait for a disk, a queue or the GPU.
+ *
+ *   degraded   an executor cannot start or has crashed and waits, a source does not answer, or the container is stopping
+ *   starting   an executor is still loading
+ *   healthy    none of these
+ */
+const healthStatus = z.enum(["healthy", "starting", "degraded"]);
+
+const healthView = z.object({
+  status: healthStatus,
+  /** Whether the chat executor holds a Qwen model. */
+  qwen_loaded: z.boolean(),
+  /** Whether an executor could take a job. */
+  worker_ready: z.boolean(),
+  timestamp: z.iso.datetime(),
+  version: z.string(),
+  /** Job types. */
+  capabilities: z.array(z.string()),
+  endpoints: z.array(z.string()),
+});
+
+export const health = defineRoute({
+  method: "GET",
+  path: "/health",
+  access: "open",
+  summary: "Whether the container is alive, and what it can do",
+  responses: { 200: healthView },
+}).handle(({ routes }, runtime) => ({
+  status: 200,
+  body: {
+    status: statusOf(runtime),
+    qwen_loaded: runtime.executors.get("chat")?.heldModels.some((model) => /qwen/i.test(model)) ?? false,
+    worker_ready: hasReadyExecutor(runtime),
+    timestamp: new Date().toISOString(),
+    version: workerVersion,
+    capabilities: runtime.registry.types,
+    endpoints: [...new Set(routes.map((route) => route.path))],
+  },
+}));
+
+export function hasReadyExecutor({ executors }: Pick<Runtime, "executors">): boolean {
+  return [...executors.values()].some(({ state }) => state === "idle" || state === "busy");
+}
+
+function statusOf({ executors, dispatcher }: Runtime): z.output<typeof healthStatus> {
+  const all = [...executors.values()];
+  const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
+  if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
+  return all.some(({ state }) => state === "starting") ? "starting" : "healthy";
+}

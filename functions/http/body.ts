@@ -1,0 +1,90 @@
+import { HttpError } from "../errors.ts";
+
+export const maxBodyBytes = 10 * 1024 * 1024;
+
+/** Far above any job, and far below what overflows the stack of code that walks a value. */
+const maxDepth = 32;
+
+/**
+ * The JSON value of a request's body, read no further than the limit.
+ * @throws HttpError UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, INVALID_REQUEST
+ */
+export async function readJson(request: Request, limitBytes = maxBodyBytes): Promise<unknown> {
+  requireJson(request.headers);
+  const text = decode(await readBytes(request, limitBytes));
+  if (text.trim() === "") throw new HttpError("INVALID_REQUEST", "The body is empty: send a JSON object.");
+  const value = parse(text);
+  const trouble = findTrouble(value);
+  if (trouble !== null) throw new HttpError("INVALID_REQUEST", `The body ${trouble}.`);
+  return value;
+}
+
+function requireJson(headers: Headers): void {
+  const type = headers.get("content-type") ?? "";
+  if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
+    const given = type === "" ? "is missing" : `is "${type.slice(0, 100)}"`;
+    throw new HttpError("UNSUPPORTED_MEDIA_TYPE", `Content-Type ${given}: send application/json.`);
+  }
+  const encoding = headers.get("content-encoding") ?? "identity";
+  if (encoding !== "identity") {
+    const shown = encoding.slice(0, 100);
+    throw new HttpError("UNSUPPORTED_MEDIA_TYPE", `Content-Encoding is "${shown}": send the body uncompressed.`);
+  }
+}
+
+async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {
+  if (Number(request.headers.get("content-length") ?? 0) > limitBytes) throw tooLarge(limitBytes);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of bodyOf(request)) {
+    size += chunk.byteLength;
+    // Thrown inside the loop, it also cancels the stream: the rest is not taken in.
+    if (size > limitBytes) throw tooLarge(limitBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request.body ?? [];
+  } catch (cause) {
+    throw new HttpError("INVALID_REQUEST", "The body ended before it was complete.", { cause });
+  }
+}
+
+function tooLarge(limitBytes: number): HttpError {
+  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the most.`;
+  // What is still on its way will not be read, so the connection cannot be used again.
+  return new HttpError("BODY_TOO_LARGE", message, { headers: { Connection: "close" } });
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new HttpError("INVALID_REQUEST", "The body is not UTF-8 text.", { cause });
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HttpError("INVALID_REQUEST", `The body is not valid JSON: ${reason}.`, { cause });
+  }
+}
+
+/** What makes a value unsafe to walk or to copy. A loop and not a recursion: the depth is the caller's choice. */
+function findTrouble(root: unknown): string | null {
+  const stack: [unknown, number][] = [[root, 0]];
+  for (let entry = stack.pop(); entry; entry = stack.pop()) {
+    const [value, depth] = entry;
+    if (typeof value !== "object" || value === null) continue;
+    if (depth >= maxDepth) return `is nested deeper than ${maxDepth} levels`;
+    if (Object.hasOwn(value, "__proto__")) return 'has a key "__proto__", which is not allowed';
+    for (const child of Object.values(value)) stack.push([child, depth + 1]);
+  }
+  return null;
+}

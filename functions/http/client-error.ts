@@ -1,0 +1,34 @@
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { describeError, HttpError } from "../errors.ts";
+
+/** Answers what never became a request, in the shape of every other error; Node's own answers have no body. */
+export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const { status, body } = describeError(explain(error.code));
+  const text = JSON.stringify(body);
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+      "Content-Type: application/json",
+      `Content-Length: ${Buffer.byteLength(text)}`,
+      "Connection: close",
+      "",
+      text,
+    ].join("\r\n"),
+  );
+}
+
+function explain(code: string | undefined): HttpError {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return new HttpError("INVALID_REQUEST", "The headers are too large.", { status: 431 });
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new HttpError("INVALID_REQUEST", "The request took too long to arrive.", { status: 408 });
+    default:
+      return new HttpError("INVALID_REQUEST", "This is not an HTTP request.");
+  }
+}

@@ -1,0 +1,134 @@
+import type { Logger } from "#runtime/log.ts";
+import { HttpError } from "../errors.ts";
+
+/** One server-sent event; `data` is sent as JSON. */
+export interface ServerEvent {
+  readonly id: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+export interface EventStreamsOptions {
+  readonly log: Logger;
+  /** Streams that may be open at once. */
+  readonly limit?: number;
+  /** Silence after which a comment is sent, so that proxies keep the connection and a dead reader is noticed. */
+  readonly heartbeatMs?: number;
+}
+
+export const eventStreamType = "text/event-stream";
+
+const headers = {
+  "Content-Type": `${eventStreamType}; charset=utf-8`,
+  "Cache-Control": "no-store, no-transform",
+  // nginx and its relatives otherwise hold events back until a buffer is full.
+  "X-Accel-Buffering": "no",
+};
+
+const reconnectAfterMs = 2000;
+const encoder = new TextEncoder();
+
+/**
+ * All event streams of the container: counted, kept alive, and ended together at shutdown. Nothing is read from a source
+ * before the reader has taken what came before it, so a slow reader holds one event here and the source decides what
+ * it may miss.
+ */
+export class EventStreams {
+  readonly #log: Logger;
+  readonly #limit: number;
+  readonly #heartbeatMs: number;
+  readonly #open = new Set<AbortController>();
+  #closed = false;
+
+  constructor({ log, limit = 1000, heartbeatMs = 15_000 }: EventStreamsOptions) {
+    this.#log = log;
+    this.#limit = limit;
+    this.#heartbeatMs = heartbeatMs;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * @param source called once; it must end soon after its signal aborts, which is when the reader left or at `close`
+   * @throws HttpError NOT_READY when too many streams are open, SHUTTING_DOWN after `close`
+   */
+  respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>): Response {
+    if (this.#closed) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
+    if (this.#open.size >= this.#limit) {
+      throw new HttpError("NOT_READY", `${this.#limit} event streams are open, which is the most: try again later.`, {
+        headers: { "Retry-After": "10" },
+      });
+    }
+    const over = new AbortController();
+    this.#open.add(over);
+    over.signal.addEventListener("abort", () => this.#open.delete(over), { once: true });
+    return new Response(this.#stream(source(over.signal), over), { headers });
+  }
+
+  /** What HEAD answers: the headers, and no stream that nobody would read. */
+  respondToHead(): Response {
+    return new Response(null, { headers });
+  }
+
+  /** Ends every stream; readers come back by themselves, to whoever then answers. */
+  close(): void {
+    this.#closed = true;
+    for (const over of this.#open) over.abort();
+  }
+
+  #stream(events: AsyncIterable<ServerEvent>, over: AbortController): ReadableStream<Uint8Array> {
+    const iterator = events[Symbol.asyncIterator]();
+    let next: Promise<IteratorResult<ServerEvent>> | null = null;
+    let left = false;
+    const pull = async (): Promise<string | null> => {
+      next ??= iterator.next();
+      const result = await within(this.#heartbeatMs, next);
+      if (result === undefined) return ": heartbeat\n\n";
+      next = null;
+      return result.done ? null : encodeEvent(result.value);
+    };
+    return new ReadableStream(
+      {
+        start: (controller) => controller.enqueue(encoder.encode(`retry: ${reconnectAfterMs}\n\n`)),
+        pull: async (controller) => {
+          const text = await pull().catch((error: unknown) => {
+            this.#log.error({ error }, "an event stream ended early");
+            return null;
+          });
+          if (left) return;
+          if (text !== null) {
+            controller.enqueue(encoder.encode(text));
+            return;
+          }
+          over.abort();
+          controller.close();
+        },
+        cancel: async () => {
+          left = true;
+          over.abort();
+          await iterator.return?.();
+        },
+      },
+      // Zero: an event is made when it can be sent, not one ahead.
+      { highWaterMark: 0 },
+    );
+  }
+}
+
+/** JSON has no line breaks of its own, so the data is one line; ids and names are ours. */
+function encodeEvent({ id, event, data }: ServerEvent): string {
+  return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The promise's value, or undefined when it takes longer than `limitMs`. */
+async function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
+  const { promise: limit, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), limitMs);
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

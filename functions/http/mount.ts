@@ -1,0 +1,92 @@
+import type { Context, Hono } from "hono";
+import type { z } from "zod";
+import type { FieldProblem } from "#contract/job.ts";
+import { describeProblems, invalidJob, parseJob } from "#contract/problems.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import { errorResponse, HttpError } from "../errors.ts";
+import { accessGuards } from "./access.ts";
+import { readJson } from "./body.ts";
+import type { EventStreams } from "./event-stream.ts";
+import type { RequestState } from "./request-log.ts";
+import type { Reply, Route, RouteRequest } from "./route.ts";
+
+export interface MountOptions {
+  readonly runtime: Runtime;
+  readonly streams: EventStreams;
+}
+
+/** Puts the routes into the app: the check of who may call, then of what was sent, then the handler. */
+export function mount(app: Hono<RequestState>, routes: readonly Route[], options: MountOptions): void {
+  const guards = accessGuards(options.runtime);
+  for (const route of routes) {
+    app.on(route.method, route.path, guards[route.access], async (context) => {
+      const request = await readRequest(context, route, routes, options.runtime);
+      return respond(await route.handler(request, options.runtime), request, options.streams);
+    });
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    app.all(path, (context) => methodNotAllowed(context, allowedMethods(routes, path)));
+  }
+}
+
+async function readRequest(
+  context: Context<RequestState>,
+  route: Route,
+  routes: readonly Route[],
+  runtime: Runtime,
+): Promise<RouteRequest> {
+  return {
+    id: context.get("requestId"),
+    method: context.req.method,
+    path: new URL(context.req.url).pathname,
+    headers: context.req.raw.headers,
+    params: checked(route.params, context.req.param(), "path"),
+    query: checked(route.query, queryOf(context), "query"),
+    body: route.body === undefined ? undefined : readBody(route, route.body, await readJson(context.req.raw), runtime),
+    routes,
+  };
+}
+
+function readBody(route: Route, schema: z.ZodType, input: unknown, runtime: Runtime): unknown {
+  if (route.parseBody) return route.parseBody(input, runtime);
+  const parsed = parseJob(schema, input);
+  if (!parsed.ok) throw invalidJob(parsed.problems);
+  return parsed.job;
+}
+
+/** A parameter that is given twice becomes a list, which no schema here takes: better refused than half read. */
+function queryOf(context: Context<RequestState>): Record<string, string | readonly string[] | undefined> {
+  const given = Object.entries(context.req.queries());
+  return Object.fromEntries(given.map(([name, values]) => [name, values.length === 1 ? values[0] : values]));
+}
+
+function checked(schema: z.ZodType | undefined, input: unknown, place: "path" | "query"): unknown {
+  if (schema === undefined) return undefined;
+  const parsed = parseJob(schema, input);
+  if (parsed.ok) return parsed.job;
+  const problems = parsed.problems.map((problem) => inPlace(problem, place));
+  throw new HttpError("INVALID_REQUEST", `The ${place} is invalid: ${describeProblems(problems)}`, {
+    details: problems,
+  });
+}
+
+/** A problem of the whole is called "job" by the contract. */
+function inPlace(problem: FieldProblem, place: string): FieldProblem {
+  return problem.field === "job" ? { ...problem, field: place } : problem;
+}
+
+function respond(reply: Reply, request: RouteRequest, streams: EventStreams): Response {
+  if ("response" in reply) return reply.response;
+  if ("events" in reply) return request.method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events);
+  return Response.json(reply.body, { status: reply.status, headers: reply.headers ?? {} });
+}
+
+function allowedMethods(routes: readonly Route[], path: string): string {
+  const methods = routes.filter((route) => route.path === path).map((route) => route.method);
+  return [...methods, ...(methods.includes("GET") ? ["HEAD"] : [])].join(", ");
+}
+
+function methodNotAllowed(context: Context<RequestState>, allow: string): Response {
+  const message = `${context.req.method} is not possible here: use ${allow}.`;
+  return errorResponse(new HttpError("INVALID_REQUEST", message, { status: 405, headers: { Allow: allow } }));
+}

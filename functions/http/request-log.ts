@@ -1,0 +1,33 @@
+import type { MiddlewareHandler } from "hono";
+import type { Logger } from "#runtime/log.ts";
+import { isForeseen } from "../errors.ts";
+
+export interface RequestState {
+  Variables: { requestId: string };
+}
+
+/**
+ * One line for each request, and the headers that every answer carries. The query is not logged: signatures are in it.
+ */
+export function requestLog(log: Logger): MiddlewareHandler<RequestState> {
+  return async (context, next) => {
+    const startedAt = performance.now();
+    await next();
+    const { headers, status } = context.res;
+    headers.set("X-Request-Id", context.get("requestId"));
+    headers.set("X-Content-Type-Options", "nosniff");
+    if (!headers.has("Cache-Control")) headers.set("Cache-Control", "no-store");
+    const fields = {
+      request_id: context.get("requestId"),
+      method: context.req.method,
+      path: new URL(context.req.url).pathname,
+      status,
+      ms: Math.round(performance.now() - startedAt),
+    };
+    if (context.error !== undefined && !isForeseen(context.error)) {
+      log.error({ ...fields, error: context.error }, "a request failed");
+    } else {
+      log.debug(fields, "request");
+    }
+  };
+}

@@ -1,0 +1,56 @@
+import { Hono } from "hono";
+import { requestId } from "hono/request-id";
+import { shortened } from "#contract/problems.ts";
+import type { Logger } from "#runtime/log.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import { errorResponse, HttpError } from "./errors.ts";
+import { file } from "./files-get.ts";
+import { health } from "./health.ts";
+import { onlyThisMachine } from "./http/browser-guard.ts";
+import { EventStreams } from "./http/event-stream.ts";
+import { mount } from "./http/mount.ts";
+import { type RequestState, requestLog } from "./http/request-log.ts";
+import type { Route } from "./http/route.ts";
+import { cancelJob } from "./jobs-cancel.ts";
+import { createJob } from "./jobs-create.ts";
+import { jobEvents } from "./jobs-events.ts";
+import { getJob } from "./jobs-get.ts";
+import { listJobs } from "./jobs-list.ts";
+import { retryJob } from "./jobs-retry.ts";
+import { ready } from "./ready.ts";
+
+/** Every function of the container, by who may call it. */
+export const routes: readonly Route[] = [
+  // open
+  health,
+  ready,
+  // key
+  createJob,
+  listJobs,
+  getJob,
+  jobEvents,
+  cancelJob,
+  retryJob,
+  // signed
+  file,
+];
+
+export interface App {
+  readonly fetch: Hono<RequestState>["fetch"];
+  readonly request: Hono<RequestState>["request"];
+  readonly streams: EventStreams;
+}
+
+/** The HTTP side of a container, not yet listening. */
+export function createApp(runtime: Runtime, log: Logger, streams = new EventStreams({ log })): App {
+  const app = new Hono<RequestState>();
+  app.use(requestId({ limitLength: 64 }), requestLog(log));
+  if (runtime.config.http.apiKeys.length === 0) app.use(onlyThisMachine);
+  mount(app, routes, { runtime, streams });
+  app.notFound((context) => {
+    const { pathname } = new URL(context.req.url);
+    return errorResponse(new HttpError("NOT_FOUND", `There is nothing at ${shortened(pathname)}.`));
+  });
+  app.onError((error) => errorResponse(error));
+  return { fetch: app.fetch, request: app.request, streams };
+}

@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { wholeNumberFrom } from "#contract/fields.ts";
+import { jobStatuses } from "#runtime/source/job-source.ts";
+import { defineRoute } from "./http/route.ts";
+import { jobView, viewJob } from "./jobs/job-view.ts";
+
+// Strict: a misspelt filter that is ignored would list what was not asked for.
+const filter = z.strictObject({
+  status: z.enum(jobStatuses).optional(),
+  type: z.string().max(200).optional(),
+  user_id: z.string().max(200).optional(),
+  limit: wholeNumberFrom(1, 200).default(50),
+  cursor: z.string().max(200).optional(),
+});
+
+export const listJobs = defineRoute({
+  method: "GET",
+  path: "/jobs",
+  access: "key",
+  summary: "Jobs, newest first",
+  query: filter,
+  responses: {
+    200: z.object({
+      jobs: z.array(jobView),
+      /** For the next page; null on the last. */
+      cursor: z.string().nullable(),
+    }),
+  },
+}).handle(async ({ query }, runtime) => {
+  const { user_id: userId, ...rest } = query;
+  const { jobs, cursor } = await runtime.queue.list({ ...rest, userId });
+  return { status: 200, body: { jobs: await Promise.all(jobs.map((job) => viewJob(job, runtime))), cursor } };
+});

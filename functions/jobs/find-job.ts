@@ -1,0 +1,14 @@
+import { z } from "zod";
+import { shortened } from "#contract/problems.ts";
+import type { JobQueue, JobRecord } from "#runtime/source/job-source.ts";
+import { HttpError } from "../errors.ts";
+
+/** Path parameters of the routes under `/jobs/:id`. Any text may be asked for; what is no job's id is not found. */
+export const jobParams = z.object({ id: z.string() });
+
+/** @throws CodedError JOB_NOT_FOUND */
+export async function findJob(queue: JobQueue, id: string): Promise<JobRecord> {
+  const record = await queue.get(id);
+  if (record === null) throw new HttpError("JOB_NOT_FOUND", `There is no job ${shortened(id)}.`);
+  return record;
+}

@@ -1,0 +1,53 @@
+import type { JobEvents, NumberedEvent } from "#runtime/job-events.ts";
+
+const mostWaiting = 64;
+
+/**
+ * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews the newest;
+ * of progress the latest 64. So a reader that is slow misses pictures, never a state, and costs little memory.
+ */
+export class Inbox {
+  readonly #waiting: NumberedEvent[] = [];
+  readonly #unsubscribe: () => void;
+  #wake: (() => void) | null = null;
+
+  constructor(events: JobEvents, jobId: string) {
+    this.#unsubscribe = events.subscribe(jobId, (event) => this.#add(event));
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  take(): NumberedEvent | undefined {
+    return this.#waiting.shift();
+  }
+
+  /** Resolves when an event is there, after `timeoutMs`, or when the signal aborts. */
+  async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (!this.isEmpty || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, timeoutMs);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    this.#wake = resolve;
+    await promise;
+    this.#wake = null;
+    clearTimeout(timer);
+  }
+
+  close(): void {
+    this.#unsubscribe();
+  }
+
+  #add(event: NumberedEvent): void {
+    if (event.event.kind === "preview") this.#drop("preview");
+    this.#waiting.push(event);
+    if (this.#waiting.length > mostWaiting) this.#drop("progress");
+    this.#wake?.();
+  }
+
+  #drop(kind: NumberedEvent["event"]["kind"]): void {
+    const index = this.#waiting.findIndex(({ event }) => event.kind === kind);
+    if (index >= 0) this.#waiting.splice(index, 1);
+  }
+}

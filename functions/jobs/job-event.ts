@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { isEnd, type JobEvent, type NumberedEvent } from "#runtime/job-events.ts";
+import { type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
+import type { ServerEvent } from "../http/event-stream.ts";
+import { errorView, iso, type JobView, jobView } from "./job-view.ts";
+
+/* The events of one job as they are sent. Their names are `state`, `progress` and `preview`. */
+
+const stateEvent = z.object({
+  job_id: z.string(),
+  status: z.enum(jobStatuses),
+  attempt: z.number().int(),
+  at: z.iso.datetime(),
+  /** Why the attempt before did not finish, or why the job failed. */
+  error: errorView.nullable(),
+  /** When a job goes back to its queue to be tried again. */
+  retry_in_seconds: z.number().nullable(),
+  /** With the final state only. */
+  job: jobView.optional(),
+});
+
+const progressEvent = z.object({
+  /** 0 to 1. */
+  progress: z.number(),
+  /** Null when the job runs in another process, which tells the progress alone. */
+  step: z.number().nullable(),
+  total: z.number().nullable(),
+});
+
+const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe("a data: URL") });
+
+export const jobEventData = z.union([stateEvent, progressEvent, previewEvent]);
+
+export type StateEvent = z.output<typeof stateEvent>;
+
+/**
+ * Ids say where an event came from, because each source counts for itself:
+ *
+ *   <container's start>.<n>   live, from this container; n is the number that JobEvents gave it
+ *   record.<n>                the n-th state that the job's record tells of
+ *   end.<settled at>          the final state, whatever it was made from
+ */
+export interface EventId {
+  readonly source: string;
+  readonly number: number;
+}
+
+export function parseEventId(text: string | undefined): EventId | null {
+  const match = /^([0-9a-z]{1,16})\.(\d{1,15})$/.exec(text ?? "");
+  return match?.[1] === undefined ? null : { source: match[1], number: Number(match[2]) };
+}
+
+export function formatEventId({ source, number }: EventId): string {
+  return `${source}.${number}`;
+}
+
+export function endId(record: JobRecord): string {
+  return formatEventId({ source: "end", number: record.settledAtMs ?? 0 });
+}
+
+/** The last event of a job, with all that is known of it. */
+export function endEvent(record: JobRecord, job: JobView): ServerEvent {
+  const state = stateData(record, record.status, record.attempt, record.settledAtMs ?? record.createdAtMs);
+  return { id: endId(record), event: "state", data: { ...state, error: job.error, job } };
+}
+
+/** A live event of this container. */
+export function liveEvent(jobId: string, epoch: string, { id, atMs, event }: NumberedEvent): ServerEvent {
+  return { id: formatEventId({ source: epoch, number: id }), event: event.kind, data: liveData(jobId, atMs, event) };
+}
+
+function liveData(jobId: string, atMs: number, event: JobEvent): z.input<typeof jobEventData> {
+  switch (event.kind) {
+    case "state":
+      return {
+        job_id: jobId,
+        status: event.status,
+        attempt: event.attempt,
+        at: iso(atMs),
+        error: event.error ?? null,
+        retry_in_seconds: event.retryInSeconds ?? null,
+      };
+    case "progress":
+      return { progress: event.progress, step: event.step, total: event.total };
+    case "preview":
+      return {
+        mime_type: event.mimeType,
+        url: `data:${event.mimeType};base64,${Buffer.from(event.bytes).toString("base64")}`,
+      };
+  }
+}
+
+/** The progress that a record tells. It carries the id of the state before it: on return it is read anew. */
+export function recordedProgress(id: string, progress: number): ServerEvent {
+  return { id, event: "progress", data: { progress, step: null, total: null } satisfies z.input<typeof progressEvent> };
+}
+
+/**
+ * The states that a record tells of, oldest first, without the final one: queued, and for each attempt running and,
+ * when it did not end the job, queued again.
+ */
+export function recordedStates(record: JobRecord): { readonly id: EventId; readonly state: StateEvent }[] {
+  const states = [stateData(record, "queued", 0, record.createdAtMs)];
+  for (const { attempt, startedAtMs, endedAtMs, outcome, error } of record.attempts) {
+    states.push(stateData(record, "running", attempt, startedAtMs));
+    if (outcome !== "retried" && outcome !== "released" && outcome !== "expired") continue;
+    states.push({ ...stateData(record, "queued", attempt, endedAtMs ?? startedAtMs), error });
+  }
+  const last = states.at(-1);
+  if (last?.status === "queued" && record.status === "queued" && record.attempts.length > 0) {
+    last.retry_in_seconds = Math.max(0, (record.availableAtMs - Date.parse(last.at)) / 1000);
+  }
+  return states.map((state, index) => ({ id: { source: "record", number: index + 1 }, state }));
+}
+
+function stateData({ job }: JobRecord, status: StateEvent["status"], attempt: number, atMs: number): StateEvent {
+  return { job_id: job.id, status, attempt, at: iso(atMs), error: null, retry_in_seconds: null };
+}
+
+/**
+ * The live events of the job's present life. A failed job that was put back on its queue begins a new one: what was
+ * live before its end is over, and so is a log that ends while the record goes on.
+ */
+export function presentLife(log: readonly NumberedEvent[], settled: boolean): readonly NumberedEvent[] {
+  const lastEnd = log.findLastIndex(({ event }) => isEnd(event));
+  if (lastEnd === -1) return log;
+  if (lastEnd < log.length - 1) return log.slice(lastEnd + 1);
+  if (!settled) return [];
+  const previousEnd = log.findLastIndex(({ event }, index) => index < lastEnd && isEnd(event));
+  return log.slice(previousEnd + 1, lastEnd);
+}

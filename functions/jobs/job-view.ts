@@ -1,0 +1,124 @@
+import { z } from "zod";
+import { callbackAsset } from "#contract/callback.ts";
+import { type ErrorCode, errorStatus } from "#contract/errors.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import { attemptOutcomes, type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
+
+/* A job as the API shows it: one shape, in lists, alone and at the end of its events. */
+
+const time = z.iso.datetime();
+const anyObject = z.record(z.string(), z.unknown());
+
+export const errorView = z.object({
+  code: z.custom<ErrorCode>((value) => typeof value === "string" && Object.hasOwn(errorStatus, value)),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+
+const attemptView = z.object({
+  attempt: z.number().int(),
+  worker_id: z.string(),
+  started_at: time,
+  ended_at: time.nullable(),
+  outcome: z.enum(attemptOutcomes),
+  error: errorView.nullable(),
+});
+
+/** As in the callback, but with addresses that can be opened; the stored path is `path`. */
+const assetView = callbackAsset.extend({
+  url: z.string(),
+  thumbnail_url: z.string().nullable(),
+  path: z.string(),
+});
+
+export const jobView = z.object({
+  job_id: z.string(),
+  type: z.string(),
+  worker: z.string(),
+  user_id: z.string(),
+  status: z.enum(jobStatuses),
+  /** Attempts charged so far, the running one included. */
+  attempt: z.number().int(),
+  attempts: z.array(attemptView),
+  priority: z.number(),
+  prompt: z.string().nullable(),
+  config: anyObject,
+  metadata: anyObject,
+  created_at: time,
+  /** When the job is, or was, due. */
+  available_at: time,
+  started_at: time.nullable(),
+  settled_at: time.nullable(),
+  cancel_requested: z.boolean(),
+  /** 0 to 1. */
+  progress: z.number().nullable(),
+  error: errorView.nullable(),
+  assets: z.array(assetView),
+  /** What the handler and the runtime say of the result: seed, timings, effective parameters. */
+  result_metadata: anyObject.nullable(),
+});
+
+export type JobView = z.output<typeof jobView>;
+
+export async function viewJob(
+  record: JobRecord,
+  { store, config }: Pick<Runtime, "store" | "config">,
+): Promise<JobView> {
+  const { job, result } = record;
+  const address = async (path: string) => absolute(await store.url(bucketOf(job), path), config.http.publicUrl);
+  const assets = (result?.assets ?? []).map((asset) => callbackAsset.parse(asset));
+  return {
+    job_id: job.id,
+    type: job.type,
+    worker: record.worker,
+    user_id: job.user_id,
+    status: record.status,
+    attempt: record.attempt,
+    attempts: record.attempts.map((attempt) => ({
+      attempt: attempt.attempt,
+      worker_id: attempt.workerId,
+      started_at: iso(attempt.startedAtMs),
+      ended_at: isoOrNull(attempt.endedAtMs),
+      outcome: attempt.outcome,
+      error: attempt.error,
+    })),
+    priority: job.priority,
+    prompt: job.prompt ?? null,
+    config: job.config,
+    metadata: job.metadata,
+    created_at: iso(record.createdAtMs),
+    available_at: iso(record.availableAtMs),
+    started_at: isoOrNull(record.startedAtMs),
+    settled_at: isoOrNull(record.settledAtMs),
+    cancel_requested: record.cancelRequested,
+    progress: record.progress,
+    error: record.error,
+    assets: await Promise.all(
+      assets.map(async (asset) => ({
+        ...asset,
+        path: asset.url,
+        url: await address(asset.url),
+        thumbnail_url: typeof asset.thumbnail_url === "string" ? await address(asset.thumbnail_url) : null,
+      })),
+    ),
+    result_metadata: result === null ? null : { ...result.metadata },
+  };
+}
+
+export function iso(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+function isoOrNull(atMs: number | null): string | null {
+  return atMs === null ? null : iso(atMs);
+}
+
+/** Where the delivery puts the files of a job. */
+function bucketOf(job: JobRecord["job"]): string {
+  return job.bucket ?? job.type;
+}
+
+/** Behind the container's public address when it has one; else relative to whichever address the caller uses. */
+function absolute(pathAndQuery: string, publicUrl: string | undefined): string {
+  return publicUrl === undefined ? pathAndQuery : new URL(pathAndQuery, publicUrl).href;
+}

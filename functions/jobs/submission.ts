@@ -1,0 +1,84 @@
+import { z } from "zod";
+import { numberFrom } from "#contract/fields.ts";
+import type { Handler } from "#contract/handler.ts";
+import { type FieldProblem, type Job, jobEnvelope, optional, safeId } from "#contract/job.ts";
+import { currentJobType } from "#contract/job-types.ts";
+import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
+import { canonicalJob, isJsonObject } from "#contract/synonyms.ts";
+import type { Registry } from "#runtime/registry.ts";
+
+/** At most 30 days. */
+const maxDelaySeconds = 2_592_000;
+
+export const idempotencyKey = z.string().min(1).max(255);
+
+/** A job as it is handed in over HTTP: its fields, and beside them how it is to be queued. */
+export const submission = jobEnvelope.extend({
+  /** Made when absent. */
+  id: optional(safeId),
+  delay_seconds: optional(numberFrom(0, maxDelaySeconds)),
+  idempotency_key: optional(idempotencyKey),
+});
+export type Submission = z.output<typeof submission>;
+
+/**
+ * Reads a submission, and checks its job as the handler of its type will: what is wrong is told now, all of it, and not
+ * by a job that fails later.
+ * @throws CodedError INVALID_JOB, UNKNOWN_JOB_TYPE
+ */
+export function parseSubmission(input: unknown, registry: Registry): Submission {
+  const given =
+    isJsonObject(input) && typeof input.type === "string" ? { ...input, type: currentJobType(input.type) } : input;
+  const handler = handlerFor(given, registry);
+  const parsed = parseJob(submission, given);
+  const problems = [
+    ...(handler && isJsonObject(given) ? problemsFor(handler, given) : []),
+    ...(parsed.ok ? [] : parsed.problems),
+  ];
+  if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems));
+  return parsed.job;
+}
+
+/** The job to enqueue: as it was given, without what says how to queue it. */
+export function jobOf({ delay_seconds, idempotency_key, ...fields }: Submission, id: string): Job {
+  return { ...fields, id };
+}
+
+/** Fields at the top that neither the queue nor the handler knows. They stay in the job, but nothing reads them. */
+export function ignoredFields(given: Submission, handler: Handler): string[] {
+  const known = knownFields(handler);
+  if (known === null) return [];
+  const canonical = canonicalJob(given);
+  return isJsonObject(canonical) ? Object.keys(canonical).filter((field) => !known.has(field)) : [];
+}
+
+function handlerFor(given: unknown, registry: Registry): Handler | undefined {
+  if (!isJsonObject(given) || typeof given.type !== "string") return undefined;
+  const handler = registry.get(given.type);
+  if (handler === undefined) throw unknownJobType(given.type, registry.types);
+  return handler;
+}
+
+function problemsFor(handler: Handler, given: Record<string, unknown>): readonly FieldProblem[] {
+  const { delay_seconds, idempotency_key, ...job } = given;
+  // An id that is missing is made later; any that is valid does for the check.
+  const parsed = parseJob(handler.input, { ...job, id: job.id ?? "unnamed" });
+  return parsed.ok ? [] : parsed.problems;
+}
+
+/** The handler's word on a field comes first: it says more than the envelope's. */
+function onePerField(problems: readonly FieldProblem[]): FieldProblem[] {
+  return [...Map.groupBy(problems, ({ field }) => field).values()].flatMap((same) => same.slice(0, 1));
+}
+
+const knownByHandler = new WeakMap<Handler, ReadonlySet<string> | null>();
+
+/** Null when the handler's schema does not say which fields it has. */
+function knownFields(handler: Handler): ReadonlySet<string> | null {
+  const remembered = knownByHandler.get(handler);
+  if (remembered !== undefined) return remembered;
+  const { properties } = z.toJSONSchema(handler.input, { io: "input", unrepresentable: "any" });
+  const known = properties && new Set([...Object.keys(properties), ...Object.keys(submission.shape)]);
+  knownByHandler.set(handler, known ?? null);
+  return known ?? null;
+}

@@ -1,0 +1,109 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { CodedError } from "#contract/errors.ts";
+import type { Logger } from "#runtime/log.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import { errorResponse, HttpError } from "./errors.ts";
+import { answerClientError } from "./http/client-error.ts";
+import { type App, createApp } from "./index.ts";
+
+export interface RunningServer {
+  /** Where this machine reaches it: `http://127.0.0.1:7860`. */
+  readonly url: string;
+  readonly port: number;
+  /** Takes no more connections, ends event streams, and lets running requests finish for a few seconds. */
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly app?: App;
+  /** How long running requests may go on at `close`. */
+  readonly closeLimitMs?: number;
+}
+
+/** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
+const limits = {
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 16_384,
+} as const;
+const maxHeaders = 100;
+const maxConnections = 2_000;
+const stalledAfterMs = 60_000;
+
+/**
+ * Listens on the configured host and port; port 0 takes any free one.
+ * @throws CodedError PORT_IN_USE, CONFIG_INVALID (a host or port that cannot be listened on)
+ */
+export async function startServer(
+  runtime: Runtime,
+  log: Logger,
+  { app = createApp(runtime, log), closeLimitMs = 5_000 }: ServerOptions = {},
+): Promise<RunningServer> {
+  const { host, port } = runtime.config.http;
+  const server = createHttpServer(app, log, host);
+  await listen(server, host, port);
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server listens on no port");
+  const url = urlOf(address);
+  log.info({ url }, "listening");
+  return { url, port: address.port, close: () => close(server, app, closeLimitMs) };
+}
+
+function createHttpServer(app: App, log: Logger, hostname: string): Server {
+  const errorHandler = (error: unknown) =>
+    errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
+  const listener = getRequestListener(app.fetch, { hostname, errorHandler });
+  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing));
+  server.maxHeadersCount = maxHeaders;
+  server.maxConnections = maxConnections;
+  // A reader that takes nothing for a minute although something is waiting for it is gone. One that waits is not.
+  server.setTimeout(stalledAfterMs, (socket) => {
+    if (socket.writableLength > 0) socket.destroy();
+  });
+  server.on("clientError", answerClientError);
+  server.on("drop", () => log.warn({ connections: maxConnections }, "a connection was refused: too many are open"));
+  return server;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen({ host, port }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    throw listenError(host, port, cause);
+  } finally {
+    server.off("error", reject);
+  }
+}
+
+function listenError(host: string, port: number, cause: unknown): CodedError {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
+  if (code === "EADDRINUSE") {
+    const message = `Port ${port} of ${host} is in use, perhaps by another container: stop it, or set PORT to a free port (PORT=0 takes any).`;
+    return new CodedError("PORT_IN_USE", message, { cause });
+  }
+  const message = `The container cannot listen on ${host}, port ${port} (${code}): set HOST and PORT to an address of this machine.`;
+  return new CodedError("CONFIG_INVALID", message, { cause });
+}
+
+/** An address that listens everywhere is reached at its loopback one. */
+function urlOf({ address, family, port }: AddressInfo): string {
+  if (family === "IPv6") return `http://[${address === "::" ? "::1" : address}]:${port}`;
+  return `http://${address === "0.0.0.0" ? "127.0.0.1" : address}:${port}`;
+}
+
+async function close(server: Server, app: App, limitMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  app.streams.close();
+  server.closeIdleConnections();
+  const limit = setTimeout(() => server.closeAllConnections(), limitMs);
+  await promise;
+  clearTimeout(limit);
+}
