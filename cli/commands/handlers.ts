@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import type { Handler } from "#contract/handler.ts";
+import { action, examples } from "../command.ts";
+import { exitCodes } from "../errors.ts";
+import { note, printResult } from "../output.ts";
+import { readSettings } from "../settings.ts";
+import { table } from "../table.ts";
+
+export function addHandlers(program: Command): void {
+  program
+    .command("handlers")
+    .summary("list the job types that can run here")
+    .description("Lists the handlers: each is one job type, one file in the handlers folder.")
+    .addHelpText("after", examples("ourvidz handlers", "ourvidz handlers --json | jq -r '.handlers[].type'"))
+    .action(action(handlers));
+}
+
+async function handlers(_operands: readonly string[], options: { readonly json?: boolean }): Promise<number> {
+  const { handlersFolder } = await readSettings(options, { serves: false });
+  const { loadHandlers } = await import("#runtime/registry.ts");
+  const all = (await loadHandlers(handlersFolder)).all().toSorted((a, b) => a.type.localeCompare(b.type));
+  printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson) }, handlerTable(all));
+  if (!options.json && all.length === 0)
+    note(`There are no handlers in ${handlersFolder}: write one with "ourvidz new-handler <type>".`);
+  return exitCodes.completed;
+}
+
+function handlerJson(handler: Handler) {
+  return {
+    type: handler.type,
+    worker: handler.worker,
+    model: handler.model ?? null,
+    produces: handler.produces,
+    max_attempts: handler.retry.maxAttempts,
+    timeout_seconds: handler.retry.timeoutSeconds,
+    description: handler.description ?? null,
+  };
+}
+
+function handlerTable(all: readonly Handler[]): string {
+  return table(all, [
+    { title: "TYPE", value: (handler) => handler.type },
+    { title: "WORKER", value: (handler) => handler.worker },
+    { title: "MODEL", value: (handler) => handler.model ?? "-" },
+    { title: "PRODUCES", value: (handler) => handler.produces },
+    { title: "ATTEMPTS", value: (handler) => String(handler.retry.maxAttempts) },
+    { title: "TIMEOUT", value: (handler) => `${handler.retry.timeoutSeconds} s` },
+    { title: "DESCRIPTION", value: (handler) => handler.description ?? "" },
+  ]);
+}

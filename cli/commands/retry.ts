@@ -1,0 +1,21 @@
+import type { Command } from "commander";
+import { action, examples } from "../command.ts";
+import { withExistingDatabase } from "../embedded.ts";
+import { exitCodes } from "../errors.ts";
+import { printResult } from "../output.ts";
+
+export function addRetry(program: Command): void {
+  program
+    .command("retry")
+    .summary("put a failed job back on its queue")
+    .description("Puts a failed job back on its queue, due now, with its attempts forgotten.")
+    .argument("<job>", "job id")
+    .addHelpText("after", examples("ourvidz retry 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
+    .action(action(retry));
+}
+
+async function retry([id = ""]: readonly string[], options: { readonly json?: boolean }): Promise<number> {
+  await withExistingDatabase(options, ({ source }) => source.redrive(id));
+  printResult(options, { job_id: id, status: "queued" }, `${id} is queued again`);
+  return exitCodes.completed;
+}

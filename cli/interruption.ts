@@ -1,0 +1,60 @@
+import process from "node:process";
+
+/** 128 + the signal's number. */
+export const signalExitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+export type StopSignal = keyof typeof signalExitCodes;
+
+/**
+ * npm passes on the Ctrl-C that the terminal has sent to the whole process group already, so that one keystroke
+ * arrives twice. What comes this soon is the same one.
+ */
+const echoMs = 500;
+
+/**
+ * Ctrl-C and the like while a command runs: the first asks it to end in order (`signal` aborts), a second one ends the
+ * process at once.
+ *
+ *   waiting ──first──► asked ──second──► process.exit
+ */
+export class Interruption {
+  readonly #controller = new AbortController();
+  readonly #nowMs: () => number;
+  #first: { readonly signal: StopSignal; readonly atMs: number } | null = null;
+
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs;
+    for (const signal of Object.keys(signalExitCodes)) process.on(signal, this.#receive);
+  }
+
+  /** Aborts at the first signal. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Resolves at the first signal. */
+  asked(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.signal.aborted) resolve();
+    else this.signal.addEventListener("abort", () => resolve(), { once: true });
+    return promise;
+  }
+
+  /** The exit code that tells which signal it was; null as long as there was none. */
+  get exitCode(): number | null {
+    return this.#first === null ? null : signalExitCodes[this.#first.signal];
+  }
+
+  /** Signals have their usual effect again. */
+  close(): void {
+    for (const signal of Object.keys(signalExitCodes)) process.off(signal, this.#receive);
+  }
+
+  readonly #receive = (signal: StopSignal): void => {
+    if (this.#first === null) {
+      this.#first = { signal, atMs: this.#nowMs() };
+      this.#controller.abort();
+    } else if (this.#nowMs() - this.#first.atMs >= echoMs) {
+      process.exit(signalExitCodes[signal]);
+    }
+  };
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import { CodedError } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
+import { currentJobType } from "#contract/job-types.ts";
+import { describeProblems, parseJob, unknownJobType } from "#contract/problems.ts";
+import type { JsonObject } from "#contract/synonyms.ts";
+import type { Registry } from "#runtime/registry.ts";
+import { didYouMean } from "../suggest.ts";
+import type { JobOptions } from "./options.ts";
+
+export interface PlannedJob {
+  readonly job: Job;
+  readonly handler: Handler;
+}
+
+/**
+ * The job that the command line describes, checked as the runtime will check it, so that bad input is told before
+ * anything starts.
+ *
+ * @param operands the job type, then the words of the prompt
+ * @throws CodedError UNKNOWN_JOB_TYPE, INVALID_JOB naming every bad field by its option
+ */
+export function planJob(registry: Registry, operands: readonly string[], options: JobOptions): PlannedJob {
+  const [given = "", ...words] = operands;
+  const type = currentJobType(given);
+  const handler = registry.get(type);
+  if (handler === undefined) throw unknownType(given, registry.types);
+  const prompt = words.join(" ");
+  const request = {
+    id: randomUUID(),
+    type,
+    ...(prompt.trim() === "" ? {} : { prompt }),
+    created_at: new Date().toISOString(),
+    negative_prompt: options.negative,
+    user_id: options.user,
+    priority: options.priority,
+    model_variant: options.model,
+    config: { ...options.config, ...configOf(options) },
+    metadata: { ...options.metadata },
+  };
+  const envelope = parseJob(jobEnvelope, withoutUndefined(request));
+  if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
+  const parsed = parseJob(handler.input, envelope.job);
+  if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
+  return { job: envelope.job, handler };
+}
+
+function configOf(options: JobOptions): JsonObject {
+  return withoutUndefined({
+    seed: options.seed,
+    num_inference_steps: options.steps,
+    guidance_scale: options.guidance,
+    num_images: options.images,
+    width: options.size?.width,
+    height: options.size?.height,
+  });
+}
+
+function withoutUndefined(value: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined));
+}
+
+function unknownType(type: string, known: readonly string[]): CodedError {
+  if (known.length === 0) {
+    return new CodedError("UNKNOWN_JOB_TYPE", `Job type "${type}" is unknown: the handlers folder has no handlers.`);
+  }
+  const { message, details } = unknownJobType(type, known);
+  return new CodedError("UNKNOWN_JOB_TYPE", `${message}. ${didYouMean(type, known)}`.trim(), { details });
+}
+
+/** Which option gave a field, so that a message names what the person has typed. */
+const optionOf: Readonly<Record<string, { readonly name: keyof JobOptions; readonly label: string }>> = {
+  "config.seed": { name: "seed", label: "--seed" },
+  "config.num_inference_steps": { name: "steps", label: "--steps" },
+  "config.guidance_scale": { name: "guidance", label: "--guidance" },
+  "config.num_images": { name: "images", label: "--images" },
+  "config.width": { name: "size", label: "--size (width)" },
+  "config.height": { name: "size", label: "--size (height)" },
+  negative_prompt: { name: "negative", label: "--negative" },
+  model_variant: { name: "model", label: "--model" },
+  user_id: { name: "user", label: "--user" },
+  priority: { name: "priority", label: "--priority" },
+};
+
+function invalidJob(problems: readonly FieldProblem[], options: JobOptions, type: string): CodedError {
+  const named = problems.map((problem) => {
+    const option = optionOf[problem.field];
+    if (option !== undefined && options[option.name] !== undefined) return { ...problem, field: option.label };
+    if (problem.field !== "prompt" || problem.value !== undefined) return problem;
+    return { ...problem, message: `give it after the job type, for example ${type} "a lighthouse at dawn"` };
+  });
+  return new CodedError("INVALID_JOB", `The job is invalid: ${describeProblems(named)}.`, { details: problems });
+}

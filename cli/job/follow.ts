@@ -1,0 +1,28 @@
+import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
+import type { SqliteSource } from "#runtime/source/sqlite/sqlite-source.ts";
+import { statusText } from "./view.ts";
+
+/** Longest wait although nothing was heard: a lease that runs out is noticed by whoever takes next, not here. */
+const lookAgainMs = 2000;
+
+/**
+ * Waits until the job is settled or `signal` aborts and returns what is known of it then. `onChange` gets each state
+ * that reads differently from the one before.
+ */
+export async function followJob(
+  source: SqliteSource,
+  first: JobRecord,
+  signal: AbortSignal,
+  onChange: (record: JobRecord) => void,
+): Promise<JobRecord> {
+  let record = first;
+  let told = "";
+  for (;;) {
+    const text = statusText(record);
+    if (text !== told) onChange(record);
+    told = text;
+    if (isSettled(record.status) || signal.aborted) return record;
+    await source.waitForChange(lookAgainMs, signal);
+    record = (await source.get(record.job.id)) ?? record;
+  }
+}

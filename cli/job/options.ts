@@ -1,0 +1,55 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { isJsonObject, type JsonObject, parseSize, type Size } from "#contract/synonyms.ts";
+
+/** The options by which `run` and `enqueue` describe a job. */
+export interface JobOptions {
+  readonly seed?: number;
+  readonly steps?: number;
+  readonly images?: number;
+  readonly guidance?: number;
+  readonly size?: Size;
+  readonly negative?: string;
+  readonly model?: string;
+  readonly config?: JsonObject;
+  readonly metadata?: JsonObject;
+  readonly user?: string;
+  readonly priority?: number;
+}
+
+/** Adds them. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */
+export function addJobOptions(command: Command): Command {
+  return command
+    .option("--seed <n>", "same seed, same picture (0 is a seed)", numberOption)
+    .option("--steps <n>", "inference steps", numberOption)
+    .option("--images <n>", "how many images", numberOption)
+    .option("--guidance <n>", "guidance scale", numberOption)
+    .option("--size <WxH>", "width and height in pixels", sizeOption)
+    .option("--negative <text>", "negative prompt")
+    .option("--model <name>", "model folder instead of the job type's own")
+    .option("--config <json>", "more of the job's config, as a JSON object", jsonOption)
+    .option("--metadata <json>", "the job's metadata, as a JSON object", jsonOption);
+}
+
+/** "25", "-1" and "7.5" as numbers. Number() alone would also take "", "0x10" and " 7". */
+export function numberOption(text: string): number {
+  if (!/^-?\d+(?:\.\d+)?$/.test(text)) throw new InvalidArgumentError("It must be a number.");
+  return Number(text);
+}
+
+function sizeOption(text: string): Size {
+  const size = parseSize(text);
+  if (size === undefined) throw new InvalidArgumentError("It must be WIDTHxHEIGHT, for example 1024x768.");
+  return size;
+}
+
+function jsonOption(text: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidArgumentError(`It must be JSON, for example '{"scheduler":"euler"}' (${reason}).`);
+  }
+  if (!isJsonObject(value)) throw new InvalidArgumentError(`It must be a JSON object, for example '{"seed":42}'.`);
+  return value;
+}

@@ -1,0 +1,49 @@
+import { CodedError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { viewJob } from "#functions/jobs/job-view.ts";
+import type { Config } from "#runtime/config.ts";
+import type { Embedded } from "#runtime/runtime.ts";
+import type { JobRecord } from "#runtime/source/job-source.ts";
+
+/** A job as `jobs` and `job` print it with --json: as over HTTP, but assets are files and not addresses. */
+export async function jobJson(record: JobRecord, { store }: Pick<Embedded, "store">, config: Config) {
+  const view = await viewJob(record, { store, config });
+  return {
+    ...view,
+    assets: view.assets.map(({ url, thumbnail_url, path, ...asset }) => ({
+      ...asset,
+      path,
+      file: assetFile(store, record.job, path),
+    })),
+  };
+}
+
+/** Where the local asset store has the file; the path itself when it is none of this store's. */
+export function assetFile(store: Embedded["store"], job: Job, path: string): string {
+  try {
+    return store.locate(job.bucket ?? job.type, path);
+  } catch (error) {
+    if (error instanceof CodedError) return path;
+    throw error;
+  }
+}
+
+/** Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`. */
+export function statusText(record: JobRecord): string {
+  if (record.status === "running" && record.cancelRequested) return "running (cancelling)";
+  if (record.status === "running" && record.progress !== null) return `running ${Math.round(record.progress * 100)} %`;
+  return record.status;
+}
+
+const units = [
+  { seconds: 86_400, name: "d" },
+  { seconds: 3600, name: "h" },
+  { seconds: 60, name: "min" },
+] as const;
+
+/** `12 s`, `3 min`, `5 h`, `2 d`. */
+export function age(fromMs: number, nowMs: number): string {
+  const seconds = Math.max(0, (nowMs - fromMs) / 1000);
+  const unit = units.find((candidate) => seconds >= candidate.seconds);
+  return unit === undefined ? `${Math.floor(seconds)} s` : `${Math.floor(seconds / unit.seconds)} ${unit.name}`;
+}

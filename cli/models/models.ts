@@ -1,0 +1,59 @@
+import { loadHandlers } from "#runtime/registry.ts";
+import { exitCodes } from "../errors.ts";
+import { note, printResult } from "../output.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
+import { table } from "../table.ts";
+import { inspectModels, type ModelReport } from "./inspect-models.ts";
+import { type NeededModel, neededModels } from "./needed-models.ts";
+
+/** The body of `ourvidz models`. A missing model is worth a line here and a failure in `validate`. */
+export async function models(options: GlobalOptions): Promise<number> {
+  const { modelsFolder, handlersFolder } = await readSettings(options, { serves: false });
+  const needed = await neededModels(await loadHandlers(handlersFolder), modelsFolder);
+  const reports = await inspectModels(modelsFolder);
+  const missing = needed.filter((model) => model.problem !== null);
+  printResult(
+    options,
+    {
+      folder: modelsFolder,
+      models: reports.map((report) => ({
+        name: report.name,
+        aliases: report.aliases,
+        size_bytes: report.sizeBytes,
+        components: report.components,
+        needed_by: neededBy(report, needed),
+        problems: report.problems,
+      })),
+      missing: missing.map(({ model, neededBy: types, problem }) => ({ model, needed_by: types, problem })),
+    },
+    modelTable(reports, needed),
+  );
+  if (!options.json) {
+    for (const report of reports) for (const problem of report.problems) note(problem);
+    for (const { problem, neededBy: types } of missing) note(`${problem} Needed by: ${types.join(", ")}.`);
+  }
+  return exitCodes.completed;
+}
+
+function modelTable(reports: readonly ModelReport[], needed: readonly NeededModel[]): string {
+  return table(reports, [
+    { title: "MODEL", value: (report) => report.name },
+    { title: "ALIAS", value: (report) => report.aliases.join(", ") || "-" },
+    { title: "SIZE", value: (report) => bytes(report.sizeBytes) },
+    { title: "STATUS", value: (report) => (report.problems.length === 0 ? "ok" : "failed"), status: true },
+    { title: "COMPONENTS", value: (report) => report.components.join(", ") || "-" },
+    { title: "NEEDED BY", value: (report) => neededBy(report, needed).join(", ") || "-" },
+  ]);
+}
+
+function neededBy(report: ModelReport, needed: readonly NeededModel[]): string[] {
+  return needed.filter(({ folder }) => folder === report.name).flatMap((model) => model.neededBy);
+}
+
+const steps = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** `3.1 MB`, in powers of 1000. */
+export function bytes(count: number): string {
+  const step = Math.min(steps.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
+  return `${(count / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${steps[step]}`;
+}

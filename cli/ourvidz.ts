@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+import { enableCompileCache } from "node:module";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/*
+ * Entry of the `ourvidz` command. Nothing of the project is imported before it is known that this Node can run it.
+ *
+ * The compile cache keeps compiled code from one start to the next, which makes a start several times quicker; the
+ * executors inherit it. It lies in the project's own folder and not in the system's temporary one, because whoever can
+ * write the cache decides what runs. Where the folder is read-only there is no cache, and nothing else changes.
+ */
+const oldestNode = 24;
+
+if (Number.parseInt(process.versions.node, 10) < oldestNode) {
+  process.stderr.write(
+    `ourvidz needs Node.js ${oldestNode} or later and this is ${process.version}: ` +
+      "use `npm run ourvidz -- …`, which runs the project's own Node.\n",
+  );
+  process.exitCode = 2;
+} else {
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("../node_modules/.cache/ourvidz", import.meta.url));
+  enableCompileCache(process.env.NODE_COMPILE_CACHE);
+  const { main } = await import("./main.ts");
+  await main(process.argv.slice(2));
+}

@@ -1,0 +1,74 @@
+import process from "node:process";
+import { styleText } from "node:util";
+import { redact } from "#contract/errors.ts";
+import { exitCodes, toFailure } from "./errors.ts";
+
+/*
+ * What the command prints. Results go to standard output, as text or as one JSON document; everything else (progress,
+ * notes, errors, logs) goes to standard error. Colours only on a terminal and without NO_COLOR: `styleText` looks.
+ */
+export interface OutputOptions {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** Prints the result: `value` with --json, else `text`, which may have several lines and may be empty. */
+export function printResult(options: OutputOptions, value: unknown, text: string): void {
+  const output = options.json ? JSON.stringify(value) : text;
+  if (output !== "") process.stdout.write(`${output}\n`);
+}
+
+/** Tells the person at the terminal something that is no result. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Prints the error in the form that was asked for and returns the exit code. */
+export function reportError(error: unknown, options: OutputOptions): number {
+  const failure = toFailure(error);
+  if (failure === null) return exitCodes.completed;
+  if (options.json) process.stdout.write(`${JSON.stringify({ error: failure.report })}\n`);
+  else note(`${bad("error:")} ${failure.report.message}`);
+  if (options.verbose && failure.stack !== undefined) note(redact(failure.stack));
+  return failure.exitCode;
+}
+
+/** A reader that goes away (`| head`) is no error: what it did not want is not written. */
+export function ignoreBrokenPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+export function bad(text: string): string {
+  return styleText("red", text, { stream: process.stderr });
+}
+
+const states: Readonly<Record<string, "green" | "red" | "yellow" | "cyan">> = {
+  completed: "green",
+  ok: "green",
+  failed: "red",
+  cancelled: "yellow",
+  warning: "yellow",
+  running: "cyan",
+};
+
+/** A status in its colour, for standard output. */
+export function coloured(status: string): string {
+  const colour = states[status.trim()];
+  return colour === undefined ? status : styleText(colour, status, { stream: process.stdout });
+}
+
+export function bold(text: string): string {
+  return styleText("bold", text, { stream: process.stdout });
+}
+
+/** One line that is safe to print: a prompt may hold line breaks, or codes that would steer the terminal. */
+export function oneLine(text: string): string {
+  return text
+    .replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ")
+    .replaceAll(/\p{Bidi_Control}/gu, "")
+    .trim();
+}

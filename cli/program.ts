@@ -1,0 +1,45 @@
+import { Command } from "commander";
+import manifest from "../package.json" with { type: "json" };
+import { addCancel } from "./commands/cancel.ts";
+import { addEnqueue } from "./commands/enqueue.ts";
+import { addHandlers } from "./commands/handlers.ts";
+import { addJob } from "./commands/job.ts";
+import { addJobs } from "./commands/jobs.ts";
+import { addModels } from "./commands/models.ts";
+import { addNewHandler } from "./commands/new-handler.ts";
+import { addRetry } from "./commands/retry.ts";
+import { addRun } from "./commands/run.ts";
+import { addStart } from "./commands/start.ts";
+import { addValidate } from "./commands/validate.ts";
+
+/**
+ * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
+ * is imported when it is called.
+ */
+export function createProgram(): Command {
+  const program = new Command("ourvidz")
+    .description("GPU job runtime for image and video apps.")
+    .version(manifest.version, "--version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .option("--data <dir>", "data folder: database, work in progress, finished files (DATA_DIR)")
+    .option("--models <dir>", "models folder (MODELS_DIR)")
+    .option("--handlers <dir>", "handlers folder (HANDLERS_DIR)")
+    .option("--json", "print the result, or the error, as one JSON document")
+    .option("--verbose", "show logs, and where an unexpected error comes from")
+    .configureHelp({ showGlobalOptions: true })
+    // Errors are thrown and reported in one place, in one form.
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+
+  program.commandsGroup("Run:");
+  addStart(program);
+  addRun(program);
+  program.commandsGroup("Jobs of a data folder, beside a running container or without one:");
+  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry]) add(program);
+  program.commandsGroup("Look and check:");
+  for (const add of [addHandlers, addModels, addValidate]) add(program);
+  program.commandsGroup("Write:");
+  addNewHandler(program);
+  program.commandsGroup("Help:");
+  return program;
+}

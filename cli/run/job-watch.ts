@@ -1,0 +1,103 @@
+import { CodedError, type ErrorReport } from "#contract/errors.ts";
+import { isEnd, type JobEvent } from "#runtime/job-events.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import type { JobResult } from "#runtime/source/job-source.ts";
+import type { PlannedJob } from "../job/build-job.ts";
+import type { ProgressView } from "./progress-view.ts";
+import { watchForStandstill } from "./standstill.ts";
+
+/** What became of the one job. `undelivered`: its result is on disk but could not be settled. */
+export type JobEnd =
+  | { readonly status: "completed"; readonly result: JobResult }
+  | { readonly status: "failed"; readonly error: ErrorReport }
+  | { readonly status: "undelivered"; readonly error: ErrorReport }
+  | { readonly status: "cancelled"; readonly step: number; readonly total: number };
+
+/**
+ * Puts one job on the queue of a runtime and follows it to its end.
+ *
+ *   enqueued ──► running ──► completed | failed | cancelled
+ *      ▲            └── retry ──┐
+ *      └────────────────────────┘        at any time, when nothing moves any more: failed | undelivered
+ */
+export class JobWatch {
+  readonly #runtime: Runtime;
+  readonly #planned: PlannedJob;
+  readonly #view: ProgressView;
+  readonly #end = Promise.withResolvers<JobEnd>();
+  #step = 0;
+  #total = 0;
+
+  constructor(runtime: Runtime, planned: PlannedJob, view: ProgressView) {
+    this.#runtime = runtime;
+    this.#planned = planned;
+    this.#view = view;
+  }
+
+  /** @param signal cancels the job; the end is then still waited for */
+  async run(signal: AbortSignal): Promise<JobEnd> {
+    const { job, handler } = this.#planned;
+    const { queue, events } = this.#runtime;
+    const unsubscribe = events.subscribe(job.id, ({ event }) => this.#see(event));
+    const stopWatching = watchForStandstill(this.#runtime, this.#planned, this.#end.resolve);
+    const cancel = () => void this.#cancel();
+    try {
+      if (signal.aborted) return this.#cancelled();
+      signal.addEventListener("abort", cancel);
+      await queue.enqueue(job, { worker: handler.worker });
+      if (signal.aborted) cancel();
+      return await this.#end.promise;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      stopWatching();
+      unsubscribe();
+    }
+  }
+
+  #see(event: JobEvent): void {
+    if (event.kind === "progress") {
+      this.#step = event.step;
+      this.#total = event.total;
+      this.#view.step(event.step, event.total);
+    } else if (event.kind === "state") {
+      this.#seeState(event);
+    }
+  }
+
+  #seeState(event: Extract<JobEvent, { kind: "state" }>): void {
+    if (event.status === "running") this.#view.preparing();
+    if (event.status === "queued" && event.error !== undefined) {
+      const seconds = Math.max(1, Math.round(event.retryInSeconds ?? 0));
+      this.#view.note(`attempt ${event.attempt} failed: ${event.error.message} Trying again in ${seconds} s.`);
+    }
+    if (isEnd(event)) void this.#settled(event).then(this.#end.resolve, this.#end.reject);
+  }
+
+  async #settled(event: Extract<JobEvent, { kind: "state" }>): Promise<JobEnd> {
+    if (event.status === "cancelled") return this.#cancelled();
+    const record = await this.#runtime.queue.get(this.#planned.job.id);
+    if (event.status === "completed") {
+      return { status: "completed", result: record?.result ?? { assets: [], metadata: {} } };
+    }
+    return { status: "failed", error: event.error ?? record?.error ?? unknownFailure };
+  }
+
+  async #cancel(): Promise<void> {
+    try {
+      const outcome = await this.#runtime.queue.cancel(this.#planned.job.id);
+      if (outcome === "cancelled") this.#end.resolve(this.#cancelled());
+    } catch (error) {
+      // It came to its end in the meantime, and that end is on its way.
+      const settled = error instanceof CodedError && error.code === "JOB_ALREADY_SETTLED";
+      // It is not on the queue yet: whoever puts it there looks at the signal next.
+      const early = error instanceof CodedError && error.code === "JOB_NOT_FOUND";
+      if (!settled && !early) this.#end.reject(error);
+    }
+  }
+
+  #cancelled(): JobEnd {
+    return { status: "cancelled", step: this.#step, total: this.#total };
+  }
+}
+
+const unknownFailure: ErrorReport = { code: "INTERNAL", message: "The job failed and left no reason." };

@@ -1,0 +1,108 @@
+import { resolve } from "node:path";
+import type { Config } from "#runtime/config.ts";
+import type { Logger } from "#runtime/log.ts";
+import { loadHandlers } from "#runtime/registry.ts";
+import { type Runtime, startRuntime } from "#runtime/runtime.ts";
+import type { RunOptions } from "../commands/run.ts";
+import { exitCodes } from "../errors.ts";
+import { Interruption } from "../interruption.ts";
+import { type PlannedJob, planJob } from "../job/build-job.ts";
+import { logFormat, openLog, readSettings } from "../settings.ts";
+import { type JobEnd, JobWatch } from "./job-watch.ts";
+import { createProgressView, type ProgressView } from "./progress-view.ts";
+import { reportRun } from "./report-run.ts";
+import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
+import { ScratchFolder } from "./scratch-folder.ts";
+
+/** The job's end with what is left of it in --out. */
+export interface RunOutcome {
+  readonly end: JobEnd;
+  readonly saved: readonly SavedAsset[];
+  readonly seconds: number;
+}
+
+/** The body of `ourvidz run`: plans the job, runs it in a scratch folder, keeps its files, and cleans up. */
+export async function run(operands: readonly string[], options: RunOptions): Promise<number> {
+  const interruption = new Interruption();
+  const settings = await readSettings(options, { serves: false });
+  const planned = planJob(await loadHandlers(settings.handlersFolder), operands, options);
+  const out = resolve(options.out);
+  await checkOutFolder(out);
+
+  const scratch = await ScratchFolder.create(options.data === undefined ? undefined : settings.dataFolder);
+  try {
+    const config = configForOneJob(settings, planned, scratch, options);
+    const view = await createProgressView({ plain: options.verbose === true });
+    const outcome = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
+    reportRun(options, planned.job.id, outcome);
+    return exitCodeOf(outcome.end, interruption);
+  } finally {
+    await scratch.remove();
+    interruption.close();
+  }
+}
+
+interface PlannedRun {
+  readonly planned: PlannedJob;
+  readonly config: Config;
+  readonly log: Logger;
+  readonly out: string;
+  readonly view: ProgressView;
+  readonly interruption: Interruption;
+  readonly scratch: ScratchFolder;
+}
+
+async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
+  const { planned, config, log, out, view, interruption, scratch } = parts;
+  const startedAtMs = Date.now();
+  const runtime = await startRuntime(config, log);
+  try {
+    const watch = new JobWatch(runtime, planned, view);
+    const end = await watch.run(interruption.signal);
+    view.close();
+    if (end.status === "undelivered") scratch.keep();
+    const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];
+    return { end, saved, seconds: (Date.now() - startedAtMs) / 1000 };
+  } finally {
+    view.close();
+    await runtime.stop();
+  }
+}
+
+/** When the files cannot be copied (a full disk), they stay where they are and the error says where. */
+async function keepFiles(
+  runtime: Runtime,
+  { job }: PlannedJob,
+  end: Extract<JobEnd, { status: "completed" }>,
+  out: string,
+  scratch: ScratchFolder,
+): Promise<SavedAsset[]> {
+  try {
+    return await saveAssets({ store: runtime.store, job, assets: end.result.assets, out });
+  } catch (error) {
+    scratch.keep();
+    throw scratch.explain(error);
+  }
+}
+
+/** Only the job's own worker, nothing delivered elsewhere, and logs only when somebody asked for them. */
+function configForOneJob(
+  settings: Config,
+  { handler }: PlannedJob,
+  scratch: ScratchFolder,
+  { verbose }: RunOptions,
+): Config {
+  const level = verbose ? settings.log.level : "silent";
+  return {
+    ...settings,
+    dataFolder: scratch.path,
+    workers: [handler.worker],
+    shutdownGraceSeconds: 0,
+    log: { level, format: logFormat(settings) },
+  };
+}
+
+function exitCodeOf(end: JobEnd, interruption: Interruption): number {
+  if (end.status === "completed") return exitCodes.completed;
+  return end.status === "cancelled" ? (interruption.exitCode ?? exitCodes.failed) : exitCodes.failed;
+}

@@ -1,0 +1,80 @@
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import type { PlannedJob } from "../job/build-job.ts";
+import { probeFolder } from "../probe-folder.ts";
+import type { JobEnd } from "./job-watch.ts";
+
+/*
+ * A container waits for better times for as long as it takes: a full disk is cleaned up some day, a broken driver is
+ * repaired. A person at a terminal wants to know. Every second this looks whether the job can still come to an end:
+ *
+ *   executor      it reports that it cannot start, or died several times before the job began
+ *   delivery      the result has been on disk for a while and does not get through
+ *   settlement    the attempt is over, nothing is left to deliver, and the job still counts as running
+ */
+const lookMs = 1000;
+const deliveryPatienceLooks = 10;
+const settlementPatienceLooks = 3;
+const startsBeforeGivingUp = 3;
+
+/** Calls `onEnd` once when nothing moves any more; returns the way to stop looking. */
+export function watchForStandstill(runtime: Runtime, planned: PlannedJob, onEnd: (end: JobEnd) => void): () => void {
+  const standstill = new Standstill(runtime, planned);
+  const timer = setInterval(() => {
+    void standstill.look().then(
+      (end) => end !== null && onEnd(end),
+      (error: unknown) => onEnd({ status: "undelivered", error: toErrorReport(error) }),
+    );
+  }, lookMs);
+  return () => clearInterval(timer);
+}
+
+class Standstill {
+  readonly #runtime: Runtime;
+  readonly #planned: PlannedJob;
+  #undeliveredLooks = 0;
+  #unsettledLooks = 0;
+
+  constructor(runtime: Runtime, planned: PlannedJob) {
+    this.#runtime = runtime;
+    this.#planned = planned;
+  }
+
+  async look(): Promise<JobEnd | null> {
+    const startError = this.#startError();
+    if (startError !== null) return { status: "failed", error: startError };
+    const pending = this.#runtime.delivery.pending > 0;
+    this.#undeliveredLooks = pending ? this.#undeliveredLooks + 1 : 0;
+    this.#unsettledLooks = !pending && (await this.#isUnsettled()) ? this.#unsettledLooks + 1 : 0;
+    if (this.#undeliveredLooks <= deliveryPatienceLooks && this.#unsettledLooks <= settlementPatienceLooks) return null;
+    return { status: "undelivered", error: await this.#reason() };
+  }
+
+  #startError(): ErrorReport | null {
+    const executor = this.#runtime.executors.get(this.#planned.handler.worker);
+    if (executor === undefined || executor.state !== "waiting") return null;
+    if (executor.startError !== null) return executor.startError;
+    const began = this.#runtime.events.replay(this.#planned.job.id).length > 0;
+    if (began || executor.restarts < startsBeforeGivingUp) return null;
+    const message = `The executor of the worker ${executor.worker} dies whenever it starts: --verbose shows its last words.`;
+    return { code: "EXECUTOR_CRASHED", message };
+  }
+
+  async #isUnsettled(): Promise<boolean> {
+    if (this.#runtime.dispatcher.activeJobs > 0) return false;
+    return (await this.#runtime.queue.get(this.#planned.job.id))?.status === "running";
+  }
+
+  /** The runtime has only logged why; a full disk, the usual reason, is told by trying to write. */
+  async #reason(): Promise<ErrorReport> {
+    const { dataFolder } = this.#runtime.config;
+    const written = await probeFolder(dataFolder).catch((error: unknown) => error);
+    if (written instanceof Error && "code" in written && (written.code === "ENOSPC" || written.code === "EDQUOT")) {
+      return {
+        code: "DISK_FULL",
+        message: `The disk of ${dataFolder} is full: free some space, or name another place with --data.`,
+      };
+    }
+    return { code: "INTERNAL", message: "The result could not be recorded: --verbose shows why." };
+  }
+}

@@ -1,0 +1,67 @@
+import process from "node:process";
+import type { Config } from "#runtime/config.ts";
+import type { Logger } from "#runtime/log.ts";
+
+export interface GlobalOptions {
+  readonly data?: string;
+  readonly models?: string;
+  readonly handlers?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** Options that stand for a variable of the environment. */
+const variableOf = [
+  ["data", "DATA_DIR"],
+  ["models", "MODELS_DIR"],
+  ["handlers", "HANDLERS_DIR"],
+  ["host", "HOST"],
+  ["port", "PORT"],
+] as const satisfies readonly (readonly [keyof (GlobalOptions & ServerOptions), string])[];
+
+/** Variables that only say where a container listens: a command that opens no port does not ask for a key. */
+const listening = ["HOST", "PUBLIC_URL"];
+
+export interface ServerOptions {
+  readonly host?: string;
+  readonly port?: string;
+}
+
+/**
+ * The configuration: the environment, with what the command line says instead.
+ *
+ * @param serves whether the command opens a port
+ * @throws CodedError CONFIG_INVALID listing every variable that is wrong
+ */
+export async function readSettings(
+  options: GlobalOptions & ServerOptions,
+  { serves }: { readonly serves: boolean },
+): Promise<Config> {
+  const [{ readConfig }, { defaultWorkerId }] = await Promise.all([
+    import("#runtime/config.ts"),
+    import("#runtime/runtime.ts"),
+  ]);
+  const { RUNPOD_POD_ID: podId, ...environment } = process.env;
+  const given = Object.fromEntries(Object.entries(environment).filter(([name]) => serves || !listening.includes(name)));
+  return readConfig(
+    {
+      ...given,
+      ...(serves ? { RUNPOD_POD_ID: podId } : { WORKER_ID: environment.WORKER_ID || podId }),
+      ...Object.fromEntries(
+        variableOf.flatMap(([name, variable]) => (options[name] === undefined ? [] : [[variable, options[name]]])),
+      ),
+      ...(options.verbose && !environment.LOG_LEVEL ? { LOG_LEVEL: "debug" } : {}),
+    },
+    defaultWorkerId,
+  );
+}
+
+/** The format in which logs are written: what LOG_FORMAT says, else made for whoever reads standard error. */
+export function logFormat(config: Config): "json" | "pretty" {
+  return config.log.format ?? (process.stderr.isTTY ? "pretty" : "json");
+}
+
+export async function openLog(config: Config): Promise<Logger> {
+  const { createLogger } = await import("#runtime/log.ts");
+  return createLogger({ level: config.log.level, format: logFormat(config) });
+}

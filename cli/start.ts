@@ -1,0 +1,30 @@
+import { startRuntime } from "#runtime/runtime.ts";
+import type { StartOptions } from "./commands/start.ts";
+import { exitCodes } from "./errors.ts";
+import { Interruption } from "./interruption.ts";
+import { printResult } from "./output.ts";
+import { logFormat, openLog, readSettings } from "./settings.ts";
+
+/**
+ * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody asks over HTTP. At the end
+ * the server goes last, so that health checks and progress are answered while running jobs finish.
+ */
+export async function start(options: StartOptions): Promise<number> {
+  const interruption = new Interruption();
+  const settings = await readSettings(options, { serves: true });
+  const config = { ...settings, log: { ...settings.log, format: logFormat(settings) } };
+  const log = await openLog(config);
+  const runtime = await startRuntime(config, log);
+  let server: { close(): Promise<void> } | undefined;
+  try {
+    const { startServer } = await import("#functions/server.ts");
+    const started = await startServer(runtime, log);
+    server = started;
+    printResult(options, { url: started.url }, `listening on ${started.url}`);
+    await interruption.asked();
+  } finally {
+    await runtime.stop();
+    await server?.close();
+  }
+  return exitCodes.completed;
+}

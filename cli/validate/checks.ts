@@ -1,0 +1,89 @@
+import process from "node:process";
+import { toErrorReport } from "#contract/errors.ts";
+import type { Config } from "#runtime/config.ts";
+import { loadHandlers, type Registry } from "#runtime/registry.ts";
+import { inspectModels } from "../models/inspect-models.ts";
+import { neededModels } from "../models/needed-models.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
+import { tryDataFolder } from "./data-folder.ts";
+import { tryExecutor } from "./executor.ts";
+import { tryFfmpeg } from "./ffmpeg.ts";
+
+/** One thing that was tried. A warning does not keep a container from running. */
+export interface Check {
+  readonly name: string;
+  readonly status: "ok" | "warning" | "failed";
+  /** What was found, or what is wrong and what to do. */
+  readonly message: string;
+}
+
+/** Tries everything; what depends on something that failed is left out. */
+export async function runChecks(options: GlobalOptions): Promise<Check[]> {
+  const checks: Check[] = [{ name: "node", status: "ok", message: `Node.js ${process.versions.node}` }];
+  const config = await tried(checks, "environment", async () => {
+    const read = await readSettings(options, { serves: true });
+    return { value: read, message: `listens on ${read.http.host}:${read.http.port}` };
+  });
+  if (config === null) return checks;
+  await tried(checks, "data folder", () => tryDataFolder(config));
+  const registry = await tried(checks, "handlers", async () => {
+    const loaded = await loadHandlers(config.handlersFolder);
+    if (loaded.types.length === 0)
+      throw new Error(`There are no handlers in ${config.handlersFolder}: set HANDLERS_DIR.`);
+    return { value: loaded, message: `${loaded.types.length} job types, workers ${loaded.workers.join(", ")}` };
+  });
+  await checkModels(checks, config, registry);
+  if (registry === null) return checks;
+  for (const worker of workersOf(config, registry)) {
+    await tried(checks, `executor ${worker}`, () => tryExecutor(worker, config));
+  }
+  checks.push(await tryFfmpeg(registry));
+  return checks;
+}
+
+function workersOf(config: Config, registry: Registry): readonly string[] {
+  return config.workers.length > 0 ? config.workers : registry.workers;
+}
+
+/** A broken folder that nothing needs is a warning: a download may be under way. */
+async function checkModels(checks: Check[], config: Config, registry: Registry | null): Promise<void> {
+  const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
+  const reports = await tried(checks, "models folder", async () => {
+    const found = await inspectModels(config.modelsFolder);
+    return { value: found, message: `${found.length} models in ${config.modelsFolder}` };
+  });
+  for (const { name, problems, components } of reports ?? []) {
+    const used = needed.some(({ folder }) => folder === name);
+    const broken = used ? "failed" : "warning";
+    checks.push({
+      name: `model ${name}`,
+      status: problems.length === 0 ? "ok" : broken,
+      message: problems.length === 0 ? components.join(", ") : `${problems.join("; ")}.`,
+    });
+  }
+  for (const { model, neededBy, problem } of needed) {
+    if (problem === null) continue;
+    checks.push({
+      name: `model ${model}`,
+      status: "failed",
+      message: `${problem} Needed by: ${neededBy.join(", ")}.`,
+    });
+  }
+}
+
+interface Found<Value> {
+  readonly value: Value;
+  readonly message: string;
+}
+
+/** Adds the check's outcome; null when it failed. */
+async function tried<Value>(checks: Check[], name: string, body: () => Promise<Found<Value>>): Promise<Value | null> {
+  try {
+    const { value, message } = await body();
+    checks.push({ name, status: "ok", message });
+    return value;
+  } catch (error) {
+    checks.push({ name, status: "failed", message: toErrorReport(error).message });
+    return null;
+  }
+}

@@ -1,0 +1,21 @@
+import { exitCodes } from "../errors.ts";
+import { printResult } from "../output.ts";
+import type { GlobalOptions } from "../settings.ts";
+import { table } from "../table.ts";
+import { type Check, runChecks } from "./checks.ts";
+
+/** The body of `ourvidz validate`. */
+export async function validate(options: GlobalOptions): Promise<number> {
+  const checks = await runChecks(options);
+  const valid = checks.every(({ status }) => status !== "failed");
+  printResult(options, { status: valid ? "valid" : "invalid", checks }, checkTable(checks));
+  return valid ? exitCodes.completed : exitCodes.failed;
+}
+
+function checkTable(checks: readonly Check[]): string {
+  return table(checks, [
+    { title: "STATUS", value: ({ status }) => status, status: true },
+    { title: "CHECK", value: ({ name }) => name },
+    { title: "", value: ({ message }) => message, whole: true },
+  ]);
+}
