@@ -109,11 +109,28 @@ function describeRedriving(suite: Suite): void {
     const failed = await takeOne(suite.harness());
     await source.fail(failed, failure);
     await queue.redrive("a");
-    expect(await recordOf(suite, "a")).toMatchObject({ status: "queued", attempt: 0, error: null, settledAtMs: null });
+    const record = await recordOf(suite, "a");
+    if (record !== undefined) {
+      expect(record).toMatchObject({ status: "queued", attempt: 0, error: null, settledAtMs: null, startedAtMs: null });
+      expect(record.attempts).toEqual([]);
+    }
     expect(await source.complete(failed, { assets: [], metadata: {} })).toBe("lost");
     const lease = await takeOne(suite.harness());
     expect(lease.attempt).toBe(1);
     expect(lease.previousError).toBeUndefined();
+  });
+
+  test.skipIf(!suite.capabilities.cancelling)("forgets a cancel that was asked", async () => {
+    const { source, queue } = suite.harness();
+    await enqueue(suite.harness(), "a");
+    const failed = await takeOne(suite.harness());
+    await queue.cancel("a");
+    await source.fail(failed, failure);
+    await queue.redrive("a");
+    const lease = await takeOne(suite.harness());
+    expect(await source.renew([{ lease }])).toEqual(["held"]);
+    await source.retry(lease, { error: failure, delaySeconds: 0 });
+    await expectStatus(suite, "a", "queued");
   });
 
   test("is refused for a job that is not there, or did not fail", async () => {
