@@ -52,9 +52,7 @@ export function invalidJob(message: string): PipelineError {
  * another machine may not share a hardware fault.
  */
 export function numericalError(where: string, hint: string): PipelineError {
-  return new PipelineError("NUMERICAL_ERROR", `${where} is not finite (NaN or infinity). ${hint}`, {
-    permanent: false,
-  });
+  return new PipelineError("NUMERICAL_ERROR", `NaN or infinity in ${where}. ${hint}`, { permanent: false });
 }
 
 /** The device has not enough memory for this run. */

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { modelInvalid, modelNotFound, outOfMemory } from "./errors.ts";
+import { modelInvalid, modelNotFound, outOfMemory, unsupportedOption } from "./errors.ts";
 import { elementCount, type IntTensor, shapeText, type Tensor } from "./tensor.ts";
 
 /** How sessions are made. Nothing here changes results beyond rounding. */
@@ -58,13 +58,17 @@ export class Component {
   /**
    * Loads `<folder>/model.onnx` with its external data.
    * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
-   *   OUT_OF_MEMORY when the device has no room for it
+   *   OUT_OF_MEMORY when the device has no room for it, UNSUPPORTED_OPTION when CUDA is asked for and not installed
    */
   static async load(folder: string, settings: SessionSettings = {}): Promise<Component> {
     const path = join(folder, "model.onnx");
     if (!existsSync(path)) throw modelNotFound("an ONNX file of the model", path);
     const { executionProvider = "auto" } = settings;
-    if (executionProvider === "cuda" || (executionProvider === "auto" && hasCudaLibrary())) {
+    const hasCuda = executionProvider !== "cpu" && hasCudaLibrary();
+    if (executionProvider === "cuda" && !hasCuda) {
+      throw unsupportedOption("CUDA was asked for, but ONNX Runtime's CUDA library is not installed");
+    }
+    if (hasCuda) {
       try {
         return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings));
       } catch (error) {

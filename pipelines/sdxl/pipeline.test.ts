@@ -1,11 +1,10 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { maxDifference } from "../testing/compare.ts";
 import { readSafetensors } from "../testing/safetensors.ts";
+import { copyTinySdxl, patchJson, tinySdxl } from "../testing/tiny-sdxl.ts";
 import { SdxlPipeline, type SdxlStage } from "./pipeline.ts";
 
 /** Every stage agrees with diffusers within this, in float32. */
@@ -13,7 +12,6 @@ const tolerance = 1e-4;
 /** Share of 8-bit values that may be off, by one at most. */
 const offByOneShare = 0.001;
 
-const modelFolder = fileURLToPath(new URL("../../models/tiny-sdxl/", import.meta.url));
 const fixtures = new URL("fixtures/", import.meta.url);
 
 const fixtureCase = z.object({
@@ -36,15 +34,6 @@ const cases = readdirSync(fixtures)
   .map((file) =>
     fixtureCase.parse(JSON.parse(readFileSync(new URL(file.replace("safetensors", "json"), fixtures), "utf8"))),
   );
-
-/** A copy of the model with another scheduler config. */
-function withScheduler(overrides: Readonly<Record<string, unknown>>): string {
-  const folder = mkdtempSync(join(tmpdir(), "sdxl-"));
-  cpSync(modelFolder, folder, { recursive: true });
-  const path = join(folder, "scheduler/scheduler_config.json");
-  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), ...overrides }));
-  return folder;
-}
 
 /** What a run reports under the names of the reference file. */
 function collectStages(): { readonly values: Map<string, ArrayLike<number>>; onStage(stage: SdxlStage): void } {
@@ -82,12 +71,15 @@ function collectStages(): { readonly values: Map<string, ArrayLike<number>>; onS
 }
 
 describe.each(cases)("the reference case $name", (reference) => {
-  let folder = modelFolder;
+  let folder = tinySdxl;
   let pipeline: SdxlPipeline;
   const hasOverrides = Object.keys(reference.scheduler_overrides).length > 0;
 
   beforeAll(async () => {
-    if (hasOverrides) folder = withScheduler(reference.scheduler_overrides);
+    if (hasOverrides) {
+      folder = copyTinySdxl();
+      patchJson(join(folder, "scheduler/scheduler_config.json"), reference.scheduler_overrides);
+    }
     pipeline = await SdxlPipeline.load(folder, { executionProvider: "cpu" });
   });
   afterAll(async () => {

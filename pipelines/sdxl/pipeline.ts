@@ -62,11 +62,15 @@ interface SdxlComponents {
   readonly vaeDecoder: Component;
 }
 
-/**
- * Pixels that one run of the UNet takes together, all images of a part counted: three of 1024 × 1024, which with
- * guidance is a batch of six and fits beside float16 weights in 16 GB.
- */
-const pixelsPerPart = 3 * 1024 * 1024;
+export interface SdxlSettings extends SessionSettings {
+  /**
+   * Pixels that one run of the UNet takes together, all images of a part counted. By default three of 1024 × 1024, which
+   * with guidance is a batch of six and fits beside float16 weights in 16 GB.
+   */
+  readonly pixelsPerPart?: number | undefined;
+}
+
+const defaultPixelsPerPart = 3 * 1024 * 1024;
 
 /** A preview every so many steps. */
 const previewInterval = 4;
@@ -75,11 +79,13 @@ const previewInterval = 4;
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
   readonly #components: SdxlComponents;
+  readonly #pixelsPerPart: number;
   readonly #ownScheduler: Scheduler;
 
-  private constructor(model: SdxlModelFolder, components: SdxlComponents) {
+  private constructor(model: SdxlModelFolder, components: SdxlComponents, pixelsPerPart: number) {
     this.model = model;
     this.#components = components;
+    this.#pixelsPerPart = pixelsPerPart;
     const { className, config, path } = model.scheduler;
     this.#ownScheduler = createScheduler(className, config, path);
   }
@@ -88,7 +94,7 @@ export class SdxlPipeline {
    * Loads a model folder. What was loaded before a failure is given back.
    * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, UNSUPPORTED_OPTION (the model's scheduler) or OUT_OF_MEMORY
    */
-  static async load(folder: string, settings: SessionSettings = {}): Promise<SdxlPipeline> {
+  static async load(folder: string, settings: SdxlSettings = {}): Promise<SdxlPipeline> {
     const model = await readModelFolder(folder);
     const loaded: Component[] = [];
     const load = async (name: string) => {
@@ -101,14 +107,12 @@ export class SdxlPipeline {
         tokenizer: await ClipTokenizer.load(join(folder, tokenizer)),
         model: await load(encoder),
       });
-      return new SdxlPipeline(model, {
-        textEncoders: [
-          await textEncoder("tokenizer", "text_encoder"),
-          await textEncoder("tokenizer_2", "text_encoder_2"),
-        ],
-        unet: await load("unet"),
-        vaeDecoder: await load("vae_decoder"),
-      });
+      const textEncoders = [
+        await textEncoder("tokenizer", "text_encoder"),
+        await textEncoder("tokenizer_2", "text_encoder_2"),
+      ] as const;
+      const components = { textEncoders, unet: await load("unet"), vaeDecoder: await load("vae_decoder") };
+      return new SdxlPipeline(model, components, settings.pixelsPerPart ?? defaultPixelsPerPart);
     } catch (error) {
       await Promise.all(loaded.map((component) => component.dispose()));
       throw error;
@@ -126,8 +130,8 @@ export class SdxlPipeline {
   }
 
   /**
-   * Draws one image per seed. Images are computed together in parts of at most 3 · 1024² pixels; a part that does not
-   * fit into memory is tried again in halves. The partition changes results by rounding only.
+   * Draws one image per seed. Images are computed together in parts of at most `pixelsPerPart`; a part that does not fit
+   * into memory is tried again in halves. The partition changes results by rounding only.
    * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason
    */
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
@@ -142,7 +146,7 @@ export class SdxlPipeline {
     });
     hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
 
-    const partSize = Math.floor(pixelsPerPart / (request.width * request.height));
+    const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       this.#generatePart(request, seeds, imagesDone, scheduler, embeddings, hooks),
     );

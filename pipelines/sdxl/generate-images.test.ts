@@ -1,0 +1,146 @@
+import { execFileSync } from "node:child_process";
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import type { z } from "zod";
+import type { PipelineHost } from "../host.ts";
+import { tinySdxl } from "../testing/tiny-sdxl.ts";
+import { generateImages } from "./generate-images.ts";
+
+const settings = { width: 64, height: 64, num_inference_steps: 3, guidance_scale: 5, num_images: 3, seed: 11 };
+const job = { prompt: "a lighthouse at dawn", negative_prompt: "blurry", config: {}, metadata: {} };
+
+type Asset = { readonly bytes: Uint8Array; readonly options: Parameters<PipelineHost["asset"]>[1] };
+
+/** A host that keeps what it is given. */
+function collectingHost(
+  parameters: Readonly<Record<string, unknown>> = settings,
+  signal = new AbortController().signal,
+) {
+  const assets: Asset[] = [];
+  const steps: string[] = [];
+  const host: PipelineHost = {
+    signal,
+    log: { info() {}, warn() {} },
+    progress(step, total) {
+      steps.push(`${step}/${total}`);
+    },
+    async parameters<Schema extends z.ZodObject>(schema: Schema) {
+      return schema.parse(parameters);
+    },
+    async model() {
+      return { name: "tiny-sdxl", path: tinySdxl };
+    },
+    async asset(bytes, options) {
+      assets.push({ bytes, options });
+    },
+  };
+  return { assets, steps, host };
+}
+
+describe("generateImages", () => {
+  it("hands over a PNG and a thumbnail per image, and reports what was used", async () => {
+    const { assets, steps, host } = collectingHost();
+    const { metadata } = await generateImages(job, host);
+    expect(steps).toEqual(["1/3", "2/3", "3/3"]);
+    expect(assets.map(({ options }) => options.metadata)).toEqual(
+      [11, 12, 13].map((seed) => ({ seed, width: 64, height: 64 })),
+    );
+    for (const { bytes, options } of assets) {
+      expect(options).toMatchObject({ type: "image", extension: "png", mimeType: "image/png" });
+      expect(await sharp(bytes).metadata()).toMatchObject({ format: "png", width: 64, height: 64, depth: "uchar" });
+      expect(options.thumbnail).toMatchObject({ extension: "webp", mimeType: "image/webp" });
+      expect(await sharp(options.thumbnail.bytes).metadata()).toMatchObject({ format: "webp", width: 64 });
+    }
+    expect(metadata).toMatchObject({
+      seed: 11,
+      num_images: 3,
+      width: 64,
+      height: 64,
+      num_inference_steps: 3,
+      guidance_scale: 5,
+      scheduler: "EulerDiscreteScheduler",
+      model: "tiny-sdxl",
+      prompt_tokens: expect.any(Number),
+      negative_prompt_tokens: 1,
+      chunks: 1,
+      execution_provider: expect.any(String),
+      enhancement_strategy: "none",
+      generation_time: expect.any(Number),
+      load_time: expect.any(Number),
+    });
+  });
+
+  it("writes how a picture was made into its PNG", async () => {
+    const { assets, host } = collectingHost({ ...settings, num_images: 1, clip_skip: 1 });
+    await generateImages(job, host);
+    const { comments } = await sharp(assets[0]?.bytes).metadata();
+    expect(comments?.map(({ keyword }) => keyword)).toEqual(expect.arrayContaining(["parameters", "ourvidz"]));
+    const textOf = (name: string) => comments?.find(({ keyword }) => keyword === name)?.text ?? "";
+    expect(textOf("parameters")).toBe(
+      "a lighthouse at dawn\nNegative prompt: blurry\nSteps: 3, Sampler: EulerDiscreteScheduler, CFG scale: 5, " +
+        "Seed: 11, Size: 64x64, Model: tiny-sdxl, Clip skip: 3",
+    );
+    expect(JSON.parse(textOf("ourvidz"))).toMatchObject({ prompt: "a lighthouse at dawn", seed: 11, clip_skip: 1 });
+  });
+
+  it("draws the same bytes for the same seed, and reports a seed that it drew itself", async () => {
+    const [first, second] = [
+      collectingHost({ ...settings, num_images: 1 }),
+      collectingHost({ ...settings, num_images: 1 }),
+    ];
+    await generateImages(job, first.host);
+    await generateImages(job, second.host);
+    expect(Buffer.compare(first.assets[0]?.bytes ?? Buffer.of(), second.assets[0]?.bytes ?? Buffer.of())).toBe(0);
+
+    const { seed: _, ...seedless } = settings;
+    const { metadata } = await generateImages(job, collectingHost(seedless).host);
+    expect(metadata.seed).toBeLessThan(2 ** 32);
+  });
+
+  it("draws a job with prompt weights from its plain prompt, and says so", async () => {
+    const weighted = { ...job, compel_enabled: true, compel_weights: "(lighthouse:1.3)" };
+    const { metadata } = await generateImages(weighted, collectingHost().host);
+    expect(metadata).toMatchObject({
+      enhancement_strategy: "fallback",
+      fallback_reason: expect.stringContaining("plain prompt"),
+    });
+    const unweighted = await generateImages({ ...weighted, compel_weights: " " }, collectingHost().host);
+    expect(unweighted.metadata).toMatchObject({ enhancement_strategy: "none" });
+  });
+
+  it("refuses a job that starts from a picture, and hands nothing over", async () => {
+    const { assets, host } = collectingHost();
+    const withReference = { ...job, metadata: { reference_image_url: "user/a.png" } };
+    await expect(generateImages(withReference, host)).rejects.toMatchObject({
+      code: "UNSUPPORTED_OPTION",
+      permanent: true,
+    });
+    expect(assets).toEqual([]);
+  });
+
+  it("stops within a step when it is cancelled, and can draw the next job", async () => {
+    const controller = new AbortController();
+    const { assets, steps, host } = collectingHost({ ...settings, num_inference_steps: 30 }, controller.signal);
+    const progress = host.progress;
+    host.progress = (step, total) => {
+      progress(step, total);
+      if (step === 2) controller.abort(new Error("cancelled"));
+    };
+    await expect(generateImages(job, host)).rejects.toThrow("cancelled");
+    expect(steps).toEqual(["1/30", "2/30"]);
+    expect(assets).toEqual([]);
+    const next = collectingHost();
+    await generateImages(job, next.host);
+    expect(next.assets).toHaveLength(3);
+  });
+});
+
+it("loads no model code when it is only imported", () => {
+  const script = `
+    await import(${JSON.stringify(new URL("generate-images.ts", import.meta.url).href)});
+    const native = process.report.getReport().sharedObjects.filter((path) => /onnxruntime|sharp|vips/.test(path));
+    process.stdout.write(JSON.stringify(native));
+  `;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  expect(JSON.parse(output)).toEqual([]);
+});

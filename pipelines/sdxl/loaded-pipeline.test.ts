@@ -1,0 +1,71 @@
+import { rmSync } from "node:fs";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { modelNotFound } from "../errors.ts";
+import { copyTinySdxl, tinySdxl } from "../testing/tiny-sdxl.ts";
+import { PipelineSlot } from "./loaded-pipeline.ts";
+import { SdxlPipeline } from "./pipeline.ts";
+
+let other: string;
+beforeAll(() => {
+  other = copyTinySdxl();
+});
+afterAll(() => rmSync(other, { recursive: true }));
+
+/** A slot over real pipelines that records loads and disposals. */
+function recordedSlot() {
+  const events: string[] = [];
+  const slot = new PipelineSlot(async (folder) => {
+    events.push(`load ${folder}`);
+    if (folder === "missing") throw modelNotFound("a config", folder);
+    const pipeline = await SdxlPipeline.load(folder, { executionProvider: "cpu" });
+    const dispose = pipeline.dispose.bind(pipeline);
+    pipeline.dispose = () => {
+      events.push(`dispose ${folder}`);
+      return dispose();
+    };
+    return pipeline;
+  });
+  return { events, slot };
+}
+
+it("loads once, and tells how long that took", async () => {
+  const { events, slot } = recordedSlot();
+  expect(await slot.use(tinySdxl, async ({ loadSeconds }) => loadSeconds)).toBeGreaterThan(0);
+  expect(await slot.use(tinySdxl, async ({ loadSeconds }) => loadSeconds)).toBe(0);
+  expect(events).toEqual([`load ${tinySdxl}`]);
+});
+
+it("frees the old pipeline before it loads another", async () => {
+  const { events, slot } = recordedSlot();
+  await slot.use(tinySdxl, async () => undefined);
+  await slot.use(other, async () => undefined);
+  expect(events).toEqual([`load ${tinySdxl}`, `dispose ${tinySdxl}`, `load ${other}`]);
+});
+
+it("has nothing loaded after a load that failed, and loads again", async () => {
+  const { events, slot } = recordedSlot();
+  await slot.use(tinySdxl, async () => undefined);
+  await expect(slot.use("missing", async () => undefined)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+  await slot.use(tinySdxl, async () => undefined);
+  expect(events).toEqual([`load ${tinySdxl}`, `dispose ${tinySdxl}`, "load missing", `load ${tinySdxl}`]);
+});
+
+it("never frees a pipeline that is in use", async () => {
+  const { events, slot } = recordedSlot();
+  const work = async (name: string) => {
+    events.push(`start ${name}`);
+    await Promise.resolve();
+    events.push(`end ${name}`);
+    throw new Error("a failed use does not stop the next");
+  };
+  await Promise.allSettled([slot.use(tinySdxl, () => work("first")), slot.use(other, () => work("second"))]);
+  expect(events).toEqual([
+    `load ${tinySdxl}`,
+    "start first",
+    "end first",
+    `dispose ${tinySdxl}`,
+    `load ${other}`,
+    "start second",
+    "end second",
+  ]);
+});
