@@ -73,9 +73,10 @@ function describeWaitForJobs(suite: Suite): void {
       }
     });
 
-    test.skipIf(!suite.capabilities.delays)("ends when a delay is over", async () => {
+    test.skipIf(!suite.capabilities.delays)("ends when a delay is over, once", async () => {
       await enqueue(suite.harness(), "a", {}, { delaySeconds: 2 });
       await expectWake(suite.harness(), "jobs", () => suite.harness().advance(2001));
+      await expectNoWake(suite.harness(), "jobs", async () => {});
       expect(await take(suite.harness())).toHaveLength(1);
     });
 
