@@ -62,6 +62,11 @@ describe("decideSettlement", () => {
       { kind: "release" },
     ],
     [
+      "a job whose executor died before it was ready is released",
+      summary({ kind: "not_started" }),
+      { kind: "release" },
+    ],
+    [
       "a lost lease says nothing, not even success",
       summary({ ...done, assets: [picture] }, { stopReason: "lease_lost" }),
       { kind: "drop" },

@@ -10,7 +10,7 @@ import type { AssetFile } from "./executor/protocol.ts";
  *   permanent error       → fail
  *   anything else         → retry, or fail when the attempts are used up
  *   cancelled             → cancelled
- *   shutdown              → release                   (attempt not charged)
+ *   shutdown, not started → release                   (attempt not charged)
  *   lease lost            → drop                      (somebody else has the job: say nothing)
  */
 export type Settlement =
@@ -44,6 +44,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   if (stopReason === "shutdown") return { kind: "release" };
   if (stopReason === "timed_out") return retryOrFail(summary, timedOut(summary.handler), null);
   if (end.kind === "crashed") return retryOrFail(summary, crashed(end.evidence), null);
+  if (end.kind === "not_started") return { kind: "release" };
   // An executor aborts only when it is told to, and then there is a reason; one that stopped by itself is shutting down.
   if (end.kind === "aborted") return { kind: "release" };
   if (end.retry === "never") return { kind: "fail", error: end.error };

@@ -103,7 +103,7 @@ export class Dispatcher {
 
   #idleWorkers(): TakeRequest[] {
     return [...this.#options.executors.values()]
-      .filter((executor) => executor.state === "idle")
+      .filter((executor) => executor.available)
       .map((executor) => ({ worker: executor.worker, slots: 1, heldModels: executor.heldModels }));
   }
 

@@ -84,7 +84,7 @@ export class JobRunner {
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
     const handler = this.#options.registry.get(lease.job.type);
     const executor = handler && this.#options.executors.get(handler.worker);
-    if (handler === undefined || executor === undefined || executor.state !== "idle") {
+    if (handler === undefined || executor === undefined || !executor.available) {
       return this.#settle(source, lease, { kind: "release" }, null);
     }
     return this.#attempt(source, lease, handler, executor);

@@ -19,7 +19,7 @@ import { restartDelayMs } from "./restart-delay.ts";
 /*
  * One worker's executor as the dispatcher sees it: a supervised child process.
  *
- *   starting ──ready──► idle ──run──► busy ──ended──► idle
+ *   starting ──ready──► idle ──run──► busy ──ended──► idle         (ready with a task that was given meanwhile: busy)
  *      │ exit             │ exit        │ exit: its job's attempt ends as "crashed"
  *      └───────► waiting ◄┴─────────────┘
  *                  └── after a pause that doubles from 0.5 s to 60 s ──► starting
@@ -30,7 +30,11 @@ import { restartDelayMs } from "./restart-delay.ts";
  */
 export type ExecutorState = "starting" | "idle" | "busy" | "waiting" | "stopping" | "stopped";
 
-export type AttemptEnd = AttemptOutcome | { readonly kind: "crashed"; readonly evidence: CrashEvidence };
+export type AttemptEnd =
+  | AttemptOutcome
+  | { readonly kind: "crashed"; readonly evidence: CrashEvidence }
+  /** The process died before it was ready: the job never began. */
+  | { readonly kind: "not_started" };
 
 export interface CrashEvidence {
   readonly exitCode: number | null;
@@ -59,6 +63,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #state: ExecutorState = "stopped";
   #child: ChildProcess | null = null;
   #lastOutput = "";
+  #startFailed = false;
   #task: { readonly task: ExecutorTask; readonly hooks: TaskHooks; readonly end: (end: AttemptEnd) => void } | null =
     null;
   #healthySinceMs = 0;
@@ -95,18 +100,31 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     if (this.#state === "stopped" || this.#state === "waiting") this.#spawn();
   }
 
-  /** Runs one task; resolves with how it ended and never rejects. Call it on an idle executor only. */
+  /**
+   * True when a task can be given: at rest, or at its start, so that a container takes its first job while the process
+   * boots. After a start that failed it first has to prove itself.
+   */
+  get available(): boolean {
+    return this.#state === "idle" || (this.#state === "starting" && this.#task === null && !this.#startFailed);
+  }
+
+  /** Runs one task; resolves with how it ended and never rejects. Call it on an available executor only. */
   run(task: ExecutorTask, hooks: TaskHooks): Promise<AttemptEnd> {
-    if (this.#state !== "idle") throw new Error(`The executor ${this.worker} is ${this.#state}, not idle.`);
+    if (!this.available) throw new Error(`The executor ${this.worker} is ${this.#state}, not available.`);
     const { promise, resolve } = Promise.withResolvers<AttemptEnd>();
     this.#task = { task, hooks, end: resolve };
-    this.#setState("busy");
-    this.#send({ kind: "run", task });
+    if (this.#state === "idle") this.#begin(task);
     return promise;
   }
 
+  #begin(task: ExecutorTask): void {
+    this.#setState("busy");
+    this.#send({ kind: "run", task });
+  }
+
   abort(jobId: string, reason: AbortReason): void {
-    this.#send({ kind: "abort", jobId, reason });
+    if (this.#state === "starting") this.#endTask({ kind: "aborted", reason });
+    else this.#send({ kind: "abort", jobId, reason });
   }
 
   /** Ends the process at once; the supervisor starts another. */
@@ -174,7 +192,10 @@ export class Executor extends EventEmitter<ExecutorEvents> {
       case "ready":
         this.#healthySinceMs = Date.now();
         this.startError = null;
-        if (this.#state === "starting") this.#setState("idle");
+        this.#startFailed = false;
+        if (this.#state !== "starting") break;
+        if (this.#task) this.#begin(this.#task.task);
+        else this.#setState("idle");
         break;
       case "unusable":
         this.startError = message.error;
@@ -216,14 +237,15 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     this.#child = null;
     this.heldModels = [];
     this.memoryBytes = null;
-    const stopping = this.#state === "stopping";
-    if (stopping) {
+    const began = this.#state !== "starting";
+    this.#startFailed = !began;
+    if (this.#state === "stopping") {
       this.#setState("stopped");
     } else {
       this.#restartLater(exitCode, signal);
     }
-    if (this.#task)
-      this.#endTask({ kind: "crashed", evidence: { exitCode, signal, lastOutput: this.#lastOutput.trim() } });
+    if (!began) this.#endTask({ kind: "not_started" });
+    else this.#endTask({ kind: "crashed", evidence: { exitCode, signal, lastOutput: this.#lastOutput.trim() } });
   }
 
   #restartLater(exitCode: number | null, signal: string | null): void {
