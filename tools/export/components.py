@@ -116,6 +116,8 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
         outputs,
         lambda: ids(2, length),
         lambda: [ids(1, length), ids(3, length), ids(2, max(4, length // 3))],
+        # Traced, torch's own attention makes a causal mask per layer, and a float32 one in a float16 model.
+        lambda: model.set_attn_implementation("eager"),
     )
 
 

@@ -110,7 +110,7 @@ def main() -> int:
             torch.set_num_threads(options.threads)
         settings = {name: value for name, value in vars(options).items() if name != "threads"}
         passed = export(**settings)
-    except ExportError as error:
+    except (ExportError, OSError) as error:
         print(f"export_sdxl.py: {error}", file=sys.stderr)
         return 2
     if not passed:

@@ -22,8 +22,8 @@ A Stable Diffusion XL pipeline with **random weights**. It was never trained: wh
 coloured noise. A different prompt, seed or guidance scale draws different noise, and the same ones draw the same.
 
 It exists so that the worker runs whole, and so that its tests run real ONNX models, on any machine without a download.
-It has all the parts of the real model in the layout that `optimum-cli export onnx` writes: two CLIP text encoders, a UNet
-with size conditioning, both halves of the VAE, two tokenizers with a small vocabulary of their own, and a scheduler config.
+It has all the parts of the real model, laid out as `optimum-cli export onnx` does: two CLIP text encoders, a UNet with
+size conditioning, both halves of the VAE, two tokenizers with a small vocabulary of their own, and a scheduler config.
 
 | | |
 |---|---|
