@@ -88,12 +88,18 @@ class VaeEncoder(torch.nn.Module):
         return self.vae.encode(sample).latent_dist.parameters
 
 
+def _variant(folder: Path) -> str | None:
+    """`fp16` when the folder was saved or downloaded with that variant only, which the file names then carry."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return "fp16" if names and all(".fp16" in name for name in names) else None
+
+
 def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     projected = folder == "text_encoder_2"
     model_class = CLIPTextModelWithProjection if projected else CLIPTextModel
-    model = model_class.from_pretrained(source / folder, dtype=dtype).eval()
+    model = model_class.from_pretrained(source / folder, dtype=dtype, variant=_variant(source / folder)).eval()
     config = model.config
     sequence = {0: "batch_size", 1: "sequence_length"}
     pooled = "text_embeds" if projected else "pooler_output"
@@ -124,7 +130,9 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
 def _unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
     from diffusers import UNet2DConditionModel
 
-    model = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=dtype).eval()
+    model = UNet2DConditionModel.from_pretrained(
+        source / "unet", torch_dtype=dtype, variant=_variant(source / "unet")
+    ).eval()
     config = model.config
     text_dim = read_projection_dim(config)
     area = {0: "batch_size", 2: "height", 3: "width"}
@@ -177,7 +185,7 @@ def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
     # With `force_upcast` the VAE overflows in float16; diffusers runs it in float32 whatever the other components use.
     upcast = AutoencoderKL.load_config(source / "vae").get("force_upcast", True)
     dtype = torch.float32 if upcast else dtype
-    vae = AutoencoderKL.from_pretrained(source / "vae", torch_dtype=dtype).eval()
+    vae = AutoencoderKL.from_pretrained(source / "vae", torch_dtype=dtype, variant=_variant(source / "vae")).eval()
     channels, scale = vae.config.latent_channels, 2 ** (len(vae.config.block_out_channels) - 1)
 
     def latents(batch: int, height: int, width: int) -> Tensors:
