@@ -9,7 +9,12 @@ const promptMs = 3_000;
 const quietMs = 150;
 
 export function describeWaiting(suite: Suite): void {
-  describe.each(["jobs", "leases", undefined] as const)("waitForChange of %s", (what) => {
+  const kinds: readonly (readonly [string, ChangeKind | undefined])[] = [
+    ["jobs", "jobs"],
+    ["leases", "leases"],
+    ["either", undefined],
+  ];
+  describe.each(kinds)("waitForChange of %s", (_name, what) => {
     test("ends at its time when nothing changes", async () => {
       await expectNoWake(suite.harness(), what, async () => {});
     });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.ts";
-import { jobEnvelope } from "#contract/job.ts";
+import type { Job } from "#contract/job.ts";
 import { flagColumn, jsonColumn } from "#runtime/database/statements.ts";
 import {
   type AttemptRecord,
@@ -27,10 +27,27 @@ const resultColumn = jsonColumn(
   z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) }),
 ).nullable();
 
+/**
+ * A job as it was stored, without the envelope's rules: they were applied when it came in, and are again before it runs.
+ * A rule that a later version adds must not make a take or a listing fail at a job of an earlier one.
+ */
+const storedJob: z.ZodType<Job> = z.looseObject({
+  id: z.string(),
+  type: z.string(),
+  prompt: z.string().optional(),
+  user_id: z.string(),
+  created_at: z.string().optional(),
+  priority: z.number(),
+  model_variant: z.string().optional(),
+  bucket: z.string().optional(),
+  config: z.record(z.string(), z.unknown()),
+  metadata: z.record(z.string(), z.unknown()),
+});
+
 export const jobRow = z.object({
   sequence: z.number(),
   worker: z.string(),
-  body: jsonColumn(jobEnvelope),
+  body: jsonColumn(storedJob),
   priority: z.number(),
   status: z.enum(jobStatuses),
   attempt: z.number(),
@@ -58,7 +75,7 @@ export type AttemptRow = z.output<typeof attemptRow>;
 export const leasedRow = z.object({
   sequence: z.number(),
   id: z.string(),
-  body: jsonColumn(jobEnvelope),
+  body: jsonColumn(storedJob),
   attempt: z.number(),
   available_at_ms: z.number(),
   error: errorColumn,

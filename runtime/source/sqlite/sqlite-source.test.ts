@@ -60,6 +60,15 @@ test("closing the source leaves the database to whoever opened it", async () => 
   await harness.close();
 });
 
+test("a job that was stored under older rules is given out, not a reason to fail", async () => {
+  const harness = await openHarness();
+  await enqueue(harness, "a");
+  harness.database.command("UPDATE jobs SET body = json_set(body, '$.priority', 1000, '$.user_id', 'an old id')").run();
+  expect((await takeOne(harness)).job).toMatchObject({ id: "a", priority: 1000, user_id: "an old id" });
+  expect((await harness.queue.list({ limit: 1 })).jobs).toHaveLength(1);
+  await harness.close();
+});
+
 test("a job that was stored with an error code of a newer program can be read", async () => {
   const harness = await openHarness();
   await enqueue(harness, "a");
