@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Dispatcher } from "#runtime/dispatcher.ts";
+import type { Executor } from "#runtime/executor/executor.ts";
 import { workerVersion } from "#runtime/version.ts";
 import { defineRoute } from "./http/route.ts";
 
@@ -34,7 +35,7 @@ export const health = defineRoute({
 }).handle(({ routes }, runtime) => ({
   status: 200,
   body: {
-    status: statusOf(runtime),
+    status: healthOf(runtime),
     qwen_loaded: runtime.executors.get("chat")?.heldModels.some((model) => /qwen/i.test(model)) ?? false,
     worker_ready: hasReadyExecutor(runtime),
     timestamp: new Date().toISOString(),
@@ -44,11 +45,17 @@ export const health = defineRoute({
   },
 }));
 
-export function hasReadyExecutor({ executors }: Pick<Runtime, "executors">): boolean {
+/** The part of a container that health and readiness are told from. */
+export interface Vitals {
+  readonly executors: ReadonlyMap<string, Pick<Executor, "worker" | "state" | "startError">>;
+  readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;
+}
+
+export function hasReadyExecutor({ executors }: Vitals): boolean {
   return [...executors.values()].some(({ state }) => state === "idle" || state === "busy");
 }
 
-function statusOf({ executors, dispatcher }: Runtime): z.output<typeof healthStatus> {
+export function healthOf({ executors, dispatcher }: Vitals): z.output<typeof healthStatus> {
   const all = [...executors.values()];
   const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
   if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";

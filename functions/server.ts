@@ -20,50 +20,59 @@ export interface ServerOptions {
   readonly app?: App;
   /** How long running requests may go on at `close`. */
   readonly closeLimitMs?: number;
+  /** How long a reader may take nothing of an answer that is on its way to it. */
+  readonly stalledAfterMs?: number;
+  /** How long a client may take to send its headers. */
+  readonly headersTimeoutMs?: number;
 }
 
 /** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
 const limits = {
-  headersTimeout: 15_000,
   requestTimeout: 60_000,
   keepAliveTimeout: 65_000,
-  connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16_384,
 } as const;
 const maxHeaders = 100;
 const maxConnections = 2_000;
-const stalledAfterMs = 60_000;
+const idleCheckMs = 50;
 
 /**
  * Listens on the configured host and port; port 0 takes any free one.
  * @throws CodedError PORT_IN_USE, CONFIG_INVALID (a host or port that cannot be listened on)
  */
-export async function startServer(
-  runtime: Runtime,
-  log: Logger,
-  { app = createApp(runtime, log), closeLimitMs = 5_000 }: ServerOptions = {},
-): Promise<RunningServer> {
+export async function startServer(runtime: Runtime, log: Logger, options: ServerOptions = {}): Promise<RunningServer> {
   const { host, port } = runtime.config.http;
-  const server = createHttpServer(app, log, host);
+  const app = options.app ?? createApp(runtime, log);
+  const server = createHttpServer(app, log, host, options);
   await listen(server, host, port);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
   const url = urlOf(address);
   log.info({ url }, "listening");
-  return { url, port: address.port, close: () => close(server, app, closeLimitMs) };
+  return { url, port: address.port, close: () => close(server, app, options.closeLimitMs ?? 5_000) };
 }
 
-function createHttpServer(app: App, log: Logger, hostname: string): Server {
+function createHttpServer(
+  app: App,
+  log: Logger,
+  hostname: string,
+  { stalledAfterMs = 60_000, headersTimeoutMs = 15_000 }: ServerOptions,
+): Server {
   const errorHandler = (error: unknown) =>
     errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
   const listener = getRequestListener(app.fetch, { hostname, errorHandler });
-  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing));
+  const server = createServer(
+    { ...limits, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: headersTimeoutMs / 3 },
+    (incoming, outgoing) => {
+      // A reader that takes nothing although something is waiting for it is gone. One that waits for its answer is not.
+      outgoing.setTimeout(stalledAfterMs, () => {
+        if (incoming.socket.writableLength > 0) incoming.socket.destroy();
+      });
+      void listener(incoming, outgoing);
+    },
+  );
   server.maxHeadersCount = maxHeaders;
   server.maxConnections = maxConnections;
-  // A reader that takes nothing for a minute although something is waiting for it is gone. One that waits is not.
-  server.setTimeout(stalledAfterMs, (socket) => {
-    if (socket.writableLength > 0) socket.destroy();
-  });
   server.on("clientError", answerClientError);
   server.on("drop", () => log.warn({ connections: maxConnections }, "a connection was refused: too many are open"));
   return server;
@@ -102,8 +111,10 @@ async function close(server: Server, app: App, limitMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.close(() => resolve());
   app.streams.close();
-  server.closeIdleConnections();
+  // Connections fall idle one by one as their last answers end.
+  const idle = setInterval(() => server.closeIdleConnections(), idleCheckMs);
   const limit = setTimeout(() => server.closeAllConnections(), limitMs);
   await promise;
+  clearInterval(idle);
   clearTimeout(limit);
 }

@@ -1,6 +1,6 @@
 import type { NumberedEvent } from "#runtime/job-events.ts";
 import type { Runtime } from "#runtime/runtime.ts";
-import { isSettled, type JobRecord, type JobStatus } from "#runtime/source/job-source.ts";
+import { isSettled, type JobQueue, type JobRecord, type JobStatus } from "#runtime/source/job-source.ts";
 import type { ServerEvent } from "../http/event-stream.ts";
 import { Inbox } from "./inbox.ts";
 import {
@@ -9,10 +9,11 @@ import {
   formatEventId,
   liveEvent,
   presentLife,
+  type RecordedState,
   recordedProgress,
   recordedStates,
 } from "./job-event.ts";
-import { viewJob } from "./job-view.ts";
+import { type ViewContext, viewJob } from "./job-view.ts";
 
 export interface FollowOptions {
   /** The last event that the reader has; what came after it is sent. */
@@ -21,7 +22,9 @@ export interface FollowOptions {
   readonly pollMs?: number;
 }
 
-type Container = Pick<Runtime, "queue" | "events" | "store" | "config" | "startedAtMs">;
+export interface FollowedContainer extends ViewContext, Pick<Runtime, "events" | "startedAtMs"> {
+  readonly queue: Pick<JobQueue, "get">;
+}
 
 const defaultPollMs = 500;
 
@@ -32,25 +35,24 @@ const defaultPollMs = 500;
  * when the signal aborts, or when the job was deleted.
  */
 export async function* followJob(
-  container: Container,
+  container: FollowedContainer,
   jobId: string,
   options: FollowOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent> {
   const { queue, events, startedAtMs } = container;
+  const first = await queue.get(jobId);
+  if (first === null) return;
+  // Begun together with the replay, so that no event is in both and none in neither.
   const inbox = new Inbox(events, jobId);
   const teller = new Teller(jobId, startedAtMs.toString(36));
   try {
-    const first = await queue.get(jobId);
-    if (first === null) return;
-    // Taken together, so that no event is in both and none in neither.
-    while (!inbox.isEmpty) inbox.take();
     yield* teller.past(first, presentLife(events.replay(jobId), isSettled(first.status)), options.after);
     let record: JobRecord | null = first;
     while (record !== null && !isSettled(record.status)) {
-      yield* teller.recorded(record);
       record = yield* untilSilent(container, inbox, teller, options.pollMs ?? defaultPollMs, signal);
       if (signal.aborted) return;
+      if (record !== null) yield* teller.recorded(record);
     }
     if (record !== null) yield endEvent(record, await viewJob(record, container));
   } finally {
@@ -60,7 +62,7 @@ export async function* followJob(
 
 /** Tells what happens here until nothing does; returns what the record then says, null when the job was deleted. */
 async function* untilSilent(
-  { queue }: Container,
+  { queue }: FollowedContainer,
   inbox: Inbox,
   teller: Teller,
   pollMs: number,
@@ -76,7 +78,8 @@ async function* untilSilent(
     }
     if (signal.aborted) return null;
     const record = await queue.get(teller.jobId);
-    // What came in meanwhile is newer than this record.
+    // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is told live was
+    // written to the queue before.
     if (inbox.isEmpty || record === null || isSettled(record.status)) return record;
   }
 }
@@ -92,7 +95,7 @@ class Teller {
   #status: JobStatus = "queued";
   #attempt = -1;
   #progress = 0;
-  #lastId = formatEventId({ source: "record", number: 0 });
+  #lastId = "";
 
   constructor(jobId: string, epoch: string) {
     this.jobId = jobId;
@@ -101,24 +104,26 @@ class Teller {
 
   /** What had happened when the reader came: the record's states up to the first live one, then the live events. */
   *past(record: JobRecord, log: readonly NumberedEvent[], after: EventId | null): Generator<ServerEvent> {
+    // Where the live events are forgotten, nobody can say what the reader missed of them: it is told the states again.
+    const seen = log.length === 0 && after?.source === this.#epoch ? null : after;
     const firstLive = log.flatMap(({ event }) => (event.kind === "state" ? [event.attempt] : []))[0] ?? Infinity;
-    for (const { id, state } of recordedStates(record)) {
-      if (state.attempt >= firstLive) break;
-      this.#note(state.status, state.attempt, formatEventId(id));
-      if (!this.#has(after, id)) yield { id: this.#lastId, event: "state", data: state };
+    for (const recorded of recordedStates(record).filter(({ state }) => state.attempt < firstLive)) {
+      const told = this.#recordedState(recorded);
+      if (!this.#has(seen, recorded.id)) yield told;
     }
     for (const entry of log) {
       const told = [...this.live(entry)];
-      if (!this.#has(after, { source: this.#epoch, number: entry.id })) yield* told;
+      if (!this.#has(seen, { source: this.#epoch, number: entry.id })) yield* told;
     }
+    if (log.length === 0) yield* this.#recordedProgress(record);
   }
 
   *live(entry: NumberedEvent): Generator<ServerEvent> {
     const message = liveEvent(this.jobId, this.#epoch, entry);
     const { event } = entry;
     if (event.kind === "state") {
-      if (!this.#isNews(event.status, event.attempt)) return;
-      this.#note(event.status, event.attempt, message.id);
+      if (this.#isTold(event.status, event.attempt)) return;
+      this.#note(event.status, event.attempt);
     }
     if (event.kind === "progress") this.#progress = event.progress;
     this.#lastId = message.id;
@@ -127,36 +132,40 @@ class Teller {
 
   /** What the record knows that was not told: states of other processes, and their progress. */
   *recorded(record: JobRecord): Generator<ServerEvent> {
-    for (const { id, state } of recordedStates(record)) {
-      if (!this.#isNewer(state.status, state.attempt)) continue;
-      this.#note(state.status, state.attempt, formatEventId(id));
-      yield { id: this.#lastId, event: "state", data: state };
-    }
-    if (record.status !== "running" || record.progress === null || record.progress <= this.#progress) return;
-    this.#progress = record.progress;
-    yield recordedProgress(this.#lastId, record.progress);
+    if (isSettled(record.status)) return;
+    const states = recordedStates(record);
+    const told = states.findLastIndex(({ state }) => this.#isTold(state.status, state.attempt));
+    // A record without the state that was told last belongs to a job that was put back on its queue anew.
+    for (const state of told === -1 ? states.slice(-1) : states.slice(told + 1)) yield this.#recordedState(state);
+    yield* this.#recordedProgress(record);
   }
 
-  #note(status: JobStatus, attempt: number, id: string): void {
-    if (status !== this.#status || attempt !== this.#attempt) this.#progress = 0;
+  #recordedState({ id, state }: RecordedState): ServerEvent {
+    this.#note(state.status, state.attempt);
+    this.#lastId = formatEventId(id);
+    return { id: this.#lastId, event: "state", data: state };
+  }
+
+  /** A record's progress is some seconds old: it is told only when it is ahead of the live one. */
+  *#recordedProgress({ status, progress }: JobRecord): Generator<ServerEvent> {
+    if (status !== "running" || progress === null || progress <= this.#progress) return;
+    this.#progress = progress;
+    yield recordedProgress(this.#lastId, progress);
+  }
+
+  #note(status: JobStatus, attempt: number): void {
+    if (!this.#isTold(status, attempt)) this.#progress = 0;
     this.#status = status;
     this.#attempt = attempt;
-    this.#lastId = id;
   }
 
-  #isNews(status: JobStatus, attempt: number): boolean {
-    return status !== this.#status || attempt !== this.#attempt;
+  #isTold(status: JobStatus, attempt: number): boolean {
+    return status === this.#status && attempt === this.#attempt;
   }
 
-  /** States of one attempt come in this order: running, then queued again. */
-  #isNewer(status: JobStatus, attempt: number): boolean {
-    if (attempt !== this.#attempt) return attempt > this.#attempt;
-    return status === "queued" && this.#status === "running";
-  }
-
-  /** Whether a reader that has `after` has this one too. What is live came after the record's part. */
-  #has(after: EventId | null, id: EventId): boolean {
-    if (after === null) return false;
-    return after.source === id.source ? id.number <= after.number : after.source === this.#epoch;
+  /** Whether a reader that has seen this event has seen that one too. What is live came after the record's part. */
+  #has(seen: EventId | null, id: EventId): boolean {
+    if (seen === null) return false;
+    return seen.source === id.source ? id.number <= seen.number : seen.source === this.#epoch;
   }
 }

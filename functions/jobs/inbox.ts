@@ -28,10 +28,12 @@ export class Inbox {
     if (!this.isEmpty || signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeoutMs);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const onAbort = () => resolve();
+    signal.addEventListener("abort", onAbort);
     this.#wake = resolve;
     await promise;
     this.#wake = null;
+    signal.removeEventListener("abort", onAbort);
     clearTimeout(timer);
   }
 

@@ -33,6 +33,11 @@ export const jobEventData = z.union([stateEvent, progressEvent, previewEvent]);
 
 export type StateEvent = z.output<typeof stateEvent>;
 
+export interface RecordedState {
+  readonly id: EventId;
+  readonly state: StateEvent;
+}
+
 /**
  * Ids say where an event came from, because each source counts for itself:
  *
@@ -99,7 +104,7 @@ export function recordedProgress(id: string, progress: number): ServerEvent {
  * The states that a record tells of, oldest first, without the final one: queued, and for each attempt running and,
  * when it did not end the job, queued again.
  */
-export function recordedStates(record: JobRecord): { readonly id: EventId; readonly state: StateEvent }[] {
+export function recordedStates(record: JobRecord): RecordedState[] {
   const states = [stateData(record, "queued", 0, record.createdAtMs)];
   for (const { attempt, startedAtMs, endedAtMs, outcome, error } of record.attempts) {
     states.push(stateData(record, "running", attempt, startedAtMs));

@@ -60,13 +60,16 @@ export const jobView = z.object({
 
 export type JobView = z.output<typeof jobView>;
 
-export async function viewJob(
-  record: JobRecord,
-  { store, config }: Pick<Runtime, "store" | "config">,
-): Promise<JobView> {
+export interface ViewContext {
+  readonly store: Pick<Runtime["store"], "url">;
+  readonly config: { readonly http: Pick<Runtime["config"]["http"], "publicUrl"> };
+}
+
+export async function viewJob(record: JobRecord, { store, config }: ViewContext): Promise<JobView> {
   const { job, result } = record;
   const address = async (path: string) => absolute(await store.url(bucketOf(job), path), config.http.publicUrl);
-  const assets = (result?.assets ?? []).map((asset) => callbackAsset.parse(asset));
+  // What a newer version of the program stored in a shape of its own must not hide the rest of the list.
+  const assets = (result?.assets ?? []).flatMap((asset) => callbackAsset.safeParse(asset).data ?? []);
   return {
     job_id: job.id,
     type: job.type,

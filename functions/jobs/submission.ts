@@ -32,7 +32,7 @@ export function parseSubmission(input: unknown, registry: Registry): Submission 
   const handler = handlerFor(given, registry);
   const parsed = parseJob(submission, given);
   const problems = [
-    ...(handler && isJsonObject(given) ? problemsFor(handler, given) : []),
+    ...(handler && isJsonObject(given) ? problemsFor(handler, parsed.ok ? parsed.job : given) : []),
     ...(parsed.ok ? [] : parsed.problems),
   ];
   if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems));
@@ -59,10 +59,12 @@ function handlerFor(given: unknown, registry: Registry): Handler | undefined {
   return handler;
 }
 
+/** The handler sees jobs with what the envelope makes of missing fields, and with an id, which is made later. */
 function problemsFor(handler: Handler, given: Record<string, unknown>): readonly FieldProblem[] {
   const { delay_seconds, idempotency_key, ...job } = given;
-  // An id that is missing is made later; any that is valid does for the check.
-  const parsed = parseJob(handler.input, { ...job, id: job.id ?? "unnamed" });
+  const { id, config, metadata } = job;
+  const filled = { ...job, id: id ?? "unnamed", config: config ?? {}, metadata: metadata ?? {} };
+  const parsed = parseJob(handler.input, filled);
   return parsed.ok ? [] : parsed.problems;
 }
 

@@ -1,0 +1,150 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createLogger } from "#runtime/log.ts";
+import { HttpError } from "../errors.ts";
+import { EventStreams, type ServerEvent } from "./event-stream.ts";
+
+const log = await createLogger({ level: "silent", format: "json" });
+
+/** A source that a test feeds by hand. */
+function manualSource() {
+  const events: ServerEvent[] = [];
+  let wake: () => void = () => undefined;
+  let asked = 0;
+  let released = false;
+  async function* source(signal: AbortSignal): AsyncGenerator<ServerEvent> {
+    signal.addEventListener("abort", () => wake());
+    try {
+      for (;;) {
+        asked++;
+        while (events.length === 0 && !signal.aborted) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        const next = events.shift();
+        if (next === undefined) return;
+        yield next;
+      }
+    } finally {
+      released = true;
+    }
+  }
+  const push = (data: unknown, id = "1") => {
+    events.push({ id, event: "state", data });
+    wake();
+  };
+  return { source, push, asked: () => asked, released: () => released };
+}
+
+async function nextText(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string | undefined> {
+  const { value, done } = await reader.read();
+  return done ? undefined : new TextDecoder().decode(value);
+}
+
+function readerOf(response: Response): ReadableStreamDefaultReader<Uint8Array> {
+  if (response.body === null) throw new Error("the response has no body");
+  return response.body.getReader();
+}
+
+describe("a stream", () => {
+  it("says when to come back, and writes each event on one line of data", async () => {
+    const { source, push } = manualSource();
+    const response = new EventStreams({ log }).respond(source);
+    expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    const reader = readerOf(response);
+    expect(await nextText(reader)).toBe("retry: 2000\n\n");
+    push({ text: "one\ntwo\r\ndata: three" }, "a.7");
+    expect(await nextText(reader)).toBe('id: a.7\nevent: state\ndata: {"text":"one\\ntwo\\r\\ndata: three"}\n\n');
+    await reader.cancel();
+  });
+
+  it("asks its source for nothing before the reader has taken what came before", async () => {
+    const { source, push, asked } = manualSource();
+    const reader = readerOf(new EventStreams({ log }).respond(source));
+    push(1);
+    push(2);
+    expect(asked()).toBe(0);
+    await nextText(reader);
+    expect(asked()).toBe(0);
+    await nextText(reader);
+    expect(asked()).toBe(1);
+    await reader.cancel();
+  });
+
+  it("ends with its source", async () => {
+    const streams = new EventStreams({ log });
+    async function* one(): AsyncGenerator<ServerEvent> {
+      yield { id: "1", event: "state", data: 1 };
+    }
+    expect(await streams.respond(one).text()).toBe("retry: 2000\n\nid: 1\nevent: state\ndata: 1\n\n");
+    expect(streams.size).toBe(0);
+  });
+
+  it("ends, and is logged, when its source fails", async () => {
+    const streams = new EventStreams({ log });
+    // biome-ignore lint/correctness/useYield: a source that fails before its first event
+    async function* broken(): AsyncGenerator<ServerEvent> {
+      throw new Error("the database is gone");
+    }
+    expect(await streams.respond(broken).text()).toBe("retry: 2000\n\n");
+    expect(streams.size).toBe(0);
+  });
+
+  it("releases its source when the reader leaves", async () => {
+    const streams = new EventStreams({ log });
+    const { source, released } = manualSource();
+    const reader = readerOf(streams.respond(source));
+    await nextText(reader);
+    const pending = nextText(reader);
+    await reader.cancel();
+    expect(await pending).toBeUndefined();
+    expect(released()).toBe(true);
+    expect(streams.size).toBe(0);
+  });
+});
+
+describe("all streams", () => {
+  it("are bounded, and a stream that ended makes room", async () => {
+    const streams = new EventStreams({ log, limit: 2 });
+    const first = readerOf(streams.respond(manualSource().source));
+    streams.respond(manualSource().source);
+    const refused = () => streams.respond(manualSource().source);
+    expect(refused).toThrow(HttpError);
+    expect(refused).toThrow("2 event streams are open");
+    await first.cancel();
+    expect(refused).not.toThrow();
+    streams.close();
+  });
+
+  it("end together, and none begins afterwards", async () => {
+    const streams = new EventStreams({ log });
+    const readers = [1, 2].map(() => readerOf(streams.respond(manualSource().source)));
+    for (const reader of readers) await nextText(reader);
+    const ends = readers.map((reader) => nextText(reader));
+    streams.close();
+    expect(await Promise.all(ends)).toEqual([undefined, undefined]);
+    expect(streams.size).toBe(0);
+    expect(() => streams.respond(manualSource().source)).toThrow("shutting down");
+  });
+});
+
+describe("silence", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("is filled with heartbeats, and loses no event", async () => {
+    const { source, push, asked } = manualSource();
+    const reader = readerOf(new EventStreams({ log, heartbeatMs: 15_000 }).respond(source));
+    await nextText(reader);
+    for (const _ of [1, 2]) {
+      const beat = nextText(reader);
+      await vi.advanceTimersByTimeAsync(15_000);
+      expect(await beat).toBe(": heartbeat\n\n");
+    }
+    push(1);
+    expect(await nextText(reader)).toContain("data: 1");
+    expect(asked()).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+    await reader.cancel();
+  });
+});

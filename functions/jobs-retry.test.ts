@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { retryJob } from "./jobs-retry.ts";
+import { startContainer, type TestContainer } from "./testing/container.ts";
+
+let container: TestContainer;
+beforeAll(async () => {
+  container = await startContainer();
+});
+afterAll(() => container.stop());
+
+const retry = (id: string) => container.call("POST", `/jobs/${id}/retry`);
+
+it("puts a failed job back on its queue", async () => {
+  const id = await container.runtime.submit("gated", { fail: "on purpose" });
+  await container.runtime.ended(id);
+  container.runtime.dispatcher.pause();
+  const answer = await retry(id);
+  expect(answer).toMatchObject({ status: 202, json: { job_id: id, status: "queued" } });
+  expect(retryJob.responses[202]?.parse(answer.json)).toEqual(answer.json);
+  expect(await container.runtime.queue.get(id)).toMatchObject({ status: "queued", attempt: 0 });
+  expect(await retry(id)).toMatchObject({ status: 409, json: { code: "JOB_NOT_FAILED" } });
+});
+
+it("has no job to retry", async () => {
+  expect(await retry("unknown")).toMatchObject({ status: 404, json: { code: "JOB_NOT_FOUND" } });
+});

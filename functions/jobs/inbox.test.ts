@@ -1,0 +1,56 @@
+import { expect, it } from "vitest";
+import { JobEvents, type NumberedEvent } from "#runtime/job-events.ts";
+import { Inbox } from "./inbox.ts";
+
+const running = { kind: "state", status: "running", attempt: 1 } as const;
+const progress = (step: number) => ({ kind: "progress", step, total: 1000, progress: step / 1000 }) as const;
+const preview = (byte: number) => ({ kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(byte) }) as const;
+
+function drain(inbox: Inbox): NumberedEvent[] {
+  const taken: NumberedEvent[] = [];
+  for (let next = inbox.take(); next; next = inbox.take()) taken.push(next);
+  return taken;
+}
+
+it("keeps what one reader has not taken: every state, the latest progress, one preview", () => {
+  const events = new JobEvents();
+  const inbox = new Inbox(events, "a");
+  events.emit("b", running);
+  events.emit("a", running);
+  for (let step = 1; step <= 1000; step++) {
+    events.emit("a", preview(step % 256));
+    events.emit("a", progress(step));
+    if (step % 100 === 0) events.emit("a", { kind: "state", status: "queued", attempt: step / 100 });
+  }
+  const kept = drain(inbox);
+  const ofKind = (kind: string) => kept.filter(({ event }) => event.kind === kind);
+  expect(ofKind("state")).toHaveLength(11);
+  expect(ofKind("preview").map(({ event }) => event)).toEqual([preview(1000 % 256)]);
+  expect(kept.length).toBeLessThanOrEqual(64);
+  expect(ofKind("progress").at(-1)?.event).toEqual(progress(1000));
+  expect(kept.map(({ id }) => id)).toEqual(kept.map(({ id }) => id).toSorted((left, right) => left - right));
+});
+
+it("ends a wait when an event comes, when the signal aborts, and in time", async () => {
+  const events = new JobEvents();
+  const inbox = new Inbox(events, "a");
+  const leaving = new AbortController();
+  const forEvent = inbox.wait(60_000, leaving.signal);
+  events.emit("a", running);
+  await forEvent;
+  await inbox.wait(60_000, leaving.signal);
+  expect(drain(inbox)).toHaveLength(1);
+  await inbox.wait(1, leaving.signal);
+  const forAbort = inbox.wait(60_000, leaving.signal);
+  leaving.abort();
+  await forAbort;
+  await inbox.wait(60_000, leaving.signal);
+});
+
+it("hears nothing after it was closed", () => {
+  const events = new JobEvents();
+  const inbox = new Inbox(events, "a");
+  inbox.close();
+  events.emit("a", running);
+  expect(inbox.isEmpty).toBe(true);
+});

@@ -1,0 +1,42 @@
+import { access } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { PermanentError } from "#contract/errors.ts";
+import { defineHandler } from "#contract/handler.ts";
+import { jobEnvelope } from "#contract/job.ts";
+
+/*
+ * A job that does as a test wishes: it takes step 1 of 2 and shows a preview, waits until the file `gate` exists, takes
+ * step 2, and hands over a text file of `size` bytes.
+ */
+export default defineHandler({
+  type: "gated",
+  worker: "test",
+  produces: "text",
+  input: jobEnvelope.extend({
+    prompt: z.string("must be a text").min(1, "must not be empty"),
+    config: z.looseObject({
+      gate: z.string().optional(),
+      size: z.number().int("must be a whole number").min(1, "must be at least 1").default(10),
+      fail: z.string().optional(),
+    }),
+  }),
+  retry: { maxAttempts: 2, timeoutSeconds: 60, backoffSeconds: 0.05 },
+  async run({ config }, ctx) {
+    ctx.progress(1, 2, { mimeType: "image/png", bytes: Buffer.from("a preview") });
+    while (config.gate !== undefined && !(await exists(config.gate)))
+      await pause(10, undefined, { signal: ctx.signal });
+    ctx.progress(2, 2);
+    if (config.fail !== undefined) throw new PermanentError(config.fail);
+    const text = "0123456789".repeat(Math.ceil(config.size / 10)).slice(0, config.size);
+    await ctx.asset(Buffer.from(text), { type: "text", extension: "txt", mimeType: "text/plain" });
+    return { metadata: { length: text.length } };
+  },
+});
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
