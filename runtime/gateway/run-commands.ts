@@ -1,0 +1,82 @@
+import { ErrorReply } from "redis";
+import type { Access } from "./access.ts";
+import type { Command } from "./command.ts";
+import { refusalOf } from "./command-rules.ts";
+import type { RedisLink } from "./redis-link.ts";
+import type { Outcome } from "./reply.ts";
+import { contentTypes, type Encoding, encodeOutcome, encodeOutcomes, encodeResp2 } from "./reply-encoding.ts";
+import { RestError } from "./rest-error.ts";
+import type { CommandRoute } from "./route.ts";
+
+/** An answer that is not a stream. */
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string | Buffer;
+}
+
+export interface Batch {
+  readonly route: CommandRoute;
+  readonly commands: readonly Command[];
+  readonly access: Access;
+  readonly encoding: Encoding;
+}
+
+/** Redis cannot answer now, but will: clients that try again after a 5xx are right to. */
+const passingErrors = /^(LOADING|BUSY|MASTERDOWN) /;
+
+/**
+ * Runs what a request asks for and encodes what comes of it.
+ *
+ * @throws RestError when it is refused, or Redis cannot be asked
+ */
+export async function runCommands(link: RedisLink, batch: Batch): Promise<Answer> {
+  const { route, encoding } = batch;
+  if (route === "command") return answerOne(await runOne(link, batch), encoding);
+  if (route === "pipeline") return answerAll(await runEach(link, batch), encoding);
+  // A transaction's results are JSON whatever format is asked for, as at Upstash.
+  return answerAll(await runTransaction(link, batch), encoding === "resp2" ? "json" : encoding);
+}
+
+async function runOne(link: RedisLink, { commands, access }: Batch): Promise<Outcome> {
+  refuse(commands, access);
+  const [outcome = null] = await link.run(commands);
+  return outcome;
+}
+
+/** Not atomic: a refused command is an error in its place, and the others run. */
+async function runEach(link: RedisLink, { commands, access }: Batch): Promise<readonly Outcome[]> {
+  const refusals = commands.map((command) => refusalOf(command, access));
+  const allowed = commands.filter((_, index) => refusals[index] === null);
+  const outcomes = (await link.run(allowed)).values();
+  return refusals.map((refusal) => (refusal === null ? (outcomes.next().value ?? null) : new ErrorReply(refusal)));
+}
+
+async function runTransaction(link: RedisLink, { commands, access }: Batch): Promise<readonly Outcome[]> {
+  refuse(commands, access);
+  const outcomes = await link.transact(commands);
+  if (outcomes instanceof ErrorReply) throw new RestError(statusOf(outcomes), outcomes.message);
+  return outcomes;
+}
+
+function refuse(commands: readonly Command[], access: Access): void {
+  for (const command of commands) {
+    const refusal = refusalOf(command, access);
+    if (refusal !== null) throw new RestError(400, refusal);
+  }
+}
+
+function answerAll(outcomes: readonly Outcome[], encoding: Encoding): Answer {
+  const body = encoding === "resp2" ? encodeResp2(outcomes) : encodeOutcomes(outcomes, encoding);
+  return { status: 200, contentType: contentTypes[encoding], body };
+}
+
+function answerOne(outcome: Outcome, encoding: Encoding): Answer {
+  const body = encoding === "resp2" ? encodeResp2([outcome]) : encodeOutcome(outcome, encoding);
+  return { status: statusOf(outcome), contentType: contentTypes[encoding], body };
+}
+
+function statusOf(outcome: Outcome): number {
+  if (!(outcome instanceof ErrorReply)) return 200;
+  return passingErrors.test(outcome.message) ? 503 : 400;
+}

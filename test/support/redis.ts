@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, constants, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+
+/** A real Redis server of its own on a free loopback port. */
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  /** Ends it in order and removes what it wrote. */
+  stop(): Promise<void>;
+  /** Ends it at once, as a power cut does; what was persisted stays for `restart`. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and folder. */
+  restart(): Promise<void>;
+}
+
+export interface RedisOptions {
+  /** Every write is on disk before it is answered, so that nothing answered is lost by `kill`. */
+  readonly persistence?: boolean;
+  /** Where it persists; a temporary folder of its own otherwise. Not removed when it is given. */
+  readonly folder?: string;
+}
+
+const serverNames = ["redis-server", "valkey-server"];
+const portAttempts = 5;
+
+export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
+  const binary = await serverBinary();
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "ourvidz-redis-")));
+  const { port, server } = await startOnFreePort(binary, folder, options.persistence ?? false);
+  let running = server;
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    async stop() {
+      await end(running, "SIGTERM");
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+    },
+    kill: () => end(running, "SIGKILL"),
+    async restart() {
+      await end(running, "SIGKILL");
+      running = await start(binary, folder, port, options.persistence ?? false);
+    },
+  };
+}
+
+async function startOnFreePort(binary: string, folder: string, persistence: boolean) {
+  // Another process may take a free port between its finding and its use.
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    try {
+      return { port, server: await start(binary, folder, port, persistence) };
+    } catch (error) {
+      if (attempt === portAttempts) throw error;
+    }
+  }
+}
+
+/** Resolves when the server accepts connections. */
+async function start(binary: string, folder: string, port: number, persistence: boolean): Promise<ChildProcess> {
+  const settings = {
+    port: String(port),
+    bind: "127.0.0.1",
+    dir: folder,
+    save: "",
+    appendonly: persistence ? "yes" : "no",
+    appendfsync: "always",
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  const server = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const endWithParent = (): void => void server.kill("SIGKILL");
+  process.once("exit", endWithParent);
+  server.once("exit", () => process.off("exit", endWithParent));
+  const lines: string[] = [];
+  for await (const line of createInterface({ input: server.stdout })) {
+    lines.push(line);
+    if (line.includes("Ready to accept connections")) {
+      // What it logs from here on is nobody's, but must not fill the pipe.
+      server.stdout.resume();
+      return server;
+    }
+  }
+  throw new Error(`${binary} ended before it accepted connections:\n${lines.join("\n")}`);
+}
+
+async function end(server: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exited = once(server, "exit");
+  server.kill(signal);
+  await exited;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no port to listen on");
+  return address.port;
+}
+
+/** The installed server; on a Debian machine where we are root, it is installed when it is missing. */
+async function serverBinary(): Promise<string> {
+  const installed = await findServer();
+  if (installed !== undefined) return installed;
+  if (process.getuid?.() !== 0 || (await find("apt-get")) === undefined) {
+    throw new Error(
+      `The tests need a Redis server: install one of ${serverNames.join(", ")} so that it is on the PATH.`,
+    );
+  }
+  // Test files that start at the same time wait for each other's installation.
+  const apt = ["-o", "DPkg::Lock::Timeout=300", "-qq"];
+  await execute("apt-get", [...apt, "update"]);
+  await execute("apt-get", [...apt, "install", "--yes", "--no-install-recommends", "redis-server"]);
+  const server = await findServer();
+  if (server === undefined)
+    throw new Error("The package redis-server is installed, but its server is not on the PATH.");
+  return server;
+}
+
+async function findServer(): Promise<string | undefined> {
+  for (const name of serverNames) {
+    const path = await find(name);
+    if (path !== undefined) return path;
+  }
+  return undefined;
+}
+
+async function find(name: string): Promise<string | undefined> {
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    const path = join(folder, name);
+    const isThere = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return path;
+  }
+  return undefined;
+}
+
+async function execute(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}`);
+}
