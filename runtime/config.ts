@@ -59,6 +59,7 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  JOB_RETENTION_DAYS: z.coerce.number().min(0.01).max(3650).default(30),
   DELIVERY_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
 });
 
@@ -87,6 +88,8 @@ export interface Config {
   /** Longest pause before an executor that keeps dying is started again. */
   readonly executorRestartMaxSeconds: number;
   readonly deliveryConcurrency: number;
+  /** How long the record of an ended job is kept. Its files are not touched. */
+  readonly jobRetentionDays: number;
 }
 
 const loopbackHosts = new Set(["127.0.0.1", "::1", "localhost"]);
@@ -143,6 +146,7 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
     shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,
     executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
+    jobRetentionDays: values.JOB_RETENTION_DAYS,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
   };
 }

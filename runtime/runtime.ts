@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import type { Config } from "./config.ts";
-import { type DataFolder, openDataFolder, removeAbandonedWork } from "./data-folder.ts";
+import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { type Database, databaseFile, openDatabase } from "./database/database.ts";
 import { CallbackLog, callbackMigrations } from "./delivery/callback-log.ts";
 import { Delivery } from "./delivery/delivery.ts";
@@ -12,6 +12,7 @@ import { Outbox, outboxMigrations } from "./delivery/outbox.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Executor } from "./executor/executor.ts";
 import type { ChildJobRequest } from "./executor/protocol.ts";
+import { startHousekeeping } from "./housekeeping.ts";
 import { JobEvents } from "./job-events.ts";
 import { JobRunner } from "./job-runner.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -121,15 +122,17 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   delivery.start();
   dispatcher.start();
-  void removeAbandonedWork(embedded.folder, new Set(outbox.workFolders()), Date.now()).catch((error: unknown) =>
-    log.warn({ error }, "old work folders could not be removed"),
-  );
+  const stopHousekeeping = startHousekeeping({ config, log, folder: embedded.folder, source: embedded.source, outbox });
   log.info(
     { workers, types: registry.types.length, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs },
     "the container is up",
   );
 
-  const stop = () => shutDown({ config, log, dispatcher, runner, delivery, executors, keepers, close: embedded.close });
+  const close = () => {
+    stopHousekeeping();
+    return embedded.close();
+  };
+  const stop = () => shutDown({ config, log, dispatcher, runner, delivery, executors, keepers, close });
   return {
     config,
     registry,

@@ -1,0 +1,40 @@
+import type { Config } from "./config.ts";
+import { type DataFolder, removeAbandonedWork } from "./data-folder.ts";
+import type { Outbox } from "./delivery/outbox.ts";
+import type { Logger } from "./log.ts";
+import type { SqliteSource } from "./source/sqlite/sqlite-source.ts";
+
+/** What a container does to its data folder soon after its start and every few hours: forget old jobs, remove what died. */
+export interface HousekeepingParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly folder: DataFolder;
+  readonly source: SqliteSource;
+  readonly outbox: Outbox;
+}
+
+/** Not at the start itself, which has better things to do. */
+const firstAfterMs = 60_000;
+const everyMs = 6 * 60 * 60 * 1000;
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** Returns the way to stop. What fails is logged and tried again the next time. */
+export function startHousekeeping(parts: HousekeepingParts): () => void {
+  const first = setTimeout(() => void keepHouse(parts), firstAfterMs).unref();
+  const others = setInterval(() => void keepHouse(parts), everyMs).unref();
+  return () => {
+    clearTimeout(first);
+    clearInterval(others);
+  };
+}
+
+async function keepHouse({ config, log, folder, source, outbox }: HousekeepingParts): Promise<void> {
+  try {
+    await removeAbandonedWork(folder, new Set(outbox.workFolders()), Date.now());
+    const forgotten = await source.prune(config.jobRetentionDays * dayMs);
+    if (forgotten > 0)
+      log.info({ jobs: forgotten, older_than_days: config.jobRetentionDays }, "old job records removed");
+  } catch (error) {
+    log.warn({ error }, "housekeeping failed; it will be tried again");
+  }
+}
