@@ -42,14 +42,22 @@ export class Component {
   /** The ONNX file. */
   readonly path: string;
   readonly executionProvider: "cpu" | "cuda";
+  /** Why the model runs on the CPU although CUDA's library is installed. */
+  readonly cudaProblem: string | undefined;
   readonly inputs: ReadonlyMap<string, InputSpec>;
   readonly outputs: readonly string[];
   readonly #session: InferenceSession;
   #millisecondsInRun = 0;
 
-  private constructor(path: string, executionProvider: "cpu" | "cuda", session: InferenceSession) {
+  private constructor(
+    path: string,
+    executionProvider: "cpu" | "cuda",
+    session: InferenceSession,
+    cudaProblem: string | undefined,
+  ) {
     this.path = path;
     this.executionProvider = executionProvider;
+    this.cudaProblem = cudaProblem;
     this.inputs = readInputs(path, session);
     this.outputs = session.outputNames;
     this.#session = session;
@@ -68,15 +76,17 @@ export class Component {
     if (executionProvider === "cuda" && !hasCuda) {
       throw unsupportedOption("CUDA was asked for, but ONNX Runtime's CUDA library is not installed");
     }
+    let cudaProblem: string | undefined;
     if (hasCuda) {
       try {
-        return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings));
+        return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings), undefined);
       } catch (error) {
         if (executionProvider === "cuda" || isOutOfMemory(error)) throw loadError(path, error);
+        cudaProblem = messageOf(error);
       }
     }
     try {
-      return new Component(path, "cpu", await createSession(path, ["cpu"], settings));
+      return new Component(path, "cpu", await createSession(path, ["cpu"], settings), cudaProblem);
     } catch (error) {
       throw loadError(path, error);
     }

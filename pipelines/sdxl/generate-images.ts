@@ -23,10 +23,7 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
   const { loadedPipeline } = await import("./loaded-pipeline.ts");
   return loadedPipeline.use(model.path, async (loaded) => {
     host.signal.throwIfAborted();
-    if (loaded.loadSeconds > 0) {
-      const { executionProvider } = loaded.pipeline;
-      host.log.info({ model: model.name, seconds: loaded.loadSeconds, executionProvider }, "loaded the model");
-    }
+    logLoad(loaded, model.name, host);
     const start = performance.now();
     const result = await draw(loaded, job, parameters, seeds, host);
     const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
@@ -34,6 +31,13 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
     const generationSeconds = (performance.now() - start) / 1000;
     return { metadata: report(result, generations, loaded, generationSeconds, job) };
   });
+}
+
+function logLoad({ pipeline, loadSeconds }: LoadedPipeline, model: string, { log }: PipelineHost): void {
+  if (loadSeconds === 0) return;
+  const { executionProvider, cudaProblem } = pipeline;
+  log.info({ model, seconds: roundSeconds(loadSeconds), executionProvider }, "loaded the model");
+  if (cudaProblem !== undefined) log.warn({ model, problem: cudaProblem }, "CUDA does not work: using the CPU");
 }
 
 function draw(

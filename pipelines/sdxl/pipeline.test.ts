@@ -70,6 +70,12 @@ function collectStages(): { readonly values: Map<string, ArrayLike<number>>; onS
   };
 }
 
+it("finds its reference cases", () => {
+  expect(cases.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["one", "three", "odd-size", "guidance1", "negative-empty", "clip-skip", "v-prediction"]),
+  );
+});
+
 describe.each(cases)("the reference case $name", (reference) => {
   let folder = tinySdxl;
   let pipeline: SdxlPipeline;

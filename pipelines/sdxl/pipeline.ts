@@ -124,6 +124,11 @@ export class SdxlPipeline {
     return this.#components.unet.executionProvider;
   }
 
+  /** Why it runs on the CPU although CUDA's library is installed. */
+  get cudaProblem(): string | undefined {
+    return this.#components.unet.cudaProblem;
+  }
+
   /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
   get millisecondsInRun(): number {
     return this.#all().reduce((sum, component) => sum + component.millisecondsInRun, 0);
