@@ -22,12 +22,37 @@ export interface DataFolder {
 export async function openDataFolder(path: string): Promise<DataFolder> {
   const folder = { path, work: join(path, "work"), files: join(path, "files") };
   try {
-    await mkdir(folder.work, { recursive: true });
-    await mkdir(folder.files, { recursive: true });
+    await makeFolder(folder.work);
+    await makeFolder(folder.files);
     await access(path, constants.W_OK);
     return { ...folder, signingKey: await signingKey(join(path, "signing.key")) };
   } catch (cause) {
     throw dataFolderError(path, cause);
+  }
+}
+
+/**
+ * Makes the folder and those above it. Not `mkdir` with `recursive`: where the system answers ENOENT although the folder
+ * above exists, as in /proc, that tries for ever.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  if ((await makeOne(path)) === "made") return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  if ((await makeOne(path)) === "parent is missing") {
+    throw Object.assign(new Error(`${path} cannot be made`), { code: "ENOENT" });
+  }
+}
+
+/** What exists already, a file too, counts as made: using it says what is wrong with it. */
+async function makeOne(path: string): Promise<"made" | "parent is missing"> {
+  try {
+    await mkdir(path);
+    return "made";
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EEXIST") return "made";
+    if (code === "ENOENT") return "parent is missing";
+    throw error;
   }
 }
 
