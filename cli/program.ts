@@ -40,6 +40,8 @@ export function createProgram(): Command {
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");
   addNewHandler(program);
-  program.commandsGroup("Help:");
+  program.addHelpCommand(
+    new Command("help").argument("[command]").description("show a command's help").helpGroup("Help:"),
+  );
   return program;
 }

@@ -1,8 +1,9 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "#contract/errors.ts";
+import { makeFolder } from "#runtime/data-folder.ts";
 import type { NewHandlerOptions } from "../commands/new-handler.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
@@ -60,7 +61,7 @@ interface NewFile {
 async function writeNew(folder: string, files: readonly NewFile[]): Promise<void> {
   const written: string[] = [];
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     for (const { path, content } of files) {
       await writeFile(path, content, { flag: "wx" });
       written.push(path);

@@ -22,8 +22,9 @@ export async function createProgressView({ plain }: { readonly plain: boolean })
       barIncompleteChar: "░",
       barsize: 32,
       stream: process.stderr,
-      // A second Ctrl-C ends the process at once and must not leave the cursor hidden.
+      // A second Ctrl-C ends the process at once: the cursor must not be hidden then, nor line wrapping be off.
       hideCursor: null,
+      linewrap: true,
       clearOnComplete: true,
       gracefulExit: false,
     }),

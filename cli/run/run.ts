@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { toErrorReport } from "#contract/errors.ts";
 import type { Config } from "#runtime/config.ts";
 import type { Logger } from "#runtime/log.ts";
 import { loadHandlers } from "#runtime/registry.ts";
@@ -58,15 +59,21 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
   const runtime = await startRuntime(config, log);
   try {
     const watch = new JobWatch(runtime, planned, view);
-    const end = await watch.run(interruption.signal);
+    const end = withPlace(await watch.run(interruption.signal), scratch);
     view.close();
-    if (end.status === "undelivered") scratch.keep();
     const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];
     return { end, saved, seconds: (Date.now() - startedAtMs) / 1000 };
   } finally {
     view.close();
     await runtime.stop();
   }
+}
+
+/** What could not be delivered stays, and the error says where. */
+function withPlace(end: JobEnd, scratch: ScratchFolder): JobEnd {
+  if (end.status !== "undelivered") return end;
+  scratch.keep();
+  return { ...end, error: toErrorReport(scratch.explain(end.error)) };
 }
 
 /** When the files cannot be copied (a full disk), they stay where they are and the error says where. */

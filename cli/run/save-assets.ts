@@ -1,10 +1,11 @@
-import { access, constants, copyFile, link, mkdir, rm, stat } from "node:fs/promises";
+import { copyFile, link, mkdtemp, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 import process from "node:process";
 import { z } from "zod";
 import { type CallbackAsset, callbackAsset } from "#contract/callback.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
+import { makeFolder } from "#runtime/data-folder.ts";
 import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
 
 /** A file in --out, as it is printed with --json. */
@@ -34,7 +35,7 @@ export async function saveAssets({ store, job, assets, out }: AssetsToSave): Pro
   const parsed = z.array(callbackAsset).parse(assets);
   const bucket = job.bucket ?? job.type;
   try {
-    await mkdir(out, { recursive: true });
+    await makeFolder(out);
     const saved: SavedAsset[] = [];
     for (const asset of parsed) saved.push(await saveAsset(asset, (path) => store.locate(bucket, path), job, out));
     return saved;
@@ -43,20 +44,23 @@ export async function saveAssets({ store, job, assets, out }: AssetsToSave): Pro
   }
 }
 
-/** Before a job runs for minutes: can its files be kept? @throws CodedError DATA_FOLDER_UNUSABLE */
+/** Before a job runs for minutes: can its files be kept? @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL */
 export async function checkOutFolder(out: string): Promise<void> {
-  let existing = out;
-  for (;;) {
-    const entry = await stat(existing).catch(() => null);
-    if (entry !== null && !entry.isDirectory()) {
-      throw new CodedError("DATA_FOLDER_UNUSABLE", `--out: ${existing} is a file; name a folder.`);
-    }
-    if (entry !== null || dirname(existing) === existing) break;
-    existing = dirname(existing);
-  }
-  await access(existing, constants.W_OK).catch((cause: unknown) => {
+  const existing = await nearestExisting(out);
+  try {
+    // Permission bits say little to root and on read-only disks; making something tells.
+    await rmdir(await mkdtemp(join(existing, ".ourvidz-")));
+  } catch (cause) {
     throw outError(out, cause);
-  });
+  }
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  const exists = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  return exists || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
 function outError(out: string, cause: unknown): unknown {

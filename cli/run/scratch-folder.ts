@@ -1,9 +1,10 @@
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CodedError, toErrorReport } from "#contract/errors.ts";
+import { makeFolder } from "#runtime/data-folder.ts";
 
 /**
  * The temporary data folder of one run. It is removed at the end, also when the process is ended by a second Ctrl-C,
@@ -25,7 +26,7 @@ export class ScratchFolder {
    */
   static async create(parent: string = tmpdir()): Promise<ScratchFolder> {
     try {
-      await mkdir(parent, { recursive: true });
+      await makeFolder(parent);
       return new ScratchFolder(await mkdtemp(join(parent, "ourvidz-run-")));
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";

@@ -23,7 +23,7 @@ export async function tryDataFolder(config: Config): Promise<{ value: null; mess
       );
     }
     const queued = queues.reduce((sum, queue) => sum + queue.queued, 0);
-    return { value: null, message: `${config.dataFolder} is writable, ${bytes(free)} free, ${queued} jobs queued` };
+    return { value: null, message: `${config.dataFolder} is writable, ${bytes(free)} free, jobs queued: ${queued}` };
   } finally {
     await embedded.close();
   }
