@@ -64,8 +64,8 @@ interface SdxlComponents {
 
 export interface SdxlSettings extends SessionSettings {
   /**
-   * Pixels that one run of the UNet takes together, all images of a part counted. By default three of 1024 × 1024, which
-   * with guidance is a batch of six and fits beside float16 weights in 16 GB.
+   * Pixels that one run of the UNet takes together, all images of a part counted. By default three of 1024 × 1024: with
+   * guidance a batch of six.
    */
   readonly pixelsPerPart?: number | undefined;
 }
@@ -78,16 +78,20 @@ const previewInterval = 4;
 /** Stable Diffusion XL, text to image, as diffusers' `StableDiffusionXLPipeline` computes it. */
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
+  readonly #ownScheduler: Scheduler;
   readonly #components: SdxlComponents;
   readonly #pixelsPerPart: number;
-  readonly #ownScheduler: Scheduler;
 
-  private constructor(model: SdxlModelFolder, components: SdxlComponents, pixelsPerPart: number) {
+  private constructor(
+    model: SdxlModelFolder,
+    ownScheduler: Scheduler,
+    components: SdxlComponents,
+    pixelsPerPart: number,
+  ) {
     this.model = model;
+    this.#ownScheduler = ownScheduler;
     this.#components = components;
     this.#pixelsPerPart = pixelsPerPart;
-    const { className, config, path } = model.scheduler;
-    this.#ownScheduler = createScheduler(className, config, path);
   }
 
   /**
@@ -96,6 +100,7 @@ export class SdxlPipeline {
    */
   static async load(folder: string, settings: SdxlSettings = {}): Promise<SdxlPipeline> {
     const model = await readModelFolder(folder);
+    const scheduler = createScheduler(model.scheduler.className, model.scheduler.config, model.scheduler.path);
     const loaded: Component[] = [];
     const load = async (name: string) => {
       const component = await Component.load(join(folder, name), settings);
@@ -112,7 +117,7 @@ export class SdxlPipeline {
         await textEncoder("tokenizer_2", "text_encoder_2"),
       ] as const;
       const components = { textEncoders, unet: await load("unet"), vaeDecoder: await load("vae_decoder") };
-      return new SdxlPipeline(model, components, settings.pixelsPerPart ?? defaultPixelsPerPart);
+      return new SdxlPipeline(model, scheduler, components, settings.pixelsPerPart ?? defaultPixelsPerPart);
     } catch (error) {
       await Promise.all(loaded.map((component) => component.dispose()));
       throw error;
