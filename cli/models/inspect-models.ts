@@ -46,7 +46,10 @@ export async function inspectModels(modelsFolder: string): Promise<ModelReport[]
 
 async function inspectModel(folder: string): Promise<Pick<ModelReport, "sizeBytes" | "components" | "problems">> {
   const files = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = files.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  const paths = files
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
   const sizes = await Promise.all(paths.map(async (path) => (await stat(path).catch(() => null))?.size ?? 0));
   const plan = await planOf(folder);
   const missing = plan.required

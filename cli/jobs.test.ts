@@ -1,0 +1,140 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
+
+/** Runs a command with --json, which must end as told, and returns what it printed. */
+async function json(folder: string, exitCode: number, ...args: string[]) {
+  const result = await runCli(folder, [...args, "--json"]);
+  expect({ exitCode: result.exitCode, stderr: result.stderr }).toEqual({ exitCode, stderr: expect.any(String) });
+  return JSON.parse(result.stdout);
+}
+
+describe("jobs of a data folder without a container", () => {
+  test("are enqueued, listed, shown and cancelled", async () => {
+    const folder = await temporaryFolder();
+    const first = await json(folder, 0, "enqueue", "draw", "a fox", "--seed", "1", "--user", "ada", "--priority", "5");
+    expect(first).toStrictEqual({
+      job_id: expect.any(String),
+      status: "queued",
+      queue_position: 1,
+      created: true,
+    });
+    const second = await json(folder, 0, "enqueue", "say", "hello", "--delay", "60");
+
+    const page = await json(folder, 0, "jobs", "--limit", "1");
+    expect(page.jobs).toMatchObject([{ job_id: second.job_id, type: "say", status: "queued", prompt: "hello" }]);
+    const rest = await json(folder, 0, "jobs", "--cursor", page.cursor);
+    expect(rest).toMatchObject({ jobs: [{ job_id: first.job_id, user_id: "ada", priority: 5 }], cursor: null });
+    expect((await json(folder, 0, "jobs", "--type", "draw", "--status", "failed")).jobs).toEqual([]);
+
+    const shown = await json(folder, 0, "job", first.job_id);
+    expect(shown).toMatchObject({ config: { seed: 1 }, attempts: [], assets: [], error: null });
+    expect(await json(folder, 0, "cancel", first.job_id)).toMatchObject({ status: "cancelled" });
+    expect(await json(folder, 1, "cancel", first.job_id)).toMatchObject({ error: { code: "JOB_ALREADY_SETTLED" } });
+    expect(await json(folder, 1, "retry", first.job_id)).toMatchObject({ error: { code: "JOB_NOT_FAILED" } });
+  });
+
+  test("are printed with tabs when standard output is no terminal, a line each", async () => {
+    const folder = await temporaryFolder();
+    await runCli(folder, ["enqueue", "draw", "line one\nline two\u001b[31m"]);
+    const { stdout } = await runCli(folder, ["jobs"]);
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines[0]).toBe("JOB\tTYPE\tSTATUS\tATTEMPT\tAGE\tPROMPT");
+    expect(lines.slice(1).map((line) => line.split("\t").at(-1))).toEqual(["line one line two [31m"]);
+  });
+
+  test("are one job for one idempotency key", async () => {
+    const folder = await temporaryFolder();
+    const enqueue = (prompt: string, code: number) =>
+      json(folder, code, "enqueue", "draw", prompt, "--idempotency-key", "order-17");
+    const first = await enqueue("a fox", 0);
+    expect(await enqueue("a fox", 0)).toMatchObject({ job_id: first.job_id, created: false });
+    expect(await enqueue("a hare", 1)).toMatchObject({ error: { code: "IDEMPOTENCY_CONFLICT" } });
+  });
+
+  test("may be enqueued by several processes at once, into a folder that is not there yet", async () => {
+    const folder = await temporaryFolder();
+    const jobs = await Promise.all([1, 2, 3].map((n) => json(folder, 0, "enqueue", "draw", `fox ${n}`)));
+    const listed: { job_id: string }[] = (await json(folder, 0, "jobs")).jobs;
+    expect(listed.map((job) => job.job_id).sort()).toEqual(jobs.map((job) => job.job_id).sort());
+  });
+
+  test("are not looked for in a folder without a database, and none is made", async () => {
+    const folder = await temporaryFolder();
+    const answer = await json(folder, 1, "jobs", "--data", "nowhere");
+    expect(answer.error).toEqual({
+      code: "DATA_FOLDER_UNUSABLE",
+      message: expect.stringContaining(`There are no jobs in ${join(folder, "nowhere")}: enqueue one`),
+    });
+    await expect(access(join(folder, "nowhere"))).rejects.toThrow("ENOENT");
+  });
+
+  const bad: readonly (readonly [args: string[], message: string])[] = [
+    [["enqueue", "draw", "x", "--priority", "101"], "--priority is 101"],
+    [["enqueue", "draw", "x", "--user", "a/b"], '--user is "a/b"'],
+    [["enqueue", "draw", "x", "--delay", "-1"], "--delay is -1: it must be 0 to 2,592,000 seconds"],
+    [["jobs", "--limit", "0"], "--limit is 0: it must be a whole number from 1 to 1000."],
+    [["jobs", "--status", "done"], "Allowed choices are queued, running, completed, failed, cancelled."],
+    [["jbos"], "Unknown command 'jbos'. Did you mean jobs?"],
+    [["cancel"], "Missing required argument 'job'."],
+  ];
+
+  test.concurrent.each(bad)("bad usage ends with 2: %j", async (args, message) => {
+    const answer = await json(await temporaryFolder(), 2, ...args);
+    expect(answer.error.message).toContain(message);
+  });
+
+  test("an invalid environment ends with 2 and names the variable", async () => {
+    const result = await runCli(await temporaryFolder(), ["jobs", "--json"], { LEASE_SECONDS: "soon" });
+    expect(result.exitCode).toBe(2);
+    expect(JSON.parse(result.stdout).error).toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining("LEASE_SECONDS"),
+    });
+  });
+});
+
+describe("beside a running container", () => {
+  test("jobs are followed to their end, cancelled and retried", async () => {
+    const folder = await temporaryFolder();
+    const container = startCli(folder, ["start", "--port", "0"], { WORKERS: "brush,hammer" });
+    await container.seen("listening on");
+
+    const good = await json(folder, 0, "enqueue", "draw", "a fox", "--seed", "3");
+    const done = await json(folder, 0, "job", good.job_id, "--follow");
+    expect(done).toMatchObject({ status: "completed", attempt: 1, attempts: [{ outcome: "completed" }] });
+    expect(done.assets).toMatchObject([{ file: expect.stringMatching(/^\/.*\/0\.png$/), metadata: { seed: 3 } }]);
+    await access(done.assets[0].file);
+    expect((await runCli(folder, ["job", good.job_id])).stdout).toContain(done.assets[0].file);
+
+    const endless = await json(folder, 0, "enqueue", "draw", "x", "--steps", "150", "--config", '{"step_ms":200}');
+    const follower = startCli(folder, ["job", endless.job_id, "--follow"]);
+    await follower.seen("running");
+    expect(await json(folder, 0, "cancel", endless.job_id)).toMatchObject({
+      status: "running",
+      cancel_requested: true,
+    });
+    const followed = await follower.ended;
+    expect(followed.exitCode).toBe(1);
+    expect(followed.stdout).toMatch(/^status +cancelled$/m);
+
+    const broken = await json(folder, 0, "enqueue", "break", "permanent");
+    const failed = await json(folder, 1, "job", broken.job_id, "--follow");
+    expect(failed.error).toMatchObject({ code: "HANDLER_FAILED", message: expect.stringContaining("too hard") });
+    expect(await json(folder, 0, "retry", broken.job_id)).toEqual({ job_id: broken.job_id, status: "queued" });
+
+    container.child.kill("SIGTERM");
+    expect((await container.ended).exitCode).toBe(0);
+  });
+
+  test("Ctrl-C ends the following and not the job", async () => {
+    const folder = await temporaryFolder();
+    const { job_id } = await json(folder, 0, "enqueue", "draw", "x");
+    const follower = startCli(folder, ["job", job_id, "--follow"]);
+    await follower.seen("queued");
+    follower.child.kill("SIGINT");
+    expect((await follower.ended).exitCode).toBe(130);
+    expect(await json(folder, 0, "job", job_id)).toMatchObject({ status: "queued", cancel_requested: false });
+  });
+});

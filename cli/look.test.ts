@@ -1,0 +1,97 @@
+import { cp, mkdir, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import manifest from "../package.json" with { type: "json" };
+import { createProgram } from "./program.ts";
+import { runCli, temporaryFolder } from "./testing/run-cli.ts";
+
+const tinyModel = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
+
+test("--version and --help", async () => {
+  const folder = await temporaryFolder();
+  expect(await runCli(folder, ["--version"])).toMatchObject({ exitCode: 0, stdout: `${manifest.version}\n` });
+  const help = await runCli(folder, ["run", "--help"]);
+  expect(help).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(help.stdout).toContain('ourvidz run sdxl_image_fast "a lighthouse at dawn"');
+});
+
+test("the help of every command has examples that begin with its name", () => {
+  const commands = createProgram().commands.filter((command) => command.name() !== "help");
+  expect(commands).toHaveLength(11);
+  for (const command of commands) {
+    const help: string[] = [];
+    command.configureOutput({ writeOut: (text) => help.push(text) }).outputHelp();
+    expect(help.join("")).toContain(`Examples:\n  ourvidz ${command.name()}`);
+  }
+});
+
+test("no command at all shows the help and ends with 2", async () => {
+  const { exitCode, stderr } = await runCli(await temporaryFolder(), []);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("Usage: ourvidz [options] [command]");
+});
+
+test("handlers lists every job type; a bad file is named and ends with 1", async () => {
+  const folder = await temporaryFolder();
+  const { stdout } = await runCli(folder, ["handlers", "--json"]);
+  expect(JSON.parse(stdout).handlers).toContainEqual({
+    type: "break",
+    worker: "hammer",
+    model: "sledge",
+    produces: "nothing",
+    max_attempts: 2,
+    timeout_seconds: 60,
+    description: null,
+  });
+  await mkdir(join(folder, "handlers"));
+  await writeFile(join(folder, "handlers/half.ts"), "export default { type: 'half' };");
+  const bad = await runCli(folder, ["handlers", "--handlers", "handlers"]);
+  expect(bad.exitCode).toBe(1);
+  expect(bad.stderr).toContain(join(folder, "handlers/half.ts"));
+});
+
+test("models and validate see a damaged file, a missing one and a missing model", async () => {
+  const folder = await temporaryFolder();
+  const models = join(folder, "models");
+  await cp(tinyModel, join(models, "sledge"), { recursive: true });
+  await cp(tinyModel, join(models, "broken"), { recursive: true });
+  await truncate(join(models, "broken/unet/model.onnx"), 1000);
+  await truncate(join(models, "broken/vae_decoder/model.onnx"), 0);
+  await writeFile(join(models, "aliases.json"), '{"big": "sledge"}');
+
+  const listed = JSON.parse((await runCli(folder, ["models", "--models", "models", "--json"])).stdout);
+  expect(listed).toMatchObject({ folder: models, missing: [] });
+  expect(listed.models).toEqual([
+    expect.objectContaining({
+      name: "broken",
+      needed_by: [],
+      problems: [
+        `${join(models, "broken/unet/model.onnx")} is cut off: download it again`,
+        `${join(models, "broken/vae_decoder/model.onnx")} is empty`,
+      ],
+    }),
+    expect.objectContaining({ name: "sledge", aliases: ["big"], needed_by: ["break"], problems: [] }),
+  ]);
+
+  const valid = await runCli(folder, ["validate", "--models", "models", "--json"]);
+  const { status, checks } = JSON.parse(valid.stdout);
+  const statuses = Object.fromEntries(
+    checks.map((check: { name: string; status: string }) => [check.name, check.status]),
+  );
+  expect({ status, exitCode: valid.exitCode }).toEqual({ status: "valid", exitCode: 0 });
+  expect(statuses).toMatchObject({
+    node: "ok",
+    environment: "ok",
+    "data folder": "ok",
+    handlers: "ok",
+    "executor hammer": "ok",
+    "model sledge": "ok",
+    "model broken": "warning",
+  });
+
+  const invalid = await runCli(folder, ["validate", "--models", "nowhere"]);
+  expect(invalid.exitCode).toBe(1);
+  expect(invalid.stdout).toMatch(/^failed\tmodels folder\tThe models folder .* cannot be read/m);
+  expect(invalid.stdout).toMatch(/^failed\tmodel sledge\tThe model "sledge" is missing: .* Needed by: break\.$/m);
+});

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
+
+/* Runs the command as people do: a process of its own, with its real exit code and output. */
+const entry = fileURLToPath(new URL("../ourvidz.ts", import.meta.url));
+export const fixtureHandlers = fileURLToPath(new URL("../fixtures/handlers", import.meta.url));
+
+export interface CliResult {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliProcess {
+  readonly child: ChildProcess;
+  readonly ended: Promise<CliResult>;
+  /** Resolves when standard error or output contains the text; rejects when the process ends before that. */
+  seen(text: string | RegExp): Promise<void>;
+}
+
+const folders: string[] = [];
+const children: ChildProcess[] = [];
+
+afterAll(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+/** A temporary folder that goes when the file's tests are over. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "ourvidz-cli-test-"));
+  folders.push(folder);
+  return folder;
+}
+
+/**
+ * Everything that the command may touch lies in `folder`: its data, its temporary files and its working folder.
+ *
+ * @param env on top of an environment without any of the project's variables
+ */
+export function startCli(folder: string, args: readonly string[], env: Record<string, string> = {}): CliProcess {
+  const child = spawn(process.execPath, [entry, ...args], {
+    cwd: folder,
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      TMPDIR: folder,
+      DATA_DIR: join(folder, "data"),
+      HANDLERS_DIR: fixtureHandlers,
+      MODELS_DIR: folder,
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  children.push(child);
+  const output = { stdout: "", stderr: "" };
+  const waiting = new Set<() => void>();
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+      output[name] += chunk;
+      for (const look of waiting) look();
+    });
+  }
+  const { promise: ended, resolve } = Promise.withResolvers<CliResult>();
+  child.once("close", (exitCode, signal) => {
+    resolve({ exitCode, signal, ...output });
+    for (const look of waiting) look();
+  });
+  const seen = (text: string | RegExp) =>
+    new Promise<void>((found, missed) => {
+      const look = () => {
+        const all = output.stdout + output.stderr;
+        if (typeof text === "string" ? all.includes(text) : text.test(all)) found();
+        else if (child.exitCode !== null) missed(new Error(`the command ended without "${text}":\n${all}`));
+        else return;
+        waiting.delete(look);
+      };
+      waiting.add(look);
+      look();
+    });
+  return { child, ended, seen };
+}
+
+export function runCli(folder: string, args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+  return startCli(folder, args, env).ended;
+}
