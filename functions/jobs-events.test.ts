@@ -58,6 +58,23 @@ it("tells all of it to whoever comes when it is over, and the rest to whoever co
   }
 });
 
+it("tells a job that another container on the same database runs", async () => {
+  container.runtime.dispatcher.pause();
+  const job = await container.submitGated();
+  const response = await open(job.id);
+  const other = await startContainer({ DATA_DIR: container.runtime.folder });
+  const events: ServerEvent[] = [];
+  for await (const event of readEvents(response)) {
+    events.push(event);
+    if (inShort(event) === "running 1") await job.open();
+  }
+  const states = events.filter(({ event }) => event === "state").map(inShort);
+  expect(states).toEqual(["queued 0", "running 1", "completed 1"]);
+  expect(events.at(-1)?.data).toMatchObject({ job: { status: "completed", assets: [{ index: 0 }] } });
+  await other.runtime.stop();
+  container.runtime.dispatcher.resume();
+});
+
 it("tells that a job was cancelled while it waited", async () => {
   const first = await container.submitGated();
   await untilEvent(container.runtime, first.id, (event) => event.kind === "progress");

@@ -6,6 +6,7 @@ import type { Logger } from "#runtime/log.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
+import { Connections } from "./http/connections.ts";
 import { type App, createApp } from "./index.ts";
 
 export interface RunningServer {
@@ -34,7 +35,6 @@ const limits = {
 } as const;
 const maxHeaders = 100;
 const maxConnections = 2_000;
-const idleCheckMs = 50;
 
 /**
  * Listens on the configured host and port; port 0 takes any free one.
@@ -44,12 +44,13 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
   const { host, port } = runtime.config.http;
   const app = options.app ?? createApp(runtime, log);
   const server = createHttpServer(app, log, host, options);
+  const connections = new Connections(server);
   await listen(server, host, port);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
   const url = urlOf(address);
   log.info({ url }, "listening");
-  return { url, port: address.port, close: () => close(server, app, options.closeLimitMs ?? 5_000) };
+  return { url, port: address.port, close: () => close(server, connections, app, options.closeLimitMs ?? 5_000) };
 }
 
 function createHttpServer(
@@ -60,7 +61,8 @@ function createHttpServer(
 ): Server {
   const errorHandler = (error: unknown) =>
     errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
-  const listener = getRequestListener(app.fetch, { hostname, errorHandler });
+  // Left to itself it replaces the process's own Request and Response, which the runtime uses too.
+  const listener = getRequestListener(app.fetch, { hostname, errorHandler, overrideGlobalObjects: false });
   const server = createServer(
     { ...limits, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: headersTimeoutMs / 3 },
     (incoming, outgoing) => {
@@ -107,14 +109,12 @@ function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${address === "0.0.0.0" ? "127.0.0.1" : address}:${port}`;
 }
 
-async function close(server: Server, app: App, limitMs: number): Promise<void> {
+async function close(server: Server, connections: Connections, app: App, limitMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.close(() => resolve());
   app.streams.close();
-  // Connections fall idle one by one as their last answers end.
-  const idle = setInterval(() => server.closeIdleConnections(), idleCheckMs);
+  connections.close();
   const limit = setTimeout(() => server.closeAllConnections(), limitMs);
   await promise;
-  clearInterval(idle);
   clearTimeout(limit);
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
 import { JobEvents, type NumberedEvent } from "#runtime/job-events.ts";
 import { Inbox } from "./inbox.ts";
@@ -53,4 +54,11 @@ it("hears nothing after it was closed", () => {
   inbox.close();
   events.emit("a", running);
   expect(inbox.isEmpty).toBe(true);
+});
+
+it("leaves nothing on the signal, however often it waits", async () => {
+  const inbox = new Inbox(new JobEvents(), "a");
+  const { signal } = new AbortController();
+  for (let wait = 0; wait < 5; wait++) await inbox.wait(0, signal);
+  expect(getEventListeners(signal, "abort")).toHaveLength(0);
 });
