@@ -68,8 +68,10 @@ async function begin() {
   await embedded.source.enqueue(jobEnvelope.parse({ id, type: "test" }), { worker });
   const events = new JobEvents();
   const polls = new EventEmitter();
+  let polled = 0;
   const queue = {
     get(jobId: string) {
+      polled++;
       polls.emit("poll");
       return embedded.source.get(jobId);
     },
@@ -83,6 +85,7 @@ async function begin() {
   return {
     id,
     take,
+    polls: () => polled,
     async polled(times: number) {
       for (let poll = 0; poll < times; poll++) await once(polls, "poll");
     },
@@ -143,6 +146,21 @@ describe("a job that runs here", () => {
     await job.polled(3);
     await job.complete(lease);
     expect(await waiting).toEqual(["completed 1"]);
+  });
+
+  it("is not asked for in the queue while live events come", async () => {
+    const job = await begin();
+    const lease = await job.take();
+    job.emit(running(1));
+    const follower = job.follow();
+    await follower.next(2);
+    const asked = job.polls();
+    for (let number = 1; number <= 4; number++) {
+      job.emit(step(number));
+      await follower.next(1);
+    }
+    expect(job.polls()).toBe(asked);
+    await job.complete(lease);
   });
 
   it("is told again after a retry", async () => {

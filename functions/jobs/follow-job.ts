@@ -70,13 +70,14 @@ async function* untilSilent(
 ): AsyncGenerator<ServerEvent, JobRecord | null> {
   for (;;) {
     await inbox.wait(pollMs, signal);
-    for (let next = inbox.take(); next !== undefined; next = inbox.take()) {
-      if (signal.aborted) return null;
+    let ask = inbox.isEmpty;
+    for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
       // The end is told from the record, which says all of it.
-      if (isFinal(next)) break;
-      yield* teller.live(next);
+      if (isFinal(next)) ask = true;
+      else yield* teller.live(next);
     }
     if (signal.aborted) return null;
+    if (!ask) continue;
     const record = await queue.get(teller.jobId);
     // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is told live was
     // written to the queue before.
