@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { RestError } from "./rest-error.ts";
-import type { Subscriber, SubscriptionKind, Subscriptions } from "./subscriptions.ts";
+import { type Subscriber, type SubscriptionKind, type Subscriptions, subscriptionLost } from "./subscriptions.ts";
 
 /** A reader that falls this far behind is cut off: it must connect again, as after any lost connection. */
 const maxUnreadBytes = 1024 * 1024;
@@ -39,13 +39,13 @@ export class EventStreams {
     response.once("close", leave);
     try {
       for (const name of names) await this.#subscriptions.add(kind, name, stream);
+      // The reader may have left while Redis was asked.
+      if (response.destroyed) leave();
+      else stream.begin(kind, names);
     } catch (error) {
       leave();
       throw error;
     }
-    // The reader may have left while Redis was asked.
-    if (response.destroyed) return leave();
-    stream.begin(kind, names);
   }
 
   close(): void {
@@ -62,17 +62,21 @@ export class EventStreams {
 /**
  * One response as an event stream, in Upstash's form: `data: message,<channel>,<text>`.
  *
- *   asked ──begin──► open ──► closed      Messages that come while it is asked for wait until it has begun.
+ *   asked ──begin──► open ──end──► ended      Messages that come while it is asked for wait until it has begun.
+ *     └───────────────end──────────► ended      It is answered with an error then, and never begins.
  */
 class EventStream implements Subscriber {
   readonly #response: ServerResponse;
   #early: string[] | null = [];
+  #isEnded = false;
 
   constructor(response: ServerResponse) {
     this.#response = response;
   }
 
+  /** @throws RestError 503 when it has ended already: of several channels, the first may be lost again by now */
   begin(kind: SubscriptionKind, names: readonly string[]): void {
+    if (this.#isEnded) throw subscriptionLost();
     this.#response.writeHead(200, {
       "content-type": "text/event-stream",
       "cache-control": "no-cache",
@@ -95,12 +99,12 @@ class EventStream implements Subscriber {
   }
 
   end(): void {
+    this.#isEnded = true;
     if (this.#early === null) this.#response.end();
-    else this.#response.destroy();
   }
 
   #write(text: string): void {
-    if (this.#response.writableEnded) return;
+    if (this.#isEnded) return;
     if (this.#response.writableLength > maxUnreadBytes) this.#response.destroy();
     else this.#response.write(text);
   }

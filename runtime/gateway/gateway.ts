@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { CodedError } from "#contract/errors.ts";
 import { isLoopback } from "../config.ts";
 import type { Logger } from "../log.ts";
@@ -10,6 +10,7 @@ import type { Faults } from "./faults.ts";
 import { createHandler } from "./handle-request.ts";
 import { RedisLink } from "./redis-link.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { UnderWay } from "./under-way.ts";
 
 export interface GatewayOptions {
   /** `redis[s]://[[user][:password]@]host[:port][/database]` */
@@ -75,7 +76,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     log,
     stopping: stopping.signal,
   });
-  const server = createHttpServer(handler);
+  const underWay = new UnderWay();
+  const server = createHttpServer((request, response) => {
+    underWay.add(response);
+    handler(request, response);
+  });
   const release = (): void => {
     streams.close();
     subscriptions.close();
@@ -94,10 +99,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port,
     async close() {
       stopping.abort();
-      const { promise: closed, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
+      server.close();
       streams.close();
-      await within(closeLimitMs, closed);
+      await within(closeLimitMs, underWay.none());
       server.closeAllConnections();
       release();
     },
@@ -113,7 +117,7 @@ function checkTokens({ token, readOnlyToken, host }: GatewayOptions): void {
     throw invalid(`${host} is reachable from outside, so a token is required; make one with: openssl rand -hex 32`);
 }
 
-function createHttpServer(handler: Parameters<typeof createServer>[1]): Server {
+function createHttpServer(handler: RequestListener): Server {
   const server = createServer(limits, handler);
   server.maxConnections = maxConnections;
   // A reader that takes nothing although something is waiting for it is gone; one that waits for Redis is not.

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { ErrorReply } from "redis";
 import type { Logger } from "../log.ts";
 import { connectTimeoutMs, openClient } from "./redis-link.ts";
 import { RestError } from "./rest-error.ts";
@@ -15,6 +16,7 @@ export interface Subscriber {
 
 /** One channel or pattern with all that listen to it; Redis is asked for it once. */
 interface Topic {
+  readonly key: string;
   readonly kind: SubscriptionKind;
   readonly name: string;
   readonly subscribers: Set<Subscriber>;
@@ -47,21 +49,21 @@ export class Subscriptions {
   /**
    * Resolves when Redis has confirmed the subscription. Messages may come before.
    *
-   * @throws RestError 503 when Redis is away
+   * @throws RestError 503 when Redis is away, 400 when it refuses
    */
   async add(kind: SubscriptionKind, name: string, subscriber: Subscriber): Promise<void> {
     const topic = this.#topic(kind, name);
     topic.subscribers.add(subscriber);
     try {
       await this.#settle(topic);
-    } catch {
+    } catch (error) {
       this.remove(kind, name, subscriber);
-      throw new RestError(503, "ERR Redis is not reachable: nothing was subscribed");
+      throw error instanceof ErrorReply ? new RestError(400, error.message) : subscriptionLost();
     }
   }
 
   remove(kind: SubscriptionKind, name: string, subscriber: Subscriber): void {
-    const topic = this.#topics.get(key(kind, name));
+    const topic = this.#topics.get(topicKey(kind, name));
     if (topic?.subscribers.delete(subscriber)) this.#settle(topic).catch(() => undefined);
   }
 
@@ -81,15 +83,16 @@ export class Subscriptions {
   }
 
   #topic(kind: SubscriptionKind, name: string): Topic {
-    const known = this.#topics.get(key(kind, name));
+    const key = topicKey(kind, name);
+    const known = this.#topics.get(key);
     if (known !== undefined) return known;
     const pattern = kind === "psubscribe" ? name : undefined;
     const subscribers = new Set<Subscriber>();
     const listener = (text: Buffer, channel: Buffer): void => {
       for (const subscriber of subscribers) subscriber.message(channel, text, pattern);
     };
-    const topic = { kind, name, subscribers, listener, isSubscribed: false, settled: Promise.resolve() };
-    this.#topics.set(key(kind, name), topic);
+    const topic = { key, kind, name, subscribers, listener, isSubscribed: false, settled: Promise.resolve() };
+    this.#topics.set(key, topic);
     return topic;
   }
 
@@ -101,7 +104,9 @@ export class Subscriptions {
   }
 
   async #apply(topic: Topic): Promise<void> {
-    const { kind, name, listener, subscribers } = topic;
+    const { key, kind, name, listener, subscribers } = topic;
+    // What was lost is not taken up on the next connection: its subscribers have been told to begin anew.
+    if (this.#topics.get(key) !== topic) throw subscriptionLost();
     const isWanted = subscribers.size > 0;
     if (isWanted !== topic.isSubscribed) {
       const client = await this.#connection();
@@ -112,7 +117,7 @@ export class Subscriptions {
       }
       topic.isSubscribed = isWanted;
     }
-    if (subscribers.size === 0 && this.#topics.get(key(kind, name)) === topic) this.#topics.delete(key(kind, name));
+    if (subscribers.size === 0 && this.#topics.get(key) === topic) this.#topics.delete(key);
   }
 
   #connection(): Promise<Client> {
@@ -145,6 +150,10 @@ async function rejectAfter(limitMs: number): Promise<never> {
   throw new Error("no answer in time");
 }
 
-function key(kind: SubscriptionKind, name: string): string {
+export function subscriptionLost(): RestError {
+  return new RestError(503, "ERR Redis is not reachable: nothing was subscribed");
+}
+
+function topicKey(kind: SubscriptionKind, name: string): string {
   return `${kind} ${name}`;
 }
