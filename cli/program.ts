@@ -2,6 +2,7 @@ import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addCancel } from "./commands/cancel.ts";
 import { addEnqueue } from "./commands/enqueue.ts";
+import { addGateway } from "./commands/gateway.ts";
 import { addHandlers } from "./commands/handlers.ts";
 import { addJob } from "./commands/job.ts";
 import { addJobs } from "./commands/jobs.ts";
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   program.commandsGroup("Run:");
   addStart(program);
   addRun(program);
+  addGateway(program);
   program.commandsGroup("Jobs of a data folder, beside a running container or without one:");
   for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry]) add(program);
   program.commandsGroup("Look and check:");

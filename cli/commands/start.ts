@@ -19,7 +19,7 @@ export function addStart(program: Command): void {
     .action(action(async (_operands, options: StartOptions) => (await import("../start.ts")).start(options)));
 }
 
-function portOption(text: string): string {
+export function portOption(text: string): string {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
     throw new InvalidArgumentError("It must be a port from 0 to 65535.");
   return text;

@@ -98,9 +98,9 @@ describe("without a token", () => {
 
 describe("settings that would expose Redis are refused", () => {
   test.each([
-    [{ host: "0.0.0.0" }, /token is required/],
-    [{ host: "127.0.0.1", readOnlyToken: "reads" }, /no other/],
-    [{ host: "127.0.0.1", token: "same", readOnlyToken: "same" }, /the same/],
+    [{ host: "0.0.0.0" }, /set GATEWAY_TOKEN/],
+    [{ host: "127.0.0.1", readOnlyToken: "reads" }, /GATEWAY_TOKEN is not/],
+    [{ host: "127.0.0.1", token: "same", readOnlyToken: "same" }, /are the same/],
     [{ host: "127.0.0.1", token: "" }, /empty/],
     [{ host: "127.0.0.1", redisUrl: "http://user:hidden@127.0.0.1" }, /REDIS_URL/],
     [{ host: "192.0.2.1", token: "t" }, /cannot listen/],

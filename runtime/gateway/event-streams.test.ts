@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { startTestGateway, type TestGateway } from "../../test/support/gateway.ts";
 
 let gateway: TestGateway;
@@ -131,6 +131,19 @@ describe("subscribe", () => {
       );
       await Promise.all(staying.map((reader) => reader.stop()));
     }
+  });
+
+  test("a quiet stream shows every quarter of a minute that it is alive", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const own = await startTestGateway();
+    const stream = await fetch(`${own.url}/subscribe/quiet?_token=${own.token}`);
+    const reader = stream.body?.getReader();
+    const read = async () => Buffer.from((await reader?.read())?.value ?? []).toString();
+    expect(await read()).toBe("data: subscribe,quiet,1\n\n");
+    vi.advanceTimersByTime(15_000);
+    expect(await read()).toBe(":\n\n");
+    vi.useRealTimers();
+    await own.close();
   });
 
   test("no channel is an error, and so are more streams than allowed", async () => {

@@ -109,12 +109,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 function checkTokens({ token, readOnlyToken, host }: GatewayOptions): void {
-  if (token === "" || readOnlyToken === "") throw invalid("A token is empty: give one, or none.");
+  if (token === "" || readOnlyToken === "") throw invalid("A token is empty: set one, or none.");
   if (token === undefined && readOnlyToken !== undefined)
-    throw invalid("There is a read-only token but no other: without one, everybody may do everything.");
-  if (token !== undefined && token === readOnlyToken) throw invalid("Both tokens are the same.");
+    throw invalid("GATEWAY_READ_ONLY_TOKEN is set and GATEWAY_TOKEN is not: without it, everybody may do everything.");
+  if (token !== undefined && token === readOnlyToken)
+    throw invalid("GATEWAY_TOKEN and GATEWAY_READ_ONLY_TOKEN are the same.");
   if (token === undefined && !isLoopback(host))
-    throw invalid(`${host} is reachable from outside, so a token is required; make one with: openssl rand -hex 32`);
+    throw invalid(`${host} is reachable from outside: set GATEWAY_TOKEN, to what openssl rand -hex 32 prints.`);
 }
 
 function createHttpServer(handler: RequestListener): Server {

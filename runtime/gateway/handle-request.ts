@@ -35,8 +35,8 @@ const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT"]);
 const syncToken = "0";
 
 /**
- * One request from its first byte to its last, as plain `node:http`: a framework's request and response objects would
- * cost more than everything else here. Never rejects.
+ * Answers one request, whatever happens. Plain `node:http`: with any path being a command there are no routes for a
+ * framework to find, and its request and response objects would be paid for with every command.
  */
 export function createHandler(parts: HandlerParts): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {

@@ -4,7 +4,7 @@ import { retryDelaySeconds } from "../backoff.ts";
 import type { Logger } from "../log.ts";
 import { within } from "../within.ts";
 import type { Argument, Command } from "./command.ts";
-import { type Outcome, replyTypes } from "./reply.ts";
+import { type Reply, replyTypes } from "./reply.ts";
 import { RestError } from "./rest-error.ts";
 
 export interface RedisLinkOptions {
@@ -19,7 +19,7 @@ export const connectTimeoutMs = 5_000;
 const reconnectBaseSeconds = 0.05;
 const reconnectMaxSeconds = 2;
 
-/** Replies are small objects until they come; this many are a queue that only a stuck Redis lets grow. */
+/** What may pile up behind a Redis that is stuck, until the time limit gives up on it. */
 const maxWaitingCommands = 50_000;
 
 type Client = ReturnType<typeof openClient>;
@@ -74,26 +74,26 @@ export class RedisLink {
   }
 
   /**
-   * The commands' outcomes, in order. Commands of other requests may run between them.
+   * The commands' replies, in order. Commands of other requests may run between them.
    *
    * @throws RestError 503 when Redis is away, 502 when it was lost with the commands under way, 504 past the time limit
    */
-  run(commands: readonly Command[]): Promise<readonly Outcome[]> {
+  run(commands: readonly Command[]): Promise<readonly Reply[]> {
     return this.#bounded(commands);
   }
 
   /**
-   * The outcomes of a transaction, or the one error for which Redis discarded it.
+   * The replies of a transaction, or the one error for which Redis discarded it.
    *
    * @throws RestError as `run` does
    */
-  async transact(commands: readonly Command[]): Promise<readonly Outcome[] | ErrorReply> {
+  async transact(commands: readonly Command[]): Promise<readonly Reply[] | ErrorReply> {
     // Sent in one go, nothing comes between MULTI and EXEC although the connection is shared.
-    const outcomes = await this.#bounded([["MULTI"], ...commands, ["EXEC"]]);
-    const results = outcomes.at(-1);
+    const replies = await this.#bounded([["MULTI"], ...commands, ["EXEC"]]);
+    const results = replies.at(-1);
     if (Array.isArray(results)) return results;
     // EXEC says only that it was aborted; the reason is the error of the command that could not be queued.
-    const reason = outcomes.find((outcome) => outcome instanceof ErrorReply);
+    const reason = replies.find((reply) => reply instanceof ErrorReply);
     return reason ?? new ErrorReply("EXECABORT Transaction discarded because of previous errors.");
   }
 
@@ -102,7 +102,7 @@ export class RedisLink {
     this.#client.destroy();
   }
 
-  async #bounded(commands: readonly Command[]): Promise<readonly Outcome[]> {
+  async #bounded(commands: readonly Command[]): Promise<readonly Reply[]> {
     if (this.#waiting + commands.length > maxWaitingCommands)
       throw new RestError(503, "ERR too many commands are waiting for Redis, try again");
     const client = this.#client;
@@ -136,7 +136,7 @@ export class RedisLink {
       (retries) => retryDelaySeconds(retries + 1, reconnectBaseSeconds, reconnectMaxSeconds, random) * 1000,
     );
     client.on("ready", () => this.#report(true));
-    client.on("error", (error: Error) => this.#report(false, error.message));
+    client.on("error", (error: Error) => this.#report(false, reasonOf(error)));
     return client;
   }
 
@@ -154,9 +154,14 @@ export class RedisLink {
   }
 }
 
-async function send(client: Client, command: readonly Argument[]): Promise<Outcome> {
+/** An address that has several numbers fails with one error of all of them, which has no message of its own. */
+function reasonOf(error: Error): string {
+  return error.message === "" && "code" in error ? String(error.code) : error.message;
+}
+
+async function send(client: Client, command: readonly Argument[]): Promise<Reply> {
   try {
-    return await client.sendCommand<Outcome>(command, { typeMapping: replyTypes });
+    return await client.sendCommand<Reply>(command, { typeMapping: replyTypes });
   } catch (error) {
     if (error instanceof ErrorReply) return error;
     if (error instanceof ClientOfflineError || error instanceof ClientClosedError)

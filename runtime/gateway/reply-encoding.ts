@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ErrorReply } from "redis";
-import type { Outcome, Reply } from "./reply.ts";
+import type { Reply } from "./reply.ts";
 import { RestError } from "./rest-error.ts";
 
 /** How results are written: as JSON, as JSON whose strings are base64, or as the bytes that Redis itself would send. */
@@ -29,17 +29,17 @@ export function readEncoding(headers: IncomingHttpHeaders): Encoding {
   return "resp2";
 }
 
-/** The outcomes of a pipeline or a transaction as one JSON array. */
-export function encodeOutcomes(outcomes: readonly Outcome[], encoding: Exclude<Encoding, "resp2">): string {
-  return `[${outcomes.map((outcome) => encodeOutcome(outcome, encoding)).join(",")}]`;
+/** The replies of a pipeline or a transaction as one JSON array. */
+export function encodeResults(replies: readonly Reply[], encoding: Exclude<Encoding, "resp2">): string {
+  return `[${replies.map((reply) => encodeResult(reply, encoding)).join(",")}]`;
 }
 
 /** `{"result":…}` or `{"error":…}`. */
-export function encodeOutcome(outcome: Outcome, encoding: Exclude<Encoding, "resp2">): string {
-  if (outcome instanceof ErrorReply) return encodeError(outcome.message);
+export function encodeResult(reply: Reply, encoding: Exclude<Encoding, "resp2">): string {
+  if (reply instanceof ErrorReply) return encodeError(reply.message);
   // The status OK alone is never base64, and only as a whole result: clients decode every string inside an array.
-  if (outcome === "OK") return '{"result":"OK"}';
-  return `{"result":${encodeReply(outcome, encoding === "base64")}}`;
+  if (reply === "OK") return '{"result":"OK"}';
+  return `{"result":${encodeReply(reply, encoding === "base64")}}`;
 }
 
 export function encodeError(message: string): string {
@@ -55,10 +55,10 @@ function encodeReply(reply: Reply, base64: boolean): string {
   return base64 ? `"${Buffer.from(reply).toString("base64")}"` : JSON.stringify(reply);
 }
 
-/** Outcomes in Redis' own form, one after the other. Formulas: the RESP2 specification. */
-export function encodeResp2(outcomes: readonly Outcome[]): Buffer {
+/** Replies in the form in which Redis sends them (RESP2), one after the other. */
+export function encodeResp2(replies: readonly Reply[]): Buffer {
   const parts: Buffer[] = [];
-  for (const outcome of outcomes) addResp2(outcome, parts);
+  for (const reply of replies) addResp2(reply, parts);
   return Buffer.concat(parts);
 }
 

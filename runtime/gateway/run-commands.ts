@@ -3,8 +3,8 @@ import type { Access } from "./access.ts";
 import type { Command } from "./command.ts";
 import { refusalOf } from "./command-rules.ts";
 import type { RedisLink } from "./redis-link.ts";
-import type { Outcome } from "./reply.ts";
-import { contentTypes, type Encoding, encodeOutcome, encodeOutcomes, encodeResp2 } from "./reply-encoding.ts";
+import type { Reply } from "./reply.ts";
+import { contentTypes, type Encoding, encodeResp2, encodeResult, encodeResults } from "./reply-encoding.ts";
 import { RestError } from "./rest-error.ts";
 import type { CommandRoute } from "./route.ts";
 
@@ -38,25 +38,25 @@ export async function runCommands(link: RedisLink, batch: Batch): Promise<Answer
   return answerAll(await runTransaction(link, batch), encoding === "resp2" ? "json" : encoding);
 }
 
-async function runOne(link: RedisLink, { commands, access }: Batch): Promise<Outcome> {
+async function runOne(link: RedisLink, { commands, access }: Batch): Promise<Reply> {
   refuse(commands, access);
-  const [outcome = null] = await link.run(commands);
-  return outcome;
+  const [reply = null] = await link.run(commands);
+  return reply;
 }
 
 /** Not atomic: a refused command is an error in its place, and the others run. */
-async function runEach(link: RedisLink, { commands, access }: Batch): Promise<readonly Outcome[]> {
+async function runEach(link: RedisLink, { commands, access }: Batch): Promise<readonly Reply[]> {
   const refusals = commands.map((command) => refusalOf(command, access));
   const allowed = commands.filter((_, index) => refusals[index] === null);
-  const outcomes = (await link.run(allowed)).values();
-  return refusals.map((refusal) => (refusal === null ? (outcomes.next().value ?? null) : new ErrorReply(refusal)));
+  const replies = (await link.run(allowed)).values();
+  return refusals.map((refusal) => (refusal === null ? (replies.next().value ?? null) : new ErrorReply(refusal)));
 }
 
-async function runTransaction(link: RedisLink, { commands, access }: Batch): Promise<readonly Outcome[]> {
+async function runTransaction(link: RedisLink, { commands, access }: Batch): Promise<readonly Reply[]> {
   refuse(commands, access);
-  const outcomes = await link.transact(commands);
-  if (outcomes instanceof ErrorReply) throw new RestError(statusOf(outcomes), outcomes.message);
-  return outcomes;
+  const replies = await link.transact(commands);
+  if (replies instanceof ErrorReply) throw new RestError(statusOf(replies), replies.message);
+  return replies;
 }
 
 function refuse(commands: readonly Command[], access: Access): void {
@@ -66,17 +66,17 @@ function refuse(commands: readonly Command[], access: Access): void {
   }
 }
 
-function answerAll(outcomes: readonly Outcome[], encoding: Encoding): Answer {
-  const body = encoding === "resp2" ? encodeResp2(outcomes) : encodeOutcomes(outcomes, encoding);
+function answerAll(replies: readonly Reply[], encoding: Encoding): Answer {
+  const body = encoding === "resp2" ? encodeResp2(replies) : encodeResults(replies, encoding);
   return { status: 200, contentType: contentTypes[encoding], body };
 }
 
-function answerOne(outcome: Outcome, encoding: Encoding): Answer {
-  const body = encoding === "resp2" ? encodeResp2([outcome]) : encodeOutcome(outcome, encoding);
-  return { status: statusOf(outcome), contentType: contentTypes[encoding], body };
+function answerOne(reply: Reply, encoding: Encoding): Answer {
+  const body = encoding === "resp2" ? encodeResp2([reply]) : encodeResult(reply, encoding);
+  return { status: statusOf(reply), contentType: contentTypes[encoding], body };
 }
 
-function statusOf(outcome: Outcome): number {
-  if (!(outcome instanceof ErrorReply)) return 200;
-  return passingErrors.test(outcome.message) ? 503 : 400;
+function statusOf(reply: Reply): number {
+  if (!(reply instanceof ErrorReply)) return 200;
+  return passingErrors.test(reply.message) ? 503 : 400;
 }

@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startTestGateway, type TestGateway } from "../../test/support/gateway.ts";
 
@@ -75,6 +76,15 @@ describe("a command in the path", () => {
     });
     await gateway.send("/set/escaped/%FF%00");
     expect((await gateway.send("/strlen/escaped")).json()).toEqual({ result: 2 });
+  });
+
+  test("any text in JSON comes back as it was", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: "binary" }), async (text) => {
+        const { json } = await gateway.send("/", { body: ["ECHO", text] });
+        expect(json()).toEqual({ result: text });
+      }),
+    );
   });
 
   test("the token may be in the URL", async () => {

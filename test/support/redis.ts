@@ -15,7 +15,7 @@ export interface TestRedis {
   stop(): Promise<void>;
   /** Ends it at once, as a power cut does; what was persisted stays for `restart`. */
   kill(): Promise<void>;
-  /** Starts it again on the same port and folder. */
+  /** Starts it on the same port and folder, after a `kill` if it still runs. */
   restart(): Promise<void>;
 }
 

@@ -1,0 +1,23 @@
+import process from "node:process";
+import { startGateway } from "#runtime/gateway/gateway.ts";
+import { readGatewaySettings } from "#runtime/gateway/settings.ts";
+import { createLogger } from "#runtime/log.ts";
+import type { GatewayCommandOptions } from "./commands/gateway.ts";
+import { exitCodes } from "./errors.ts";
+import { Interruption } from "./interruption.ts";
+import { printResult } from "./output.ts";
+
+/** The body of `ourvidz gateway`. */
+export async function gateway(options: GatewayCommandOptions): Promise<number> {
+  const interruption = new Interruption();
+  const settings = readGatewaySettings({ ...process.env, REDIS_URL: options.redis ?? process.env.REDIS_URL });
+  const log = await createLogger({
+    level: options.verbose ? "debug" : settings.log.level,
+    format: settings.log.format ?? (process.stderr.isTTY ? "pretty" : "json"),
+  });
+  const running = await startGateway({ ...settings, log, host: options.host, port: Number(options.port) });
+  printResult(options, { url: running.url }, `listening on ${running.url}`);
+  await interruption.asked();
+  await running.close();
+  return exitCodes.completed;
+}
