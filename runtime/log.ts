@@ -31,7 +31,8 @@ export async function createLogger(
     pretty({
       destination: 2,
       sync: true,
-      colorize: process.stderr.isTTY,
+      // hasColors() looks at NO_COLOR.
+      colorize: process.stderr.isTTY && process.stderr.hasColors(),
       ignore: "pid,hostname",
       translateTime: "HH:MM:ss.l",
     }),

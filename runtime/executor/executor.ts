@@ -161,7 +161,8 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     const child = fork(entry, [JSON.stringify(this.#settings)], {
       serialization: "advanced",
       detached: true,
-      stdio: ["ignore", "inherit", "pipe", "ipc"],
+      // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
+      stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
     });
     this.#child = child;
     child.stderr?.on("data", (chunk: Buffer) => {
