@@ -2,18 +2,16 @@ import { stat } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/config.ts";
 import type { Embedded } from "#runtime/runtime.ts";
-import { type GlobalOptions, readSettings } from "./settings.ts";
 
 /** Opens the database of the data folder, makes it when it is missing, and closes it afterwards. */
 export async function withDatabase<Result>(
-  options: GlobalOptions,
-  body: (embedded: Embedded, config: Config) => Promise<Result>,
+  config: Config,
+  body: (embedded: Embedded) => Promise<Result>,
 ): Promise<Result> {
-  const config = await readSettings(options, { serves: false });
   const { openEmbedded } = await import("#runtime/runtime.ts");
   const embedded = await openEmbedded(config);
   try {
-    return await body(embedded, config);
+    return await body(embedded);
   } finally {
     await embedded.close();
   }
@@ -26,20 +24,19 @@ export async function withDatabase<Result>(
  * @throws CodedError DATA_FOLDER_UNUSABLE when there is no database yet
  */
 export async function withExistingDatabase<Result>(
-  options: GlobalOptions,
-  body: (embedded: Embedded, config: Config) => Promise<Result>,
+  config: Config,
+  body: (embedded: Embedded) => Promise<Result>,
 ): Promise<Result> {
-  const { dataFolder } = await readSettings(options, { serves: false });
   const { databaseFile } = await import("#runtime/database/database.ts");
-  const exists = await stat(databaseFile(dataFolder)).then(
+  const exists = await stat(databaseFile(config.dataFolder)).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
   );
   if (!exists) {
     throw new CodedError(
       "DATA_FOLDER_UNUSABLE",
-      `There are no jobs in ${dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
+      `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
     );
   }
-  return withDatabase(options, body);
+  return withDatabase(config, body);
 }

@@ -74,6 +74,7 @@ describe("jobs of a data folder without a container", () => {
     [["enqueue", "draw", "x", "--priority", "101"], "--priority is 101"],
     [["enqueue", "draw", "x", "--user", "a/b"], '--user is "a/b"'],
     [["enqueue", "draw", "x", "--delay", "-1"], "--delay is -1: it must be 0 to 2,592,000 seconds"],
+    [["enqueue", "draw", "x", "--idempotency-key", ""], "--idempotency-key has 0 characters: it must have 1 to 255."],
     [["jobs", "--limit", "0"], "--limit is 0: it must be a whole number from 1 to 1000."],
     [["jobs", "--status", "done"], "Allowed choices are queued, running, completed, failed, cancelled."],
     [["jbos"], "Unknown command 'jbos'. Did you mean jobs?"],

@@ -56,9 +56,10 @@ describe("a job that completes", () => {
   });
 
   test("prints its metadata when it made no file", async () => {
-    const { exitCode, stdout } = await runCli(await temporaryFolder(), ["run", "say", "hello"]);
+    const { exitCode, stdout, stderr } = await runCli(await temporaryFolder(), ["run", "say", "hello"]);
     expect(exitCode).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ said: "hello" });
+    expect(stderr).toContain("printed by the handler\n");
   });
 
   test("overwrites nothing, also when two save at the same moment", async () => {

@@ -3,6 +3,7 @@ import { action, examples } from "../command.ts";
 import { withExistingDatabase } from "../embedded.ts";
 import { exitCodes } from "../errors.ts";
 import { printResult } from "../output.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addCancel(program: Command): void {
   program
@@ -14,8 +15,9 @@ export function addCancel(program: Command): void {
     .action(action(cancel));
 }
 
-async function cancel([id = ""]: readonly string[], options: { readonly json?: boolean }): Promise<number> {
-  const outcome = await withExistingDatabase(options, ({ source }) => source.cancel(id));
+async function cancel([id = ""]: readonly string[], options: GlobalOptions): Promise<number> {
+  const config = await readSettings(options, { serves: false });
+  const outcome = await withExistingDatabase(config, ({ source }) => source.cancel(id));
   printResult(
     options,
     { job_id: id, status: outcome === "cancelled" ? "cancelled" : "running", cancel_requested: true },

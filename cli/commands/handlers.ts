@@ -3,7 +3,7 @@ import type { Handler } from "#contract/handler.ts";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
-import { readSettings } from "../settings.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
 
 export function addHandlers(program: Command): void {
@@ -15,7 +15,7 @@ export function addHandlers(program: Command): void {
     .action(action(handlers));
 }
 
-async function handlers(_operands: readonly string[], options: { readonly json?: boolean }): Promise<number> {
+async function handlers(_operands: readonly string[], options: GlobalOptions): Promise<number> {
   const { handlersFolder } = await readSettings(options, { serves: false });
   const { loadHandlers } = await import("#runtime/registry.ts");
   const all = (await loadHandlers(handlersFolder)).all().toSorted((a, b) => a.type.localeCompare(b.type));

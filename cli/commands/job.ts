@@ -1,18 +1,9 @@
 import type { Command } from "commander";
-import { CodedError } from "#contract/errors.ts";
-import type { JobRecord } from "#runtime/source/job-source.ts";
 import { action, examples } from "../command.ts";
-import { withExistingDatabase } from "../embedded.ts";
-import { exitCodes } from "../errors.ts";
-import { Interruption } from "../interruption.ts";
-import { describeJob } from "../job/describe.ts";
-import { followJob } from "../job/follow.ts";
-import { jobJson, statusText } from "../job/view.ts";
-import { note, printResult } from "../output.ts";
+import type { GlobalOptions } from "../settings.ts";
 
-interface JobCommandOptions {
+export interface ShowJobOptions extends GlobalOptions {
   readonly follow?: boolean;
-  readonly json?: boolean;
 }
 
 export function addJob(program: Command): void {
@@ -32,24 +23,7 @@ export function addJob(program: Command): void {
         "ourvidz job 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111 --follow --json",
       ),
     )
-    .action(action(job));
-}
-
-async function job([id = ""]: readonly string[], options: JobCommandOptions): Promise<number> {
-  return withExistingDatabase(options, async (embedded, config) => {
-    const { source } = embedded;
-    const first = await source.get(id);
-    if (first === null) throw new CodedError("JOB_NOT_FOUND", `There is no job ${id}: "ourvidz jobs" lists them.`);
-    const interruption = new Interruption();
-    const record = options.follow
-      ? await followJob(source, first, interruption.signal, (seen) => note(statusText(seen)))
-      : first;
-    interruption.close();
-    printResult(options, await jobJson(record, embedded, config), describeJob(record, embedded));
-    return options.follow ? (interruption.exitCode ?? endCode(record)) : exitCodes.completed;
-  });
-}
-
-function endCode(record: JobRecord): number {
-  return record.status === "completed" ? exitCodes.completed : exitCodes.failed;
+    .action(
+      action(async ([id = ""], options: ShowJobOptions) => (await import("../job/show-job.ts")).showJob(id, options)),
+    );
 }

@@ -1,24 +1,19 @@
 import { type Command, Option } from "commander";
-import type { JobRecord, JobStatus, ListFilter } from "#runtime/source/job-source.ts";
+import type { JobStatus } from "#runtime/source/job-source.ts";
 import { action, examples } from "../command.ts";
-import { withExistingDatabase } from "../embedded.ts";
-import { exitCodes, usageError } from "../errors.ts";
 import { numberOption } from "../job/options.ts";
-import { age, jobJson, statusText } from "../job/view.ts";
-import { note, printResult } from "../output.ts";
-import { table } from "../table.ts";
+import type { GlobalOptions } from "../settings.ts";
 
-interface JobsOptions {
+export interface JobsOptions extends GlobalOptions {
   readonly status?: JobStatus;
   readonly type?: string;
   readonly user?: string;
   readonly limit: number;
   readonly cursor?: string;
-  readonly json?: boolean;
 }
 
 const statuses = ["queued", "running", "completed", "failed", "cancelled"] satisfies JobStatus[];
-const mostJobs = 1000;
+export const mostJobs = 1000;
 
 export function addJobs(program: Command): void {
   program
@@ -34,38 +29,5 @@ export function addJobs(program: Command): void {
       "after",
       examples("ourvidz jobs", "ourvidz jobs --status failed --limit 100", "ourvidz jobs --json | jq '.jobs[].job_id'"),
     )
-    .action(action(jobs));
-}
-
-async function jobs(_operands: readonly string[], options: JobsOptions): Promise<number> {
-  const { status, type, user, limit, cursor } = options;
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostJobs)
-    throw usageError(`--limit is ${limit}: it must be a whole number from 1 to ${mostJobs}.`);
-  const filter: ListFilter = {
-    limit,
-    ...(status === undefined ? {} : { status }),
-    ...(type === undefined ? {} : { type }),
-    ...(user === undefined ? {} : { userId: user }),
-    ...(cursor === undefined ? {} : { cursor }),
-  };
-  const [page, views] = await withExistingDatabase(options, async (embedded, config) => {
-    const listed = await embedded.source.list(filter);
-    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, embedded, config)))];
-  });
-  printResult(options, { jobs: views, cursor: page.cursor }, jobTable(page.jobs));
-  if (!options.json && page.jobs.length === 0) note("There are no such jobs.");
-  if (!options.json && page.cursor !== null) note(`There are more: --cursor ${page.cursor}`);
-  return exitCodes.completed;
-}
-
-function jobTable(records: readonly JobRecord[]): string {
-  const nowMs = Date.now();
-  return table(records, [
-    { title: "JOB", value: ({ job }) => job.id },
-    { title: "TYPE", value: ({ job }) => job.type },
-    { title: "STATUS", value: statusText, status: true },
-    { title: "ATTEMPT", value: (record) => String(record.attempt) },
-    { title: "AGE", value: (record) => age(record.createdAtMs, nowMs) },
-    { title: "PROMPT", value: ({ job }) => job.prompt ?? "" },
-  ]);
+    .action(action(async (_operands, options: JobsOptions) => (await import("../job/list-jobs.ts")).listJobs(options)));
 }

@@ -3,6 +3,7 @@ import { action, examples } from "../command.ts";
 import { withExistingDatabase } from "../embedded.ts";
 import { exitCodes } from "../errors.ts";
 import { printResult } from "../output.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addRetry(program: Command): void {
   program
@@ -14,8 +15,9 @@ export function addRetry(program: Command): void {
     .action(action(retry));
 }
 
-async function retry([id = ""]: readonly string[], options: { readonly json?: boolean }): Promise<number> {
-  await withExistingDatabase(options, ({ source }) => source.redrive(id));
+async function retry([id = ""]: readonly string[], options: GlobalOptions): Promise<number> {
+  const config = await readSettings(options, { serves: false });
+  await withExistingDatabase(config, ({ source }) => source.redrive(id));
   printResult(options, { job_id: id, status: "queued" }, `${id} is queued again`);
   return exitCodes.completed;
 }

@@ -39,7 +39,9 @@ export class JobWatch {
     const { job, handler } = this.#planned;
     const { queue, events } = this.#runtime;
     const unsubscribe = events.subscribe(job.id, ({ event }) => this.#see(event));
-    const stopWatching = watchForStandstill(this.#runtime, this.#planned, this.#end.resolve);
+    const stopWatching = watchForStandstill(this.#runtime, this.#planned, (end) =>
+      end === "settled" ? this.#finish() : this.#end.resolve(end),
+    );
     const cancel = () => void this.#cancel();
     try {
       if (signal.aborted) return this.#cancelled();
@@ -70,16 +72,24 @@ export class JobWatch {
       const seconds = Math.max(1, Math.round(event.retryInSeconds ?? 0));
       this.#view.note(`attempt ${event.attempt} failed: ${event.error.message} Trying again in ${seconds} s.`);
     }
-    if (isEnd(event)) void this.#settled(event).then(this.#end.resolve, this.#end.reject);
+    if (isEnd(event)) this.#finish();
   }
 
-  async #settled(event: Extract<JobEvent, { kind: "state" }>): Promise<JobEnd> {
-    if (event.status === "cancelled") return this.#cancelled();
+  /** The job is settled: what its record says counts. */
+  #finish(): void {
+    void this.#settledEnd().then(this.#end.resolve, this.#end.reject);
+  }
+
+  async #settledEnd(): Promise<JobEnd> {
     const record = await this.#runtime.queue.get(this.#planned.job.id);
-    if (event.status === "completed") {
-      return { status: "completed", result: record?.result ?? { assets: [], metadata: {} } };
+    switch (record?.status) {
+      case "completed":
+        return { status: "completed", result: record.result ?? { assets: [], metadata: {} } };
+      case "cancelled":
+        return this.#cancelled();
+      default:
+        return { status: "failed", error: record?.error ?? unknownFailure };
     }
-    return { status: "failed", error: event.error ?? record?.error ?? unknownFailure };
   }
 
   async #cancel(): Promise<void> {

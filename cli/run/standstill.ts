@@ -1,5 +1,6 @@
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/runtime.ts";
+import { isSettled } from "#runtime/source/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import { probeFolder } from "../probe-folder.ts";
 import type { JobEnd } from "./job-watch.ts";
@@ -11,14 +12,21 @@ import type { JobEnd } from "./job-watch.ts";
  *   executor      it reports that it cannot start, or died several times before the job began
  *   delivery      the result has been on disk for a while and does not get through
  *   settlement    the attempt is over, nothing is left to deliver, and the job still counts as running
+ *
+ * A job that was settled without a word is found as well: one that was cancelled in the very moment in which its
+ * attempt failed goes from the retry straight to its end.
  */
 const lookMs = 1000;
 const deliveryPatienceLooks = 10;
 const settlementPatienceLooks = 3;
 const startsBeforeGivingUp = 3;
 
-/** Calls `onEnd` once when nothing moves any more; returns the way to stop looking. */
-export function watchForStandstill(runtime: Runtime, planned: PlannedJob, onEnd: (end: JobEnd) => void): () => void {
+/** Calls `onEnd` with how a job ends that does not move any more, or with "settled"; returns the way to stop looking. */
+export function watchForStandstill(
+  runtime: Runtime,
+  planned: PlannedJob,
+  onEnd: (end: JobEnd | "settled") => void,
+): () => void {
   const standstill = new Standstill(runtime, planned);
   const timer = setInterval(() => {
     void standstill.look().then(
@@ -40,12 +48,15 @@ class Standstill {
     this.#planned = planned;
   }
 
-  async look(): Promise<JobEnd | null> {
+  async look(): Promise<JobEnd | "settled" | null> {
     const startError = this.#startError();
     if (startError !== null) return { status: "failed", error: startError };
+    const status = (await this.#runtime.queue.get(this.#planned.job.id))?.status ?? "queued";
+    if (isSettled(status)) return "settled";
     const pending = this.#runtime.delivery.pending > 0;
+    const stuck = !pending && status === "running" && this.#runtime.dispatcher.activeJobs === 0;
     this.#undeliveredLooks = pending ? this.#undeliveredLooks + 1 : 0;
-    this.#unsettledLooks = !pending && (await this.#isUnsettled()) ? this.#unsettledLooks + 1 : 0;
+    this.#unsettledLooks = stuck ? this.#unsettledLooks + 1 : 0;
     if (this.#undeliveredLooks <= deliveryPatienceLooks && this.#unsettledLooks <= settlementPatienceLooks) return null;
     return { status: "undelivered", error: await this.#reason() };
   }
@@ -58,11 +69,6 @@ class Standstill {
     if (began || executor.restarts < startsBeforeGivingUp) return null;
     const message = `The executor of the worker ${executor.worker} dies whenever it starts: --verbose shows its last words.`;
     return { code: "EXECUTOR_CRASHED", message };
-  }
-
-  async #isUnsettled(): Promise<boolean> {
-    if (this.#runtime.dispatcher.activeJobs > 0) return false;
-    return (await this.#runtime.queue.get(this.#planned.job.id))?.status === "running";
   }
 
   /** The runtime has only logged why; a full disk, the usual reason, is told by trying to write. */

@@ -1,0 +1,37 @@
+import { loadHandlers } from "#runtime/registry.ts";
+import type { EnqueueOptions } from "../commands/enqueue.ts";
+import { withDatabase } from "../embedded.ts";
+import { exitCodes, usageError } from "../errors.ts";
+import { printResult } from "../output.ts";
+import { readSettings } from "../settings.ts";
+import { planJob } from "./build-job.ts";
+
+/** As over HTTP: 30 days. */
+const longestDelaySeconds = 2_592_000;
+const longestKey = 255;
+
+/** The body of `ourvidz enqueue`. What is wrong with the job is told before the data folder is touched. */
+export async function enqueueJob(operands: readonly string[], options: EnqueueOptions): Promise<number> {
+  const { delay = 0, idempotencyKey: key } = options;
+  if (delay < 0 || delay > longestDelaySeconds)
+    throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
+  if (key !== undefined && (key === "" || key.length > longestKey))
+    throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${longestKey}.`);
+  const config = await readSettings(options, { serves: false });
+  const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
+  const { jobId, position, created, status } = await withDatabase(config, async ({ source }) => {
+    const outcome = await source.enqueue(job, {
+      worker: handler.worker,
+      delaySeconds: delay,
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+    });
+    const known = outcome.created ? undefined : await source.get(outcome.jobId);
+    return { ...outcome, status: known?.status ?? "queued" };
+  });
+  printResult(
+    options,
+    { job_id: jobId, status, queue_position: position, created },
+    created ? `${jobId} is queued (position ${position})` : `${jobId} was enqueued before and is ${status}`,
+  );
+  return exitCodes.completed;
+}
