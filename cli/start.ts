@@ -23,8 +23,7 @@ export async function start(options: StartOptions): Promise<number> {
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     await interruption.asked();
   } finally {
-    await runtime.stop();
-    await server?.close();
+    await runtime.stop(async () => server?.close());
   }
   return exitCodes.completed;
 }

@@ -11,14 +11,14 @@ it.each(Object.entries(errorStatus))("%s becomes status %i", async (code, status
 
 it("carries details and headers, and a status of its own where HTTP has a better one", async () => {
   const response = errorResponse(
-    new HttpError("INVALID_REQUEST", "use GET", { status: 405, headers: { Allow: "GET" }, details: { given: "PUT" } }),
+    new HttpError("METHOD_NOT_ALLOWED", "use GET", { headers: { Allow: "GET" }, details: { given: "PUT" } }),
   );
   expect(response.status).toBe(405);
   expect(response.headers.get("allow")).toBe("GET");
   expect(await response.json()).toEqual({
     success: false,
     error: "use GET",
-    code: "INVALID_REQUEST",
+    code: "METHOD_NOT_ALLOWED",
     details: { given: "PUT" },
   });
 });

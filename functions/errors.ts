@@ -16,24 +16,16 @@ export interface ErrorBody {
 }
 
 export interface HttpErrorOptions extends CodedErrorOptions {
-  /** Where HTTP has a more exact status than the code's own, such as 405 or 416. */
-  readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A coded error with what only HTTP knows: headers that belong to the answer, and a status of its own. */
+/** A coded error with what only HTTP knows: headers that belong to the answer. */
 export class HttpError extends CodedError {
   readonly headers: Readonly<Record<string, string>>;
-  readonly #status: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: HttpErrorOptions = {}) {
     super(code, message, options);
     this.headers = options.headers ?? {};
-    this.#status = options.status;
-  }
-
-  override get status(): number {
-    return this.#status ?? super.status;
   }
 }
 

@@ -129,7 +129,7 @@ describe("ranges", () => {
     const response = await fetch(url, { headers: { Range: range } });
     expect(response.status).toBe(416);
     expect(response.headers.get("content-range")).toBe(`bytes */${size}`);
-    expect(await response.json()).toMatchObject({ success: false, code: "INVALID_REQUEST" });
+    expect(await response.json()).toMatchObject({ success: false, code: "RANGE_NOT_SATISFIABLE" });
   });
 });
 

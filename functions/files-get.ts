@@ -82,8 +82,7 @@ function respond(opened: OpenedFile, method: string, request: Headers): Response
   if (isUnchanged(opened, request)) return without(handle, { status: 304, headers });
   const range = isSameFile(opened, request.get("if-range")) ? parseByteRange(request.get("range"), size) : "whole";
   if (range === "unsatisfiable") {
-    throw new HttpError("INVALID_REQUEST", `The range lies outside the file, which has ${size} bytes.`, {
-      status: 416,
+    throw new HttpError("RANGE_NOT_SATISFIABLE", `The range lies outside the file, which has ${size} bytes.`, {
       headers: { "Content-Range": `bytes */${size}` },
     });
   }

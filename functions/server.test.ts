@@ -132,7 +132,7 @@ describe("what is not a proper request", () => {
   it("a client that never finishes its headers is told so and cut off", async () => {
     const answer = await sendRaw(server.port, `GET /health HTTP/1.1\r\n${host()}X-Slow: `);
     expect(statusOf(answer)).toBe(408);
-    expect(bodyOf(answer)).toMatchObject({ success: false, code: "INVALID_REQUEST" });
+    expect(bodyOf(answer)).toMatchObject({ success: false, code: "REQUEST_TIMEOUT" });
   });
 
   it("a body that is too large is refused before it is sent", async () => {

@@ -40,6 +40,7 @@ describe("readConfig", () => {
 
   it.each([
     ["an address that others reach", { HOST: "0.0.0.0" }],
+    ["a name that begins like a loopback address", { HOST: "127.example.com" }],
     ["a pod behind a public proxy", { RUNPOD_POD_ID: "abc" }],
     ["a public address", { PUBLIC_URL: "https://worker.example" }],
   ])("refuses %s without a key and says how to make one", (_, env) => {

@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -92,10 +93,9 @@ export interface Config {
   readonly jobRetentionDays: number;
 }
 
-const loopbackHosts = new Set(["127.0.0.1", "::1", "localhost"]);
-
+/** True for an address that only this machine reaches. A name that merely begins like one (`127.example.com`) is not. */
 export function isLoopback(host: string): boolean {
-  return loopbackHosts.has(host) || /^127\./.test(host);
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 /**

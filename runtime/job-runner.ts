@@ -112,11 +112,15 @@ export class JobRunner {
       },
     );
     this.#running.add(attempt);
-    const release = this.#options.keepers.get(source.name)?.hold(lease, {
-      progress: () => attempt.progress,
-      onCancel: () => attempt.stop("cancelled", abortGraceSeconds),
-      onLost: () => attempt.stop("lease_lost", abortGraceSeconds),
-    });
+    const release = this.#options.keepers.get(source.name)?.hold(
+      lease,
+      {
+        progress: () => attempt.progress,
+        onCancel: () => attempt.stop("cancelled", abortGraceSeconds),
+        onLost: () => attempt.stop("lease_lost", abortGraceSeconds),
+      },
+      { justTaken: true },
+    );
     const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
     log.info({ job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type }, "job started");
     events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });

@@ -19,6 +19,8 @@ export interface LeaseHolder {
 interface Held {
   readonly lease: LeaseKey;
   readonly holder: LeaseHolder;
+  /** When the source last said that the lease is held, on the process's own clock; -Infinity when it never did here. */
+  confirmedAtMs: number;
 }
 
 const minimumGapMs = 50;
@@ -35,9 +37,13 @@ export class LeaseKeeper {
     this.#log = log.child({ source: source.name });
   }
 
-  /** Renews the lease until the returned function is called. */
-  hold(lease: LeaseKey, holder: LeaseHolder): () => void {
-    const held = { lease, holder };
+  /**
+   * Renews the lease until the returned function is called.
+   * @param justTaken the source has given the lease out a moment ago
+   */
+  hold(lease: LeaseKey, holder: LeaseHolder, { justTaken = false } = {}): () => void {
+    const known = this.#held.get(lease.token)?.confirmedAtMs ?? Number.NEGATIVE_INFINITY;
+    const held: Held = { lease, holder, confirmedAtMs: justTaken ? performance.now() : known };
     this.#held.set(lease.token, held);
     if (!this.#running) void this.#loop();
     // A later holder of the same lease (the delivery takes over from the run) is not let go by the earlier one's end.
@@ -46,17 +52,26 @@ export class LeaseKeeper {
     };
   }
 
+  /** True when the lease was confirmed within the last third of its time: it cannot have run out. */
+  isFresh(lease: LeaseKey): boolean {
+    const held = this.#held.get(lease.token);
+    return held !== undefined && performance.now() - held.confirmedAtMs < this.#renewEveryMs;
+  }
+
   close(): void {
     this.#closing.abort();
     this.#held.clear();
   }
 
+  get #renewEveryMs(): number {
+    return (this.#source.leaseSeconds * 1000) / 3;
+  }
+
   async #loop(): Promise<void> {
     this.#running = true;
-    const renewEveryMs = (this.#source.leaseSeconds * 1000) / 3;
     const { signal } = this.#closing;
     while (this.#held.size > 0 && !signal.aborted) {
-      await this.#source.waitForChange(renewEveryMs, signal, "leases");
+      await this.#source.waitForChange(this.#renewEveryMs, signal, "leases");
       if (!signal.aborted && this.#held.size > 0) await this.#renew();
       await pause(minimumGapMs, undefined, { signal }).catch(() => undefined);
     }
@@ -65,6 +80,7 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const held = [...this.#held.values()];
+    const askedAtMs = performance.now();
     try {
       const outcomes = await this.#source.renew(
         held.map(({ lease, holder }) => {
@@ -72,15 +88,17 @@ export class LeaseKeeper {
           return progress === null ? { lease } : { lease, progress };
         }),
       );
-      for (const [index, one] of held.entries()) this.#apply(one, outcomes[index]);
+      for (const [index, one] of held.entries()) this.#apply(one, outcomes[index], askedAtMs);
     } catch (error) {
       // A lease outlives two failed renewals; if the source stays away longer, the next answer will be "lost".
       this.#log.warn({ error, leases: held.length }, "leases could not be renewed; trying again");
     }
   }
 
-  #apply({ lease, holder }: Held, outcome: string | undefined): void {
+  #apply(held: Held, outcome: string | undefined, askedAtMs: number): void {
+    const { lease, holder } = held;
     if (!this.#held.has(lease.token)) return;
+    if (outcome === "held" || outcome === "cancelled") held.confirmedAtMs = askedAtMs;
     if (outcome === "cancelled") holder.onCancel();
     if (outcome === "lost") {
       this.#held.delete(lease.token);

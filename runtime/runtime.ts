@@ -46,8 +46,11 @@ export interface Runtime {
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly startedAtMs: number;
-  /** Stops in order, each phase bounded; resolves when nothing is left running. */
-  stop(): Promise<void>;
+  /**
+   * Stops in order, each phase bounded; resolves when nothing is left running.
+   * @param closeServer called when jobs are through and before the database is closed
+   */
+  stop(closeServer?: () => Promise<void>): Promise<void>;
 }
 
 export function defaultWorkerId(): string {
@@ -83,48 +86,21 @@ export async function openEmbedded(config: Config): Promise<Embedded> {
 export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
   const startedAtMs = Date.now();
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
-  const workers = chooseWorkers(config, registry);
-  const executors = new Map(workers.map((worker) => [worker, createExecutor(worker, config, log)]));
-  for (const executor of executors.values()) executor.start();
-
-  const events = new JobEvents();
+  const executors = startExecutors(config, registry, log);
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
-  const sources = new Map([[embedded.source.name, embedded.source]]);
-  const keepers = new Map([...sources.values()].map((source) => [source.name, new LeaseKeeper(source, log)]));
-  const delivery = new Delivery({
-    outbox,
-    store: embedded.store,
-    callback: embedded.callbacks,
-    sources,
-    keepers,
-    events,
-    log,
-    workerId: config.workerId,
-    concurrency: config.deliveryConcurrency,
-    nowMs: Date.now,
-    random: Math.random,
-  });
-  const runner = new JobRunner({
-    registry,
-    executors,
-    keepers,
-    delivery,
-    events,
-    log,
-    random: Math.random,
-    nowMs: Date.now,
-    workFolder: embedded.folder.work,
-    abortGraceSeconds: config.abortGraceSeconds,
-    enqueueChild: (parent, child) => enqueueChild(embedded.source, registry, parent, child),
-  });
-  const dispatcher = new Dispatcher({ sources: [...sources.values()], executors, runner, log, random: Math.random });
+  const parts = wire({ config, log, registry, embedded, executors, outbox });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  delivery.start();
-  dispatcher.start();
+  parts.delivery.start();
+  parts.dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, folder: embedded.folder, source: embedded.source, outbox });
   log.info(
-    { workers, types: registry.types.length, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs },
+    {
+      workers: [...executors.keys()],
+      types: registry.types.length,
+      data_folder: config.dataFolder,
+      start_ms: Date.now() - startedAtMs,
+    },
     "the container is up",
   );
 
@@ -132,7 +108,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     stopHousekeeping();
     return embedded.close();
   };
-  const stop = () => shutDown({ config, log, dispatcher, runner, delivery, executors, keepers, close });
+  const stop: Runtime["stop"] = (closeServer) => shutDown({ config, log, executors, ...parts, close, closeServer });
+  const { dispatcher, delivery, events } = parts;
   return {
     config,
     registry,
@@ -145,6 +122,43 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     startedAtMs,
     stop,
   };
+}
+
+interface Collaborators {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly embedded: Embedded;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly outbox: Outbox;
+}
+
+/** Makes the parts between a job's source and its delivery, none of them running yet. */
+function wire({ config, log, registry, embedded, executors, outbox }: Collaborators) {
+  const { callbacks: callback, folder, source, store } = embedded;
+  const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
+  const sources = new Map([[source.name, source]]);
+  const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log)]));
+  const events = new JobEvents();
+  const shared = { keepers, events, log, nowMs: Date.now, random: Math.random };
+  const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
+  const runner = new JobRunner({
+    ...shared,
+    registry,
+    executors,
+    delivery,
+    workFolder: folder.work,
+    abortGraceSeconds,
+    enqueueChild: (parent, child) => enqueueChild(source, registry, parent, child),
+  });
+  const dispatcher = new Dispatcher({ sources: [...sources.values()], executors, runner, log, random: Math.random });
+  return { keepers, events, delivery, runner, dispatcher };
+}
+
+function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {
+  const executors = chooseWorkers(config, registry).map((worker) => createExecutor(worker, config, log));
+  for (const executor of executors) executor.start();
+  return new Map(executors.map((executor) => [executor.worker, executor]));
 }
 
 function chooseWorkers(config: Config, registry: Registry): readonly string[] {

@@ -10,7 +10,8 @@ import { within } from "./within.ts";
 /*
  * The end of a container, in order, each phase with a limit:
  *
- *   stop taking → let running jobs finish (grace) → release the rest → deliver the outbox → stop executors → close
+ *   stop taking → let running jobs finish (grace) → release the rest → deliver the outbox → stop executors →
+ *   close the server → close the database
  *
  * What does not fit into a limit is not lost: a job's lease runs out, an outbox row is taken up at the next start.
  */
@@ -22,6 +23,8 @@ export interface ShutdownParts {
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  /** What people look through, the HTTP server: open while jobs finish, closed before the database is. */
+  readonly closeServer: (() => Promise<void>) | undefined;
   close(): Promise<void>;
 }
 
@@ -42,6 +45,7 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
   await delivery.stop(deliverLimitMs);
   await Promise.all([...executors.values()].map((executor) => executor.stop(executorLimitMs)));
   for (const keeper of keepers.values()) keeper.close();
+  await parts.closeServer?.();
   await parts.close();
   log.info({}, "stopped");
 }

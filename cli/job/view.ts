@@ -1,5 +1,5 @@
 import { CodedError } from "#contract/errors.ts";
-import type { Job } from "#contract/job.ts";
+import { bucketOf, type Job } from "#contract/job.ts";
 import { viewJob } from "#functions/jobs/job-view.ts";
 import type { Config } from "#runtime/config.ts";
 import type { Embedded } from "#runtime/runtime.ts";
@@ -21,7 +21,7 @@ export async function jobJson(record: JobRecord, { store }: Pick<Embedded, "stor
 /** Where the local asset store has the file; the path itself when it is none of this store's. */
 export function assetFile(store: Embedded["store"], job: Job, path: string): string {
   try {
-    return store.locate(job.bucket ?? job.type, path);
+    return store.locate(bucketOf(job), path);
   } catch (error) {
     if (error instanceof CodedError) return path;
     throw error;

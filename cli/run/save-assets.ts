@@ -4,7 +4,7 @@ import process from "node:process";
 import { z } from "zod";
 import { type CallbackAsset, callbackAsset } from "#contract/callback.ts";
 import { CodedError } from "#contract/errors.ts";
-import type { Job } from "#contract/job.ts";
+import { bucketOf, type Job } from "#contract/job.ts";
 import { makeFolder } from "#runtime/data-folder.ts";
 import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
 
@@ -33,7 +33,7 @@ export interface AssetsToSave {
  */
 export async function saveAssets({ store, job, assets, out }: AssetsToSave): Promise<SavedAsset[]> {
   const parsed = z.array(callbackAsset).parse(assets);
-  const bucket = job.bucket ?? job.type;
+  const bucket = bucketOf(job);
   try {
     await makeFolder(out);
     const saved: SavedAsset[] = [];

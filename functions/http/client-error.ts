@@ -25,9 +25,9 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
 function explain(code: string | undefined): HttpError {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
-      return new HttpError("INVALID_REQUEST", "The headers are too large.", { status: 431 });
+      return new HttpError("HEADERS_TOO_LARGE", "The headers are too large.");
     case "ERR_HTTP_REQUEST_TIMEOUT":
-      return new HttpError("INVALID_REQUEST", "The request took too long to arrive.", { status: 408 });
+      return new HttpError("REQUEST_TIMEOUT", "The request took too long to arrive.");
     default:
       return new HttpError("INVALID_REQUEST", "This is not an HTTP request.");
   }

@@ -52,12 +52,12 @@ export class EventStreams {
 
   /**
    * @param source called once; it must end soon after its signal aborts, which is when the reader left or at `close`
-   * @throws HttpError NOT_READY when too many streams are open, SHUTTING_DOWN after `close`
+   * @throws HttpError OVERLOADED when too many streams are open, SHUTTING_DOWN after `close`
    */
   respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>): Response {
     if (this.#closed) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
     if (this.#open.size >= this.#limit) {
-      throw new HttpError("NOT_READY", `${this.#limit} event streams are open, which is the most: try again later.`, {
+      throw new HttpError("OVERLOADED", `${this.#limit} event streams are open, which is the most: try again later.`, {
         headers: { "Retry-After": "10" },
       });
     }

@@ -88,5 +88,5 @@ function allowedMethods(routes: readonly Route[], path: string): string {
 
 function methodNotAllowed(context: Context<RequestState>, allow: string): Response {
   const message = `${context.req.method} is not possible here: use ${allow}.`;
-  return errorResponse(new HttpError("INVALID_REQUEST", message, { status: 405, headers: { Allow: allow } }));
+  return errorResponse(new HttpError("METHOD_NOT_ALLOWED", message, { headers: { Allow: allow } }));
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { callbackAsset } from "#contract/callback.ts";
+import { bucketOf } from "#contract/job.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { attemptOutcomes, type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
 
@@ -113,11 +114,6 @@ export function iso(atMs: number): string {
 
 function isoOrNull(atMs: number | null): string | null {
   return atMs === null ? null : iso(atMs);
-}
-
-/** Where the delivery puts the files of a job. */
-function bucketOf(job: JobRecord["job"]): string {
-  return job.bucket ?? job.type;
 }
 
 /** Behind the container's public address when it has one; else relative to whichever address the caller uses. */

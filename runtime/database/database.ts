@@ -49,6 +49,8 @@ export async function openDatabase(
   }
 }
 
+type Durability = "FULL" | "NORMAL";
+
 const journalModeRow = z.object({ journal_mode: z.string() });
 const dataVersionRow = z.object({ data_version: z.number() });
 
@@ -60,6 +62,7 @@ export class Database {
   readonly path: string;
   readonly #connection: DatabaseSync;
   readonly #busyLimitMs: number;
+  #durability: Durability | undefined;
   #dataVersion: Query<z.output<typeof dataVersionRow>> | undefined;
 
   constructor(connection: DatabaseSync, path: string, busyLimitMs: number) {
@@ -73,9 +76,6 @@ export class Database {
     // A second process that is in the middle of switching the journal answers BUSY without any wait of SQLite's.
     const mode = await this.#withRetries(() => this.query("PRAGMA journal_mode = WAL", journalModeRow).get());
     if (mode?.journal_mode !== "wal") throw noSharedMemory(this.path);
-    // In WAL mode anything less than FULL may lose the last commits at a power cut: a lease or an outbox row that
-    // was acknowledged would be forgotten. It costs one fsync a transaction.
-    this.#connection.exec("PRAGMA synchronous = FULL");
     await this.write(() => migrate(this.#connection, this.path, migrations));
   }
 
@@ -94,7 +94,16 @@ export class Database {
    * back. `body` must not be async (other callers' statements would join the transaction) and may run more than once.
    */
   write<Result>(body: () => Result): Promise<Result> {
-    return this.#withRetries(() => this.#transaction("BEGIN IMMEDIATE", body));
+    return this.#write(body, "FULL");
+  }
+
+  /**
+   * Like `write`, without waiting for the disk. The commit survives the death of this process; a power cut may take it,
+   * with all that came after it, never what came before. For changes that are made again, or that nobody relies on,
+   * when they are lost: a durable `write` costs a wait for the disk, which is most of what a small job costs.
+   */
+  writeSoon<Result>(body: () => Result): Promise<Result> {
+    return this.#write(body, "NORMAL");
   }
 
   /** Runs `body` on one unchanging view of the data; like `write`, but for reading. */
@@ -110,6 +119,20 @@ export class Database {
 
   close(): void {
     if (this.#connection.isOpen) this.#connection.close();
+  }
+
+  #write<Result>(body: () => Result, durability: Durability): Promise<Result> {
+    return this.#withRetries(() => {
+      this.#setDurability(durability);
+      return this.#transaction("BEGIN IMMEDIATE", body);
+    });
+  }
+
+  /** In WAL mode FULL syncs the log at every commit, NORMAL only at checkpoints (https://sqlite.org/pragma.html#pragma_synchronous). */
+  #setDurability(durability: Durability): void {
+    if (this.#durability === durability) return;
+    this.#connection.exec(`PRAGMA synchronous = ${durability}`);
+    this.#durability = durability;
   }
 
   #transaction<Result>(begin: "BEGIN" | "BEGIN IMMEDIATE", body: () => Result): Result {

@@ -57,7 +57,8 @@ export class CallbackLog implements Callback {
       body: JSON.stringify(callback),
       now: this.#nowMs(),
     };
-    await this.#database.write(() =>
+    // The outbox repeats a final callback that a power cut took.
+    await this.#database.writeSoon(() =>
       (callback.status === "processing" ? this.#statements.progress : this.#statements.final).run(row),
     );
   }

@@ -1,5 +1,6 @@
 import PQueue from "p-queue";
 import { PermanentError, toErrorReport } from "#contract/errors.ts";
+import { bucketOf } from "#contract/job.ts";
 import { retryDelaySeconds } from "../backoff.ts";
 import { removeWork } from "../data-folder.ts";
 import type { JobEvents } from "../job-events.ts";
@@ -15,11 +16,10 @@ import { ProgressChannel } from "./progress-channel.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
- * The row's stage is written after each step; a crash at any line goes on from the last one, here or in another
- * process on the same data folder. Every step may be repeated: uploads replace, callbacks are idempotent by
- * (job, attempt, status), settling is idempotent by lease token.
+ * A crash at any line goes on from the row, here or in another process on the same data folder. Every step may be
+ * repeated: uploads replace, callbacks are idempotent by (job, attempt, status), settling is idempotent by lease token.
  *
- * Before anything leaves, the lease is renewed: who does not hold it any more delivers nothing.
+ * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing.
  */
 export interface DeliveryOptions {
   readonly outbox: Outbox;
@@ -96,7 +96,7 @@ export class Delivery {
     const row = await outbox.record({
       source: source.name,
       lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt },
-      bucket: lease.job.bucket ?? lease.job.type,
+      bucket: bucketOf(lease.job),
       userId: lease.job.user_id,
       settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
       files: settlement.kind === "complete" ? [...settlement.assets] : [],
@@ -183,34 +183,33 @@ export class Delivery {
         return;
       }
       const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
-      log.warn(
-        { ...fields, error, stage: row.stage, next_try_in_seconds: delaySeconds },
-        "delivery failed; it will be tried again",
-      );
+      log.warn({ ...fields, error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
       await outbox.postpone(row.id, delaySeconds * 1000);
       setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
     }
   }
 
-  /** Each step that is not done yet, in order; `row.stage` is what comes next. */
+  /** Each step that is not done yet, in order. */
   async #steps(row: OutboxRow): Promise<SettleOutcome> {
     const { outbox } = this.#options;
     const { entry } = row;
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    const [held] = await source.renew([{ lease: entry.lease }]);
-    if (held === "lost") throw new LeaseGone();
-    let { stage } = row;
-    if (stage === "upload") {
+    await this.#confirmLease(source, entry.lease);
+    if (!row.uploaded && entry.files.length > 0) {
       await this.#upload(entry);
-      stage = entry.files.length === 0 ? "callback" : await outbox.advance(row.id, "callback");
+      await outbox.markUploaded(row.id);
     }
-    if (stage === "callback") {
-      await this.#callBack(row);
-      await outbox.advance(row.id, "settle");
-    }
+    await this.#callBack(row);
     return this.#settle(source, entry);
+  }
+
+  /** Asks the source, unless it was asked a moment ago. @throws LeaseGone */
+  async #confirmLease(source: JobSource, lease: LeaseKey): Promise<void> {
+    if (this.#options.keepers.get(source.name)?.isFresh(lease)) return;
+    const [held] = await source.renew([{ lease }]);
+    if (held === "lost") throw new LeaseGone();
   }
 
   async #upload(entry: OutboxEntry): Promise<void> {

@@ -2,16 +2,18 @@ import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
 import type { Database } from "../database/database.ts";
 import type { Migration } from "../database/migrations.ts";
+import { flagColumn } from "../database/statements.ts";
 import { assetFile, errorReport } from "../executor/protocol.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
- * settled. A row's stage says what is already done, so that a process that takes it over goes on from there.
- *
- *   upload ──► callback ──► settle ──► (row deleted)
+ * settled. A row remembers that its files are uploaded, so that a process that takes it over does not send a video twice;
+ * the callback and the settling are small, harmless to repeat, and not written down.
  *
  * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts ten seconds
  * and is renewed, so the rows of a dead process are free again long before its leases run out.
+ *
+ * Only the recording waits for the disk: whatever else a power cut takes is done again from the row.
  */
 export const outboxEntry = z.object({
   source: z.string(),
@@ -29,13 +31,10 @@ export const outboxEntry = z.object({
 });
 export type OutboxEntry = z.output<typeof outboxEntry>;
 
-export const outboxStages = ["upload", "callback", "settle"] as const;
-export type OutboxStage = (typeof outboxStages)[number];
-
 export interface OutboxRow {
   readonly id: number;
   readonly entry: OutboxEntry;
-  readonly stage: OutboxStage;
+  readonly uploaded: boolean;
   readonly tries: number;
   readonly createdAtMs: number;
 }
@@ -44,7 +43,7 @@ const storedRow = z
   .object({
     id: z.number(),
     entry: z.string(),
-    stage: z.enum(outboxStages),
+    uploaded: flagColumn,
     tries: z.number(),
     created_at_ms: z.number(),
   })
@@ -52,7 +51,7 @@ const storedRow = z
     (row): OutboxRow => ({
       id: row.id,
       entry: outboxEntry.parse(JSON.parse(row.entry)),
-      stage: row.stage,
+      uploaded: row.uploaded,
       tries: row.tries,
       createdAtMs: row.created_at_ms,
     }),
@@ -66,7 +65,7 @@ export const outboxMigrations: readonly Migration[] = [
       id INTEGER PRIMARY KEY,
       token TEXT NOT NULL UNIQUE,
       entry TEXT NOT NULL,
-      stage TEXT NOT NULL,
+      uploaded INTEGER NOT NULL DEFAULT 0,
       tries INTEGER NOT NULL DEFAULT 0,
       next_try_at_ms INTEGER NOT NULL,
       claimed_by TEXT,
@@ -102,7 +101,6 @@ export class Outbox {
       this.#statements.insert.get({
         token: entry.lease.token,
         entry: JSON.stringify(entry),
-        stage: outboxStages[0],
         now,
         owner: this.#options.owner,
         until: now + claimMs,
@@ -115,7 +113,7 @@ export class Outbox {
   /** Claims every row that is due and that no live process works on, but for those in `except`. */
   claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
     const now = this.#options.nowMs();
-    return this.#database.write(() =>
+    return this.#database.writeSoon(() =>
       this.#statements.claimable
         .all({ now, owner: this.#options.owner })
         .filter(({ id }) => !except.has(id))
@@ -126,27 +124,26 @@ export class Outbox {
   /** Keeps this process's claims; call it well within `claimMs`. */
   async renewClaims(): Promise<void> {
     const until = this.#options.nowMs() + claimMs;
-    await this.#database.write(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
+    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
   }
 
   /** Lets other processes have the rows at once. */
   async releaseClaims(): Promise<void> {
-    await this.#database.write(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
+    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
   }
 
-  async advance(id: number, stage: OutboxStage): Promise<OutboxStage> {
-    await this.#database.write(() => this.#statements.advance.run({ id, stage }));
-    return stage;
+  async markUploaded(id: number): Promise<void> {
+    await this.#database.writeSoon(() => this.#statements.markUploaded.run({ id }));
   }
 
   /** Tries the row again after `delayMs`, and remembers that a try failed. */
   async postpone(id: number, delayMs: number): Promise<void> {
     const at = this.#options.nowMs() + delayMs;
-    await this.#database.write(() => this.#statements.postpone.run({ id, at }));
+    await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at }));
   }
 
   async remove(id: number): Promise<void> {
-    await this.#database.write(() => this.#statements.remove.run({ id }));
+    await this.#database.writeSoon(() => this.#statements.remove.run({ id }));
   }
 
   count(): number {
@@ -162,10 +159,10 @@ export class Outbox {
 function prepare(database: Database) {
   return {
     insert: database.query(
-      `INSERT INTO outbox (token, entry, stage, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
-       VALUES (:token, :entry, :stage, :now, :owner, :until, :now)
+      `INSERT INTO outbox (token, entry, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
+       VALUES (:token, :entry, :now, :owner, :until, :now)
        ON CONFLICT (token) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until_ms = excluded.claimed_until_ms
-       RETURNING id, entry, stage, tries, created_at_ms`,
+       RETURNING id, entry, uploaded, tries, created_at_ms`,
       storedRow,
     ),
     claimable: database.query(
@@ -176,14 +173,14 @@ function prepare(database: Database) {
     ),
     claim: database.query(
       `UPDATE outbox SET claimed_by = :owner, claimed_until_ms = :until WHERE id = :id
-       RETURNING id, entry, stage, tries, created_at_ms`,
+       RETURNING id, entry, uploaded, tries, created_at_ms`,
       storedRow,
     ),
     renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
-    advance: database.command("UPDATE outbox SET stage = :stage, tries = 0 WHERE id = :id"),
+    markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0 WHERE id = :id"),
     postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + 1 WHERE id = :id"),
     remove: database.command("DELETE FROM outbox WHERE id = :id"),
     count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),
-    all: database.query("SELECT id, entry, stage, tries, created_at_ms FROM outbox", storedRow),
+    all: database.query("SELECT id, entry, uploaded, tries, created_at_ms FROM outbox", storedRow),
   };
 }

@@ -48,6 +48,8 @@ export interface Lease {
   readonly expiresAtMs: number;
   /** Why the attempt before this one did not finish, when there was one. */
   readonly previousError?: ErrorReport;
+  /** The job was pushed with wrong fields, which `job` lacks: it must not be run, but failed with this. */
+  readonly rejection?: ErrorReport;
 }
 
 /** The part of a lease that settling needs; small enough for the outbox. */
@@ -87,6 +89,8 @@ export interface JobSource {
   readonly name: string;
   /** Seconds that a lease lasts without renewal. */
   readonly leaseSeconds: number;
+  /** Longest time between two calls of `take` at rest; a source that is paid by the call sees to its own waiting. */
+  readonly idleTakeSeconds?: number;
   /**
    * Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. A job keeps its age when
    * it comes back to the queue. Never waits.

@@ -124,7 +124,7 @@ export class SqliteQueue implements JobQueue {
     const before_ms = this.nowMs() - olderThanMs;
     let pruned = 0;
     for (;;) {
-      const deleted = await this.database.write(() =>
+      const deleted = await this.database.writeSoon(() =>
         this.#statements.pruneSettled.run({ before_ms, limit: pruneBatch }),
       );
       pruned += deleted;

@@ -39,6 +39,10 @@ const endedBy = {
  * The embedded source: jobs in the database file of this machine, safe for several processes. Every settling call is
  * one transaction that looks for the lease's token; when the job does not carry it any more, the attempt's record
  * tells whether the same call was made before ("settled") or somebody else has the job ("lost").
+ *
+ * None of these calls waits for the disk. A power cut that takes the last of them ends this container too: a lost `take`
+ * leaves the job in its queue, any other lost call leaves it to its lease, and a finished one to the outbox, whose row
+ * is durable until the job is settled and stands before the settling in the same log.
  */
 export class SqliteSource extends SqliteQueue implements JobSource {
   readonly name = "sqlite";
@@ -58,7 +62,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   }
 
   async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
-    const leases = await this.database.write(() => {
+    const leases = await this.database.writeSoon(() => {
       this.expireLeases();
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
       return requests.flatMap((request) => this.#takeFor(request));
@@ -69,7 +73,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     if (renewals.length === 0) return [];
-    const outcomes = await this.database.write(() => renewals.map((renewal) => this.#renewOne(renewal)));
+    const outcomes = await this.database.writeSoon(() => renewals.map((renewal) => this.#renewOne(renewal)));
     for (const [index, { lease }] of renewals.entries()) {
       if (outcomes[index] === "lost") this.#changes.letGo(lease.token);
       if (outcomes[index] === "cancelled") this.#changes.cancelTold(lease.token);
@@ -155,7 +159,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
 
   /** @param change ends the lease and tells whether it was there to be ended */
   async #settle(lease: LeaseKey, call: keyof typeof endedBy, change: () => boolean): Promise<SettleOutcome> {
-    const outcome = await this.database.write((): SettleOutcome => {
+    const outcome = await this.database.writeSoon((): SettleOutcome => {
       if (change()) return "settled";
       const ended = this.#statements.attemptOutcome.get({ id: lease.jobId, token: lease.token })?.outcome;
       return endedBy[call].some((known) => known === ended) ? "settled" : "lost";

@@ -37,6 +37,11 @@ export const jobEnvelope = z.looseObject({
 
 export type Job = z.output<typeof jobEnvelope>;
 
+/** Where the files of a job go: its own bucket, else one for each job type. */
+export function bucketOf(job: Pick<Job, "bucket" | "type">): string {
+  return job.bucket ?? job.type;
+}
+
 /** One thing that is wrong with a job: `field` is a dotted path such as `config.num_images`. */
 export interface FieldProblem {
   readonly field: string;
