@@ -17,13 +17,12 @@ export interface DispatcherOptions {
   readonly runner: JobRunner;
   readonly log: Logger;
   readonly random: () => number;
-  /** Longest wait before the source is asked again although nothing was heard of it. */
-  readonly pollMs?: number;
 }
 
 export type DispatcherState = "running" | "paused" | "stopped";
 
-const defaultPollMs = 5_000;
+/** Longest wait before a source is asked again although nothing was heard of it. */
+const defaultIdleTakeSeconds = 5;
 const errorPauseMs = { first: 500, most: 30_000 };
 
 export class Dispatcher {
@@ -161,9 +160,11 @@ export class Dispatcher {
 
   /** As above, or until a source may have a job. */
   #waitForJobs(): Promise<void> {
-    const pollMs = this.#options.pollMs ?? defaultPollMs;
     return this.#wait(
-      this.#options.sources.map((source) => (signal: AbortSignal) => source.waitForChange(pollMs, signal, "jobs")),
+      this.#options.sources.map((source) => {
+        const limitMs = (source.idleTakeSeconds ?? defaultIdleTakeSeconds) * 1000;
+        return (signal: AbortSignal) => source.waitForChange(limitMs, signal, "jobs");
+      }),
     );
   }
 

@@ -93,6 +93,7 @@ export class JobRunner {
   /** What is wrong with a job before it runs; null when nothing is. */
   #refuse(lease: Lease): ErrorReport | null {
     const { registry } = this.#options;
+    if (lease.rejection) return lease.rejection;
     const handler = registry.get(lease.job.type);
     if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
     if (lease.attempt > handler.retry.maxAttempts)
