@@ -55,9 +55,9 @@ const states: Readonly<Record<string, "green" | "red" | "yellow" | "cyan">> = {
   running: "cyan",
 };
 
-/** A status in its colour, for standard output. */
+/** A status, whatever is said beside it (`running 40 %`), in its colour, for standard output. */
 export function coloured(status: string): string {
-  const colour = states[status.trim()];
+  const colour = states[status.split(" ", 1)[0] ?? ""];
   return colour === undefined ? status : styleText(colour, status, { stream: process.stdout });
 }
 

@@ -28,6 +28,11 @@ export function createProgram(): Command {
     .option("--json", "print the result, or the error, as one JSON document")
     .option("--verbose", "show logs, and where an unexpected error comes from")
     .configureHelp({ showGlobalOptions: true })
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 completed, 1 failed, 2 bad usage (unknown job type, bad option, bad value, invalid environment),\n" +
+        "130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.",
+    )
     // Errors are thrown and reported in one place, in one form.
     .configureOutput({ outputError: () => undefined })
     .exitOverride();

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { platform } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -110,6 +110,20 @@ describe("a job that fails", () => {
     expect(stderr).toContain("attempt 1 failed: The hammer slipped. Trying again in 1 s.\n");
     expect(stderr.trimEnd().endsWith("error: The hammer slipped.")).toBe(true);
   });
+});
+
+test("an executor that cannot start is told, not waited for", async () => {
+  const folder = await temporaryFolder();
+  await runCli(folder, ["new-handler", "say_it", "--handlers", "mine"]);
+  // Loads in the command's own process, which has nobody to send to, and not in the executor.
+  const broken = 'if (process.send !== undefined) throw new Error("the driver is missing");\n';
+  await appendFile(join(folder, "mine/say_it.ts"), broken);
+  const { exitCode, stdout } = await runCli(folder, ["run", "say_it", "hello", "--handlers", "mine", "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    status: "failed",
+    error: { code: "HANDLER_INVALID", message: expect.stringContaining("the driver is missing") },
+  });
+  expect(exitCode).toBe(1);
 });
 
 describe("bad input ends with 2 and one sentence, before anything starts", () => {
