@@ -1,0 +1,46 @@
+import { CodedError } from "#contract/errors.ts";
+import type { JobPage, JobRecord, ListFilter } from "../job-source.ts";
+import type { Keys } from "./keys.ts";
+import { toJobRecord } from "./records.ts";
+import { listAnswer } from "./replies.ts";
+import type { RestClient } from "./rest-client.ts";
+
+/** An arrival: microseconds since 1970. */
+const cursorForm = /^[1-9]\d{0,15}$/;
+const readAtOnce = { least: 20, most: 200 };
+
+/** @throws CodedError INVALID_REQUEST when the cursor is not one that a page returned */
+export async function listJobs(client: RestClient, keys: Keys, filter: ListFilter): Promise<JobPage> {
+  if (filter.cursor !== undefined && !cursorForm.test(filter.cursor)) {
+    throw new CodedError("INVALID_REQUEST", `The cursor "${filter.cursor}" is not one that a page returned.`);
+  }
+  const jobs: JobRecord[] = [];
+  let last = "";
+  for (let before = filter.cursor; ; ) {
+    const page = await readPage(client, keys, filter, before);
+    for (const [arrival, state, body, progress] of page.jobs) {
+      const record = toJobRecord(state, body, progress);
+      if (filter.type !== undefined && record.job.type !== filter.type) continue;
+      // One more than was asked for: there is a next page.
+      if (jobs.length === filter.limit) return { jobs, cursor: last };
+      jobs.push(record);
+      last = arrival;
+    }
+    if (page.cursor === "") return { jobs, cursor: null };
+    if (jobs.length === filter.limit) return { jobs, cursor: page.cursor };
+    before = page.cursor;
+  }
+}
+
+async function readPage(client: RestClient, keys: Keys, filter: ListFilter, before: string | undefined) {
+  const request = {
+    jobPrefix: keys.jobPrefix,
+    limit: Math.min(Math.max(filter.limit + 1, readAtOnce.least), readAtOnce.most),
+    before,
+    status: filter.status,
+    user: filter.userId,
+  };
+  const answer = await client.run("list", { keys: [keys.index, keys.timetable], args: [JSON.stringify(request)] });
+  const [jobs, cursor] = listAnswer.parse(answer);
+  return { jobs, cursor };
+}

@@ -1,0 +1,136 @@
+import { ChangeSignal } from "./change-signal.ts";
+import type { ServerClock } from "./server-clock.ts";
+
+export interface JobWatchOptions {
+  readonly clock: ServerClock;
+  readonly random: () => number;
+  /** Shortest and longest pause between two looks. */
+  readonly pauses: () => { readonly firstMs: number; readonly mostMs: number };
+  /** How old the knowledge of the timetable may become. */
+  readonly timetableEveryMs: number;
+  readonly monotonicMs: () => number;
+  /** How many queues have something in them. One command. */
+  countNonEmpty(): Promise<number>;
+  /**
+   * When, after `afterMs`, the next delay ends or somebody else's lease runs out, by the server's clock; undefined:
+   * never. One command.
+   */
+  nextMoment(afterMs: number): Promise<number | undefined>;
+}
+
+const growth = 1.6;
+/** A timer that is set for longer would fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/**
+ * Ends waits for jobs: at events, at the moments that the timetable holds, and, because events may be missing, by
+ * looking: soon after something happened, then less and less often.
+ */
+export class JobWatch {
+  readonly #options: JobWatchOptions;
+  readonly #signal = new ChangeSignal((isWaiting) => (isWaiting ? this.#begin() : this.#end()));
+  #timer: NodeJS.Timeout | undefined;
+  #isWaiting = false;
+  #pauseMs = 0;
+  #lookAtMs = 0;
+  #timetableReadAtMs = Number.NEGATIVE_INFINITY;
+  #momentMs: number | undefined;
+  /** Moments up to this one have been told of: one that nobody has acted on does not end a wait again. */
+  #toldUntilMs = 0;
+  #nonEmpty = 0;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: JobWatchOptions) {
+    this.#options = options;
+  }
+
+  wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return this.#signal.wait(timeoutMs, signal);
+  }
+
+  /** Something is due now, or at this time of the server. */
+  heard(dueAtMs?: number): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (dueAtMs === undefined || nowMs === undefined || dueAtMs <= nowMs) {
+      this.#signal.notify();
+      return;
+    }
+    this.#momentMs = Math.min(this.#momentMs ?? dueAtMs, dueAtMs);
+    this.#schedule();
+  }
+
+  /** What a take has seen: the timetable's next moment, and that it left nothing behind for those who asked. */
+  taken(momentMs: number | undefined, isDrained: boolean): void {
+    const { monotonicMs } = this.#options;
+    this.#timetableReadAtMs = monotonicMs();
+    this.#momentMs = momentMs;
+    if (isDrained) this.#nonEmpty = 0;
+  }
+
+  /** Events may have been missed: look at once, and often for a while. */
+  lookSoon(): void {
+    this.#pauseMs = 0;
+    this.#lookAtMs = 0;
+    this.#schedule();
+  }
+
+  async close(): Promise<void> {
+    this.#signal.close();
+    await this.#looking;
+  }
+
+  #begin(): void {
+    this.#isWaiting = true;
+    this.#schedule();
+  }
+
+  #end(): void {
+    this.#isWaiting = false;
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(): void {
+    if (!this.#isWaiting || this.#looking !== undefined) return;
+    clearTimeout(this.#timer);
+    const { clock, monotonicMs, timetableEveryMs } = this.#options;
+    const atMs = monotonicMs();
+    const momentInMs = this.#momentMs === undefined ? Number.POSITIVE_INFINITY : this.#momentMs - (clock.nowMs() ?? 0);
+    const inMs = Math.min(this.#lookAtMs - atMs, this.#timetableReadAtMs + timetableEveryMs - atMs, momentInMs);
+    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), longestTimerMs));
+  }
+
+  #act(): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#momentMs !== undefined && nowMs !== undefined && this.#momentMs <= nowMs) {
+      this.#toldUntilMs = nowMs;
+      this.#momentMs = undefined;
+      this.#timetableReadAtMs = Number.NEGATIVE_INFINITY;
+      this.#signal.notify();
+      return;
+    }
+    // What is wrong with the server is reported by the calls that use it; a wait that ended at it would spin.
+    this.#looking = this.#look()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#looking = undefined;
+        this.#schedule();
+      });
+  }
+
+  async #look(): Promise<void> {
+    const { monotonicMs, timetableEveryMs, random, pauses } = this.#options;
+    const isTimetableOld = monotonicMs() >= this.#timetableReadAtMs + timetableEveryMs;
+    if (isTimetableOld) {
+      this.#timetableReadAtMs = monotonicMs();
+      this.#momentMs = await this.#options.nextMoment(this.#toldUntilMs);
+    }
+    if (monotonicMs() < this.#lookAtMs) return;
+    const { firstMs, mostMs } = pauses();
+    this.#pauseMs = Math.min(mostMs, Math.max(firstMs, this.#pauseMs * growth));
+    this.#lookAtMs = monotonicMs() + this.#pauseMs * (0.8 + 0.4 * random());
+    const nonEmpty = await this.#options.countNonEmpty();
+    const isMore = nonEmpty > this.#nonEmpty;
+    this.#nonEmpty = nonEmpty;
+    if (isMore) this.#signal.notify();
+  }
+}

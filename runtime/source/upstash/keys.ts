@@ -1,0 +1,51 @@
+import { queueName } from "../job-source.ts";
+
+export type PopSide = "left" | "right";
+
+export interface ProducersList {
+  readonly list: string;
+  readonly side: PopSide;
+}
+
+export interface KeySettings {
+  /** Begins every key of ours, so that several deployments can share a database. */
+  readonly prefix: string;
+  /** Where a producer's list is not `<worker>_queue`, or its oldest element is not on the right. */
+  readonly lists: Readonly<Record<string, Partial<ProducersList>>>;
+}
+
+export type Keys = ReturnType<typeof createKeys>;
+
+/**
+ * Every key of the source.
+ *
+ *   job:<id>                   string  a job's state as JSON, a line feed, its body; with a time to live once it is settled
+ *   ready:<worker>             zset    jobs that are due, by priority and turn
+ *   turns:<worker>             hash    which turn is served, and each user's last one
+ *   timetable                  zset    what happens at a moment: a delay is over, a lease runs out, a failed job is forgotten
+ *   index                      zset    all jobs by arrival
+ *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
+ *   dead-letters               list    elements in which there is no job, each with the reason
+ *   events                     channel
+ */
+export function createKeys({ prefix, lists }: KeySettings) {
+  const key = (...parts: readonly string[]) => [prefix, ...parts].join(":");
+  return {
+    job: (id: string) => key("job", id),
+    jobPrefix: key("job", ""),
+    ready: (worker: string) => key("ready", worker),
+    readyPrefix: key("ready", ""),
+    turns: (worker: string) => key("turns", worker),
+    turnsPrefix: key("turns", ""),
+    timetable: key("timetable"),
+    index: key("index"),
+    idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
+    deadLetters: key("dead-letters"),
+    events: key("events"),
+    /** The plain list that producers push to. It has no prefix: its name is theirs. */
+    producersList(worker: string): ProducersList {
+      const { list = queueName(worker), side = "right" } = lists[worker] ?? {};
+      return { list, side };
+    },
+  } as const;
+}

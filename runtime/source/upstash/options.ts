@@ -1,0 +1,103 @@
+import { CodedError } from "#contract/errors.ts";
+import type { Logger } from "../../log.ts";
+import type { ProducersList } from "./keys.ts";
+
+export interface UpstashOptions {
+  /** `UPSTASH_REDIS_REST_URL` */
+  readonly url: string;
+  /** `UPSTASH_REDIS_REST_TOKEN`, the one that may write. */
+  readonly token: string;
+  /** Names this container in the attempts that it makes. */
+  readonly workerId: string;
+  /** Begins every key but the producers' lists. */
+  readonly prefix?: string;
+  /** Workers whose queues are counted and looked at before the first take names them. */
+  readonly workers?: readonly string[];
+  /** Where a producer's list is not `<worker>_queue` with its oldest element on the right. */
+  readonly lists?: Readonly<Record<string, Partial<ProducersList>>>;
+  /** Seconds that a lease lasts without renewal. Each renewal is one command, at a third of this time. */
+  readonly leaseSeconds?: number;
+  /** How long the record of a settled job is kept. */
+  readonly keepSettledDays?: number;
+  /** How many jobs of one user may wait in one queue; any number by default. */
+  readonly mostWaitingPerUser?: number;
+  /** Hear of changes by the server's event stream, so that asking can be rare. On by default. */
+  readonly events?: boolean;
+  readonly idlePoll?: Partial<IdlePoll>;
+  readonly requestTimeoutMs?: number;
+  readonly tries?: number;
+  readonly log?: Logger;
+  readonly random?: () => number;
+  /** A clock that is never set, for measuring. */
+  readonly monotonicMs?: () => number;
+}
+
+/** How often is asked while nothing happens; what each costs is in the documentation of `Changes`. */
+export interface IdlePoll {
+  /** While events come: the safety net for producers that do not publish. */
+  readonly withEventsMs: number;
+  /** Without events, after something happened … */
+  readonly firstMs: number;
+  /** … and after a while in which nothing did. */
+  readonly withoutEventsMs: number;
+  /** The timetable: when the next delay ends or somebody's lease runs out. */
+  readonly timetableMs: number;
+  /** Without events, for the cancel of a running job. */
+  readonly cancelMs: number;
+}
+
+export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll">> & {
+  readonly idlePoll: IdlePoll;
+  readonly log: Logger | undefined;
+  readonly eventStreamMaxAgeMs: number;
+};
+
+const defaultIdlePoll: IdlePoll = {
+  withEventsMs: 15_000,
+  firstMs: 1_000,
+  withoutEventsMs: 4_500,
+  timetableMs: 60_000,
+  cancelMs: 10_000,
+};
+
+const defaults = {
+  prefix: "ourvidz",
+  workers: [],
+  lists: {},
+  leaseSeconds: 120,
+  keepSettledDays: 7,
+  mostWaitingPerUser: 0,
+  events: true,
+  requestTimeoutMs: 10_000,
+  tries: 4,
+  random: Math.random,
+  monotonicMs: () => performance.now(),
+} as const;
+
+/** @throws CodedError CONFIG_INVALID */
+export function resolveOptions(options: UpstashOptions): ResolvedOptions {
+  const { log, idlePoll, ...given } = options;
+  const url = checkedUrl(options.url);
+  if (options.token.trim() === "" || /\s/.test(options.token)) {
+    throw new CodedError("CONFIG_INVALID", "UPSTASH_REDIS_REST_TOKEN must be the database's token, without spaces.");
+  }
+  return {
+    ...defaults,
+    ...given,
+    url,
+    log,
+    idlePoll: { ...defaultIdlePoll, ...idlePoll },
+    eventStreamMaxAgeMs: 10 * 60_000,
+  };
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== "https:" && url?.protocol !== "http:") {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      "UPSTASH_REDIS_REST_URL must be the https URL of the database's REST API, not its redis:// address.",
+    );
+  }
+  return text.replace(/\/+$/, "");
+}

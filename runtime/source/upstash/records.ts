@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { decodeElement } from "#contract/decode.ts";
+import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { invalidJob } from "#contract/problems.ts";
+import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
+
+/* A job as the scripts keep it, and how it becomes the port's types. */
+
+const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && Object.hasOwn(errorStatus, value));
+
+export const errorReport: z.ZodType<ErrorReport> = z.object({
+  // A code that a newer container wrote into the same database.
+  code: errorCode.catch("INTERNAL"),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+
+const json = <Schema extends z.ZodType>(schema: Schema) =>
+  z.string().transform((text) => schema.parse(JSON.parse(text)));
+
+const attempt = z
+  .object({
+    attempt: z.number(),
+    by: z.string(),
+    started: z.number(),
+    ended: z.number().optional(),
+    outcome: z.enum(attemptOutcomes),
+    error: json(errorReport).optional(),
+  })
+  .transform(
+    ({ attempt, by, started, ended, outcome, error }): AttemptRecord => ({
+      attempt,
+      workerId: by,
+      startedAtMs: started,
+      endedAtMs: ended ?? null,
+      outcome,
+      error: error ?? null,
+    }),
+  );
+
+const state = z.object({
+  id: z.string(),
+  type: z.string(),
+  worker: z.string(),
+  user: z.string(),
+  priority: z.number(),
+  model: z.string().optional(),
+  status: z.enum(jobStatuses),
+  attempt: z.number(),
+  cancel: z.boolean().default(false),
+  progress: z.number().optional(),
+  created: z.number(),
+  available: z.number(),
+  settled: z.number().optional(),
+  result: json(z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })).optional(),
+  attempts: z.array(attempt).default([]),
+});
+type State = z.output<typeof state>;
+
+/** @param progress that of a running job, which is kept with its lease; empty when it is not known */
+export function toJobRecord(stateText: string, body: string, progress: string): JobRecord {
+  const kept = state.parse(JSON.parse(stateText));
+  const { attempts } = kept;
+  return {
+    job: readJob(body, kept).job,
+    worker: kept.worker,
+    status: kept.status,
+    attempt: kept.attempt,
+    cancelRequested: kept.cancel,
+    progress: progress === "" ? (kept.progress ?? null) : Number(progress),
+    createdAtMs: kept.created,
+    availableAtMs: kept.available,
+    startedAtMs: attempts.at(-1)?.startedAtMs ?? null,
+    settledAtMs: kept.settled ?? null,
+    result: kept.result ?? null,
+    error: errorOf(kept),
+    attempts,
+  };
+}
+
+/** The last error of an attempt; one that ended well, or was cancelled, has none. */
+function errorOf({ status, attempts }: State): ErrorReport | null {
+  if (status === "completed" || status === "cancelled") return null;
+  return attempts.findLast(({ error }) => error !== null)?.error ?? null;
+}
+
+export interface ReadJob {
+  readonly job: Job;
+  /** Why the job must not be run, when its fields are wrong. */
+  readonly rejection?: ErrorReport;
+  /** Why there is no job in the body. */
+  readonly undecodable?: string;
+}
+
+/** The job in a body. Whatever the body, something with this id and type is returned that can be shown. */
+export function readJob(body: string, card: Pick<State, "id" | "type" | "user" | "priority">): ReadJob {
+  const decoded = decodeElement(body);
+  if (decoded.ok) return { job: decoded.job };
+  if (decoded.rejected) {
+    return { job: decoded.rejected.job, rejection: toErrorReport(invalidJob(decoded.rejected.problems)) };
+  }
+  const { id, type, user, priority } = card;
+  return { job: { id, type, user_id: user, priority, config: {}, metadata: {} }, undecodable: decoded.reason };
+}

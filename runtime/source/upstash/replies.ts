@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { errorReport } from "./records.ts";
+
+/* Shapes of what scripts and commands answer. Numbers inside lists come as numbers or, from some servers, as texts. */
+
+const number = z.coerce.number();
+const count = number.int().min(0);
+
+export interface Moment {
+  readonly member: string;
+  readonly atMs: number;
+}
+
+/** Members and scores of the timetable, in order. The fraction of a score is not part of the moment. */
+export function parseMoments(answer: unknown): Moment[] {
+  const flat = z.array(z.union([z.string(), z.number()])).parse(answer);
+  const moments: Moment[] = [];
+  for (let place = 0; place + 1 < flat.length; place += 2) {
+    moments.push({ member: String(flat[place]), atMs: Math.floor(Number(flat[place + 1])) });
+  }
+  return moments;
+}
+
+export const scores = z.array(z.union([z.string(), z.number()]).nullable());
+export const serverTime = z
+  .tuple([number, number])
+  .transform(([seconds, us]) => seconds * 1000 + Math.floor(us / 1000));
+
+const emptyOr = <Schema extends z.ZodType>(schema: Schema) =>
+  z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
+
+const errorText = emptyOr(z.string().transform((text) => errorReport.parse(JSON.parse(text))));
+
+const leaseAnswer = z
+  .tuple([z.string(), z.string(), z.string(), count, count, count, count, errorText, z.string()])
+  .transform(([jobId, worker, token, attempt, queuedAtMs, takenAtMs, expiresAtMs, previousError, body]) => ({
+    jobId,
+    worker,
+    token,
+    attempt,
+    queuedAtMs,
+    takenAtMs,
+    expiresAtMs,
+    previousError,
+    body,
+  }));
+export type LeaseAnswer = z.output<typeof leaseAnswer>;
+
+export const takeAnswer = z
+  .tuple([count, z.unknown().transform(parseMoments), count, z.array(leaseAnswer)])
+  .transform(([nowMs, upcoming, deadCount, leases]) => ({ nowMs, upcoming, deadCount, leases }));
+
+export const settleAnswer = z.tuple([z.array(count)]).transform(([settled]) => settled);
+export const renewAnswer = z.tuple([z.array(count), count]);
+
+export const enqueueAnswer = z.union([
+  z.tuple([z.literal("enqueued"), count, z.string(), count, count]),
+  z.tuple([z.literal("conflict"), z.enum(["key", "id"]), z.string()]),
+  z.tuple([z.literal("compare"), z.string(), z.string()]),
+  z.tuple([z.literal("full"), count]),
+]);
+export const cancelAnswer = z.union([
+  z.tuple([z.enum(["cancelled", "requested", "missing"])]),
+  z.tuple([z.literal("settled"), z.string()]),
+]);
+export const redriveAnswer = z.union([
+  z.tuple([z.enum(["redriven", "missing"])]),
+  z.tuple([z.literal("refused"), z.string()]),
+]);
+
+export const getAnswer = z.union([z.tuple([]), z.tuple([z.string(), z.string(), z.string()])]);
+export const listAnswer = z.tuple([z.array(z.tuple([z.string(), z.string(), z.string(), z.string()])), z.string()]);
+export const statsAnswer = z.tuple([z.array(z.tuple([z.string(), count, count, count, count, number]))]);
+export const pruneAnswer = z.tuple([z.string()]);
+export const buryAnswer = z.tuple([count]);
+
+export interface DeadLetter {
+  readonly worker: string;
+  readonly reason: string;
+  readonly atMs: number;
+  /** The element as it was pushed. */
+  readonly raw: string;
+}
+
+const letterHead = z.object({ worker: z.string(), reason: z.string(), at: z.number() });
+
+/** The first line says why; the rest is the element. */
+export const deadLetters = z.array(
+  z.string().transform((text): DeadLetter => {
+    const stop = text.indexOf("\n");
+    const { worker, reason, at } = letterHead.parse(JSON.parse(text.slice(0, stop)));
+    return { worker, reason, atMs: at, raw: text.slice(stop + 1) };
+  }),
+);

@@ -1,0 +1,105 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Redis } from "@upstash/redis";
+import { CodedError } from "#contract/errors.ts";
+import { retryDelaySeconds } from "../../backoff.ts";
+import { classify } from "./rest-errors.ts";
+import { loadScript, type Script, type ScriptName, scriptNames } from "./scripts.ts";
+import type { UsageCounter } from "./usage.ts";
+
+export interface RestClientOptions {
+  readonly url: string;
+  readonly token: string;
+  /** How long one try of a request may take. */
+  readonly requestTimeoutMs: number;
+  /** How often a request is tried before its error is told. */
+  readonly tries: number;
+  readonly random: () => number;
+  readonly usage: UsageCounter;
+}
+
+/** Keys and arguments of a script. A function makes them anew for each try. */
+export interface ScriptCall {
+  readonly keys: readonly string[];
+  readonly args: readonly string[];
+}
+
+const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
+
+/**
+ * Requests to the REST API: bounded, repeated where that may help, counted, and with errors that say what to do. All
+ * that is sent through here may be repeated after an answer was lost.
+ */
+export class RestClient {
+  readonly #redis: Redis;
+  readonly #options: RestClientOptions;
+  readonly #closing = new AbortController();
+  readonly #scripts: ReadonlyMap<ScriptName, Script>;
+
+  constructor(options: RestClientOptions) {
+    this.#options = options;
+    this.#scripts = new Map(scriptNames.map((name) => [name, loadScript(name)]));
+    this.#redis = new Redis({
+      url: options.url,
+      token: options.token,
+      // Its own retries are blind: they would repeat what was applied and give up on what was not.
+      retry: { retries: 0 },
+      automaticDeserialization: false,
+      // Pipelines that it makes by itself change the order of reads and writes.
+      enableAutoPipelining: false,
+      enableTelemetry: false,
+      responseEncoding: false,
+      // A plain signal that is aborted would become an answer; the function's one becomes an error.
+      signal: () => AbortSignal.timeout(options.requestTimeoutMs),
+    });
+  }
+
+  /** Runs a script, which the server is sent whole only when it does not know it, and returns what follows the count. */
+  async run(name: ScriptName, call: ScriptCall | (() => ScriptCall)): Promise<unknown[]> {
+    const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call));
+    if (!Array.isArray(answer)) throw new CodedError("INTERNAL", `The script "${name}" gave no list.`);
+    const [billed, ...rest] = answer;
+    this.#options.usage.count(name, Number(billed));
+    return rest;
+  }
+
+  /** Runs one plain command. */
+  async command(operation: string, command: [string, ...string[]]): Promise<unknown> {
+    const answer = await this.#try(() => this.#redis.exec(command));
+    this.#options.usage.count(operation, 1);
+    return answer;
+  }
+
+  /** Ends pauses between tries; a request that is under way is let finish. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #try<Answer>(request: () => Promise<Answer>): Promise<Answer> {
+    for (let tried = 1; ; tried += 1) {
+      this.#options.usage.countRequest();
+      try {
+        return await request();
+      } catch (error) {
+        const failure = classify(error);
+        if (failure.kind === "no script") throw new CodedError("INTERNAL", "The server does not keep scripts.");
+        const isLast = failure.kind === "permanent" || tried >= this.#options.tries || this.#closing.signal.aborted;
+        if (isLast) throw failure.error;
+      }
+      const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
+      await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+    }
+  }
+
+  async #evaluate(name: ScriptName, { keys, args }: ScriptCall): Promise<unknown> {
+    const script = this.#scripts.get(name);
+    if (script === undefined) throw new CodedError("INTERNAL", `There is no script "${name}".`);
+    try {
+      return await this.#redis.evalsha(script.sha, [...keys], [...args]);
+    } catch (error) {
+      if (classify(error).kind !== "no script") throw error;
+      this.#options.usage.count(name, 1);
+      this.#options.usage.countRequest();
+      return await this.#redis.eval(script.text, [...keys], [...args]);
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+/** Each operation of the source is one file of `scripts/`. */
+export const scriptNames = [
+  "bury",
+  "cancel",
+  "cancelled",
+  "complete",
+  "enqueue",
+  "fail",
+  "get",
+  "list",
+  "prune",
+  "redrive",
+  "release",
+  "renew",
+  "retry",
+  "stats",
+  "take",
+] as const;
+export type ScriptName = (typeof scriptNames)[number];
+
+export interface Script {
+  readonly name: ScriptName;
+  readonly text: string;
+  /** What the server knows it by, once it has seen the text. */
+  readonly sha: string;
+}
+
+const includeLine = /^--- @include "(.+)"$/gm;
+
+export function loadScript(name: ScriptName): Script {
+  const text = resolveIncludes(new URL(`scripts/${name}.lua`, import.meta.url), new Set());
+  return { name, text, sha: createHash("sha1").update(text).digest("hex") };
+}
+
+/** A file's text with what it includes in the place of the line that says so, each file once. */
+function resolveIncludes(file: URL, included: Set<string>): string {
+  if (included.has(file.href)) return "";
+  included.add(file.href);
+  return readFileSync(file, "utf8").replace(includeLine, (_line, name: string) =>
+    resolveIncludes(new URL(`${name}.lua`, file), included),
+  );
+}

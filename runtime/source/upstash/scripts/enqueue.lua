@@ -1,0 +1,86 @@
+--[[
+  Puts a job on its worker's queue, once for each id and for each idempotency key.
+
+    KEYS[1]  index
+    KEYS[2]  timetable
+    KEYS[3]  ready queue of the worker
+    KEYS[4]  turns of the worker
+    KEYS[5]  idempotency key, or empty
+    ARGV[1]  JSON {jobPrefix, channel, origin, request, id, type, worker, user, priority, model?, digest, digestOfKnown?,
+             delayMs, keepSeconds, mostWaiting}: `request` names this call, so that it may be repeated; `digest` is that
+             of the body; `digestOfKnown` is that of the earlier job, when this script has asked for it; `mostWaiting`
+             is how many jobs of the user may wait in this queue (0: any number)
+    ARGV[2]  body
+
+  Answers {commands billed, answer, …}:
+    {"enqueued", 1 or 0 (there was one before), id, position, due since or from}
+    {"conflict", "key" or "id", id}     used for another body
+    {"compare", body, id}               a producer pushed the earlier job: what is the digest of this body?
+    {"full", number of jobs that wait}
+
+  Billed: 10; with a key 12; known jobs 4.
+]]
+--- @include "lib/records"
+--- @include "lib/clock"
+--- @include "lib/turns"
+--- @include "lib/moments"
+
+local index, timetable, ready, turns, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local request = cjson.decode(ARGV[1])
+
+local function remember(id)
+  if key ~= '' then call('SET', key, id, 'EX', request.keepSeconds + math.ceil(request.delayMs / 1000)) end
+end
+
+-- 1: goes next; 0: does not wait any more. A job that is delayed has the place that it would have now.
+local function positionOf(state)
+  if state.status ~= 'queued' then return 0 end
+  local rank = call('ZRANK', ready, readyMember(state)) or call('ZCOUNT', ready, '-inf', '(' .. state.score)
+  return rank + 1
+end
+
+local function answerKnown(job, by)
+  local digest = job.state.digest or request.digestOfKnown
+  if not digest then return { billed, 'compare', job.body, job.state.id } end
+  if digest ~= request.digest then return { billed, 'conflict', by, job.state.id } end
+  remember(job.state.id)
+  local position = positionOf(job.state)
+  return { billed, 'enqueued', job.state.request == request.request and 1 or 0, job.state.id, position, job.state.available }
+end
+
+local function waitingOf(user)
+  local waiting = 0
+  for _, member in ipairs(call('ZRANGE', ready, 0, -1)) do
+    if string.match(member, '^%d+:[^:]+:([^:]+):') == user then waiting = waiting + 1 end
+  end
+  return waiting
+end
+
+local keyed = key ~= '' and call('GET', key)
+local jobs = readRecords(request.jobPrefix, keyed and { keyed, request.id } or { request.id })
+if keyed and jobs[keyed] then return answerKnown(jobs[keyed], 'key') end
+if jobs[request.id] then return answerKnown(jobs[request.id], 'id') end
+
+if request.mostWaiting > 0 then
+  local waiting = waitingOf(request.user)
+  if waiting >= request.mostWaiting then return { billed, 'full', waiting } end
+end
+
+local now, nowUs = serverTime()
+local state = {
+  id = request.id, type = request.type, worker = request.worker, user = request.user, priority = request.priority,
+  model = request.model, digest = request.digest, request = request.request, arrived = string.format('%.0f', nowUs),
+  status = 'queued', attempt = 0, created = now, available = now + request.delayMs
+}
+call('ZADD', index, state.arrived, state.id)
+assignTurns(turns, { state }, now)
+call('SET', request.jobPrefix .. state.id, formatRecord({ state = state, body = ARGV[2] }))
+if request.delayMs > 0 then
+  call('ZADD', timetable, scoreText(state.available), delayMember(state))
+else
+  call('ZADD', ready, state.score, readyMember(state))
+end
+remember(state.id)
+local position = positionOf(state)
+call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. state.worker .. ':' .. scoreText(state.available))
+return { billed, 'enqueued', 1, state.id, position, state.available }

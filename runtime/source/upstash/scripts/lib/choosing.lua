@@ -1,0 +1,61 @@
+--- @include "call"
+--- @include "turns"
+
+-- How many candidates are looked at for a model that the executor holds, and how many turns a job may be passed over.
+local WINDOW = 32
+
+-- {score, member, id, user, model} of a ready queue's entry.
+local function candidateOf(member, score)
+  local id, user, model = string.match(member, '^%d+:([^:]+):([^:]+):(.*)$')
+  return { score = tonumber(score), member = member, id = id, user = user, model = model }
+end
+
+-- Takes the first candidates off the ready queues of all workers: one call tells that there are none at all. What is
+-- not chosen is put back. Answers {worker = {entries, isEmpty}}.
+local function popReady(workers)
+  local keys, workerOf, count = {}, {}, 1
+  for _, request in ipairs(workers) do
+    keys[#keys + 1] = request.ready
+    workerOf[request.ready] = request.worker
+    count = math.max(count, request.slots + (#request.held > 0 and WINDOW - 1 or 0))
+  end
+  local popped = {}
+  while #keys > 0 do
+    local answer = callWith('ZMPOP', keys, 'MIN', 'COUNT', count)
+    if not answer then break end
+    local entries = {}
+    for _, entry in ipairs(answer[2]) do entries[#entries + 1] = candidateOf(entry[1], entry[2]) end
+    popped[workerOf[answer[1]]] = { entries = entries, isEmpty = #entries < count }
+    for place, key in ipairs(keys) do
+      if key == answer[1] then table.remove(keys, place) break end
+    end
+  end
+  return popped
+end
+
+local function isBefore(one, other)
+  if one.score ~= other.score then return one.score < other.score end
+  return one.member < other.member
+end
+
+-- Place of the first candidate for a held model, among those of the head's user and priority that came within the next
+-- turns: turns are counted and not places, so that nobody is passed over without end.
+local function preferred(candidates, isHeld)
+  local head = candidates[1]
+  for place = 1, math.min(WINDOW, #candidates) do
+    local candidate = candidates[place]
+    if candidate.score - head.score >= WINDOW then break end
+    if candidate.user == head.user and isHeld[candidate.model] then return place end
+  end
+  return 1
+end
+
+-- Takes `slots` candidates, which must be in order, off the list.
+local function choose(candidates, slots, held)
+  local isHeld, chosen = {}, {}
+  for _, model in ipairs(held) do isHeld[model] = true end
+  while #chosen < slots and #candidates > 0 do
+    chosen[#chosen + 1] = table.remove(candidates, preferred(candidates, isHeld))
+  end
+  return chosen
+end

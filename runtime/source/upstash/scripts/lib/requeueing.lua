@@ -1,0 +1,39 @@
+--- @include "settling"
+
+-- What retry and release share: the job goes back to its queue, or to its end when a cancel was asked.
+local returned, ready, delays, notices = {}, {}, {}, {}
+
+local function requeue(job, outcome, available, problem)
+  local state = job.state
+  withdraw(state)
+  state.progress = nil
+  if state.cancel then
+    endAttempt(state, 'cancelled', now, problem)
+    finish(job, 'cancelled')
+    return
+  end
+  endAttempt(state, outcome, now, problem)
+  state.status, state.token, state.available = 'queued', nil, available
+  returned[#returned + 1] = settings.jobPrefix .. state.id
+  returned[#returned + 1] = formatRecord(job)
+  if available > now then
+    delays[#delays + 1] = scoreText(available)
+    delays[#delays + 1] = delayMember(state)
+  else
+    local key = settings.readyPrefix .. state.worker
+    ready[key] = ready[key] or {}
+    table.insert(ready[key], state.score)
+    table.insert(ready[key], readyMember(state))
+  end
+  notices[state.worker] = math.min(notices[state.worker] or available, available)
+end
+
+local function writeReturns()
+  if #returned > 0 then call('MSET', unpack(returned)) end
+  writeEnds()
+  if #delays > 0 then call('ZADD', timetable, unpack(delays)) end
+  for key, scoresAndMembers in pairs(ready) do call('ZADD', key, unpack(scoresAndMembers)) end
+  for worker, available in pairs(notices) do
+    call('PUBLISH', settings.channel, 'jobs:' .. settings.origin .. ':' .. worker .. ':' .. scoreText(available))
+  end
+end

@@ -1,0 +1,30 @@
+--[[
+  Brings a failed job back to its queue, due now, with its attempts forgotten. It keeps its place among the others.
+
+    KEYS[1]  job
+    KEYS[2]  timetable
+    ARGV[1]  JSON {readyPrefix, channel, origin, request}: `request` names this call, so that it may be repeated
+
+  Answers {commands billed, answer}: "redriven", "missing", or "refused" and the state that it is in.
+  Billed: 7.
+]]
+--- @include "lib/records"
+--- @include "lib/clock"
+--- @include "lib/moments"
+
+local request = cjson.decode(ARGV[1])
+local job = parseRecord(call('GET', KEYS[1]))
+if not job then return { billed, 'missing' } end
+local state = job.state
+if state.redrivenBy == request.request then return { billed, 'redriven' } end
+if state.status ~= 'failed' then return { billed, 'refused', state.status } end
+
+local now = serverTime()
+call('ZREM', KEYS[2], state.mark)
+state.status, state.attempt, state.available, state.redrivenBy = 'queued', 0, now, request.request
+state.attempts, state.settled, state.progress, state.cancel, state.mark = nil, nil, nil, nil, nil
+-- Without a time to live: the record is kept for as long as the job is not settled.
+call('SET', KEYS[1], formatRecord(job))
+call('ZADD', request.readyPrefix .. state.worker, state.score, readyMember(state))
+call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. state.worker .. ':' .. scoreText(now))
+return { billed, 'redriven' }

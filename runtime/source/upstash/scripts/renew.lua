@@ -1,0 +1,56 @@
+--[[
+  Renews leases one by one. Called when the plain renewal (a ZADD that changes only what is there) has not renewed every
+  lease, to tell which, and to bring back those that ran out and whose job nobody has taken since.
+
+    KEYS[1]  timetable
+    ARGV[1]  JSON {jobPrefix, readyPrefix, leaseMs}
+    ARGV[2…] for each lease: job id, token, progress (or empty: as it was)
+
+  Answers {commands billed, {0 (lost), 1 (held) or 2 (held, and its cancel was asked) for each lease}, now}.
+  Billed: 5, and for leases that had run out 1, and 1 for each worker that they belong to.
+]]
+--- @include "lib/records"
+--- @include "lib/clock"
+--- @include "lib/attempts"
+--- @include "lib/moments"
+
+local settings = cjson.decode(ARGV[1])
+local timetable = KEYS[1]
+local ids = {}
+for place = 2, #ARGV, 3 do ids[#ids + 1] = ARGV[place] end
+local jobs = readRecords(settings.jobPrefix, ids)
+local now = serverTime()
+
+local held, members, answers = {}, {}, {}
+for place, id in ipairs(ids) do
+  local job = jobs[id]
+  local isHeld = job and job.state.token == ARGV[3 * place]
+  answers[place] = not isHeld and 0 or job.state.cancel and 2 or 1
+  if isHeld then
+    held[#held + 1] = { job = job, progress = tonumber(ARGV[3 * place + 1]) }
+    members[#members + 1] = leaseMember(job.state)
+  end
+end
+if #held == 0 then return { billed, answers, now } end
+
+local scores = call('ZMSCORE', timetable, unpack(members))
+local renewals, revived, ready = {}, {}, {}
+for place, lease in ipairs(held) do
+  local state = lease.job.state
+  if state.status == 'queued' then
+    local key = settings.readyPrefix .. state.worker
+    ready[key] = ready[key] or {}
+    table.insert(ready[key], readyMember(state))
+    state.status = 'running'
+    endAttempt(state, 'running', nil, nil)
+    revived[#revived + 1] = settings.jobPrefix .. state.id
+    revived[#revived + 1] = formatRecord(lease.job)
+  end
+  local progress = lease.progress or (scores[place] and progressOf(tonumber(scores[place])))
+  renewals[#renewals + 1] = scoreText(leaseScore(now + settings.leaseMs, progress))
+  renewals[#renewals + 1] = members[place]
+end
+call('ZADD', timetable, unpack(renewals))
+if #revived > 0 then call('MSET', unpack(revived)) end
+for key, waiting in pairs(ready) do call('ZREM', key, unpack(waiting)) end
+return { billed, answers, now }

@@ -1,0 +1,69 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll } from "vitest";
+import type { Faults } from "#runtime/gateway/faults.ts";
+import { startTestGateway, type TestGateway } from "../../../../test/support/gateway.ts";
+import type { Harness } from "../../conformance.ts";
+import type { UpstashOptions } from "../options.ts";
+import { createUpstashSource, type UpstashSource } from "../upstash-source.ts";
+
+/* For tests: the source against a real Redis behind the gateway. Time is the server's, so letting it go by is waiting. */
+
+export const leaseSeconds = 2.5;
+
+export interface UpstashSide {
+  readonly source: UpstashSource;
+  readonly queue: UpstashSource;
+}
+
+export interface UpstashHarness extends Harness, UpstashSide {
+  readonly source: UpstashSource;
+  readonly queue: UpstashSource;
+  second(options?: Partial<UpstashOptions>): Promise<UpstashSide>;
+}
+
+/** One server for all tests of a file; `faults` of the test that runs are what goes wrong. */
+export function useGateway(): { readonly gateway: TestGateway; faults: Faults | undefined } {
+  let gateway: TestGateway | undefined;
+  const shared = {
+    faults: undefined as Faults | undefined,
+    get gateway(): TestGateway {
+      if (gateway === undefined) throw new Error("the gateway runs only while tests do");
+      return gateway;
+    },
+  };
+  beforeAll(async () => {
+    gateway = await startTestGateway({ faults: (request) => shared.faults?.(request) });
+  });
+  afterAll(() => gateway?.close());
+  return shared;
+}
+
+/** An empty database with one container on it. */
+export async function openHarness(
+  gateway: TestGateway,
+  defaults: Partial<UpstashOptions> = {},
+): Promise<UpstashHarness> {
+  const opened: UpstashSource[] = [];
+  function open(options: Partial<UpstashOptions> = {}): UpstashSide {
+    const source = createUpstashSource({
+      url: gateway.url,
+      token: gateway.token,
+      workerId: `container-${opened.length + 1}`,
+      leaseSeconds,
+      ...defaults,
+      ...options,
+    });
+    opened.push(source);
+    return { source, queue: source };
+  }
+  const first = open();
+  await gateway.client().flushall();
+  return {
+    ...first,
+    advance: (ms) => pause(ms),
+    second: async (options) => open(options),
+    async close() {
+      await Promise.all(opened.map((source) => source.close()));
+    },
+  };
+}

@@ -1,0 +1,223 @@
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
+import { maxJobCharacters } from "#contract/decode.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { jobTypes } from "#contract/job-types.ts";
+import {
+  type EnqueueOptions,
+  type EnqueueOutcome,
+  type JobPage,
+  type JobQueue,
+  type JobRecord,
+  type ListFilter,
+  type QueueStats,
+  queueName,
+} from "../job-source.ts";
+import { bodyDigest } from "./body-digest.ts";
+import { listJobs } from "./job-pages.ts";
+import { createKeys, type Keys } from "./keys.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { readJob, toJobRecord } from "./records.ts";
+import type { DeadLetter } from "./replies.ts";
+import * as replies from "./replies.ts";
+import { RestClient } from "./rest-client.ts";
+import { type Usage, UsageCounter } from "./usage.ts";
+
+/** What one call of `prune` looks at. */
+const pruneBatch = 500;
+const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(({ worker }) => worker))];
+
+/** The producer's and operator's side; `UpstashSource` adds the side that runs jobs. */
+export class UpstashQueue implements JobQueue {
+  protected readonly options: ResolvedOptions;
+  protected readonly keys: Keys;
+  protected readonly client: RestClient;
+  protected readonly usageCounter: UsageCounter;
+  protected readonly keepSeconds: number;
+  /** Names this instance in what it publishes, so that it does not wake itself. */
+  protected readonly origin = randomUUID();
+  readonly #workers: Set<string>;
+
+  constructor(options: ResolvedOptions) {
+    this.options = options;
+    this.keys = createKeys(options);
+    this.keepSeconds = Math.max(1, Math.round(options.keepSettledDays * 86_400));
+    this.usageCounter = new UsageCounter(options.monotonicMs);
+    this.client = new RestClient({ ...options, usage: this.usageCounter });
+    this.#workers = new Set([...options.workers, ...knownWorkers]);
+  }
+
+  /** What this source's commands cost so far. */
+  usage(): Usage {
+    return this.usageCounter.read();
+  }
+
+  async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
+    const body = JSON.stringify(job);
+    if (body.length > maxJobCharacters) {
+      const limit = maxJobCharacters.toLocaleString("en-US");
+      throw new CodedError("BODY_TOO_LARGE", `The job has ${body.length} characters: at most ${limit} are taken.`);
+    }
+    this.seenWorker(options.worker);
+    const request = randomUUID();
+    const answer = await this.#enqueue(job, options, { body, request });
+    if (answer[0] !== "compare") return this.#enqueueOutcome(answer, job, options);
+    // A producer pushed the earlier job, in its own dialect, which is understood here and not in the database.
+    const [, pushed, id] = answer;
+    const earlier = readJob(pushed, { id, type: job.type, user: job.user_id, priority: job.priority });
+    const compared = await this.#enqueue(job, options, { body, request, digestOfKnown: bodyDigest(earlier.job) });
+    return this.#enqueueOutcome(compared, job, options);
+  }
+
+  async cancel(jobId: string): Promise<"cancelled" | "requested"> {
+    const [answer, status] = replies.cancelAnswer.parse(
+      await this.client.run("cancel", {
+        keys: [this.keys.job(jobId), this.keys.timetable],
+        args: [this.#operatorArgs({ keepSeconds: this.keepSeconds, turnsPrefix: this.keys.turnsPrefix })],
+      }),
+    );
+    if (answer === "missing") throw jobNotFound(jobId);
+    if (answer === "settled") {
+      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
+    }
+    if (answer === "requested") this.cancelRequested(jobId);
+    return answer;
+  }
+
+  async redrive(jobId: string): Promise<void> {
+    const [answer, status] = replies.redriveAnswer.parse(
+      await this.client.run("redrive", {
+        keys: [this.keys.job(jobId), this.keys.timetable],
+        args: [this.#operatorArgs({})],
+      }),
+    );
+    if (answer === "missing") throw jobNotFound(jobId);
+    if (answer === "refused") {
+      throw new CodedError("JOB_NOT_FAILED", `Job ${jobId} is ${status}: only a failed job can be redriven.`);
+    }
+    this.jobsDue();
+  }
+
+  async get(jobId: string): Promise<JobRecord | null> {
+    const keys = [this.keys.job(jobId), this.keys.timetable];
+    const [state, body, progress] = replies.getAnswer.parse(await this.client.run("get", { keys, args: [] }));
+    if (state === undefined || body === undefined || progress === undefined) return null;
+    return toJobRecord(state, body, progress);
+  }
+
+  list(filter: ListFilter): Promise<JobPage> {
+    return listJobs(this.client, this.keys, filter);
+  }
+
+  async stats(): Promise<QueueStats[]> {
+    const workers = [...this.#workers].toSorted();
+    const keys = workers.flatMap((worker) => [this.keys.producersList(worker).list, this.keys.ready(worker)]);
+    const run = await this.client.run("stats", { keys: [this.keys.timetable, ...keys], args: workers });
+    const [queues] = replies.statsAnswer.parse(run);
+    return queues
+      .filter(([, ...counts]) => counts.some((count) => count > 0))
+      .map(([worker, queued, delayed, running, failed, oldestMs]) => ({
+        queue: queueName(worker),
+        queued,
+        delayed,
+        running,
+        failed,
+        oldestQueuedSeconds: oldestMs < 0 ? null : oldestMs / 1000,
+      }));
+  }
+
+  /** Elements in which there is no job, the newest first; at most 1,000 are kept. */
+  async deadLetters(limit: number): Promise<DeadLetter[]> {
+    const answer = await this.client.command("dead letters", ["LRANGE", this.keys.deadLetters, "0", String(limit - 1)]);
+    return replies.deadLetters.parse(answer);
+  }
+
+  /** Takes jobs whose records are gone off the index. Once an hour is enough. */
+  async prune(): Promise<void> {
+    for (let from = "0"; from !== ""; ) {
+      const before = `${Math.floor(Date.now() - this.keepSeconds * 1000)}000`;
+      const args = [JSON.stringify({ jobPrefix: this.keys.jobPrefix, from, before, limit: pruneBatch })];
+      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [this.keys.index], args }));
+    }
+  }
+
+  /** A job is due, or will be at this time of the server: for whoever waits in this process. */
+  protected jobsDue(_dueAtMs?: number): void {}
+
+  /** The cancel of a running job was asked here. */
+  protected cancelRequested(_jobId: string): void {}
+
+  protected seenWorker(worker: string): void {
+    this.#workers.add(worker);
+  }
+
+  protected get workers(): readonly string[] {
+    return [...this.#workers];
+  }
+
+  async #enqueue(
+    job: Job,
+    { worker, delaySeconds = 0, idempotencyKey }: EnqueueOptions,
+    call: { readonly body: string; readonly request: string; readonly digestOfKnown?: string },
+  ) {
+    const { body, ...rest } = call;
+    const key = idempotencyKey === undefined ? "" : this.keys.idempotency(job.user_id, idempotencyKey);
+    const args = {
+      ...rest,
+      jobPrefix: this.keys.jobPrefix,
+      channel: this.keys.events,
+      origin: this.origin,
+      id: job.id,
+      type: job.type,
+      worker,
+      user: job.user_id,
+      priority: job.priority,
+      model: job.model_variant,
+      digest: bodyDigest(job),
+      delayMs: Math.round(delaySeconds * 1000),
+      keepSeconds: this.keepSeconds,
+      mostWaiting: this.options.mostWaitingPerUser,
+    };
+    const { index, timetable } = this.keys;
+    const keys = [index, timetable, this.keys.ready(worker), this.keys.turns(worker), key];
+    return replies.enqueueAnswer.parse(await this.client.run("enqueue", { keys, args: [JSON.stringify(args), body] }));
+  }
+
+  #enqueueOutcome(
+    answer: z.output<typeof replies.enqueueAnswer>,
+    job: Job,
+    { idempotencyKey, delaySeconds }: EnqueueOptions,
+  ): EnqueueOutcome {
+    switch (answer[0]) {
+      case "enqueued": {
+        const [, created, jobId, position, availableAtMs] = answer;
+        if (created === 1) this.jobsDue(delaySeconds === undefined ? undefined : availableAtMs);
+        return { jobId, created: created === 1, position };
+      }
+      case "full":
+        throw new CodedError(
+          "TOO_MANY_JOBS",
+          `User ${job.user_id} has ${answer[1]} jobs waiting: at most ${this.options.mostWaitingPerUser} are taken.`,
+        );
+      default: {
+        const [, by, jobId] = answer;
+        const what = by === "key" ? `Idempotency key "${idempotencyKey}"` : `Job id ${job.id}`;
+        throw new CodedError(
+          "IDEMPOTENCY_CONFLICT",
+          `${what} was used for a job with another body: send the same body again, or use a new one.`,
+          { details: { jobId } },
+        );
+      }
+    }
+  }
+
+  #operatorArgs(more: Readonly<Record<string, unknown>>): string {
+    const { readyPrefix, events: channel } = this.keys;
+    return JSON.stringify({ readyPrefix, channel, origin: this.origin, request: randomUUID(), ...more });
+  }
+}
+
+function jobNotFound(jobId: string): CodedError {
+  return new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
+}
