@@ -35,7 +35,7 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
-CMD ["node", "cli/ourvidz.ts", "start"]
+CMD ["node", "cli/ourvidz.js", "start"]
 
 FROM base AS cpu
 COPY --from=dependencies /app/node_modules ./node_modules

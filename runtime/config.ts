@@ -3,6 +3,9 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import type { FieldProblem } from "#contract/job.ts";
+import { describeProblems, parseJob } from "#contract/problems.ts";
 
 /*
  * The environment, read once at the entry by one schema. Everything that is wrong is listed in one message.
@@ -10,7 +13,7 @@ import { CodedError } from "#contract/errors.ts";
  */
 const projectFolder = fileURLToPath(new URL("..", import.meta.url));
 
-const seconds = (fallback: number, min: number, max: number) => z.coerce.number().min(min).max(max).default(fallback);
+const seconds = (fallback: number, min: number, max: number) => numberFrom(min, max).default(fallback);
 
 const list = z
   .string()
@@ -50,8 +53,8 @@ const environment = z.object({
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)
     .optional(),
   HOST: z.string().min(1).default("127.0.0.1"),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(7860),
-  PUBLIC_URL: z.url().optional(),
+  PORT: wholeNumberFrom(0, 65_535).default(7860),
+  PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
   WAN_WORKER_API_KEY: apiKeys,
   RUNPOD_POD_ID: z.string().optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
@@ -60,8 +63,8 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
-  JOB_RETENTION_DAYS: z.coerce.number().min(0.01).max(3650).default(30),
-  DELIVERY_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+  JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
+  DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
 });
 
 export interface Config {
@@ -104,18 +107,22 @@ export function isLoopback(host: string): boolean {
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
-  const parsed = environment.safeParse(given);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-  if (parsed.success) problems.push(...exposureProblems(parsed.data));
-  if (!parsed.success || problems.length > 0) {
+  const parsed = parseJob(environment, given);
+  const problems = parsed.ok ? exposureProblems(parsed.job) : parsed.problems.map(describeProblem);
+  if (!parsed.ok || problems.length > 0) {
     throw new CodedError(
       "CONFIG_INVALID",
       `The environment has ${problems.length === 1 ? "a problem" : "problems"}:\n  ${problems.join("\n  ")}`,
     );
   }
-  return toConfig(parsed.data, defaultWorkerId);
+  return toConfig(parsed.job, defaultWorkerId);
+}
+
+const secretVariables = new Set(["WAN_WORKER_API_KEY"]);
+
+function describeProblem(problem: FieldProblem): string {
+  if (secretVariables.has(problem.field)) return `${problem.field}: ${problem.message}`;
+  return describeProblems([problem]);
 }
 
 /** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */

@@ -128,13 +128,8 @@ export class JobRunner {
     delivery.sendProcessing(source, lease, 0);
     try {
       const end = await ended;
-      await this.#settle(
-        source,
-        lease,
-        decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason }),
-        attempt,
-        end,
-      );
+      const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
+      await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
     } finally {
       clearTimeout(limit);
       attempt.over();
@@ -152,6 +147,13 @@ export class JobRunner {
       events.emit(jobId, { kind: "preview", mimeType: message.preview.mimeType, bytes: message.preview.bytes });
     events.emit(jobId, { kind: "progress", step: message.step, total: message.total, progress });
     delivery.sendProcessing(source, attempt.lease, progress);
+  }
+
+  /** A job that would go back to its queue is looked at once more: its cancel may have been asked while it was failing. */
+  async #unlessCancelled(source: JobSource, lease: Lease, settlement: Settlement): Promise<Settlement> {
+    if (settlement.kind !== "retry" && settlement.kind !== "release") return settlement;
+    const [outcome] = await source.renew([{ lease }]);
+    return outcome === "cancelled" ? { kind: "cancelled" } : settlement;
   }
 
   async #settle(

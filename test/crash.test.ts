@@ -18,7 +18,7 @@ import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
 const jobs = 200;
 const executorKills = 20;
 const containerKills = 5;
-const cli = fileURLToPath(new URL("../cli/ourvidz.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../cli/ourvidz.js", import.meta.url));
 const handlers = fileURLToPath(new URL("./support/handlers", import.meta.url));
 
 let folder: string;

@@ -13,7 +13,7 @@ export interface BenchContainer {
   stop(): Promise<void>;
 }
 
-const cli = fileURLToPath(new URL("../../cli/ourvidz.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../../cli/ourvidz.js", import.meta.url));
 export const testHandlers = fileURLToPath(new URL("../../test/support/handlers", import.meta.url));
 
 export function temporaryFolder(): Promise<string> {

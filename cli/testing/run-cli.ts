@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
 /* Runs the command as people do: a process of its own, with its real exit code and output. */
-const entry = fileURLToPath(new URL("../ourvidz.ts", import.meta.url));
+const entry = fileURLToPath(new URL("../ourvidz.js", import.meta.url));
 export const fixtureHandlers = fileURLToPath(new URL("../fixtures/handlers", import.meta.url));
 
 export interface CliResult {

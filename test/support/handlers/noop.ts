@@ -12,6 +12,8 @@ import { jobEnvelope } from "#contract/job.ts";
 const parameters = z.object({
   steps: z.number().int().min(0).default(1),
   step_ms: z.number().min(0).default(0),
+  /** Size of the file that it hands over; by default one line. */
+  asset_bytes: z.number().int().min(0).optional(),
   /** File to which "<job> <attempt>" is appended at each start. */
   trace: z.string().optional(),
   /** Attempts up to this one end as `failure` says. */
@@ -26,14 +28,16 @@ export default defineHandler({
   input: jobEnvelope,
   retry: { maxAttempts: 3, timeoutSeconds: 30, backoffSeconds: 0.1 },
   async run(job, ctx) {
-    const { steps, step_ms, trace, fail_until_attempt, failure } = await ctx.parameters(parameters);
+    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure } = await ctx.parameters(parameters);
     if (trace !== undefined) await appendFile(trace, `${job.id} ${ctx.attempt}\n`);
     for (let step = 1; step <= steps; step++) {
       await pause(step_ms, undefined, { signal: ctx.signal });
       ctx.progress(step, steps);
     }
     if (ctx.attempt <= fail_until_attempt) misbehave(failure);
-    await ctx.asset(Buffer.from(`${job.id} ${job.prompt ?? ""}\n`), {
+    const content =
+      asset_bytes === undefined ? Buffer.from(`${job.id} ${job.prompt ?? ""}\n`) : Buffer.alloc(asset_bytes);
+    await ctx.asset(content, {
       type: "text",
       extension: "txt",
       mimeType: "text/plain",

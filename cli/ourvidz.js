@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import { enableCompileCache } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 /*
- * Entry of the `ourvidz` command. Nothing of the project is imported before it is known that this Node can run it.
+ * Entry of the `ourvidz` command. It is JavaScript, and imports nothing before it is known that this Node can
+ * run TypeScript, so that an older one says what to do instead of failing at a file's ending.
  *
  * The compile cache keeps compiled code from one start to the next, which makes a start several times quicker; the
  * executors inherit it. It lies in the project's own folder and not in the system's temporary one, because whoever can
@@ -20,6 +20,7 @@ if (Number.parseInt(process.versions.node, 10) < oldestNode) {
   process.exitCode = 2;
 } else {
   process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("../node_modules/.cache/ourvidz", import.meta.url));
+  const { enableCompileCache } = await import("node:module");
   enableCompileCache(process.env.NODE_COMPILE_CACHE);
   const { main } = await import("./main.ts");
   await main(process.argv.slice(2));
