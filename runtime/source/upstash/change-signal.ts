@@ -21,6 +21,15 @@ export class ChangeSignal {
     this.#endAll();
   }
 
+  /** Forgets a change that no wait has heard of. The returned function brings it back. */
+  forget(): () => void {
+    const missed = this.#missed;
+    this.#missed = false;
+    return () => {
+      this.#missed ||= missed;
+    };
+  }
+
   /** Resolves at a change, after `timeoutMs`, when `signal` aborts or at `close`; never rejects. */
   async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const missed = this.#missed;

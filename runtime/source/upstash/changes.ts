@@ -85,6 +85,10 @@ export class Changes {
     if (this.#from.held.doubt(jobId)) this.#leases.heard();
   }
 
+  forgetHeardJobs(): () => void {
+    return this.#jobs.forgetHeard();
+  }
+
   taken(upcoming: readonly Moment[], isDrained: boolean): void {
     this.#jobs.taken(this.#firstOfOthers(upcoming), isDrained);
   }

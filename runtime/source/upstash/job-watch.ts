@@ -59,6 +59,11 @@ export class JobWatch {
     this.#schedule();
   }
 
+  /** Whoever takes now sees what was heard so far. The returned function is for a take that came to nothing. */
+  forgetHeard(): () => void {
+    return this.#signal.forget();
+  }
+
   /** What a take has seen: the timetable's next moment, and that it left nothing behind for those who asked. */
   taken(momentMs: number | undefined, isDrained: boolean): void {
     const { monotonicMs } = this.#options;

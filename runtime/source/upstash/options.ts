@@ -24,6 +24,8 @@ export interface UpstashOptions {
   /** Hear of changes by the server's event stream, so that asking can be rare. On by default. */
   readonly events?: boolean;
   readonly idlePoll?: Partial<IdlePoll>;
+  /** A connection of the event stream that died without a word is noticed by making a new one at this age. */
+  readonly eventStreamMaxAgeMs?: number;
   readonly requestTimeoutMs?: number;
   readonly tries?: number;
   readonly log?: Logger;
@@ -49,11 +51,10 @@ export interface IdlePoll {
 export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll">> & {
   readonly idlePoll: IdlePoll;
   readonly log: Logger | undefined;
-  readonly eventStreamMaxAgeMs: number;
 };
 
-const defaultIdlePoll: IdlePoll = {
-  withEventsMs: 15_000,
+export const defaultIdlePoll: IdlePoll = {
+  withEventsMs: 18_000,
   firstMs: 1_000,
   withoutEventsMs: 4_500,
   timetableMs: 60_000,
@@ -64,10 +65,11 @@ const defaults = {
   prefix: "ourvidz",
   workers: [],
   lists: {},
-  leaseSeconds: 120,
+  leaseSeconds: 90,
   keepSettledDays: 7,
   mostWaitingPerUser: 0,
   events: true,
+  eventStreamMaxAgeMs: 600_000,
   requestTimeoutMs: 10_000,
   tries: 4,
   random: Math.random,
@@ -87,7 +89,6 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     url,
     log,
     idlePoll: { ...defaultIdlePoll, ...idlePoll },
-    eventStreamMaxAgeMs: 10 * 60_000,
   };
 }
 

@@ -11,13 +11,12 @@ export interface RestClientOptions {
   readonly token: string;
   /** How long one try of a request may take. */
   readonly requestTimeoutMs: number;
-  /** How often a request is tried before its error is told. */
+  /** How often a request is tried before its error is told; none is begun after `requestTimeoutMs`. */
   readonly tries: number;
   readonly random: () => number;
   readonly usage: UsageCounter;
 }
 
-/** Keys and arguments of a script. A function makes them anew for each try. */
 export interface ScriptCall {
   readonly keys: readonly string[];
   readonly args: readonly string[];
@@ -53,7 +52,10 @@ export class RestClient {
     });
   }
 
-  /** Runs a script, which the server is sent whole only when it does not know it, and returns what follows the count. */
+  /**
+   * Runs a script, which the server is sent whole only when it does not know it, and returns what follows the count.
+   * A function makes the call anew for each try.
+   */
   async run(name: ScriptName, call: ScriptCall | (() => ScriptCall)): Promise<unknown[]> {
     const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call));
     if (!Array.isArray(answer)) throw new CodedError("INTERNAL", `The script "${name}" gave no list.`);
@@ -75,6 +77,7 @@ export class RestClient {
   }
 
   async #try<Answer>(request: () => Promise<Answer>): Promise<Answer> {
+    const startedAtMs = performance.now();
     for (let tried = 1; ; tried += 1) {
       this.#options.usage.countRequest();
       try {
@@ -82,8 +85,8 @@ export class RestClient {
       } catch (error) {
         const failure = classify(error);
         if (failure.kind === "no script") throw new CodedError("INTERNAL", "The server does not keep scripts.");
-        const isLast = failure.kind === "permanent" || tried >= this.#options.tries || this.#closing.signal.aborted;
-        if (isLast) throw failure.error;
+        const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
+        if (failure.kind === "permanent" || isOver || this.#closing.signal.aborted) throw failure.error;
       }
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
       await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);

@@ -22,6 +22,7 @@ import { readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
 import * as replies from "./replies.ts";
 import { RestClient } from "./rest-client.ts";
+import { type TakeSettings, takeCall } from "./take-call.ts";
 import { type Usage, UsageCounter } from "./usage.ts";
 
 /** What one call of `prune` looks at. */
@@ -71,12 +72,16 @@ export class UpstashQueue implements JobQueue {
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
-    const [answer, status] = replies.cancelAnswer.parse(
-      await this.client.run("cancel", {
-        keys: [this.keys.job(jobId), this.keys.timetable],
-        args: [this.#operatorArgs({ keepSeconds: this.keepSeconds, turnsPrefix: this.keys.turnsPrefix })],
-      }),
-    );
+    const call = {
+      keys: [this.keys.job(jobId), this.keys.timetable],
+      args: [this.#operatorArgs({ keepSeconds: this.keepSeconds, turnsPrefix: this.keys.turnsPrefix })],
+    };
+    let [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
+    if (answer === "missing") {
+      // It may still be on its producer's list, which nobody looks at while all executors are busy.
+      await this.#fileArrivals();
+      [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
+    }
     if (answer === "missing") throw jobNotFound(jobId);
     if (answer === "settled") {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
@@ -135,10 +140,10 @@ export class UpstashQueue implements JobQueue {
 
   /** Takes jobs whose records are gone off the index. Once an hour is enough. */
   async prune(): Promise<void> {
+    const { jobPrefix, index } = this.keys;
     for (let from = "0"; from !== ""; ) {
-      const before = `${Math.floor(Date.now() - this.keepSeconds * 1000)}000`;
-      const args = [JSON.stringify({ jobPrefix: this.keys.jobPrefix, from, before, limit: pruneBatch })];
-      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [this.keys.index], args }));
+      const args = [JSON.stringify({ jobPrefix, from, keepSeconds: this.keepSeconds, limit: pruneBatch })];
+      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index], args }));
     }
   }
 
@@ -148,12 +153,24 @@ export class UpstashQueue implements JobQueue {
   /** The cancel of a running job was asked here. */
   protected cancelRequested(_jobId: string): void {}
 
+  protected get takeSettings(): TakeSettings {
+    const { keys, keepSeconds } = this;
+    const { leaseSeconds, workerId } = this.options;
+    return { keys, keepSeconds, leaseSeconds, workerId };
+  }
+
   protected seenWorker(worker: string): void {
     this.#workers.add(worker);
   }
 
   protected get workers(): readonly string[] {
     return [...this.#workers];
+  }
+
+  /** A take without a slot does everything but lease. */
+  async #fileArrivals(): Promise<void> {
+    const requests = this.workers.map((worker) => ({ worker, slots: 0 }));
+    await this.client.run("take", takeCall(this.takeSettings, requests, "none", []));
   }
 
   async #enqueue(

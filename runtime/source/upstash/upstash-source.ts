@@ -17,9 +17,9 @@ import { type ResolvedOptions, resolveOptions, type UpstashOptions } from "./opt
 import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
 import * as replies from "./replies.ts";
-import type { ScriptCall } from "./rest-client.ts";
 import { ServerClock } from "./server-clock.ts";
 import { SettleBatch, type Settlement } from "./settle-batch.ts";
+import { takeCall } from "./take-call.ts";
 import { UnansweredTakes } from "./unanswered-takes.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
 
@@ -75,14 +75,20 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     if (wanted.length === 0) return [];
     this.#asked = wanted.map(({ worker }) => worker);
     for (const worker of this.#asked) this.seenWorker(worker);
-    const run = await this.#runTake(wanted);
-    const answer = replies.takeAnswer.parse(run);
+    // What was heard up to here, this take sees for itself.
+    const restoreHeard = this.#changes.forgetHeardJobs();
+    const answer = await this.#runTake(wanted).catch((error: unknown) => {
+      restoreHeard();
+      throw error;
+    });
     if (answer.nowMs > 0) this.#clock.hear(answer.nowMs);
     if (answer.deadCount > 0) {
       this.options.log?.warn({ elements: answer.deadCount }, "elements without a job went to the dead letters");
     }
     const leases = await this.#accept(answer.leases);
-    this.#changes.taken(answer.upcoming, leases.length < wanted.reduce((sum, { slots }) => sum + slots, 0));
+    const isDrained = leases.length < wanted.reduce((sum, { slots }) => sum + slots, 0);
+    if (!isDrained) restoreHeard();
+    this.#changes.taken(answer.upcoming, isDrained);
     this.#pruneFromTimeToTime();
     return leases;
   }
@@ -140,40 +146,19 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   /** Each try has a ticket of its own: one that was applied unheard has used up its tokens. */
-  async #runTake(requests: readonly TakeRequest[]): Promise<unknown[]> {
+  async #runTake(requests: readonly TakeRequest[]) {
     let ticket: string | undefined;
     const nextTry = () => {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       ticket = randomBytes(9).toString("base64url");
-      return this.#takeCall(requests, ticket);
+      return takeCall(this.takeSettings, requests, ticket, this.#unanswered.tickets());
     };
     try {
-      return await this.client.run("take", nextTry);
+      return replies.takeAnswer.parse(await this.client.run("take", nextTry));
     } catch (error) {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       throw error;
     }
-  }
-
-  #takeCall(requests: readonly TakeRequest[], ticket: string): ScriptCall {
-    const { timetable, index, deadLetters, jobPrefix, readyPrefix } = this.keys;
-    const workers = requests.map(({ worker, slots, heldModels = [] }) => {
-      const { list, side } = this.keys.producersList(worker);
-      const [ready, turns] = [this.keys.ready(worker), this.keys.turns(worker)];
-      return { worker, slots, held: heldModels, list, side: side.toUpperCase(), ready, turns };
-    });
-    const args = {
-      jobPrefix,
-      readyPrefix,
-      leaseMs: this.leaseSeconds * 1000,
-      keepSeconds: this.keepSeconds,
-      workerId: this.options.workerId,
-      ticket,
-      unanswered: this.#unanswered.tickets(),
-      workers,
-    };
-    const perWorker = workers.flatMap(({ list, ready, turns }) => [list, ready, turns]);
-    return { keys: [timetable, index, deadLetters, ...perWorker], args: [JSON.stringify(args)] };
   }
 
   /** Leases as the port has them. One that was answered before, or whose element is no job, is not among them. */

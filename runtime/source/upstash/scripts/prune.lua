@@ -2,15 +2,17 @@
   Takes jobs whose records are gone off the index.
 
     KEYS[1]  index
-    ARGV[1]  JSON {jobPrefix, from, before, limit}: jobs that arrived between these two
+    ARGV[1]  JSON {jobPrefix, from, keepSeconds, limit}: jobs that arrived after `from` and long enough ago
 
   Answers {commands billed, arrival to go on after (empty: done)}.
-  Billed: 3, and 1 when there is something to take off.
+  Billed: 4, and 1 when there is something to take off.
 ]]
---- @include "lib/records"
+--- @include "lib/clock"
 
 local request = cjson.decode(ARGV[1])
-local page = call('ZRANGE', KEYS[1], '(' .. request.from, request.before, 'BYSCORE', 'LIMIT', 0, request.limit, 'WITHSCORES')
+local _, nowUs = serverTime()
+local before = string.format('%.0f', nowUs - request.keepSeconds * 1000000)
+local page = call('ZRANGE', KEYS[1], '(' .. request.from, before, 'BYSCORE', 'LIMIT', 0, request.limit, 'WITHSCORES')
 local keys, gone = {}, {}
 for place = 1, #page, 2 do keys[#keys + 1] = request.jobPrefix .. page[place] end
 if #keys == 0 then return { billed, '' } end

@@ -14,8 +14,8 @@
   elements that went to the dead letters, leases}; each lease is {id, worker, token, attempt, due since, taken, expires,
   last error report as JSON or empty, body}.
 
-  Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job. Several workers cost 1
-  more when there is something, a backlog 5 more.
+  Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
+  enqueued. Several workers cost 1 more when there is something, a backlog 2 more.
 ]]
 --- @include "lib/clock"
 --- @include "lib/arrivals"
@@ -129,5 +129,9 @@ for place = 1, #entries, 2 do
     upcoming[#upcoming + 1] = entries[place]
     upcoming[#upcoming + 1] = entries[place + 1]
   end
+end
+if #upcoming == 0 and #entries == 2 * SWEEP_COUNT then
+  -- There is more that is due than one call brings back.
+  upcoming = { '', scoreText(now) }
 end
 return { billed, now, upcoming, deadCount, leases }

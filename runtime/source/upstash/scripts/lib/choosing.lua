@@ -10,14 +10,15 @@ local function candidateOf(member, score)
   return { score = tonumber(score), member = member, id = id, user = user, model = model }
 end
 
--- Takes the first candidates off the ready queues of all workers: one call tells that there are none at all. What is
--- not chosen is put back. Answers {worker = {entries, isEmpty}}.
+-- Takes the first candidates off the ready queues of all workers: one call tells that there are none at all. It is one
+-- more than there are slots, so that it shows whether a queue is empty then; what is not chosen is put back. Answers
+-- {worker = {entries, isEmpty}}.
 local function popReady(workers)
   local keys, workerOf, count = {}, {}, 1
   for _, request in ipairs(workers) do
     keys[#keys + 1] = request.ready
     workerOf[request.ready] = request.worker
-    count = math.max(count, request.slots + (#request.held > 0 and WINDOW - 1 or 0))
+    count = math.max(count, request.slots + (#request.held > 0 and WINDOW - 1 or 1))
   end
   local popped = {}
   while #keys > 0 do
