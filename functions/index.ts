@@ -17,6 +17,7 @@ import { jobEvents } from "./jobs-events.ts";
 import { getJob } from "./jobs-get.ts";
 import { listJobs } from "./jobs-list.ts";
 import { retryJob } from "./jobs-retry.ts";
+import { listQueues } from "./queues-list.ts";
 import { ready } from "./ready.ts";
 
 /** Every function of the container, by who may call it. */
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   jobEvents,
   cancelJob,
   retryJob,
+  listQueues,
   // signed
   file,
 ];

@@ -48,6 +48,27 @@ describe("readConfig", () => {
     expect(() => read({ ...env, WAN_WORKER_API_KEY: key })).not.toThrow();
   });
 
+  it("takes jobs from Redis when it is configured, and needs both address and token", () => {
+    const redis = { UPSTASH_REDIS_REST_URL: "https://db.example", UPSTASH_REDIS_REST_TOKEN: "secret-token" };
+    expect(read()).toMatchObject({ sources: ["sqlite"], upstash: null });
+    expect(read({ ...redis, UPSTASH_POP_SIDE: "sdxl_queue=left,right" })).toMatchObject({
+      sources: ["upstash"],
+      upstash: { url: "https://db.example", events: true, popSides: { sdxl_queue: "left", "*": "right" } },
+    });
+    expect(read({ ...redis, SOURCES: "upstash,sqlite" }).sources).toEqual(["upstash", "sqlite"]);
+    expect(() => read({ UPSTASH_REDIS_REST_URL: redis.UPSTASH_REDIS_REST_URL })).toThrow(/UPSTASH_REDIS_REST_TOKEN/);
+    expect(() => read({ UPSTASH_REDIS_REST_TOKEN: "secret-token" })).toThrow(/UPSTASH_REDIS_REST_URL/);
+    expect(() => read({ SOURCES: "upstash" })).toThrow(/UPSTASH_REDIS_REST_URL/);
+    expect(() => read({ SOURCES: "kafka" })).toThrow(/SOURCES/);
+    expect(() => read({ ...redis, UPSTASH_POP_SIDE: "up" })).toThrow(/sdxl_queue=left/);
+  });
+
+  it("never prints a secret that is wrong", () => {
+    expect(() =>
+      read({ UPSTASH_REDIS_REST_URL: "https://db.example", UPSTASH_REDIS_REST_TOKEN: "a b-secret" }),
+    ).not.toThrow(/b-secret/);
+  });
+
   it("refuses the key that everybody knows, and short ones", () => {
     expect(() => read({ WAN_WORKER_API_KEY: "default_key_123" })).toThrow(/publicly known/);
     expect(() => read({ WAN_WORKER_API_KEY: "secret" })).toThrow(/16 characters/);

@@ -43,6 +43,24 @@ const apiKeys = list.superRefine((keys, context) => {
   }
 });
 
+const sourceNames = ["sqlite", "upstash"] as const;
+export type SourceName = (typeof sourceNames)[number];
+
+/** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
+const popSides = list.transform((parts, context) => {
+  const sides: Record<string, "left" | "right"> = {};
+  for (const part of parts) {
+    const [, queue = "*", side] = /^(?:([a-z0-9_]+)=)?(left|right)$/.exec(part) ?? [];
+    if (side === "left" || side === "right") sides[queue] = side;
+    else
+      context.addIssue({
+        code: "custom",
+        message: "must be left, right, or a list such as sdxl_queue=left,wan_queue=right",
+      });
+  }
+  return sides;
+});
+
 const environment = z.object({
   DATA_DIR: z.string().min(1).default("data"),
   MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
@@ -52,6 +70,19 @@ const environment = z.object({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)
     .optional(),
+  SOURCES: list.pipe(z.array(z.enum(sourceNames))),
+  UPSTASH_REDIS_REST_URL: z
+    .url({ protocol: /^https?$/, error: "must be the https address of the database's REST API" })
+    .optional(),
+  UPSTASH_REDIS_REST_TOKEN: z.string().regex(/^\S+$/, "must be the database's token, without spaces").optional(),
+  UPSTASH_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9:_-]{1,64}$/, "must be 1 to 64 letters, digits, ':', '_' or '-'")
+    .default("ourvidz"),
+  UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
+  UPSTASH_POP_SIDE: popSides,
+  UPSTASH_LEASE_SECONDS: seconds(90, 5, 3600),
+  UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumberFrom(0, 65_535).default(7860),
   PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
@@ -74,6 +105,10 @@ export interface Config {
   /** Workers to run; empty means every worker that has a handler. */
   readonly workers: readonly string[];
   readonly workerId: string;
+  /** Where jobs come from; the first one also takes the jobs that are enqueued here. */
+  readonly sources: readonly SourceName[];
+  /** Null when it is not configured. */
+  readonly upstash: UpstashConfig | null;
   readonly http: {
     readonly host: string;
     readonly port: number;
@@ -96,6 +131,18 @@ export interface Config {
   readonly jobRetentionDays: number;
 }
 
+export interface UpstashConfig {
+  readonly url: string;
+  readonly token: string;
+  readonly prefix: string;
+  readonly events: boolean;
+  /** By queue, `*` for the others. */
+  readonly popSides: Readonly<Record<string, "left" | "right">>;
+  readonly leaseSeconds: number;
+  /** 0 for any number. */
+  readonly mostWaitingPerUser: number;
+}
+
 /** True for an address that only this machine reaches. A name that merely begins like one (`127.example.com`) is not. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
@@ -108,7 +155,9 @@ export function isLoopback(host: string): boolean {
 export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = parseJob(environment, given);
-  const problems = parsed.ok ? exposureProblems(parsed.job) : parsed.problems.map(describeProblem);
+  const problems = parsed.ok
+    ? [...exposureProblems(parsed.job), ...sourceProblems(parsed.job)]
+    : parsed.problems.map(describeProblem);
   if (!parsed.ok || problems.length > 0) {
     throw new CodedError(
       "CONFIG_INVALID",
@@ -118,7 +167,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, de
   return toConfig(parsed.job, defaultWorkerId);
 }
 
-const secretVariables = new Set(["WAN_WORKER_API_KEY"]);
+const secretVariables = new Set(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN"]);
 
 function describeProblem(problem: FieldProblem): string {
   if (secretVariables.has(problem.field)) return `${problem.field}: ${problem.message}`;
@@ -140,8 +189,36 @@ function exposureProblems(values: z.output<typeof environment>): string[] {
     : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
 }
 
-function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => string): Config {
+function sourceProblems(values: z.output<typeof environment>): string[] {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token, SOURCES: sources } = values;
+  if (url !== undefined && token === undefined)
+    return ["UPSTASH_REDIS_REST_TOKEN: must be set beside UPSTASH_REDIS_REST_URL"];
+  if (url === undefined && token !== undefined)
+    return ["UPSTASH_REDIS_REST_URL: must be set beside UPSTASH_REDIS_REST_TOKEN"];
+  if (url === undefined && sources.includes("upstash"))
+    return ["UPSTASH_REDIS_REST_URL: must be set, because SOURCES names upstash"];
+  return [];
+}
+
+function upstashConfig(values: z.output<typeof environment>): UpstashConfig | null {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = values;
+  if (url === undefined || token === undefined) return null;
   return {
+    url,
+    token,
+    prefix: values.UPSTASH_PREFIX,
+    events: values.UPSTASH_EVENTS === "on",
+    popSides: values.UPSTASH_POP_SIDE,
+    leaseSeconds: values.UPSTASH_LEASE_SECONDS,
+    mostWaitingPerUser: values.UPSTASH_MOST_WAITING_PER_USER,
+  };
+}
+
+function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => string): Config {
+  const upstash = upstashConfig(values);
+  return {
+    sources: values.SOURCES.length > 0 ? values.SOURCES : [upstash === null ? "sqlite" : "upstash"],
+    upstash,
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),

@@ -19,6 +19,7 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
 import { loadHandlers, type Registry } from "./registry.ts";
 import { shutDown } from "./shutdown.ts";
+import { connectSources, type Sources } from "./source/connect-sources.ts";
 import type { JobQueue, Lease } from "./source/job-source.ts";
 import { sourceMigrations } from "./source/sqlite/schema.ts";
 import { SqliteSource } from "./source/sqlite/sqlite-source.ts";
@@ -40,6 +41,7 @@ export interface Runtime {
   readonly config: Config;
   readonly registry: Registry;
   readonly queue: JobQueue;
+  readonly sources: Sources;
   readonly events: JobEvents;
   readonly store: LocalAssetStore;
   readonly dispatcher: Dispatcher;
@@ -87,8 +89,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const startedAtMs = Date.now();
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
   const executors = startExecutors(config, registry, log);
+  const sources = await connectSources(config, embedded.source, [...executors.keys()], log);
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
-  const parts = wire({ config, log, registry, embedded, executors, outbox });
+  const parts = wire({ config, log, registry, embedded, executors, outbox, sources });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   parts.delivery.start();
@@ -104,16 +107,18 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     "the container is up",
   );
 
-  const close = () => {
+  const close = async () => {
     stopHousekeeping();
-    return embedded.close();
+    await sources.close();
+    await embedded.close();
   };
   const stop: Runtime["stop"] = (closeServer) => shutDown({ config, log, executors, ...parts, close, closeServer });
   const { dispatcher, delivery, events } = parts;
   return {
     config,
     registry,
-    queue: embedded.source,
+    queue: sources.queue,
+    sources,
     events,
     store: embedded.store,
     dispatcher,
@@ -131,13 +136,21 @@ interface Collaborators {
   readonly embedded: Embedded;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly outbox: Outbox;
+  readonly sources: Sources;
 }
 
 /** Makes the parts between a job's source and its delivery, none of them running yet. */
-function wire({ config, log, registry, embedded, executors, outbox }: Collaborators) {
-  const { callbacks: callback, folder, source, store } = embedded;
+function wire({
+  config,
+  log,
+  registry,
+  embedded,
+  executors,
+  outbox,
+  sources: { byName: sources, queue },
+}: Collaborators) {
+  const { callbacks: callback, folder, store } = embedded;
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
-  const sources = new Map([[source.name, source]]);
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, nowMs: Date.now, random: Math.random };
@@ -149,7 +162,7 @@ function wire({ config, log, registry, embedded, executors, outbox }: Collaborat
     delivery,
     workFolder: folder.work,
     abortGraceSeconds,
-    enqueueChild: (parent, child) => enqueueChild(source, registry, parent, child),
+    enqueueChild: (parent, child) => enqueueChild(queue, registry, parent, child),
   });
   const dispatcher = new Dispatcher({ sources: [...sources.values()], executors, runner, log, random: Math.random });
   return { keepers, events, delivery, runner, dispatcher };

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { withExistingDatabase } from "../embedded.ts";
 import { exitCodes } from "../errors.ts";
+import { upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
+import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addCancel(program: Command): void {
@@ -11,13 +12,14 @@ export function addCancel(program: Command): void {
     .summary("cancel a job, queued or running")
     .description("Cancels a job: one that is queued at once, one that runs within a step, whichever container runs it.")
     .argument("<job>", "job id")
+    .addOption(upstashOption())
     .addHelpText("after", examples("ourvidz cancel 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
     .action(action(cancel));
 }
 
-async function cancel([id = ""]: readonly string[], options: GlobalOptions): Promise<number> {
+async function cancel([id = ""]: readonly string[], options: GlobalOptions & QueueChoice): Promise<number> {
   const config = await readSettings(options, { serves: false });
-  const outcome = await withExistingDatabase(config, ({ source }) => source.cancel(id));
+  const outcome = await withExistingQueue(config, options, ({ source }) => source.cancel(id));
   printResult(
     options,
     { job_id: id, status: outcome === "cancelled" ? "cancelled" : "running", cancel_requested: true },

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { addJobOptions, type JobOptions, numberOption } from "../job/options.ts";
+import { addJobOptions, type JobOptions, numberOption, upstashOption } from "../job/options.ts";
+import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
-export interface EnqueueOptions extends GlobalOptions, JobOptions {
+export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
   readonly delay?: number;
   readonly idempotencyKey?: string;
 }
@@ -12,7 +13,7 @@ export function addEnqueue(program: Command): void {
   const command = program
     .command("enqueue")
     .summary("put a job on its queue")
-    .description("Puts one job on its queue; a container on the same data folder runs it.")
+    .description("Puts one job on its queue; a container on the same data folder, or on the same Redis, runs it.")
     .argument("<type>", "job type")
     .argument("[prompt...]", "what to make; several words are one prompt");
   addJobOptions(command)
@@ -20,12 +21,14 @@ export function addEnqueue(program: Command): void {
     .option("--delay <seconds>", "not before this time has passed", numberOption)
     .option("--idempotency-key <key>", "the same key again answers the first job")
     .option("--user <id>", "whose job it is")
+    .addOption(upstashOption())
     .addHelpText(
       "after",
       examples(
         'ourvidz enqueue sdxl_image_fast "a lighthouse at dawn" --seed 42',
         'ourvidz enqueue sdxl_image_high "waves on a beach" --priority 10 --delay 60',
         'ourvidz enqueue sdxl_image_fast "a red fox" --idempotency-key order-17 --json',
+        'ourvidz enqueue sdxl_image_fast "a red fox" --upstash',
       ),
     )
     .action(

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
+import { upstashOption } from "../job/options.ts";
+import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
-export interface ShowJobOptions extends GlobalOptions {
+export interface ShowJobOptions extends GlobalOptions, QueueChoice {
   readonly follow?: boolean;
 }
 
@@ -16,6 +18,7 @@ export function addJob(program: Command): void {
     )
     .argument("<job>", "job id")
     .option("--follow", "wait for the end of the job and tell what happens meanwhile")
+    .addOption(upstashOption())
     .addHelpText(
       "after",
       examples(

@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
 import type { JobStatus } from "#runtime/source/job-source.ts";
 import { action, examples } from "../command.ts";
-import { numberOption } from "../job/options.ts";
+import { numberOption, upstashOption } from "../job/options.ts";
+import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
-export interface JobsOptions extends GlobalOptions {
+export interface JobsOptions extends GlobalOptions, QueueChoice {
   readonly status?: JobStatus;
   readonly type?: string;
   readonly user?: string;
@@ -25,6 +26,7 @@ export function addJobs(program: Command): void {
     .option("--user <id>", "only jobs of this user")
     .option("--limit <n>", `how many, 1 to ${mostJobs}`, numberOption, 20)
     .option("--cursor <cursor>", "go on after the page that named this cursor")
+    .addOption(upstashOption())
     .addHelpText(
       "after",
       examples("ourvidz jobs", "ourvidz jobs --status failed --limit 100", "ourvidz jobs --json | jq '.jobs[].job_id'"),

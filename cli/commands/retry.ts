@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { withExistingDatabase } from "../embedded.ts";
 import { exitCodes } from "../errors.ts";
+import { upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
+import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addRetry(program: Command): void {
@@ -11,13 +12,14 @@ export function addRetry(program: Command): void {
     .summary("put a failed job back on its queue")
     .description("Puts a failed job back on its queue, due now, with its attempts forgotten.")
     .argument("<job>", "job id")
+    .addOption(upstashOption())
     .addHelpText("after", examples("ourvidz retry 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
     .action(action(retry));
 }
 
-async function retry([id = ""]: readonly string[], options: GlobalOptions): Promise<number> {
+async function retry([id = ""]: readonly string[], options: GlobalOptions & QueueChoice): Promise<number> {
   const config = await readSettings(options, { serves: false });
-  await withExistingDatabase(config, ({ source }) => source.redrive(id));
+  await withExistingQueue(config, options, ({ source }) => source.redrive(id));
   printResult(options, { job_id: id, status: "queued" }, `${id} is queued again`);
   return exitCodes.completed;
 }

@@ -1,8 +1,8 @@
 import { loadHandlers } from "#runtime/registry.ts";
 import type { EnqueueOptions } from "../commands/enqueue.ts";
-import { withDatabase } from "../embedded.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
+import { withQueue } from "../queue.ts";
 import { readSettings } from "../settings.ts";
 import { planJob } from "./build-job.ts";
 
@@ -19,7 +19,7 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
     throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${longestKey}.`);
   const config = await readSettings(options, { serves: false });
   const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
-  const { jobId, position, created, status } = await withDatabase(config, async ({ source }) => {
+  const { jobId, position, created, status } = await withQueue(config, options, async ({ source }) => {
     const outcome = await source.enqueue(job, {
       worker: handler.worker,
       delaySeconds: delay,

@@ -1,5 +1,5 @@
 import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
-import type { SqliteSource } from "#runtime/source/sqlite/sqlite-source.ts";
+import type { OpenQueue } from "../queue.ts";
 import { statusText } from "./view.ts";
 
 /** Longest wait although nothing was heard: a lease that runs out is noticed by whoever takes next, not here. */
@@ -10,7 +10,7 @@ const lookAgainMs = 2000;
  * that reads differently from the one before.
  */
 export async function followJob(
-  source: SqliteSource,
+  source: OpenQueue["source"],
   first: JobRecord,
   signal: AbortSignal,
   onChange: (record: JobRecord) => void,

@@ -1,8 +1,8 @@
 import type { JobRecord, ListFilter } from "#runtime/source/job-source.ts";
 import { type JobsOptions, mostJobs } from "../commands/jobs.ts";
-import { withExistingDatabase } from "../embedded.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { note, printResult } from "../output.ts";
+import { withExistingQueue } from "../queue.ts";
 import { readSettings } from "../settings.ts";
 import { table } from "../table.ts";
 import { age, jobJson, statusText } from "./view.ts";
@@ -20,7 +20,7 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     ...(cursor === undefined ? {} : { cursor }),
   };
   const config = await readSettings(options, { serves: false });
-  const [page, views] = await withExistingDatabase(config, async (embedded) => {
+  const [page, views] = await withExistingQueue(config, options, async (embedded) => {
     const listed = await embedded.source.list(filter);
     return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, embedded, config)))];
   });

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { isJsonObject, type JsonObject, parseSize, type Size } from "#contract/synonyms.ts";
 
 /** The options by which `run` and `enqueue` describe a job. */
@@ -14,6 +14,10 @@ export interface JobOptions {
   readonly metadata?: JsonObject;
   readonly user?: string;
   readonly priority?: number;
+}
+
+export function upstashOption(): Option {
+  return new Option("--upstash", "the queue on Redis (UPSTASH_REDIS_REST_URL and _TOKEN) instead of the data folder's");
 }
 
 /** Adds them. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */

@@ -104,6 +104,9 @@ function configForOneJob(
     ...settings,
     dataFolder: scratch.path,
     workers: [handler.worker],
+    // The job is this command's own: it goes through the embedded queue, whatever the environment names.
+    sources: ["sqlite"],
+    upstash: null,
     shutdownGraceSeconds: 0,
     log: { level, format: logFormat(settings) },
   };

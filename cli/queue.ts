@@ -1,0 +1,87 @@
+import { randomBytes } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError } from "#contract/errors.ts";
+import type { Config } from "#runtime/config.ts";
+import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
+import type { JobQueue, JobSource } from "#runtime/source/job-source.ts";
+
+/** The queue that a command looks at or changes, and where the files of its jobs may lie. */
+export interface OpenQueue {
+  readonly source: JobSource & JobQueue;
+  readonly store: LocalAssetStore;
+}
+
+export interface QueueChoice {
+  /** The queue on Redis instead of the one in the data folder. */
+  readonly upstash?: boolean;
+}
+
+/** Opens the queue of the data folder, made when it is missing, or the one on Redis, and closes it afterwards. */
+export async function withQueue<Result>(
+  config: Config,
+  choice: QueueChoice,
+  body: (queue: OpenQueue) => Promise<Result>,
+): Promise<Result> {
+  if (choice.upstash) return withUpstash(config, body);
+  const { openEmbedded } = await import("#runtime/runtime.ts");
+  const embedded = await openEmbedded(config);
+  try {
+    return await body(embedded);
+  } finally {
+    await embedded.close();
+  }
+}
+
+/**
+ * As above, but for commands that look: in a folder without a database there is nothing to see, and a mistyped folder
+ * must not look like an empty queue.
+ *
+ * @throws CodedError DATA_FOLDER_UNUSABLE when there is no database yet
+ */
+export async function withExistingQueue<Result>(
+  config: Config,
+  choice: QueueChoice,
+  body: (queue: OpenQueue) => Promise<Result>,
+): Promise<Result> {
+  if (!choice.upstash && !(await hasDatabase(config))) {
+    throw new CodedError(
+      "DATA_FOLDER_UNUSABLE",
+      `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
+    );
+  }
+  return withQueue(config, choice, body);
+}
+
+async function hasDatabase(config: Config): Promise<boolean> {
+  const { databaseFile } = await import("#runtime/database/database.ts");
+  return stat(databaseFile(config.dataFolder)).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
+  );
+}
+
+async function withUpstash<Result>(config: Config, body: (queue: OpenQueue) => Promise<Result>): Promise<Result> {
+  if (config.upstash === null) {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      "--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.",
+    );
+  }
+  const [{ connectUpstash }, { LocalAssetStore }] = await Promise.all([
+    import("#runtime/source/connect-sources.ts"),
+    import("#runtime/delivery/local-asset-store.ts"),
+  ]);
+  const source = await connectUpstash(config.upstash, config.workerId, []);
+  // Only for looking up files; nothing is signed here.
+  const store = new LocalAssetStore({
+    folder: join(config.dataFolder, "files"),
+    signingKey: randomBytes(32),
+    nowMs: Date.now,
+  });
+  try {
+    return await body({ source, store });
+  } finally {
+    await source.close();
+  }
+}

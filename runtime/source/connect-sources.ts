@@ -1,0 +1,57 @@
+import type { Config, UpstashConfig } from "../config.ts";
+import type { Logger } from "../log.ts";
+import { type JobQueue, type JobSource, queueName } from "./job-source.ts";
+import type { SqliteSource } from "./sqlite/sqlite-source.ts";
+import type { UpstashSource } from "./upstash/upstash-source.ts";
+
+/** The sources that the configuration names, by their names, and the queue that jobs enqueued here go to. */
+export interface Sources {
+  readonly byName: ReadonlyMap<string, JobSource>;
+  readonly queue: JobQueue;
+  readonly upstash: UpstashSource | null;
+  close(): Promise<void>;
+}
+
+/** The code of a source that is not used is not even loaded. */
+export async function connectSources(
+  config: Config,
+  sqlite: SqliteSource,
+  workers: readonly string[],
+  log: Logger,
+): Promise<Sources> {
+  const upstash =
+    config.upstash !== null && config.sources.includes("upstash")
+      ? await connectUpstash(config.upstash, config.workerId, workers, log)
+      : null;
+  const sources = config.sources.map((name) => (name === "upstash" && upstash !== null ? upstash : sqlite));
+  return {
+    byName: new Map(sources.map((source) => [source.name, source])),
+    queue: sources[0] ?? sqlite,
+    upstash,
+    async close() {
+      await upstash?.close();
+    },
+  };
+}
+
+export async function connectUpstash(
+  settings: UpstashConfig,
+  workerId: string,
+  workers: readonly string[],
+  log?: Logger,
+): Promise<UpstashSource> {
+  const { createUpstashSource } = await import("./upstash/upstash-source.ts");
+  const { popSides, ...options } = settings;
+  const sideOf = (worker: string) => popSides[queueName(worker)] ?? popSides["*"];
+  const lists = workers.flatMap((worker) => {
+    const side = sideOf(worker);
+    return side === undefined ? [] : [[worker, { side }] as const];
+  });
+  return createUpstashSource({
+    ...options,
+    workerId,
+    workers,
+    lists: Object.fromEntries(lists),
+    ...(log ? { log } : {}),
+  });
+}
