@@ -1,3 +1,4 @@
+import { eventsChannel } from "#contract/enqueue.ts";
 import { queueName } from "../job-source.ts";
 
 export type PopSide = "left" | "right";
@@ -41,7 +42,7 @@ export function createKeys({ prefix, lists }: KeySettings) {
     index: key("index"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
     deadLetters: key("dead-letters"),
-    events: key("events"),
+    events: eventsChannel(prefix),
     /** The plain list that producers push to. It has no prefix: its name is theirs. */
     producersList(worker: string): ProducersList {
       const { list = queueName(worker), side = "right" } = lists[worker] ?? {};

@@ -1,3 +1,4 @@
+import { defaultPrefix } from "#contract/enqueue.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Logger } from "../../log.ts";
 import type { ProducersList } from "./keys.ts";
@@ -62,7 +63,7 @@ export const defaultIdlePoll: IdlePoll = {
 };
 
 const defaults = {
-  prefix: "ourvidz",
+  prefix: defaultPrefix,
   workers: [],
   lists: {},
   leaseSeconds: 90,

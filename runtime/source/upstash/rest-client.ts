@@ -84,9 +84,9 @@ export class RestClient {
         return await request();
       } catch (error) {
         const failure = classify(error);
-        if (failure.kind === "no script") throw new CodedError("INTERNAL", "The server does not keep scripts.");
+        if (failure === "no script") throw new CodedError("INTERNAL", "The queue's server does not keep scripts.");
         const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
-        if (failure.kind === "permanent" || isOver || this.#closing.signal.aborted) throw failure.error;
+        if (!failure.passing || isOver || this.#closing.signal.aborted) throw failure.error;
       }
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
       await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);
@@ -99,7 +99,7 @@ export class RestClient {
     try {
       return await this.#redis.evalsha(script.sha, [...keys], [...args]);
     } catch (error) {
-      if (classify(error).kind !== "no script") throw error;
+      if (classify(error) !== "no script") throw error;
       this.#options.usage.count(name, 1);
       this.#options.usage.countRequest();
       return await this.#redis.eval(script.text, [...keys], [...args]);

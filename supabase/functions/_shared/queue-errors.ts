@@ -1,0 +1,68 @@
+import { CodedError, type ErrorCode } from "./errors.ts";
+
+/**
+ * What a queue's server means when it refuses a request. `passing`: the same request may succeed later; `error` is what
+ * to tell when it did not.
+ */
+export interface QueueRefusal {
+  readonly passing: boolean;
+  readonly error: CodedError;
+}
+
+/** Names under which an operator sets where the queue is. */
+export const queueVariables = { url: "UPSTASH_REDIS_REST_URL", token: "UPSTASH_REDIS_REST_TOKEN" } as const;
+
+const longestWords = 300;
+
+/** Answers of a server that is starting, moving or busy. */
+const passingWords = /^(?:LOADING|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|BUSY|NOREPLICAS)\b/;
+/** Redis's own refusals begin with a word in capitals; what something in front of it says does not. */
+const refusalWord = /^(?:ERR|[A-Z]{4,})\b/;
+const quotaWords = /max .*limit exceeded/i;
+/** With these figures it is the plan's quota, and not a burst. */
+const quotaFigures = /limit: ?\d+,? usage: ?\d+/i;
+const fullWords = /\bOOM\b|max(?:imum)? (?:data|database|db) size|capacity quota/i;
+
+/** @param words what the server said, without the command that it said it of */
+export function refusalOf(words: string): QueueRefusal {
+  const said = words.slice(0, longestWords);
+  if (/^(?:WRONGPASS|NOAUTH|Unauthorized)\b/i.test(said)) {
+    return lasting("CONFIG_INVALID", `The queue's server refuses the token: check ${queueVariables.token}.`);
+  }
+  if (said.startsWith("NOPERM")) {
+    const message = `The token may only read: set ${queueVariables.token} to the database's standard token.`;
+    return lasting("CONFIG_INVALID", `${message} The server said: ${said}`);
+  }
+  if (quotaWords.test(said)) {
+    const message = "The queue's database is over its quota, no job can be enqueued, taken or settled: raise its plan.";
+    return {
+      passing: !quotaFigures.test(said),
+      error: new CodedError("QUEUE_OVER_QUOTA", `${message} The server said: ${said}`),
+    };
+  }
+  if (fullWords.test(said)) {
+    const message = "The queue's database is full and takes no writes: raise its size or delete what is not needed.";
+    return lasting("QUEUE_FULL", `${message} The server said: ${said}`);
+  }
+  if (passingWords.test(said) || !refusalWord.test(said)) return unreachable(`it said: ${said}`);
+  return lasting("INTERNAL", `The queue's server refused a command: ${said}`);
+}
+
+/** What is said of a request that no server has answered, or that something in front of it did. */
+export function unreachable(why: string): QueueRefusal {
+  const message = `The queue's server (${queueVariables.url}) cannot be reached: ${why}.`;
+  return { passing: true, error: new CodedError("QUEUE_UNREACHABLE", message) };
+}
+
+/** Why a request failed that threw: `fetch failed` says nothing, its cause has a code such as ECONNREFUSED. */
+export function unanswered(error: unknown): QueueRefusal {
+  if (!(error instanceof Error)) return unreachable("an unknown reason");
+  if (error.name === "TimeoutError") return unreachable("it did not answer in time");
+  const { cause } = error;
+  if (cause instanceof Error && "code" in cause) return unreachable(`${error.message} (${String(cause.code)})`);
+  return unreachable(error.message.slice(0, longestWords));
+}
+
+function lasting(code: ErrorCode, message: string): QueueRefusal {
+  return { passing: false, error: new CodedError(code, message) };
+}
