@@ -81,7 +81,7 @@ const environment = z.object({
     .default("ourvidz"),
   UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
   UPSTASH_POP_SIDE: popSides,
-  UPSTASH_LEASE_SECONDS: seconds(90, 5, 3600),
+  UPSTASH_LEASE_SECONDS: seconds(90, 1, 3600),
   UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumberFrom(0, 65_535).default(7860),

@@ -10,6 +10,7 @@ import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/runtime.ts";
 import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
+import { childrenOf, killNow } from "./support/kill.ts";
 
 /*
  * 200 jobs while their executor is killed 20 times and the whole container 5 times, with SIGKILL, at random moments.
@@ -46,12 +47,6 @@ function start(): ChildProcess {
   return child;
 }
 
-/** The container's executors: its child processes, from the kernel's own list. */
-async function executorsOf(pid: number): Promise<number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  return text.trim().split(/\s+/).filter(Boolean).map(Number);
-}
-
 async function all(): Promise<JobRecord[]> {
   const records: JobRecord[] = [];
   let cursor: string | undefined;
@@ -83,14 +78,8 @@ async function killExecutorsAtRandom(times: number): Promise<number> {
   const deadline = Date.now() + 60_000;
   while (killed < times && Date.now() < deadline && (await unsettled()) > 0) {
     await pause(50 + Math.random() * 250);
-    const [victim] = await executorsOf(container.pid ?? 0);
-    if (victim === undefined) continue;
-    try {
-      process.kill(victim, "SIGKILL");
-      killed++;
-    } catch {
-      // It was gone already: the next one, then.
-    }
+    const [victim] = await childrenOf(container.pid ?? 0);
+    if (victim !== undefined && killNow(victim)) killed++;
   }
   return killed;
 }

@@ -1,0 +1,205 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { readConfig } from "#runtime/config.ts";
+import { badGateway, randomFaults, tooManyRequests } from "#runtime/gateway/faults.ts";
+import { openEmbedded } from "#runtime/runtime.ts";
+import { isSettled } from "#runtime/source/job-source.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "./support/gateway.ts";
+import { childrenOf, killNow } from "./support/kill.ts";
+
+/*
+ * Three containers on one Redis while everything goes wrong: containers and executors are killed, requests are dropped
+ * before and after they were applied, delayed, answered with 429 and 502, and Redis itself is killed and restarted.
+ *
+ *   CHAOS_JOBS=2000 CHAOS_SECONDS=1200 npx vitest run test/redis-chaos    for a long run
+ */
+const jobs = Number(process.env.CHAOS_JOBS ?? 200);
+const chaosSeconds = Number(process.env.CHAOS_SECONDS ?? 25);
+const quietLimitMs = 120_000 + jobs * 100;
+const cli = fileURLToPath(new URL("../cli/ourvidz.js", import.meta.url));
+const handlers = fileURLToPath(new URL("./support/handlers", import.meta.url));
+/** Jobs of three steps that keep the three containers busy for most of the chaos. */
+const stepMs = Math.round((chaosSeconds * 1000 * 0.6) / jobs);
+/** Every twentieth job always fails. */
+const isDoomed = (index: number) => index % 20 === 7;
+
+let gateway: TestGateway;
+let isChaos = true;
+let folders: string[];
+let containers: ChildProcess[];
+let queue: UpstashSource;
+const counts = { containers: 0, executors: 0, redis: 0 };
+
+function start(place: number): ChildProcess {
+  return spawn(process.execPath, [cli, "start"], {
+    env: {
+      PATH: process.env.PATH,
+      DATA_DIR: folders[place],
+      HANDLERS_DIR: handlers,
+      PORT: "0",
+      UPSTASH_REDIS_REST_URL: gateway.url,
+      UPSTASH_REDIS_REST_TOKEN: gateway.token,
+      UPSTASH_LEASE_SECONDS: "2",
+      EXECUTOR_RESTART_MAX_SECONDS: "0.5",
+      WORKER_ID: `container-${place}`,
+      LOG_LEVEL: "silent",
+    },
+    stdio: "ignore",
+  });
+}
+
+beforeAll(async () => {
+  const faults = randomFaults(
+    [
+      { fault: { kind: "drop", at: "before" }, probability: 0.02 },
+      { fault: { kind: "drop", at: "after" }, probability: 0.02 },
+      { fault: { kind: "delay", at: "after", delayMs: 300 }, probability: 0.02 },
+      { fault: tooManyRequests, probability: 0.02 },
+      { fault: badGateway, probability: 0.02 },
+    ],
+    Math.random,
+  );
+  gateway = await startTestGateway({
+    redis: { persistence: true },
+    faults: (request) => (isChaos ? faults(request) : undefined),
+  });
+  folders = await Promise.all([0, 1, 2].map(() => mkdtemp(join(tmpdir(), "ourvidz-chaos-"))));
+  queue = createUpstashSource({ url: gateway.url, token: gateway.token, workerId: "observer", tries: 10 });
+});
+
+afterAll(async () => {
+  for (const container of containers) container.kill("SIGKILL");
+  await queue.close();
+  await gateway.close();
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+async function makeChaos(): Promise<void> {
+  const end = Date.now() + chaosSeconds * 1000;
+  while (Date.now() < end) {
+    await pause(100 + Math.random() * 400);
+    const place = Math.floor(Math.random() * containers.length);
+    const victim = containers[place];
+    const draw = Math.random();
+    if (draw < 0.15 && victim !== undefined) {
+      victim.kill("SIGKILL");
+      await once(victim, "exit");
+      counts.containers++;
+      containers[place] = start(place);
+    } else if (draw < 0.2) {
+      await gateway.redis.restart();
+      counts.redis++;
+    } else {
+      const [executor] = await childrenOf(victim?.pid ?? 0);
+      if (executor !== undefined && killNow(executor)) counts.executors++;
+    }
+  }
+}
+
+/** What the app was told of each job's end, from every container's log, in the order in which it was told. */
+async function finalCallbacks(): Promise<Map<string, string[]>> {
+  const told: { readonly jobId: string; readonly status: string; readonly atMs: number }[] = [];
+  for (const folder of folders) {
+    const embedded = await openEmbedded(readConfig({ DATA_DIR: folder }, () => "observer"));
+    for (let index = 0; index < jobs; index++) {
+      const jobId = `job-${index}`;
+      for (const { status, receivedAtMs } of embedded.callbacks.of(jobId)) {
+        if (status !== "processing") told.push({ jobId, status, atMs: receivedAtMs });
+      }
+    }
+    await embedded.close();
+  }
+  told.sort((a, b) => a.atMs - b.atMs);
+  const byJob = Map.groupBy(told, ({ jobId }) => jobId);
+  return new Map([...byJob].map(([jobId, callbacks]) => [jobId, callbacks.map(({ status }) => status)]));
+}
+
+it("loses no job and shows no second result, whatever breaks", {
+  timeout: chaosSeconds * 1000 + quietLimitMs + 60_000,
+}, async () => {
+  containers = folders.map((_, place) => start(place));
+  for (let index = 0; index < jobs; index++) {
+    const failing = isDoomed(index) ? { fail_until_attempt: 99, failure: "permanent" } : {};
+    const body = {
+      id: `job-${index}`,
+      type: "noop",
+      prompt: "a quiet lake",
+      user_id: `user-${index % 7}`,
+      config: { steps: 3, step_ms: stepMs, ...failing },
+    };
+    // Half of the producers know nothing of us and push plain elements; a push that fails is pushed again.
+    await pushed(
+      index % 2 === 0
+        ? () => gateway.client().lpush("test_queue", JSON.stringify(body))
+        : () => queue.enqueue({ priority: 0, metadata: {}, ...body }, { worker: "test" }),
+    );
+  }
+  await makeChaos();
+  isChaos = false;
+
+  const quiet = Date.now() + quietLimitMs;
+  const records = async () => Promise.all(Array.from({ length: jobs }, (_, index) => queue.get(`job-${index}`)));
+  let seen = await records();
+  while (seen.some((record) => record === null || !isSettled(record.status)) && Date.now() < quiet) {
+    await pause(500);
+    seen = await records();
+  }
+  const lost = seen.flatMap((record, index) =>
+    record === null || !isSettled(record.status) ? [`job-${index}: ${record?.status ?? "unknown"}`] : [],
+  );
+  expect(lost).toEqual([]);
+
+  // Containers end in order, with nothing left to deliver.
+  for (const container of containers) container.kill("SIGTERM");
+  await Promise.all(containers.map(async (container) => container.exitCode ?? once(container, "exit")));
+  const told = await finalCallbacks();
+  let twice = 0;
+  for (const [index, record] of seen.entries()) {
+    const id = `job-${index}`;
+    if (isDoomed(index)) expect(record, id).toMatchObject({ status: "failed" });
+    else if (record?.status === "failed")
+      expect(record.error?.code, id).toMatch(/^(EXECUTOR_CRASHED|ATTEMPTS_EXHAUSTED|LEASE_EXPIRED)$/);
+    else expect(record?.status, id).toBe("completed");
+    // An app takes the first end state of a job and skips what follows. That must be the one that the queue keeps, and
+    // whatever follows must say the same.
+    const callbacks = told.get(id) ?? [];
+    expect(new Set(callbacks), id).toEqual(new Set([record?.status]));
+    if (callbacks.length > 1) twice++;
+    if (record?.status === "completed") expect(await filesOf(id), id).toEqual(["0.txt"]);
+  }
+  const failed = seen.filter((record) => record?.status === "failed").length;
+  console.log(
+    `${jobs} jobs; killed ${counts.containers} containers, ${counts.executors} executors, ${counts.redis} times Redis`,
+  );
+  console.log(
+    `0 lost, ${failed} failed (${seen.filter((_, index) => isDoomed(index)).length} made to), ${twice} told twice and skipped by an app`,
+  );
+});
+
+async function pushed(push: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await push();
+      return;
+    } catch (error) {
+      if (tries === 20) throw error;
+      await pause(50);
+    }
+  }
+}
+
+/** The job's files, by the names that every container would give them. */
+async function filesOf(jobId: string): Promise<string[]> {
+  const user = `user-${Number(jobId.slice(4)) % 7}`;
+  const names = await Promise.all(
+    folders.map((folder) => readdir(join(folder, "files", "noop", user, jobId)).catch(() => [])),
+  );
+  return [...new Set(names.flat())];
+}
