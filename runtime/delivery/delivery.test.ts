@@ -96,7 +96,6 @@ async function takeOne(source: SqliteSource): Promise<Lease> {
 /** Two files on disk, as an executor leaves them. */
 async function finishedWork(lease: Lease) {
   const workFolder = new WorkFolder(join(folder, "work", lease.jobId, String(lease.attempt)));
-  await workFolder.create();
   for (const text of ["first", "second"]) {
     const thumbnail = { extension: "webp", mimeType: "image/webp", bytes: Buffer.from("small") };
     await workFolder.add(Buffer.from(text), { type: "image", extension: "png", mimeType: "image/png", thumbnail });

@@ -258,6 +258,8 @@ export class Delivery {
     await this.#options.outbox.remove(row.id);
     this.#holds.get(row.entry.lease.token)?.();
     this.#holds.delete(row.entry.lease.token);
+    // A job that completed without files has no folder; one that did not complete may have left some in it.
+    if (row.entry.settlement.kind === "complete" && row.entry.files.length === 0) return;
     await removeWork(row.entry.workFolder).catch((error: unknown) => {
       this.#options.log.warn({ error: toErrorReport(error) }, "a work folder could not be removed");
     });

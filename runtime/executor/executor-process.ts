@@ -105,7 +105,6 @@ export class ExecutorProcess {
     try {
       const handler = this.#options.registry.get(task.job.type);
       if (handler === undefined) throw unknownJobType(task.job.type, this.#options.registry.types);
-      await workFolder.create();
       return await this.#runHandler(handler, task, current, workFolder, log);
     } catch (error) {
       if (current.reason !== null) return { kind: "aborted", reason: current.reason };

@@ -14,6 +14,7 @@ export class WorkFolder {
   readonly #path: string;
   readonly #assets: AssetFile[] = [];
   #reserved = 0;
+  #created: Promise<void> | null = null;
 
   constructor(path: string) {
     this.#path = path;
@@ -27,12 +28,6 @@ export class WorkFolder {
     return this.#assets.toSorted((a, b) => a.index - b.index);
   }
 
-  /** An attempt begins with an empty folder, whatever an earlier process of the same attempt left there. */
-  async create(): Promise<void> {
-    await rm(this.#path, { recursive: true, force: true });
-    await mkdir(this.#path, { recursive: true });
-  }
-
   /** @throws PermanentError INVALID_JOB for an extension that is not one; file system errors as they are */
   async add(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<AssetFile> {
     for (const extension of [options.extension, options.thumbnail?.extension ?? options.extension]) {
@@ -40,6 +35,8 @@ export class WorkFolder {
         throw new PermanentError(`"${extension}" is not a file extension; use 1 to 8 letters or digits.`);
     }
     const index = this.#reserved++;
+    this.#created ??= this.#create();
+    await this.#created;
     const file = join(this.#path, `${index}.${options.extension}`);
     const sizeBytes = await this.#store(content, file);
     const thumbnail = options.thumbnail && {
@@ -61,6 +58,12 @@ export class WorkFolder {
     };
     this.#assets.push(asset);
     return asset;
+  }
+
+  /** Made for the first file: jobs without files leave the disk alone. Empty, whatever an earlier process left there. */
+  async #create(): Promise<void> {
+    await rm(this.#path, { recursive: true, force: true });
+    await mkdir(this.#path, { recursive: true });
   }
 
   async #store(content: Uint8Array | { readonly file: string }, target: string): Promise<number> {
