@@ -113,7 +113,7 @@ export class Changes {
       usage,
       onMessage: (text) => this.#receive(text),
       onOpen: () => {
-        this.#jobs.lookSoon();
+        this.#jobs.lookNow();
         this.#leases.look();
       },
       onClosed: (reason) => {

@@ -7,7 +7,10 @@ export interface EventStreamOptions {
   readonly token: string;
   readonly channel: string;
   readonly connectTimeoutMs: number;
-  /** A connection that died without a word is noticed by making a new one from time to time. */
+  /**
+   * A connection that died without a word is noticed by making a new one from time to time. `fetch` itself ends one on
+   * which nothing came for five minutes.
+   */
   readonly maxAgeMs: number;
   readonly random: () => number;
   readonly usage: UsageCounter;

@@ -26,6 +26,10 @@ export class HeldLeases {
     return this.#leases.get(token);
   }
 
+  tokens(): string[] {
+    return [...this.#leases.keys()];
+  }
+
   /** Notes that the job of a lease may have been cancelled; false when none of them has it. */
   doubt(jobId: string): boolean {
     const doubtful = [...this.#leases.values()].filter((lease) => lease.jobId === jobId);

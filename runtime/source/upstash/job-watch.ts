@@ -72,10 +72,17 @@ export class JobWatch {
     if (isDrained) this.#nonEmpty = 0;
   }
 
-  /** Events may have been missed: look at once, and often for a while. */
-  lookSoon(): void {
+  /** Events may have been missed: look at once. */
+  lookNow(): void {
     this.#pauseMs = 0;
     this.#lookAtMs = 0;
+    this.#schedule();
+  }
+
+  /** Events are not heard any more: look often for a while. A stream that is back at once saves the first look. */
+  lookSoon(): void {
+    this.#pauseMs = 0;
+    this.#lookAtMs = Math.min(this.#lookAtMs, this.#options.monotonicMs() + this.#options.pauses().firstMs);
     this.#schedule();
   }
 

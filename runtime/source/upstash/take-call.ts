@@ -9,17 +9,20 @@ export interface TakeSettings {
   readonly workerId: string;
 }
 
-/**
- * What the script `take` is called with.
- *
- * @param ticket what the tokens of this call are made from
- * @param unanswered tickets of calls whose answer did not come
- */
+export interface TakeTickets {
+  /** What the tokens of this call are made from. */
+  readonly ticket: string;
+  /** Tickets of calls whose answer did not come. */
+  readonly unanswered: readonly string[];
+  /** Tokens that came with another answer. */
+  readonly known: readonly string[];
+}
+
+/** What the script `take` is called with. */
 export function takeCall(
   { keys, leaseSeconds, keepSeconds, workerId }: TakeSettings,
   requests: readonly TakeRequest[],
-  ticket: string,
-  unanswered: readonly string[],
+  tickets: TakeTickets,
 ): ScriptCall {
   const workers = requests.map(({ worker, slots, heldModels = [] }) => {
     const { list, side } = keys.producersList(worker);
@@ -28,7 +31,7 @@ export function takeCall(
   });
   const { jobPrefix, readyPrefix, timetable, index, deadLetters } = keys;
   const leaseMs = leaseSeconds * 1000;
-  const args = { jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ticket, unanswered, workers };
+  const args = { jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ...tickets, workers };
   const perWorker = workers.flatMap(({ list, ready, turns }) => [list, ready, turns]);
   return { keys: [timetable, index, deadLetters, ...perWorker], args: [JSON.stringify(args)] };
 }

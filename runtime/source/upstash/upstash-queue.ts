@@ -25,6 +25,7 @@ import { RestClient } from "./rest-client.ts";
 import { type TakeSettings, takeCall } from "./take-call.ts";
 import { type Usage, UsageCounter } from "./usage.ts";
 
+const noTickets = { ticket: "none", unanswered: [], known: [] };
 /** What one call of `prune` looks at. */
 const pruneBatch = 500;
 const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(({ worker }) => worker))];
@@ -170,7 +171,7 @@ export class UpstashQueue implements JobQueue {
   /** A take without a slot does everything but lease. */
   async #fileArrivals(): Promise<void> {
     const requests = this.workers.map((worker) => ({ worker, slots: 0 }));
-    await this.client.run("take", takeCall(this.takeSettings, requests, "none", []));
+    await this.client.run("take", takeCall(this.takeSettings, requests, noTickets));
   }
 
   async #enqueue(

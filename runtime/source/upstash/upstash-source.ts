@@ -151,7 +151,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const nextTry = () => {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       ticket = randomBytes(9).toString("base64url");
-      return takeCall(this.takeSettings, requests, ticket, this.#unanswered.tickets());
+      const unanswered = this.#unanswered.tickets();
+      const known = unanswered.length === 0 ? [] : this.#held.tokens();
+      return takeCall(this.takeSettings, requests, { ticket, unanswered, known });
     };
     try {
       return replies.takeAnswer.parse(await this.client.run("take", nextTry));

@@ -14,10 +14,9 @@ export const queueVariables = { url: "UPSTASH_REDIS_REST_URL", token: "UPSTASH_R
 
 const longestWords = 300;
 
-/** Answers of a server that is starting, moving or busy. */
-const passingWords = /^(?:LOADING|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY|BUSY|NOREPLICAS)\b/;
-/** Redis's own refusals begin with a word in capitals; what something in front of it says does not. */
-const refusalWord = /^(?:ERR|[A-Z]{4,})\b/;
+/** What is wrong with a command stays wrong. Everything else may pass: a server that starts, moves, or is busy. */
+const commandWords =
+  /^WRONGTYPE\b|^ERR (?:unknown command|unknown subcommand|wrong number|syntax error|invalid |value is not|Command is not|Command "|Error (?:running|compiling) script)|user_script:/i;
 const quotaWords = /max .*limit exceeded/i;
 /** With these figures it is the plan's quota, and not a burst. */
 const quotaFigures = /limit: ?\d+,? usage: ?\d+/i;
@@ -44,8 +43,8 @@ export function refusalOf(words: string): QueueRefusal {
     const message = "The queue's database is full and takes no writes: raise its size or delete what is not needed.";
     return lasting("QUEUE_FULL", `${message} The server said: ${said}`);
   }
-  if (passingWords.test(said) || !refusalWord.test(said)) return unreachable(`it said: ${said}`);
-  return lasting("INTERNAL", `The queue's server refused a command: ${said}`);
+  if (commandWords.test(said)) return lasting("INTERNAL", `The queue's server refused a command: ${said}`);
+  return unreachable(`it said: ${said}`);
 }
 
 /** What is said of a request that no server has answered, or that something in front of it did. */

@@ -6,9 +6,10 @@
     KEYS[2]  index
     KEYS[3]  dead letters
     KEYS[…]  list, ready queue and turns of each worker, as they are also in ARGV[1]
-    ARGV[1]  JSON {jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ticket, unanswered,
+    ARGV[1]  JSON {jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ticket, unanswered, known,
              workers: [{worker, list, side, ready, turns, slots, held}]}
-             Tokens are made from `ticket`; leases of the tickets in `unanswered` are answered again.
+             Tokens are made from `ticket`; leases of the tickets in `unanswered` are answered again, but for the tokens
+             that are `known`.
 
   Answers {commands billed, now (0: nothing was there), what the timetable holds next (members and scores), number of
   elements that went to the dead letters, leases}; each lease is {id, worker, token, attempt, due since, taken, expires,
@@ -28,7 +29,7 @@ local UPCOMING_COUNT = 8
 local request = cjson.decode(ARGV[1])
 local timetable, index, deadLetters = KEYS[1], KEYS[2], KEYS[3]
 
-local leases = recoverLeases(timetable, request.jobPrefix, request.unanswered)
+local leases = recoverLeases(timetable, request.jobPrefix, request.unanswered, request.known)
 local elements = popArrivals(request.workers)
 local popped = popReady(request.workers)
 local entries = call('ZRANGE', timetable, 0, SWEEP_COUNT - 1, 'WITHSCORES')

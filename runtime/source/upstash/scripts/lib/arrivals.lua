@@ -46,7 +46,9 @@ end
 local function fileArrivals(elements, indexKey, deadKey, jobPrefix, now, nowUs)
   local cards, ids, indexed, dead = {}, {}, {}, {}
   for place, element in ipairs(elements) do
-    local card, reason = readCard(element.raw)
+    -- Whatever is wrong with an element, the others have been taken off their list with it and must be filed.
+    local isRead, card, reason = pcall(readCard, element.raw)
+    if not isRead then card, reason = nil, 'the element cannot be read: ' .. tostring(card) end
     if not card then
       dead[#dead + 1] = cjson.encode({ worker = element.worker, reason = reason, at = now }) .. '\n' .. element.raw
     elseif not cards[card.id] then

@@ -18,16 +18,17 @@ local function leaseAnswer(job, problem, taken, expires)
   return { state.id, state.worker, state.token, state.attempt, state.available, taken, expires, problem, job.body }
 end
 
--- Leases of takes whose answer was lost, by the tickets that their tokens are made from. They are answered again; who
--- asks knows those that it has.
-local function recoverLeases(timetableKey, jobPrefix, tickets)
+-- Leases of takes whose answer was lost, by the tickets that their tokens are made from. They are answered again, but
+-- for those whose tokens are known.
+local function recoverLeases(timetableKey, jobPrefix, tickets, knownTokens)
   if #tickets == 0 then return {} end
-  local isLost, ids, found = {}, {}, {}
+  local isLost, isKnown, ids, found = {}, {}, {}, {}
   for _, ticket in ipairs(tickets) do isLost[ticket] = true end
+  for _, token in ipairs(knownTokens) do isKnown[token] = true end
   local entries = call('ZRANGE', timetableKey, 0, -1, 'WITHSCORES')
   for place = 1, #entries, 2 do
-    local id, ticket = string.match(entries[place], '^[^:]+:([^:]+):([^.]+)%.')
-    if ticket and isLost[ticket] then
+    local id, token, ticket = string.match(entries[place], '^[^:]+:([^:]+):(([^.]+)%.%d+)')
+    if ticket and isLost[ticket] and not isKnown[token] then
       ids[#ids + 1] = id
       found[id] = { member = entries[place], expires = momentOf(tonumber(entries[place + 1])) }
     end

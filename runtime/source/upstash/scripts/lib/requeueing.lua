@@ -29,8 +29,8 @@ local function requeue(job, outcome, available, problem)
 end
 
 local function writeReturns()
-  if #returned > 0 then call('MSET', unpack(returned)) end
   writeEnds()
+  if #returned > 0 then call('MSET', unpack(returned)) end
   if #delays > 0 then call('ZADD', timetable, unpack(delays)) end
   for key, scoresAndMembers in pairs(ready) do call('ZADD', key, unpack(scoresAndMembers)) end
   for worker, available in pairs(notices) do

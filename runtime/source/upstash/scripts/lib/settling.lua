@@ -58,11 +58,13 @@ local function settleLeases(outcomes, visit)
   return answers
 end
 
+-- A full database refuses the first write of a script when it would take room. Taking away comes first, so that jobs
+-- can end all the same.
 local function writeEnds()
-  for _, job in ipairs(finished) do
-    call('SET', settings.jobPrefix .. job.state.id, formatRecord(job), 'EX', settings.keepSeconds)
-  end
   for key, members in pairs(leave) do
     if #members > 0 then call('ZREM', key, unpack(members)) end
+  end
+  for _, job in ipairs(finished) do
+    call('SET', settings.jobPrefix .. job.state.id, formatRecord(job), 'EX', settings.keepSeconds)
   end
 end
