@@ -89,8 +89,9 @@ async function makeChaos(): Promise<void> {
     const victim = containers[place];
     const draw = Math.random();
     if (draw < 0.15 && victim !== undefined) {
+      const exited = victim.exitCode === null && victim.signalCode === null ? once(victim, "exit") : null;
       victim.kill("SIGKILL");
-      await once(victim, "exit");
+      await exited;
       counts.containers++;
       containers[place] = start(place);
     } else if (draw < 0.2) {
