@@ -15,6 +15,13 @@ export interface OpenQueue {
 export interface QueueChoice {
   /** The queue on Redis instead of the one in the data folder. */
   readonly upstash?: boolean;
+  /** --data: a folder that is named is meant. */
+  readonly data?: string;
+}
+
+/** The queue that a container with this configuration enqueues to, unless the command line says which one. */
+function isOnRedis(config: Config, choice: QueueChoice): boolean {
+  return choice.upstash ?? (choice.data === undefined && config.sources[0] === "upstash");
 }
 
 /** Opens the queue of the data folder, made when it is missing, or the one on Redis, and closes it afterwards. */
@@ -23,7 +30,7 @@ export async function withQueue<Result>(
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  if (choice.upstash) return withUpstash(config, body);
+  if (isOnRedis(config, choice)) return withUpstash(config, body);
   const { openEmbedded } = await import("#runtime/runtime.ts");
   const embedded = await openEmbedded(config);
   try {
@@ -44,7 +51,7 @@ export async function withExistingQueue<Result>(
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  if (!choice.upstash && !(await hasDatabase(config))) {
+  if (!isOnRedis(config, choice) && !(await hasDatabase(config))) {
     throw new CodedError(
       "DATA_FOLDER_UNUSABLE",
       `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,

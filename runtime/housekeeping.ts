@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import { type DataFolder, removeAbandonedWork } from "./data-folder.ts";
+import type { CallbackLog } from "./delivery/callback-log.ts";
 import type { Outbox } from "./delivery/outbox.ts";
 import type { Logger } from "./log.ts";
 import type { SqliteSource } from "./source/sqlite/sqlite-source.ts";
@@ -11,6 +12,7 @@ export interface HousekeepingParts {
   readonly folder: DataFolder;
   readonly source: SqliteSource;
   readonly outbox: Outbox;
+  readonly callbacks: CallbackLog;
 }
 
 /** Not at the start itself, which has better things to do. */
@@ -28,10 +30,11 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
   };
 }
 
-async function keepHouse({ config, log, folder, source, outbox }: HousekeepingParts): Promise<void> {
+async function keepHouse({ config, log, folder, source, outbox, callbacks }: HousekeepingParts): Promise<void> {
   try {
     await removeAbandonedWork(folder, new Set(outbox.workFolders()), Date.now());
     const forgotten = await source.prune(config.jobRetentionDays * dayMs);
+    await callbacks.prune(config.jobRetentionDays * dayMs);
     if (forgotten > 0)
       log.info({ jobs: forgotten, older_than_days: config.jobRetentionDays }, "old job records removed");
   } catch (error) {

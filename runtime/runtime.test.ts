@@ -57,6 +57,22 @@ describe("a job that goes well", () => {
   });
 });
 
+describe("children", () => {
+  it("of a job and of what runs inside it are different jobs", async () => {
+    const record = await runtime.ended(await runtime.submit("grandparent"));
+    expect(record).toMatchObject({ status: "completed" });
+    const { own, inner } = record.result?.metadata ?? {};
+    expect(new Set([own, inner]).size).toBe(2);
+    expect(await runtime.ended(String(own))).toMatchObject({ job: { prompt: "first" } });
+    expect(await runtime.ended(String(inner))).toMatchObject({ job: { prompt: expect.stringMatching(/^child of/) } });
+  });
+
+  it("of an unknown type end their parent at once", async () => {
+    const record = await runtime.ended(await runtime.submit("grandparent", { type: "no_such_type" }));
+    expect(record).toMatchObject({ status: "failed", attempt: 1, error: { code: "UNKNOWN_JOB_TYPE" } });
+  });
+});
+
 describe("a job that goes wrong", () => {
   it.each([
     ["error", "HANDLER_FAILED"],

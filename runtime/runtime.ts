@@ -96,7 +96,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   parts.delivery.start();
   parts.dispatcher.start();
-  const stopHousekeeping = startHousekeeping({ config, log, folder: embedded.folder, source: embedded.source, outbox });
+  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   log.info(
     {
       workers: [...executors.keys()],

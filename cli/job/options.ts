@@ -17,7 +17,10 @@ export interface JobOptions {
 }
 
 export function upstashOption(): Option {
-  return new Option("--upstash", "the queue on Redis (UPSTASH_REDIS_REST_URL and _TOKEN) instead of the data folder's");
+  return new Option(
+    "--upstash",
+    "the queue on Redis; the default where UPSTASH_REDIS_REST_URL is set and --data is not given",
+  );
 }
 
 /** Adds them. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */

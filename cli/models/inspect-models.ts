@@ -36,12 +36,20 @@ export async function inspectModels(modelsFolder: string): Promise<ModelReport[]
     );
     if (isFolder && !name.startsWith(".")) folders.push(name);
   }
-  return Promise.all(
-    folders.sort().map(async (name) => {
-      const names = aliases.filter(([alias, target]) => target === name && !folders.includes(alias));
-      return { ...(await inspectModel(join(modelsFolder, name))), name, aliases: names.map(([alias]) => alias) };
-    }),
-  );
+  const reports = folders.sort().map(async (name) => {
+    const names = aliases.filter(([alias, target]) => target === name && !folders.includes(alias));
+    return { ...(await inspectModel(join(modelsFolder, name))), name, aliases: names.map(([alias]) => alias) };
+  });
+  const targets = new Set(aliases.map(([, target]) => target).filter((target) => !folders.includes(target)));
+  const absent = [...targets].map((target) => absentModel(modelsFolder, target, aliases));
+  return [...(await Promise.all(reports)), ...absent];
+}
+
+/** A folder that only aliases.json knows. */
+function absentModel(modelsFolder: string, name: string, aliases: readonly (readonly [string, string])[]): ModelReport {
+  const names = aliases.filter(([, target]) => target === name).map(([alias]) => alias);
+  const problem = `${join(modelsFolder, name)} is missing: aliases.json says that ${names.join(", ")} is there`;
+  return { name, aliases: names, sizeBytes: 0, components: [], problems: [problem] };
 }
 
 async function inspectModel(folder: string): Promise<Pick<ModelReport, "sizeBytes" | "components" | "problems">> {
@@ -53,9 +61,9 @@ async function inspectModel(folder: string): Promise<Pick<ModelReport, "sizeByte
   const sizes = await Promise.all(paths.map(async (path) => (await stat(path).catch(() => null))?.size ?? 0));
   const plan = await planOf(folder);
   const missing = plan.required
-    .map((file) => join(folder, file))
-    .filter((path) => !paths.includes(path))
-    .map((path) => `${path} is missing`);
+    .map((files) => files.map((file) => join(folder, file)))
+    .filter((choices) => !choices.some((path) => paths.includes(path)))
+    .map((choices) => `${choices.join(" or ")} is missing`);
   const damaged = await Promise.all(paths.filter((path) => path.endsWith(".onnx")).map(onnxProblems));
   const nothing = plan.components.length === 0 && !paths.some((path) => path.endsWith(".onnx"));
   return {
@@ -87,8 +95,8 @@ async function onnxProblems(path: string): Promise<string[]> {
 
 interface ModelPlan {
   readonly components: readonly string[];
-  /** Paths inside the folder. */
-  readonly required: readonly string[];
+  /** Paths inside the folder; of each list one must be there. */
+  readonly required: readonly (readonly string[])[];
   readonly problems: readonly string[];
 }
 
@@ -114,18 +122,20 @@ async function planOf(folder: string): Promise<ModelPlan> {
   const config = await readJson(join(folder, "config.json"));
   if (config.kind === "invalid") return { components: [], required: [], problems: [config.problem] };
   if (config.kind === "read") {
-    return { components: ["language model", "tokenizer"], required: ["tokenizer.json"], problems: [] };
+    return { components: ["language model", "tokenizer"], required: [["tokenizer.json"]], problems: [] };
   }
   return { components: [], required: [], problems: [] };
 }
 
-/** Files of one component, as diffusers and `optimum-cli export onnx` lay them out. */
-function filesOf(name: string, className: string): string[] {
-  if (className.includes("Tokenizer")) return [`${name}/tokenizer.json`, `${name}/tokenizer_config.json`];
-  if (className.includes("Scheduler")) return [`${name}/scheduler_config.json`];
-  if (/Processor|FeatureExtractor/.test(className)) return [`${name}/preprocessor_config.json`];
-  const folders = name === "vae" ? ["vae_decoder", "vae_encoder"] : [name];
-  return folders.flatMap((folder) => [`${folder}/config.json`, `${folder}/model.onnx`]);
+/** Files of one component, as diffusers and `optimum-cli export onnx` lay them out; of each list one must be there. */
+function filesOf(name: string, className: string): string[][] {
+  // SDXL folders have the older form, which is enough.
+  if (className.includes("Tokenizer")) return [[`${name}/tokenizer.json`, `${name}/vocab.json`]];
+  if (className.includes("Scheduler")) return [[`${name}/scheduler_config.json`]];
+  if (/Processor|FeatureExtractor/.test(className)) return [[`${name}/preprocessor_config.json`]];
+  // The encoder is for jobs that begin with a picture; a model that draws from text works without it.
+  const folder = name === "vae" ? "vae_decoder" : name;
+  return [[`${folder}/config.json`], [`${folder}/model.onnx`]];
 }
 
 type JsonFile =

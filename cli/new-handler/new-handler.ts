@@ -31,8 +31,8 @@ export async function newHandler(type: string, options: NewHandlerOptions): Prom
     [
       ...shown.map((path) => `wrote ${path}`),
       "",
-      `Run it:   npm run ourvidz -- run ${type} "hello"`,
-      `Test it:  npx vitest run ${shown[1]}`,
+      `Run it:   npm run ourvidz -- run ${type} "hello"${options.handlers === undefined ? "" : ` --handlers ${shortPath(handlersFolder)}`}`,
+      ...(isInProject(handlersFolder) ? [`Test it:  npx vitest run ${shown[1]}`] : []),
     ].join("\n"),
   );
   return exitCodes.completed;
@@ -45,10 +45,15 @@ function checkName(what: string, name: string): void {
   );
 }
 
+/** Tests outside of the project's folder are not found by its test runner. */
+function isInProject(folder: string): boolean {
+  const fromProject = relative(projectFolder, folder);
+  return fromProject !== ".." && !fromProject.startsWith(`..${sep}`);
+}
+
 /** How a handler in this folder imports the contract: by its alias within the project, else by its path. */
 function contractSpecifier(handlersFolder: string): string {
-  const fromProject = relative(projectFolder, handlersFolder);
-  if (fromProject !== ".." && !fromProject.startsWith(`..${sep}`)) return "#contract";
+  if (isInProject(handlersFolder)) return "#contract";
   return relative(handlersFolder, join(projectFolder, "supabase/functions/_shared")).split(sep).join("/");
 }
 

@@ -21,7 +21,7 @@ export function requireKey(keys: readonly string[]): MiddlewareHandler {
   return (context, next) => {
     const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
     if (given === undefined) {
-      throw unauthorized("This needs a key: send the header Authorization: Bearer <key>.");
+      throw unauthorized("This needs a key: send it as a bearer token in the header Authorization.");
     }
     const givenDigest = digest(given);
     // Digests have one length, and every key is compared: the time tells neither a key's length nor which one matched.

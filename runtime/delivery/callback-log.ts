@@ -63,6 +63,12 @@ export class CallbackLog implements Callback {
     );
   }
 
+  /** Forgets what was said before `olderThanMs` ago; returns how many rows went. */
+  prune(olderThanMs: number): Promise<number> {
+    const before = this.#nowMs() - olderThanMs;
+    return this.#database.writeSoon(() => this.#statements.prune.run({ before }));
+  }
+
   /** Everything that the app was told of a job, oldest first. */
   of(jobId: string): LoggedCallback[] {
     return this.#statements.of.all({ job_id: jobId }).map((row) => ({
@@ -86,6 +92,7 @@ function prepare(database: Database) {
       `INSERT INTO callbacks (job_id, attempt, status, body, received_at_ms)
        VALUES (:job_id, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
     ),
+    prune: database.command("DELETE FROM callbacks WHERE received_at_ms < :before"),
     of: database.query(
       "SELECT attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id ORDER BY received_at_ms",
       storedCallback,

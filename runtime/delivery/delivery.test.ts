@@ -74,7 +74,8 @@ function newProcess(): Process {
     workerId: "test",
     concurrency: 4,
     nowMs: () => nowMs,
-    random: () => 0,
+    // Pauses are fractions of a second, as they are in life.
+    random: () => 0.123,
   });
   const created = { delivery, outbox, source, keeper };
   processes.push(created);

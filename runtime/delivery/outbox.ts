@@ -138,7 +138,7 @@ export class Outbox {
 
   /** Tries the row again after `delayMs`, and remembers that a try failed. */
   async postpone(id: number, delayMs: number): Promise<void> {
-    const at = this.#options.nowMs() + delayMs;
+    const at = Math.ceil(this.#options.nowMs() + delayMs);
     await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at }));
   }
 

@@ -1,5 +1,13 @@
 import { memoryUsage } from "node:process";
-import { CodedError, type ErrorReport, RetryableError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import {
+  CodedError,
+  type ErrorReport,
+  errorStatus,
+  PermanentError,
+  RetryableError,
+  retryMeaning,
+  toErrorReport,
+} from "#contract/errors.ts";
 import type { Handler, Preview } from "#contract/handler.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { Logger } from "../log.ts";
@@ -56,9 +64,7 @@ export class ExecutorProcess {
         this.#enqueues.delete(message.requestId);
         break;
       case "enqueue_failed":
-        this.#enqueues
-          .get(message.requestId)
-          ?.reject(new RetryableError(message.error.message, { code: message.error.code }));
+        this.#enqueues.get(message.requestId)?.reject(childError(message.error));
         this.#enqueues.delete(message.requestId);
         break;
     }
@@ -126,6 +132,7 @@ export class ExecutorProcess {
   ): Promise<AttemptOutcome> {
     const parsed = parseJob(handler.input, task.job);
     if (!parsed.ok) throw invalidJob(parsed.problems);
+    let children = 0;
     const ctx = new JobContext(contextJob(task.job, parsed.job), task.attempt, handler, {
       registry: this.#options.registry,
       modelsFolder: this.#options.settings.modelsFolder,
@@ -134,6 +141,7 @@ export class ExecutorProcess {
       workFolder,
       reportProgress: (step, total, preview) => this.#reportProgress(task.jobId, step, total, preview),
       enqueue: (child) => this.#enqueue(task.jobId, child),
+      nextChild: () => children++,
       modelUsed: (name) => {
         this.#heldModels.clear();
         this.#heldModels.add(name);
@@ -159,6 +167,12 @@ export class ExecutorProcess {
     void this.#options.send({ kind: "enqueue", requestId, jobId, child });
     return promise;
   }
+}
+
+/** A child that can never be enqueued ends its parent; a queue that does not answer may answer later. */
+function childError({ code, message, details }: ErrorReport): Error {
+  const isFinal = errorStatus[code] < 500;
+  return isFinal ? new PermanentError(message, { code, details }) : new RetryableError(message, { code, details });
 }
 
 function isDiskFull(error: unknown): boolean {

@@ -118,6 +118,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   }
 
   #begin(task: ExecutorTask): void {
+    this.#lastOutput = "";
     this.#setState("busy");
     this.#send({ kind: "run", task });
   }

@@ -29,6 +29,8 @@ export interface ContextHost {
   reportProgress(step: number, total: number, preview?: Preview): void;
   enqueue(child: ChildJobRequest): Promise<string>;
   modelUsed(name: string): void;
+  /** Counts the children of the job, whichever of its handlers enqueues them. */
+  nextChild(): number;
 }
 
 const checkedConfig = z.looseObject({ config: z.record(z.string(), z.unknown()) });
@@ -48,7 +50,6 @@ export class JobContext implements HandlerContext {
   readonly #host: ContextHost;
   /** Effective parameters and ignored keys, for the callback. */
   readonly reported: Record<string, unknown> = {};
-  #children = 0;
 
   constructor(job: Job, attempt: number, handler: Handler, host: ContextHost) {
     this.jobId = job.id;
@@ -115,7 +116,7 @@ export class JobContext implements HandlerContext {
   }
 
   enqueue(child: ChildJob): Promise<string> {
-    return this.#host.enqueue({ ...child, id: childId(this.jobId, this.#children++) });
+    return this.#host.enqueue({ ...child, id: childId(this.jobId, this.#host.nextChild()) });
   }
 
   #modelName(): string | undefined {
