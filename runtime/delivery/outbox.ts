@@ -13,7 +13,7 @@ import { assetFile, errorReport } from "../executor/protocol.ts";
  * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts ten seconds
  * and is renewed, so the rows of a dead process are free again long before its leases run out.
  *
- * Only the recording waits for the disk: whatever else a power cut takes is done again from the row.
+ * Only the recording waits for the disk, where it protects more than it costs: whatever else a power cut takes is done again from the row.
  */
 export const outboxEntry = z.object({
   source: z.string(),
@@ -94,18 +94,21 @@ export class Outbox {
     this.#statements = prepare(database);
   }
 
-  /** Stores the entry durably, claimed by this process. A second record of the same lease changes nothing. */
-  async record(entry: OutboxEntry): Promise<OutboxRow> {
+  /**
+   * Stores the entry, claimed by this process. A second record of the same lease changes nothing.
+   * @param durably waits for the disk; without it a power cut, though no crash, may take the row, and the job is run again
+   */
+  async record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow> {
     const now = this.#options.nowMs();
-    const row = await this.#database.write(() =>
+    const insert = () =>
       this.#statements.insert.get({
         token: entry.lease.token,
         entry: JSON.stringify(entry),
         now,
         owner: this.#options.owner,
         until: now + claimMs,
-      }),
-    );
+      });
+    const row = await (durably ? this.#database.write(insert) : this.#database.writeSoon(insert));
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     return row;
   }
