@@ -37,11 +37,12 @@ if #elements == 0 and #entries == 0 and next(popped) == nil then return { billed
 local now, nowUs = serverTime()
 
 -- Candidates of each worker, in memory until what is left of them is written back.
-local candidates, changed, settled = {}, {}, {}
+local candidates, isMixed, changed, settled = {}, {}, {}, {}
 
 local function addCandidate(job)
   local state = job.state
   candidates[state.worker] = candidates[state.worker] or {}
+  isMixed[state.worker] = true
   table.insert(candidates[state.worker], {
     score = tonumber(state.score), member = readyMember(state), id = state.id, user = state.user,
     model = state.model or '', job = job
@@ -72,14 +73,18 @@ end
 
 local chosen = {}
 for _, worker in ipairs(request.workers) do
-  local waiting, scores = candidates[worker.worker] or {}, {}
-  table.sort(waiting, isBefore)
-  for _, candidate in ipairs(choose(waiting, slotsOf[worker.worker], worker.held)) do
+  local scores = {}
+  local waiting = candidates[worker.worker] or {}
+  -- What was popped is in order.
+  if isMixed[worker.worker] then table.sort(waiting, isBefore) end
+  local first, rest = choose(waiting, slotsOf[worker.worker], worker.held)
+  candidates[worker.worker] = rest
+  for _, candidate in ipairs(first) do
     chosen[#chosen + 1] = candidate
     scores[#scores + 1] = candidate.score
   end
   local ready = popped[worker.worker]
-  if #waiting > 0 or (ready and not ready.isEmpty) then
+  if #rest > 0 or (ready and not ready.isEmpty) then
     if #scores > 0 then advanceTurns(worker.turns, scores) end
   elseif ready then
     call('DEL', worker.turns)

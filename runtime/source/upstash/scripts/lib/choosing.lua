@@ -41,22 +41,29 @@ end
 
 -- Place of the first candidate for a held model, among those of the head's user and priority that came within the next
 -- turns: turns are counted and not places, so that nobody is passed over without end.
-local function preferred(candidates, isHeld)
-  local head = candidates[1]
-  for place = 1, math.min(WINDOW, #candidates) do
+local function preferred(candidates, head, isHeld)
+  local first, seen = candidates[head], 0
+  for place = head, #candidates do
     local candidate = candidates[place]
-    if candidate.score - head.score >= WINDOW then break end
-    if candidate.user == head.user and isHeld[candidate.model] then return place end
+    if not candidate.isChosen then seen = seen + 1 end
+    if seen > WINDOW or candidate.score - first.score >= WINDOW then break end
+    if not candidate.isChosen and candidate.user == first.user and isHeld[candidate.model] then return place end
   end
-  return 1
+  return head
 end
 
--- Takes `slots` candidates, which must be in order, off the list.
+-- Splits candidates, which must be in order, into those that get one of the slots and the rest.
 local function choose(candidates, slots, held)
-  local isHeld, chosen = {}, {}
+  local isHeld, chosen, rest, head = {}, {}, {}, 1
   for _, model in ipairs(held) do isHeld[model] = true end
-  while #chosen < slots and #candidates > 0 do
-    chosen[#chosen + 1] = table.remove(candidates, preferred(candidates, isHeld))
+  while #chosen < slots and head <= #candidates do
+    local place = #held > 0 and preferred(candidates, head, isHeld) or head
+    candidates[place].isChosen = true
+    chosen[#chosen + 1] = candidates[place]
+    while head <= #candidates and candidates[head].isChosen do head = head + 1 end
   end
-  return chosen
+  for place = head, #candidates do
+    if not candidates[place].isChosen then rest[#rest + 1] = candidates[place] end
+  end
+  return chosen, rest
 end
