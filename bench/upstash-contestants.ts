@@ -79,12 +79,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
 }
 
 export async function bullmq({ redisPort }: Places): Promise<Contestant> {
-  RedisConnection.clientFactory = () => {
-    const client = createClient({ url: `redis://127.0.0.1:${redisPort}` });
-    // The server goes before the last worker, which waits to the end.
-    client.on("error", () => undefined);
-    return createNodeRedisClient(client);
-  };
+  RedisConnection.clientFactory = () => createNodeRedisClient(createClient({ url: `redis://127.0.0.1:${redisPort}` }));
   const connection = { host: "127.0.0.1", port: redisPort };
   const queue = new Queue("bench", { connection });
   async function work(count: number, concurrency: number): Promise<void> {
@@ -99,7 +94,7 @@ export async function bullmq({ redisPort }: Places): Promise<Contestant> {
     await worker.close();
   }
   let pickedUp: () => void = () => {};
-  let isResting = false;
+  let resting: Worker | undefined;
   return {
     name: "bullmq, over TCP",
     isReliable: true,
@@ -111,8 +106,7 @@ export async function bullmq({ redisPort }: Places): Promise<Contestant> {
     },
     drain: work,
     async pickUp() {
-      if (!isResting) new Worker("bench", async () => pickedUp(), { connection });
-      isResting = true;
+      resting ??= new Worker("bench", async () => pickedUp(), { connection }).on("error", () => undefined);
       await pause(40);
       const { promise, resolve } = Promise.withResolvers<number>();
       const startedMs = performance.now();
@@ -120,8 +114,11 @@ export async function bullmq({ redisPort }: Places): Promise<Contestant> {
       await queue.add("job", element());
       return promise;
     },
-    // A worker that waits does not close over this client; the process ends with it.
-    close: () => queue.close(),
+    async close() {
+      // A worker that waits does not close over this client: it is told to, and not waited for.
+      void resting?.close(true).catch(() => undefined);
+      await queue.close();
+    },
   };
 }
 
