@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { Executor } from "./executor/executor.ts";
 import type { JobRunner } from "./job-runner.ts";
 import type { Logger } from "./log.ts";
@@ -19,6 +19,12 @@ export interface DispatcherOptions {
   readonly random: () => number;
 }
 
+interface SourceTrouble {
+  readonly errors: number;
+  /** On the process's own clock. */
+  readonly untilMs: number;
+}
+
 export type DispatcherState = "running" | "paused" | "stopped";
 
 /** Longest wait before a source is asked again although nothing was heard of it. */
@@ -34,7 +40,7 @@ export class Dispatcher {
   #poked = false;
   #loop: Promise<void> = Promise.resolve();
   #firstSource = 0;
-  #takeErrors = 0;
+  readonly #troubles = new Map<JobSource, SourceTrouble>();
   /** When the sources were first asked, for start-up measurements. */
   firstTakeAtMs: number | null = null;
 
@@ -46,15 +52,17 @@ export class Dispatcher {
     return this.#state;
   }
 
-  /** True while the source answers: false after a take failed, until one succeeds. */
+  /** True while every source answers: false after a take failed, until one of that source succeeds. */
   get reachesSource(): boolean {
-    return this.#takeErrors === 0;
+    return this.#troubles.size === 0;
   }
 
   start(): void {
     this.#state = "running";
     for (const executor of this.#options.executors.values()) executor.on("state", this.#poke);
-    this.#loop = this.#run();
+    this.#loop = this.#run().catch((error: unknown) => {
+      this.#options.log.fatal({ error }, "the dispatcher has stopped taking jobs: restart the container");
+    });
   }
 
   pause(): void {
@@ -96,6 +104,9 @@ export class Dispatcher {
         await this.#waitForExecutor();
       } else if ((await this.#takeFromSources(idle)) === 0) {
         await this.#waitForJobs();
+      } else {
+        // Whatever the jobs are, timers and sockets get their turn between two takes.
+        await nextTurn();
       }
     }
   }
@@ -115,6 +126,7 @@ export class Dispatcher {
     let taken = 0;
     for (const source of order) {
       if (source === undefined || requests.length === 0) break;
+      if (this.#pausedForMs(source) > 0) continue;
       const leases = await this.#take(source, requests);
       for (const lease of leases) this.#start(source, lease);
       taken += leases.length;
@@ -127,15 +139,24 @@ export class Dispatcher {
     this.firstTakeAtMs ??= Date.now();
     try {
       const leases = await source.take(requests);
-      this.#takeErrors = 0;
-      return leases;
+      this.#troubles.delete(source);
+      if (!this.#stopping.signal.aborted) return leases;
+      // The answer came too late: nobody waits for these jobs here any more.
+      await Promise.all(leases.map((lease) => source.release(lease)));
+      return [];
     } catch (error) {
-      const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(this.#takeErrors++, 10));
+      const errors = (this.#troubles.get(source)?.errors ?? 0) + 1;
+      const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
       const delayMs = Math.round(most * (0.5 + this.#options.random() / 2));
+      this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
-      await pause(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       return [];
     }
+  }
+
+  /** How long a source that failed is left alone; the others go on. */
+  #pausedForMs(source: JobSource): number {
+    return (this.#troubles.get(source)?.untilMs ?? 0) - performance.now();
   }
 
   #start(source: JobSource, lease: Lease): void {
@@ -163,6 +184,8 @@ export class Dispatcher {
     return this.#wait(
       this.#options.sources.map((source) => {
         const limitMs = (source.idleTakeSeconds ?? defaultIdleTakeSeconds) * 1000;
+        const pausedMs = this.#pausedForMs(source);
+        if (pausedMs > 0) return (signal: AbortSignal) => pause(pausedMs, undefined, { signal }).catch(() => undefined);
         return (signal: AbortSignal) => source.waitForChange(limitMs, signal, "jobs");
       }),
     );

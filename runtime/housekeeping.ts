@@ -32,7 +32,7 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
 
 async function keepHouse({ config, log, folder, source, outbox, callbacks }: HousekeepingParts): Promise<void> {
   try {
-    await removeAbandonedWork(folder, new Set(outbox.workFolders()), Date.now());
+    await removeAbandonedWork(folder, new Set(outbox.all().map(({ entry }) => entry.workFolder)), Date.now());
     const forgotten = await source.prune(config.jobRetentionDays * dayMs);
     await callbacks.prune(config.jobRetentionDays * dayMs);
     if (forgotten > 0)

@@ -54,7 +54,7 @@ export class JobEvents {
     const numbered = { id: log.nextId++, atMs: this.#nowMs(), event };
     log.events.push(numbered);
     if (log.events.length > keptEvents) removeFirst(log.events, (kept) => kept.event.kind === "progress");
-    this.#emitter.emit(jobId, numbered);
+    this.#emitter.emit(eventName(jobId), numbered);
   }
 
   /** Events of one job so far, oldest first; none when it has not run here lately. */
@@ -64,8 +64,8 @@ export class JobEvents {
 
   /** Calls `listener` with each event from now on; returns the way to stop. */
   subscribe(jobId: string, listener: (event: NumberedEvent) => void): () => void {
-    this.#emitter.on(jobId, listener);
-    return () => this.#emitter.off(jobId, listener);
+    this.#emitter.on(eventName(jobId), listener);
+    return () => this.#emitter.off(eventName(jobId), listener);
   }
 
   #log(jobId: string): JobLog {
@@ -79,6 +79,11 @@ export class JobEvents {
     }
     return log;
   }
+}
+
+/** A job may be called `error`, which an emitter takes for something else. */
+function eventName(jobId: string): string {
+  return `job:${jobId}`;
 }
 
 export function isEnd(event: JobEvent): boolean {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
@@ -32,6 +33,16 @@ export interface JobRunnerOptions {
   enqueueChild(parent: Lease, child: ChildJobRequest): Promise<string>;
 }
 
+/** How long a job keeps its lease that could not be given to its own worker. */
+const misplacedPauseMs = 1000;
+
+function wrongQueue({ job }: Lease): ErrorReport {
+  return {
+    code: "UNKNOWN_JOB_TYPE",
+    message: `The job type ${job.type} belongs to a worker that does not run here: the job was on another worker's queue.`,
+  };
+}
+
 const backoff = { baseSeconds: 2, maxSeconds: 300 };
 
 /** One attempt that is under way. */
@@ -42,6 +53,7 @@ class RunningAttempt {
   stopReason: StopReason = null;
   progress: number | null = null;
   #killer: NodeJS.Timeout | null = null;
+  #isOver = false;
 
   constructor(lease: Lease, executor: Executor, startedAtMs: number) {
     this.lease = lease;
@@ -51,13 +63,14 @@ class RunningAttempt {
 
   /** The first reason counts. A handler that does not notice within the grace is killed with its process. */
   stop(reason: Exclude<StopReason, null>, graceSeconds: number): void {
-    if (this.stopReason !== null) return;
+    if (this.#isOver || this.stopReason !== null) return;
     this.stopReason = reason;
     this.executor.abort(this.lease.jobId, reason);
     this.#killer = setTimeout(() => this.executor.kill(), graceSeconds * 1000);
   }
 
   over(): void {
+    this.#isOver = true;
     if (this.#killer) clearTimeout(this.#killer);
   }
 }
@@ -84,10 +97,17 @@ export class JobRunner {
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
     const handler = this.#options.registry.get(lease.job.type);
     const executor = handler && this.#options.executors.get(handler.worker);
-    if (handler === undefined || executor === undefined || !executor.available) {
-      return this.#settle(source, lease, { kind: "release" }, null);
+    if (handler === undefined || executor === undefined) {
+      return this.#settle(source, lease, { kind: "fail", error: wrongQueue(lease) }, null);
     }
+    if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor);
+  }
+
+  /** A job that was on another worker's queue than its own, whose executor is busy. At once, it would be taken again at once. */
+  async #releaseLater(source: JobSource, lease: Lease): Promise<void> {
+    await pause(misplacedPauseMs);
+    await this.#settle(source, lease, { kind: "release" }, null);
   }
 
   /** What is wrong with a job before it runs; null when nothing is. */
@@ -98,8 +118,13 @@ export class JobRunner {
     if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
     if (lease.attempt > handler.retry.maxAttempts)
       return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
-    const parsed = parseJob(handler.input, lease.job);
-    return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
+    try {
+      const parsed = parseJob(handler.input, lease.job);
+      return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
+    } catch (error) {
+      // A schema with a transform of its own may throw.
+      return toErrorReport(error, "HANDLER_FAILED");
+    }
   }
 
   async #attempt(source: JobSource, lease: Lease, handler: Handler, executor: Executor): Promise<void> {
@@ -123,17 +148,22 @@ export class JobRunner {
       { justTaken: true },
     );
     const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
-    log.info({ job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type }, "job started");
-    events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
-    delivery.sendProcessing(source, lease, 0);
-    try {
-      const end = await ended;
-      const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
-      await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
-    } finally {
+    const over = () => {
       clearTimeout(limit);
       attempt.over();
       this.#running.delete(attempt);
+    };
+    try {
+      log.info({ job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type }, "job started");
+      events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
+      delivery.sendProcessing(source, lease, 0);
+      const end = await ended;
+      // The executor may have its next job by now: nothing of this attempt may reach it any more.
+      over();
+      const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
+      await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
+    } finally {
+      over();
       release?.();
     }
   }
@@ -152,7 +182,8 @@ export class JobRunner {
   /** A job that would go back to its queue is looked at once more: its cancel may have been asked while it was failing. */
   async #unlessCancelled(source: JobSource, lease: Lease, settlement: Settlement): Promise<Settlement> {
     if (settlement.kind !== "retry" && settlement.kind !== "release") return settlement;
-    const [outcome] = await source.renew([{ lease }]);
+    // A source that is away cannot say; the settling itself will tell.
+    const [outcome] = await source.renew([{ lease }]).catch(() => []);
     return outcome === "cancelled" ? { kind: "cancelled" } : settlement;
   }
 
@@ -165,6 +196,10 @@ export class JobRunner {
   ): Promise<void> {
     const { delivery, events, log, random } = this.#options;
     const fields = { job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type };
+    // Before anything is written down: half-made files may be what fills the disk.
+    if (settlement.kind !== "complete") await this.#removeFiles(lease);
+    if (settlement.kind === "retry" || settlement.kind === "release" || settlement.kind === "drop")
+      delivery.forget(lease);
     switch (settlement.kind) {
       case "complete":
       case "fail":
@@ -200,25 +235,20 @@ export class JobRunner {
           error: settlement.error,
           retryInSeconds: delaySeconds,
         });
-        await this.#abandon(lease);
         break;
       }
       case "release":
         log.info(fields, "job given back to its queue");
         await source.release(lease);
         events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
-        await this.#abandon(lease);
         break;
       case "drop":
         log.warn(fields, "job dropped: its lease is lost");
-        await this.#abandon(lease);
         break;
     }
   }
 
-  /** An attempt that ends without an end state: no more progress, no files. */
-  async #abandon(lease: Lease): Promise<void> {
-    this.#options.delivery.forget(lease);
+  async #removeFiles(lease: Lease): Promise<void> {
     await removeWork(this.#workFolder(lease)).catch((error: unknown) => {
       this.#options.log.warn({ error, job_id: lease.jobId }, "a work folder could not be removed");
     });

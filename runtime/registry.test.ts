@@ -23,8 +23,8 @@ function handler(type: string, changes = ""): string {
 describe("loadHandlers", () => {
   it("finds one job type in each file and leaves tests alone", async () => {
     const registry = await loadHandlers(testHandlers);
-    expect(registry.types).toEqual(["grandparent", "noop", "parent", "stubborn"]);
-    expect(registry.workers).toEqual(["test"]);
+    expect(registry.types).toEqual(["elsewhere", "grandparent", "noop", "parent", "stubborn"]);
+    expect(registry.workers).toEqual(["other", "test"]);
     await writeFile(join(folder, "sort_shells.ts"), handler("sort_shells"));
     await writeFile(join(folder, "sort_shells.test.ts"), "throw new Error('a test is not a handler')");
     expect((await loadHandlers(folder)).types).toEqual(["sort_shells"]);

@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { jobEnvelope } from "#contract/job.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "../test/support/runtime.ts";
 import { openEmbedded } from "./runtime.ts";
 
@@ -137,6 +138,60 @@ describe("a job that goes wrong", () => {
       });
     },
   );
+});
+
+describe("what must not stop the container", () => {
+  it("a job whose id is a word that event emitters know", async () => {
+    const record = await runtime.ended(await runtime.submit("noop", {}, { id: "error" }));
+    expect(record).toMatchObject({ status: "completed" });
+  });
+
+  it("a schema that throws", async () => {
+    const record = await runtime.ended(await runtime.submit("elsewhere", { schema: "throws" }));
+    expect(record).toMatchObject({ status: "failed", error: { message: "this schema throws" } });
+  });
+
+  it("a result that is not JSON", async () => {
+    const record = await runtime.ended(await runtime.submit("elsewhere", { result: "no_json" }));
+    expect(record).toMatchObject({
+      status: "failed",
+      attempt: 1,
+      error: { message: expect.stringContaining("elsewhere returned what cannot be sent as JSON") },
+    });
+  });
+
+  it("a job on the queue of a worker that it does not belong to", async () => {
+    const job = jobEnvelope.parse({ id: "misplaced", type: "elsewhere", prompt: "a lake" });
+    const narrow = await startTestRuntime({ WORKERS: "test" });
+    await narrow.queue.enqueue(job, { worker: "test" });
+    expect(await narrow.ended("misplaced")).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining("another worker's queue") },
+    });
+    expect(await narrow.ended(await narrow.submit("noop"))).toMatchObject({ status: "completed" });
+    await narrow.stop();
+    await narrow.remove();
+  });
+});
+
+it("delivers what an earlier process finished although its lease ran out while nobody was there", async () => {
+  const first = await startTestRuntime({ LEASE_SECONDS: "1" });
+  // The file cannot be stored: a file stands where its folder should be.
+  await writeFile(join(first.folder, "files", "noop"), "");
+  const id = await first.submit("noop");
+  await untilEvent(first, id, (event) => event.kind === "progress");
+  await expect.poll(() => first.delivery.pending).toBe(1);
+  await first.stop();
+  await rm(join(first.folder, "files", "noop"));
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  const second = await startTestRuntime({ DATA_DIR: first.folder, LEASE_SECONDS: "1" });
+  expect(await second.ended(id)).toMatchObject({
+    status: "completed",
+    attempt: 1,
+    attempts: [{ outcome: "completed" }],
+  });
+  await second.stop();
+  await second.remove();
 });
 
 describe("cancel", () => {

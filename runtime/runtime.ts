@@ -94,7 +94,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const parts = wire({ config, log, registry, embedded, executors, outbox, sources });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  parts.delivery.start();
+  await parts.delivery.start();
   parts.dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   log.info(

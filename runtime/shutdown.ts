@@ -31,21 +31,30 @@ export interface ShutdownParts {
 const deliverLimitMs = 10_000;
 const executorLimitMs = 2_000;
 const takeLimitMs = 5_000;
+const closeLimitMs = 10_000;
 
 export async function shutDown(parts: ShutdownParts): Promise<void> {
   const { config, log, dispatcher, runner, delivery, executors, keepers } = parts;
+  /** What fails or takes too long is logged, and the next phase comes. */
+  const phase = async (name: string, limitMs: number, work: () => Promise<unknown>) => {
+    await within(limitMs, work()).catch((error: unknown) =>
+      log.error({ error, phase: name }, "a phase of the stop failed"),
+    );
+  };
   log.info({ active_jobs: dispatcher.activeJobs }, "stopping: no more jobs are taken");
-  await within(takeLimitMs, dispatcher.stop());
-  await within(config.shutdownGraceSeconds * 1000, dispatcher.settled());
+  await phase("stop taking", takeLimitMs, () => dispatcher.stop());
+  await phase("finish", config.shutdownGraceSeconds * 1000, () => dispatcher.settled());
   if (dispatcher.activeJobs > 0) {
     log.info({ active_jobs: dispatcher.activeJobs }, "stopping: running jobs are given back to their queue");
     runner.releaseAll();
-    await within(config.abortGraceSeconds * 1000 + 1000, dispatcher.settled());
+    await phase("release", config.abortGraceSeconds * 1000 + 1000, () => dispatcher.settled());
   }
-  await delivery.stop(deliverLimitMs);
-  await Promise.all([...executors.values()].map((executor) => executor.stop(executorLimitMs)));
+  await phase("deliver", deliverLimitMs + 3000, () => delivery.stop(deliverLimitMs));
+  await phase("stop executors", executorLimitMs + 3000, () =>
+    Promise.all([...executors.values()].map((executor) => executor.stop(executorLimitMs))),
+  );
   for (const keeper of keepers.values()) keeper.close();
-  await parts.closeServer?.();
-  await parts.close();
+  await phase("close the server", closeLimitMs, async () => parts.closeServer?.());
+  await phase("close the database", closeLimitMs, () => parts.close());
   log.info({}, "stopped");
 }

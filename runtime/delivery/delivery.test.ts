@@ -177,7 +177,7 @@ describe("delivery", () => {
 
   it("tries again after failed uploads and callbacks, without a second result", async () => {
     const process = newProcess();
-    process.delivery.start();
+    await process.delivery.start();
     uploadFailures = [new Error("connection reset"), new Error("503")];
     callbackFailures = [new Error("connection refused")];
     const lease = await leasedJob(process);
@@ -228,7 +228,7 @@ describe("a process that dies", () => {
     nowMs += 11_000;
     beforeCallback = async () => undefined;
     const second = newProcess();
-    second.delivery.start();
+    await second.delivery.start();
     await expectDelivered(lease.jobId);
     // What was uploaded before the crash is not uploaded again.
     expect(uploads).toHaveLength(4);
@@ -257,7 +257,7 @@ describe("a process that dies", () => {
     const retaken = await takeOne(other.source);
     expect(retaken).toMatchObject({ jobId: lease.jobId, attempt: 2 });
     const third = newProcess();
-    third.delivery.start();
+    await third.delivery.start();
     await eventually(() => expect(third.outbox.count()).toBe(0));
     expect(finals(lease.jobId)).toEqual([]);
     expect(uploads).toEqual([]);
@@ -271,7 +271,7 @@ describe("a process that dies", () => {
     await finish(first, lease);
     await first.delivery.drain(1000);
     nowMs += 3_600_000;
-    newProcess().delivery.start();
+    await newProcess().delivery.start();
     await expectDelivered(lease.jobId);
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import PQueue from "p-queue";
 import { PermanentError, toErrorReport } from "#contract/errors.ts";
 import { bucketOf } from "#contract/job.ts";
@@ -41,6 +42,10 @@ export interface FinishFacts {
 }
 
 const callbackPatienceMs = 24 * 60 * 60 * 1000;
+/** How long the start waits for a source that is away. */
+const resumeLimitMs = 5000;
+/** About ten minutes, with the pauses between. */
+const recordTries = 16;
 /** Work that took longer than this is not to be done again after a power cut. */
 const longWorkMs = 1000;
 /** How long a store or a callback may take to notice that it is aborted. */
@@ -64,11 +69,28 @@ export class Delivery {
     this.#queue = new PQueue({ concurrency: options.concurrency });
   }
 
-  /** Takes up what an earlier process left, and looks again for due and abandoned rows from time to time. */
-  start(): void {
+  /**
+   * Takes up what an earlier process left, and looks again for due and abandoned rows from time to time. When the
+   * promise resolves, the leases of finished jobs are safe: before that, nobody here should take jobs.
+   */
+  async start(): Promise<void> {
+    await within(resumeLimitMs, this.#confirmLeases());
     void this.#claimDue();
     this.#sweep = setInterval(() => void this.#sweepOnce(), claimMs / 4);
     this.#sweep.unref();
+  }
+
+  /** Rows that are not due yet, or wait their turn, must not lose their leases meanwhile. */
+  async #confirmLeases(): Promise<void> {
+    try {
+      const rows = this.#options.outbox.all();
+      for (const { entry } of rows) this.#holdLease(entry);
+      for (const [name, entries] of Map.groupBy(rows, ({ entry }) => entry.source)) {
+        await this.#options.sources.get(name)?.renew(entries.map(({ entry }) => ({ lease: entry.lease })));
+      }
+    } catch (error) {
+      this.#options.log.warn({ error }, "the leases of finished jobs could not be renewed at the start");
+    }
   }
 
   /** Tells the app that the job is under way; coalesced, best effort. */
@@ -91,7 +113,7 @@ export class Delivery {
 
   /** Records the end of a job. When the promise resolves the result cannot be lost any more; delivery goes on by itself. */
   async finish(source: JobSource, lease: Lease, settlement: FinalSettlement, facts: FinishFacts): Promise<void> {
-    const { outbox, workerId, nowMs } = this.#options;
+    const { workerId, nowMs } = this.#options;
     await this.#channels.get(lease.token)?.close();
     this.#channels.delete(lease.token);
     const callback = finalCallback({ lease, workerId, nowMs: nowMs(), startedAtMs: facts.startedAtMs }, settlement);
@@ -107,8 +129,27 @@ export class Delivery {
     };
     // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
     const isLong = facts.startedAtMs !== null && nowMs() - facts.startedAtMs > longWorkMs;
-    const row = await outbox.record(entry, entry.files.length > 0 || isLong);
-    this.#enqueue(row);
+    this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
+  }
+
+  /** Until it is written down, the result is only in this process: a disk that is full for a moment must not cost it. */
+  async #record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#options.outbox.record(entry, durably);
+      } catch (error) {
+        if (this.#stopping.signal.aborted || tries >= recordTries) throw error;
+        const delaySeconds = retryDelaySeconds(
+          tries,
+          retryPauses.baseSeconds,
+          retryPauses.maxSeconds,
+          this.#options.random,
+        );
+        const fields = { job_id: entry.lease.jobId, attempt: entry.lease.attempt, next_try_in_seconds: delaySeconds };
+        this.#options.log.error({ ...fields, error }, "a finished job cannot be recorded; trying again");
+        await pause(delaySeconds * 1000, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+      }
+    }
   }
 
   /** Rows that are not delivered yet, in this data folder. */
@@ -133,12 +174,12 @@ export class Delivery {
   }
 
   async #sweepOnce(): Promise<void> {
-    // At rest the sweep reads one number and writes nothing.
-    if (this.#options.outbox.count() === 0) return;
-    if (this.#active.size > 0) {
-      await this.#options.outbox
-        .renewClaims()
-        .catch((error: unknown) => this.#options.log.error({ error }, "outbox claims could not be renewed"));
+    try {
+      // At rest the sweep reads one number and writes nothing.
+      if (this.#options.outbox.count() === 0) return;
+      if (this.#active.size > 0) await this.#options.outbox.renewClaims();
+    } catch (error) {
+      this.#options.log.error({ error }, "outbox claims could not be renewed; trying again");
     }
     await this.#claimDue();
   }
@@ -205,6 +246,8 @@ export class Delivery {
     if (!row.uploaded && entry.files.length > 0) {
       await this.#upload(entry);
       await outbox.markUploaded(row.id);
+      // A long upload may have outlived the lease.
+      await this.#confirmLease(source, entry.lease);
     }
     await this.#callBack(row);
     return this.#settle(source, entry);

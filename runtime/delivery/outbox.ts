@@ -2,7 +2,7 @@ import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
 import type { Database } from "../database/database.ts";
 import type { Migration } from "../database/migrations.ts";
-import { flagColumn } from "../database/statements.ts";
+import { flagColumn, jsonColumn } from "../database/statements.ts";
 import { assetFile, errorReport } from "../executor/protocol.ts";
 
 /*
@@ -39,10 +39,10 @@ export interface OutboxRow {
   readonly createdAtMs: number;
 }
 
-const storedRow = z
+const readRow = z
   .object({
     id: z.number(),
-    entry: z.string(),
+    entry: jsonColumn(outboxEntry),
     uploaded: flagColumn,
     tries: z.number(),
     created_at_ms: z.number(),
@@ -50,12 +50,18 @@ const storedRow = z
   .transform(
     (row): OutboxRow => ({
       id: row.id,
-      entry: outboxEntry.parse(JSON.parse(row.entry)),
+      entry: row.entry,
       uploaded: row.uploaded,
       tries: row.tries,
       createdAtMs: row.created_at_ms,
     }),
   );
+
+/** Null for a row that another version of this program has written: it is left to that one, and stops nothing. */
+const storedRow = z.unknown().transform((row) => {
+  const read = readRow.safeParse(row);
+  return read.success ? read.data : null;
+});
 
 export const outboxMigrations: readonly Migration[] = [
   {
@@ -109,7 +115,8 @@ export class Outbox {
         until: now + claimMs,
       });
     const row = await (durably ? this.#database.write(insert) : this.#database.writeSoon(insert));
-    if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
+    if (row === undefined || row === null)
+      throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     return row;
   }
 
@@ -120,7 +127,8 @@ export class Outbox {
       this.#statements.claimable
         .all({ now, owner: this.#options.owner })
         .filter(({ id }) => !except.has(id))
-        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + claimMs })),
+        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + claimMs }))
+        .filter((row) => row !== null),
     );
   }
 
@@ -153,9 +161,9 @@ export class Outbox {
     return this.#statements.count.get()?.count ?? 0;
   }
 
-  /** Work folders that rows still need. */
-  workFolders(): string[] {
-    return this.#statements.all.all().map((row) => row.entry.workFolder);
+  /** Every row that can be read, also those that are not due and those that other processes work on. */
+  all(): OutboxRow[] {
+    return this.#statements.all.all().filter((row) => row !== null);
   }
 }
 

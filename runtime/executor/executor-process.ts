@@ -13,14 +13,15 @@ import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { Logger } from "../log.ts";
 import type { Registry } from "../registry.ts";
 import { contextJob, JobContext } from "./job-context.ts";
-import type {
-  AbortReason,
-  AttemptOutcome,
-  ChildJobRequest,
-  ExecutorSettings,
-  ExecutorTask,
-  FromExecutor,
-  ToExecutor,
+import {
+  type AbortReason,
+  type AttemptOutcome,
+  attemptOutcome,
+  type ChildJobRequest,
+  type ExecutorSettings,
+  type ExecutorTask,
+  type FromExecutor,
+  type ToExecutor,
 } from "./protocol.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -148,12 +149,7 @@ export class ExecutorProcess {
       },
     });
     const output = await handler.run(parsed.job, ctx);
-    return {
-      kind: "completed",
-      assets: [...workFolder.assets],
-      metadata: { ...ctx.reported, ...output.metadata },
-      ...(output.enhanced_prompt === undefined ? {} : { enhancedPrompt: output.enhanced_prompt }),
-    };
+    return completed(handler, workFolder, { ...ctx.reported, ...output?.metadata }, output?.enhanced_prompt);
   }
 
   #reportProgress(jobId: string, step: number, total: number, preview: Preview | undefined): void {
@@ -166,6 +162,26 @@ export class ExecutorProcess {
     this.#enqueues.set(requestId, { resolve, reject });
     void this.#options.send({ kind: "enqueue", requestId, jobId, child });
     return promise;
+  }
+}
+
+/** What a handler returned, checked: it goes into a database and over the wire. */
+function completed(
+  handler: Handler,
+  workFolder: WorkFolder,
+  metadata: unknown,
+  enhancedPrompt: unknown,
+): AttemptOutcome {
+  try {
+    return attemptOutcome.parse({
+      kind: "completed",
+      assets: [...workFolder.assets],
+      metadata: JSON.parse(JSON.stringify(metadata)),
+      enhancedPrompt: enhancedPrompt ?? undefined,
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PermanentError(`The handler ${handler.type} returned what cannot be sent as JSON: ${why}`, { cause });
   }
 }
 
@@ -183,7 +199,7 @@ function describeFailure(error: unknown): ErrorReport {
   if (isDiskFull(error)) {
     return {
       code: "DISK_FULL",
-      message: "The disk is full while writing an asset; free space in the data folder (DATA_DIR).",
+      message: "The disk is full while writing an asset: free some space in the data folder (DATA_DIR), and retry the job.",
     };
   }
   return toErrorReport(error, "HANDLER_FAILED");

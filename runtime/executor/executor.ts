@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Logger } from "../log.ts";
+import { within } from "../within.ts";
 import {
   type AbortReason,
   type AttemptOutcome,
@@ -54,6 +56,18 @@ interface ExecutorEvents {
 
 const entry = fileURLToPath(new URL("./child.ts", import.meta.url));
 const keptOutputCharacters = 4096;
+/** How long a killed process may take to be gone. */
+const exitLimitMs = 2000;
+/** How long a process may take to load its handlers. */
+const startLimitMs = 120_000;
+
+const endsTask = (message: unknown): boolean => z.object({ kind: z.literal("ended") }).safeParse(message).success;
+
+const unreadableEnd: AttemptEnd = {
+  kind: "failed",
+  error: { code: "INTERNAL", message: "The executor reported the end of the job in a form that is not understood." },
+  retry: "never",
+};
 
 export class Executor extends EventEmitter<ExecutorEvents> {
   readonly worker: string;
@@ -124,6 +138,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   }
 
   abort(jobId: string, reason: AbortReason): void {
+    if (this.#task?.task.jobId !== jobId) return;
     if (this.#state === "starting") this.#endTask({ kind: "aborted", reason });
     else this.#send({ kind: "abort", jobId, reason });
   }
@@ -145,7 +160,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     this.#send({ kind: "stop" });
     const killer = setTimeout(() => child.kill("SIGKILL"), graceMs);
-    await gone;
+    await within(graceMs + exitLimitMs, gone);
     clearTimeout(killer);
   }
 
@@ -159,20 +174,38 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     this.#setState("starting");
     this.#lastOutput = "";
     // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.
-    const child = fork(entry, [JSON.stringify(this.#settings)], {
-      serialization: "advanced",
-      detached: true,
-      // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
-      stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
-    });
+    const child = this.#fork();
+    if (child === null) return;
     this.#child = child;
     child.stderr?.on("data", (chunk: Buffer) => {
       this.#lastOutput = (this.#lastOutput + chunk.toString("utf8")).slice(-keptOutputCharacters);
       process.stderr.write(chunk);
     });
     child.on("message", (message) => this.#receive(message));
-    child.on("error", (error) => this.#log.error({ error }, "the executor process reports an error"));
+    const watchdog = setTimeout(() => child.kill("SIGKILL"), startLimitMs);
+    this.once("state", () => clearTimeout(watchdog));
+    child.on("error", (error) => {
+      this.#log.error({ error }, "the executor process reports an error");
+      // A process that could not even be made says nothing else.
+      if (child.pid === undefined && this.#child === child) this.#exited(null, null);
+    });
     child.once("exit", (code, signal) => this.#exited(code, signal));
+  }
+
+  /** Null when the system has no process to give; it is asked again after the usual pause. */
+  #fork(): ChildProcess | null {
+    try {
+      return fork(entry, [JSON.stringify(this.#settings)], {
+        serialization: "advanced",
+        detached: true,
+        // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
+        stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
+      });
+    } catch (error) {
+      this.#log.error({ error }, "the executor process cannot be made");
+      this.#exited(null, null);
+      return null;
+    }
   }
 
   #send(message: ToExecutor): void {
@@ -184,6 +217,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     const parsed = fromExecutor.safeParse(message);
     if (!parsed.success) {
       this.#log.error({ error: parsed.error }, "a message from the executor is not understood");
+      if (endsTask(message)) this.#endTask(unreadableEnd);
       return;
     }
     this.#handle(parsed.data);
