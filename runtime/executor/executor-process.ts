@@ -199,7 +199,8 @@ function describeFailure(error: unknown): ErrorReport {
   if (isDiskFull(error)) {
     return {
       code: "DISK_FULL",
-      message: "The disk is full while writing an asset: free some space in the data folder (DATA_DIR), and retry the job.",
+      message:
+        "The disk is full while writing an asset: free some space in the data folder (DATA_DIR), and retry the job.",
     };
   }
   return toErrorReport(error, "HANDLER_FAILED");
