@@ -205,5 +205,6 @@ async function filesOf(jobId: string): Promise<string[]> {
   const names = await Promise.all(
     folders.map((folder) => readdir(join(folder, "files", "noop", user, jobId)).catch(() => [])),
   );
-  return [...new Set(names.flat())];
+  // A container that was killed while it stored a file leaves a part of it, under a name that nobody can ask for.
+  return [...new Set(names.flat().filter((name) => !name.startsWith(".")))];
 }

@@ -188,8 +188,11 @@ describe("without the event stream", () => {
         const before = harness.source.usage().commands;
         await harness.source.waitForChange(1_000, never, "jobs");
         const looks = harness.source.usage().commands - before;
-        expect(looks).toBeGreaterThan(4);
-        expect(looks).toBeLessThan(14);
+        expect(looks).toBeGreaterThan(2);
+        // A second of quick looks would be a hundred; a loaded machine makes fewer.
+        expect(looks).toBeLessThan(20);
+        // The last look may still be on its way.
+        await pause(200);
         const after = harness.source.usage().commands;
         await pause(500);
         expect(harness.source.usage().commands).toBe(after);

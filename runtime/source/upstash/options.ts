@@ -62,34 +62,30 @@ export const defaultIdlePoll: IdlePoll = {
   cancelMs: 10_000,
 };
 
-const defaults = {
-  prefix: defaultPrefix,
-  workers: [],
-  lists: {},
-  leaseSeconds: 90,
-  keepSettledDays: 7,
-  mostWaitingPerUser: 0,
-  events: true,
-  eventStreamMaxAgeMs: 600_000,
-  requestTimeoutMs: 10_000,
-  tries: 4,
-  random: Math.random,
-  monotonicMs: () => performance.now(),
-} as const;
-
 /** @throws CodedError CONFIG_INVALID */
 export function resolveOptions(options: UpstashOptions): ResolvedOptions {
-  const { log, idlePoll, ...given } = options;
   const url = checkedUrl(options.url);
-  if (options.token.trim() === "" || /\s/.test(options.token)) {
+  if (options.token === "" || /\s/.test(options.token)) {
     throw new CodedError("CONFIG_INVALID", "UPSTASH_REDIS_REST_TOKEN must be the database's token, without spaces.");
   }
   return {
-    ...defaults,
-    ...given,
     url,
-    log,
-    idlePoll: { ...defaultIdlePoll, ...idlePoll },
+    token: options.token,
+    workerId: options.workerId,
+    prefix: options.prefix ?? defaultPrefix,
+    workers: options.workers ?? [],
+    lists: options.lists ?? {},
+    leaseSeconds: options.leaseSeconds ?? 90,
+    keepSettledDays: options.keepSettledDays ?? 7,
+    mostWaitingPerUser: options.mostWaitingPerUser ?? 0,
+    events: options.events ?? true,
+    idlePoll: { ...defaultIdlePoll, ...options.idlePoll },
+    eventStreamMaxAgeMs: options.eventStreamMaxAgeMs ?? 600_000,
+    requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
+    tries: options.tries ?? 4,
+    log: options.log,
+    random: options.random ?? Math.random,
+    monotonicMs: options.monotonicMs ?? (() => performance.now()),
   };
 }
 
