@@ -10,7 +10,8 @@ export interface Tile {
 /**
  * Covers an axis with as few tiles of at most `largest` as possible, evenly placed, each sharing at least `overlap`
  * with its neighbours.
- * @param overlap at most two fifths of `largest`, so that no latent lies in three tiles
+ * @param largest 20 or more: in smaller ones, rounding may bring three tiles together where their weights count
+ * @param overlap at most two fifths of `largest`, so that no latent has weight in three tiles
  */
 export function planTiles(length: number, largest: number, overlap: number): Tile[] {
   if (overlap * 5 > largest * 2 || overlap < 1) {
