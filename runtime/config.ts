@@ -6,6 +6,17 @@ import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import type { FieldProblem } from "#contract/job.ts";
 import { describeProblems, parseJob } from "#contract/problems.ts";
+import {
+  type CallbackConfig,
+  callbackConfig,
+  type InputsConfig,
+  inputsConfig,
+  type SupabaseConfig,
+  supabaseConfig,
+  supabaseEnvironment,
+  supabaseProblems,
+  supabaseSecrets,
+} from "./supabase-config.ts";
 
 /*
  * The environment, read once at the entry by one schema. Everything that is wrong is listed in one message.
@@ -43,7 +54,7 @@ const apiKeys = list.superRefine((keys, context) => {
   }
 });
 
-const sourceNames = ["sqlite", "upstash"] as const;
+const sourceNames = ["sqlite", "upstash", "supabase"] as const;
 export type SourceName = (typeof sourceNames)[number];
 
 /** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
@@ -96,6 +107,7 @@ const environment = z.object({
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
   DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
+  ...supabaseEnvironment,
 });
 
 export interface Config {
@@ -109,6 +121,13 @@ export interface Config {
   readonly sources: readonly SourceName[];
   /** Null when it is not configured. */
   readonly upstash: UpstashConfig | null;
+  /** The app's project: its storage takes the files, its functions take registrations. Null when it is not configured. */
+  readonly supabase: SupabaseConfig | null;
+  /** Where the app is told about its jobs; null when only the local record is kept. */
+  readonly callback: CallbackConfig | null;
+  readonly inputs: InputsConfig;
+  /** Time between two registrations of this container's public address; 0 for none. */
+  readonly heartbeatSeconds: number;
   readonly http: {
     readonly host: string;
     readonly port: number;
@@ -156,7 +175,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, de
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = parseJob(environment, given);
   const problems = parsed.ok
-    ? [...exposureProblems(parsed.job), ...sourceProblems(parsed.job)]
+    ? [...exposureProblems(parsed.job), ...sourceProblems(parsed.job), ...supabaseProblems(parsed.job)]
     : parsed.problems.map(describeProblem);
   if (!parsed.ok || problems.length > 0) {
     throw new CodedError(
@@ -167,7 +186,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, de
   return toConfig(parsed.job, defaultWorkerId);
 }
 
-const secretVariables = new Set(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN"]);
+const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN", ...supabaseSecrets]);
 
 function describeProblem(problem: FieldProblem): string {
   if (secretVariables.has(problem.field)) return `${problem.field}: ${problem.message}`;
@@ -197,6 +216,8 @@ function sourceProblems(values: z.output<typeof environment>): string[] {
     return ["UPSTASH_REDIS_REST_URL: must be set beside UPSTASH_REDIS_REST_TOKEN"];
   if (url === undefined && sources.includes("upstash"))
     return ["UPSTASH_REDIS_REST_URL: must be set, because SOURCES names upstash"];
+  if (values.SUPABASE_URL === undefined && sources.includes("supabase"))
+    return ["SUPABASE_URL: must be set, because SOURCES names supabase"];
   return [];
 }
 
@@ -219,6 +240,10 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
   return {
     sources: values.SOURCES.length > 0 ? values.SOURCES : [upstash === null ? "sqlite" : "upstash"],
     upstash,
+    supabase: supabaseConfig(values),
+    callback: callbackConfig(values),
+    inputs: inputsConfig(values),
+    heartbeatSeconds: values.HEARTBEAT_SECONDS,
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),

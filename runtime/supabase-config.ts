@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+
+/*
+ * The part of the environment that connects the container to an app: its Supabase project, where callbacks go, and
+ * from where reference inputs may come.
+ */
+export interface SupabaseConfig {
+  /** Without a slash at the end: `https://<project>.supabase.co`. */
+  readonly url: string;
+  /** The `service_role` JWT of older projects, or a secret key (`sb_secret_…`). */
+  readonly serviceKey: string;
+}
+
+export interface CallbackConfig {
+  readonly url: string;
+  /** Signs what is sent; null sends it unsigned. */
+  readonly secret: string | null;
+  /** `urls` sends assets as paths, for older consumers. */
+  readonly assets: "objects" | "urls";
+}
+
+export interface InputsConfig {
+  /** `host` or `host:port`: these may be plain http and may have a private address. */
+  readonly allowedHosts: readonly string[];
+  readonly cacheBytes: number;
+}
+
+const httpAddress = (what: string) =>
+  z
+    .url({ protocol: /^https?$/, error: `must be the http(s) address of ${what}` })
+    .transform((address) => address.replace(/\/+$/, ""))
+    .optional();
+
+/** A key that browsers have would be refused at every call, and only there; so it is noticed here. */
+const serviceKey = z
+  .string()
+  .regex(/^\S+$/, "must be the project's service key, without spaces")
+  .refine(
+    (key) => !isBrowserKey(key),
+    "is the key for browsers (anon or publishable); the container needs the service key",
+  )
+  .optional();
+
+const hosts = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((host) => host.trim().toLowerCase())
+      .filter((host) => host !== ""),
+  )
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(
+          /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/,
+          "must be hosts such as files.example:8080, separated by commas",
+        ),
+    ),
+  );
+
+export const supabaseEnvironment = {
+  SUPABASE_URL: httpAddress("the Supabase project, such as https://abcd.supabase.co"),
+  SUPABASE_SERVICE_KEY: serviceKey,
+  SUPABASE_SERVICE_ROLE_KEY: serviceKey,
+  SUPABASE_SECRET_KEY: serviceKey,
+  JOB_CALLBACK_SECRET: z
+    .string()
+    .min(16, "needs 16 characters or more; make one with: openssl rand -hex 32")
+    .optional(),
+  CALLBACK_URL: httpAddress("the callback endpoint"),
+  CALLBACK_ASSETS: z.enum(["objects", "urls"]).default("objects"),
+  HEARTBEAT_SECONDS: numberFrom(0, 3600).default(60),
+  INPUT_HOSTS_ALLOWED: hosts,
+  INPUT_CACHE_MB: wholeNumberFrom(0, 1_000_000).default(1024),
+};
+
+type Values = z.output<z.ZodObject<typeof supabaseEnvironment>>;
+
+export const supabaseSecrets = [
+  "SUPABASE_SERVICE_KEY",
+  "SUPABASE_SERVICE_ROLE_KEY",
+  "SUPABASE_SECRET_KEY",
+  "JOB_CALLBACK_SECRET",
+] as const;
+
+/** What is wrong between variables that are right by themselves. */
+export function supabaseProblems(values: Values): string[] {
+  const key = keyOf(values);
+  if (values.SUPABASE_URL !== undefined && key === undefined)
+    return ["SUPABASE_SERVICE_KEY: must be set beside SUPABASE_URL (the project's service_role or secret key)"];
+  if (values.SUPABASE_URL === undefined && key !== undefined)
+    return ["SUPABASE_URL: must be set beside the service key, such as https://abcd.supabase.co"];
+  return [];
+}
+
+export function supabaseConfig(values: Values): SupabaseConfig | null {
+  const key = keyOf(values);
+  return values.SUPABASE_URL === undefined || key === undefined ? null : { url: values.SUPABASE_URL, serviceKey: key };
+}
+
+/** Callbacks go to `CALLBACK_URL`, else to the project's `job-callback` function, else nowhere but the local record. */
+export function callbackConfig(values: Values): CallbackConfig | null {
+  const url =
+    values.CALLBACK_URL ??
+    (values.SUPABASE_URL === undefined ? undefined : `${values.SUPABASE_URL}/functions/v1/job-callback`);
+  return url === undefined ? null : { url, secret: values.JOB_CALLBACK_SECRET ?? null, assets: values.CALLBACK_ASSETS };
+}
+
+export function inputsConfig(values: Values): InputsConfig {
+  return { allowedHosts: values.INPUT_HOSTS_ALLOWED, cacheBytes: values.INPUT_CACHE_MB * 1024 * 1024 };
+}
+
+function keyOf(values: Values): string | undefined {
+  return values.SUPABASE_SERVICE_KEY ?? values.SUPABASE_SERVICE_ROLE_KEY ?? values.SUPABASE_SECRET_KEY;
+}
+
+/** Publishable keys say so in their name, older ones in the `role` of their JWT. */
+function isBrowserKey(key: string): boolean {
+  if (key.startsWith("sb_publishable_")) return true;
+  const [, payload] = key.split(".");
+  if (payload === undefined) return false;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
+    return typeof claims === "object" && claims !== null && "role" in claims && claims.role === "anon";
+  } catch {
+    return false;
+  }
+}
