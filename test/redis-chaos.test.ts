@@ -24,11 +24,13 @@ const jobs = Number(process.env.CHAOS_JOBS ?? 200);
 const chaosSeconds = Number(process.env.CHAOS_SECONDS ?? 25);
 const quietLimitMs = 120_000 + jobs * 100;
 const cli = fileURLToPath(new URL("../cli/ourvidz.js", import.meta.url));
-const handlers = fileURLToPath(new URL("./support/handlers", import.meta.url));
-/** Jobs of three steps that keep the three containers busy for most of the chaos. */
-const stepMs = Math.round((chaosSeconds * 1000 * 0.6) / jobs);
-/** Every twentieth job always fails. */
+const handlers = fileURLToPath(new URL("./support/chaos-handlers", import.meta.url));
+/** Jobs of three steps that keep the three containers busy for most of the chaos, and short enough to live through it. */
+const stepMs = Math.min(180, Math.round((chaosSeconds * 1000 * 0.6) / jobs));
+/** Every twentieth job is made to fail, in one of these ways in turn; the others may be tried until they succeed. */
+const dooms = ["permanent", "error", "kill"] as const;
 const isDoomed = (index: number) => index % 20 === 7;
+const doomOf = (index: number) => dooms[Math.floor(index / 20) % dooms.length];
 
 let gateway: TestGateway;
 let isChaos = true;
@@ -127,10 +129,10 @@ it("loses no job and shows no second result, whatever breaks", {
 }, async () => {
   containers = folders.map((_, place) => start(place));
   for (let index = 0; index < jobs; index++) {
-    const failing = isDoomed(index) ? { fail_until_attempt: 99, failure: "permanent" } : {};
+    const failing = isDoomed(index) ? { fail_until_attempt: 99, failure: doomOf(index) } : {};
     const body = {
       id: `job-${index}`,
-      type: "noop",
+      type: isDoomed(index) ? "noop" : "patient",
       prompt: "a quiet lake",
       user_id: `user-${index % 7}`,
       config: { steps: 3, step_ms: stepMs, ...failing },
@@ -164,26 +166,24 @@ it("loses no job and shows no second result, whatever breaks", {
   let twice = 0;
   for (const [index, record] of seen.entries()) {
     const id = `job-${index}`;
-    if (isDoomed(index)) expect(record, id).toMatchObject({ status: "failed" });
-    else if (record?.status === "failed")
-      expect(record.error?.code, id).toMatch(/^(EXECUTOR_CRASHED|ATTEMPTS_EXHAUSTED|LEASE_EXPIRED)$/);
-    else expect(record?.status, id).toBe("completed");
-    // An app takes the first end state of a job and skips what follows: a container may die between telling the app and
-    // telling the queue, and then the work is done again. What was told once is what the queue keeps; what was told
-    // more than once never turns a failure into a success.
+    const status = isDoomed(index) ? "failed" : "completed";
+    expect(record?.status, `${id}: ${JSON.stringify(record?.error)}`).toBe(status);
+    // A container may die between telling the app and telling the queue, and then the work is done again: the app takes
+    // the first end state of a job and skips what follows, which may not contradict it.
     const callbacks = told.get(id) ?? [];
     expect(callbacks.length, id).toBeGreaterThan(0);
-    if (callbacks.length === 1) expect(callbacks, id).toEqual([record?.status]);
-    if (callbacks[0] === "failed") expect(new Set(callbacks), id).toEqual(new Set(["failed"]));
+    expect(new Set(callbacks), id).toEqual(new Set([status]));
     if (callbacks.length > 1) twice++;
-    if (record?.status === "completed") expect(await filesOf(id), id).toEqual(["0.txt"]);
+    if (status === "completed") expect(await filesOf(id), id).toEqual(["0.txt"]);
   }
-  const failed = seen.filter((record) => record?.status === "failed").length;
+  const failed = seen.filter((record) => record?.status === "failed");
+  const attempts = seen.filter((record) => record?.status === "completed").map((record) => record?.attempt ?? 0);
   console.log(
     `${jobs} jobs; killed ${counts.containers} containers, ${counts.executors} executors, ${counts.redis} times Redis`,
   );
   console.log(
-    `0 lost, ${failed} failed (${seen.filter((_, index) => isDoomed(index)).length} made to), ${twice} told twice and skipped by an app`,
+    `0 lost, ${failed.length} failed (${seen.filter((_, index) => isDoomed(index)).length} made to), ` +
+      `${twice} told twice and skipped by an app; up to ${Math.max(...attempts)} attempts for a job that completed`,
   );
 });
 
@@ -203,8 +203,7 @@ async function pushed(push: () => Promise<unknown>): Promise<void> {
 async function filesOf(jobId: string): Promise<string[]> {
   const user = `user-${Number(jobId.slice(4)) % 7}`;
   const names = await Promise.all(
-    folders.map((folder) => readdir(join(folder, "files", "noop", user, jobId)).catch(() => [])),
+    folders.map((folder) => readdir(join(folder, "files", "patient", user, jobId)).catch(() => [])),
   );
-  // A container that was killed while it stored a file leaves a part of it, under a name that nobody can ask for.
-  return [...new Set(names.flat().filter((name) => !name.startsWith(".")))];
+  return [...new Set(names.flat())];
 }
