@@ -8,7 +8,7 @@ import { CodedError } from "#contract/errors.ts";
  *
  *   ourvidz.db     jobs, outbox, callbacks (embedded)
  *   work/          files of running and undelivered jobs, <job>/<attempt>/
- *   files/         the local asset store, <bucket>/<user>/<job>/
+ *   files/         the local asset store, <bucket>/<user>/<job>/; what is being stored is in .unfinished/
  *   signing.key    signs the addresses of local files; made at the first start
  */
 export interface DataFolder {

@@ -1,6 +1,7 @@
 import type { Config } from "./config.ts";
 import { type DataFolder, removeAbandonedWork } from "./data-folder.ts";
 import type { CallbackLog } from "./delivery/callback-log.ts";
+import type { LocalAssetStore } from "./delivery/local-asset-store.ts";
 import type { Outbox } from "./delivery/outbox.ts";
 import type { Logger } from "./log.ts";
 import type { SqliteSource } from "./source/sqlite/sqlite-source.ts";
@@ -11,6 +12,7 @@ export interface HousekeepingParts {
   readonly log: Logger;
   readonly folder: DataFolder;
   readonly source: SqliteSource;
+  readonly store: LocalAssetStore;
   readonly outbox: Outbox;
   readonly callbacks: CallbackLog;
 }
@@ -30,9 +32,10 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
   };
 }
 
-async function keepHouse({ config, log, folder, source, outbox, callbacks }: HousekeepingParts): Promise<void> {
+async function keepHouse({ config, log, folder, source, store, outbox, callbacks }: HousekeepingParts): Promise<void> {
   try {
     await removeAbandonedWork(folder, new Set(outbox.all().map(({ entry }) => entry.workFolder)), Date.now());
+    await store.removeUnfinished(dayMs);
     const forgotten = await source.prune(config.jobRetentionDays * dayMs);
     await callbacks.prune(config.jobRetentionDays * dayMs);
     if (forgotten > 0)

@@ -28,7 +28,7 @@ async function file(text: string): Promise<string> {
 }
 
 describe("put", () => {
-  it("replaces a file of the same path, leaves no part files, and may be repeated", async () => {
+  it("replaces a file of the same path, leaves nothing unfinished, and may be repeated", async () => {
     const target = { bucket: "pictures", path: "ann/job/0.png", mimeType: "image/png" };
     const first = { ...target, file: await file("first") };
     await store.put(first);
@@ -37,6 +37,15 @@ describe("put", () => {
     await store.put({ ...target, file: await file("second") });
     expect(await readdir(join(folder, "files", "pictures", "ann", "job"))).toEqual(["0.png"]);
     expect(await readFile(store.locate("pictures", "ann/job/0.png"), "utf8")).toBe("second");
+    expect(await readdir(join(folder, "files", ".unfinished"))).toEqual([]);
+  });
+
+  it("leaves nothing behind that is not a stored file", async () => {
+    await store.put({ bucket: "pictures", path: "ann/job/0.png", file: await file("whole"), mimeType: "image/png" });
+    const missing = { bucket: "pictures", path: "ann/job/1.png", file: join(folder, "missing"), mimeType: "image/png" };
+    await expect(store.put(missing)).rejects.toMatchObject({ code: "ENOENT" });
+    const names = await readdir(join(folder, "files"), { recursive: true, withFileTypes: true });
+    expect(names.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual(["0.png"]);
   });
 
   it.each(["../outside.png", "ann/../../x.png", "/etc/passwd", "ann//0.png", ".hidden", "ann/./0.png", "ann/0\0.png"])(
@@ -45,6 +54,31 @@ describe("put", () => {
       expect(() => store.locate("pictures", path)).toThrow(/no such file/);
     },
   );
+});
+
+describe("what a process left that died while it stored a file", () => {
+  it("is removed when it is old, and stored files are not", async () => {
+    const stored = { bucket: "pictures", path: "ann/job/0.png", file: await file("whole"), mimeType: "image/png" };
+    await store.put(stored);
+    const unfinished = join(folder, "files", ".unfinished");
+    await writeFile(join(unfinished, "left"), "ha");
+    const minuteMs = 60_000;
+    nowMs = Date.now();
+    await store.removeUnfinished(minuteMs);
+    expect(await readdir(unfinished)).toEqual(["left"]);
+    nowMs += 2 * minuteMs;
+    await store.removeUnfinished(minuteMs);
+    expect(await readdir(unfinished)).toEqual([]);
+    expect(await readFile(store.locate("pictures", "ann/job/0.png"), "utf8")).toBe("whole");
+  });
+
+  it("is nothing in a store that never stored", async () => {
+    await expect(store.removeUnfinished(0)).resolves.toBeUndefined();
+  });
+
+  it("cannot be asked for", () => {
+    expect(() => store.locate(".unfinished", "left")).toThrow(/no such file/);
+  });
 });
 
 describe("signed addresses", () => {

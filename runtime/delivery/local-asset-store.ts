@@ -1,13 +1,14 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
-import { copyFile, link, mkdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, normalize, sep } from "node:path";
+import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
+import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, normalize, sep } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { syncFile, syncFolder } from "../executor/work-folder.ts";
 import type { AssetStore, StoredFile } from "./asset-store.ts";
 
 /*
  * The embedded asset store: a folder, served by the container under `/files/<bucket>/<path>` with signed, expiring
- * addresses.
+ * addresses. A file gets its name when it is whole; until then it is in one folder with all other unfinished ones, so that
+ * what a killed process leaves is found without a look at every file.
  */
 export interface LocalAssetStoreOptions {
   readonly folder: string;
@@ -16,28 +17,45 @@ export interface LocalAssetStoreOptions {
   readonly urlSeconds?: number;
 }
 
+/** Nobody can ask for what is in it: no bucket's name begins with a dot. */
+const unfinishedFolder = ".unfinished";
+
 export class LocalAssetStore implements AssetStore {
   readonly name = "local";
   readonly #options: LocalAssetStoreOptions;
+  readonly #unfinished: string;
 
   constructor(options: LocalAssetStoreOptions) {
     this.#options = options;
+    this.#unfinished = join(options.folder, unfinishedFolder);
   }
 
   async put(file: StoredFile): Promise<void> {
     const target = this.locate(file.bucket, file.path);
-    await mkdir(dirname(target), { recursive: true });
-    const temporary = join(dirname(target), `.${basename(target)}.part`);
-    await rm(temporary, { force: true });
-    // A hard link costs no space and no time; across file systems the bytes are copied.
-    await link(file.file, temporary).catch(async () => {
-      await copyFile(file.file, temporary);
-      await syncFile(temporary);
-    });
-    await rename(temporary, target);
-    // rename() of two links of one file does nothing and leaves the source (POSIX): a repeated put.
-    await rm(temporary, { force: true });
+    await Promise.all([this.#unfinished, dirname(target)].map((folder) => mkdir(folder, { recursive: true })));
+    const temporary = join(this.#unfinished, randomUUID());
+    try {
+      // A hard link costs no space and no time; across file systems the bytes are copied.
+      await link(file.file, temporary).catch(async () => {
+        await copyFile(file.file, temporary);
+        await syncFile(temporary);
+      });
+      await rename(temporary, target);
+    } finally {
+      // rename() of two links of one file does nothing and leaves the source (POSIX): a repeated put.
+      await rm(temporary, { force: true });
+    }
     await syncFolder(dirname(target));
+  }
+
+  /** Removes what processes left that died while they stored a file. Only what is old: another process may be at work. */
+  async removeUnfinished(olderThanMs: number): Promise<void> {
+    for (const name of await readdir(this.#unfinished).catch(() => [])) {
+      const path = join(this.#unfinished, name);
+      // When the link was made, not when the bytes were written.
+      const file = await stat(path).catch(() => null);
+      if (file !== null && this.#options.nowMs() - file.ctimeMs > olderThanMs) await rm(path, { force: true });
+    }
   }
 
   /** Path and query of a signed address, to be put behind the container's own address. */
