@@ -102,7 +102,10 @@ export class LeaseKeeper {
     if (outcome === "cancelled") holder.onCancel();
     if (outcome === "lost") {
       this.#held.delete(lease.token);
-      this.#log.warn({ job_id: lease.jobId, attempt: lease.attempt }, "the lease is lost: another worker has the job");
+      this.#log.warn(
+        { job_id: lease.jobId, attempt: lease.attempt },
+        "the lease is gone: the job is settled, or another worker has it",
+      );
       holder.onLost();
     }
   }

@@ -11,7 +11,7 @@ import { type Database, databaseFile, openDatabase } from "../database/database.
 import { WorkFolder } from "../executor/work-folder.ts";
 import { JobEvents } from "../job-events.ts";
 import { LeaseKeeper } from "../lease-keeper.ts";
-import type { Lease } from "../source/job-source.ts";
+import type { JobResult, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
 import { sourceMigrations } from "../source/sqlite/schema.ts";
 import { SqliteSource } from "../source/sqlite/sqlite-source.ts";
 import type { StoredFile } from "./asset-store.ts";
@@ -26,6 +26,7 @@ interface Process {
   readonly outbox: Outbox;
   readonly source: SqliteSource;
   readonly keeper: LeaseKeeper;
+  readonly events: JobEvents;
 }
 
 let folder: string;
@@ -38,14 +39,25 @@ let uploads: string[];
 /** Thrown by the next calls, in order; empty = they work. */
 let uploadFailures: Error[];
 let callbackFailures: Error[];
+/** So many of the next settlings are applied, and their answers lost. */
+let lostAnswers: number;
 let beforeCallback: (callback: JobCallback) => Promise<void>;
 
 const log = pino({ level: "silent" });
 
+class UnreliableSource extends SqliteSource {
+  override async complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+    const outcome = await super.complete(lease, result);
+    if (lostAnswers-- > 0) throw new Error("socket hang up");
+    return outcome;
+  }
+}
+
 function newProcess(): Process {
-  const source = new SqliteSource(database, { workerId: randomUUID(), leaseSeconds: 30, nowMs: () => nowMs });
+  const source = new UnreliableSource(database, { workerId: randomUUID(), leaseSeconds: 30, nowMs: () => nowMs });
   const keeper = new LeaseKeeper(source, log);
   const outbox = new Outbox(database, { owner: randomUUID(), nowMs: () => nowMs });
+  const events = new JobEvents();
   const delivery = new Delivery({
     outbox,
     store: {
@@ -69,7 +81,7 @@ function newProcess(): Process {
     },
     sources: new Map([["sqlite", source]]),
     keepers: new Map([["sqlite", keeper]]),
-    events: new JobEvents(),
+    events,
     log,
     workerId: "test",
     concurrency: 4,
@@ -77,7 +89,7 @@ function newProcess(): Process {
     // Pauses are fractions of a second, as they are in life.
     random: () => 0.123,
   });
-  const created = { delivery, outbox, source, keeper };
+  const created = { delivery, outbox, source, keeper, events };
   processes.push(created);
   return created;
 }
@@ -154,6 +166,7 @@ beforeEach(async () => {
   uploads = [];
   uploadFailures = [];
   callbackFailures = [];
+  lostAnswers = 0;
   beforeCallback = async () => undefined;
 });
 
@@ -183,6 +196,18 @@ describe("delivery", () => {
     const lease = await leasedJob(process);
     await finish(process, lease);
     await expectDelivered(lease.jobId);
+  });
+
+  it("says once that a job has ended whose settling was applied but not answered", async () => {
+    const process = newProcess();
+    await process.delivery.start();
+    lostAnswers = 2;
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await expectDelivered(lease.jobId);
+    await eventually(() => expect(process.events.replay(lease.jobId)).toHaveLength(1));
+    expect(process.events.replay(lease.jobId)).toMatchObject([{ event: { kind: "state", status: "completed" } }]);
+    expect(uploads).toHaveLength(4);
   });
 
   it("settles although the callback is refused for good", async () => {

@@ -20,7 +20,8 @@ import { ProgressChannel } from "./progress-channel.ts";
  * A crash at any line goes on from the row, here or in another process on the same data folder. Every step may be
  * repeated: uploads replace, callbacks are idempotent by (job, attempt, status), settling is idempotent by lease token.
  *
- * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing.
+ * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
+ * an earlier settling was applied, though its answer was lost, is told apart by saying that settling again.
  */
 export interface DeliveryOptions {
   readonly outbox: Outbox;
@@ -51,9 +52,6 @@ const longWorkMs = 1000;
 /** How long a store or a callback may take to notice that it is aborted. */
 const abortLimitMs = 1000;
 const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
-
-/** Thrown between steps when another worker has the job: the row is dropped. */
-class LeaseGone extends Error {}
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -215,19 +213,17 @@ export class Delivery {
     try {
       if (this.#stopping.signal.aborted) return;
       const outcome = await this.#steps(row);
-      if (outcome === "lost") throw new LeaseGone();
       await this.#discard(row);
+      if (outcome === "lost") {
+        log.warn(fields, "a finished attempt is dropped: another worker has the job");
+        return;
+      }
       this.#emitEnd(row.entry);
       log.info(
         { ...fields, status: row.entry.callback.status, files: row.entry.files.length },
         "job delivered and settled",
       );
     } catch (error) {
-      if (error instanceof LeaseGone) {
-        log.warn(fields, "a finished attempt is dropped: another worker has the job");
-        await this.#discard(row);
-        return;
-      }
       const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
       log.warn({ ...fields, error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
       await outbox.postpone(row.id, delaySeconds * 1000);
@@ -242,22 +238,22 @@ export class Delivery {
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    await this.#confirmLease(source, entry.lease);
+    if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
     if (!row.uploaded && entry.files.length > 0) {
       await this.#upload(entry);
       await outbox.markUploaded(row.id);
       // A long upload may have outlived the lease.
-      await this.#confirmLease(source, entry.lease);
+      if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
     }
     await this.#callBack(row);
     return this.#settle(source, entry);
   }
 
-  /** Asks the source, unless it was asked a moment ago. @throws LeaseGone */
-  async #confirmLease(source: JobSource, lease: LeaseKey): Promise<void> {
-    if (this.#options.keepers.get(source.name)?.isFresh(lease)) return;
-    const [held] = await source.renew([{ lease }]);
-    if (held === "lost") throw new LeaseGone();
+  /** Asks the source, unless it was asked a moment ago. */
+  async #isHeld(source: JobSource, lease: LeaseKey): Promise<boolean> {
+    if (this.#options.keepers.get(source.name)?.isFresh(lease)) return true;
+    const [outcome] = await source.renew([{ lease }]);
+    return outcome !== "lost";
   }
 
   async #upload(entry: OutboxEntry): Promise<void> {
