@@ -1,9 +1,9 @@
+import type { Keys } from "#contract/queue-keys.ts";
 import type { ChangeKind } from "../job-source.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
 import type { HeldLeases } from "./held-leases.ts";
 import { JobWatch } from "./job-watch.ts";
-import type { Keys } from "./keys.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { type Moment, parseMoments, scores, serverTime } from "./replies.ts";

@@ -1,6 +1,6 @@
 import { CodedError } from "#contract/errors.ts";
+import type { Keys } from "#contract/queue-keys.ts";
 import type { JobPage, JobRecord, ListFilter } from "../job-source.ts";
-import type { Keys } from "./keys.ts";
 import { toJobRecord } from "./records.ts";
 import { listAnswer } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";

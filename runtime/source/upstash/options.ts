@@ -1,7 +1,6 @@
-import { defaultPrefix } from "#contract/enqueue.ts";
 import { CodedError } from "#contract/errors.ts";
+import { defaultKeepSettledDays, defaultPrefix, type ProducersList } from "#contract/queue-keys.ts";
 import type { Logger } from "../../log.ts";
-import type { ProducersList } from "./keys.ts";
 
 export interface UpstashOptions {
   /** `UPSTASH_REDIS_REST_URL` */
@@ -76,7 +75,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     workers: options.workers ?? [],
     lists: options.lists ?? {},
     leaseSeconds: options.leaseSeconds ?? 90,
-    keepSettledDays: options.keepSettledDays ?? 7,
+    keepSettledDays: options.keepSettledDays ?? defaultKeepSettledDays,
     mostWaitingPerUser: options.mostWaitingPerUser ?? 0,
     events: options.events ?? true,
     idlePoll: { ...defaultIdlePoll, ...options.idlePoll },

@@ -1,6 +1,6 @@
+import type { Keys } from "#contract/queue-keys.ts";
 import type { Renewal, RenewalOutcome } from "../job-source.ts";
 import type { HeldLeases } from "./held-leases.ts";
-import type { Keys } from "./keys.ts";
 import { leaseScore } from "./lease-score.ts";
 import { renewAnswer } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";

@@ -1,5 +1,5 @@
+import type { Keys } from "#contract/queue-keys.ts";
 import type { TakeRequest } from "../job-source.ts";
-import type { Keys } from "./keys.ts";
 import type { ScriptCall } from "./rest-client.ts";
 
 export interface TakeSettings {

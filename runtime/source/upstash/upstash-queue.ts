@@ -4,6 +4,7 @@ import { maxJobCharacters } from "#contract/decode.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
+import { createKeys, type Keys } from "#contract/queue-keys.ts";
 import {
   type EnqueueOptions,
   type EnqueueOutcome,
@@ -16,7 +17,6 @@ import {
 } from "../job-source.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
-import { createKeys, type Keys } from "./keys.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";

@@ -64,6 +64,10 @@ describe("enqueueJob", () => {
     const refused = enqueueJob(bad, target).catch((error: unknown) => String(error));
     for (const field of ["prompt", "config.num_images", "config.guidance_scale"])
       expect(await refused).toContain(field);
+    const twice = enqueueJob({ ...bad, priority: 999, user_id: "../b" }, target).catch((error: unknown) =>
+      String(error),
+    );
+    for (const field of ["priority", "user_id", "config.num_images"]) expect(await twice).toContain(`${field} is`);
     await expect(enqueueJob({ ...job, id: "../a" }, target)).rejects.toMatchObject({ code: "INVALID_JOB" });
     expect(await gateway.client().llen("sdxl_queue")).toBe(0);
   });

@@ -3,11 +3,15 @@
 
     KEYS[1]  job
     KEYS[2]  timetable
-    ARGV[1]  JSON {readyPrefix, turnsPrefix, channel, origin, request, keepSeconds}: `request` names this call, so that
-             it may be repeated
+    KEYS[3]  index; only with `absent`
+    ARGV[1]  JSON {readyPrefix, turnsPrefix, channel, origin, request, keepSeconds, absent?}: `request` names this call,
+             so that it may be repeated; `absent` {id, type, worker, user, priority} is what the caller knows of a job
+             whose element may still be on its way. Without a record it gets one of a cancelled job, so that its element
+             is dropped, as one of a known id, whenever it arrives.
+    ARGV[2]  body of such a job
 
   Answers {commands billed, answer}: "cancelled", "requested", "missing", or "settled" and the state that it is in.
-  Billed: 8 for a job that waits, 8 for one that runs.
+  Billed: 8 for a job that waits, 8 for one that runs, 5 for one that is absent.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
@@ -17,7 +21,19 @@
 local request = cjson.decode(ARGV[1])
 local timetable = KEYS[2]
 local job = parseRecord(call('GET', KEYS[1]))
-if not job then return { billed, 'missing' } end
+if not job then
+  local absent = request.absent
+  if not absent then return { billed, 'missing' } end
+  local moment, momentUs = serverTime()
+  local called = {
+    id = absent.id, type = absent.type, worker = absent.worker, user = absent.user, priority = absent.priority,
+    arrived = string.format('%.0f', momentUs), status = 'cancelled', attempt = 0, created = moment, available = moment,
+    settled = moment, cancel = true, cancelledBy = request.request
+  }
+  call('ZADD', KEYS[3], called.arrived, called.id)
+  call('SET', KEYS[1], formatRecord({ state = called, body = ARGV[2] }), 'EX', request.keepSeconds)
+  return { billed, 'cancelled' }
+end
 local state = job.state
 if state.status == 'cancelled' and state.cancelledBy == request.request then return { billed, 'cancelled' } end
 if state.status ~= 'queued' and state.status ~= 'running' then return { billed, 'settled', state.status } end

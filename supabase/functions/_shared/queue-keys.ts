@@ -1,5 +1,4 @@
-import { eventsChannel } from "#contract/enqueue.ts";
-import { queueName } from "../job-source.ts";
+import { queueName } from "./job-types.ts";
 
 export type PopSide = "left" | "right";
 
@@ -17,8 +16,18 @@ export interface KeySettings {
 
 export type Keys = ReturnType<typeof createKeys>;
 
+export const defaultPrefix = "ourvidz";
+
+/** How long the record of a settled job is kept in Redis, unless a container is told otherwise. */
+export const defaultKeepSettledDays = 7;
+
+/** Where containers hear that there is something for them. */
+export function eventsChannel(prefix: string = defaultPrefix): string {
+  return `${prefix}:events`;
+}
+
 /**
- * Every key of the source.
+ * Every key of the queue in Redis.
  *
  *   job:<id>                   string  a job's state as JSON, a line feed, its body; with a time to live once it is settled
  *   ready:<worker>             zset    jobs that are due, by priority and turn

@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Faults, faultOnce } from "#runtime/gateway/faults.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "../../../test/support/gateway.ts";
+import { cancelScriptFile, cancelScriptModule } from "../../../tools/generate/cancel-script.ts";
+import { cancelQueuedJob } from "./cancel.ts";
+import { enqueueJob } from "./enqueue.ts";
+
+let gateway: TestGateway;
+let faults: Faults | undefined;
+let source: UpstashSource;
+let target: { readonly url: string; readonly token: string };
+
+beforeAll(async () => {
+  gateway = await startTestGateway({ faults: (request) => faults?.(request) });
+});
+afterAll(() => gateway.close());
+
+beforeEach(async () => {
+  faults = undefined;
+  await gateway.client().flushall();
+  target = { url: gateway.url, token: gateway.token };
+  source = createUpstashSource({ ...target, workerId: "container-1" });
+  return () => source.close();
+});
+
+const job = { id: "a", type: "sdxl_image_fast", prompt: "a red cube", user_id: "ann", priority: 0 };
+const cancel = (id = "a") => cancelQueuedJob({ ...job, id, worker: "sdxl" }, target);
+const take = (slots = 9) => source.take([{ worker: "sdxl", slots }]);
+const statusOf = async (id: string) => (await source.get(id))?.status;
+
+describe("cancelQueuedJob", () => {
+  test("drops a job whose element nobody has taken off its list, and only that one", async () => {
+    await enqueueJob(job, target);
+    await enqueueJob({ ...job, id: "b" }, target);
+    expect(await cancel()).toBe("cancelled");
+    expect(await take()).toMatchObject([{ jobId: "b" }]);
+    expect(await statusOf("a")).toBe("cancelled");
+  });
+
+  test("drops a job that is pushed after its cancel, however often", async () => {
+    expect(await cancel()).toBe("cancelled");
+    for (let push = 0; push < 2; push += 1) await enqueueJob(job, target);
+    expect(await take()).toEqual([]);
+    expect(await gateway.client().llen("sdxl_queue")).toBe(0);
+  });
+
+  test("takes a filed job off its queue", async () => {
+    await enqueueJob(job, target);
+    await take(0);
+    expect(await cancel()).toBe("cancelled");
+    expect(await take()).toEqual([]);
+  });
+
+  test("is heard by the container that runs the job", async () => {
+    await enqueueJob(job, target);
+    const [lease] = await take();
+    if (lease === undefined) throw new Error("the job was due");
+    expect(await cancel()).toBe("requested");
+    expect(await cancel()).toBe("requested");
+    expect(await source.renew([{ lease }])).toEqual(["cancelled"]);
+    expect(await source.cancelled(lease)).toBe("settled");
+    expect(await cancel()).toBe("settled");
+  });
+
+  test("leaves a record that can be listed, and whose id stays taken", async () => {
+    await cancel();
+    const { jobs } = await source.list({ limit: 9 });
+    expect(jobs).toMatchObject([{ job: { id: "a", user_id: "ann" }, status: "cancelled", attempts: [] }]);
+    await expect(source.cancel("a")).rejects.toMatchObject({ code: "JOB_ALREADY_SETTLED" });
+  });
+
+  test("is the same cancel when its answer was lost", async () => {
+    await enqueueJob(job, target);
+    await take(0);
+    faults = faultOnce({ kind: "drop", at: "after" });
+    expect(await cancel()).toBe("cancelled");
+    faults = faultOnce({ kind: "drop", at: "after" });
+    expect(await cancel("b")).toBe("cancelled");
+  });
+
+  test("says when the queue cannot be reached", async () => {
+    const nobody = { url: "http://127.0.0.1:9", token: "any", tries: 1 };
+    await expect(cancelQueuedJob({ ...job, worker: "sdxl" }, nobody)).rejects.toMatchObject({
+      code: "QUEUE_UNREACHABLE",
+    });
+  });
+});
+
+test("the script is the containers' own", () => {
+  expect(readFileSync(cancelScriptFile, "utf8")).toBe(cancelScriptModule());
+});

@@ -1,0 +1,53 @@
+import { cancelScript } from "./cancel-script.ts";
+import { CodedError } from "./errors.ts";
+import type { Job } from "./job.ts";
+import { createKeys, defaultKeepSettledDays, defaultPrefix } from "./queue-keys.ts";
+import { type QueueTarget, sendCommands } from "./redis-rest.ts";
+
+/** What a caller knows of the job that is to be cancelled. */
+export interface CancelledJob extends Pick<Job, "id" | "type" | "user_id" | "priority"> {
+  readonly worker: string;
+}
+
+/**
+ * `cancelled`: it never runs, or not again. `requested`: it runs, its container will hear of it and say when it ended.
+ * `settled`: it had ended before.
+ */
+export type CancelAnswer = "cancelled" | "requested" | "settled";
+
+/**
+ * Cancels a job in Redis from outside of the containers, with the script that they run: one that waits is taken off
+ * its queue, one that runs is ended by its container. One that is not filed yet (its element is still on its producer's
+ * list, or will be pushed again) is dropped when it arrives.
+ *
+ * @throws CodedError CONFIG_INVALID, QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
+ */
+export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): Promise<CancelAnswer> {
+  const { id, type, worker, user_id: user, priority } = job;
+  const keys = createKeys({ prefix: target.prefix ?? defaultPrefix, lists: {} });
+  const request = {
+    readyPrefix: keys.readyPrefix,
+    turnsPrefix: keys.turnsPrefix,
+    channel: keys.events,
+    origin: "producer",
+    request: crypto.randomUUID(),
+    keepSeconds: defaultKeepSettledDays * 86_400,
+    absent: { id, type, worker, user, priority },
+  };
+  const body = { id, type, user_id: user, priority };
+  const [answer] = await sendCommands(target, "pipeline", [
+    [
+      "EVAL",
+      cancelScript,
+      3,
+      keys.job(id),
+      keys.timetable,
+      keys.index,
+      JSON.stringify(request),
+      JSON.stringify({ ...body, config: {}, metadata: {} }),
+    ],
+  ]);
+  const said: unknown = Array.isArray(answer) ? answer[1] : undefined;
+  if (said === "cancelled" || said === "requested" || said === "settled") return said;
+  throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(said)}.`);
+}
