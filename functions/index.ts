@@ -10,6 +10,7 @@ import { onlyThisMachine } from "./http/browser-guard.ts";
 import { EventStreams } from "./http/event-stream.ts";
 import { mount } from "./http/mount.ts";
 import { type RequestState, requestLog } from "./http/request-log.ts";
+import { requestMetrics } from "./http/request-metrics.ts";
 import type { Route } from "./http/route.ts";
 import { cancelJob } from "./jobs-cancel.ts";
 import { createJob } from "./jobs-create.ts";
@@ -17,6 +18,7 @@ import { jobEvents } from "./jobs-events.ts";
 import { getJob } from "./jobs-get.ts";
 import { listJobs } from "./jobs-list.ts";
 import { retryJob } from "./jobs-retry.ts";
+import { metrics } from "./metrics.ts";
 import { listQueues } from "./queues-list.ts";
 import { ready } from "./ready.ts";
 
@@ -33,6 +35,8 @@ export const routes: readonly Route[] = [
   cancelJob,
   retryJob,
   listQueues,
+  // key, or from this machine
+  metrics,
   // signed
   file,
 ];
@@ -46,7 +50,7 @@ export interface App {
 /** The HTTP side of a container, not yet listening. */
 export function createApp(runtime: Runtime, log: Logger, streams = new EventStreams({ log })): App {
   const app = new Hono<RequestState>();
-  app.use(requestId({ limitLength: 64 }), requestLog(log));
+  app.use(requestId({ limitLength: 64 }), requestLog(log), requestMetrics(runtime.metrics, routes));
   if (runtime.config.http.apiKeys.length === 0) app.use(onlyThisMachine);
   mount(app, routes, { runtime, streams });
   app.notFound((context) => {
@@ -54,5 +58,11 @@ export function createApp(runtime: Runtime, log: Logger, streams = new EventStre
     return errorResponse(new HttpError("NOT_FOUND", `There is nothing at ${shortened(pathname)}.`));
   });
   app.onError((error) => errorResponse(error));
+  // Not waited for: requests can be answered before, and what is recorded until then is kept.
+  runtime.metricsRegistry
+    .load()
+    .catch((error: unknown) =>
+      log.error({ error }, "the metrics cannot be read: install the container's packages anew"),
+    );
   return { fetch: app.fetch, request: app.request, streams };
 }

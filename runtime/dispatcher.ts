@@ -2,6 +2,8 @@ import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promi
 import type { Executor } from "./executor/executor.ts";
 import type { JobRunner } from "./job-runner.ts";
 import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics/metrics.ts";
+import { recordFailure } from "./metrics/ports.ts";
 import type { JobSource, Lease, TakeRequest } from "./source/job-source.ts";
 
 /*
@@ -16,6 +18,7 @@ export interface DispatcherOptions {
   readonly executors: ReadonlyMap<string, Executor>;
   readonly runner: JobRunner;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly random: () => number;
 }
 
@@ -149,6 +152,7 @@ export class Dispatcher {
       const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
       const delayMs = Math.round(most * (0.5 + this.#options.random() / 2));
       this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
+      recordFailure(this.#options.metrics, "source", error);
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }

@@ -12,6 +12,7 @@ import type { ChildJobRequest, ProgressMessage } from "./executor/protocol.ts";
 import type { JobEvents } from "./job-events.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
+import type { AttemptEnding, Metrics } from "./metrics/metrics.ts";
 import type { Registry } from "./registry.ts";
 import type { JobSource, Lease } from "./source/job-source.ts";
 
@@ -26,6 +27,7 @@ export interface JobRunnerOptions {
   readonly delivery: Delivery;
   readonly events: JobEvents;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly random: () => number;
   readonly nowMs: () => number;
   readonly workFolder: string;
@@ -44,6 +46,8 @@ function wrongQueue({ job }: Lease): ErrorReport {
 }
 
 const backoff = { baseSeconds: 2, maxSeconds: 300 };
+
+const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancelled" } as const;
 
 /** One attempt that is under way. */
 class RunningAttempt {
@@ -93,6 +97,8 @@ export class JobRunner {
    * returns its promise, so that the dispatcher cannot give it a second job.
    */
   run(source: JobSource, lease: Lease): Promise<void> {
+    const { metrics } = this.#options;
+    metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
     const refusal = this.#refuse(lease);
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
     const handler = this.#options.registry.get(lease.job.type);
@@ -194,8 +200,9 @@ export class JobRunner {
     attempt: RunningAttempt | null,
     end?: AttemptEnd,
   ): Promise<void> {
-    const { delivery, events, log, random } = this.#options;
+    const { delivery, events, log } = this.#options;
     const fields = { job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type };
+    const ended = this.#measure(source, lease, attempt);
     // Before anything is written down: half-made files may be what fills the disk.
     if (settlement.kind !== "complete") await this.#removeFiles(lease);
     if (settlement.kind === "retry" || settlement.kind === "release" || settlement.kind === "drop")
@@ -204,6 +211,7 @@ export class JobRunner {
       case "complete":
       case "fail":
       case "cancelled":
+        ended(finalEndings[settlement.kind]);
         log.info(
           { ...fields, outcome: settlement.kind, ...("error" in settlement ? { error: settlement.error } : {}) },
           "job ended",
@@ -214,38 +222,48 @@ export class JobRunner {
         });
         break;
       case "retry": {
-        const handler = this.#options.registry.get(lease.job.type);
-        const delaySeconds =
-          settlement.delaySeconds ??
-          retryDelaySeconds(
-            lease.attempt,
-            handler?.retry.backoffSeconds ?? backoff.baseSeconds,
-            backoff.maxSeconds,
-            random,
-          );
-        log.warn(
-          { ...fields, error: settlement.error, delay_seconds: delaySeconds, ended: end?.kind },
-          "job will be retried",
-        );
-        await source.retry(lease, { error: settlement.error, delaySeconds });
+        const { error } = settlement;
+        const delaySeconds = settlement.delaySeconds ?? this.#backoffSeconds(lease);
+        log.warn({ ...fields, error, delay_seconds: delaySeconds, ended: end?.kind }, "job will be retried");
+        const outcome = await source.retry(lease, { error, delaySeconds });
+        ended(outcome === "lost" ? "lost" : "retried");
         events.emit(lease.jobId, {
           kind: "state",
           status: "queued",
           attempt: lease.attempt,
-          error: settlement.error,
+          error,
           retryInSeconds: delaySeconds,
         });
         break;
       }
-      case "release":
+      case "release": {
         log.info(fields, "job given back to its queue");
-        await source.release(lease);
+        const outcome = await source.release(lease);
+        ended(outcome === "lost" ? "lost" : "released");
         events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
         break;
+      }
       case "drop":
+        ended("lost");
         log.warn(fields, "job dropped: its lease is lost");
         break;
     }
+  }
+
+  /** Takes the time that an attempt ran, which ends before it is settled; the returned function is told how it ended. */
+  #measure({ name }: JobSource, { job: { type } }: Lease, attempt: RunningAttempt | null) {
+    const { metrics, nowMs } = this.#options;
+    const ranSeconds = attempt === null ? null : (nowMs() - attempt.startedAtMs) / 1000;
+    return (outcome: AttemptEnding) => {
+      metrics.attempts.add({ type, outcome });
+      if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
+      if (outcome === "lost") metrics.leasesLost.add({ source: name });
+    };
+  }
+
+  #backoffSeconds({ job, attempt }: Lease): number {
+    const base = this.#options.registry.get(job.type)?.retry.backoffSeconds ?? backoff.baseSeconds;
+    return retryDelaySeconds(attempt, base, backoff.maxSeconds, this.#options.random);
   }
 
   async #removeFiles(lease: Lease): Promise<void> {

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics/metrics.ts";
+import { recordFailure } from "./metrics/ports.ts";
 import type { JobSource, LeaseKey } from "./source/job-source.ts";
 
 /*
@@ -28,12 +30,15 @@ const minimumGapMs = 50;
 export class LeaseKeeper {
   readonly #source: JobSource;
   readonly #log: Logger;
+  readonly #metrics: Metrics;
   readonly #held = new Map<string, Held>();
   #running = false;
   readonly #closing = new AbortController();
 
-  constructor(source: JobSource, log: Logger) {
+  constructor(source: JobSource, log: Logger, metrics: Metrics) {
     this.#source = source;
+    this.#metrics = metrics;
+    metrics.leasesLost.add({ source: source.name }, 0);
     this.#log = log.child({ source: source.name });
   }
 
@@ -91,6 +96,7 @@ export class LeaseKeeper {
       for (const [index, one] of held.entries()) this.#apply(one, outcomes[index], askedAtMs);
     } catch (error) {
       // A lease outlives two failed renewals; if the source stays away longer, the next answer will be "lost".
+      recordFailure(this.#metrics, "source", error);
       this.#log.warn({ error, leases: held.length }, "leases could not be renewed; trying again");
     }
   }

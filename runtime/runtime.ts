@@ -17,6 +17,10 @@ import { JobEvents } from "./job-events.ts";
 import { JobRunner } from "./job-runner.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
+import { createMetrics, type Metrics } from "./metrics/metrics.ts";
+import { measuredCallback, measuredStore } from "./metrics/ports.ts";
+import { readAtScrape } from "./metrics/readings.ts";
+import { MetricsRegistry } from "./metrics/registry.ts";
 import { loadHandlers, type Registry } from "./registry.ts";
 import { shutDown } from "./shutdown.ts";
 import { connectSources, type Sources } from "./source/connect-sources.ts";
@@ -47,6 +51,9 @@ export interface Runtime {
   readonly dispatcher: Dispatcher;
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
+  readonly metrics: Metrics;
+  /** Where the metrics are read; who lets others read them loads it. */
+  readonly metricsRegistry: MetricsRegistry;
   readonly startedAtMs: number;
   /**
    * Stops in order, each phase bounded; resolves when nothing is left running.
@@ -91,11 +98,22 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const executors = startExecutors(config, registry, log);
   const sources = await connectSources(config, embedded.source, [...executors.keys()], log);
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
-  const parts = wire({ config, log, registry, embedded, executors, outbox, sources });
+  const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
+  const metrics = createMetrics(metricsRegistry);
+  const parts = wire({ config, log, metrics, registry, embedded, executors, outbox, sources });
+  const { dispatcher, delivery, events } = parts;
+  readAtScrape(metricsRegistry, {
+    workerId: config.workerId,
+    dispatcher,
+    executors,
+    outbox,
+    sources: [...sources.byName.values()],
+    paid: sources.upstash,
+  });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  await parts.delivery.start();
-  parts.dispatcher.start();
+  await delivery.start();
+  dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   log.info(
     {
@@ -113,7 +131,6 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     await embedded.close();
   };
   const stop: Runtime["stop"] = (closeServer) => shutDown({ config, log, executors, ...parts, close, closeServer });
-  const { dispatcher, delivery, events } = parts;
   return {
     config,
     registry,
@@ -124,6 +141,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     dispatcher,
     delivery,
     executors,
+    metrics,
+    metricsRegistry,
     startedAtMs,
     stop,
   };
@@ -132,6 +151,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
 interface Collaborators {
   readonly config: Config;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly registry: Registry;
   readonly embedded: Embedded;
   readonly executors: ReadonlyMap<string, Executor>;
@@ -143,17 +163,20 @@ interface Collaborators {
 function wire({
   config,
   log,
+  metrics,
   registry,
   embedded,
   executors,
   outbox,
   sources: { byName: sources, queue },
 }: Collaborators) {
-  const { callbacks: callback, folder, store } = embedded;
+  const { folder } = embedded;
+  const store = measuredStore(embedded.store, metrics);
+  const callback = measuredCallback(embedded.callbacks, metrics);
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
-  const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log)]));
+  const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
-  const shared = { keepers, events, log, nowMs: Date.now, random: Math.random };
+  const shared = { keepers, events, log, metrics, nowMs: Date.now, random: Math.random };
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const runner = new JobRunner({
     ...shared,
@@ -164,7 +187,7 @@ function wire({
     abortGraceSeconds,
     enqueueChild: (parent, child) => enqueueChild(queue, registry, parent, child),
   });
-  const dispatcher = new Dispatcher({ sources: [...sources.values()], executors, runner, log, random: Math.random });
+  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
   return { keepers, events, delivery, runner, dispatcher };
 }
 

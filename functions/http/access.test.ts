@@ -14,7 +14,7 @@ function bodyOf({ method, path }: Route): unknown {
   return method === "POST" && path === "/jobs" ? { type: "unknown" } : undefined;
 }
 
-const refused: Record<Access, number | null> = { open: null, key: 401, signed: 403 };
+const refused: Record<Access, number | null> = { open: null, key: 401, "key or loopback": 401, signed: 403 };
 
 describe("with keys", () => {
   let container: TestContainer;

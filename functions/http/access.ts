@@ -1,16 +1,22 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import { getConnInfo } from "@hono/node-server/conninfo";
+import type { Context, MiddlewareHandler } from "hono";
+import { isLoopback } from "#runtime/config.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { HttpError } from "../errors.ts";
+import { isLoopbackHost } from "./browser-guard.ts";
 import type { Access } from "./route.ts";
 import { signedName } from "./signed-name.ts";
 
 /** The check that each kind of access asks for. */
 export function accessGuards({ config, store }: Pick<Runtime, "config" | "store">): Record<Access, MiddlewareHandler> {
+  const open: MiddlewareHandler = (_context, next) => next();
+  // Without a key the configuration allows loopback only, and browser-guard.ts keeps other sites out.
+  const key = config.http.apiKeys.length === 0 ? open : requireKey(config.http.apiKeys);
   return {
-    open: (_context, next) => next(),
-    // Without a key the configuration allows loopback only, and browser-guard.ts keeps other sites out.
-    key: config.http.apiKeys.length === 0 ? (_context, next) => next() : requireKey(config.http.apiKeys),
+    open,
+    key,
+    "key or loopback": (context, next) => (isFromThisMachine(context) ? next() : key(context, next)),
     signed: requireSignature(store),
   };
 }
@@ -29,6 +35,26 @@ export function requireKey(keys: readonly string[]): MiddlewareHandler {
     if (matches === 0) throw unauthorized("The key is not one that this container knows.");
     return next();
   };
+}
+
+/** Set by proxies. What they say is not believed; that they are there tells that the peer is not who asks. */
+const proxyHeaders = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via"];
+
+/**
+ * A program on this machine, asking this machine by its own name. Not one elsewhere whose requests a proxy or tunnel on
+ * this machine passes on, and no page whose name was made to resolve to it.
+ */
+function isFromThisMachine(context: Context): boolean {
+  const { headers } = context.req.raw;
+  if (proxyHeaders.some((name) => headers.has(name))) return false;
+  return isLoopback(peerOf(context)) && isLoopbackHost(headers.get("host") ?? "");
+}
+
+/** The other end of the connection, an IPv4 one without its IPv6 form; empty for a request that came over none. */
+function peerOf(context: Context): string {
+  const env: unknown = context.env;
+  if (typeof env !== "object" || env === null || !("incoming" in env)) return "";
+  return getConnInfo(context).remote.address?.replace(/^::ffff:/, "") ?? "";
 }
 
 function digest(key: string): Buffer {

@@ -29,7 +29,7 @@ export const onlyThisMachine: MiddlewareHandler = (context, next) => {
 };
 
 /** A name such as 127.example.com is not loopback: only an address can begin with 127. */
-function isLoopbackHost(host: string): boolean {
+export function isLoopbackHost(host: string): boolean {
   const url = URL.parse(`http://${host}`);
   const name = url?.hostname.replace(/^\[|\]$/g, "") ?? "";
   return name === "localhost" || name.endsWith(".localhost") || (isIP(name) !== 0 && isLoopback(name));

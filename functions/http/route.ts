@@ -4,9 +4,10 @@ import type { ServerEvent } from "./event-stream.ts";
 
 /**
  * Who may call a route. `open`: anyone. `key`: who sends one of the container's API keys (anyone on this machine, when
- * it has none and listens on loopback). `signed`: who has an address that this container signed.
+ * it has none and listens on loopback). `key or loopback`: the same, and any program on this machine. `signed`: who has an
+ * address that this container signed.
  */
-export type Access = "open" | "key" | "signed";
+export type Access = "open" | "key" | "key or loopback" | "signed";
 
 export type Method = "GET" | "POST" | "DELETE";
 

@@ -11,6 +11,8 @@ import { type Database, databaseFile, openDatabase } from "../database/database.
 import { WorkFolder } from "../executor/work-folder.ts";
 import { JobEvents } from "../job-events.ts";
 import { LeaseKeeper } from "../lease-keeper.ts";
+import { createMetrics } from "../metrics/metrics.ts";
+import { MetricsRegistry } from "../metrics/registry.ts";
 import type { JobResult, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
 import { sourceMigrations } from "../source/sqlite/schema.ts";
 import { SqliteSource } from "../source/sqlite/sqlite-source.ts";
@@ -44,6 +46,7 @@ let lostAnswers: number;
 let beforeCallback: (callback: JobCallback) => Promise<void>;
 
 const log = pino({ level: "silent" });
+const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
 
 class UnreliableSource extends SqliteSource {
   override async complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
@@ -55,7 +58,7 @@ class UnreliableSource extends SqliteSource {
 
 function newProcess(): Process {
   const source = new UnreliableSource(database, { workerId: randomUUID(), leaseSeconds: 30, nowMs: () => nowMs });
-  const keeper = new LeaseKeeper(source, log);
+  const keeper = new LeaseKeeper(source, log, metrics);
   const outbox = new Outbox(database, { owner: randomUUID(), nowMs: () => nowMs });
   const events = new JobEvents();
   const delivery = new Delivery({
@@ -83,6 +86,7 @@ function newProcess(): Process {
     keepers: new Map([["sqlite", keeper]]),
     events,
     log,
+    metrics,
     workerId: "test",
     concurrency: 4,
     nowMs: () => nowMs,

@@ -7,6 +7,7 @@ import { removeWork } from "../data-folder.ts";
 import type { JobEvents } from "../job-events.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { JobSource, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
 import { within } from "../within.ts";
 import type { AssetStore } from "./asset-store.ts";
@@ -31,6 +32,7 @@ export interface DeliveryOptions {
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly events: JobEvents;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly workerId: string;
   readonly concurrency: number;
   readonly nowMs: () => number;
@@ -208,13 +210,14 @@ export class Delivery {
   }
 
   async #deliver(row: OutboxRow): Promise<void> {
-    const { outbox, log, random } = this.#options;
+    const { outbox, log, metrics, random } = this.#options;
     const fields = { job_id: row.entry.lease.jobId, attempt: row.entry.lease.attempt };
     try {
       if (this.#stopping.signal.aborted) return;
       const outcome = await this.#steps(row);
       await this.#discard(row);
       if (outcome === "lost") {
+        metrics.leasesLost.add({ source: row.entry.source });
         log.warn(fields, "a finished attempt is dropped: another worker has the job");
         return;
       }
@@ -273,12 +276,13 @@ export class Delivery {
 
   /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
   async #callBack(row: OutboxRow): Promise<void> {
-    const { callback, log, nowMs } = this.#options;
+    const { callback, log, metrics, nowMs } = this.#options;
     try {
       await callback.send(row.entry.callback, this.#stopping.signal);
     } catch (error) {
       const tooLate = nowMs() - row.createdAtMs > callbackPatienceMs;
       if (!(error instanceof PermanentError) && !tooLate) throw error;
+      metrics.alarms.add({ alarm: tooLate ? "callback_given_up" : "callback_refused" });
       log.error(
         { job_id: row.entry.lease.jobId, error },
         tooLate ? "the callback was not taken for 24 hours; giving it up" : "the callback is refused for good",
@@ -310,8 +314,9 @@ export class Delivery {
   }
 
   #emitEnd(entry: OutboxEntry): void {
-    const { settlement, lease } = entry;
+    const { settlement, lease, callback } = entry;
     const status = ({ complete: "completed", fail: "failed", cancelled: "cancelled" } as const)[settlement.kind];
+    this.#options.metrics.jobs.add({ type: String(callback.metadata.job_type), outcome: status });
     this.#options.events.emit(lease.jobId, {
       kind: "state",
       status,

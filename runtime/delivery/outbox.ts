@@ -161,6 +161,13 @@ export class Outbox {
     return this.#statements.count.get()?.count ?? 0;
   }
 
+  /** How much waits for its delivery, and for how long: 0 when nothing does. */
+  backlog(): { readonly rows: number; readonly oldestSeconds: number } {
+    const { count, oldest } = this.#statements.backlog.get() ?? { count: 0, oldest: null };
+    const oldestMs = oldest === null ? 0 : Math.max(0, this.#options.nowMs() - oldest);
+    return { rows: count, oldestSeconds: oldestMs / 1000 };
+  }
+
   /** Every row that can be read, also those that are not due and those that other processes work on. */
   all(): OutboxRow[] {
     return this.#statements.all.all().filter((row) => row !== null);
@@ -192,6 +199,10 @@ function prepare(database: Database) {
     postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + 1 WHERE id = :id"),
     remove: database.command("DELETE FROM outbox WHERE id = :id"),
     count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),
+    backlog: database.query(
+      "SELECT count(*) AS count, min(created_at_ms) AS oldest FROM outbox",
+      z.object({ count: z.number(), oldest: z.number().nullable() }),
+    ),
     all: database.query("SELECT id, entry, uploaded, tries, created_at_ms FROM outbox", storedRow),
   };
 }

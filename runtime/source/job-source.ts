@@ -220,4 +220,9 @@ export interface JobQueue {
   /** Newest first. @throws INVALID_REQUEST when the cursor is not one that a page returned */
   list(filter: ListFilter): Promise<JobPage>;
   stats(): Promise<QueueStats[]>;
+  /**
+   * How old an answer of `stats` may be for somebody who asks again and again: while jobs wait or run, and at rest. A
+   * source that is paid by the call says it; of others a few seconds are enough.
+   */
+  readonly statsAge?: { readonly busySeconds: number; readonly restSeconds: number };
 }

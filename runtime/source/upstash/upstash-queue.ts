@@ -32,6 +32,7 @@ const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(
 
 /** The producer's and operator's side; `UpstashSource` adds the side that runs jobs. */
 export class UpstashQueue implements JobQueue {
+  readonly statsAge = { busySeconds: 60, restSeconds: 600 };
   protected readonly options: ResolvedOptions;
   protected readonly keys: Keys;
   protected readonly client: RestClient;

@@ -43,6 +43,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
   #asked: readonly string[] | undefined;
   #prunedAtMs: number;
+  #undecodable = 0;
 
   constructor(options: ResolvedOptions) {
     super(options);
@@ -83,6 +84,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     });
     if (answer.nowMs > 0) this.#clock.hear(answer.nowMs);
     if (answer.deadCount > 0) {
+      this.#undecodable += answer.deadCount;
       this.options.log?.warn({ elements: answer.deadCount }, "elements without a job went to the dead letters");
     }
     const leases = await this.#accept(answer.leases);
@@ -130,6 +132,11 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   /** True while changes are heard of the moment that they are made. */
   get hearsEvents(): boolean {
     return this.#changes.isLive;
+  }
+
+  /** Elements without a job that this source moved to the dead letters. */
+  get undecodable(): number {
+    return this.#undecodable;
   }
 
   async close(): Promise<void> {
@@ -188,6 +195,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const { timetable, index, deadLetters } = this.keys;
     const keys = [this.keys.job(jobId), timetable, index, deadLetters];
     await this.client.run("bury", { keys, args: [token, reason] });
+    this.#undecodable += 1;
     this.options.log?.warn({ job_id: jobId, reason }, "an element without a job went to the dead letters");
   }
 

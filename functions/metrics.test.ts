@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openEmbedded } from "#runtime/runtime.ts";
+import { SqliteSource } from "#runtime/source/sqlite/sqlite-source.ts";
+import { type Family, parsePrometheus, valuesOf } from "../test/support/prometheus.ts";
+import { testHandlers, untilEvent } from "../test/support/runtime.ts";
+import { startContainer, type TestContainer, testKey, toAnswer } from "./testing/container.ts";
+
+async function scrape(container: TestContainer): Promise<ReadonlyMap<string, Family>> {
+  return parsePrometheus((await container.call("GET", "/metrics")).text);
+}
+
+describe("what a container did", () => {
+  let container: TestContainer;
+  beforeAll(async () => {
+    container = await startContainer({ HANDLERS_DIR: testHandlers, LEASE_SECONDS: "1" });
+  });
+  afterAll(() => container.stop());
+
+  const run = async (type: string, config: Record<string, unknown> = {}) =>
+    container.runtime.ended(await container.runtime.submit(type, config));
+
+  it("is counted exactly, by type and outcome", async () => {
+    const { runtime } = container;
+    await run("noop", { steps: 2 });
+    await run("noop", { failure: "error", fail_until_attempt: 1 });
+    await run("noop", { failure: "permanent", fail_until_attempt: 1 });
+    await run("noop", { failure: "kill", fail_until_attempt: 1 });
+    await run("stubborn", { blocks: false });
+    await run("invented_by_somebody");
+    await run("invented_again");
+    const cancelled = await runtime.submit("noop", { steps: 1000, step_ms: 20 });
+    await untilEvent(runtime, cancelled, (event) => event.kind === "progress");
+    await runtime.queue.cancel(cancelled);
+    await runtime.ended(cancelled);
+
+    const families = await scrape(container);
+    expect(valuesOf(families, "ourvidz_jobs_total", "type", "outcome")).toEqual({
+      "noop,completed": 3,
+      "noop,failed": 1,
+      "noop,cancelled": 1,
+      "stubborn,failed": 1,
+      "unknown,failed": 2,
+    });
+    const attempts = {
+      "noop,completed": 3,
+      "noop,retried": 2,
+      "noop,failed": 1,
+      "noop,cancelled": 1,
+      "stubborn,failed": 1,
+      "unknown,failed": 2,
+    };
+    expect(valuesOf(families, "ourvidz_job_attempts_total", "type", "outcome")).toEqual(attempts);
+    // A job of an unknown type never ran.
+    const { "unknown,failed": _neverRan, ...ran } = attempts;
+    expect(valuesOf(families, "ourvidz_job_run_seconds_count", "type", "outcome")).toEqual(ran);
+    expect(valuesOf(families, "ourvidz_job_queue_wait_seconds_count", "type")).toEqual({
+      noop: 7,
+      stubborn: 1,
+      unknown: 2,
+    });
+    expect(valuesOf(families, "ourvidz_upload_seconds_count", "store", "outcome")).toEqual({ "local,stored": 3 });
+    expect(valuesOf(families, "ourvidz_callback_seconds_count", "status", "outcome")).toMatchObject({
+      "completed,taken": 3,
+      "failed,taken": 4,
+      "cancelled,taken": 1,
+    });
+    expect(valuesOf(families, "ourvidz_executor_restarts_total", "worker")).toEqual({ test: 1, other: 0 });
+    expect(valuesOf(families, "ourvidz_queue_jobs", "queue", "state")).toMatchObject({ "test_queue,failed": 4 });
+    expect(valuesOf(families, "ourvidz_outbox_rows")).toEqual({ "": 0 });
+    expect(valuesOf(families, "ourvidz_leases_lost_total", "source")).toEqual({ sqlite: 0 });
+    expect(valuesOf(families, "ourvidz_build_info", "worker_id")).toEqual({ "test-worker": 1 });
+  });
+
+  it("shows what runs and how much memory its process has", async () => {
+    const id = await container.runtime.submit("noop", { steps: 1000, step_ms: 20 });
+    await untilEvent(container.runtime, id, (event) => event.kind === "progress");
+    const families = await scrape(container);
+    expect(valuesOf(families, "ourvidz_executor_state", "worker", "state")).toMatchObject({
+      "test,busy": 1,
+      "test,idle": 0,
+    });
+    expect(valuesOf(families, "ourvidz_active_jobs")).toEqual({ "": 1 });
+    expect(valuesOf(families, "ourvidz_executor_resident_memory_bytes", "worker").test).toBeGreaterThan(10_000_000);
+    await container.runtime.queue.cancel(id);
+    await container.runtime.ended(id);
+  });
+
+  it("counts a lease that another container took over, and no end of that job", async () => {
+    const before = valuesOf(await scrape(container), "ourvidz_jobs_total", "type", "outcome");
+    const id = await container.runtime.submit("noop", { steps: 1000, step_ms: 20 });
+    await untilEvent(container.runtime, id, (event) => event.kind === "progress");
+    const other = await openEmbedded(container.runtime.config);
+    // By its clock the lease ran out long ago.
+    const ahead = () => Date.now() + 3_600_000;
+    const source = new SqliteSource(other.database, { workerId: "other", leaseSeconds: 30, nowMs: ahead });
+    const [lease] = await source.take([{ worker: "test", slots: 1 }]);
+    expect(lease?.jobId).toBe(id);
+    const lost = async () => valuesOf(await scrape(container), "ourvidz_leases_lost_total", "source");
+    await expect.poll(lost, { timeout: 20_000 }).toEqual({ sqlite: 1 });
+    const families = await scrape(container);
+    expect(valuesOf(families, "ourvidz_job_attempts_total", "type", "outcome")).toMatchObject({ "noop,lost": 1 });
+    expect(valuesOf(families, "ourvidz_jobs_total", "type", "outcome")).toEqual(before);
+    if (lease !== undefined) await source.cancelled(lease);
+    await source.close();
+    await other.close();
+  });
+
+  it("counts requests by the pattern of their route, whatever is asked for", async () => {
+    for (const path of ["/jobs/a", "/jobs/b", "/jobs/c/events", "/nothing/at/all", "/wp-login.php"]) {
+      await container.call("GET", path);
+    }
+    await container.call("PATCH", "/jobs/a");
+    await container.call("INVENTED", "/jobs/a");
+    const counts = valuesOf(await scrape(container), "ourvidz_http_requests_total", "method", "route", "status");
+    expect(counts).toMatchObject({
+      "GET,/jobs/:id,404": 2,
+      "GET,/jobs/:id/events,404": 1,
+      "GET,none,404": 2,
+      "PATCH,/jobs/:id,405": 1,
+      "other,/jobs/:id,405": 1,
+    });
+    expect(Object.keys(counts).filter((series) => !/^(GET|PATCH|other),(none|\/[a-z:/]+),\d{3}$/.test(series))).toEqual(
+      [],
+    );
+  });
+
+  it("is told in Prometheus' own content type, also to many at once", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => container.call("GET", "/metrics")));
+    for (const { status, headers, text } of answers) {
+      expect([status, headers.get("content-type")]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);
+      expect(() => parsePrometheus(text)).not.toThrow();
+    }
+  });
+});
+
+describe("with a key", () => {
+  let container: TestContainer;
+  beforeAll(async () => {
+    container = await startContainer({ WAN_WORKER_API_KEY: testKey });
+  });
+  afterAll(() => container.stop());
+
+  it("answers a program on this machine without it, and who has it", async () => {
+    const { url } = await container.listen();
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+    const headers = { Authorization: `Bearer ${testKey}`, "X-Forwarded-For": "203.0.113.7" };
+    expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["a proxy on this machine", { "X-Forwarded-For": "203.0.113.7" }],
+    ["a proxy that says it came from loopback", { "X-Forwarded-For": "127.0.0.1" }],
+    ["another proxy's header", { Forwarded: "for=127.0.0.1" }],
+    ["a tunnel", { "CF-Connecting-IP": "::1" }],
+  ])("asks %s for it", async (_who, headers) => {
+    const { url } = await container.listen();
+    const { status, json } = await toAnswer(await fetch(`${url}/metrics`, { headers }));
+    expect([status, json]).toMatchObject([401, { code: "UNAUTHORIZED" }]);
+  });
+
+  /** A request whose peer has this address, under this name. */
+  const status = async (remoteAddress: string, host: string) => {
+    const env = { incoming: { socket: { remoteAddress, remotePort: 40_000, remoteFamily: "IPv4" } } };
+    return (await container.app.request("/metrics", { headers: { Host: host } }, env)).status;
+  };
+
+  it.each([
+    ["127.0.0.1", "localhost:7860", 200],
+    ["::ffff:127.0.0.1", "127.0.0.1", 200],
+    ["::1", "[::1]:7860", 200],
+    ["127.0.0.1", "evil.example.com", 401],
+    ["192.168.1.4", "localhost", 401],
+    ["::ffff:192.168.1.4", "127.0.0.1", 401],
+    ["", "localhost", 401],
+  ])("from %s, asked as %s: %i", async (address, host, expected) => {
+    expect(await status(address, host)).toBe(expected);
+  });
+});
