@@ -4,6 +4,7 @@ import { jobEnvelope } from "#contract/job.ts";
 import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
 import { startTestGateway } from "../test/support/gateway.ts";
 import { type BenchContainer, startContainer } from "./support/container.ts";
+import { cpuMs, processTree } from "./support/processes.ts";
 import { printTable, spread } from "./support/table.ts";
 
 /*
@@ -30,6 +31,20 @@ for (let index = 0; index < containerCount; index++) {
   );
 }
 
+/** Processor time so far, by part. */
+function used(): Map<string, number> {
+  const total = new Map<string, number>();
+  const add = (part: string, ms: number) => total.set(part, (total.get(part) ?? 0) + ms);
+  const dispatchers = new Set(containers.map((container) => container.process.pid));
+  for (const { pid, parent, command } of processTree(process.pid)) {
+    if (pid === process.pid) add("gateway (and this program)", cpuMs(pid));
+    else if (dispatchers.has(pid)) add("dispatchers", cpuMs(pid));
+    else if (dispatchers.has(parent)) add("executors", cpuMs(pid));
+    else if (command.includes("redis-server")) add("Redis", cpuMs(pid));
+  }
+  return total;
+}
+
 async function unfinished(): Promise<number> {
   return (await queue.stats()).reduce((sum, { queued, delayed, running }) => sum + queued + delayed + running, 0);
 }
@@ -45,15 +60,23 @@ async function round(number: number): Promise<number> {
   return jobs / ((performance.now() - startedMs) / 1000);
 }
 
+// The first round warms up.
+await round(0);
+const before = used();
 const rates: number[] = [];
-for (let number = 0; number <= rounds; number++) {
-  const rate = await round(number);
-  // The first round warms up.
-  if (number > 0) rates.push(rate);
-}
+for (let number = 1; number <= rounds; number++) rates.push(await round(number));
+const after = used();
 printTable([
   ["what", "jobs/s, median (min to max)"],
   [`${containerCount} containers, one executor each`, spread(rates, 0)],
+]);
+const parts = [...after].map(([part, ms]) => [part, ms - (before.get(part) ?? 0)] as const);
+const perJob = (ms: number) => (ms / rounds / jobs).toFixed(2);
+console.log();
+printTable([
+  ["processor time", "ms a job"],
+  ...parts.map(([part, ms]) => [part, perJob(ms)]),
+  ["all", perJob(parts.reduce((sum, [, ms]) => sum + ms, 0))],
 ]);
 await Promise.all(containers.map((container) => container.stop()));
 await queue.close();

@@ -5,6 +5,7 @@ import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { recordFailure } from "./metrics/ports.ts";
 import type { JobSource, Lease, TakeRequest } from "./source/job-source.ts";
+import { waitIsOver } from "./within.ts";
 
 /*
  * The loop that takes jobs and gives each to an executor. It takes only what can start at once: a job that waits in a
@@ -204,7 +205,7 @@ export class Dispatcher {
       this.#wake = resolve;
       await Promise.race([promise, ...events.map((event) => event(signal))]);
       this.#wake = null;
-      over.abort();
+      over.abort(waitIsOver);
     }
     this.#poked = false;
   }

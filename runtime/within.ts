@@ -8,3 +8,6 @@ export async function within(limitMs: number, promise: Promise<unknown>): Promis
     clearTimeout(timer);
   }
 }
+
+/** Reason for ending a wait that lost a race. Without a reason, `abort()` makes an error with a stack trace each time. */
+export const waitIsOver = "the wait is over";

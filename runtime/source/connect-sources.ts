@@ -12,6 +12,9 @@ export interface Sources {
   close(): Promise<void>;
 }
 
+/** Under load the next take comes within this time, and the settling goes with it. */
+const settlePatienceMs = 4;
+
 /** The code of a source that is not used is not even loaded. */
 export async function connectSources(
   config: Config,
@@ -52,6 +55,7 @@ export async function connectUpstash(
     workerId,
     workers,
     lists: Object.fromEntries(lists),
+    settlePatienceMs,
     ...(log ? { log } : {}),
   });
 }

@@ -1,4 +1,5 @@
 import type { Database } from "#runtime/database/database.ts";
+import { waitIsOver } from "../../within.ts";
 import type { ChangeKind } from "../job-source.ts";
 import { ChangeWatch } from "./change-watch.ts";
 import { prepareChangeStatements } from "./statements.ts";
@@ -57,7 +58,7 @@ export class SourceChanges {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     await Promise.race([this.#jobs.wait(timeoutMs, either), this.#leases.wait(timeoutMs, either)]);
-    over.abort();
+    over.abort(waitIsOver);
   }
 
   close(): void {

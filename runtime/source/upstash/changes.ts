@@ -1,4 +1,5 @@
 import type { Keys } from "#contract/queue-keys.ts";
+import { waitIsOver } from "../../within.ts";
 import type { ChangeKind } from "../job-source.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
@@ -67,7 +68,7 @@ export class Changes {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     await Promise.race([this.#jobs.wait(timeoutMs, either), this.#leases.wait(timeoutMs, either)]);
-    over.abort();
+    over.abort(waitIsOver);
   }
 
   /** A job is due, or will be at this time of the server. */

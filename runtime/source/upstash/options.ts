@@ -27,6 +27,8 @@ export interface UpstashOptions {
   /** A connection of the event stream that died without a word is noticed by making a new one at this age. */
   readonly eventStreamMaxAgeMs?: number;
   readonly requestTimeoutMs?: number;
+  /** How long the settling of a job may wait for a request to share, for callers that do not wait for it. */
+  readonly settlePatienceMs?: number;
   readonly tries?: number;
   readonly log?: Logger;
   readonly random?: () => number;
@@ -81,6 +83,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     idlePoll: { ...defaultIdlePoll, ...options.idlePoll },
     eventStreamMaxAgeMs: options.eventStreamMaxAgeMs ?? 600_000,
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
+    settlePatienceMs: options.settlePatienceMs ?? 0,
     tries: options.tries ?? 4,
     log: options.log,
     random: options.random ?? Math.random,

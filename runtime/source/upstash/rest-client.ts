@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Redis } from "@upstash/redis";
 import { CodedError } from "#contract/errors.ts";
 import { retryDelaySeconds } from "../../backoff.ts";
 import { classify } from "./rest-errors.ts";
+import { RestTransport, StaleConnectionError } from "./rest-transport.ts";
 import { loadScript, type Script, type ScriptName, scriptNames } from "./scripts.ts";
 import type { UsageCounter } from "./usage.ts";
 
@@ -29,7 +29,7 @@ const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
  * that is sent through here may be repeated after an answer was lost.
  */
 export class RestClient {
-  readonly #redis: Redis;
+  readonly #transport: RestTransport;
   readonly #options: RestClientOptions;
   readonly #closing = new AbortController();
   readonly #scripts: ReadonlyMap<ScriptName, Script>;
@@ -37,27 +37,17 @@ export class RestClient {
   constructor(options: RestClientOptions) {
     this.#options = options;
     this.#scripts = new Map(scriptNames.map((name) => [name, loadScript(name)]));
-    this.#redis = new Redis({
-      url: options.url,
-      token: options.token,
-      // Its own retries are blind: they would repeat what was applied and give up on what was not.
-      retry: { retries: 0 },
-      automaticDeserialization: false,
-      // Pipelines that it makes by itself change the order of reads and writes.
-      enableAutoPipelining: false,
-      enableTelemetry: false,
-      responseEncoding: false,
-      // A plain signal that is aborted would become an answer; the function's one becomes an error.
-      signal: () => AbortSignal.timeout(options.requestTimeoutMs),
-    });
+    const { url, token, requestTimeoutMs: timeoutMs } = options;
+    this.#transport = new RestTransport({ url, token, timeoutMs });
   }
 
   /**
    * Runs a script, which the server is sent whole only when it does not know it, and returns what follows the count.
    * A function makes the call anew for each try.
+   * @param patienceMs how long the call may wait for another one to share a request with
    */
-  async run(name: ScriptName, call: ScriptCall | (() => ScriptCall)): Promise<unknown[]> {
-    const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call));
+  async run(name: ScriptName, call: ScriptCall | (() => ScriptCall), patienceMs = 0): Promise<unknown[]> {
+    const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call, patienceMs));
     if (!Array.isArray(answer)) throw new CodedError("INTERNAL", `The script "${name}" gave no list.`);
     const [billed, ...rest] = answer;
     this.#options.usage.count(name, Number(billed));
@@ -66,7 +56,7 @@ export class RestClient {
 
   /** Runs one plain command. */
   async command(operation: string, command: [string, ...string[]]): Promise<unknown> {
-    const answer = await this.#try(() => this.#redis.exec(command));
+    const answer = await this.#try(() => this.#transport.send(command));
     this.#options.usage.count(operation, 1);
     return answer;
   }
@@ -87,22 +77,24 @@ export class RestClient {
         if (failure === "no script") throw new CodedError("INTERNAL", "The queue's server does not keep scripts.");
         const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
         if (!failure.passing || isOver || this.#closing.signal.aborted) throw failure.error;
+        // A new connection will do: nothing is wrong with the server.
+        if (error instanceof StaleConnectionError && tried === 1) continue;
       }
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
       await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     }
   }
 
-  async #evaluate(name: ScriptName, { keys, args }: ScriptCall): Promise<unknown> {
+  async #evaluate(name: ScriptName, { keys, args }: ScriptCall, patienceMs: number): Promise<unknown> {
     const script = this.#scripts.get(name);
     if (script === undefined) throw new CodedError("INTERNAL", `There is no script "${name}".`);
     try {
-      return await this.#redis.evalsha(script.sha, [...keys], [...args]);
+      return await this.#transport.send(["EVALSHA", script.sha, String(keys.length), ...keys, ...args], patienceMs);
     } catch (error) {
       if (classify(error) !== "no script") throw error;
       this.#options.usage.count(name, 1);
       this.#options.usage.countRequest();
-      return await this.#redis.eval(script.text, [...keys], [...args]);
+      return await this.#transport.send(["EVAL", script.text, String(keys.length), ...keys, ...args]);
     }
   }
 }

@@ -214,7 +214,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const more = isRequeue ? { channel, origin: this.origin } : { now: this.#clock.nowMs() };
     const leases = settlements.flatMap(({ jobId, token, ending }) => [jobId, token, ending]);
     const args = [JSON.stringify({ ...settings, ...more }), ...leases];
-    const answers = replies.settleAnswer.parse(await this.client.run(call, { keys: [timetable], args }));
+    const { settlePatienceMs } = this.options;
+    const answers = replies.settleAnswer.parse(
+      await this.client.run(call, { keys: [timetable], args }, settlePatienceMs),
+    );
     return answers.map((settled) => (settled === 1 ? "settled" : "lost"));
   }
 
