@@ -236,6 +236,45 @@ describe("transactions", () => {
   });
 });
 
+describe("grouped changes", () => {
+  const addNote = (database: Database, text: string) =>
+    database.writeGrouped(() => database.command("INSERT INTO notes (text) VALUES (:text)").run({ text }));
+
+  test("are one commit", async () => {
+    const database = await open();
+    const watcher = await open();
+    const before = watcher.dataVersion();
+    await Promise.all(["a", "b", "c"].map((text) => addNote(database, text)));
+    expect(countNotes(watcher)).toBe(3);
+    expect(watcher.dataVersion()).toBe(before + 1);
+  });
+
+  test("fail each for itself", async () => {
+    const database = await open();
+    const broken = database.writeGrouped(() => {
+      database.command("INSERT INTO notes (text) VALUES ('half')").run({});
+      throw new Error("no such river");
+    });
+    const outcomes = await Promise.allSettled([addNote(database, "a"), broken, addNote(database, "b")]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    await expect(broken).rejects.toThrow("no such river");
+    expect(countNotes(database)).toBe(2);
+  });
+
+  test("are made before a change that comes after them", async () => {
+    const database = await open();
+    void addNote(database, "a");
+    expect(await database.write(() => countNotes(database))).toBe(1);
+  });
+
+  test("are made before the file is closed", async () => {
+    const database = await open();
+    void addNote(database, "a");
+    database.close();
+    expect(countNotes(await open())).toBe(1);
+  });
+});
+
 describe("rows", () => {
   test("that are not of the stated shape are refused", async () => {
     const database = await open();

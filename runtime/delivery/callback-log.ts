@@ -58,7 +58,7 @@ export class CallbackLog implements Callback {
       now: this.#nowMs(),
     };
     // The outbox repeats a final callback that a power cut took.
-    await this.#database.writeSoon(() =>
+    await this.#database.writeGrouped(() =>
       (callback.status === "processing" ? this.#statements.progress : this.#statements.final).run(row),
     );
   }

@@ -114,7 +114,7 @@ export class Outbox {
         owner: this.#options.owner,
         until: now + claimMs,
       });
-    const row = await (durably ? this.#database.write(insert) : this.#database.writeSoon(insert));
+    const row = await (durably ? this.#database.write(insert) : this.#database.writeGrouped(insert));
     if (row === undefined || row === null)
       throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     return row;
@@ -144,7 +144,7 @@ export class Outbox {
   }
 
   async markUploaded(id: number): Promise<void> {
-    await this.#database.writeSoon(() => this.#statements.markUploaded.run({ id }));
+    await this.#database.writeGrouped(() => this.#statements.markUploaded.run({ id }));
   }
 
   /** Tries the row again after `delayMs`, and remembers that a try failed. */
@@ -154,7 +154,7 @@ export class Outbox {
   }
 
   async remove(id: number): Promise<void> {
-    await this.#database.writeSoon(() => this.#statements.remove.run({ id }));
+    await this.#database.writeGrouped(() => this.#statements.remove.run({ id }));
   }
 
   count(): number {
