@@ -146,7 +146,7 @@ begin
     foreach place in array array[asset ->> 'url', asset ->> 'thumbnail_url'] loop
       if place is not null and (not starts_with(place, prefix) or place ~ '(^|/)\.\.?(/|$)|//|\\|[[:cntrl:]]') then
         if strict then
-          perform ourvidz.refuse(422, 'INVALID_REQUEST',
+          perform ourvidz.refuse(422, 'ASSET_PATH_REFUSED',
             format('Asset "%s" of job %s is refused: its path must begin with %s.', left(place, 200), job.id, prefix));
         end if;
         asset := null;

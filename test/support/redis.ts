@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, constants, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { findProgram, freePort, installPackage } from "./machine.ts";
 
 /** A real Redis server of its own on a free loopback port. */
 export interface TestRedis {
@@ -95,29 +95,11 @@ async function end(server: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise
   await exited;
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port to listen on");
-  return address.port;
-}
-
 /** The installed server; on a Debian machine where we are root, it is installed when it is missing. */
 async function serverBinary(): Promise<string> {
   const installed = await findServer();
   if (installed !== undefined) return installed;
-  if (process.getuid?.() !== 0 || (await find("apt-get")) === undefined) {
-    throw new Error(
-      `The tests need a Redis server: install one of ${serverNames.join(", ")} so that it is on the PATH.`,
-    );
-  }
-  // Test files that start at the same time wait for each other's installation.
-  const apt = ["-o", "DPkg::Lock::Timeout=300", "-qq"];
-  await execute("apt-get", [...apt, "update"]);
-  await execute("apt-get", [...apt, "install", "--yes", "--no-install-recommends", "redis-server"]);
+  await installPackage("redis-server", `a Redis server (one of ${serverNames.join(", ")})`);
   const server = await findServer();
   if (server === undefined)
     throw new Error("The package redis-server is installed, but its server is not on the PATH.");
@@ -126,29 +108,8 @@ async function serverBinary(): Promise<string> {
 
 async function findServer(): Promise<string | undefined> {
   for (const name of serverNames) {
-    const path = await find(name);
+    const path = await findProgram(name);
     if (path !== undefined) return path;
   }
   return undefined;
-}
-
-async function find(name: string): Promise<string | undefined> {
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
-    const path = join(folder, name);
-    const isThere = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return path;
-  }
-  return undefined;
-}
-
-async function execute(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, {
-    stdio: ["ignore", "ignore", "inherit"],
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-  });
-  const [code] = await once(child, "exit");
-  if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}`);
 }

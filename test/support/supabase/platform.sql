@@ -43,6 +43,14 @@ create function auth.jwt() returns jsonb language sql stable as $$
   )::jsonb
 $$;
 
+-- Stands for the auth service's own connection, by which it answers /auth/v1/user.
+create function auth.user_by_id(wanted uuid) returns setof auth.users language sql stable security definer as $$
+  select * from auth.users where id = wanted
+$$;
+revoke all on function auth.user_by_id(uuid) from public;
+grant usage on schema auth to authenticator;
+grant execute on function auth.user_by_id(uuid) to authenticator;
+
 create schema storage;
 grant usage on schema storage to anon, authenticated, service_role;
 grant usage, create on schema storage to postgres;
