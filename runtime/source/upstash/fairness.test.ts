@@ -119,6 +119,36 @@ describe("held models", () => {
     expect((await take(harness, 1, ["held"])).map(({ jobId }) => jobId)).toEqual(["ann-0"]);
     expect((await take(harness, 1, ["held"])).map(({ jobId }) => jobId)).toEqual(["far"]);
   });
+
+  test("are looked for among the jobs of one user, however many users there are", async () => {
+    const users = Array.from({ length: 12 }, (_, place) => `user-${place}`);
+    await enqueueAll(users.flatMap((user) => jobsOf(user, 5)));
+    await enqueueAll([makeJob("held", { user_id: "user-0", model_variant: "held" })]);
+    expect((await take(harness, 1, ["held"])).map(({ jobId }) => jobId)).toEqual(["held"]);
+  });
+
+  test.each([1, 12])("do not take a turn from another user, %i jobs at a time", async (slots) => {
+    const held = { model_variant: "held" };
+    await enqueueAll([...jobsOf("ann", 3), ...jobsOf("bob", 6)]);
+    await enqueueAll([makeJob("ann-held-1", { user_id: "ann", ...held }), makeJob("ann-4", { user_id: "ann" })]);
+    await enqueueAll([makeJob("ann-held-2", { user_id: "ann", ...held })]);
+    const ids: string[] = [];
+    while (ids.length < 12) ids.push(...(await take(harness, slots, ["held"])).map(({ jobId }) => jobId));
+    expect(ids.filter((id) => id.startsWith("bob"))).toEqual(["bob-0", "bob-1", "bob-2", "bob-3", "bob-4", "bob-5"]);
+    expect(ids.filter((id) => id.startsWith("ann"))).toEqual([
+      "ann-held-1",
+      "ann-held-2",
+      "ann-0",
+      "ann-1",
+      "ann-2",
+      "ann-4",
+    ]);
+    // One of each in every turn.
+    for (let place = 0; place < ids.length; place += 2) {
+      const users = ids.slice(place, place + 2).map((id) => id.slice(0, 3));
+      expect(users.toSorted(), ids.join(" ")).toEqual(["ann", "bob"]);
+    }
+  });
 });
 
 test("a user with too many jobs waiting is told so, others are not", async () => {

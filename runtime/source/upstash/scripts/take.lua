@@ -44,8 +44,8 @@ local function addCandidate(job)
   candidates[state.worker] = candidates[state.worker] or {}
   isMixed[state.worker] = true
   table.insert(candidates[state.worker], {
-    score = tonumber(state.score), member = readyMember(state), id = state.id, user = state.user,
-    model = state.model or '', job = job
+    score = tonumber(state.score), turn = tonumber(state.score), member = readyMember(state), id = state.id,
+    user = state.user, model = state.model or '', job = job
   })
   changed[state.id] = job
 end
