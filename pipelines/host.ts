@@ -17,6 +17,14 @@ export interface PipelineHost {
     total: number,
     preview?: { readonly mimeType: "image/webp"; readonly bytes: Uint8Array },
   ): void;
+  /** Is told of each stage that has ended; without `startedAtMs`, just now. Of `load`: which model came, which had to go. */
+  stage?(stage: {
+    readonly name: string;
+    readonly seconds: number;
+    readonly startedAtMs?: number;
+    readonly model?: string;
+    readonly freed?: string;
+  }): void;
   /** The job's parameters, resolved over all tiers and checked. */
   parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
   /** The model folder that the job asks for. */

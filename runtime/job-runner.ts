@@ -8,7 +8,7 @@ import { retryDelaySeconds } from "./backoff.ts";
 import { removeWork } from "./data-folder.ts";
 import type { Delivery } from "./delivery/delivery.ts";
 import type { AttemptEnd, Executor } from "./executor/executor.ts";
-import type { ChildJobRequest, ProgressMessage } from "./executor/protocol.ts";
+import type { ChildJobRequest, ProgressMessage, StageMessage } from "./executor/protocol.ts";
 import type { JobEvents } from "./job-events.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
@@ -140,6 +140,7 @@ export class JobRunner {
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
         onProgress: (message) => this.#onProgress(source, attempt, message),
+        onStage: (message) => this.#onStage(attempt, message),
         enqueue: (child) => this.#options.enqueueChild(lease, child),
       },
     );
@@ -183,6 +184,15 @@ export class JobRunner {
       events.emit(jobId, { kind: "preview", mimeType: message.preview.mimeType, bytes: message.preview.bytes });
     events.emit(jobId, { kind: "progress", step: message.step, total: message.total, progress });
     delivery.sendProcessing(source, attempt.lease, progress);
+  }
+
+  #onStage({ lease, executor: { worker } }: RunningAttempt, { name, seconds, model, freed }: StageMessage): void {
+    const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;
+    stageSeconds.observe({ type: lease.job.type, stage: name }, seconds);
+    if (model !== undefined) modelLoadSeconds.observe({ worker, model }, seconds);
+    if (freed === undefined) return;
+    modelSwitches.add({ worker });
+    modelEvictions.add({ worker, model: freed });
   }
 
   /** A job that would go back to its queue is looked at once more: its cancel may have been asked while it was failing. */

@@ -60,6 +60,7 @@ function recordingContext(signal = new AbortController().signal) {
     signal,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     progress: (step, total) => steps.push(\`\${step}/\${total}\`),
+    stage() {},
     asset: async (content) => {
       if (content instanceof Uint8Array) files.push(new TextDecoder().decode(content));
     },

@@ -18,11 +18,16 @@ function collectingHost(
 ) {
   const assets: Asset[] = [];
   const steps: string[] = [];
+  const stages: string[] = [];
   const host: PipelineHost = {
     signal,
     log: { info() {}, warn() {} },
     progress(step, total) {
       steps.push(`${step}/${total}`);
+    },
+    stage({ name, seconds }) {
+      expect(seconds).toBeGreaterThanOrEqual(0);
+      stages.push(name);
     },
     async parameters<Schema extends z.ZodObject>(schema: Schema) {
       return schema.parse(parameters);
@@ -34,14 +39,15 @@ function collectingHost(
       assets.push({ bytes, options });
     },
   };
-  return { assets, steps, host };
+  return { assets, steps, stages, host };
 }
 
 describe("generateImages", () => {
   it("hands over a PNG and a thumbnail per image, and reports what was used", async () => {
-    const { assets, steps, host } = collectingHost();
+    const { assets, steps, stages, host } = collectingHost();
     const { metadata } = await generateImages(job, host);
     expect(steps).toEqual(["1/3", "2/3", "3/3"]);
+    expect(stages).toEqual(["load", "encode", "prepare", "denoise", "decode", "save"]);
     expect(assets.map(({ options }) => options.metadata)).toEqual(
       [11, 12, 13].map((seed) => ({ seed, width: 64, height: 64 })),
     );

@@ -1,8 +1,12 @@
 import type { PipelineHost } from "../host.ts";
+import { StageTimer } from "../stage-timer.ts";
 import type { Generation } from "./generation-text.ts";
 import { checkDrawsFromText, type ImageJob, type ImageParameters, imageParameters, imageSeeds } from "./image-job.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
 import type { SdxlResult } from "./pipeline.ts";
+
+/** The stage that each event of the pipeline is a part of. */
+const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /** What is reported of a finished image job, beside its assets. */
 export interface ImageJobOutput {
@@ -23,18 +27,22 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
   const { loadedPipeline } = await import("./loaded-pipeline.ts");
   return loadedPipeline.use(model.path, async (loaded) => {
     host.signal.throwIfAborted();
-    logLoad(loaded, model.name, host);
+    tellLoad(loaded, model.name, host);
     const start = performance.now();
-    const result = await draw(loaded, job, parameters, seeds, host);
+    const timer = new StageTimer((stage) => host.stage?.(stage));
+    const result = await draw(loaded, job, parameters, seeds, host, timer);
     const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
     await save(result, generations, host);
+    timer.ended("save");
     const generationSeconds = (performance.now() - start) / 1000;
     return { metadata: report(result, generations, loaded, generationSeconds, job) };
   });
 }
 
-function logLoad({ pipeline, loadSeconds }: LoadedPipeline, model: string, { log }: PipelineHost): void {
+function tellLoad({ pipeline, loadSeconds, freed }: LoadedPipeline, model: string, host: PipelineHost): void {
   if (loadSeconds === 0) return;
+  const { log } = host;
+  host.stage?.({ name: "load", seconds: loadSeconds, model, ...(freed === undefined ? {} : { freed }) });
   const { executionProvider, cudaProblem } = pipeline;
   log.info({ model, seconds: roundSeconds(loadSeconds), executionProvider }, "loaded the model");
   if (cudaProblem !== undefined) log.warn({ model, problem: cudaProblem }, "CUDA does not work: using the CPU");
@@ -46,6 +54,7 @@ function draw(
   parameters: ImageParameters,
   seeds: readonly number[],
   host: PipelineHost,
+  timer: StageTimer,
 ): Promise<SdxlResult> {
   const request = {
     prompt: job.prompt,
@@ -64,6 +73,7 @@ function draw(
     onProgress(step, total, preview) {
       host.progress(step, total, preview === undefined ? undefined : { mimeType: "image/webp", bytes: preview });
     },
+    onStage: ({ name }) => timer.reached(stageNames[name]),
   });
 }
 

@@ -1,9 +1,12 @@
+import { basename } from "node:path";
 import { SdxlPipeline } from "./pipeline.ts";
 
 /** A pipeline, and the seconds that this use waited for it to load: 0 when it was there already. */
 export interface LoadedPipeline {
   readonly pipeline: SdxlPipeline;
   readonly loadSeconds: number;
+  /** Name of the model that was freed for it. */
+  readonly freed?: string;
 }
 
 type Load = (folder: string) => Promise<SdxlPipeline>;
@@ -36,7 +39,8 @@ export class PipelineSlot {
     await previous?.pipeline.dispose();
     const pipeline = await this.#load(folder);
     this.#loaded = { folder, pipeline };
-    return { pipeline, loadSeconds: (performance.now() - start) / 1000 };
+    const freed = previous === undefined ? {} : { freed: basename(previous.folder) };
+    return { pipeline, loadSeconds: (performance.now() - start) / 1000, ...freed };
   }
 }
 

@@ -8,7 +8,7 @@ import {
   retryMeaning,
   toErrorReport,
 } from "#contract/errors.ts";
-import type { Handler, Preview } from "#contract/handler.ts";
+import type { Handler, Preview, Stage } from "#contract/handler.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { Logger } from "../log.ts";
 import type { Registry } from "../registry.ts";
@@ -141,6 +141,7 @@ export class ExecutorProcess {
       log,
       workFolder,
       reportProgress: (step, total, preview) => this.#reportProgress(task.jobId, step, total, preview),
+      reportStage: (stage) => this.#reportStage(task.jobId, stage),
       enqueue: (child) => this.#enqueue(task.jobId, child),
       nextChild: () => children++,
       modelUsed: (name) => {
@@ -154,6 +155,10 @@ export class ExecutorProcess {
 
   #reportProgress(jobId: string, step: number, total: number, preview: Preview | undefined): void {
     void this.#options.send({ kind: "progress", jobId, step, total, ...(preview === undefined ? {} : { preview }) });
+  }
+
+  #reportStage(jobId: string, stage: Stage): void {
+    void this.#options.send({ kind: "stage", jobId, startedAtMs: Date.now() - stage.seconds * 1000, ...stage });
   }
 
   #enqueue(jobId: string, child: ChildJobRequest): Promise<string> {

@@ -14,6 +14,7 @@ import {
   type FromExecutor,
   fromExecutor,
   type ProgressMessage,
+  type StageMessage,
   type ToExecutor,
 } from "./protocol.ts";
 import { restartDelayMs } from "./restart-delay.ts";
@@ -47,6 +48,7 @@ export interface CrashEvidence {
 
 export interface TaskHooks {
   onProgress(message: ProgressMessage): void;
+  onStage(message: StageMessage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
 }
 
@@ -239,6 +241,9 @@ export class Executor extends EventEmitter<ExecutorEvents> {
         break;
       case "progress":
         if (this.#task?.task.jobId === message.jobId) this.#task.hooks.onProgress(message);
+        break;
+      case "stage":
+        if (this.#task?.task.jobId === message.jobId) this.#task.hooks.onStage(message);
         break;
       case "enqueue":
         void this.#enqueue(message.requestId, message.child);

@@ -10,6 +10,7 @@ import type {
   JobOutput,
   ModelFolder,
   Preview,
+  Stage,
 } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
@@ -27,6 +28,7 @@ export interface ContextHost {
   readonly log: HandlerLog;
   readonly workFolder: WorkFolder;
   reportProgress(step: number, total: number, preview?: Preview): void;
+  reportStage(stage: Stage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
   modelUsed(name: string): void;
   /** Counts the children of the job, whichever of its handlers enqueues them. */
@@ -69,6 +71,10 @@ export class JobContext implements HandlerContext {
 
   progress(step: number, total: number, preview?: Preview): void {
     this.#host.reportProgress(step, total, preview);
+  }
+
+  stage(stage: Stage): void {
+    this.#host.reportStage(stage);
   }
 
   async parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>> {

@@ -81,6 +81,15 @@ export const fromExecutor = z.discriminatedUnion("kind", [
     total: z.number(),
     preview: z.object({ mimeType: z.enum(["image/webp", "image/png", "image/jpeg"]), bytes }).optional(),
   }),
+  z.object({
+    kind: z.literal("stage"),
+    jobId: z.string(),
+    name: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/),
+    startedAtMs: z.number(),
+    seconds: z.number().min(0),
+    model: z.string().optional(),
+    freed: z.string().optional(),
+  }),
   z.object({ kind: z.literal("enqueue"), requestId: z.number(), jobId: z.string(), child: childJob }),
   z.object({
     kind: z.literal("ended"),
@@ -91,6 +100,7 @@ export const fromExecutor = z.discriminatedUnion("kind", [
   }),
 ]);
 export type FromExecutor = z.output<typeof fromExecutor>;
+export type StageMessage = Extract<FromExecutor, { kind: "stage" }>;
 export type ProgressMessage = Extract<FromExecutor, { kind: "progress" }>;
 
 /** What an executor process is told at its start, as its one argument (JSON). */

@@ -20,6 +20,7 @@ const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 export function createMetrics(registry: MetricsRegistry) {
   const metrics = {
     ...jobMetrics(registry),
+    ...modelMetrics(registry),
     ...deliveryMetrics(registry),
     ...troubleMetrics(registry),
     ...httpMetrics(registry),
@@ -57,6 +58,33 @@ function jobMetrics(registry: MetricsRegistry) {
       name: "ourvidz_leases_lost_total",
       help: "Leases that this container held and another one took over.",
       labels: ["source"],
+    }),
+  };
+}
+
+function modelMetrics(registry: MetricsRegistry) {
+  return {
+    stageSeconds: registry.histogram({
+      name: "ourvidz_job_stage_seconds",
+      help: "Time of one stage of an attempt (load, encode, denoise, …), as its handler tells it.",
+      labels: ["type", "stage"],
+      buckets: jobSeconds,
+    }),
+    modelLoadSeconds: registry.histogram({
+      name: "ourvidz_model_load_seconds",
+      help: "Time that a job waited for its model to load; its count is the number of loads.",
+      labels: ["worker", "model"],
+      buckets: jobSeconds,
+    }),
+    modelSwitches: registry.counter({
+      name: "ourvidz_model_switches_total",
+      help: "Loads for which another model had to go.",
+      labels: ["worker"],
+    }),
+    modelEvictions: registry.counter({
+      name: "ourvidz_model_evictions_total",
+      help: "Models that had to go for another one.",
+      labels: ["worker", "model"],
     }),
   };
 }

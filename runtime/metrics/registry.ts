@@ -43,7 +43,7 @@ export interface KnownMetric extends Description {
 }
 
 export interface RegistryOptions {
-  /** A label `type` with any other value becomes "unknown": a queue full of invented types makes no new series. */
+  /** A label `type` with any other value becomes "unknown". */
   readonly jobTypes: readonly string[];
   readonly log: Logger;
 }
@@ -60,6 +60,8 @@ interface ClientSettings {
 
 /** What one instrument keeps until the client is loaded; more is let go, for a process that never loads it. */
 const mostWaiting = 1000;
+/** Different stages and models that are told apart. */
+const mostValues = 100;
 /** The event loop's delay is sampled this often; each sample is a wake-up of a process at rest. */
 const eventLoopSampleMs = 20;
 
@@ -68,6 +70,7 @@ export class MetricsRegistry {
   readonly #log: Logger;
   readonly #known: KnownMetric[] = [];
   readonly #makers: ((client: Client, registry: ClientRegistry) => void)[] = [];
+  readonly #values = new Set<string>();
   readonly #readers: (() => Promise<void> | void)[] = [];
   #loading: Promise<ClientRegistry> | null = null;
   #scrape: Promise<string> | null = null;
@@ -204,8 +207,18 @@ export class MetricsRegistry {
     this.#makers.push((client, registry) => define(client, { name, help, labelNames: labels, registers: [registry] }));
   }
 
+  /** The labels whose values come from elsewhere, made harmless: no queue and no handler makes series without end. */
   #bounded(labels: Labels<string>): Labels<string> {
-    const { type } = labels;
-    return type === undefined || this.#jobTypes.has(type) ? labels : { ...labels, type: "unknown" };
+    const { type, stage, model } = labels;
+    if (type !== undefined && !this.#jobTypes.has(type)) return { ...labels, type: "unknown" };
+    if (stage !== undefined && !this.#isKnown(`stage ${stage}`)) return { ...labels, stage: "other" };
+    if (model !== undefined && !this.#isKnown(`model ${model}`)) return { ...labels, model: "other" };
+    return labels;
+  }
+
+  /** True for the values that came first. */
+  #isKnown(value: string): boolean {
+    if (this.#values.size < mostValues) this.#values.add(value);
+    return this.#values.has(value);
   }
 }

@@ -31,6 +31,18 @@ export interface AssetOptions {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
+/** A part of the work that has ended. */
+export interface Stage {
+  /** One of few names that are fixed in the code, in snake_case: `load`, `encode`, `denoise`. */
+  readonly name: string;
+  readonly seconds: number;
+  /** When it began, on the machine's clock; left out when it has ended just now. */
+  readonly startedAtMs?: number;
+  /** Of the stage `load`: the model that was loaded, and the one that had to go for it. */
+  readonly model?: string;
+  readonly freed?: string;
+}
+
 export interface HandlerLog {
   debug(fields: Readonly<Record<string, unknown>>, message: string): void;
   info(fields: Readonly<Record<string, unknown>>, message: string): void;
@@ -56,6 +68,8 @@ export interface HandlerContext {
   readonly log: HandlerLog;
   /** Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. */
   progress(step: number, total: number, preview?: Preview): void;
+  /** Tells of a stage that has ended, for metrics and traces. */
+  stage(stage: Stage): void;
   /**
    * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` › the handler's
    * `defaults` › the schema's own defaults. What was used is reported in the callback, and keys of `config`
