@@ -1,8 +1,13 @@
+import { PermanentError } from "#contract/errors.ts";
+
 /** A file on its way to where the app reads it. */
 export interface StoredFile {
   readonly bucket: string;
   /** `{user}/{job}/{index}.{ext}`: the same for every attempt, so that a repeated upload replaces and never adds. */
   readonly path: string;
+  /** Whose file it is, said once more: no store takes a path outside of `{user}/{job}/`. */
+  readonly userId: string;
+  readonly jobId: string;
   /** Absolute path of the local file. */
   readonly file: string;
   readonly mimeType: string;
@@ -11,8 +16,22 @@ export interface StoredFile {
 /** Where a job's files end up. */
 export interface AssetStore {
   readonly name: string;
-  /** Stores the file under its path; a file of the same path is replaced. Safe to repeat. Rejects when it should be tried again. */
+  /**
+   * Stores the file under its path; a file of the same path is replaced. Safe to repeat. Rejects when it should be tried
+   * again; a RetryableError's delay is respected, a PermanentError says that this file will never be taken.
+   */
   put(file: StoredFile, signal: AbortSignal): Promise<void>;
-  /** An address at which the file can be read for a while, null when only the app can make one. */
+  /** An address at which the file can be read for a while, null when only the app can make one, or nobody just now. */
   url(bucket: string, path: string): Promise<string | null>;
+}
+
+const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** @throws PermanentError ASSET_PATH_REFUSED for a path that is not that of a file of this job */
+export function assertJobPath({ path, userId, jobId }: Pick<StoredFile, "path" | "userId" | "jobId">): void {
+  const prefix = `${userId}/${jobId}/`;
+  if (path.startsWith(prefix) && safeName.test(path.slice(prefix.length))) return;
+  throw new PermanentError(`The path "${path}" is not that of a file of job ${jobId} (${prefix}<name>).`, {
+    code: "ASSET_PATH_REFUSED",
+  });
 }

@@ -94,7 +94,8 @@ function prepare(database: Database) {
     ),
     prune: database.command("DELETE FROM callbacks WHERE received_at_ms < :before"),
     of: database.query(
-      "SELECT attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id ORDER BY received_at_ms",
+      `SELECT attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id
+       ORDER BY received_at_ms, attempt, status <> 'processing'`,
       storedCallback,
     ),
   };

@@ -263,15 +263,15 @@ export class Delivery {
     const job = { id: entry.lease.jobId, user_id: entry.userId };
     for (const file of entry.files) {
       const names = assetNames(file);
-      await this.#put(entry.bucket, assetPath(job, names.main), file.file, file.mimeType);
+      await this.#put(entry, assetPath(job, names.main), file.file, file.mimeType);
       if (file.thumbnail && names.thumbnail !== null) {
-        await this.#put(entry.bucket, assetPath(job, names.thumbnail), file.thumbnail.file, file.thumbnail.mimeType);
+        await this.#put(entry, assetPath(job, names.thumbnail), file.thumbnail.file, file.thumbnail.mimeType);
       }
     }
   }
 
-  #put(bucket: string, path: string, file: string, mimeType: string): Promise<void> {
-    return this.#options.store.put({ bucket, path, file, mimeType }, this.#stopping.signal);
+  #put({ bucket, userId, lease: { jobId } }: OutboxEntry, path: string, file: string, mimeType: string): Promise<void> {
+    return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType }, this.#stopping.signal);
   }
 
   /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */

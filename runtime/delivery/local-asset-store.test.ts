@@ -21,6 +21,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
+const ofJob = { bucket: "pictures", userId: "ann", jobId: "job", mimeType: "image/png" };
+
 async function file(text: string): Promise<string> {
   const path = join(folder, "source.png");
   await writeFile(path, text);
@@ -29,7 +31,7 @@ async function file(text: string): Promise<string> {
 
 describe("put", () => {
   it("replaces a file of the same path, leaves nothing unfinished, and may be repeated", async () => {
-    const target = { bucket: "pictures", path: "ann/job/0.png", mimeType: "image/png" };
+    const target = { ...ofJob, path: "ann/job/0.png" };
     const first = { ...target, file: await file("first") };
     await store.put(first);
     await store.put(first);
@@ -41,8 +43,8 @@ describe("put", () => {
   });
 
   it("leaves nothing behind that is not a stored file", async () => {
-    await store.put({ bucket: "pictures", path: "ann/job/0.png", file: await file("whole"), mimeType: "image/png" });
-    const missing = { bucket: "pictures", path: "ann/job/1.png", file: join(folder, "missing"), mimeType: "image/png" };
+    await store.put({ ...ofJob, path: "ann/job/0.png", file: await file("whole") });
+    const missing = { ...ofJob, path: "ann/job/1.png", file: join(folder, "missing") };
     await expect(store.put(missing)).rejects.toMatchObject({ code: "ENOENT" });
     const names = await readdir(join(folder, "files"), { recursive: true, withFileTypes: true });
     expect(names.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual(["0.png"]);
@@ -58,7 +60,7 @@ describe("put", () => {
 
 describe("what a process left that died while it stored a file", () => {
   it("is removed when it is old, and stored files are not", async () => {
-    const stored = { bucket: "pictures", path: "ann/job/0.png", file: await file("whole"), mimeType: "image/png" };
+    const stored = { ...ofJob, path: "ann/job/0.png", file: await file("whole") };
     await store.put(stored);
     const unfinished = join(folder, "files", ".unfinished");
     await writeFile(join(unfinished, "left"), "ha");

@@ -3,7 +3,7 @@ import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promis
 import { dirname, join, normalize, sep } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { syncFile, syncFolder } from "../executor/work-folder.ts";
-import type { AssetStore, StoredFile } from "./asset-store.ts";
+import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
 
 /*
  * The embedded asset store: a folder, served by the container under `/files/<bucket>/<path>` with signed, expiring
@@ -30,7 +30,9 @@ export class LocalAssetStore implements AssetStore {
     this.#unfinished = join(options.folder, unfinishedFolder);
   }
 
-  async put(file: StoredFile): Promise<void> {
+  async put(file: StoredFile, signal?: AbortSignal): Promise<void> {
+    assertJobPath(file);
+    signal?.throwIfAborted();
     const target = this.locate(file.bucket, file.path);
     await Promise.all([this.#unfinished, dirname(target)].map((folder) => mkdir(folder, { recursive: true })));
     const temporary = join(this.#unfinished, randomUUID());

@@ -124,6 +124,11 @@ function observe(request: IncomingMessage, response: ServerResponse, url: URL): 
 }
 
 function answerError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  // Whoever read the answer has left.
+  if (response.headersSent) {
+    request.socket.destroy();
+    return;
+  }
   if (request.destroyed && !request.complete) return;
   const known = error instanceof StorageError ? error : new StorageError(500, "InternalError", String(error));
   // What is left of a refused body is not read.

@@ -1,0 +1,113 @@
+import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import https from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+
+/*
+ * One HTTP request in which everything has a limit: the time in which nothing moves, the time of the whole, the length of
+ * the answer. Bodies are streamed. Redirects are answers like any other: what carries a key goes nowhere else.
+ */
+export interface RequestParts {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly body?: Readable | Uint8Array;
+  readonly signal: AbortSignal;
+  /** Longest time in which nothing is sent or received. */
+  readonly idleMs: number;
+  readonly limitMs: number;
+  /** Bytes of the body that were handed to the system so far. */
+  onSent?(bytes: number): void;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+const longestAnswer = 1024 * 1024;
+
+// A connection serves a whole upload and the callback after it.
+const agents = {
+  "http:": new http.Agent({ keepAlive: true, maxFreeSockets: 8 }),
+  "https:": new https.Agent({ keepAlive: true, maxFreeSockets: 8 }),
+};
+
+/** @throws whatever kept an answer from coming: the network's error, a time-out, the signal's reason */
+export async function boundedRequest(parts: RequestParts): Promise<Answer> {
+  const limit = AbortSignal.timeout(parts.limitMs);
+  const signal = AbortSignal.any([parts.signal, limit]);
+  try {
+    return await exchange(parts, signal);
+  } catch (error) {
+    // Not the words of whichever layer noticed it first.
+    if (signal.aborted) throw signal.reason;
+    throw error;
+  } finally {
+    if (parts.body instanceof Readable) parts.body.destroy();
+  }
+}
+
+async function exchange(parts: RequestParts, signal: AbortSignal): Promise<Answer> {
+  signal.throwIfAborted();
+  const url = new URL(parts.url);
+  const { method, headers } = parts;
+  const request =
+    url.protocol === "https:"
+      ? https.request(url, { method, headers, signal, agent: agents["https:"] })
+      : http.request(url, { method, headers, signal, agent: agents["http:"] });
+  request.setTimeout(parts.idleMs, () =>
+    request.destroy(new Error(`nothing was heard for ${parts.idleMs / 1000} seconds`)),
+  );
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  let hasAnswer = false;
+  request.once("response", (response) => {
+    hasAnswer = true;
+    void readAnswer(response).then(resolve, reject);
+  });
+  // A refusal may come while the body is still on its way, and the connection end with it: the answer is what counts.
+  const onFailure = (error: unknown) => (hasAnswer ? undefined : reject(error));
+  request.on("error", onFailure);
+  void send(request, parts).catch(onFailure);
+  return promise;
+}
+
+async function send(request: ClientRequest, { body, onSent }: RequestParts): Promise<void> {
+  if (!(body instanceof Readable)) {
+    request.end(body);
+    return;
+  }
+  let bytes = 0;
+  body.on("data", (part: Uint8Array) => {
+    bytes += part.byteLength;
+    onSent?.(bytes);
+  });
+  await pipeline(body, request);
+}
+
+async function readAnswer(response: IncomingMessage): Promise<Answer> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of response) {
+    length += part.length;
+    if (length > longestAnswer) {
+      response.destroy();
+      throw new Error(`the answer has more than ${longestAnswer} bytes`);
+    }
+    parts.push(part);
+  }
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    text: Buffer.concat(parts).toString("utf8"),
+  };
+}
+
+/** What an answer asks for in `Retry-After`, seconds or a date; undefined when it does not, at most an hour. */
+export function retryAfterSeconds(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
+  const value = headers["retry-after"];
+  if (value === undefined) return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - nowMs) / 1000;
+  return Number.isFinite(seconds) ? Math.min(3600, Math.max(0, seconds)) : undefined;
+}

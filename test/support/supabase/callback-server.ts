@@ -1,0 +1,83 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { type JobCallback, jobCallback } from "#contract/callback.ts";
+import { verifyCallback } from "#contract/signature.ts";
+import { FaultPlan } from "./storage/faults.ts";
+
+/*
+ * An app's callback endpoint on loopback that keeps the contract: it checks the signature, remembers by (job, attempt,
+ * status), and lets nothing follow an end state. Slow and failing as its fault plan says.
+ */
+export interface CallbackServer {
+  readonly url: string;
+  readonly secret: string;
+  readonly faults: FaultPlan;
+  /** Every callback that was taken, repeated ones included, in the order of arrival. */
+  readonly arrived: readonly Arrived[];
+  /** What the app made of them: each (job, attempt, status) once. */
+  readonly known: ReadonlyMap<string, JobCallback>;
+  /** The most requests that were under way at one moment. */
+  mostAtOnce(): number;
+  close(): Promise<void>;
+}
+
+export interface Arrived {
+  readonly callback: JobCallback;
+  /** As it was sent. */
+  readonly body: unknown;
+  readonly headers: Headers;
+  readonly atMs: number;
+}
+
+export async function startCallbackServer(secret = "secret-of-the-test-app"): Promise<CallbackServer> {
+  const faults = new FaultPlan();
+  const arrived: Arrived[] = [];
+  const known = new Map<string, JobCallback>();
+  const ended = new Set<string>();
+  let atOnce = 0;
+  let most = 0;
+  const server = createServer(async (request, response) => {
+    most = Math.max(most, ++atOnce);
+    response.once("close", () => atOnce--);
+    if (!(await faults.meet(request, response))) return;
+    const bytes = await buffer(request);
+    const headers = new Headers(Object.entries(request.headersDistinct).map(([name, values]) => [name, `${values}`]));
+    const answer = (status: number, body: unknown) => response.writeHead(status).end(JSON.stringify(body));
+    const verdict = await verifyCallback(secret, headers, bytes);
+    if (verdict !== "valid") {
+      answer(401, { success: false, code: "UNAUTHORIZED", error: `The signature is ${verdict}.` });
+      return;
+    }
+    const body: unknown = JSON.parse(bytes.toString());
+    const parsed = jobCallback.safeParse(body);
+    if (!parsed.success) {
+      answer(400, { success: false, code: "INVALID_REQUEST", error: parsed.error.message });
+      return;
+    }
+    const callback = parsed.data;
+    arrived.push({ callback, body, headers, atMs: performance.now() });
+    const key = `${callback.job_id}/${callback.attempt}/${callback.status}`;
+    const skipped = ended.has(callback.job_id) || (callback.status !== "processing" && known.has(key));
+    if (!skipped) known.set(key, callback);
+    if (callback.status !== "processing") ended.add(callback.job_id);
+    answer(200, { success: true, message: skipped ? "known already" : "taken", ...(skipped ? { skipped } : {}) });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the callback server has no port");
+  return {
+    url: `http://127.0.0.1:${address.port}/functions/v1/job-callback`,
+    secret,
+    faults,
+    arrived,
+    known,
+    mostAtOnce: () => most,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
