@@ -9,18 +9,20 @@ import { CodedError } from "#contract/errors.ts";
  *   ourvidz.db     jobs, outbox, callbacks (embedded)
  *   work/          files of running and undelivered jobs, <job>/<attempt>/
  *   files/         the local asset store, <bucket>/<user>/<job>/; what is being stored is in .unfinished/
+ *   inputs/        reference files of jobs, by content, kept for other jobs
  *   signing.key    signs the addresses of local files; made at the first start
  */
 export interface DataFolder {
   readonly path: string;
   readonly work: string;
   readonly files: string;
+  readonly inputs: string;
   readonly signingKey: Uint8Array;
 }
 
 /** @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL with what to do */
 export async function openDataFolder(path: string): Promise<DataFolder> {
-  const folder = { path, work: join(path, "work"), files: join(path, "files") };
+  const folder = { path, work: join(path, "work"), files: join(path, "files"), inputs: join(path, "inputs") };
   try {
     await makeFolder(folder.work);
     await makeFolder(folder.files);

@@ -9,6 +9,8 @@ import { removeWork } from "./data-folder.ts";
 import type { Delivery } from "./delivery/delivery.ts";
 import type { AttemptEnd, Executor } from "./executor/executor.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "./executor/protocol.ts";
+import { inputsFolder } from "./executor/work-folder.ts";
+import type { Inputs } from "./inputs/inputs.ts";
 import type { JobEvents } from "./job-events.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
@@ -25,6 +27,7 @@ export interface JobRunnerOptions {
   readonly executors: ReadonlyMap<string, Executor>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly delivery: Delivery;
+  readonly inputs: Inputs;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -142,6 +145,14 @@ export class JobRunner {
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
         enqueue: (child) => this.#options.enqueueChild(lease, child),
+        input: (url, name, signal) =>
+          this.#options.inputs.fetch({
+            url,
+            userId: lease.job.user_id,
+            folder: inputsFolder(this.#workFolder(lease)),
+            name,
+            signal,
+          }),
       },
     );
     this.#running.add(attempt);

@@ -13,6 +13,8 @@ import { Dispatcher } from "./dispatcher.ts";
 import { Executor } from "./executor/executor.ts";
 import type { ChildJobRequest } from "./executor/protocol.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { InputCache } from "./inputs/input-cache.ts";
+import { Inputs } from "./inputs/inputs.ts";
 import { JobEvents } from "./job-events.ts";
 import { JobRunner } from "./job-runner.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -177,18 +179,25 @@ function wire({
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, nowMs: Date.now, random: Math.random };
+  const inputs = createInputs(config, folder, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const runner = new JobRunner({
     ...shared,
     registry,
     executors,
     delivery,
+    inputs,
     workFolder: folder.work,
     abortGraceSeconds,
     enqueueChild: (parent, child) => enqueueChild(queue, registry, parent, child),
   });
   const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
   return { keepers, events, delivery, runner, dispatcher };
+}
+
+function createInputs({ inputs, supabase }: Config, folder: DataFolder, log: Logger): Inputs {
+  const cache = new InputCache({ folder: folder.inputs, maxBytes: inputs.cacheBytes, nowMs: Date.now });
+  return new Inputs({ allowedHosts: inputs.allowedHosts, supabase, cache, log });
 }
 
 function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {

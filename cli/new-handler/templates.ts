@@ -66,6 +66,7 @@ function recordingContext(signal = new AbortController().signal) {
     },
     parameters: unused,
     model: unused,
+    input: unused,
     run: unused,
     enqueue: unused,
   };

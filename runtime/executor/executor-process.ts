@@ -20,9 +20,11 @@ import {
   type ChildJobRequest,
   type ExecutorSettings,
   type ExecutorTask,
+  type FetchedInput,
   type FromExecutor,
   type ToExecutor,
 } from "./protocol.ts";
+import { Questions } from "./questions.ts";
 import { WorkFolder } from "./work-folder.ts";
 
 export interface ExecutorProcessOptions {
@@ -43,10 +45,10 @@ interface CurrentJob {
 /** The executor's inside: runs one task at a time and answers what the dispatcher says meanwhile. */
 export class ExecutorProcess {
   readonly #options: ExecutorProcessOptions;
-  readonly #enqueues = new Map<number, { resolve: (jobId: string) => void; reject: (error: Error) => void }>();
+  readonly #enqueues = new Questions<string>();
+  readonly #inputs = new Questions<FetchedInput>();
   readonly #heldModels = new Set<string>();
   #current: CurrentJob | null = null;
-  #requests = 0;
 
   constructor(options: ExecutorProcessOptions) {
     this.#options = options;
@@ -61,12 +63,16 @@ export class ExecutorProcess {
         this.#abort(message.jobId, message.reason);
         break;
       case "enqueued":
-        this.#enqueues.get(message.requestId)?.resolve(message.jobId);
-        this.#enqueues.delete(message.requestId);
+        this.#enqueues.answer(message.requestId, message.jobId);
         break;
       case "enqueue_failed":
-        this.#enqueues.get(message.requestId)?.reject(childError(message.error));
-        this.#enqueues.delete(message.requestId);
+        this.#enqueues.refuse(message.requestId, answeredError(message.error));
+        break;
+      case "input_ready":
+        this.#inputs.answer(message.requestId, message.input);
+        break;
+      case "input_failed":
+        this.#inputs.refuse(message.requestId, answeredError(message.error));
         break;
     }
   }
@@ -121,6 +127,8 @@ export class ExecutorProcess {
         error: describeFailure(error),
         retry: isDiskFull(error) ? "backoff" : retryMeaning(error),
       };
+    } finally {
+      await workFolder.removeInputs().catch((error: unknown) => log.warn({ error }, "reference files are left behind"));
     }
   }
 
@@ -143,6 +151,7 @@ export class ExecutorProcess {
       reportProgress: (step, total, preview) => this.#reportProgress(task.jobId, step, total, preview),
       reportStage: (stage) => this.#reportStage(task.jobId, stage),
       enqueue: (child) => this.#enqueue(task.jobId, child),
+      input: (url) => this.#input(task.jobId, url),
       nextChild: () => children++,
       modelUsed: (name) => {
         this.#heldModels.clear();
@@ -162,11 +171,16 @@ export class ExecutorProcess {
   }
 
   #enqueue(jobId: string, child: ChildJobRequest): Promise<string> {
-    const requestId = ++this.#requests;
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#enqueues.set(requestId, { resolve, reject });
+    const { requestId, answer } = this.#enqueues.ask();
     void this.#options.send({ kind: "enqueue", requestId, jobId, child });
-    return promise;
+    return answer;
+  }
+
+  /** Asked of the dispatcher process: it has the key with which expired addresses are renewed, and no handlers. */
+  #input(jobId: string, url: string): Promise<FetchedInput> {
+    const { requestId, answer } = this.#inputs.ask();
+    void this.#options.send({ kind: "input", requestId, jobId, url });
+    return answer;
   }
 }
 
@@ -190,8 +204,8 @@ function completed(
   }
 }
 
-/** A child that can never be enqueued ends its parent; a queue that does not answer may answer later. */
-function childError({ code, message, details }: ErrorReport): Error {
+/** What can never be had (a child of no known type, a file that is refused) ends the job; what does not answer may later. */
+function answeredError({ code, message, details }: ErrorReport): Error {
   const isFinal = errorStatus[code] < 500;
   return isFinal ? new PermanentError(message, { code, details }) : new RetryableError(message, { code, details });
 }

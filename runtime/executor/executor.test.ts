@@ -40,7 +40,12 @@ function task(config: Record<string, unknown> = {}) {
   return { jobId: "job", attempt: 1, job, workFolder: join(folder, "work") };
 }
 
-const hooks = { onProgress: () => undefined, onStage: () => undefined, enqueue: async () => "child" };
+const hooks = {
+  onProgress: () => undefined,
+  onStage: () => undefined,
+  enqueue: async () => "child",
+  input: () => Promise.reject(new Error("no job of these tests has a reference file")),
+};
 
 describe("an executor", () => {
   it("may be given its first job while it boots", async () => {

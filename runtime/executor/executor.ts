@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Logger } from "../log.ts";
 import { within } from "../within.ts";
 import {
@@ -11,6 +11,7 @@ import {
   type ChildJobRequest,
   type ExecutorSettings,
   type ExecutorTask,
+  type FetchedInput,
   type FromExecutor,
   fromExecutor,
   type ProgressMessage,
@@ -50,6 +51,16 @@ export interface TaskHooks {
   onProgress(message: ProgressMessage): void;
   onStage(message: StageMessage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
+  /** @param name of the file, without its extension; the signal ends with the attempt */
+  input(url: string, name: string, signal: AbortSignal): Promise<FetchedInput>;
+}
+
+interface CurrentTask {
+  readonly task: ExecutorTask;
+  readonly hooks: TaskHooks;
+  /** Aborted when the attempt is told to stop, and when it has ended. */
+  readonly controller: AbortController;
+  end(end: AttemptEnd): void;
 }
 
 interface ExecutorEvents {
@@ -80,8 +91,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #child: ChildProcess | null = null;
   #lastOutput = "";
   #startFailed = false;
-  #task: { readonly task: ExecutorTask; readonly hooks: TaskHooks; readonly end: (end: AttemptEnd) => void } | null =
-    null;
+  #task: CurrentTask | null = null;
   #healthySinceMs = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -128,7 +138,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   run(task: ExecutorTask, hooks: TaskHooks): Promise<AttemptEnd> {
     if (!this.available) throw new Error(`The executor ${this.worker} is ${this.#state}, not available.`);
     const { promise, resolve } = Promise.withResolvers<AttemptEnd>();
-    this.#task = { task, hooks, end: resolve };
+    this.#task = { task, hooks, controller: new AbortController(), end: resolve };
     if (this.#state === "idle") this.#begin(task);
     return promise;
   }
@@ -141,6 +151,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
 
   abort(jobId: string, reason: AbortReason): void {
     if (this.#task?.task.jobId !== jobId) return;
+    this.#task.controller.abort(new CodedError("CANCELLED", `The job was stopped: ${reason}.`));
     if (this.#state === "starting") this.#endTask({ kind: "aborted", reason });
     else this.#send({ kind: "abort", jobId, reason });
   }
@@ -248,6 +259,9 @@ export class Executor extends EventEmitter<ExecutorEvents> {
       case "enqueue":
         void this.#enqueue(message.requestId, message.child);
         break;
+      case "input":
+        void this.#input(message.requestId, message.jobId, message.url);
+        break;
       case "ended":
         this.heldModels = message.heldModels;
         this.memoryBytes = message.memoryBytes;
@@ -267,9 +281,21 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     }
   }
 
+  async #input(requestId: number, jobId: string, url: string): Promise<void> {
+    const task = this.#task;
+    if (task?.task.jobId !== jobId) return;
+    try {
+      const input = await task.hooks.input(url, String(requestId), task.controller.signal);
+      this.#send({ kind: "input_ready", requestId, input });
+    } catch (error) {
+      this.#send({ kind: "input_failed", requestId, error: toErrorReport(error) });
+    }
+  }
+
   #endTask(end: AttemptEnd): void {
     const task = this.#task;
     this.#task = null;
+    task?.controller.abort(new CodedError("CANCELLED", "The attempt has ended."));
     if (this.#state === "busy") this.#setState("idle");
     task?.end(end);
   }

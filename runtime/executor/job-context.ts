@@ -7,6 +7,7 @@ import type {
   Handler,
   HandlerContext,
   HandlerLog,
+  InputFile,
   JobOutput,
   ModelFolder,
   Preview,
@@ -15,9 +16,10 @@ import type {
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob, parseJob } from "#contract/problems.ts";
+import { pictureSize } from "../inputs/picture.ts";
 import type { Registry } from "../registry.ts";
 import { findModel, readGenerationConfig } from "./models.ts";
-import type { ChildJobRequest } from "./protocol.ts";
+import type { ChildJobRequest, FetchedInput } from "./protocol.ts";
 import type { WorkFolder } from "./work-folder.ts";
 
 /** What a context needs of the executor around it. */
@@ -30,6 +32,7 @@ export interface ContextHost {
   reportProgress(step: number, total: number, preview?: Preview): void;
   reportStage(stage: Stage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
+  input(url: string): Promise<FetchedInput>;
   modelUsed(name: string): void;
   /** Counts the children of the job, whichever of its handlers enqueues them. */
   nextChild(): number;
@@ -98,6 +101,13 @@ export class JobContext implements HandlerContext {
     const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
     this.#host.modelUsed(name);
     return { name: folder, path };
+  }
+
+  async input(url: string): Promise<InputFile> {
+    this.signal.throwIfAborted();
+    await this.#host.workFolder.forInputs();
+    const input = await this.#host.input(url);
+    return input.mimeType.startsWith("image/") ? { ...input, ...(await pictureSize(input.file)) } : input;
   }
 
   async asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {

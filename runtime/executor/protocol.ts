@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ErrorCode, errorStatus } from "#contract/errors.ts";
+import { inputMimeTypes } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
 
 /*
@@ -39,11 +40,22 @@ export const executorTask = z.object({
 });
 export type ExecutorTask = z.output<typeof executorTask>;
 
+/** A reference file in the attempt's folder, as the dispatcher process fetched it. */
+export const fetchedInput = z.object({
+  file: z.string(),
+  mimeType: z.enum(inputMimeTypes),
+  sizeBytes: z.number(),
+  sha256: z.string(),
+});
+export type FetchedInput = z.output<typeof fetchedInput>;
+
 export const toExecutor = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("run"), task: executorTask }),
   z.object({ kind: z.literal("abort"), jobId: z.string(), reason: z.enum(abortReasons) }),
   z.object({ kind: z.literal("enqueued"), requestId: z.number(), jobId: z.string() }),
   z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
+  z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
+  z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
   z.object({ kind: z.literal("stop") }),
 ]);
 export type ToExecutor = z.output<typeof toExecutor>;
@@ -91,6 +103,7 @@ export const fromExecutor = z.discriminatedUnion("kind", [
     freed: z.string().optional(),
   }),
   z.object({ kind: z.literal("enqueue"), requestId: z.number(), jobId: z.string(), child: childJob }),
+  z.object({ kind: z.literal("input"), requestId: z.number(), jobId: z.string(), url: z.string() }),
   z.object({
     kind: z.literal("ended"),
     jobId: z.string(),

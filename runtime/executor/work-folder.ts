@@ -2,6 +2,7 @@ import { copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { PermanentError } from "#contract/errors.ts";
 import type { AssetOptions } from "#contract/handler.ts";
+import { removeWork } from "../data-folder.ts";
 import type { AssetFile } from "./protocol.ts";
 
 /*
@@ -10,11 +11,17 @@ import type { AssetFile } from "./protocol.ts";
  */
 const safeExtension = /^[a-z0-9]{1,8}$/;
 
+/** Where an attempt's reference files lie, beside what it makes. */
+export function inputsFolder(workFolder: string): string {
+  return join(workFolder, "inputs");
+}
+
 export class WorkFolder {
   readonly #path: string;
   readonly #assets: AssetFile[] = [];
   #reserved = 0;
   #created: Promise<void> | null = null;
+  #hasInputs = false;
 
   constructor(path: string) {
     this.#path = path;
@@ -35,8 +42,7 @@ export class WorkFolder {
         throw new PermanentError(`"${extension}" is not a file extension; use 1 to 8 letters or digits.`);
     }
     const index = this.#reserved++;
-    this.#created ??= this.#create();
-    await this.#created;
+    await this.#ready();
     const file = join(this.#path, `${index}.${options.extension}`);
     const sizeBytes = await this.#store(content, file);
     const thumbnail = options.thumbnail && {
@@ -58,6 +64,24 @@ export class WorkFolder {
     };
     this.#assets.push(asset);
     return asset;
+  }
+
+  /** Ready for reference files, which another process puts there. */
+  async forInputs(): Promise<void> {
+    await this.#ready();
+    this.#hasInputs = true;
+  }
+
+  /** After the attempt: what it made is kept, what it was given is not. An empty folder goes too. */
+  async removeInputs(): Promise<void> {
+    if (!this.#hasInputs) return;
+    await rm(inputsFolder(this.#path), { recursive: true, force: true });
+    if (this.#assets.length === 0) await removeWork(this.#path);
+  }
+
+  #ready(): Promise<void> {
+    this.#created ??= this.#create();
+    return this.#created;
   }
 
   /** Made for the first file: jobs without files leave the disk alone. Empty, whatever an earlier process left there. */

@@ -21,6 +21,31 @@ export interface ModelFolder {
   readonly path: string;
 }
 
+/** What a reference file may be; told from its first bytes, never from its name or headers. */
+export const inputMimeTypes = [
+  "image/png",
+  "image/jpeg",
+  "image/webp",
+  "image/gif",
+  "video/mp4",
+  "video/quicktime",
+  "video/webm",
+] as const;
+export type InputMimeType = (typeof inputMimeTypes)[number];
+
+/** A reference file that the job named, on this machine. */
+export interface InputFile {
+  /** Absolute path of a copy that is this attempt's own; it is gone when the attempt has ended. */
+  readonly file: string;
+  readonly mimeType: InputMimeType;
+  readonly sizeBytes: number;
+  /** Hexadecimal, of the content. */
+  readonly sha256: string;
+  /** Pixels, of a picture: as stored, before its orientation tag is applied; of an animated one, of its first frame. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
 export interface AssetOptions {
   readonly type: "image" | "video" | "text";
   /** Without the dot: `png`. */
@@ -81,6 +106,13 @@ export interface HandlerContext {
   /** The model folder of this name (`job.model_variant` or the handler's `model` when left out).
    * @throws PermanentError MODEL_NOT_FOUND with the folders that were looked at */
   model(name?: string): Promise<ModelFolder>;
+  /**
+   * Downloads a reference file, guarded: https to a public address, 50 MB, 30 s, a picture or video by its content.
+   * Signed addresses of the app's own storage that have expired are renewed when the file is the job's user's own.
+   * @throws PermanentError INPUT_REFUSED, INPUT_NOT_FOUND, INPUT_EXPIRED, INPUT_TOO_LARGE, INPUT_INVALID;
+   *   RetryableError INPUT_UNREACHABLE
+   */
+  input(url: string): Promise<InputFile>;
   /** Hands over a finished file. It is on disk, fsynced, when the promise resolves; it is delivered after `run` returns. */
   asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void>;
   /** Runs another handler of the same worker here and now, under this job's lease, and returns its output. */

@@ -1,0 +1,92 @@
+import { isIP } from "node:net";
+import { PermanentError } from "#contract/errors.ts";
+import { addressProblem, type Reach } from "./address-policy.ts";
+
+/** An address that may be asked, as far as can be told before its host is resolved. */
+export interface Target {
+  readonly url: URL;
+  readonly reach: Reach;
+}
+
+export interface AddressGuardOptions {
+  /** `host` or `host:port`, in lower case. */
+  readonly allowedHosts: readonly string[];
+  /** The app's own project: its storage may be anywhere, as the operator has named it. */
+  readonly projectUrl: string | null;
+}
+
+const longestUrl = 8192;
+const storagePaths = ["/storage/v1/object/", "/storage/v1/render/image/"];
+
+/** Decides which addresses may be fetched. Redirects pass through it like the first address. */
+export class AddressGuard {
+  readonly #allowedHosts: ReadonlySet<string>;
+  readonly #storage: readonly string[];
+
+  constructor({ allowedHosts, projectUrl }: AddressGuardOptions) {
+    this.#allowedHosts = new Set(allowedHosts);
+    this.#storage = projectUrl === null ? [] : storagePaths.map((path) => new URL(projectUrl + path).href);
+  }
+
+  /**
+   * @param base the address that redirected here
+   * @throws PermanentError INPUT_REFUSED
+   */
+  check(text: string, base?: URL): Target {
+    if (text.length > longestUrl) throw refused(`it is longer than ${longestUrl} characters`);
+    const url = URL.parse(text, base?.href);
+    if (url === null) throw refused("it is not an address such as https://files.example/a.png");
+    url.hash = "";
+    const named = this.#isNamed(url);
+    if (url.username !== "" || url.password !== "") throw refused("it contains a user name or a password", url);
+    if (url.protocol !== "https:" && url.protocol !== "http:")
+      throw refused(`${url.protocol} is no way to fetch a file`, url);
+    if (!named && url.protocol === "http:") throw refused("it is not https", url);
+    if (!named && url.port !== "") throw refused(`it has the port ${url.port}, not the usual one`, url);
+    const target: Target = { url, reach: named ? "private" : "public" };
+    const literal = hostOf(url);
+    if (isIP(literal) !== 0) this.checkAddresses(target, [literal]);
+    return target;
+  }
+
+  /**
+   * All addresses of a host must be right: a mixture of public and private ones is what an attack looks like.
+   * @throws PermanentError INPUT_REFUSED
+   */
+  checkAddresses({ url, reach }: Target, addresses: readonly string[]): void {
+    for (const address of addresses) {
+      const problem = addressProblem(address, reach);
+      if (problem !== null) throw refused(`its host is not on the public internet (${problem})`, url);
+    }
+  }
+
+  #isNamed(url: URL): boolean {
+    const port = url.port || (url.protocol === "https:" ? "443" : "80");
+    return (
+      this.#allowedHosts.has(url.hostname) ||
+      this.#allowedHosts.has(`${url.hostname}:${port}`) ||
+      this.#storage.some((prefix) => url.href.startsWith(prefix))
+    );
+  }
+}
+
+/** The host's name or address, without the brackets that URLs put around IPv6. */
+export function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+const longestShown = 200;
+
+/** An address for messages and logs: without its query, which is where tokens are, and without credentials. */
+export function shownUrl(url: URL): string {
+  const text = `${url.protocol}//${url.host}${url.pathname}`;
+  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
+}
+
+function refused(why: string, url?: URL): PermanentError {
+  const which = url === undefined ? "A reference file's address" : `The reference file ${shownUrl(url)}`;
+  return new PermanentError(
+    `${which} is refused: ${why}. Use a public https address, or let the operator add the host to INPUT_HOSTS_ALLOWED.`,
+    { code: "INPUT_REFUSED" },
+  );
+}

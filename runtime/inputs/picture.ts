@@ -1,0 +1,29 @@
+import { PermanentError } from "#contract/errors.ts";
+
+/** More than any camera's picture; below what would fill an executor's memory when it is decoded. */
+export const mostPixels = 64_000_000;
+
+/**
+ * Size of a picture by its header, without decoding it: a small file may claim, and unpack to, any size.
+ *
+ * @throws PermanentError INPUT_TOO_LARGE, INPUT_INVALID
+ */
+export async function pictureSize(file: string): Promise<{ width: number; height: number }> {
+  // Only executors get here, and only those whose jobs have reference pictures pay for loading it.
+  const { default: sharp } = await import("sharp");
+  const { width, height } = await sharp(file, { limitInputPixels: false })
+    .metadata()
+    .catch((cause: unknown) => {
+      throw new PermanentError("The reference picture cannot be read: its header is damaged.", {
+        code: "INPUT_INVALID",
+        cause,
+      });
+    });
+  if (width * height > mostPixels) {
+    throw new PermanentError(
+      `The reference picture has ${width} × ${height} pixels; at most ${mostPixels / 1e6} million are read. Send a smaller one.`,
+      { code: "INPUT_TOO_LARGE" },
+    );
+  }
+  return { width, height };
+}

@@ -1,0 +1,120 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { isIP } from "node:net";
+import { connect as tlsConnect } from "node:tls";
+import { RetryableError } from "#contract/errors.ts";
+import { type AddressGuard, hostOf, shownUrl, type Target } from "./address-guard.ts";
+import type { InputLimits } from "./limits.ts";
+import type { Network } from "./network.ts";
+
+export interface RequestOptions {
+  readonly guard: AddressGuard;
+  readonly network: Network;
+  readonly limits: InputLimits;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One GET request: the host is resolved once, all its addresses are checked, and the connection goes to one of them.
+ * Resolves with the answer's head; the body is still to come and ends with an error when it breaks off or falls silent.
+ *
+ * @throws PermanentError INPUT_REFUSED, RetryableError INPUT_UNREACHABLE; the signal's reason when it is aborted
+ */
+export async function requestInput(target: Target, options: RequestOptions): Promise<IncomingMessage> {
+  const addresses = await resolveHost(target, options);
+  options.guard.checkAddresses(target, addresses);
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const { url } = target;
+  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+  const request = send({
+    method: "GET",
+    path: `${url.pathname}${url.search}`,
+    setHost: false,
+    headers: {
+      Host: url.host,
+      Accept: "image/*, video/*",
+      // A body that grows when it is unpacked could not be bounded by what was announced.
+      "Accept-Encoding": "identity",
+      "User-Agent": "ourvidz-worker",
+      ...options.headers,
+    },
+    createConnection: () => openConnection(url, addresses, options.network),
+    signal: options.signal,
+  });
+  let response: IncomingMessage | null = null;
+  request.setTimeout(options.limits.silenceMs, () =>
+    (response ?? request).destroy(new Error("its server fell silent")),
+  );
+  request.once("response", resolve);
+  // Not once: a connection that breaks while the body comes is told here too.
+  request.on("error", reject);
+  request.end();
+  try {
+    response = await promise;
+    return response;
+  } catch (cause) {
+    throw unreachable(target.url, cause, options.signal);
+  }
+}
+
+function openConnection(url: URL, addresses: readonly string[], network: Network) {
+  const isSecure = url.protocol === "https:";
+  const socket = network.connect(addresses, Number(url.port || (isSecure ? 443 : 80)));
+  if (!isSecure) return socket;
+  const host = hostOf(url);
+  return tlsConnect({
+    socket,
+    host,
+    // Servers are not named by their address in the handshake (RFC 6066); the certificate is checked against `host`.
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(network.certificates === undefined ? {} : { ca: network.certificates }),
+    ALPNProtocols: ["http/1.1"],
+  });
+}
+
+async function resolveHost(target: Target, { network, signal }: RequestOptions): Promise<readonly string[]> {
+  const host = hostOf(target.url);
+  if (isIP(host) !== 0) return [host];
+  try {
+    const addresses = await abortable(network.resolve(host), signal);
+    if (addresses.length === 0) throw new Error("the host has no address");
+    return addresses;
+  } catch (cause) {
+    throw unreachable(target.url, cause, signal);
+  }
+}
+
+/** A look-up cannot be called off; it can be left alone. */
+async function abortable<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** What went wrong on the way, as an error that lets the job be tried again. A cancel stays what it is. */
+export function unreachable(url: URL, cause: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted && !isTimeout(signal.reason)) return signal.reason;
+  const why = signal.aborted ? "it took too long" : describe(cause);
+  return new RetryableError(`The reference file ${shownUrl(url)} could not be fetched: ${why}.`, {
+    code: "INPUT_UNREACHABLE",
+    cause,
+  });
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === "TimeoutError";
+}
+
+function describe(cause: unknown): string {
+  if (!(cause instanceof Error)) return "the connection failed";
+  // Where several addresses were tried, the message is empty and the errors are inside.
+  const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+  return inner instanceof Error && inner.message !== "" ? inner.message : "the connection failed";
+}
