@@ -1,7 +1,9 @@
 import type { Config, UpstashConfig } from "../config.ts";
 import type { Logger } from "../log.ts";
+import type { SupabaseConfig } from "../supabase-config.ts";
 import { type JobQueue, type JobSource, queueName } from "./job-source.ts";
 import type { SqliteSource } from "./sqlite/sqlite-source.ts";
+import type { SupabaseSource } from "./supabase/supabase-source.ts";
 import type { UpstashSource } from "./upstash/upstash-source.ts";
 
 /** The sources that the configuration names, by their names, and the queue that jobs enqueued here go to. */
@@ -26,13 +28,18 @@ export async function connectSources(
     config.upstash !== null && config.sources.includes("upstash")
       ? await connectUpstash(config.upstash, config.workerId, workers, log)
       : null;
-  const sources = config.sources.map((name) => (name === "upstash" && upstash !== null ? upstash : sqlite));
+  const supabase =
+    config.supabase !== null && config.sources.includes("supabase")
+      ? await connectSupabase(config, config.supabase, workers, log)
+      : null;
+  const connected = { sqlite, upstash: upstash ?? sqlite, supabase: supabase ?? sqlite };
+  const sources: (JobSource & JobQueue)[] = config.sources.map((name) => connected[name]);
   return {
     byName: new Map(sources.map((source) => [source.name, source])),
     queue: sources[0] ?? sqlite,
     upstash,
     async close() {
-      await upstash?.close();
+      await Promise.all([upstash?.close(), supabase?.close()]);
     },
   };
 }
@@ -58,4 +65,14 @@ export async function connectUpstash(
     settlePatienceMs,
     ...(log ? { log } : {}),
   });
+}
+
+export async function connectSupabase(
+  { workerId, leaseSeconds }: Pick<Config, "workerId" | "leaseSeconds">,
+  settings: SupabaseConfig,
+  workers: readonly string[],
+  log?: Logger,
+): Promise<SupabaseSource> {
+  const { createSupabaseSource } = await import("./supabase/supabase-source.ts");
+  return createSupabaseSource({ ...settings, workerId, leaseSeconds, workers, ...(log ? { log } : {}) });
 }

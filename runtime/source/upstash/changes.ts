@@ -1,11 +1,11 @@
 import type { Keys } from "#contract/queue-keys.ts";
 import { waitIsOver } from "../../within.ts";
 import type { ChangeKind } from "../job-source.ts";
+import { LeaseWatch } from "../lease-watch.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
 import type { HeldLeases } from "./held-leases.ts";
 import { JobWatch } from "./job-watch.ts";
-import { LeaseWatch } from "./lease-watch.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { type Moment, parseMoments, scores, serverTime } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";

@@ -1,4 +1,4 @@
-import { ChangeSignal } from "./change-signal.ts";
+import { ChangeSignal } from "../change-signal.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 export interface JobWatchOptions {

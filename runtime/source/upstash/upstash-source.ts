@@ -11,6 +11,7 @@ import type {
   SettleOutcome,
   TakeRequest,
 } from "../job-source.ts";
+import { UnansweredTakes } from "../unanswered-takes.ts";
 import { Changes } from "./changes.ts";
 import { HeldLeases } from "./held-leases.ts";
 import { type ResolvedOptions, resolveOptions, type UpstashOptions } from "./options.ts";
@@ -20,7 +21,6 @@ import * as replies from "./replies.ts";
 import { ServerClock } from "./server-clock.ts";
 import { SettleBatch, type Settlement } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
-import { UnansweredTakes } from "./unanswered-takes.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
 
 type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";

@@ -3,7 +3,7 @@ import { ChangeSignal } from "./change-signal.ts";
 export interface LeaseWatchOptions {
   /** Pause between two looks; undefined while events tell everything. */
   readonly pauseMs: () => number | undefined;
-  /** Whether a held lease was lost or its cancel asked, and is not known to be. One command, none when nothing is held. */
+  /** Whether a held lease was lost or its cancel asked, and is not known to be. One request, none when nothing is held. */
   anyChanged(): Promise<boolean>;
 }
 

@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { decodeElement } from "#contract/decode.ts";
+import { type ErrorCode, type ErrorReport, isErrorCode, toErrorReport } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { invalidJob } from "#contract/problems.ts";
+import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
+
+/* Shapes of what the database's functions answer, and how they become the port's types. */
+
+const errorReport: z.ZodType<ErrorReport> = z.object({
+  // A code that a newer container wrote into the same table.
+  code: z.custom<ErrorCode>(isErrorCode).catch("INTERNAL"),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+
+const ms = z.number().int();
+const count = z.number().int().min(0);
+
+export const leases = z.array(
+  z.object({
+    job_id: z.string(),
+    job: z.unknown(),
+    token: z.string(),
+    attempt: count,
+    queued_at_ms: ms,
+    taken_at_ms: ms,
+    expires_at_ms: ms,
+    previous_error: errorReport.nullable(),
+  }),
+);
+export type LeaseAnswer = z.output<typeof leases>[number];
+
+export const renewals = z.array(z.enum(["held", "cancelled", "lost"]));
+export const settled = z.object({ outcome: z.enum(["settled", "lost"]) });
+export const enqueued = z.object({ job_id: z.string(), created: z.boolean(), position: count });
+export const cancelled = z.object({ outcome: z.enum(["cancelled", "requested"]) });
+export const redriven = z.object({ job_status: z.enum(jobStatuses) });
+export const dueJobs = z.object({ now_ms: ms, due: z.array(z.string()), next_ms: ms.nullable() });
+export const tokens = z.array(z.string());
+
+export const stats = z.array(
+  z.object({
+    queue: z.string(),
+    queued: count,
+    delayed: count,
+    running: count,
+    failed: count,
+    oldest_queued_seconds: z.number().nullable(),
+  }),
+);
+
+const attempt = z
+  .object({
+    attempt: count,
+    worker_id: z.string(),
+    started_at_ms: ms,
+    ended_at_ms: ms.nullable(),
+    outcome: z.enum(attemptOutcomes),
+    error: errorReport.nullable(),
+  })
+  .transform(
+    ({ attempt, worker_id, started_at_ms, ended_at_ms, outcome, error }): AttemptRecord => ({
+      attempt,
+      workerId: worker_id,
+      startedAtMs: started_at_ms,
+      endedAtMs: ended_at_ms,
+      outcome,
+      error,
+    }),
+  );
+
+export const record = z.object({
+  sequence: count,
+  job: z.unknown(),
+  worker: z.string(),
+  status: z.enum(jobStatuses),
+  attempt: count,
+  cancel_requested: z.boolean(),
+  progress: z.number().nullable(),
+  created_at_ms: ms,
+  available_at_ms: ms,
+  started_at_ms: ms.nullable(),
+  settled_at_ms: ms.nullable(),
+  result: z
+    .object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })
+    .nullable()
+    .catch(null),
+  error: errorReport.nullable(),
+  attempts: z.array(attempt),
+});
+export const records = z.array(record);
+export type RecordAnswer = z.output<typeof record>;
+
+export function toJobRecord(row: RecordAnswer): JobRecord {
+  return {
+    job: readJob(row.job).job,
+    worker: row.worker,
+    status: row.status,
+    attempt: row.attempt,
+    cancelRequested: row.cancel_requested,
+    progress: row.progress,
+    createdAtMs: row.created_at_ms,
+    availableAtMs: row.available_at_ms,
+    startedAtMs: row.started_at_ms,
+    settledAtMs: row.settled_at_ms,
+    result: row.result,
+    error: row.error,
+    attempts: row.attempts,
+  };
+}
+
+export interface ReadJob {
+  readonly job: Job;
+  /** Why the job must not be run, when its fields are wrong. */
+  readonly rejection?: ErrorReport;
+}
+
+const identity = z.looseObject({ id: z.string(), type: z.string(), user_id: z.string().catch("anonymous") });
+
+/** The job in a row. Whatever is in it, something with its id and type is returned that can be shown. */
+export function readJob(element: unknown): ReadJob {
+  const decoded = decodeElement(element);
+  if (decoded.ok) return { job: decoded.job };
+  if (decoded.rejected !== undefined) {
+    return { job: decoded.rejected.job, rejection: toErrorReport(invalidJob(decoded.rejected.problems)) };
+  }
+  const { id, type, user_id } = identity.parse(element);
+  const rejection: ErrorReport = { code: "UNDECODABLE_JOB", message: `The job cannot be read: ${decoded.reason}` };
+  return { job: { id, type, user_id, priority: 0, config: {}, metadata: {} }, rejection };
+}

@@ -1,0 +1,138 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { maxJobCharacters } from "#contract/decode.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import {
+  type EnqueueOptions,
+  type EnqueueOutcome,
+  type JobPage,
+  type JobQueue,
+  type JobRecord,
+  type JobStatus,
+  jobStatuses,
+  type ListFilter,
+  type QueueStats,
+} from "../job-source.ts";
+import type { ResolvedOptions } from "./options.ts";
+import * as replies from "./replies.ts";
+import { RpcClient } from "./rpc-client.ts";
+
+/** Jobs that go over Redis are in the same table; they are asked for there. */
+const only_source = "supabase";
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const cursorShape = /^[1-9]\d{0,14}$/;
+const statusDetails = z.object({ status: z.enum(jobStatuses) });
+
+/** The producer's and operator's side; `SupabaseSource` adds the side that runs jobs. */
+export class SupabaseQueue implements JobQueue {
+  protected readonly options: ResolvedOptions;
+  protected readonly client: RpcClient;
+
+  constructor(options: ResolvedOptions) {
+    this.options = options;
+    this.client = new RpcClient(options);
+  }
+
+  /** Requests that this source has made. */
+  get requests(): number {
+    return this.client.requests;
+  }
+
+  /**
+   * A job may name others in `depends_on`, by their ids: it waits until all of them have completed, and fails when one
+   * does not.
+   */
+  async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
+    const { length } = JSON.stringify(job);
+    if (length > maxJobCharacters) {
+      const limit = maxJobCharacters.toLocaleString("en-US");
+      throw new CodedError("BODY_TOO_LARGE", `The job has ${length} characters: at most ${limit} are taken.`);
+    }
+    const args = {
+      job,
+      options: {
+        source: only_source,
+        worker: options.worker,
+        // A repeated call knows by it that the job which is there is its own.
+        request: randomUUID(),
+        ...(options.delaySeconds === undefined ? {} : { delay_seconds: options.delaySeconds }),
+        ...(options.idempotencyKey === undefined ? {} : { idempotency_key: options.idempotencyKey }),
+      },
+    };
+    const answer = await this.client.call("enqueue_job", { args: () => args, answer: replies.enqueued });
+    if (answer.created) this.jobsChanged();
+    return { jobId: answer.job_id, created: answer.created, position: answer.position };
+  }
+
+  async cancel(jobId: string): Promise<"cancelled" | "requested"> {
+    const { outcome } = await this.client.call("request_cancel", {
+      args: () => ({ job_id: checkedId(jobId), only_source }),
+      answer: replies.cancelled,
+      refusedAfterLostAnswer(error): { outcome: "cancelled" } | undefined {
+        const isOurs = error.code === "JOB_ALREADY_SETTLED" && statusIn(error) === "cancelled";
+        return isOurs ? { outcome: "cancelled" } : undefined;
+      },
+    });
+    if (outcome === "requested") this.leasesChanged();
+    return outcome;
+  }
+
+  async redrive(jobId: string): Promise<void> {
+    await this.client.call("redrive_job", {
+      args: () => ({ job_id: checkedId(jobId), only_source }),
+      answer: replies.redriven,
+      refusedAfterLostAnswer(error): { job_status: JobStatus } | undefined {
+        const job_status = error.code === "JOB_NOT_FAILED" ? statusIn(error) : undefined;
+        return job_status === "queued" || job_status === "running" ? { job_status } : undefined;
+      },
+    });
+    this.jobsChanged();
+  }
+
+  async get(jobId: string): Promise<JobRecord | null> {
+    if (!uuid.test(jobId)) return null;
+    const args = () => ({ job_id: jobId, only_source });
+    const row = await this.client.call("get_job", { args, answer: replies.record.nullable() });
+    return row === null ? null : replies.toJobRecord(row);
+  }
+
+  async list(filter: ListFilter): Promise<JobPage> {
+    const { status, type, userId: user_id, limit, cursor } = filter;
+    if (cursor !== undefined && !cursorShape.test(cursor)) {
+      throw new CodedError("INVALID_REQUEST", `The cursor "${cursor}" is not one that a page returned.`);
+    }
+    const before = cursor === undefined ? undefined : Number(cursor);
+    const args = () => ({ filter: { status, type, user_id, limit, before, source: only_source } });
+    const rows = await this.client.call("list_jobs", { args, answer: replies.records });
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      jobs: page.map(replies.toJobRecord),
+      cursor: last === undefined || rows.length <= page.length ? null : String(last.sequence),
+    };
+  }
+
+  async stats(): Promise<QueueStats[]> {
+    const queues = await this.client.call("queue_stats", { args: () => ({ only_source }), answer: replies.stats });
+    return queues.map(({ oldest_queued_seconds, ...counts }) => ({
+      ...counts,
+      oldestQueuedSeconds: oldest_queued_seconds,
+    }));
+  }
+
+  /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */
+  protected jobsChanged(): void {}
+
+  protected leasesChanged(): void {}
+}
+
+/** @throws CodedError JOB_NOT_FOUND for what cannot be the id of a job here */
+function checkedId(jobId: string): string {
+  if (uuid.test(jobId)) return jobId;
+  throw new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
+}
+
+function statusIn(error: CodedError): JobStatus | undefined {
+  return statusDetails.safeParse(error.details).data?.status;
+}

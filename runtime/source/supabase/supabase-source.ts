@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto";
+import type { ErrorReport } from "#contract/errors.ts";
+import type {
+  ChangeKind,
+  JobResult,
+  JobSource,
+  Lease,
+  LeaseKey,
+  Renewal,
+  RenewalOutcome,
+  SettleOutcome,
+  TakeRequest,
+} from "../job-source.ts";
+import { LeaseWatch } from "../lease-watch.ts";
+import { UnansweredTakes } from "../unanswered-takes.ts";
+import { HeldLeases } from "./held-leases.ts";
+import { type DueJobs, JobWatch } from "./job-watch.ts";
+import { type ResolvedOptions, resolveOptions, type SupabaseSourceOptions } from "./options.ts";
+import * as replies from "./replies.ts";
+import { SupabaseQueue } from "./supabase-queue.ts";
+
+/**
+ * The source of jobs in a Supabase project's own database, for installations without Redis: any number of containers
+ * claim from one table. Each operation is one function and one transaction there, and may be repeated after its answer
+ * was lost: a claim by its ticket, settling by the lease's token.
+ */
+export class SupabaseSource extends SupabaseQueue implements JobSource {
+  readonly name = "supabase";
+  readonly leaseSeconds: number;
+  /** Waits look for what becomes due; this is the safety net beneath them. */
+  readonly idleTakeSeconds = 60;
+  readonly #held = new HeldLeases();
+  readonly #unanswered: UnansweredTakes;
+  readonly #jobs: JobWatch;
+  readonly #leases: LeaseWatch;
+  #workers: readonly string[];
+
+  constructor(options: ResolvedOptions) {
+    super(options);
+    const { monotonicMs, random, idlePoll } = options;
+    this.leaseSeconds = options.leaseSeconds;
+    this.#workers = options.workers;
+    this.#unanswered = new UnansweredTakes(monotonicMs);
+    this.#jobs = new JobWatch({ monotonicMs, random, ...idlePoll, look: () => this.#lookForJobs() });
+    this.#leases = new LeaseWatch({ pauseMs: () => idlePoll.cancelMs, anyChanged: () => this.#anyLeaseChanged() });
+  }
+
+  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+    const wanted = requests.filter(({ slots }) => slots > 0);
+    if (wanted.length === 0) return [];
+    this.#workers = wanted.map(({ worker }) => worker);
+    const answers = await this.#claim(wanted);
+    for (const { token } of answers) this.#held.hold(token);
+    // Who found something is likely to find more: the next wait looks soon.
+    if (answers.length > 0) this.#jobs.stir();
+    return answers.map(toLease);
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
+    if (renewals.length === 0) return [];
+    const args = {
+      renewals: renewals.map(({ lease, progress }) => ({ job_id: lease.jobId, token: lease.token, progress })),
+      lease_seconds: this.leaseSeconds,
+    };
+    const outcomes = await this.client.call("renew_leases", { args: () => args, answer: replies.renewals });
+    return renewals.map(({ lease }, place) => {
+      const outcome = outcomes[place] ?? "lost";
+      if (outcome === "lost") this.#held.letGo(lease.token);
+      if (outcome === "cancelled") this.#held.cancelTold(lease.token);
+      return outcome;
+    });
+  }
+
+  complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+    return this.#settle(lease, { call: "complete", result });
+  }
+
+  fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
+    return this.#settle(lease, { call: "fail", error });
+  }
+
+  cancelled(lease: LeaseKey): Promise<SettleOutcome> {
+    return this.#settle(lease, { call: "cancelled" });
+  }
+
+  async retry(
+    lease: LeaseKey,
+    { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
+  ): Promise<SettleOutcome> {
+    const outcome = await this.#settle(lease, { call: "retry", error, delay_seconds: Math.max(0, delaySeconds) });
+    this.#jobs.stir();
+    return outcome;
+  }
+
+  async release(lease: LeaseKey): Promise<SettleOutcome> {
+    const outcome = await this.#settle(lease, { call: "release" });
+    this.#jobs.stir();
+    return outcome;
+  }
+
+  async waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    if (what === "jobs") return this.#jobs.wait(timeoutMs, signal);
+    if (what === "leases") return this.#leases.wait(timeoutMs, signal);
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    await Promise.race([this.#jobs.wait(timeoutMs, either), this.#leases.wait(timeoutMs, either)]);
+    over.abort();
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    await Promise.all([this.#jobs.close(), this.#leases.close()]);
+  }
+
+  protected override jobsChanged(): void {
+    this.#jobs.stir();
+  }
+
+  protected override leasesChanged(): void {
+    this.#leases.look();
+  }
+
+  /** Each try has a ticket of its own; the leases of those that went unanswered are given back by the next one. */
+  async #claim(requests: readonly TakeRequest[]): Promise<readonly replies.LeaseAnswer[]> {
+    let ticket: string | undefined;
+    const wanted = requests.map(({ worker, slots, heldModels }) => ({ worker, slots, held_models: heldModels ?? [] }));
+    const args = () => {
+      if (ticket !== undefined) this.#unanswered.add(ticket);
+      const unanswered = this.#unanswered.tickets();
+      ticket = randomUUID();
+      const { workerId: worker_id } = this.options;
+      return { worker_id, requests: wanted, lease_seconds: this.leaseSeconds, ticket, unanswered };
+    };
+    try {
+      return await this.client.call("claim_jobs", { args, answer: replies.leases });
+    } catch (error) {
+      if (ticket !== undefined) this.#unanswered.add(ticket);
+      throw error;
+    }
+  }
+
+  async #settle(
+    lease: LeaseKey,
+    ending: Readonly<Record<string, unknown>> & { readonly call: string },
+  ): Promise<SettleOutcome> {
+    const settlement = { job_id: lease.jobId, token: lease.token, ...ending };
+    const args = () => ({ settlement });
+    const { outcome } = await this.client.call("settle_job", { args, answer: replies.settled });
+    this.#held.letGo(lease.token);
+    return outcome;
+  }
+
+  async #lookForJobs(): Promise<DueJobs> {
+    if (this.#workers.length === 0) return { due: [], nextInMs: undefined };
+    const args = () => ({ workers: this.#workers, held_tokens: this.#held.tokens() });
+    const { now_ms, due, next_ms } = await this.client.call("due_jobs", { args, answer: replies.dueJobs });
+    return { due, nextInMs: next_ms === null ? undefined : next_ms - now_ms };
+  }
+
+  async #anyLeaseChanged(): Promise<boolean> {
+    const unchanged = this.#held.unchanged();
+    if (unchanged.length === 0) return false;
+    const args = () => ({ tokens: unchanged });
+    const changed = await this.client.call("changed_leases", { args, answer: replies.tokens });
+    // What was settled here in the meantime is no news.
+    const news = changed.filter((token) => this.#held.has(token));
+    for (const token of news) this.#held.cancelTold(token);
+    return news.length > 0;
+  }
+}
+
+function toLease(answer: replies.LeaseAnswer): Lease {
+  const { job, rejection } = replies.readJob(answer.job);
+  return {
+    jobId: answer.job_id,
+    job,
+    token: answer.token,
+    attempt: answer.attempt,
+    queuedAtMs: answer.queued_at_ms,
+    takenAtMs: answer.taken_at_ms,
+    expiresAtMs: answer.expires_at_ms,
+    ...(answer.previous_error === null ? {} : { previousError: answer.previous_error }),
+    ...(rejection === undefined ? {} : { rejection }),
+  };
+}
+
+/** @throws CodedError CONFIG_INVALID */
+export function createSupabaseSource(options: SupabaseSourceOptions): SupabaseSource {
+  return new SupabaseSource(resolveOptions(options));
+}
