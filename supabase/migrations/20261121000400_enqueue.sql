@@ -89,11 +89,36 @@ begin
   return job;
 end $$;
 
+-- Refuses a new job of a user who has as many as they may: waiting at the same time, and made within a minute.
+create or replace function ourvidz.check_limits(options jsonb, whose uuid)
+returns void language plpgsql set search_path = '' as $$
+declare
+  most_waiting constant integer := options ->> 'max_waiting';
+  most_per_minute constant integer := options ->> 'max_per_minute';
+  counted bigint;
+begin
+  if most_waiting is not null then
+    select count(*) into counted from public.jobs where status = 'queued' and user_id is not distinct from whose;
+    if counted >= most_waiting then
+      perform ourvidz.refuse(429, 'TOO_MANY_JOBS',
+        format('%s jobs are waiting, at most %s may: try again when some have run.', counted, most_waiting));
+    end if;
+  end if;
+  if most_per_minute is not null then
+    select count(*) into counted from public.jobs
+     where user_id is not distinct from whose and created_at > ourvidz.clock() - interval '1 minute';
+    if counted >= most_per_minute then
+      perform ourvidz.refuse(429, 'TOO_MANY_JOBS',
+        format('%s jobs were made within a minute, at most %s may be: try again in a minute.', counted, most_per_minute));
+    end if;
+  end if;
+end $$;
+
 -- Puts a job on its worker's queue.
 --
 --   job      the job as it is on the wire; without an id it gets one
 --   options  {"source": "upstash" | "supabase", "worker", "idempotency_key", "delay_seconds", "depends_on": [job id, …],
---             "parent_job_id", "max_waiting", "request": names this call, so that it may be repeated}
+--             "parent_job_id", "max_waiting", "max_per_minute", "request": names this call, so that it may be repeated}
 --
 -- Returns {"job_id", "created", "position", "queue", "status", "element"}. The same id or idempotency key with the same
 -- body answers the earlier job; with another body it is refused (IDEMPOTENCY_CONFLICT).
@@ -104,11 +129,10 @@ declare
   whose uuid;
   wanted_id uuid;
   named_key constant text := options ->> 'idempotency_key';
-  most constant integer := options ->> 'max_waiting';
+  is_limited constant boolean := options ? 'max_waiting' or options ? 'max_per_minute';
   by_key boolean := false;
   earlier public.jobs;
   made public.jobs;
-  waiting bigint;
 begin
   if jsonb_typeof(job) is distinct from 'object' or job ->> 'type' is null then
     perform ourvidz.refuse(422, 'INVALID_JOB', 'The job must be an object with a type.');
@@ -124,7 +148,7 @@ begin
     end if;
   end if;
   -- Calls with one key, or that count one user's jobs, go one after another; locks are always taken in this order.
-  if most is not null then
+  if is_limited then
     perform pg_advisory_xact_lock(hashtextextended('ourvidz waiting ' || ourvidz.owner_of(whose), 0));
   end if;
   if named_key is not null then
@@ -136,14 +160,8 @@ begin
   if not by_key then
     select * into earlier from public.jobs where id = wanted_id;
   end if;
-  if earlier.id is null and most is not null then
-    select count(*) into waiting from public.jobs where status = 'queued' and user_id is not distinct from whose;
-    if waiting >= most then
-      perform ourvidz.refuse(429, 'TOO_MANY_JOBS',
-        format('%s jobs are waiting, at most %s may: try again when some have run.', waiting, most));
-    end if;
-  end if;
   if earlier.id is null then
+    perform ourvidz.check_limits(options, whose);
     made := ourvidz.insert_job(job, options, wanted_id, whose);
     if made.id is null then
       -- Somebody else has inserted it since; that one is committed now.

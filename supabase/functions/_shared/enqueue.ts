@@ -51,7 +51,8 @@ export interface Enqueued {
  *   missing or refused; BODY_TOO_LARGE; QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA or QUEUE_FULL when the server takes nothing
  */
 export async function enqueueJob(job: NewJob, target: EnqueueTarget): Promise<Enqueued> {
-  const checked = checkJob(withIdAndTime(job));
+  const { job: checked, problems } = readNewJob(withIdAndTime(job));
+  if (problems.length > 0) throw invalidJob(problems);
   const worker = isJobType(checked.type) ? jobTypes[checked.type].worker : target.worker;
   if (worker === undefined) throw unknownJobType(checked.type, Object.keys(jobTypes));
   const queue = queueName(worker);
@@ -67,28 +68,31 @@ export async function enqueueJob(job: NewJob, target: EnqueueTarget): Promise<En
   return { jobId: checked.id, queue, listed: Number(listed) };
 }
 
-/** Older producers name the id otherwise. */
-function withIdAndTime(job: NewJob): NewJob {
+/** A job as its producer made it, with an id and a time stamp. Older producers name the id otherwise. */
+export function withIdAndTime(job: NewJob): NewJob {
   const hasId = [job.id, job.jobId, job.job_id].some(isGiven);
   const created_at = job.created_at ?? job.createdAt ?? new Date().toISOString();
   return { ...job, ...(hasId ? {} : { id: crypto.randomUUID() }), created_at };
 }
 
+export interface ReadNewJob {
+  /** Under its canonical names. Defaults are not filled in: that is the handler's, when the job is taken. */
+  readonly job: Job;
+  readonly problems: readonly FieldProblem[];
+}
+
 /**
- * The job under its canonical names. Defaults are not filled in: that is the handler's, when the job is taken.
+ * Reads a job as a container will, and lists all that is wrong with it. A type that is not known here is not wrong: it
+ * may be a deployment's own.
  *
- * @throws CodedError INVALID_JOB, every bad field named
+ * @throws CodedError INVALID_JOB for what has no id or no type
  */
-export function checkJob(job: NewJob): Job {
+export function readNewJob(job: NewJob): ReadNewJob {
   const decoded = decodeElement(job);
-  const read = decoded.ok ? { job: decoded.job, problems: [] } : decoded.rejected;
-  if (read === undefined) {
-    const reason = decoded.ok ? "" : decoded.reason;
-    throw new PermanentError(`The job cannot be read: ${reason}`, { code: "INVALID_JOB" });
-  }
-  const problems = [...read.problems, ...problemsOfType(read.job, read.problems)];
-  if (problems.length > 0) throw invalidJob(problems);
-  return read.job;
+  if (decoded.ok) return { job: decoded.job, problems: problemsOfType(decoded.job, []) };
+  const { reason, rejected } = decoded;
+  if (rejected === undefined) throw new PermanentError(`The job cannot be read: ${reason}`, { code: "INVALID_JOB" });
+  return { job: rejected.job, problems: [...rejected.problems, ...problemsOfType(rejected.job, rejected.problems)] };
 }
 
 /** What the schema of its type says of a job, but for fields that are known to be bad: they are missing from it. */

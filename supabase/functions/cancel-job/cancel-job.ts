@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { cancelQueuedJob } from "../_shared/cancel.ts";
+import { readJson } from "../_shared/edge/body.ts";
+import { connectDatabase } from "../_shared/edge/database.ts";
+import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
+import { jobIdFrom } from "../_shared/edge/job-id.ts";
+import { sweepOutbox } from "../_shared/edge/outbox.ts";
+import { toErrorReport } from "../_shared/errors.ts";
+import { isJsonObject } from "../_shared/synonyms.ts";
+
+/*
+ * Asks for the end of a job. The database says whether its user may, and ends what waits there; what has been pushed to
+ * Redis is also ended there. A job that runs ends within a step, and its container calls back.
+ */
+const oneJob = z.object({
+  job_id: z.string(),
+  outcome: z.enum(["cancelled", "requested"]),
+  job_status: z.string(),
+  source: z.enum(["upstash", "supabase"]),
+  queue: z.string(),
+  attempt: z.number(),
+});
+type OneJob = z.output<typeof oneJob>;
+type Cancelled = OneJob & { readonly children: readonly Cancelled[] };
+
+/** Children of a job are cancelled with it. */
+const cancelled: z.ZodType<Cancelled> = oneJob.extend({
+  get children() {
+    return z.array(cancelled);
+  },
+});
+
+const record = z.object({
+  job: z.looseObject({ type: z.string(), user_id: z.string().default("anonymous"), priority: z.number().default(0) }),
+});
+
+export const cancelJob = defineEdgeFunction({
+  name: "cancel-job",
+  methods: ["POST"],
+  callers: ["user", "service"],
+  async run(call) {
+    const { caller, config } = call;
+    const body = await readJson(call.request, 4096);
+    const job_id = jobIdFrom(isJsonObject(body) ? body.job_id : undefined);
+    const asked =
+      caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
+    const asking = await asked.call("request_cancel", { job_id }, cancelled);
+    const [outcome] = await Promise.all(family(asking).map((job) => cancelOnQueue(call, job)));
+    call.inBackground("sweeping the outbox", sweepOutbox(call));
+    return { status: outcome === "cancelled" ? 200 : 202, body: { success: true, job_id, outcome } };
+  },
+});
+
+/** The job itself comes first. */
+function family(job: Cancelled): Cancelled[] {
+  return [job, ...job.children.flatMap(family)];
+}
+
+async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancelled" | "requested"> {
+  const { config, database, log } = call;
+  if (job.source !== "upstash" || config.queue === null) return job.outcome;
+  try {
+    const { job: element } = await database.call("get_job", { job_id: job.job_id }, record);
+    const known = { id: job.job_id, ...element, worker: job.queue.replace(/_queue$/, "") };
+    const said = await cancelQueuedJob(known, { ...config.queue, tries: 2, timeoutMs: 5_000 });
+    if (job.outcome === "cancelled" || said !== "cancelled") return job.outcome;
+    // Nobody runs it, so nobody calls back: it is said here.
+    const callback = { job_id: job.job_id, status: "cancelled", attempt: job.attempt, assets: [], metadata: {} };
+    await database.call("apply_job_callback", { callback }, z.looseObject({}));
+    return "cancelled";
+  } catch (error) {
+    // A job that has ended here cannot end otherwise, whatever its container does: what is lost is the GPU's time.
+    if (job.outcome !== "cancelled") throw error;
+    log.warn({ job_id: job.job_id, error: toErrorReport(error).message }, "a cancelled job is still on its queue");
+    return "cancelled";
+  }
+}

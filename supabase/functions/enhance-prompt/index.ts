@@ -1,0 +1,3 @@
+import { enhancePrompt } from "./enhance-prompt.ts";
+
+Deno.serve(enhancePrompt.serve(Deno.env.toObject()));

@@ -1,0 +1,3 @@
+import { jobCallbackFunction } from "./job-callback.ts";
+
+Deno.serve(jobCallbackFunction.serve(Deno.env.toObject()));

@@ -1,0 +1,3 @@
+import { jobStatus } from "./job-status.ts";
+
+Deno.serve(jobStatus.serve(Deno.env.toObject()));

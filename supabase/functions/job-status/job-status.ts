@@ -1,0 +1,61 @@
+import { z } from "zod";
+import { readJson } from "../_shared/edge/body.ts";
+import { connectDatabase } from "../_shared/edge/database.ts";
+import { defineEdgeFunction } from "../_shared/edge/edge-function.ts";
+import { jobIdFrom } from "../_shared/edge/job-id.ts";
+import { sweepOutbox } from "../_shared/edge/outbox.ts";
+import { CodedError } from "../_shared/errors.ts";
+import { isJsonObject } from "../_shared/synonyms.ts";
+
+/*
+ * How a job stands, for apps that ask and do not listen to its row. Read with the user's own rights: another user's job
+ * is not found.
+ */
+const jobColumns =
+  "id,type,status,progress,attempt,prompt,enhanced_prompt,error,metadata,created_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at";
+const assetColumns = "index,type,bucket,path,thumbnail_path,mime_type,size_bytes,metadata";
+const mostAssets = 1000;
+
+const jobRow = z.looseObject({ id: z.string(), cancel_requested_at: z.string().nullable() });
+const assetRow = z.looseObject({ index: z.number(), bucket: z.string(), path: z.string() });
+
+export const jobStatus = defineEdgeFunction({
+  name: "job-status",
+  methods: ["GET", "POST"],
+  callers: ["user", "service"],
+  async run(call) {
+    const { caller, config, request } = call;
+    const job_id = jobIdFrom(request.method === "GET" ? fromQuery(request) : fromBody(await readJson(request, 4096)));
+    const seen =
+      caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
+    const [jobs, assets] = await Promise.all([
+      seen.rows({ table: "jobs", columns: jobColumns, where: { column: "id", equals: job_id }, limit: 1 }, jobRow),
+      seen.rows(
+        {
+          table: "assets",
+          columns: assetColumns,
+          where: { column: "job_id", equals: job_id },
+          orderBy: "index",
+          limit: mostAssets,
+        },
+        assetRow,
+      ),
+    ]);
+    const [job] = jobs;
+    if (job === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${job_id}.`);
+    call.inBackground("sweeping the outbox", sweepOutbox(call));
+    const { id, cancel_requested_at, ...rest } = job;
+    return {
+      status: 200,
+      body: { success: true, job: { job_id: id, ...rest, cancel_requested: cancel_requested_at !== null, assets } },
+    };
+  },
+});
+
+function fromQuery(request: Request): string | null {
+  return new URL(request.url).searchParams.get("job_id");
+}
+
+function fromBody(body: unknown): unknown {
+  return isJsonObject(body) ? body.job_id : undefined;
+}

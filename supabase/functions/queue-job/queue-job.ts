@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { HttpError } from "../_shared/edge/answer.ts";
+import { readJson } from "../_shared/edge/body.ts";
+import { defineEdgeFunction, type EdgeCall } from "../_shared/edge/edge-function.ts";
+import { pushFromOutbox, sweepOutbox } from "../_shared/edge/outbox.ts";
+import { readNewJob, withIdAndTime } from "../_shared/enqueue.ts";
+import { CodedError } from "../_shared/errors.ts";
+import type { FieldProblem, Job } from "../_shared/job.ts";
+import { invalidJob, shortened } from "../_shared/problems.ts";
+import { isGiven, isJsonObject } from "../_shared/synonyms.ts";
+import { policy } from "./policy.ts";
+
+/*
+ * A signed-in user's job: checked, written into the database, pushed to its queue. The row and what is to be pushed are
+ * one transaction (see outbox.ts), so that there is neither a row without an element nor an element without a row.
+ */
+export const maxBodyBytes = 1_048_576;
+
+const keyRule = "must be 1 to 255 characters long";
+const idempotencyKey = z.string().min(1).max(255).nullish();
+
+const enqueued = z.object({
+  job_id: z.string(),
+  created: z.boolean(),
+  position: z.number(),
+  queue: z.string(),
+  status: z.string(),
+  element: z.looseObject({ type: z.string(), id: z.string() }),
+});
+
+export const queueJob = defineEdgeFunction({
+  name: "queue-job",
+  methods: ["POST"],
+  callers: ["user"],
+  async run(call) {
+    const { caller, config, database } = call;
+    const { job, idempotencyKey } = readSubmission(await readJson(call.request, maxBodyBytes), call);
+    await policy.check({ userId: caller.id, claims: caller.claims, job });
+    const options = {
+      source: config.queue === null ? "supabase" : "upstash",
+      max_waiting: policy.limits.waiting,
+      max_per_minute: policy.limits.perMinute,
+      request: crypto.randomUUID(),
+      ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
+    };
+    const { element, ...row } = await database.call("enqueue_job", { job, options }, enqueued);
+    // A job that an earlier request has made was pushed by it, or is in the outbox.
+    if (row.created) await pushFromOutbox(call, { ...row, element });
+    call.inBackground("sweeping the outbox", sweepOutbox(call));
+    const { job_id, status, position, queue, created } = row;
+    return {
+      status: 202,
+      body: { success: true, job_id, status, queue_position: position, queue, created },
+    };
+  },
+});
+
+interface Submission {
+  readonly job: Job;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
+function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user">, "request" | "caller">): Submission {
+  if (!isJsonObject(body)) throw new HttpError("INVALID_REQUEST", "The body must be a JSON object: a job.");
+  const { idempotency_key: givenKey, user_id, userId, type, ...fields } = body;
+  if ([user_id, userId].some((given) => isGiven(given) && given !== caller.id)) {
+    throw new CodedError("FORBIDDEN", "user_id is another user's: leave it out, it is taken from your token.");
+  }
+  const { id: canonicalId, jobId, job_id, ...rest } = fields;
+  const given = canonicalId ?? jobId ?? job_id ?? crypto.randomUUID();
+  const id = z.uuid().safeParse(given);
+  const key = idempotencyKey.safeParse(givenKey);
+  const wanted = { ...rest, id: id.data ?? crypto.randomUUID(), type: String(type ?? ""), user_id: caller.id };
+  const { job, problems } = readNewJob(withIdAndTime(wanted));
+  const more: FieldProblem[] = [];
+  if (!id.success) more.push({ field: "id", value: shortened(given), message: "must be a UUID" });
+  if (!key.success) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });
+  if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
+  return { job, idempotencyKey: keyOf(request.headers.get("idempotency-key"), key.data ?? undefined) };
+}
+
+/** From the header or the body; both may be given when they agree. */
+function keyOf(header: string | null, field: string | undefined): string | undefined {
+  if (header === null) return field;
+  if (!idempotencyKey.safeParse(header).success) {
+    throw new HttpError("INVALID_REQUEST", `The header Idempotency-Key ${keyRule}.`);
+  }
+  if (field !== undefined && field !== header) {
+    throw new HttpError("INVALID_REQUEST", "The header Idempotency-Key and the field idempotency_key differ.");
+  }
+  return header;
+}

@@ -1,0 +1,3 @@
+import { updateWorkerUrl } from "./update-worker-url.ts";
+
+Deno.serve(updateWorkerUrl.serve(Deno.env.toObject()));
