@@ -65,10 +65,11 @@ local function delayMember(state)
   return state.worker .. ':' .. state.id
 end
 
--- Member of a ready queue. Arrival comes first, because it decides between equal scores; user and model are what
--- choosing needs to know, so that it need not read the records of those that are not chosen.
+-- Member of a ready queue. Arrival comes first, because it decides between equal scores; the rest is what choosing needs
+-- to know, so that it need not read the records of those that are not chosen. The score is the one that the job was given
+-- first: a later one is the entry's own.
 local function readyMember(state)
-  return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. (state.model or '')
+  return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. state.score .. ':' .. (state.model or '')
 end
 
 
