@@ -27,10 +27,10 @@ afterAll(() => container.stop());
 
 /** Puts a file of that name into the store, and returns its signed address. */
 async function store(name: string, content: string): Promise<string> {
-  const path = container.runtime.store.locate("bucket", name);
+  const path = container.runtime.files.locate("bucket", name);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, content);
-  return server.url + (await container.runtime.store.url("bucket", name));
+  return server.url + (await container.runtime.files.url("bucket", name));
 }
 
 describe("a file", () => {
@@ -80,7 +80,7 @@ describe("a file", () => {
 
   it.runIf(process.platform === "linux")("is closed at the end, and when the reader leaves", async () => {
     const address = await store("user/job/long.txt", text.repeat(20));
-    const file = container.runtime.store.locate("bucket", "user/job/long.txt");
+    const file = container.runtime.files.locate("bucket", "user/job/long.txt");
     const leaving = new AbortController();
     for (let reader = 0; reader < 5; reader++) {
       const response = await fetch(address, { signal: leaving.signal });
@@ -162,7 +162,7 @@ describe("conditions", () => {
     const address = await store("user/job/again.txt", "first");
     const before = (await fetch(address)).headers.get("etag");
     await store("user/job/again.txt", "other");
-    await utimes(container.runtime.store.locate("bucket", "user/job/again.txt"), 1, 1);
+    await utimes(container.runtime.files.locate("bucket", "user/job/again.txt"), 1, 1);
     expect((await fetch(address)).headers.get("etag")).not.toBe(before);
   });
 });
@@ -217,7 +217,7 @@ describe("an address", () => {
 
   it.each(["user/job/none.png", "user"])("that is signed may be of a file that is not there: %s", async (name) => {
     await store("user/job/some.png", "");
-    const response = await fetch(server.url + (await container.runtime.store.url("bucket", name)));
+    const response = await fetch(server.url + (await container.runtime.files.url("bucket", name)));
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ code: "NOT_FOUND" });
   });
@@ -241,7 +241,7 @@ describe("no path leaves the store", () => {
   ])("%s", async (target) => {
     // Signed as if for this very name: not even a signature opens what lies outside.
     for (const name of [target.replace(/^.*\/files\//, ""), "../signing.key", "bucket/../../signing.key"]) {
-      const signature = new URL(await container.runtime.store.url("", name), server.url).search;
+      const signature = new URL(await container.runtime.files.url("", name), server.url).search;
       const answer = await rawGet(server.port, target + signature);
       expect([400, 403, 404]).toContain(statusOf(answer));
     }
@@ -250,16 +250,16 @@ describe("no path leaves the store", () => {
   it("nor does a folder's name or a hidden file", async () => {
     await store("user/job/some.png", "");
     for (const name of ["user/job", ".hidden", "user/.hidden"]) {
-      const { search } = new URL(await container.runtime.store.url("bucket", name), server.url);
+      const { search } = new URL(await container.runtime.files.url("bucket", name), server.url);
       expect([403, 404]).toContain(statusOf(await rawGet(server.port, `/files/bucket/${name}${search}`)));
     }
   });
 
   it("nor a symbolic link to a folder", async () => {
-    const path = container.runtime.store.locate("bucket", "user/job/link.png");
+    const path = container.runtime.files.locate("bucket", "user/job/link.png");
     await mkdir(dirname(path), { recursive: true });
     await symlink(join(container.runtime.folder, "work"), path);
-    const address = await container.runtime.store.url("bucket", "user/job/link.png");
+    const address = await container.runtime.files.url("bucket", "user/job/link.png");
     expect((await fetch(server.url + address)).status).toBe(404);
   });
 });

@@ -30,8 +30,8 @@ export const file = defineRoute({
   produces: "application/octet-stream",
   query: z.looseObject({ expires: z.string(), signature: z.string() }),
   responses: { 200: z.string(), 206: z.string() },
-}).handle(async ({ path, method, headers }, { store }) => {
-  const opened = await openFile(store, path);
+}).handle(async ({ path, method, headers }, { files }) => {
+  const opened = await openFile(files, path);
   try {
     return { response: respond(opened, method, headers) };
   } catch (error) {
@@ -49,9 +49,9 @@ interface OpenedFile {
 }
 
 /** The size is the open file's own: a file of the same name that replaces it meanwhile does not mix in. */
-async function openFile(store: Runtime["store"], path: string): Promise<OpenedFile> {
+async function openFile(files: Runtime["files"], path: string): Promise<OpenedFile> {
   const [bucket = "", ...parts] = (signedName(path) ?? "").split("/");
-  const target = store.locate(bucket, parts.join("/"));
+  const target = files.locate(bucket, parts.join("/"));
   const handle = await open(target).catch((cause: unknown) => {
     throw new HttpError("NOT_FOUND", "There is no such file (any more).", { cause });
   });

@@ -158,7 +158,7 @@ describe("a reader that takes nothing", () => {
     const id = await container.runtime.submit("gated", { size: 20_000_000 });
     const { result } = await container.runtime.ended(id);
     expect(result?.assets).toHaveLength(1);
-    const address = await container.runtime.store.url("gated", `anonymous/${id}/0.txt`);
+    const address = await container.runtime.files.url("gated", `anonymous/${id}/0.txt`);
 
     const job = await container.submitGated();
     const waiting = await fetch(`${impatient.url}/jobs/${job.id}/events`);

@@ -5,7 +5,9 @@ import { jobEnvelope } from "#contract/job.ts";
 import type { Config } from "./config.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { type Database, databaseFile, openDatabase } from "./database/database.ts";
+import type { AssetStore } from "./delivery/asset-store.ts";
 import { CallbackLog, callbackMigrations } from "./delivery/callback-log.ts";
+import { connectDelivery, type Destinations } from "./delivery/connect-delivery.ts";
 import { Delivery } from "./delivery/delivery.ts";
 import { LocalAssetStore } from "./delivery/local-asset-store.ts";
 import { Outbox, outboxMigrations } from "./delivery/outbox.ts";
@@ -49,7 +51,10 @@ export interface Runtime {
   readonly queue: JobQueue;
   readonly sources: Sources;
   readonly events: JobEvents;
-  readonly store: LocalAssetStore;
+  /** Where this container's results go. */
+  readonly store: AssetStore;
+  /** The data folder's own store, which is served under `/files/`. */
+  readonly files: LocalAssetStore;
   readonly dispatcher: Dispatcher;
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
@@ -102,7 +107,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
-  const parts = wire({ config, log, metrics, registry, embedded, executors, outbox, sources });
+  const destinations = connectDelivery(config, embedded, log);
+  const parts = wire({ config, log, metrics, registry, embedded, destinations, executors, outbox, sources });
   const { dispatcher, delivery, events } = parts;
   readAtScrape(metricsRegistry, {
     workerId: config.workerId,
@@ -139,7 +145,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     queue: sources.queue,
     sources,
     events,
-    store: embedded.store,
+    store: destinations.store,
+    files: embedded.store,
     dispatcher,
     delivery,
     executors,
@@ -156,6 +163,7 @@ interface Collaborators {
   readonly metrics: Metrics;
   readonly registry: Registry;
   readonly embedded: Embedded;
+  readonly destinations: Destinations;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly outbox: Outbox;
   readonly sources: Sources;
@@ -168,13 +176,14 @@ function wire({
   metrics,
   registry,
   embedded,
+  destinations,
   executors,
   outbox,
   sources: { byName: sources, queue },
 }: Collaborators) {
   const { folder } = embedded;
-  const store = measuredStore(embedded.store, metrics);
-  const callback = measuredCallback(embedded.callbacks, metrics);
+  const store = measuredStore(destinations.store, metrics);
+  const callback = measuredCallback(destinations.callback, metrics);
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();

@@ -85,7 +85,7 @@ async function keepFiles(
   scratch: ScratchFolder,
 ): Promise<SavedAsset[]> {
   try {
-    return await saveAssets({ store: runtime.store, job, assets: end.result.assets, out });
+    return await saveAssets({ store: runtime.files, job, assets: end.result.assets, out });
   } catch (error) {
     scratch.keep();
     throw scratch.explain(error);
@@ -104,9 +104,11 @@ function configForOneJob(
     ...settings,
     dataFolder: scratch.path,
     workers: [handler.worker],
-    // The job is this command's own: it goes through the embedded queue, whatever the environment names.
+    // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is told.
     sources: ["sqlite"],
     upstash: null,
+    supabase: null,
+    callback: null,
     shutdownGraceSeconds: 0,
     log: { level, format: logFormat(settings) },
   };

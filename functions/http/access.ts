@@ -9,7 +9,7 @@ import type { Access } from "./route.ts";
 import { signedName } from "./signed-name.ts";
 
 /** The check that each kind of access asks for. */
-export function accessGuards({ config, store }: Pick<Runtime, "config" | "store">): Record<Access, MiddlewareHandler> {
+export function accessGuards({ config, files }: Pick<Runtime, "config" | "files">): Record<Access, MiddlewareHandler> {
   const open: MiddlewareHandler = (_context, next) => next();
   // Without a key the configuration allows loopback only, and browser-guard.ts keeps other sites out.
   const key = config.http.apiKeys.length === 0 ? open : requireKey(config.http.apiKeys);
@@ -17,7 +17,7 @@ export function accessGuards({ config, store }: Pick<Runtime, "config" | "store"
     open,
     key,
     "key or loopback": (context, next) => (isFromThisMachine(context) ? next() : key(context, next)),
-    signed: requireSignature(store),
+    signed: requireSignature(files),
   };
 }
 
@@ -66,13 +66,13 @@ function unauthorized(message: string): HttpError {
 }
 
 /** An address that the store signed, and that has not expired. The answer tells nothing about which files exist. */
-function requireSignature(store: Runtime["store"]): MiddlewareHandler {
+function requireSignature(files: Runtime["files"]): MiddlewareHandler {
   return (context, next) => {
     const url = new URL(context.req.url);
     const name = signedName(url.pathname);
     const expires = url.searchParams.get("expires") ?? "";
     const signature = url.searchParams.get("signature") ?? "";
-    if (name === null || !/^\d{1,12}$/.test(expires) || !store.verify(name, Number(expires), signature)) {
+    if (name === null || !/^\d{1,12}$/.test(expires) || !files.verify(name, Number(expires), signature)) {
       throw new HttpError(
         "FORBIDDEN",
         "This address is not signed by this container, or has expired: ask for a new one.",

@@ -24,9 +24,12 @@ const attemptView = z.object({
   error: errorView.nullable(),
 });
 
-/** As in the callback, but with addresses that can be opened; the stored path is `path`. */
+/**
+ * As in the callback, but with addresses that can be opened; the stored path is `path`. An address is null when the app's
+ * storage, which signs it, cannot be asked or has no such file.
+ */
 const assetView = callbackAsset.extend({
-  url: z.string(),
+  url: z.string().nullable(),
   thumbnail_url: z.string().nullable(),
   path: z.string(),
 });
@@ -116,7 +119,7 @@ function isoOrNull(atMs: number | null): string | null {
   return atMs === null ? null : iso(atMs);
 }
 
-/** Behind the container's public address when it has one; else relative to whichever address the caller uses. */
-function absolute(pathAndQuery: string, publicUrl: string | undefined): string {
-  return publicUrl === undefined ? pathAndQuery : new URL(pathAndQuery, publicUrl).href;
+/** A local file's: behind the container's public address when it has one, else relative to the one the caller uses. */
+function absolute(address: string | null, publicUrl: string | undefined): string | null {
+  return address === null || publicUrl === undefined ? address : new URL(address, publicUrl).href;
 }

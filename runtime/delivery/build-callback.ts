@@ -1,4 +1,5 @@
 import type { CallbackAsset, JobCallback } from "#contract/callback.ts";
+import type { ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { isJobType, jobTypes } from "#contract/job-types.ts";
 import type { Settlement } from "../attempt.ts";
@@ -62,6 +63,17 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
     case "cancelled":
       return { ...base(facts), status: "cancelled", assets: [], metadata: { ...commonMetadata(facts), ...timings } };
   }
+}
+
+/** What is said in place of a completion whose files the store never takes. */
+export function refusedCallback(callback: JobCallback, error: ErrorReport, nowMs: number): JobCallback {
+  return {
+    ...callback,
+    status: "failed",
+    assets: [],
+    error_message: error.message,
+    metadata: { ...callback.metadata, error_type: error.code, error_timestamp: new Date(nowMs).toISOString() },
+  };
 }
 
 function base(facts: CallbackFacts) {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import PQueue from "p-queue";
-import { PermanentError, toErrorReport } from "#contract/errors.ts";
+import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
 import { bucketOf } from "#contract/job.ts";
 import { retryDelaySeconds } from "../backoff.ts";
 import { removeWork } from "../data-folder.ts";
@@ -8,11 +8,12 @@ import type { JobEvents } from "../job-events.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-import type { JobSource, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
+import type { JobSource, Lease, LeaseKey } from "../source/job-source.ts";
 import { within } from "../within.ts";
 import type { AssetStore } from "./asset-store.ts";
-import { assetNames, assetPath, type FinalSettlement, finalCallback, processingCallback } from "./build-callback.ts";
+import { type FinalSettlement, finalCallback, processingCallback } from "./build-callback.ts";
 import type { Callback } from "./callback.ts";
+import { DeliverySteps, Postponed, retryPauses } from "./delivery-steps.ts";
 import { claimMs, type Outbox, type OutboxEntry, type OutboxRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 
@@ -21,8 +22,7 @@ import { ProgressChannel } from "./progress-channel.ts";
  * A crash at any line goes on from the row, here or in another process on the same data folder. Every step may be
  * repeated: uploads replace, callbacks are idempotent by (job, attempt, status), settling is idempotent by lease token.
  *
- * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
- * an earlier settling was applied, though its answer was lost, is told apart by saying that settling again.
+ * This file keeps the rows: who works on which, when, and for how long. What happens to one is in delivery-steps.ts.
  */
 export interface DeliveryOptions {
   readonly outbox: Outbox;
@@ -44,7 +44,6 @@ export interface FinishFacts {
   readonly workFolder: string;
 }
 
-const callbackPatienceMs = 24 * 60 * 60 * 1000;
 /** How long the start waits for a source that is away. */
 const resumeLimitMs = 5000;
 /** About ten minutes, with the pauses between. */
@@ -53,7 +52,8 @@ const recordTries = 16;
 const longWorkMs = 1000;
 /** How long a store or a callback may take to notice that it is aborted. */
 const abortLimitMs = 1000;
-const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
+/** What the store refused for good is kept until housekeeping finds it, for a person to look at. */
+const keptCodes: ReadonlySet<ErrorCode> = new Set(["ASSET_REFUSED", "ASSET_PATH_REFUSED"]);
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -62,10 +62,18 @@ export class Delivery {
   readonly #active = new Set<number>();
   readonly #holds = new Map<string, () => void>();
   readonly #stopping = new AbortController();
+  readonly #steps: DeliverySteps;
   #sweep: NodeJS.Timeout | null = null;
+  #look: NodeJS.Timeout | null = null;
+  #lookAtMs = 0;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#steps = new DeliverySteps({
+      ...options,
+      progressSent: async (lease) => this.#channels.get(lease.token)?.close(),
+      onOpened: () => void this.#wake(),
+    });
     this.#queue = new PQueue({ concurrency: options.concurrency });
   }
 
@@ -75,7 +83,8 @@ export class Delivery {
    */
   async start(): Promise<void> {
     await within(resumeLimitMs, this.#confirmLeases());
-    void this.#claimDue();
+    // What an earlier process gave a long pause may have been mended, and this process started for that.
+    void this.#wake();
     this.#sweep = setInterval(() => void this.#sweepOnce(), claimMs / 4);
     this.#sweep.unref();
   }
@@ -95,6 +104,7 @@ export class Delivery {
 
   /** Tells the app that the job is under way; coalesced, best effort. */
   sendProcessing(_source: JobSource, lease: Lease, progress: number): void {
+    if (this.#steps.isAppAway) return;
     const channel = this.#channels.get(lease.token) ?? new ProgressChannel(this.#options.callback, this.#options.log);
     this.#channels.set(lease.token, channel);
     channel.send(
@@ -114,8 +124,8 @@ export class Delivery {
   /** Records the end of a job. When the promise resolves the result cannot be lost any more; delivery goes on by itself. */
   async finish(source: JobSource, lease: Lease, settlement: FinalSettlement, facts: FinishFacts): Promise<void> {
     const { workerId, nowMs } = this.#options;
-    await this.#channels.get(lease.token)?.close();
-    this.#channels.delete(lease.token);
+    // Lets nothing follow. What is on its way is waited for before the final callback, not before the result is safe.
+    void this.#channels.get(lease.token)?.close();
     const callback = finalCallback({ lease, workerId, nowMs: nowMs(), startedAtMs: facts.startedAtMs }, settlement);
     const entry: OutboxEntry = {
       source: source.name,
@@ -164,6 +174,7 @@ export class Delivery {
 
   async stop(limitMs: number): Promise<void> {
     if (this.#sweep) clearInterval(this.#sweep);
+    if (this.#look) clearTimeout(this.#look);
     await this.drain(limitMs);
     this.#stopping.abort();
     this.#queue.clear();
@@ -194,10 +205,32 @@ export class Delivery {
     }
   }
 
+  async #wake(): Promise<void> {
+    try {
+      await this.#options.outbox.wake();
+    } catch (error) {
+      this.#options.log.error({ error }, "the outbox cannot be written; trying again");
+    }
+    await this.#claimDue();
+  }
+
+  /** Looks for due rows then, unless it does so before. */
+  #lookAgainIn(delayMs: number): void {
+    const atMs = performance.now() + delayMs;
+    if (this.#look !== null && this.#lookAtMs <= atMs) return;
+    if (this.#look !== null) clearTimeout(this.#look);
+    this.#lookAtMs = atMs;
+    this.#look = setTimeout(() => {
+      this.#look = null;
+      void this.#claimDue();
+    }, delayMs + 5).unref();
+  }
+
+  /** The oldest goes first, also where it comes back among younger ones. */
   #enqueue(row: OutboxRow): void {
     this.#active.add(row.id);
     this.#holdLease(row.entry);
-    void this.#queue.add(async () => {
+    const work = async () => {
       try {
         await this.#deliver(row);
       } catch (error) {
@@ -206,109 +239,64 @@ export class Delivery {
       } finally {
         this.#active.delete(row.id);
       }
-    });
+    };
+    void this.#queue.add(work, { priority: -row.id });
   }
 
   async #deliver(row: OutboxRow): Promise<void> {
-    const { outbox, log, metrics, random } = this.#options;
+    const { log, metrics } = this.#options;
     const fields = { job_id: row.entry.lease.jobId, attempt: row.entry.lease.attempt };
     try {
       if (this.#stopping.signal.aborted) return;
-      const outcome = await this.#steps(row);
-      await this.#discard(row);
+      const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
+      await this.#discard(row.id, entry);
       if (outcome === "lost") {
-        metrics.leasesLost.add({ source: row.entry.source });
+        metrics.leasesLost.add({ source: entry.source });
         log.warn(fields, "a finished attempt is dropped: another worker has the job");
         return;
       }
-      this.#emitEnd(row.entry);
-      log.info(
-        { ...fields, status: row.entry.callback.status, files: row.entry.files.length },
-        "job delivered and settled",
-      );
+      this.#emitEnd(entry);
+      log.info({ ...fields, status: entry.callback.status, files: entry.files.length }, "job delivered and settled");
     } catch (error) {
-      const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
-      log.warn({ ...fields, error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
-      await outbox.postpone(row.id, delaySeconds * 1000);
-      setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
+      // Cut short by the stop: the row stays due, and the next process takes it up.
+      if (this.#stopping.signal.aborted) return;
+      await (error instanceof Postponed ? this.#postpone(row, error) : this.#retry(row, error));
     }
   }
 
-  /** Each step that is not done yet, in order. */
-  async #steps(row: OutboxRow): Promise<SettleOutcome> {
-    const { outbox } = this.#options;
-    const { entry } = row;
-    const source = this.#options.sources.get(entry.source);
-    if (source === undefined)
-      throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
-    if (!row.uploaded && entry.files.length > 0) {
-      await this.#upload(entry);
-      await outbox.markUploaded(row.id);
-      // A long upload may have outlived the lease.
-      if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
-    }
-    await this.#callBack(row);
-    return this.#settle(source, entry);
+  /** The row waits with the others that wait for the same. */
+  async #postpone(row: OutboxRow, { waitMs, gate, wasTried, cause }: Postponed): Promise<void> {
+    const { outbox, log } = this.#options;
+    const fields = { job_id: row.entry.lease.jobId, attempt: row.entry.lease.attempt };
+    if (wasTried) log.warn({ ...fields, error: cause, next_try_in_seconds: waitMs / 1000 }, "delivery failed");
+    // It may have opened since.
+    const delayMs = gate.isClosed ? waitMs : 0;
+    await outbox.postpone(row.id, delayMs, wasTried);
+    this.#lookAgainIn(delayMs);
   }
 
-  /** Asks the source, unless it was asked a moment ago. */
-  async #isHeld(source: JobSource, lease: LeaseKey): Promise<boolean> {
-    if (this.#options.keepers.get(source.name)?.isFresh(lease)) return true;
-    const [outcome] = await source.renew([{ lease }]);
-    return outcome !== "lost";
+  async #retry(row: OutboxRow, error: unknown): Promise<void> {
+    const { outbox, log, random } = this.#options;
+    const { lease } = row.entry;
+    const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
+    log.warn(
+      { job_id: lease.jobId, attempt: lease.attempt, error, next_try_in_seconds: delaySeconds },
+      "delivery failed; it will be tried again",
+    );
+    await outbox.postpone(row.id, delaySeconds * 1000);
+    setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
   }
 
-  async #upload(entry: OutboxEntry): Promise<void> {
-    const job = { id: entry.lease.jobId, user_id: entry.userId };
-    for (const file of entry.files) {
-      const names = assetNames(file);
-      await this.#put(entry, assetPath(job, names.main), file.file, file.mimeType);
-      if (file.thumbnail && names.thumbnail !== null) {
-        await this.#put(entry, assetPath(job, names.thumbnail), file.thumbnail.file, file.thumbnail.mimeType);
-      }
-    }
-  }
-
-  #put({ bucket, userId, lease: { jobId } }: OutboxEntry, path: string, file: string, mimeType: string): Promise<void> {
-    return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType }, this.#stopping.signal);
-  }
-
-  /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
-  async #callBack(row: OutboxRow): Promise<void> {
-    const { callback, log, metrics, nowMs } = this.#options;
-    try {
-      await callback.send(row.entry.callback, this.#stopping.signal);
-    } catch (error) {
-      const tooLate = nowMs() - row.createdAtMs > callbackPatienceMs;
-      if (!(error instanceof PermanentError) && !tooLate) throw error;
-      metrics.alarms.add({ alarm: tooLate ? "callback_given_up" : "callback_refused" });
-      log.error(
-        { job_id: row.entry.lease.jobId, error },
-        tooLate ? "the callback was not taken for 24 hours; giving it up" : "the callback is refused for good",
-      );
-    }
-  }
-
-  #settle(source: JobSource, entry: OutboxEntry): Promise<SettleOutcome> {
-    const { settlement, lease } = entry;
-    switch (settlement.kind) {
-      case "complete":
-        return source.complete(lease, { assets: entry.callback.assets, metadata: entry.callback.metadata });
-      case "fail":
-        return source.fail(lease, settlement.error);
-      case "cancelled":
-        return source.cancelled(lease);
-    }
-  }
-
-  async #discard(row: OutboxRow): Promise<void> {
-    await this.#options.outbox.remove(row.id);
-    this.#holds.get(row.entry.lease.token)?.();
-    this.#holds.delete(row.entry.lease.token);
+  async #discard(id: number, entry: OutboxEntry): Promise<void> {
+    await this.#options.outbox.remove(id);
+    this.#holds.get(entry.lease.token)?.();
+    this.#holds.delete(entry.lease.token);
+    this.forget(entry.lease);
+    const { settlement } = entry;
     // A job that completed without files has no folder; one that did not complete may have left some in it.
-    if (row.entry.settlement.kind === "complete" && row.entry.files.length === 0) return;
-    await removeWork(row.entry.workFolder).catch((error: unknown) => {
+    if (settlement.kind === "complete" && entry.files.length === 0) return;
+    if (settlement.kind === "fail" && keptCodes.has(settlement.error.code)) return;
+    await removeWork(entry.workFolder).catch((error: unknown) => {
       this.#options.log.warn({ error: toErrorReport(error) }, "a work folder could not be removed");
     });
   }

@@ -116,6 +116,7 @@ function refusal(answer: Answer, url: string, nowMs: number): CodedError {
     const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
     return new RetryableError(`${what}.`, {
       code: "CALLBACK_UNREACHABLE",
+      details: { status },
       ...(delaySeconds === undefined ? {} : { delaySeconds }),
     });
   }

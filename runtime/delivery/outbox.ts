@@ -147,10 +147,24 @@ export class Outbox {
     await this.#database.writeGrouped(() => this.#statements.markUploaded.run({ id }));
   }
 
-  /** Tries the row again after `delayMs`, and remembers that a try failed. */
-  async postpone(id: number, delayMs: number): Promise<void> {
+  /** Another end than the one that was recorded, from here on: on disk when the promise resolves. */
+  async replace(id: number, entry: OutboxEntry): Promise<void> {
+    await this.#database.write(() => this.#statements.replace.run({ id, entry: JSON.stringify(entry) }));
+  }
+
+  /**
+   * Tries the row again after `delayMs`.
+   * @param wasTried remembers that a try failed
+   */
+  async postpone(id: number, delayMs: number, wasTried = true): Promise<void> {
     const at = Math.ceil(this.#options.nowMs() + delayMs);
-    await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at }));
+    await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at, tries: wasTried ? 1 : 0 }));
+  }
+
+  /** Every row is due now that no other live process works on. */
+  async wake(): Promise<void> {
+    const now = this.#options.nowMs();
+    await this.#database.writeSoon(() => this.#statements.wake.run({ now, owner: this.#options.owner }));
   }
 
   async remove(id: number): Promise<void> {
@@ -196,7 +210,12 @@ function prepare(database: Database) {
     ),
     renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
     markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0 WHERE id = :id"),
-    postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + 1 WHERE id = :id"),
+    postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries WHERE id = :id"),
+    replace: database.command("UPDATE outbox SET entry = :entry, tries = 0 WHERE id = :id"),
+    wake: database.command(
+      `UPDATE outbox SET next_try_at_ms = :now
+       WHERE next_try_at_ms > :now AND (claimed_by = :owner OR claimed_until_ms <= :now)`,
+    ),
     remove: database.command("DELETE FROM outbox WHERE id = :id"),
     count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),
     backlog: database.query(

@@ -10,7 +10,15 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export type AttemptEnding = "completed" | "failed" | "retried" | "cancelled" | "released" | "lost";
 
 /** What should wake somebody: it does not get better by itself. */
-export const alarms = ["callback_refused", "callback_given_up", "over_quota", "full", "access_refused"] as const;
+export const alarms = [
+  "callback_refused",
+  "callback_given_up",
+  "storage_refused",
+  "asset_refused",
+  "over_quota",
+  "full",
+  "access_refused",
+] as const;
 export type Alarm = (typeof alarms)[number];
 
 /** From a pick-up that nobody notices to the longest video. */
@@ -115,7 +123,7 @@ function troubleMetrics(registry: MetricsRegistry) {
     }),
     alarms: registry.counter({
       name: "ourvidz_alarms_total",
-      help: "What needs a person: a callback refused for good or given up after 24 hours, a quota used up, a full queue or disk, a key refused.",
+      help: "What needs a person: a callback refused or given up after 24 hours, a storage that refuses its key or lacks a bucket, a file that it never takes, a quota used up, a full queue or disk, a key refused.",
       labels: ["alarm"],
     }),
   };

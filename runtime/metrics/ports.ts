@@ -10,6 +10,10 @@ const alarmOf: Readonly<Partial<Record<ErrorCode, Alarm>>> = {
   QUEUE_OVER_QUOTA: "over_quota",
   QUEUE_FULL: "full",
   DISK_FULL: "full",
+  CALLBACK_REFUSED: "callback_refused",
+  STORAGE_REFUSED: "storage_refused",
+  ASSET_REFUSED: "asset_refused",
+  ASSET_PATH_REFUSED: "asset_refused",
   UNAUTHORIZED: "access_refused",
   FORBIDDEN: "access_refused",
   // So are credentials called that their server refuses: the configuration holds them.

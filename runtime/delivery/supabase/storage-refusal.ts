@@ -70,6 +70,7 @@ export function storageError(answer: Answer, context: RefusalContext, nowMs: num
     const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
     return new RetryableError(`The storage answered ${status} (${message}).`, {
       code: "STORAGE_UNREACHABLE",
+      details: { status },
       ...(delaySeconds === undefined ? {} : { delaySeconds }),
     });
   }

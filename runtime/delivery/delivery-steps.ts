@@ -1,0 +1,251 @@
+import { access } from "node:fs/promises";
+import { CodedError, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import { retryDelaySeconds } from "../backoff.ts";
+import type { LeaseKeeper } from "../lease-keeper.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { JobSource, LeaseKey, SettleOutcome } from "../source/job-source.ts";
+import type { AssetStore } from "./asset-store.ts";
+import { assetNames, assetPath, refusedCallback } from "./build-callback.ts";
+import type { Callback } from "./callback.ts";
+import { OutageGate } from "./outage-gate.ts";
+import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
+
+/*
+ * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order.
+ *
+ * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
+ * an earlier settling was applied, though its answer was lost, is told apart by saying that settling again.
+ *
+ * A job whose files the store never takes ends as failed: the row is rewritten first, so that no crash makes it a completed
+ * one again.
+ */
+export interface DeliveryStepsOptions {
+  readonly outbox: Outbox;
+  readonly store: AssetStore;
+  readonly callback: Callback;
+  readonly sources: ReadonlyMap<string, JobSource>;
+  readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  /** Resolves when no progress of the job is on its way any more. */
+  progressSent(lease: LeaseKey): Promise<void>;
+  /** The store or the app is back: rows that wait for it can go. */
+  onOpened(): void;
+}
+
+export interface Delivered {
+  readonly outcome: SettleOutcome;
+  /** As it was delivered in the end. */
+  readonly entry: OutboxEntry;
+}
+
+/** The row has to wait for its store or the app, which is known to be away. */
+export class Postponed extends Error {
+  readonly waitMs: number;
+  readonly gate: OutageGate;
+  readonly wasTried: boolean;
+
+  constructor(waitMs: number, gate: OutageGate, cause?: unknown) {
+    super("postponed", { cause });
+    this.waitMs = waitMs;
+    this.gate = gate;
+    this.wasTried = cause !== undefined;
+  }
+}
+
+const callbackPatienceMs = 24 * 60 * 60 * 1000;
+export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
+/** Below this many jobs that fail, each has its own pauses. */
+const outageThreshold = 3;
+
+export class DeliverySteps {
+  readonly #options: DeliveryStepsOptions;
+  readonly #storeGate: OutageGate;
+  readonly #callbackGate: OutageGate;
+
+  constructor(options: DeliveryStepsOptions) {
+    this.#options = options;
+    const { nowMs, random } = options;
+    this.#storeGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
+    this.#callbackGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
+  }
+
+  /** True while the app does not take callbacks. */
+  get isAppAway(): boolean {
+    return this.#callbackGate.isClosed;
+  }
+
+  /** @throws Postponed; whatever else failed, to be tried again */
+  async run(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
+    const { entry } = row;
+    const source = this.#options.sources.get(entry.source);
+    if (source === undefined)
+      throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
+    if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
+    if (row.uploaded || entry.files.length === 0) {
+      await this.#callBack(row, signal);
+      return this.#settle(source, entry);
+    }
+    const refusal = await this.#upload(row, signal);
+    // A long upload may have outlived the lease, and a file may be gone because another process has delivered it.
+    const isHeld = refusal === null ? await this.#isHeld(source, entry.lease) : await isHeldNow(source, entry.lease);
+    if (!isHeld) return this.#settle(source, entry);
+    const current = refusal === null ? row : await this.#failInstead(row, refusal);
+    await this.#callBack(current, signal);
+    return this.#settle(source, current.entry);
+  }
+
+  /** Asks the source, unless it was asked a moment ago. */
+  async #isHeld(source: JobSource, lease: LeaseKey): Promise<boolean> {
+    return this.#options.keepers.get(source.name)?.isFresh(lease) === true || isHeldNow(source, lease);
+  }
+
+  /** Why the files can never be stored; null when they are. */
+  async #upload(row: OutboxRow, signal: AbortSignal): Promise<PermanentError | null> {
+    try {
+      await this.#through(this.#storeGate, row, () => this.#putAll(row.entry, signal));
+    } catch (error) {
+      const refusal = await asRefusal(error, row.entry);
+      if (refusal === null) throw error;
+      return refusal;
+    }
+    await this.#options.outbox.markUploaded(row.id);
+    return null;
+  }
+
+  async #putAll({ bucket, userId, lease: { jobId }, files }: OutboxEntry, signal: AbortSignal): Promise<void> {
+    const put = (name: string, file: string, mimeType: string) => {
+      const path = assetPath({ id: jobId, user_id: userId }, name);
+      return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType }, signal);
+    };
+    for (const file of files) {
+      const names = assetNames(file);
+      await put(names.main, file.file, file.mimeType);
+      if (file.thumbnail && names.thumbnail !== null)
+        await put(names.thumbnail, file.thumbnail.file, file.thumbnail.mimeType);
+    }
+  }
+
+  async #failInstead(row: OutboxRow, refusal: PermanentError): Promise<OutboxRow> {
+    const { outbox, log, nowMs } = this.#options;
+    const error = toErrorReport(refusal);
+    log.error(
+      { ...fieldsOf(row), error, kept_in: row.entry.workFolder },
+      "the files of a finished job are refused for good",
+    );
+    const entry: OutboxEntry = {
+      ...row.entry,
+      settlement: { kind: "fail", error },
+      files: [],
+      callback: refusedCallback(row.entry.callback, error, nowMs()),
+    };
+    await outbox.replace(row.id, entry);
+    return { ...row, entry };
+  }
+
+  /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
+  async #callBack(row: OutboxRow, signal: AbortSignal): Promise<void> {
+    const { callback, log, metrics, nowMs, progressSent } = this.#options;
+    try {
+      await this.#through(this.#callbackGate, row, async () => {
+        await progressSent(row.entry.lease);
+        await callback.send(row.entry.callback, signal);
+      });
+    } catch (error) {
+      if (error instanceof PermanentError) {
+        log.error({ ...fieldsOf(row), error }, "the callback is refused for good");
+        return;
+      }
+      if (nowMs() - row.createdAtMs <= callbackPatienceMs) throw error;
+      metrics.alarms.add({ alarm: "callback_given_up" });
+      log.error({ ...fieldsOf(row), error: causeOf(error) }, "the callback was not taken for 24 hours; giving it up");
+    }
+  }
+
+  async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
+    return { outcome: await settle(source, entry), entry };
+  }
+
+  /** One step that depends on somebody else, and what its failure means for the other rows. */
+  async #through(gate: OutageGate, row: OutboxRow, step: () => Promise<void>): Promise<void> {
+    const waitMs = gate.enter(row.id);
+    if (waitMs > 0) throw new Postponed(waitMs, gate);
+    try {
+      await step();
+    } catch (error) {
+      // Who refuses one thing for good is there for the others.
+      if (error instanceof PermanentError) this.#opened(gate);
+      else this.#failed(gate, row, error);
+      throw error;
+    }
+    this.#opened(gate);
+  }
+
+  /** @throws Postponed unless the row is to be tried again by its own clock */
+  #failed(gate: OutageGate, row: OutboxRow, error: unknown): void {
+    const { log, random } = this.#options;
+    const meaning = retryMeaning(error);
+    const wasClosed = gate.isClosed;
+    const waitMs = gate.failed(row.id, {
+      delaySeconds: typeof meaning === "object" ? meaning.delaySeconds : undefined,
+    });
+    if (waitMs === null) return;
+    if (!wasClosed) log.warn({ error }, "finished jobs wait: what they are delivered to is away or refuses them");
+    // An answer, unlike silence, may be about this job alone: the next time another one goes first.
+    const { baseSeconds, maxSeconds } = retryPauses;
+    const ownMs = wasAnswered(error) ? retryDelaySeconds(row.tries + 1, baseSeconds, maxSeconds, random) * 1000 : 0;
+    throw new Postponed(waitMs + ownMs, gate, error);
+  }
+
+  #opened(gate: OutageGate): void {
+    if (!gate.succeeded()) return;
+    this.#options.log.info({}, "deliveries get through again");
+    this.#options.onOpened();
+  }
+}
+
+async function isHeldNow(source: JobSource, lease: LeaseKey): Promise<boolean> {
+  const [outcome] = await source.renew([{ lease }]);
+  return outcome !== "lost";
+}
+
+function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry): Promise<SettleOutcome> {
+  switch (settlement.kind) {
+    case "complete":
+      return source.complete(lease, { assets: callback.assets, metadata: callback.metadata });
+    case "fail":
+      return source.fail(lease, settlement.error);
+    case "cancelled":
+      return source.cancelled(lease);
+  }
+}
+
+/** What the store said for good, or that a file is not there any more to be stored; null for what may work the next time. */
+async function asRefusal(error: unknown, { files }: OutboxEntry): Promise<PermanentError | null> {
+  if (error instanceof PermanentError) return error;
+  for (const { file } of files) {
+    const isThere = await access(file).then(
+      () => true,
+      (problem: NodeJS.ErrnoException) => problem.code !== "ENOENT",
+    );
+    if (!isThere)
+      return new PermanentError(`The file ${file} is gone: nobody can deliver it any more.`, { code: "NO_ASSETS" });
+  }
+  return null;
+}
+
+/** True for an error that an answer caused: its details say which. */
+function wasAnswered(error: unknown): boolean {
+  return error instanceof CodedError && error.details !== undefined;
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Postponed ? error.cause : error;
+}
+
+function fieldsOf({ entry: { lease } }: OutboxRow) {
+  return { job_id: lease.jobId, attempt: lease.attempt };
+}

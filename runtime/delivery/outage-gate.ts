@@ -1,0 +1,78 @@
+import { retryDelaySeconds } from "../backoff.ts";
+
+/*
+ * Keeps hundreds of finished jobs from knocking at a closed door, each by its own clock: one gate before the asset store,
+ * one before the callback.
+ *
+ *   open ──several jobs failed and none came through, or one was told to wait──► closed, for a while
+ *   closed ──the while is over──► one job is let through, the oldest that is due; the others wait on
+ *              it comes through ──► open, and all that wait go in order         it fails ──► closed, for longer
+ *
+ * One job that fails by itself closes nothing: it has its own pauses.
+ */
+export interface OutageGateOptions {
+  /** How many different jobs have to fail. */
+  readonly threshold: number;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+}
+
+export interface GateFailure {
+  /** What the other side asked for. */
+  readonly delaySeconds?: number | undefined;
+}
+
+const pauses = { baseSeconds: 1, maxSeconds: 60 };
+/** Whoever waits for the one that is let through looks again after that, and at once when it came through. */
+const probeMs = 5000;
+
+export class OutageGate {
+  readonly #options: OutageGateOptions;
+  readonly #failed = new Set<number>();
+  /** 0: open. */
+  #closings = 0;
+  #closedUntilMs = 0;
+  #probe: number | null = null;
+
+  constructor(options: OutageGateOptions) {
+    this.#options = options;
+  }
+
+  get isClosed(): boolean {
+    return this.#closings > 0;
+  }
+
+  /** Milliseconds that the row has to wait; 0 when it may go, and then it has to say how it went. */
+  enter(rowId: number): number {
+    if (!this.isClosed) return 0;
+    const leftMs = this.#closedUntilMs - this.#options.nowMs();
+    if (leftMs > 0) return leftMs;
+    if (this.#probe !== null && this.#probe !== rowId) return probeMs;
+    this.#probe = rowId;
+    return 0;
+  }
+
+  /** True when the gate was closed until now: those that wait can go. */
+  succeeded(): boolean {
+    const wasClosed = this.isClosed;
+    this.#failed.clear();
+    this.#closings = 0;
+    this.#probe = null;
+    return wasClosed;
+  }
+
+  /** Milliseconds until the next one is let through; null when the gate stays open. */
+  failed(rowId: number, { delaySeconds }: GateFailure): number | null {
+    const { threshold, nowMs, random } = this.#options;
+    this.#failed.add(rowId);
+    const isProbe = this.#probe === rowId;
+    if (isProbe) this.#probe = null;
+    // It went before the gate was closed.
+    else if (this.isClosed) return Math.max(0, this.#closedUntilMs - nowMs());
+    else if (delaySeconds === undefined && this.#failed.size < threshold) return null;
+    this.#closings++;
+    const seconds = delaySeconds ?? retryDelaySeconds(this.#closings, pauses.baseSeconds, pauses.maxSeconds, random);
+    this.#closedUntilMs = nowMs() + seconds * 1000;
+    return seconds * 1000;
+  }
+}
