@@ -46,7 +46,8 @@ let lostAnswers: number;
 let beforeCallback: (callback: JobCallback) => Promise<void>;
 
 const log = pino({ level: "silent" });
-const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
+const metricsRegistry = new MetricsRegistry({ jobTypes: [], log });
+const metrics = createMetrics(metricsRegistry);
 
 class UnreliableSource extends SqliteSource {
   override async complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
@@ -221,6 +222,19 @@ describe("delivery", () => {
     await finish(process, lease);
     await eventually(async () => expect(await process.source.get(lease.jobId)).toMatchObject({ status: "completed" }));
     expect(finals(lease.jobId)).toEqual([]);
+  });
+
+  it("settles although nobody took the callback for a day", async () => {
+    const process = newProcess();
+    beforeCallback = async (callback) => {
+      if (callback.status === "processing") return;
+      nowMs += 25 * 60 * 60 * 1000;
+      throw new Error("503");
+    };
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await eventually(async () => expect(await process.source.get(lease.jobId)).toMatchObject({ status: "completed" }));
+    expect(await metricsRegistry.text()).toMatch(/^ourvidz_alarms_total\{alarm="callback_given_up"\} 1$/m);
   });
 
   it("never sends progress after the end", async () => {
