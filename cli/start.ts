@@ -20,6 +20,7 @@ export async function start(options: StartOptions): Promise<number> {
     const { startServer } = await import("#functions/server.ts");
     const started = await startServer(runtime, log);
     server = started;
+    runtime.startHeartbeat(started.port);
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     await interruption.asked();
   } finally {

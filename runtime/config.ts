@@ -98,7 +98,10 @@ const environment = z.object({
   PORT: wholeNumberFrom(0, 65_535).default(7860),
   PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
   WAN_WORKER_API_KEY: apiKeys,
-  RUNPOD_POD_ID: z.string().optional(),
+  RUNPOD_POD_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,63}$/, "must be the pod's id as the platform gives it")
+    .optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
   LEASE_SECONDS: seconds(30, 1, 3600),
@@ -128,6 +131,8 @@ export interface Config {
   readonly inputs: InputsConfig;
   /** Time between two registrations of this container's public address; 0 for none. */
   readonly heartbeatSeconds: number;
+  /** RunPod's name of this machine, which has a public proxy; undefined elsewhere. */
+  readonly podId: string | undefined;
   readonly http: {
     readonly host: string;
     readonly port: number;
@@ -249,6 +254,7 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
     handlersFolder: resolve(values.HANDLERS_DIR),
     workers: values.WORKERS,
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
+    podId: values.RUNPOD_POD_ID,
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
     leaseSeconds: values.LEASE_SECONDS,

@@ -14,6 +14,8 @@ import { Outbox, outboxMigrations } from "./delivery/outbox.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Executor } from "./executor/executor.ts";
 import type { ChildJobRequest } from "./executor/protocol.ts";
+import { connectHeartbeat } from "./heartbeat/connect-heartbeat.ts";
+import type { Heartbeat } from "./heartbeat/heartbeat.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { InputCache } from "./inputs/input-cache.ts";
 import { Inputs } from "./inputs/inputs.ts";
@@ -62,6 +64,8 @@ export interface Runtime {
   /** Where the metrics are read; who lets others read them loads it. */
   readonly metricsRegistry: MetricsRegistry;
   readonly startedAtMs: number;
+  /** Makes the container's public address known, if it has one, now that this port is served. */
+  startHeartbeat(port: number): void;
   /**
    * Stops in order, each phase bounded; resolves when nothing is left running.
    * @param closeServer called when jobs are through and before the database is closed
@@ -138,7 +142,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     await sources.close();
     await embedded.close();
   };
-  const stop: Runtime["stop"] = (closeServer) => shutDown({ config, log, executors, ...parts, close, closeServer });
+  let heartbeat: Heartbeat | null = null;
+  const stop: Runtime["stop"] = (closeServer) =>
+    shutDown({ config, log, executors, ...parts, heartbeat, close, closeServer });
   return {
     config,
     registry,
@@ -153,6 +159,10 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     metrics,
     metricsRegistry,
     startedAtMs,
+    startHeartbeat(port) {
+      heartbeat = connectHeartbeat({ config, log, registry, workers: [...executors.keys()] }, port);
+      heartbeat?.start();
+    },
     stop,
   };
 }

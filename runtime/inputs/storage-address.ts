@@ -1,7 +1,6 @@
-import { z } from "zod";
-import { PermanentError, RetryableError } from "#contract/errors.ts";
+import { PermanentError } from "#contract/errors.ts";
+import { StorageClient } from "../delivery/supabase/storage-client.ts";
 import type { SupabaseConfig } from "../supabase-config.ts";
-import { shownUrl } from "./address-guard.ts";
 import { unreachable } from "./request.ts";
 
 /*
@@ -16,9 +15,6 @@ export interface StorageObject {
 
 /** Long enough to begin one download. */
 const signedForSeconds = 120;
-const answerLimitMs = 10_000;
-
-const signedAnswer = z.object({ signedURL: z.string().startsWith("/") });
 
 /** The object that an address of this project's storage means; null for all other addresses. */
 export function storageObject(url: URL, projectUrl: string): StorageObject | null {
@@ -52,30 +48,14 @@ function decode(segment: string): string | null {
  * @throws PermanentError INPUT_NOT_FOUND, RetryableError INPUT_UNREACHABLE; the signal's reason when it is aborted
  */
 export async function signAgain(object: StorageObject, project: SupabaseConfig, signal: AbortSignal): Promise<string> {
-  const path = [object.bucket, ...object.segments].map(encodeURIComponent).join("/");
-  const address = new URL(`${project.url}/storage/v1/object/sign/${path}`);
-  const fail = (why: string) =>
-    new RetryableError(`The address of ${shownUrl(address)} could not be signed anew: ${why}.`, {
-      code: "INPUT_UNREACHABLE",
-    });
-  const response = await fetch(address, {
-    method: "POST",
-    headers: {
-      apikey: project.serviceKey,
-      Authorization: `Bearer ${project.serviceKey}`,
-      "Content-Type": "application/json",
-    },
-    body: JSON.stringify({ expiresIn: signedForSeconds }),
-    redirect: "error",
-    signal: AbortSignal.any([signal, AbortSignal.timeout(answerLimitMs)]),
-  }).catch((cause: unknown) => {
-    throw unreachable(address, cause, signal);
+  const path = object.segments.join("/");
+  const storage = new StorageClient({ project, nowMs: Date.now });
+  const addresses = await storage.sign(object.bucket, [path], signedForSeconds, signal).catch((cause: unknown) => {
+    throw unreachable(new URL(`${storage.baseUrl}/object/sign/${object.bucket}/${path}`), cause, signal);
   });
-  if (response.status === 401 || response.status === 403) throw fail("the storage refuses SUPABASE_SERVICE_KEY");
-  if (response.status >= 400 && response.status < 500 && response.status !== 408 && response.status !== 429) {
-    throw new PermanentError(`The reference file ${shownUrl(address)} does not exist.`, { code: "INPUT_NOT_FOUND" });
-  }
-  const answer = signedAnswer.safeParse(response.ok ? await response.json().catch(() => null) : null);
-  if (!answer.success) throw fail(`the storage answered ${response.status}`);
-  return `${project.url}/storage/v1${answer.data.signedURL}`;
+  const address = addresses.get(path);
+  if (address !== undefined) return address;
+  throw new PermanentError(`The reference file ${object.bucket}/${path} is not in the storage.`, {
+    code: "INPUT_NOT_FOUND",
+  });
 }

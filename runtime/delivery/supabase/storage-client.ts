@@ -97,14 +97,19 @@ export class StorageClient {
   }
 
   /** Addresses by path, for those that exist. */
-  async sign(bucket: string, paths: readonly string[], seconds: number): Promise<ReadonlyMap<string, string>> {
+  async sign(
+    bucket: string,
+    paths: readonly string[],
+    seconds: number,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<ReadonlyMap<string, string>> {
     const answer = await this.request({
       method: "POST",
       url: `${this.baseUrl}/object/sign/${encodeURIComponent(bucket)}`,
       headers: { "content-type": "application/json" },
       body: Buffer.from(JSON.stringify({ expiresIn: seconds, paths })),
       limitMs: answerLimitMs,
-      signal: new AbortController().signal,
+      signal,
     });
     if (!isOk(answer)) throw this.errorOf(answer, { bucket, path: paths[0] ?? "" });
     const addresses = this.#parse(signedAddresses, answer);

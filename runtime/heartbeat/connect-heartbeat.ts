@@ -1,0 +1,48 @@
+import type { Config } from "../config.ts";
+import type { Logger } from "../log.ts";
+import type { Registry } from "../registry.ts";
+import { workerVersion } from "../version.ts";
+import { EdgeRegistrar } from "./edge-registrar.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { publicAddress } from "./public-address.ts";
+import { checkPublicAddress } from "./self-check.ts";
+
+export interface HeartbeatParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly registry: Registry;
+  /** Workers that run here. */
+  readonly workers: readonly string[];
+}
+
+/** The heartbeat of a container that serves this port; null when there is none, and the log says why. */
+export function connectHeartbeat({ config, log, registry, workers }: HeartbeatParts, port: number): Heartbeat | null {
+  const { supabase: project, heartbeatSeconds: everySeconds, workerId, podId, http } = config;
+  const address = publicAddress({ publicUrl: http.publicUrl, podId }, port);
+  if (project === null) {
+    if (address !== null)
+      log.info({ url: address.url }, "not registered anywhere: SUPABASE_URL and SUPABASE_SERVICE_KEY are not set");
+    return null;
+  }
+  if (address === null) {
+    log.info(
+      {},
+      "not registered: neither PUBLIC_URL nor RUNPOD_POD_ID tells at which address this container is reached",
+    );
+    return null;
+  }
+  if (everySeconds === 0) {
+    log.info({ url: address.url }, "not registered: HEARTBEAT_SECONDS is 0");
+    return null;
+  }
+  const types = registry.all().filter(({ worker }) => workers.includes(worker));
+  const capabilities = [...new Set([...workers, ...types.map(({ type }) => type)])];
+  return new Heartbeat({
+    registrar: new EdgeRegistrar({ project, nowMs: Date.now }),
+    container: { workerId, ...address, capabilities, version: workerVersion },
+    everySeconds,
+    log,
+    checkAddress: checkPublicAddress,
+    random: Math.random,
+  });
+}

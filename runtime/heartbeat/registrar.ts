@@ -1,0 +1,28 @@
+/** A container as whoever looks for one has to know it. */
+export interface ContainerFacts {
+  readonly workerId: string;
+  /** Where it is reached from outside, without a slash at the end. */
+  readonly url: string;
+  readonly detectionMethod: DetectionMethod;
+  /** Workers and job types that it runs. */
+  readonly capabilities: readonly string[];
+  readonly version: string;
+}
+
+/** Which setting told the address. */
+export type DetectionMethod = "PUBLIC_URL" | "RUNPOD_POD_ID";
+
+/**
+ * Where a container makes its public address known, so that the app finds it. The embedded container has none: nobody
+ * looks for it.
+ */
+export interface Registrar {
+  readonly name: string;
+  /**
+   * Says that the container is there, or still is. May be repeated at any time, after `deregister` too.
+   * @throws CodedError REGISTRATION_FAILED, CONFIG_INVALID (the key is refused); the signal's reason when it is aborted
+   */
+  register(container: ContainerFacts, signal: AbortSignal): Promise<void>;
+  /** Says that it is there no more. May be repeated, and said of a container that was never registered. Throws as above. */
+  deregister(container: ContainerFacts, signal: AbortSignal): Promise<void>;
+}
