@@ -1,4 +1,4 @@
-import { readJson } from "../_shared/edge/body.ts";
+import { parseJson, readBytes, requireJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { findWorker } from "../_shared/edge/workers.ts";
 import { CodedError } from "../_shared/errors.ts";
@@ -31,7 +31,10 @@ function fromQuery(request: Request): string | null {
 
 /** Clients that always POST may leave the body out. */
 async function bodyOf(request: Request): Promise<unknown> {
-  return request.body === null ? {} : readJson(request, 4096);
+  const bytes = await readBytes(request, 4096);
+  if (bytes.length === 0) return {};
+  requireJson(request.headers);
+  return parseJson(bytes);
 }
 
 function fromBody(body: unknown): string | null {

@@ -48,7 +48,7 @@ export function createUserVerifier({
     // A token of a key that is not known asks for the keys again, at most this often.
     cooldownDuration: 10_000,
   });
-  const options = { issuer: [...issuers], audience, clockTolerance: clockToleranceSeconds };
+  const options = { issuer: [...issuers], audience, clockTolerance: clockToleranceSeconds, requiredClaims: ["exp"] };
 
   async function verified(token: string, algorithm: string | undefined): Promise<JWTPayload> {
     if (algorithm === oldSecret) return shownToServer(token);
