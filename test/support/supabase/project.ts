@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { decodeJwt } from "jose";
+import { z } from "zod";
 import type { Faults } from "#runtime/gateway/faults.ts";
 import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "../gateway.ts";
@@ -9,12 +10,15 @@ import { type DoorFault, type SupabaseDoor, startSupabaseDoor } from "./door.ts"
 import { type EdgeFunctions, startEdgeFunctions } from "./edge.ts";
 import { makeProjectKeys, type ProjectKeys, type TokenOptions } from "./keys.ts";
 import { startPostgres } from "./postgres.ts";
+import { type StorageBucket, type StorageServer, startStorageServer } from "./storage-server.ts";
 
 /** A whole app's side: PostgreSQL behind its REST API, Redis behind its own, and the edge functions in Deno. */
 export interface TestProject {
   readonly door: SupabaseDoor;
   readonly database: TestDatabase;
   readonly gateway: TestGateway;
+  /** The project's storage, with the buckets of its database. */
+  readonly storage: StorageServer;
   readonly functions: EdgeFunctions;
   readonly callbackSecret: string;
   /** What goes wrong from now on: at the database's API, and at the queue's. */
@@ -73,9 +77,11 @@ export async function startProject({ env, queue = true, newKeys = false }: Proje
     makeProjectKeys(),
     freePort(),
   ]);
+  const storage = await startStorageServer({ keys, buckets: (id) => findBucket(postgres.database, id) });
   const door = await startSupabaseDoor({
     database: postgres.api,
     keys,
+    storage: (request, response) => void storage.handle(request, response),
     functions: `http://127.0.0.1:${port}`,
     fault: (path) => faults.door?.(path),
   });
@@ -97,6 +103,7 @@ export async function startProject({ env, queue = true, newKeys = false }: Proje
     door,
     database,
     gateway,
+    storage,
     functions,
     callbackSecret,
     faults,
@@ -126,10 +133,26 @@ export async function startProject({ env, queue = true, newKeys = false }: Proje
       await Promise.all([...open].map((source) => source.close()));
       await functions.kill();
       await door.close();
-      await Promise.all([gateway.close(), postgres.stop()]);
+      await Promise.all([gateway.close(), storage.close(), postgres.stop()]);
     },
   };
 }
+
+async function findBucket(database: TestDatabase, id: string): Promise<StorageBucket | null> {
+  const [row] = await database.query(
+    `select id, public, file_size_limit::float8 as "fileSizeLimit", allowed_mime_types as "allowedMimeTypes"
+       from storage.buckets where id = $1`,
+    [id],
+  );
+  return row === undefined ? null : bucketRow.parse(row);
+}
+
+const bucketRow = z.object({
+  id: z.string(),
+  public: z.boolean(),
+  fileSizeLimit: z.number().nullable(),
+  allowedMimeTypes: z.array(z.string()).nullable(),
+});
 
 function oldKeysOf({ anonKey, serviceKey }: ProjectKeys): Record<string, string> {
   return { SUPABASE_ANON_KEY: anonKey, SUPABASE_SERVICE_ROLE_KEY: serviceKey };
