@@ -15,14 +15,15 @@ import { seededRandom } from "./support/random.ts";
 import { median, printTable, quantile, spread } from "./support/table.ts";
 
 /*
- * How many models are loaded for a mixed trace (JOBS jobs, default 500, of twelve users for five models) when the queue
- * prefers jobs for a model that the executor holds, and what that costs those who are passed over. Three queues in turn:
+ * How many models are loaded for a mixed trace (JOBS jobs, default 500, of USERS users, default 12, for five models) when the
+ * queue prefers jobs for a model that the executor holds, and what that costs those who are passed over. Three queues in turn:
  * a plain first-in-first-out list, the upstash source that is not told which models are held (users in turn, no more), and
  * the source as executors use it. Time is simulated, the choice of each job is the real source's on a real Redis. RUNS
  * (default 5) traces each.
  */
 const runs = Number(process.env.RUNS ?? 5);
 const jobs = Number(process.env.JOBS ?? 500);
+const users = Number(process.env.USERS ?? 12);
 const jobSeconds = 6;
 const loadSeconds = 12;
 const contestants = ["list", "turns", "ours"] as const;
@@ -92,7 +93,11 @@ for (const { name, share } of loads) {
   for (const place of places) {
     const seen: Record<Contestant, Started[][]> = { list: [], turns: [], ours: [] };
     for (let run = 1; run <= runs; run++) {
-      const trace = mixedTrace(seededRandom(run), jobs, jobSeconds / (share * place.executors));
+      const trace = mixedTrace(seededRandom(run), {
+        jobs,
+        users,
+        everySeconds: jobSeconds / (share * place.executors),
+      });
       for (const contestant of contestants) {
         await gateway.client().flushall();
         const queue = open[contestant](gateway, place.executors);
@@ -109,7 +114,7 @@ for (const { name, share } of loads) {
       median(seen[contestant].map(read)).toFixed(0);
     waitRows.push([
       heading,
-      ...[0.5, 1].flatMap((p) => contestants.map((each) => middle((started) => waited(started, p), each))),
+      ...[0.5, 1].map((p) => contestants.map((each) => middle((started) => waited(started, p), each)).join(" / ")),
       middle((started, run) => worstExtraSeconds(started, seen.turns[run] ?? []), "ours"),
       String(Math.max(...seen.ours.map(mostPassedOver))),
     ]);
@@ -117,15 +122,12 @@ for (const { name, share } of loads) {
 }
 
 const names = ["first in, first out", "users in turn", "ours"];
-console.log(`Models loaded for ${jobs} jobs; ${runs} traces, median (least to most)\n`);
+console.log(`Models loaded for ${jobs} jobs of ${users} users; ${runs} traces, median (least to most)\n`);
 printTable([["arrivals, executors × models held", ...names, "first in, first out / ours"], ...loadRows]);
 console.log(
   `\nSeconds that jobs wait, a job taking ${jobSeconds} s and a model's loading ${loadSeconds} s; medians of the traces\n`,
 );
-printTable([
-  ["", ...["median", "worst"].flatMap((what) => names.map((name) => `${what}: ${name}`)), "worst extra", "passed over"],
-  ...waitRows,
-]);
+printTable([["", `median: ${names.join(" / ")}`, "worst: the same", "worst extra", "passed over"], ...waitRows]);
 console.log(`
 Busy: as many jobs as would keep the executors busy for 80 % of the time if nothing had to be loaded; quiet: 30 %.
 Worst extra: how much longer than with users in turn alone the job that suffers most waits. Passed over: the most jobs of

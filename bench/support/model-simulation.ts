@@ -32,14 +32,23 @@ export interface Started {
 }
 
 /** Jobs of several users, each with a model of choice, at random moments; all at once when `everySeconds` is 0. */
-export function mixedTrace(random: () => number, count: number, everySeconds: number): Arrival[] {
+export function mixedTrace(
+  random: () => number,
+  {
+    jobs,
+    users: userCount,
+    everySeconds,
+  }: { readonly jobs: number; readonly users: number; readonly everySeconds: number },
+): Arrival[] {
   const models = ["model-a", "model-a", "model-a", "model-b", "model-b", "model-c", "model-d", "model-e"];
   const pick = <Value>(values: readonly Value[]): Value | undefined => values[Math.floor(random() * values.length)];
-  // Some ask for much more than others: of twelve users the first has a sixth of all jobs, the last a fortieth.
-  const users = Array.from({ length: 12 }, (_, rank) => Array<string>(Math.ceil(12 / (rank + 2))).fill(`user-${rank}`));
+  // Some ask for much more than others: the first of twelve users for six times as much as the last.
+  const users = Array.from({ length: userCount }, (_, rank) =>
+    Array<string>(Math.ceil(12 / (rank + 2))).fill(`user-${rank}`),
+  );
   const favourites = new Map(users.map(([user = ""]) => [user, pick(models)]));
   let atSeconds = 0;
-  return Array.from({ length: count }, (_, place) => {
+  return Array.from({ length: jobs }, (_, place) => {
     // Exponential gaps: arrivals know nothing of each other.
     atSeconds += -Math.log(1 - random()) * everySeconds;
     const user = pick(users.flat()) ?? "user-0";
