@@ -7,8 +7,9 @@ export function addValidate(program: Command): void {
     .command("validate")
     .summary("check whether a container can run here")
     .description(
-      "Tries what a container needs: environment, handlers, models, data folder, executors, ffmpeg. Each failure says what " +
-        "to do; the exit code is 1 when something fails.",
+      "Tries what a container needs: environment, handlers, models, data folder, executors, ffmpeg; and uses each service " +
+        "that is configured with the key that it is given. Each failure says what to do; the exit code is 1 when " +
+        "something fails.",
     )
     .addHelpText(
       "after",

@@ -1,5 +1,4 @@
 import process from "node:process";
-import { toErrorReport } from "#contract/errors.ts";
 import type { Config } from "#runtime/config.ts";
 import { loadHandlers, type Registry } from "#runtime/registry.ts";
 import { inspectModels } from "../models/inspect-models.ts";
@@ -8,14 +7,8 @@ import { type GlobalOptions, readSettings } from "../settings.ts";
 import { tryDataFolder } from "./data-folder.ts";
 import { tryExecutor } from "./executor.ts";
 import { tryFfmpeg } from "./ffmpeg.ts";
-
-/** One thing that was tried. A warning does not keep a container from running. */
-export interface Check {
-  readonly name: string;
-  readonly status: "ok" | "warning" | "failed";
-  /** What was found, or what is wrong and what to do. */
-  readonly message: string;
-}
+import { checkServices } from "./services.ts";
+import { type Check, tried } from "./tried.ts";
 
 /** Tries everything; what depends on something that failed is left out. */
 export async function runChecks(options: GlobalOptions): Promise<Check[]> {
@@ -38,6 +31,7 @@ export async function runChecks(options: GlobalOptions): Promise<Check[]> {
     await tried(checks, `executor ${worker}`, () => tryExecutor(worker, config));
   }
   checks.push(await tryFfmpeg(registry));
+  await checkServices(checks, config, registry);
   return checks;
 }
 
@@ -68,22 +62,5 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
       status: "failed",
       message: `${problem} Needed by: ${neededBy.join(", ")}.`,
     });
-  }
-}
-
-interface Found<Value> {
-  readonly value: Value;
-  readonly message: string;
-}
-
-/** Adds the check's outcome; null when it failed. */
-async function tried<Value>(checks: Check[], name: string, body: () => Promise<Found<Value>>): Promise<Value | null> {
-  try {
-    const { value, message } = await body();
-    checks.push({ name, status: "ok", message });
-    return value;
-  } catch (error) {
-    checks.push({ name, status: "failed", message: toErrorReport(error).message });
-    return null;
   }
 }

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Registry } from "#runtime/registry.ts";
-import type { Check } from "./checks.ts";
+import type { Check } from "./tried.ts";
 
 const limitMs = 10_000;
 

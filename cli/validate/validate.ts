@@ -2,7 +2,8 @@ import { exitCodes } from "../errors.ts";
 import { printResult } from "../output.ts";
 import type { GlobalOptions } from "../settings.ts";
 import { table } from "../table.ts";
-import { type Check, runChecks } from "./checks.ts";
+import { runChecks } from "./checks.ts";
+import type { Check } from "./tried.ts";
 
 /** The body of `ourvidz validate`. */
 export async function validate(options: GlobalOptions): Promise<number> {

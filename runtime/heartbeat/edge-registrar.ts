@@ -33,6 +33,15 @@ export class EdgeRegistrar implements Registrar {
     return this.#send(container, "stopped", signal);
   }
 
+  /**
+   * Whether registrations would be taken, without making one: a function that is there and knows the key refuses an empty
+   * one for what is missing.
+   */
+  async check(signal: AbortSignal): Promise<void> {
+    const answer = await this.#post(Buffer.from("{}"), signal);
+    if (answer.status !== 400 && answer.status !== 422) throw refusal(answer);
+  }
+
   async #send(container: ContainerFacts, status: Registration["status"], signal: AbortSignal): Promise<void> {
     const body: Registration = {
       worker_url: container.url,

@@ -1,0 +1,30 @@
+import { toErrorReport } from "#contract/errors.ts";
+
+/** One thing that was tried. A warning does not keep a container from running. */
+export interface Check {
+  readonly name: string;
+  readonly status: "ok" | "warning" | "failed";
+  /** What was found, or what is wrong and what to do. */
+  readonly message: string;
+}
+
+interface Found<Value> {
+  readonly value: Value;
+  readonly message: string;
+}
+
+/** Adds the check's outcome; null when it failed. */
+export async function tried<Value>(
+  checks: Check[],
+  name: string,
+  body: () => Promise<Found<Value>>,
+): Promise<Value | null> {
+  try {
+    const { value, message } = await body();
+    checks.push({ name, status: "ok", message });
+    return value;
+  } catch (error) {
+    checks.push({ name, status: "failed", message: toErrorReport(error).message });
+    return null;
+  }
+}
