@@ -8,7 +8,7 @@ import type { JobSource, LeaseKey, SettleOutcome } from "../source/job-source.ts
 import type { AssetStore } from "./asset-store.ts";
 import { assetNames, assetPath, refusedCallback } from "./build-callback.ts";
 import type { Callback } from "./callback.ts";
-import { OutageGate } from "./outage-gate.ts";
+import { OutageGate, probeMs } from "./outage-gate.ts";
 import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
 
 /*
@@ -78,6 +78,19 @@ export class DeliverySteps {
     return this.#callbackGate.isClosed;
   }
 
+  /** Milliseconds that each of the rows has to wait. For what is away, the first one asks and the others wait. */
+  waitsOf(rows: readonly OutboxRow[]): readonly number[] {
+    const asked = new Set<OutageGate>();
+    return rows.map((row) => {
+      // It is given up without being tried.
+      if (!needsUpload(row) && this.#isTooLate(row)) return 0;
+      const gate = needsUpload(row) ? this.#storeGate : this.#callbackGate;
+      if (asked.has(gate)) return probeMs;
+      if (gate.isClosed && gate.waitMs === 0) asked.add(gate);
+      return gate.waitMs;
+    });
+  }
+
   /** @throws Postponed; whatever else failed, to be tried again */
   async run(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
     const { entry } = row;
@@ -85,7 +98,7 @@ export class DeliverySteps {
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
     if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
-    if (row.uploaded || entry.files.length === 0) {
+    if (!needsUpload(row)) {
       await this.#callBack(row, signal);
       return this.#settle(source, entry);
     }
@@ -148,7 +161,7 @@ export class DeliverySteps {
 
   /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
   async #callBack(row: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { callback, log, metrics, nowMs, progressSent } = this.#options;
+    const { callback, log, metrics, progressSent } = this.#options;
     try {
       await this.#through(this.#callbackGate, row, async () => {
         await progressSent(row.entry.lease);
@@ -159,10 +172,14 @@ export class DeliverySteps {
         log.error({ ...fieldsOf(row), error }, "the callback is refused for good");
         return;
       }
-      if (nowMs() - row.createdAtMs <= callbackPatienceMs) throw error;
+      if (!this.#isTooLate(row)) throw error;
       metrics.alarms.add({ alarm: "callback_given_up" });
       log.error({ ...fieldsOf(row), error: causeOf(error) }, "the callback was not taken for 24 hours; giving it up");
     }
+  }
+
+  #isTooLate({ createdAtMs }: OutboxRow): boolean {
+    return this.#options.nowMs() - createdAtMs > callbackPatienceMs;
   }
 
   async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
@@ -205,6 +222,10 @@ export class DeliverySteps {
     this.#options.log.info({}, "deliveries get through again");
     this.#options.onOpened();
   }
+}
+
+function needsUpload({ uploaded, entry }: OutboxRow): boolean {
+  return !uploaded && entry.files.length > 0;
 }
 
 async function isHeldNow(source: JobSource, lease: LeaseKey): Promise<boolean> {

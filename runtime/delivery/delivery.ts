@@ -198,8 +198,18 @@ export class Delivery {
   async #claimDue(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     try {
-      for (const row of await this.#options.outbox.claimDue(this.#active))
-        if (!this.#active.has(row.id)) this.#enqueue(row);
+      const rows = await this.#options.outbox.claimDue(this.#active);
+      const waits = this.#steps.waitsOf(rows);
+      const putOff = new Map<number, number>();
+      for (const [index, row] of rows.entries()) {
+        const waitMs = waits[index] ?? 0;
+        this.#holdLease(row.entry);
+        if (waitMs > 0) putOff.set(row.id, waitMs);
+        else if (!this.#active.has(row.id)) this.#enqueue(row);
+      }
+      if (putOff.size === 0) return;
+      await this.#options.outbox.putOff(putOff);
+      this.#lookAgainIn(Math.min(...putOff.values()));
     } catch (error) {
       this.#options.log.error({ error }, "the outbox cannot be read; trying again");
     }
@@ -216,7 +226,7 @@ export class Delivery {
 
   /** Looks for due rows then, unless it does so before. */
   #lookAgainIn(delayMs: number): void {
-    const atMs = performance.now() + delayMs;
+    const atMs = this.#options.nowMs() + delayMs;
     if (this.#look !== null && this.#lookAtMs <= atMs) return;
     if (this.#look !== null) clearTimeout(this.#look);
     this.#lookAtMs = atMs;

@@ -24,7 +24,7 @@ export interface GateFailure {
 
 const pauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Whoever waits for the one that is let through looks again after that, and at once when it came through. */
-const probeMs = 5000;
+export const probeMs = 5000;
 
 export class OutageGate {
   readonly #options: OutageGateOptions;
@@ -42,14 +42,20 @@ export class OutageGate {
     return this.#closings > 0;
   }
 
-  /** Milliseconds that the row has to wait; 0 when it may go, and then it has to say how it went. */
-  enter(rowId: number): number {
+  /** Milliseconds until somebody may go; 0 when it is open, or lets one through that has not come yet. */
+  get waitMs(): number {
     if (!this.isClosed) return 0;
     const leftMs = this.#closedUntilMs - this.#options.nowMs();
     if (leftMs > 0) return leftMs;
-    if (this.#probe !== null && this.#probe !== rowId) return probeMs;
-    this.#probe = rowId;
-    return 0;
+    return this.#probe === null ? 0 : probeMs;
+  }
+
+  /** Milliseconds that the row has to wait; 0 when it may go, and then it has to say how it went. */
+  enter(rowId: number): number {
+    if (!this.isClosed || this.#probe === rowId) return 0;
+    const waitMs = this.waitMs;
+    if (waitMs === 0) this.#probe = rowId;
+    return waitMs;
   }
 
   /** True when the gate was closed until now: those that wait can go. */

@@ -161,6 +161,15 @@ export class Outbox {
     await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at, tries: wasTried ? 1 : 0 }));
   }
 
+  /** Tries none of the rows before its time, by id in milliseconds from now. */
+  async putOff(delaysMs: ReadonlyMap<number, number>): Promise<void> {
+    const now = this.#options.nowMs();
+    await this.#database.writeSoon(() => {
+      for (const [id, delayMs] of delaysMs)
+        this.#statements.postpone.run({ id, at: Math.ceil(now + delayMs), tries: 0 });
+    });
+  }
+
   /** Every row is due now that no other live process works on. */
   async wake(): Promise<void> {
     const now = this.#options.nowMs();
