@@ -27,7 +27,7 @@ export interface JobRunnerOptions {
   readonly executors: ReadonlyMap<string, Executor>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly delivery: Delivery;
-  readonly inputs: Inputs;
+  readonly inputs: Pick<Inputs, "fetch">;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -17,8 +17,7 @@ import type { ChildJobRequest } from "./executor/protocol.ts";
 import { connectHeartbeat } from "./heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "./heartbeat/heartbeat.ts";
 import { startHousekeeping } from "./housekeeping.ts";
-import { InputCache } from "./inputs/input-cache.ts";
-import { Inputs } from "./inputs/inputs.ts";
+import { connectInputs } from "./inputs/connect-inputs.ts";
 import { JobEvents } from "./job-events.ts";
 import { JobRunner } from "./job-runner.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -198,7 +197,7 @@ function wire({
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, nowMs: Date.now, random: Math.random };
-  const inputs = createInputs(config, folder, log);
+  const inputs = connectInputs(config, folder.inputs, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const runner = new JobRunner({
     ...shared,
@@ -212,11 +211,6 @@ function wire({
   });
   const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
   return { keepers, events, delivery, runner, dispatcher };
-}
-
-function createInputs({ inputs, supabase }: Config, folder: DataFolder, log: Logger): Inputs {
-  const cache = new InputCache({ folder: folder.inputs, maxBytes: inputs.cacheBytes, nowMs: Date.now });
-  return new Inputs({ allowedHosts: inputs.allowedHosts, supabase, cache, log });
 }
 
 function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {

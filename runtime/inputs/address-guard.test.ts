@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AddressGuard, shownUrl } from "./address-guard.ts";
 
@@ -61,6 +62,38 @@ describe("an address", () => {
     expect(problem("//10.0.0.8/c.png", base)).toContain("private");
     expect(problem("http://files.example/c.png", base)).toContain("it is not https");
   });
+});
+
+it("answers every text with yes or with a refusal, and never lets a private address by", () => {
+  const strict = new AddressGuard({ allowedHosts: [], projectUrl: null });
+  const private_ = fc.constantFrom(
+    "127.0.0.1",
+    "2130706433",
+    "0x7f000001",
+    "0177.1",
+    "[::1]",
+    "10.1",
+    "[::ffff:a00:1]",
+  );
+  const decorated = fc
+    .tuple(
+      fc.constantFrom("https://", "HTTPS:\\\\", "https:/"),
+      private_,
+      fc.constantFrom("", "/", "?a", "#b", "/a\tb", "."),
+    )
+    .map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.webUrl({ withQueryParameters: true }), decorated), (text) => {
+      try {
+        const { url } = strict.check(text);
+        expect(url.protocol).toBe("https:");
+        expect(url.hostname).not.toMatch(/^(127|10)\.|^\[::(1|ffff)/);
+      } catch (error) {
+        expect(error).toMatchObject({ code: "INPUT_REFUSED" });
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 it("takes a host only when all its addresses are right", () => {
