@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import type { Config } from "#runtime/config.ts";
+import type { Config, SourceName } from "#runtime/config.ts";
 import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
 import type { JobQueue, JobSource } from "#runtime/source/job-source.ts";
 
@@ -15,22 +15,27 @@ export interface OpenQueue {
 export interface QueueChoice {
   /** The queue on Redis instead of the one in the data folder. */
   readonly upstash?: boolean;
+  /** The queue in the Supabase project's database. */
+  readonly supabase?: boolean;
   /** --data: a folder that is named is meant. */
   readonly data?: string;
 }
 
 /** The queue that a container with this configuration enqueues to, unless the command line says which one. */
-function isOnRedis(config: Config, choice: QueueChoice): boolean {
-  return choice.upstash ?? (choice.data === undefined && config.sources[0] === "upstash");
+function chosenSource(config: Config, choice: QueueChoice): SourceName {
+  if (choice.upstash) return "upstash";
+  if (choice.supabase) return "supabase";
+  return choice.data === undefined ? (config.sources[0] ?? "sqlite") : "sqlite";
 }
 
-/** Opens the queue of the data folder, made when it is missing, or the one on Redis, and closes it afterwards. */
+/** Opens the queue of the data folder, made when it is missing, or the one elsewhere, and closes it afterwards. */
 export async function withQueue<Result>(
   config: Config,
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  if (isOnRedis(config, choice)) return withUpstash(config, body);
+  const chosen = chosenSource(config, choice);
+  if (chosen !== "sqlite") return withRemote(config, await connect(config, chosen), body);
   const { openEmbedded } = await import("#runtime/runtime.ts");
   const embedded = await openEmbedded(config);
   try {
@@ -51,7 +56,7 @@ export async function withExistingQueue<Result>(
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  if (!isOnRedis(config, choice) && !(await hasDatabase(config))) {
+  if (chosenSource(config, choice) === "sqlite" && !(await hasDatabase(config))) {
     throw new CodedError(
       "DATA_FOLDER_UNUSABLE",
       `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
@@ -68,18 +73,27 @@ async function hasDatabase(config: Config): Promise<boolean> {
   );
 }
 
-async function withUpstash<Result>(config: Config, body: (queue: OpenQueue) => Promise<Result>): Promise<Result> {
-  if (config.upstash === null) {
-    throw new CodedError(
-      "CONFIG_INVALID",
-      "--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.",
-    );
+/** @throws CodedError CONFIG_INVALID */
+async function connect(config: Config, chosen: "upstash" | "supabase"): Promise<JobSource & JobQueue> {
+  const { connectSupabase, connectUpstash } = await import("#runtime/source/connect-sources.ts");
+  if (chosen === "upstash") {
+    if (config.upstash !== null) return connectUpstash(config.upstash, config.workerId, []);
+    throw missing("--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.");
   }
-  const [{ connectUpstash }, { LocalAssetStore }] = await Promise.all([
-    import("#runtime/source/connect-sources.ts"),
-    import("#runtime/delivery/local-asset-store.ts"),
-  ]);
-  const source = await connectUpstash(config.upstash, config.workerId, []);
+  if (config.supabase !== null) return connectSupabase(config, config.supabase, []);
+  throw missing("--supabase needs SUPABASE_URL and SUPABASE_SERVICE_KEY in the environment.");
+}
+
+function missing(message: string): CodedError {
+  return new CodedError("CONFIG_INVALID", message);
+}
+
+async function withRemote<Result>(
+  config: Config,
+  source: JobSource & JobQueue,
+  body: (queue: OpenQueue) => Promise<Result>,
+): Promise<Result> {
+  const { LocalAssetStore } = await import("#runtime/delivery/local-asset-store.ts");
   // Only for looking up files; nothing is signed here.
   const store = new LocalAssetStore({
     folder: join(config.dataFolder, "files"),

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
-import { upstashOption } from "../job/options.ts";
+import { supabaseOption, upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
@@ -13,6 +13,7 @@ export function addCancel(program: Command): void {
     .description("Cancels a job: one that is queued at once, one that runs within a step, whichever container runs it.")
     .argument("<job>", "job id")
     .addOption(upstashOption())
+    .addOption(supabaseOption())
     .addHelpText("after", examples("ourvidz cancel 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
     .action(action(cancel));
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { addJobOptions, type JobOptions, numberOption, upstashOption } from "../job/options.ts";
+import { addJobOptions, type JobOptions, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -13,7 +13,7 @@ export function addEnqueue(program: Command): void {
   const command = program
     .command("enqueue")
     .summary("put a job on its queue")
-    .description("Puts one job on its queue; a container on the same data folder, or on the same Redis, runs it.")
+    .description("Puts one job on its queue; a container on the same data folder, Redis or Supabase project runs it.")
     .argument("<type>", "job type")
     .argument("[prompt...]", "what to make; several words are one prompt");
   addJobOptions(command)
@@ -22,6 +22,7 @@ export function addEnqueue(program: Command): void {
     .option("--idempotency-key <key>", "the same key again answers the first job")
     .option("--user <id>", "whose job it is")
     .addOption(upstashOption())
+    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples(

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { upstashOption } from "../job/options.ts";
+import { supabaseOption, upstashOption } from "../job/options.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -19,6 +19,7 @@ export function addJob(program: Command): void {
     .argument("<job>", "job id")
     .option("--follow", "wait for the end of the job and tell what happens meanwhile")
     .addOption(upstashOption())
+    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples(

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { JobStatus } from "#runtime/source/job-source.ts";
 import { action, examples } from "../command.ts";
-import { numberOption, upstashOption } from "../job/options.ts";
+import { numberOption, supabaseOption, upstashOption } from "../job/options.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -27,6 +27,7 @@ export function addJobs(program: Command): void {
     .option("--limit <n>", `how many, 1 to ${mostJobs}`, numberOption, 20)
     .option("--cursor <cursor>", "go on after the page that named this cursor")
     .addOption(upstashOption())
+    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples("ourvidz jobs", "ourvidz jobs --status failed --limit 100", "ourvidz jobs --json | jq '.jobs[].job_id'"),

@@ -16,11 +16,21 @@ export interface JobOptions {
   readonly priority?: number;
 }
 
+/* The queues that a command can mean instead of the one in the data folder. */
+
 export function upstashOption(): Option {
   return new Option(
     "--upstash",
     "the queue on Redis; the default where UPSTASH_REDIS_REST_URL is set and --data is not given",
   );
+}
+
+export function supabaseOption(): Option {
+  const option = new Option(
+    "--supabase",
+    "the queue in the Supabase project's database; the default where SOURCES names it first",
+  );
+  return option.conflicts("upstash");
 }
 
 /** Adds them. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */

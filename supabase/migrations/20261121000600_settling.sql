@@ -123,7 +123,7 @@ begin
   if keep_days is not null then
     with old as (
       select id from public.jobs
-       where settled_at < ourvidz.clock() - make_interval(secs => keep_days * 86400)
+       where settled_at < (select ourvidz.clock()) - make_interval(secs => keep_days * 86400)
        order by settled_at limit greatest(most, 0) for update skip locked)
     delete from public.jobs using old where jobs.id = old.id;
     get diagnostics deleted = row_count;

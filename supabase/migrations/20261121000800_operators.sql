@@ -151,7 +151,7 @@ grant execute on function public.get_job(uuid, text) to service_role;
 
 -- Jobs, newest first.
 --
---   filter  {"status", "type", "user_id" ("anonymous" for jobs of nobody), "source", "limit": 1 to 500,
+--   filter  {"status", "type", "user_id" ("anonymous" for jobs of nobody), "source", "limit": 1 to 1000,
 --            "before": the sequence of the last job of the page before}
 --
 -- Returns as many as asked, and one more when there is a next page.
@@ -164,7 +164,7 @@ declare
   everybody constant boolean := filter ->> 'user_id' is null;
   wanted_user constant uuid := ourvidz.to_uuid(filter ->> 'user_id');
   before constant bigint := coalesce((filter ->> 'before')::bigint, 9223372036854775807);
-  most constant integer := least(greatest(coalesce((filter ->> 'limit')::integer, 50), 1), 500);
+  most constant integer := least(greatest(coalesce((filter ->> 'limit')::integer, 50), 1), 1000);
 begin
   -- A name that is no UUID is nobody's, except the one that stands for jobs of nobody.
   if not everybody and wanted_user is null and filter ->> 'user_id' <> 'anonymous' then
@@ -187,6 +187,8 @@ grant execute on function public.list_jobs(jsonb) to service_role;
 -- What each queue holds; jobs that wait for a time or for another job count as delayed.
 create or replace function public.queue_stats(only_source text default null)
 returns jsonb language sql stable security definer set search_path = '' as $$
+  -- Asked once: a time that changes between two rows would part them.
+  with clock as materialized (select ourvidz.clock() as now_at)
   select coalesce(jsonb_agg(to_jsonb(each) order by each.queue), '[]') from (
     select counted.queue, counted.worker,
            count(*) filter (where status = 'queued' and is_due) as queued,
@@ -196,7 +198,7 @@ returns jsonb language sql stable security definer set search_path = '' as $$
            round(extract(epoch from now_at - min(available_at) filter (where status = 'queued' and is_due))::numeric, 3)
              as oldest_queued_seconds
       from (select jobs.*, clock.now_at, waits_for = 0 and available_at <= clock.now_at as is_due
-              from public.jobs, (select ourvidz.clock() as now_at) as clock
+              from public.jobs, clock
              where status in ('queued', 'running', 'failed')
                and (only_source is null or source = only_source)) as counted
      group by counted.queue, counted.worker, now_at) as each

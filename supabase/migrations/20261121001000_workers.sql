@@ -41,7 +41,7 @@ grant execute on function public.register_worker(jsonb) to service_role;
 create or replace function public.find_active_worker(capability text default null, within_seconds double precision default 120)
 returns jsonb language sql stable security definer set search_path = '' as $$
   select to_jsonb(workers) from public.workers
-   where status = 'active' and last_seen_at > ourvidz.clock() - ourvidz.seconds(within_seconds)
+   where status = 'active' and last_seen_at > (select ourvidz.clock()) - ourvidz.seconds(within_seconds)
      and (capability is null or capability = any (capabilities))
    order by healthy_at desc nulls last, last_seen_at desc, worker_id
    limit 1

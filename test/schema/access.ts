@@ -1,0 +1,227 @@
+import { describe, expect, test } from "vitest";
+import { anonymous, asCaller, type Caller, service, user } from "../support/supabase/database.ts";
+import {
+  ann,
+  bob,
+  call,
+  callback,
+  enqueue,
+  everything,
+  imageOf,
+  read,
+  rpc,
+  statusOf,
+  type UseProject,
+} from "./support.ts";
+
+const tables = [
+  "jobs",
+  "job_attempts",
+  "idempotency_keys",
+  "queue_outbox",
+  "assets",
+  "usage",
+  "workers",
+  "job_types",
+  "enhancement_presets",
+] as const;
+
+/** Whoever is signed in may ask to cancel; everything else is the service's. */
+const forUsers = ["request_cancel"];
+
+/** Who may read, write and call what. */
+export function describeAccess(use: UseProject): void {
+  describe("access", () => {
+    test("every function of ours is granted to the service, and to users only what is theirs", async () => {
+      const rows = await use().owner.query(`
+        select proname as name,
+               has_function_privilege('anon', oid, 'execute') as anon,
+               has_function_privilege('authenticated', oid, 'execute') as authenticated,
+               has_function_privilege('service_role', oid, 'execute') as service,
+               exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0) as everybody
+          from pg_catalog.pg_proc where pronamespace = 'public'::regnamespace order by proname`);
+      expect(rows.length).toBeGreaterThan(15);
+      for (const row of rows) {
+        const authenticated = forUsers.includes(String(row.name));
+        expect(row).toEqual({ name: row.name, anon: false, authenticated, service: true, everybody: false });
+      }
+    });
+
+    test("nobody but the owner reaches the functions behind them", async () => {
+      const rows = await use().owner.query(`
+        select role, has_schema_privilege(role, 'ourvidz', 'usage') as usage,
+               (select count(*)::int from pg_catalog.pg_proc
+                 where pronamespace = 'ourvidz'::regnamespace and has_function_privilege(role, oid, 'execute')) as functions
+          from unnest(array['anon', 'authenticated', 'service_role']) as role`);
+      for (const row of rows) expect(row).toEqual({ role: row.role, usage: false, functions: 0 });
+    });
+
+    test("every function runs with a fixed search path", async () => {
+      const rows = await use().owner.query(`
+        select proname from pg_catalog.pg_proc
+         where pronamespace in ('public'::regnamespace, 'ourvidz'::regnamespace)
+           and not coalesce(proconfig @> array['search_path=""'], false)`);
+      expect(rows).toEqual([]);
+    });
+
+    test("a function that is added later belongs to nobody until it is granted", async () => {
+      const { owner } = use();
+      const [row] = await owner.transaction(async (query) => {
+        await query("create function public.added_later() returns int language sql as 'select 1'");
+        const privileges = await query(`
+          select has_function_privilege('anon', 'public.added_later()', 'execute') as anon,
+                 has_function_privilege('authenticated', 'public.added_later()', 'execute') as authenticated`);
+        await query("drop function public.added_later()");
+        return privileges;
+      });
+      expect(row).toEqual({ anon: false, authenticated: false });
+    });
+
+    test("row level security is on for every table", async () => {
+      const rows = await use().owner.query(`
+        select relname, relrowsecurity from pg_catalog.pg_class
+         where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`);
+      expect(rows.map((row) => row.relname)).toEqual([...tables].toSorted());
+      expect(rows.every((row) => row.relrowsecurity === true)).toBe(true);
+    });
+  });
+  describeReading(use);
+  describeWriting(use);
+  describeStorage(use);
+}
+
+function describeReading(use: UseProject): void {
+  describe("reading", () => {
+    test.each(tables)("%s is closed to strangers without an account", async (table) => {
+      expect((await read(use(), anonymous, table)).status).toBe(401);
+    });
+
+    test.each(["jobs", "assets", "usage"] as const)("%s shows users their own rows only", async (table) => {
+      const jobId = await enqueue(use(), { user: ann, options: { source: "upstash" } });
+      await rpc(use(), "apply_job_callback", callback(jobId, "completed", { assets: [imageOf(jobId, ann)] }));
+      await enqueue(use(), { user: null });
+      expect(await read(use(), user(ann), table)).toMatchObject({ status: 200, body: [{}] });
+      expect(await read(use(), user(bob), table)).toEqual({ status: 200, body: [] });
+      expect((await read(use(), service, table)).status).toBe(200);
+    });
+
+    test.each(["job_types", "enhancement_presets"] as const)("%s is for everybody signed in", async (table) => {
+      const { status, body } = await read(use(), user(bob), table);
+      expect(status).toBe(200);
+      expect(Array.isArray(body) && body.length > 0).toBe(true);
+    });
+
+    test.each(["job_attempts", "idempotency_keys", "queue_outbox", "workers"] as const)(
+      "%s is for the service",
+      async (table) => {
+        expect((await read(use(), user(ann), table)).status).toBe(403);
+        expect((await read(use(), service, table)).status).toBe(200);
+      },
+    );
+  });
+}
+
+function describeWriting(use: UseProject): void {
+  const writes = [
+    "insert into public.jobs (type, worker, source, bucket, element) values ('chat', 'chat', 'supabase', 'chat', '{}')",
+    "update public.jobs set progress = 0.5",
+    "delete from public.jobs",
+    "update public.assets set path = 'x'",
+    "insert into public.workers (worker_id, url) values ('w', 'https://worker.example')",
+    "insert into public.job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",
+    "delete from public.usage",
+    "update public.enhancement_presets set max_tokens = 1",
+    "truncate public.jobs",
+  ];
+  const outsiders: Readonly<Record<string, Caller>> = { anon: anonymous, owner: user(ann), stranger: user(bob) };
+
+  describe.each(Object.entries(outsiders))("writing by %s", (_name, caller) => {
+    test.each(writes)("is refused: %s", async (statement) => {
+      await enqueue(use(), { user: ann });
+      const before = await everything(use());
+      await expect(asCaller(use().api, caller, (query) => query(statement))).rejects.toMatchObject({ code: "42501" });
+      expect(await everything(use())).toEqual(before);
+    });
+  });
+
+  describe("calling", () => {
+    test("cancel is for the owner and the service; a stranger does not even learn that the job is there", async () => {
+      const jobId = await enqueue(use(), { user: ann });
+      expect((await call(use(), anonymous, "request_cancel", { job_id: jobId })).status).toBe(401);
+      expect(await call(use(), user(bob), "request_cancel", { job_id: jobId })).toMatchObject({
+        status: 404,
+        body: { hint: "JOB_NOT_FOUND" },
+      });
+      expect(await statusOf(use(), jobId)).toBe("queued");
+      expect(await call(use(), user(ann), "request_cancel", { job_id: jobId })).toMatchObject({
+        status: 200,
+        body: { outcome: "cancelled" },
+      });
+    });
+
+    test("a job of nobody is cancelled by the service only", async () => {
+      const jobId = await enqueue(use(), { user: null });
+      expect((await call(use(), user(ann), "request_cancel", { job_id: jobId })).status).toBe(404);
+      expect((await call(use(), service, "request_cancel", { job_id: jobId })).status).toBe(200);
+    });
+
+    test.each([
+      ["enqueue_job", { job: { type: "chat" } }],
+      ["apply_job_callback", { callback: {} }],
+      ["claim_jobs", { worker_id: "w", requests: [] }],
+      ["settle_job", { settlement: {} }],
+      ["register_worker", { worker: {} }],
+      ["list_jobs", {}],
+    ])("%s is refused to users and strangers", async (name, args) => {
+      expect((await call(use(), user(ann), name, args)).status).toBe(403);
+      expect((await call(use(), anonymous, name, args)).status).toBe(401);
+    });
+  });
+}
+
+function describeStorage(use: UseProject): void {
+  describe("storage", () => {
+    test("every job type has a private bucket with its kinds of files and a size", async () => {
+      const rows = await use().owner.query(`
+        select type, content_type, buckets.public, file_size_limit > 0 as is_limited, allowed_mime_types
+          from public.job_types left join storage.buckets on buckets.id = job_types.bucket order by type`);
+      expect(rows.length).toBeGreaterThan(10);
+      for (const { type, content_type, allowed_mime_types, ...row } of rows) {
+        expect({ type, ...row }).toEqual({ type, public: false, is_limited: true });
+        const expected = { image: "image/png", video: "video/mp4", text: "text/plain" }[String(content_type)];
+        expect(allowed_mime_types).toContain(expected);
+      }
+    });
+
+    test("a job type that an app adds gets its bucket, and one that is there is left as it is", async () => {
+      const added = await use().owner.transaction(async (query) => {
+        await query("update storage.buckets set file_size_limit = 7 where id = 'image_fast'");
+        await query(`insert into public.job_types (type, worker, content_type, file_extension, bucket)
+                     values ('own_video', 'wan', 'video', 'mp4', 'own_videos'), ('own_image', 'wan', 'image', 'png', 'image_fast')`);
+        const rows = await query(
+          "select id, file_size_limit::int as size from storage.buckets where id in ('own_videos', 'image_fast') order by id",
+        );
+        await query("delete from public.job_types where type like 'own_%'");
+        await query("delete from storage.buckets where id = 'own_videos'");
+        await query("update storage.buckets set file_size_limit = 52428800 where id = 'image_fast'");
+        return rows;
+      });
+      expect(added).toEqual([
+        { id: "image_fast", size: 7 },
+        { id: "own_videos", size: 1073741824 },
+      ]);
+    });
+
+    test("users see the files in their own folders", async () => {
+      const { owner, api } = use();
+      await owner.query(
+        "insert into storage.objects (bucket_id, name) values ('image_fast', $1), ('image_fast', $2) on conflict do nothing",
+        [`${ann}/job/0.png`, `anonymous/job/0.png`],
+      );
+      const names = (caller: Caller) => asCaller(api, caller, (query) => query("select name from storage.objects"));
+      expect(await names(user(ann))).toEqual([{ name: `${ann}/job/0.png` }]);
+      expect(await names(user(bob))).toEqual([]);
+      expect(await names(anonymous)).toEqual([]);
+    });
+  });
+}

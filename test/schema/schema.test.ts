@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, beforeEach, describe } from "vitest";
+import { startPglite } from "../support/supabase/pglite.ts";
+import { startPostgres } from "../support/supabase/postgres.ts";
+import { describeAccess } from "./access.ts";
+import { describeCallbacks } from "./callbacks.ts";
+import { describeDependencies } from "./dependencies.ts";
+import { describeEnqueueing } from "./enqueueing.ts";
+import { describeLeases } from "./leases.ts";
+import { describeOperators } from "./operators.ts";
+import { ann, bob, type Project, type UseProject } from "./support.ts";
+import { describeTransitions } from "./transitions.ts";
+import { describeWorkers } from "./workers.ts";
+
+/* The same rules on a real PostgreSQL, as at Supabase, and on PGlite, as in apps' own tests. */
+
+interface StartedProject extends Project {
+  stop(): Promise<void>;
+}
+
+const databases: Readonly<Record<string, () => Promise<StartedProject>>> = {
+  async PostgreSQL() {
+    const { database, api, stop } = await startPostgres();
+    return { owner: database, api, stop };
+  },
+  async PGlite() {
+    const { database, stop } = await startPglite();
+    return { owner: database, api: database, stop };
+  },
+};
+
+describe.each(Object.entries(databases))("%s", (_name, start) => {
+  let project: StartedProject | undefined;
+
+  beforeAll(async () => {
+    project = await start();
+    await project.owner.query("insert into auth.users (id) values ($1), ($2)", [ann, bob]);
+  }, 120_000);
+
+  afterAll(() => project?.stop());
+
+  beforeEach(async () => {
+    await project?.owner.query("truncate public.jobs, public.usage, public.workers cascade");
+  });
+
+  const use: UseProject = () => {
+    if (project === undefined) throw new Error("the database runs only while tests do");
+    return project;
+  };
+  describeAccess(use);
+  describeTransitions(use);
+  describeEnqueueing(use);
+  describeLeases(use);
+  describeDependencies(use);
+  describeCallbacks(use);
+  describeOperators(use);
+  describeWorkers(use);
+});

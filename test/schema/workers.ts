@@ -1,0 +1,60 @@
+import { describe, expect, test } from "vitest";
+import { service } from "../support/supabase/database.ts";
+import { call, type Json, rpc, type UseProject } from "./support.ts";
+
+const report = {
+  worker_id: "w",
+  worker_url: "https://worker.example",
+  capabilities: ["sdxl"],
+  version: "1",
+  status: "active",
+};
+
+export function describeWorkers(use: UseProject): void {
+  const register = (more: Json = {}) => rpc(use(), "register_worker", { worker: { ...report, ...more } });
+  const find = async (args: Json = {}) => (await call(use(), service, "find_active_worker", args)).body;
+
+  describe("containers", () => {
+    test("are found by what they can do, the healthiest first", async () => {
+      await register({ worker_id: "ill" });
+      await register({ worker_id: "healthy", healthy: true });
+      await register({ worker_id: "video", capabilities: ["wan"], healthy: true });
+      expect(await find({ capability: "sdxl" })).toMatchObject({ worker_id: "healthy" });
+      expect(await find({ capability: "wan" })).toMatchObject({ worker_id: "video" });
+      expect(await find({ capability: "chat" })).toBeNull();
+      await rpc(use(), "mark_worker_healthy", { worker_id: "healthy", healthy: false });
+      await rpc(use(), "mark_worker_healthy", { worker_id: "ill" });
+      expect(await find({ capability: "sdxl" })).toMatchObject({ worker_id: "ill" });
+    });
+
+    test("are gone when they say so, or are not heard of", async () => {
+      await register();
+      expect(await find()).toMatchObject({ worker_id: "w", url: report.worker_url });
+      await use().owner.query("update public.workers set last_seen_at = now() - interval '121 seconds'");
+      expect(await find()).toBeNull();
+      await register();
+      await register({ status: "stopped" });
+      expect(await find()).toBeNull();
+    });
+
+    test("keep the newest report, whichever arrives last", async () => {
+      await register({ timestamp: "2026-01-01T00:00:10Z", status: "stopped" });
+      const late = await register({ timestamp: "2026-01-01T00:00:05Z", worker_url: "https://old.example" });
+      expect(late).toMatchObject({ status: "stopped", url: report.worker_url });
+      expect(await register({ timestamp: "2026-01-01T00:01:00Z" })).toMatchObject({ status: "active" });
+    });
+
+    test.each([{ worker_id: "w" }, { worker_url: "https://worker.example" }, {}])(
+      "need an id and an address: %j",
+      async (worker) => {
+        const answer = await call(use(), service, "register_worker", { worker });
+        expect(answer).toMatchObject({ status: 400, body: { hint: "INVALID_REQUEST" } });
+      },
+    );
+
+    test("have an address of the web", async () => {
+      const worker = { ...report, worker_url: "file:///etc/passwd" };
+      expect((await call(use(), service, "register_worker", { worker })).status).toBe(400);
+    });
+  });
+}
