@@ -1,10 +1,11 @@
+import { bytes } from "#runtime/bytes.ts";
+import { inspectModels, type ModelReport } from "#runtime/models/inspect-models.ts";
+import { type NeededModel, neededModels } from "#runtime/models/needed-models.ts";
 import { loadHandlers } from "#runtime/registry.ts";
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
-import { inspectModels, type ModelReport } from "./inspect-models.ts";
-import { type NeededModel, neededModels } from "./needed-models.ts";
 
 /** The body of `ourvidz models`. A missing model is worth a line here and a failure in `validate`. */
 export async function models(options: GlobalOptions): Promise<number> {
@@ -48,12 +49,4 @@ function modelTable(reports: readonly ModelReport[], needed: readonly NeededMode
 
 function neededBy(report: ModelReport, needed: readonly NeededModel[]): string[] {
   return needed.filter(({ folder }) => folder === report.name).flatMap((model) => model.neededBy);
-}
-
-const steps = ["B", "kB", "MB", "GB", "TB"] as const;
-
-/** `3.1 MB`, in powers of 1000. */
-export function bytes(count: number): string {
-  const step = Math.min(steps.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, count)) / 3)));
-  return `${(count / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${steps[step]}`;
 }

@@ -1,8 +1,8 @@
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { probeFolder } from "#runtime/probe-folder.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { isSettled } from "#runtime/source/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
-import { probeFolder } from "../probe-folder.ts";
 import type { JobEnd } from "./job-watch.ts";
 
 /*

@@ -1,13 +1,13 @@
+import { runChecks } from "#runtime/validate/checks.ts";
+import type { Check } from "#runtime/validate/tried.ts";
 import { exitCodes } from "../errors.ts";
 import { printResult } from "../output.ts";
-import type { GlobalOptions } from "../settings.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
-import { runChecks } from "./checks.ts";
-import type { Check } from "./tried.ts";
 
 /** The body of `ourvidz validate`. */
 export async function validate(options: GlobalOptions): Promise<number> {
-  const checks = await runChecks(options);
+  const checks = await runChecks(() => readSettings(options, { serves: true }));
   const valid = checks.every(({ status }) => status !== "failed");
   printResult(options, { status: valid ? "valid" : "invalid", checks }, checkTable(checks));
   return valid ? exitCodes.completed : exitCodes.failed;

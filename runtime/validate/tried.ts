@@ -1,7 +1,22 @@
 import { toErrorReport } from "#contract/errors.ts";
 
+/** What a check is about, as `/worker/validate` sums it up. `app`: what tells the app of its jobs and of this container. */
+export const subjects = [
+  "environment_variables",
+  "model_paths",
+  "gpu_availability",
+  "dependencies",
+  "handlers",
+  "queue",
+  "storage",
+  "ffmpeg",
+  "app",
+] as const;
+export type Subject = (typeof subjects)[number];
+
 /** One thing that was tried. A warning does not keep a container from running. */
 export interface Check {
+  readonly subject: Subject;
   readonly name: string;
   readonly status: "ok" | "warning" | "failed";
   /** What was found, or what is wrong and what to do. */
@@ -16,15 +31,16 @@ interface Found<Value> {
 /** Adds the check's outcome; null when it failed. */
 export async function tried<Value>(
   checks: Check[],
+  subject: Subject,
   name: string,
   body: () => Promise<Found<Value>>,
 ): Promise<Value | null> {
   try {
     const { value, message } = await body();
-    checks.push({ name, status: "ok", message });
+    checks.push({ subject, name, status: "ok", message });
     return value;
   } catch (error) {
-    checks.push({ name, status: "failed", message: toErrorReport(error).message });
+    checks.push({ subject, name, status: "failed", message: toErrorReport(error).message });
     return null;
   }
 }

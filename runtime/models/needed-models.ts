@@ -1,6 +1,6 @@
 import { CodedError } from "#contract/errors.ts";
-import { findModel } from "#runtime/executor/models.ts";
-import type { Registry } from "#runtime/registry.ts";
+import { findModel } from "../executor/models.ts";
+import type { Registry } from "../registry.ts";
 
 /** A model that handlers name, and the folder that stands for it. */
 export interface NeededModel {

@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { readAliases } from "#runtime/executor/models.ts";
+import { readAliases } from "../executor/models.ts";
 import { checkOnnxFile, externalDataFiles } from "./onnx-file.ts";
 
 /** A model's folder: what it consists of and what is wrong with it. */

@@ -1,34 +1,42 @@
 import process from "node:process";
-import type { Config } from "#runtime/config.ts";
-import { loadHandlers, type Registry } from "#runtime/registry.ts";
+import type { Config } from "../config.ts";
+import { GpuReading } from "../gpu/gpu-reading.ts";
 import { inspectModels } from "../models/inspect-models.ts";
 import { neededModels } from "../models/needed-models.ts";
-import { type GlobalOptions, readSettings } from "../settings.ts";
+import { loadHandlers, type Registry } from "../registry.ts";
 import { tryDataFolder } from "./data-folder.ts";
 import { tryExecutor } from "./executor.ts";
 import { tryFfmpeg } from "./ffmpeg.ts";
+import { tryGpu } from "./gpu.ts";
 import { checkServices } from "./services.ts";
 import { type Check, tried } from "./tried.ts";
 
-/** Tries everything; what depends on something that failed is left out. */
-export async function runChecks(options: GlobalOptions): Promise<Check[]> {
-  const checks: Check[] = [{ name: "node", status: "ok", message: `Node.js ${process.versions.node}` }];
-  const config = await tried(checks, "environment", async () => {
-    const read = await readSettings(options, { serves: true });
+/**
+ * Tries everything; what depends on something that failed is left out.
+ *
+ * @param readConfig the configuration that the container has, or would have; its failure is one check's
+ */
+export async function runChecks(readConfig: () => Promise<Config>): Promise<Check[]> {
+  const checks: Check[] = [
+    { subject: "dependencies", name: "node", status: "ok", message: `Node.js ${process.versions.node}` },
+  ];
+  const config = await tried(checks, "environment_variables", "environment", async () => {
+    const read = await readConfig();
     return { value: read, message: `listens on ${read.http.host}:${read.http.port}` };
   });
   if (config === null) return checks;
-  await tried(checks, "data folder", () => tryDataFolder(config));
-  const registry = await tried(checks, "handlers", async () => {
+  await tried(checks, "storage", "data folder", () => tryDataFolder(config));
+  const registry = await tried(checks, "handlers", "handlers", async () => {
     const loaded = await loadHandlers(config.handlersFolder);
     if (loaded.types.length === 0)
       throw new Error(`There are no handlers in ${config.handlersFolder}: set HANDLERS_DIR.`);
     return { value: loaded, message: `${loaded.types.length} job types, workers ${loaded.workers.join(", ")}` };
   });
   await checkModels(checks, config, registry);
+  checks.push(await tryGpu(new GpuReading({ waitMs: 10_000 })));
   if (registry === null) return checks;
   for (const worker of workersOf(config, registry)) {
-    await tried(checks, `executor ${worker}`, () => tryExecutor(worker, config));
+    await tried(checks, "dependencies", `executor ${worker}`, () => tryExecutor(worker, config));
   }
   checks.push(await tryFfmpeg(registry));
   await checkServices(checks, config, registry);
@@ -41,8 +49,9 @@ function workersOf(config: Config, registry: Registry): readonly string[] {
 
 /** A broken folder that nothing needs is a warning: a download may be under way. */
 async function checkModels(checks: Check[], config: Config, registry: Registry | null): Promise<void> {
+  const subject = "model_paths";
   const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
-  const reports = await tried(checks, "models folder", async () => {
+  const reports = await tried(checks, subject, "models folder", async () => {
     const found = await inspectModels(config.modelsFolder);
     return { value: found, message: `${found.length} models in ${config.modelsFolder}` };
   });
@@ -50,6 +59,7 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
     const used = needed.some(({ folder }) => folder === name);
     const broken = used ? "failed" : "warning";
     checks.push({
+      subject,
       name: `model ${name}`,
       status: problems.length === 0 ? "ok" : broken,
       message: problems.length === 0 ? components.join(", ") : `${problems.join("; ")}.`,
@@ -58,6 +68,7 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
   for (const { model, neededBy, problem } of needed) {
     if (problem === null) continue;
     checks.push({
+      subject,
       name: `model ${model}`,
       status: "failed",
       message: `${problem} Needed by: ${neededBy.join(", ")}.`,

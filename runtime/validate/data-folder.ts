@@ -1,9 +1,9 @@
 import { statfs } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
-import type { Config } from "#runtime/config.ts";
-import { openEmbedded } from "#runtime/runtime.ts";
-import { bytes } from "../models/models.ts";
+import { bytes } from "../bytes.ts";
+import type { Config } from "../config.ts";
 import { probeFolder } from "../probe-folder.ts";
+import { openEmbedded } from "../runtime.ts";
 
 /** Less than one long video with its frames. */
 const leastFreeBytes = 1e9;

@@ -1,7 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
-import type { Config } from "#runtime/config.ts";
-import { Executor } from "#runtime/executor/executor.ts";
-import { createLogger } from "#runtime/log.ts";
+import type { Config } from "../config.ts";
+import { Executor } from "../executor/executor.ts";
+import { createLogger } from "../log.ts";
 
 const startLimitMs = 60_000;
 const stopLimitMs = 2000;
