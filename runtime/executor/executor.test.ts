@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { testHandlers } from "../../test/support/runtime.ts";
 import { Executor, type ExecutorState } from "./executor.ts";
@@ -105,6 +106,19 @@ describe("an executor", () => {
     process.kill(one.pid ?? 0, "SIGTERM");
     expect(await one.run(task(), hooks)).toMatchObject({ kind: "completed" });
     expect(one.restarts).toBe(0);
+  });
+
+  it("has no key of the container in its environment", async () => {
+    const secrets = ["SUPABASE_SERVICE_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "JOB_CALLBACK_SECRET"];
+    for (const name of [...secrets, "UPSTASH_REDIS_REST_TOKEN", "WAN_WORKER_API_KEY", "OMP_NUM_THREADS"])
+      vi.stubEnv(name, "1");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const one = create(fileURLToPath(new URL("./testing/handlers", import.meta.url)));
+    one.start();
+    const end = await one.run({ ...task(), job: jobEnvelope.parse({ id: "job", type: "environment" }) }, hooks);
+    const names = end.kind === "completed" ? end.metadata.names : end;
+    expect(names).toEqual(expect.arrayContaining(["PATH", "OMP_NUM_THREADS"]));
+    expect(String(names)).not.toMatch(/KEY|TOKEN|SECRET/);
   });
 
   it("is gone after stop, also in the middle of a job", async () => {

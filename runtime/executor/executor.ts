@@ -5,6 +5,7 @@ import { z } from "zod";
 import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Logger } from "../log.ts";
 import { within } from "../within.ts";
+import { executorEnvironment } from "./executor-environment.ts";
 import {
   type AbortReason,
   type AttemptOutcome,
@@ -211,6 +212,8 @@ export class Executor extends EventEmitter<ExecutorEvents> {
       return fork(entry, [JSON.stringify(this.#settings)], {
         serialization: "advanced",
         detached: true,
+        // biome-ignore lint/style/noProcessEnv: nothing is read from it here; it is handed on, without what is secret
+        env: executorEnvironment(process.env),
         // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
         stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
       });

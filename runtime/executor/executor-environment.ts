@@ -1,0 +1,16 @@
+/*
+ * Handlers read no environment, and their process works on files that strangers chose: what opens the app, the queue or
+ * the platform stays in the dispatcher process. Everything else goes along, for native libraries have variables of their
+ * own (LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS).
+ */
+const secretNames = /KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL/i;
+/** Addresses in which a password may stand. */
+const secretAddresses = new Set(["REDIS_URL", "DATABASE_URL"]);
+
+export function executorEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !secretNames.test(name) && !secretAddresses.has(name)),
+  );
+}
