@@ -110,8 +110,16 @@ describe("a key of the project", () => {
     const headers = { Authorization: `Bearer ${project.door.secretKey}` };
     const { status, body } = await project.call("queue-job", { body: { type: "chat", prompt: "hello" }, headers });
     expect([status, body.code]).toEqual([401, "UNAUTHORIZED"]);
-    expect(body.error).toContain("key of the project");
+    expect(body.error).toContain("a key of the project");
   });
+});
+
+test("a user's token counts as the user's, also when it comes with the project's key", async () => {
+  const bob = await project.addUser();
+  const { status } = await look({ apikey: project.door.secretKey, Authorization: `Bearer ${bob.token}` });
+  expect(status).toBe(404);
+  const metrics = { apikey: project.door.secretKey, Authorization: `Bearer ${bob.token}` };
+  expect((await project.call("system-metrics", { headers: metrics })).status).toBe(200);
 });
 
 test("users may not call what is for the project", async () => {

@@ -47,6 +47,30 @@ describe("queue-job", () => {
     expect([both.status, both.body.code]).toEqual([400, "INVALID_REQUEST"]);
   });
 
+  test.each(["drop", "lose"] as const)("bears a database whose answer is lost (%s)", async (fault) => {
+    project.faults.door = (path) => {
+      if (!path.endsWith("/enqueue_job")) return undefined;
+      project.faults.door = undefined;
+      return fault;
+    };
+    expect(await queue(lighthouse)).toMatchObject({ status: 202, body: { created: true } });
+    expect(await jobs()).toHaveLength(1);
+    expect(await project.gateway.client().llen("sdxl_queue")).toBe(1);
+  });
+
+  test("says when the database is away", async () => {
+    project.faults.door = () => "drop";
+    expect(await queue(lighthouse)).toMatchObject({ status: 503, body: { code: "DATABASE_UNREACHABLE" } });
+    project.faults.door = () => ({
+      status: 404,
+      body: { code: "PGRST202", message: "none", details: null, hint: null },
+    });
+    const { status, body } = await queue(lighthouse);
+    expect([status, body.code]).toEqual([500, "CONFIG_INVALID"]);
+    expect(body.error).not.toContain("migrations");
+    expect(await project.functions.logged((line) => line.includes("push the migrations"))).toContain("enqueue_job");
+  });
+
   test("names every bad field and changes nothing", async () => {
     const bad = { ...lighthouse, prompt: "", id: "no uuid", priority: 1000, config: { num_images: 2, width: 512 } };
     const { status, body } = await queue(bad);
@@ -69,7 +93,7 @@ describe("queue-job", () => {
   });
 
   test("takes old names, and nobody else's user id", async () => {
-    const old = { jobType: "wan_video_fast", type: "wan_video_fast", prompt: "a harbour", userId: ann.id };
+    const old = { jobType: "wan_video_fast", prompt: "a harbour", userId: ann.id };
     expect((await queue(old)).body).toMatchObject({ queue: "wan_queue" });
     const bob = await project.addUser();
     const theirs = await queue({ ...lighthouse, user_id: bob.id });

@@ -43,7 +43,12 @@ export const queueJob = defineEdgeFunction({
       request: crypto.randomUUID(),
       ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
     };
-    const { element, ...row } = await database.call("enqueue_job", { job, options }, enqueued);
+    const enqueue = () => database.call("enqueue_job", { job, options }, enqueued);
+    // An answer may be lost after the row was written; the same call again is known by its id and `request`.
+    const { element, ...row } = await enqueue().catch((error: unknown) => {
+      if (error instanceof CodedError && error.code === "DATABASE_UNREACHABLE") return enqueue();
+      throw error;
+    });
     // A job that an earlier request has made was pushed by it, or is in the outbox.
     if (row.created) await pushFromOutbox(call, { ...row, element });
     call.inBackground("sweeping the outbox", sweepOutbox(call));
@@ -63,7 +68,8 @@ interface Submission {
 /** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
 function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user">, "request" | "caller">): Submission {
   if (!isJsonObject(body)) throw new HttpError("INVALID_REQUEST", "The body must be a JSON object: a job.");
-  const { idempotency_key: givenKey, user_id, userId, type, ...fields } = body;
+  // Older producers name some fields otherwise.
+  const { idempotency_key: givenKey, user_id, userId, type, jobType, job_type, ...fields } = body;
   if ([user_id, userId].some((given) => isGiven(given) && given !== caller.id)) {
     throw new CodedError("FORBIDDEN", "user_id is another user's: leave it out, it is taken from your token.");
   }
@@ -71,8 +77,12 @@ function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user"
   const given = canonicalId ?? jobId ?? job_id ?? crypto.randomUUID();
   const id = z.uuid().safeParse(given);
   const key = idempotencyKey.safeParse(givenKey);
-  const wanted = { ...rest, id: id.data ?? crypto.randomUUID(), type: String(type ?? ""), user_id: caller.id };
-  const { job, problems } = readNewJob(withIdAndTime(wanted));
+  const named = {
+    id: id.data ?? crypto.randomUUID(),
+    type: String(type ?? jobType ?? job_type ?? ""),
+    user_id: caller.id,
+  };
+  const { job, problems } = readNewJob(withIdAndTime({ ...rest, ...named }));
   const more: FieldProblem[] = [];
   if (!id.success) more.push({ field: "id", value: shortened(given), message: "must be a UUID" });
   if (!key.success) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });

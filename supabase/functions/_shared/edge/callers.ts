@@ -20,13 +20,16 @@ export interface Doors {
 export async function identify(headers: Headers, allowed: readonly CallerKind[], doors: Doors): Promise<Caller> {
   const bearer = bearerOf(headers);
   const apiKey = headers.get("apikey");
-  const isService = [bearer, apiKey].some((key) => key !== null && opens(key, doors.serviceKeys));
-  if (isService && allowed.includes("service")) return { kind: "service" };
-  const hasUserToken = bearer !== null && bearer !== doors.browserKey && bearer.split(".").length === 3;
-  if (!allowed.includes("user")) throw serviceOnly(hasUserToken);
+  const opens = (key: string | null) => key !== null && isOneOf(key, doors.serviceKeys);
+  // A bearer token says who calls, whatever key it came through the gateway with.
+  const isUserToken = bearer?.split(".").length === 3 && bearer !== doors.browserKey && !opens(bearer);
+  const isService = opens(bearer) || opens(apiKey);
+  if (allowed.includes("service") && isService && !(isUserToken && allowed.includes("user")))
+    return { kind: "service" };
+  if (!allowed.includes("user")) throw serviceOnly(isUserToken);
   if (bearer === null) throw new CodedError("UNAUTHORIZED", "Send the signed-in user's token: Authorization: Bearer …");
-  if (bearer === doors.browserKey || bearer.startsWith("sb_") || isService) {
-    const message = "Authorization holds a key of the project, not a user's token: sign in first.";
+  if (!isUserToken) {
+    const message = "Authorization holds no user's token, perhaps a key of the project: sign in first.";
     throw new CodedError("UNAUTHORIZED", message);
   }
   return { kind: "user", ...(await doors.verifyUser(bearer)) };
@@ -44,6 +47,6 @@ function bearerOf(headers: Headers): string | null {
 }
 
 /** Compares with every key, so that the time does not tell which one was nearest. */
-function opens(key: string, keys: readonly string[]): boolean {
+function isOneOf(key: string, keys: readonly string[]): boolean {
   return keys.map((known) => isSame(key, known)).includes(true);
 }
