@@ -110,6 +110,10 @@ const environment = z.object({
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
   DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: "must be the collector's address, such as http://127.0.0.1:4318" })
+    .optional(),
+  OTEL_SERVICE_NAME: z.string().min(1).default("ourvidz-worker"),
   ...supabaseEnvironment,
 });
 
@@ -143,6 +147,8 @@ export interface Config {
     readonly level: z.output<typeof environment>["LOG_LEVEL"];
     readonly format: "json" | "pretty" | undefined;
   };
+  /** Where spans are sent; null for nowhere. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string } | null;
   readonly leaseSeconds: number;
   /** How long running jobs may go on after SIGTERM before they are released. */
   readonly shutdownGraceSeconds: number;
@@ -257,6 +263,10 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
     podId: values.RUNPOD_POD_ID,
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? null
+        : { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME },
     leaseSeconds: values.LEASE_SECONDS,
     shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,

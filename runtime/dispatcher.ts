@@ -5,6 +5,7 @@ import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { recordFailure } from "./metrics/ports.ts";
 import type { JobSource, Lease, TakeRequest } from "./source/job-source.ts";
+import { traceFields } from "./tracing/traceparent.ts";
 import { waitIsOver } from "./within.ts";
 
 /*
@@ -168,7 +169,7 @@ export class Dispatcher {
     const job = this.#options.runner.run(source, lease).catch((error: unknown) => {
       // The runner settles everything that it can foresee; what it cannot is charged to the lease, which runs out.
       this.#options.log.error(
-        { error, job_id: lease.jobId, attempt: lease.attempt },
+        { error, job_id: lease.jobId, attempt: lease.attempt, ...traceFields(lease.job.metadata) },
         "the job could not be settled; its lease will run out",
       );
     });

@@ -17,6 +17,9 @@ import type { Logger } from "./log.ts";
 import type { AttemptEnding, Metrics } from "./metrics/metrics.ts";
 import type { Registry } from "./registry.ts";
 import type { JobSource, Lease } from "./source/job-source.ts";
+import { type TracedLease, traced } from "./tracing/attempt-trace.ts";
+import { traceFields } from "./tracing/traceparent.ts";
+import type { Tracing } from "./tracing/tracing.ts";
 
 /*
  * One job under one lease, from the moment that it is taken to the moment that it is settled, given back, or handed to
@@ -31,6 +34,7 @@ export interface JobRunnerOptions {
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly random: () => number;
   readonly nowMs: () => number;
   readonly workFolder: string;
@@ -48,13 +52,18 @@ function wrongQueue({ job }: Lease): ErrorReport {
   };
 }
 
+/** What log lines about an attempt carry. */
+function fieldsOf({ jobId, attempt, job }: Lease) {
+  return { job_id: jobId, attempt, type: job.type, ...traceFields(job.metadata) };
+}
+
 const backoff = { baseSeconds: 2, maxSeconds: 300 };
 
 const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancelled" } as const;
 
 /** One attempt that is under way. */
 class RunningAttempt {
-  readonly lease: Lease;
+  readonly lease: TracedLease;
   readonly executor: Executor;
   readonly startedAtMs: number;
   stopReason: StopReason = null;
@@ -62,7 +71,7 @@ class RunningAttempt {
   #killer: NodeJS.Timeout | null = null;
   #isOver = false;
 
-  constructor(lease: Lease, executor: Executor, startedAtMs: number) {
+  constructor(lease: TracedLease, executor: Executor, startedAtMs: number) {
     this.lease = lease;
     this.executor = executor;
     this.startedAtMs = startedAtMs;
@@ -99,8 +108,9 @@ export class JobRunner {
    * Runs the leased job and settles it, or hands its result to the delivery. The executor is busy when the call
    * returns its promise, so that the dispatcher cannot give it a second job.
    */
-  run(source: JobSource, lease: Lease): Promise<void> {
-    const { metrics } = this.#options;
+  run(source: JobSource, taken: Lease): Promise<void> {
+    const { metrics, tracing } = this.#options;
+    const lease = traced(tracing, taken);
     metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
     const refusal = this.#refuse(lease);
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
@@ -114,7 +124,7 @@ export class JobRunner {
   }
 
   /** A job that was on another worker's queue than its own, whose executor is busy. At once, it would be taken again at once. */
-  async #releaseLater(source: JobSource, lease: Lease): Promise<void> {
+  async #releaseLater(source: JobSource, lease: TracedLease): Promise<void> {
     await pause(misplacedPauseMs);
     await this.#settle(source, lease, { kind: "release" }, null);
   }
@@ -136,15 +146,17 @@ export class JobRunner {
     }
   }
 
-  async #attempt(source: JobSource, lease: Lease, handler: Handler, executor: Executor): Promise<void> {
+  async #attempt(source: JobSource, lease: TracedLease, handler: Handler, executor: Executor): Promise<void> {
     const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
     const attempt = new RunningAttempt(lease, executor, nowMs());
+    lease.trace.runs(executor.worker);
     const ended = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
-        enqueue: (child) => this.#options.enqueueChild(lease, child),
+        // A child whose body changed from attempt to attempt would be taken for another one.
+        enqueue: (child) => this.#options.enqueueChild(lease.taken, child),
         input: (url, name, signal) =>
           this.#options.inputs.fetch({
             url,
@@ -172,12 +184,13 @@ export class JobRunner {
       this.#running.delete(attempt);
     };
     try {
-      log.info({ job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type }, "job started");
+      log.info(fieldsOf(lease), "job started");
       events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
       delivery.sendProcessing(source, lease, 0);
       const end = await ended;
       // The executor may have its next job by now: nothing of this attempt may reach it any more.
       over();
+      lease.trace.ran();
       const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
       await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
     } finally {
@@ -197,7 +210,9 @@ export class JobRunner {
     delivery.sendProcessing(source, attempt.lease, progress);
   }
 
-  #onStage({ lease, executor: { worker } }: RunningAttempt, { name, seconds, model, freed }: StageMessage): void {
+  #onStage({ lease, executor: { worker } }: RunningAttempt, message: StageMessage): void {
+    const { name, seconds, model, freed } = message;
+    lease.trace.stage(message);
     const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;
     stageSeconds.observe({ type: lease.job.type, stage: name }, seconds);
     if (model !== undefined) modelLoadSeconds.observe({ worker, model }, seconds);
@@ -216,14 +231,14 @@ export class JobRunner {
 
   async #settle(
     source: JobSource,
-    lease: Lease,
+    lease: TracedLease,
     settlement: Settlement,
     attempt: RunningAttempt | null,
     end?: AttemptEnd,
   ): Promise<void> {
     const { delivery, events, log } = this.#options;
-    const fields = { job_id: lease.jobId, attempt: lease.attempt, type: lease.job.type };
-    const ended = this.#measure(source, lease, attempt);
+    const fields = fieldsOf(lease);
+    const ended = this.#measure(source, lease, settlement, attempt);
     // Before anything is written down: half-made files may be what fills the disk.
     if (settlement.kind !== "complete") await this.#removeFiles(lease);
     if (settlement.kind === "retry" || settlement.kind === "release" || settlement.kind === "drop")
@@ -272,13 +287,15 @@ export class JobRunner {
   }
 
   /** Takes the time that an attempt ran, which ends before it is settled; the returned function is told how it ended. */
-  #measure({ name }: JobSource, { job: { type } }: Lease, attempt: RunningAttempt | null) {
+  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, attempt: RunningAttempt | null) {
     const { metrics, nowMs } = this.#options;
+    const { type } = lease.job;
     const ranSeconds = attempt === null ? null : (nowMs() - attempt.startedAtMs) / 1000;
     return (outcome: AttemptEnding) => {
       metrics.attempts.add({ type, outcome });
       if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
       if (outcome === "lost") metrics.leasesLost.add({ source: name });
+      lease.trace.ended(outcome, "error" in settlement ? settlement.error : undefined);
     };
   }
 
@@ -289,7 +306,7 @@ export class JobRunner {
 
   async #removeFiles(lease: Lease): Promise<void> {
     await removeWork(this.#workFolder(lease)).catch((error: unknown) => {
-      this.#options.log.warn({ error, job_id: lease.jobId }, "a work folder could not be removed");
+      this.#options.log.warn({ ...fieldsOf(lease), error }, "a work folder could not be removed");
     });
   }
 

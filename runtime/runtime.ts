@@ -32,6 +32,9 @@ import { connectSources, type Sources } from "./source/connect-sources.ts";
 import type { JobQueue, Lease } from "./source/job-source.ts";
 import { sourceMigrations } from "./source/sqlite/schema.ts";
 import { SqliteSource } from "./source/sqlite/sqlite-source.ts";
+import { tracedCallback, tracedStore } from "./tracing/traced-ports.ts";
+import { traceparentOf } from "./tracing/traceparent.ts";
+import { connectTracing, type Tracing } from "./tracing/tracing.ts";
 
 /*
  * The composition root: what a container consists of, made from its configuration and wired together. Nothing else in
@@ -72,6 +75,9 @@ export interface Runtime {
   stop(closeServer?: () => Promise<void>): Promise<void>;
 }
 
+/** How long the stop waits for a collector. */
+const spansLimitMs = 2000;
+
 export function defaultWorkerId(): string {
   return `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
 }
@@ -110,8 +116,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
+  const tracing = await connectTracing(config, log);
   const destinations = connectDelivery(config, embedded, log);
-  const parts = wire({ config, log, metrics, registry, embedded, destinations, executors, outbox, sources });
+  const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
   const { dispatcher, delivery, events } = parts;
   readAtScrape(metricsRegistry, {
     workerId: config.workerId,
@@ -137,6 +144,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   );
 
   const close = async () => {
+    await tracing.stop(spansLimitMs);
     stopHousekeeping();
     await sources.close();
     await embedded.close();
@@ -170,6 +178,7 @@ interface Collaborators {
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly registry: Registry;
   readonly embedded: Embedded;
   readonly destinations: Destinations;
@@ -183,6 +192,7 @@ function wire({
   config,
   log,
   metrics,
+  tracing,
   registry,
   embedded,
   destinations,
@@ -191,12 +201,12 @@ function wire({
   sources: { byName: sources, queue },
 }: Collaborators) {
   const { folder } = embedded;
-  const store = measuredStore(destinations.store, metrics);
-  const callback = measuredCallback(destinations.callback, metrics);
+  const store = measuredStore(tracedStore(destinations.store, tracing), metrics);
+  const callback = measuredCallback(tracedCallback(destinations.callback, tracing), metrics);
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
-  const shared = { keepers, events, log, metrics, nowMs: Date.now, random: Math.random };
+  const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
   const inputs = connectInputs(config, folder.inputs, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const runner = new JobRunner({
@@ -255,11 +265,16 @@ async function enqueueChild(
       "UNKNOWN_JOB_TYPE",
       `The child job's type "${child.type}" is not known here; known: ${registry.types.join(", ")}.`,
     );
+  const traceparent = traceparentOf(parent.job.metadata);
   const job = jobEnvelope.parse({
     ...child,
     user_id: parent.job.user_id,
     priority: parent.job.priority,
-    metadata: { ...child.metadata, parent_job_id: parent.jobId },
+    metadata: {
+      ...child.metadata,
+      parent_job_id: parent.jobId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
   });
   return (await queue.enqueue(job, { worker: handler.worker })).jobId;
 }

@@ -11,6 +11,8 @@ export interface StoredFile {
   /** Absolute path of the local file. */
   readonly file: string;
   readonly mimeType: string;
+  /** Names the span that the storing belongs to. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Where a job's files end up. */

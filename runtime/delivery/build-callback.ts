@@ -5,6 +5,7 @@ import { isJobType, jobTypes } from "#contract/job-types.ts";
 import type { Settlement } from "../attempt.ts";
 import type { AssetFile } from "../executor/protocol.ts";
 import type { Lease } from "../source/job-source.ts";
+import { traceparentOf } from "../tracing/traceparent.ts";
 import { workerVersion } from "../version.ts";
 
 /*
@@ -104,11 +105,13 @@ function commonMetadata({ lease, workerId }: CallbackFacts): Record<string, unkn
   const ids = passedThrough.flatMap((key) =>
     job[key] === undefined || job[key] === null ? [] : [[key, job[key]] as const],
   );
+  const traceparent = traceparentOf(job.metadata);
   return {
     job_type: job.type,
     ...(known ? { content_type: known.contentType } : {}),
     ...(expected === null ? {} : { expected_time: expected }),
     ...Object.fromEntries(ids),
+    ...(traceparent === undefined ? {} : { traceparent }),
     queue_time: (lease.takenAtMs - lease.queuedAtMs) / 1000,
     worker_version: workerVersion,
     worker_id: workerId,

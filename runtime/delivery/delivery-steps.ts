@@ -5,6 +5,7 @@ import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { JobSource, LeaseKey, SettleOutcome } from "../source/job-source.ts";
+import { traceFields, traceparentOf } from "../tracing/traceparent.ts";
 import type { AssetStore } from "./asset-store.ts";
 import { assetNames, assetPath, refusedCallback } from "./build-callback.ts";
 import type { Callback } from "./callback.ts";
@@ -129,10 +130,13 @@ export class DeliverySteps {
     return null;
   }
 
-  async #putAll({ bucket, userId, lease: { jobId }, files }: OutboxEntry, signal: AbortSignal): Promise<void> {
+  async #putAll(entry: OutboxEntry, signal: AbortSignal): Promise<void> {
+    const { bucket, userId, files } = entry;
+    const { jobId } = entry.lease;
+    const traceparent = traceparentOf(entry.callback.metadata);
     const put = (name: string, file: string, mimeType: string) => {
       const path = assetPath({ id: jobId, user_id: userId }, name);
-      return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType }, signal);
+      return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType, traceparent }, signal);
     };
     for (const file of files) {
       const names = assetNames(file);
@@ -267,6 +271,7 @@ function causeOf(error: unknown): unknown {
   return error instanceof Postponed ? error.cause : error;
 }
 
-function fieldsOf({ entry: { lease } }: OutboxRow) {
-  return { job_id: lease.jobId, attempt: lease.attempt };
+/** What log lines about a row carry. */
+export function fieldsOf({ entry: { lease, callback } }: Pick<OutboxRow, "entry">) {
+  return { job_id: lease.jobId, attempt: lease.attempt, ...traceFields(callback.metadata) };
 }

@@ -13,7 +13,7 @@ import { within } from "../within.ts";
 import type { AssetStore } from "./asset-store.ts";
 import { type FinalSettlement, finalCallback, processingCallback } from "./build-callback.ts";
 import type { Callback } from "./callback.ts";
-import { DeliverySteps, Postponed, retryPauses } from "./delivery-steps.ts";
+import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { claimMs, type Outbox, type OutboxEntry, type OutboxRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 
@@ -155,7 +155,7 @@ export class Delivery {
           retryPauses.maxSeconds,
           this.#options.random,
         );
-        const fields = { job_id: entry.lease.jobId, attempt: entry.lease.attempt, next_try_in_seconds: delaySeconds };
+        const fields = { ...fieldsOf({ entry }), next_try_in_seconds: delaySeconds };
         this.#options.log.error({ ...fields, error }, "a finished job cannot be recorded; trying again");
         await pause(delaySeconds * 1000, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
@@ -245,7 +245,7 @@ export class Delivery {
         await this.#deliver(row);
       } catch (error) {
         // Not even the failure could be written down; the row is as it was and the next sweep takes it up again.
-        this.#options.log.error({ error, job_id: row.entry.lease.jobId }, "the outbox cannot be written; trying again");
+        this.#options.log.error({ ...fieldsOf(row), error }, "the outbox cannot be written; trying again");
       } finally {
         this.#active.delete(row.id);
       }
@@ -255,7 +255,7 @@ export class Delivery {
 
   async #deliver(row: OutboxRow): Promise<void> {
     const { log, metrics } = this.#options;
-    const fields = { job_id: row.entry.lease.jobId, attempt: row.entry.lease.attempt };
+    const fields = fieldsOf(row);
     try {
       if (this.#stopping.signal.aborted) return;
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
@@ -277,7 +277,7 @@ export class Delivery {
   /** The row waits with the others that wait for the same. */
   async #postpone(row: OutboxRow, { waitMs, gate, wasTried, cause }: Postponed): Promise<void> {
     const { outbox, log } = this.#options;
-    const fields = { job_id: row.entry.lease.jobId, attempt: row.entry.lease.attempt };
+    const fields = fieldsOf(row);
     if (wasTried) log.warn({ ...fields, error: cause, next_try_in_seconds: waitMs / 1000 }, "delivery failed");
     // It may have opened since.
     const delayMs = gate.isClosed ? waitMs : 0;
@@ -287,12 +287,8 @@ export class Delivery {
 
   async #retry(row: OutboxRow, error: unknown): Promise<void> {
     const { outbox, log, random } = this.#options;
-    const { lease } = row.entry;
     const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
-    log.warn(
-      { job_id: lease.jobId, attempt: lease.attempt, error, next_try_in_seconds: delaySeconds },
-      "delivery failed; it will be tried again",
-    );
+    log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
     await outbox.postpone(row.id, delaySeconds * 1000);
     setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
   }

@@ -12,6 +12,7 @@ import type { Handler, Preview, Stage } from "#contract/handler.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { Logger } from "../log.ts";
 import type { Registry } from "../registry.ts";
+import { traceFields } from "../tracing/traceparent.ts";
 import { contextJob, JobContext } from "./job-context.ts";
 import {
   type AbortReason,
@@ -113,7 +114,9 @@ export class ExecutorProcess {
 
   /** Never rejects: whatever is thrown becomes the attempt's outcome. */
   async #attempt(task: ExecutorTask, current: CurrentJob): Promise<AttemptOutcome> {
-    const log = this.#options.log.child({ job_id: task.jobId, attempt: task.attempt, type: task.job.type });
+    const { jobId, attempt, job } = task;
+    const fields = { job_id: jobId, attempt, type: job.type, ...traceFields(job.metadata) };
+    const log = this.#options.log.child(fields);
     const workFolder = new WorkFolder(task.workFolder);
     try {
       const handler = this.#options.registry.get(task.job.type);
