@@ -3,6 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { RetryableError } from "#contract/errors.ts";
+import { inputMimeTypes } from "#contract/handler.ts";
 import { type AddressGuard, hostOf, shownUrl, type Target } from "./address-guard.ts";
 import type { InputLimits } from "./limits.ts";
 import type { Network } from "./network.ts";
@@ -33,7 +34,8 @@ export async function requestInput(target: Target, options: RequestOptions): Pro
     setHost: false,
     headers: {
       Host: url.host,
-      Accept: "image/*, video/*",
+      // Named one by one: to "image/*" some servers answer with a format that handlers cannot read.
+      Accept: `${inputMimeTypes.join(", ")}, */*;q=0.1`,
       // A body that grows when it is unpacked could not be bounded by what was announced.
       "Accept-Encoding": "identity",
       "User-Agent": "ourvidz-worker",
