@@ -82,3 +82,10 @@ test("every function is configured to check its callers itself, and none is conf
   ];
   expect(configured.map(([, name]) => name).toSorted()).toEqual(names);
 });
+
+test("the example of their secrets names what they read, and nothing else", () => {
+  const namesIn = (file: string, pattern: RegExp) =>
+    [...readFileSync(`${folder}${file}`, "utf8").matchAll(pattern)].map(([, name]) => name).toSorted();
+  const read = namesIn("_shared/edge/environment.ts", /^ {2}([A-Z][A-Z_]+): /gm);
+  expect(namesIn(".env.example", /^#([A-Z_]+)=/gm)).toEqual(read.filter((name) => !name?.startsWith("SUPABASE_")));
+});
