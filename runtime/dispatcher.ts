@@ -70,6 +70,7 @@ export class Dispatcher {
     });
   }
 
+  /** Takes no more. What is being taken at this moment is given back; jobs that run go on. */
   pause(): void {
     if (this.#state === "running") this.#state = "paused";
   }
@@ -145,7 +146,7 @@ export class Dispatcher {
     try {
       const leases = await source.take(requests);
       this.#troubles.delete(source);
-      if (!this.#stopping.signal.aborted) return leases;
+      if (this.#state === "running") return leases;
       // The answer came too late: nobody waits for these jobs here any more.
       await Promise.all(leases.map((lease) => source.release(lease)));
       return [];

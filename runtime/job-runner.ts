@@ -99,9 +99,15 @@ export class JobRunner {
     this.#options = options;
   }
 
-  /** Gives every running job back to its queue: what a shutdown does when its grace is over. */
-  releaseAll(): void {
-    for (const attempt of this.#running) attempt.stop("shutdown", this.#options.abortGraceSeconds);
+  /**
+   * Gives every running job back to its queue, or those of one worker: what a shutdown does when its grace is over, and
+   * what the restart of an executor begins with.
+   */
+  release(worker?: string): void {
+    for (const attempt of this.#running) {
+      if (worker === undefined || worker === attempt.executor.worker)
+        attempt.stop("shutdown", this.#options.abortGraceSeconds);
+    }
   }
 
   /**

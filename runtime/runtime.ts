@@ -14,6 +14,7 @@ import { Outbox, outboxMigrations } from "./delivery/outbox.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Executor } from "./executor/executor.ts";
 import type { ChildJobRequest } from "./executor/protocol.ts";
+import { GpuReading } from "./gpu/gpu-reading.ts";
 import { connectHeartbeat } from "./heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "./heartbeat/heartbeat.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -24,6 +25,7 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { measuredCallback, measuredStore } from "./metrics/ports.ts";
+import { type QueueReading, readableQueues } from "./metrics/queue-reading.ts";
 import { readAtScrape } from "./metrics/readings.ts";
 import { MetricsRegistry } from "./metrics/registry.ts";
 import { loadHandlers, type Registry } from "./registry.ts";
@@ -65,9 +67,14 @@ export interface Runtime {
   readonly metrics: Metrics;
   /** Where the metrics are read; who lets others read them loads it. */
   readonly metricsRegistry: MetricsRegistry;
+  /** What waits in the queues, by source; asked no more often than the source likes. */
+  readonly queueReadings: ReadonlyMap<string, QueueReading>;
+  readonly gpu: GpuReading;
   readonly startedAtMs: number;
   /** Makes the container's public address known, if it has one, now that this port is served. */
   startHeartbeat(port: number): void;
+  /** Gives the job that a worker runs back to its queue, uncharged, and starts its executor anew. */
+  restartExecutor(executor: Executor): void;
   /**
    * Stops in order, each phase bounded; resolves when nothing is left running.
    * @param closeServer called when jobs are through and before the database is closed
@@ -120,12 +127,13 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const destinations = connectDelivery(config, embedded, log);
   const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
   const { dispatcher, delivery, events } = parts;
+  const queueReadings = readableQueues(sources.byName, () => dispatcher.activeJobs > 0);
   readAtScrape(metricsRegistry, {
     workerId: config.workerId,
     dispatcher,
     executors,
     outbox,
-    sources: [...sources.byName.values()],
+    queueReadings,
     paid: sources.upstash,
   });
 
@@ -165,10 +173,17 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     executors,
     metrics,
     metricsRegistry,
+    queueReadings,
+    gpu: new GpuReading(),
     startedAtMs,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ config, log, registry, workers: [...executors.keys()] }, port);
       heartbeat?.start();
+    },
+    restartExecutor(executor) {
+      const restarted = executor.restart((config.abortGraceSeconds + 1) * 1000);
+      parts.runner.release(executor.worker);
+      restarted.catch((error: unknown) => log.error({ error, executor: executor.worker }, "a restart failed"));
     },
     stop,
   };

@@ -50,7 +50,7 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
   await phase("finish", config.shutdownGraceSeconds * 1000, () => dispatcher.settled());
   if (dispatcher.activeJobs > 0) {
     log.info({ active_jobs: dispatcher.activeJobs }, "stopping: running jobs are given back to their queue");
-    runner.releaseAll();
+    runner.release();
     await phase("release", config.abortGraceSeconds * 1000 + 1000, () => dispatcher.settled());
   }
   await phase("deliver", deliverLimitMs + 3000, () => delivery.stop(deliverLimitMs));

@@ -29,6 +29,7 @@ import { restartDelayMs } from "./restart-delay.ts";
  *      └───────► waiting ◄┴─────────────┘
  *                  └── after a pause that doubles from 0.5 s to 60 s ──► starting
  *   any ──stop──► stopping ──exit──► stopped
+ *   any ──restart──► (its task ends, and no other one is given) ──stop──► stopped ──► starting
  *
  * The pause goes back to its first value only after a minute in good health, so that a child that dies at every
  * start, or at every job, does not spin.
@@ -61,6 +62,7 @@ interface CurrentTask {
   readonly hooks: TaskHooks;
   /** Aborted when the attempt is told to stop, and when it has ended. */
   readonly controller: AbortController;
+  readonly ended: Promise<AttemptEnd>;
   end(end: AttemptEnd): void;
 }
 
@@ -72,6 +74,8 @@ const entry = fileURLToPath(new URL("./child.ts", import.meta.url));
 const keptOutputCharacters = 4096;
 /** How long a killed process may take to be gone. */
 const exitLimitMs = 2000;
+/** How long a process without a task may take to end at a restart. */
+const restartGraceMs = 2000;
 /** How long a process may take to load its handlers. */
 const startLimitMs = 120_000;
 
@@ -96,12 +100,21 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #healthySinceMs = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | null = null;
+  #isRestarting = false;
+  #spawnedAtMs = 0;
   /** Why the last start failed, while it does. */
   startError: ErrorReport | null = null;
   restarts = 0;
   heldModels: readonly string[] = [];
   memoryBytes: number | null = null;
   jobsProcessed = 0;
+  /** Attempts that failed here, or that died with the process. */
+  errors = 0;
+  lastJobAtMs: number | null = null;
+  /** Since when the process that runs now is ready; null when none is. */
+  readySinceMs: number | null = null;
+  /** How long the last start took until the process was ready; null before the first. */
+  startSeconds: number | null = null;
 
   constructor(settings: ExecutorSettings, log: Logger, restartMaxMs = 60_000) {
     super();
@@ -119,6 +132,11 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     return this.#task?.task.jobId ?? null;
   }
 
+  /** A restart that was asked for is under way: no task is given meanwhile. */
+  get isRestarting(): boolean {
+    return this.#isRestarting;
+  }
+
   get pid(): number | null {
     return this.#child?.pid ?? null;
   }
@@ -132,6 +150,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
    * boots. After a start that failed it first has to prove itself.
    */
   get available(): boolean {
+    if (this.#isRestarting) return false;
     return this.#state === "idle" || (this.#state === "starting" && this.#task === null && !this.#startFailed);
   }
 
@@ -139,7 +158,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   run(task: ExecutorTask, hooks: TaskHooks): Promise<AttemptEnd> {
     if (!this.available) throw new Error(`The executor ${this.worker} is ${this.#state}, not available.`);
     const { promise, resolve } = Promise.withResolvers<AttemptEnd>();
-    this.#task = { task, hooks, controller: new AbortController(), end: resolve };
+    this.#task = { task, hooks, controller: new AbortController(), ended: promise, end: resolve };
     if (this.#state === "idle") this.#begin(task);
     return promise;
   }
@@ -162,8 +181,29 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     this.#child?.kill("SIGKILL");
   }
 
+  /**
+   * Ends the process as soon as it has no task, and starts another. Whoever calls this sees to it that the task ends: what
+   * still runs after `taskLimitMs` dies with the process.
+   */
+  async restart(taskLimitMs: number): Promise<void> {
+    if (this.#isRestarting) return;
+    this.#isRestarting = true;
+    await within(taskLimitMs, this.#task?.ended ?? Promise.resolve());
+    await this.#end(restartGraceMs);
+    // Stopped for good meanwhile.
+    if (!this.#isRestarting) return;
+    this.#isRestarting = false;
+    this.#failures = 0;
+    this.start();
+  }
+
   /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
   async stop(graceMs: number): Promise<void> {
+    this.#isRestarting = false;
+    await this.#end(graceMs);
+  }
+
+  async #end(graceMs: number): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     const child = this.#child;
     if (child === null) {
@@ -187,6 +227,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #spawn(): void {
     this.#setState("starting");
     this.#lastOutput = "";
+    this.#spawnedAtMs = Date.now();
     // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.
     const child = this.#fork();
     if (child === null) return;
@@ -243,6 +284,8 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     switch (message.kind) {
       case "ready":
         this.#healthySinceMs = Date.now();
+        this.readySinceMs = this.#healthySinceMs;
+        this.startSeconds = (this.#healthySinceMs - this.#spawnedAtMs) / 1000;
         this.startError = null;
         this.#startFailed = false;
         if (this.#state !== "starting") break;
@@ -269,6 +312,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
         this.heldModels = message.heldModels;
         this.memoryBytes = message.memoryBytes;
         this.jobsProcessed++;
+        this.lastJobAtMs = Date.now();
         this.#endTask(message.outcome);
         break;
     }
@@ -298,6 +342,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #endTask(end: AttemptEnd): void {
     const task = this.#task;
     this.#task = null;
+    if (task !== null && (end.kind === "failed" || end.kind === "crashed")) this.errors++;
     task?.controller.abort(new CodedError("CANCELLED", "The attempt has ended."));
     if (this.#state === "busy") this.#setState("idle");
     task?.end(end);
@@ -307,9 +352,10 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     this.#child = null;
     this.heldModels = [];
     this.memoryBytes = null;
+    this.readySinceMs = null;
     const began = this.#state !== "starting";
     this.#startFailed = !began;
-    if (this.#state === "stopping") {
+    if (this.#state === "stopping" || this.#isRestarting) {
       this.#setState("stopped");
     } else {
       this.#restartLater(exitCode, signal);

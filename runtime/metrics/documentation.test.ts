@@ -20,7 +20,7 @@ beforeAll(async () => {
     dispatcher: { state: "running", activeJobs: 0, reachesSource: true },
     executors: new Map(),
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
-    sources: [],
+    queueReadings: new Map(),
     paid: {
       undecodable: 0,
       usage: () => ({

@@ -1,4 +1,4 @@
-import type { JobQueue, QueueStats } from "../source/job-source.ts";
+import type { JobQueue, JobSource, QueueStats } from "../source/job-source.ts";
 import { within } from "../within.ts";
 
 /*
@@ -18,6 +18,19 @@ export interface ReadQueue {
   /** Null when the queue did not answer. */
   readonly stats: readonly QueueStats[] | null;
   readonly ageSeconds: number;
+}
+
+/** Not every source can say what waits in it. */
+export function readableQueues(
+  sources: ReadonlyMap<string, JobSource>,
+  isBusy: () => boolean,
+): ReadonlyMap<string, QueueReading> {
+  const queues = [...sources].flatMap(([name, source]) => (isQueue(source) ? [[name, source] as const] : []));
+  return new Map(queues.map(([name, queue]) => [name, new QueueReading({ queue, isBusy })]));
+}
+
+function isQueue(source: JobSource): source is JobSource & Pick<JobQueue, "stats" | "statsAge"> {
+  return "stats" in source && typeof source.stats === "function";
 }
 
 const anyQueue = { busySeconds: 2, restSeconds: 2 };

@@ -1,12 +1,12 @@
-import { readFile } from "node:fs/promises";
 import process from "node:process";
 import type { Outbox } from "../delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "../dispatcher.ts";
 import type { Executor, ExecutorState } from "../executor/executor.ts";
-import { type JobQueue, type JobSource, type QueueStats, queueName } from "../source/job-source.ts";
+import { residentBytes } from "../process-memory.ts";
+import { type QueueStats, queueName } from "../source/job-source.ts";
 import type { Usage } from "../source/upstash/usage.ts";
 import { workerVersion } from "../version.ts";
-import { QueueReading } from "./queue-reading.ts";
+import type { QueueReading } from "./queue-reading.ts";
 import type { MetricsRegistry } from "./registry.ts";
 
 /*
@@ -21,7 +21,8 @@ export interface MeasuredContainer {
     Pick<Executor, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid">
   >;
   readonly outbox: Pick<Outbox, "backlog">;
-  readonly sources: readonly JobSource[];
+  /** By source: what waits in the queues of those that can say it. */
+  readonly queueReadings: ReadonlyMap<string, QueueReading>;
   /** Of a source that is paid by the command. */
   readonly paid: { readonly undecodable: number; usage(): Usage } | null;
 }
@@ -100,14 +101,6 @@ function readExecutors(registry: MetricsRegistry, { executors }: MeasuredContain
   });
 }
 
-/** What Linux says; null elsewhere, and for a process that is gone. */
-async function residentBytes(pid: number | null): Promise<number | null> {
-  if (pid === null) return null;
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
-}
-
 function readOutbox(registry: MetricsRegistry, { outbox }: MeasuredContainer): void {
   const rows = registry.gauge({
     name: "ourvidz_outbox_rows",
@@ -126,7 +119,7 @@ function readOutbox(registry: MetricsRegistry, { outbox }: MeasuredContainer): v
   });
 }
 
-function readQueues(registry: MetricsRegistry, { sources, dispatcher, executors }: MeasuredContainer): void {
+function readQueues(registry: MetricsRegistry, { queueReadings, executors }: MeasuredContainer): void {
   const answers = registry.gauge({
     name: "ourvidz_queue_readable",
     help: "1 when a source said at this scrape, or lately enough, what waits in its queues; 0 when it did not answer.",
@@ -147,13 +140,9 @@ function readQueues(registry: MetricsRegistry, { sources, dispatcher, executors 
     help: "Age of the oldest job that is due, 0 when none is.",
     labels: ["source", "queue"],
   });
-  const readings = sources.filter(isQueue).map((source) => ({
-    source: source.name,
-    reading: new QueueReading({ queue: source, isBusy: () => dispatcher.activeJobs > 0 }),
-  }));
   registry.atScrape(async () => {
     const read = await Promise.all(
-      readings.map(async ({ source, reading }) => ({ source, ...(await reading.read()) })),
+      [...queueReadings].map(async ([source, reading]) => ({ source, ...(await reading.read()) })),
     );
     jobs.clear();
     oldest.clear();
@@ -174,11 +163,6 @@ function readQueues(registry: MetricsRegistry, { sources, dispatcher, executors 
 
 function emptyQueue(worker: string): QueueStats {
   return { queue: queueName(worker), queued: 0, delayed: 0, running: 0, failed: 0, oldestQueuedSeconds: null };
-}
-
-/** Not every source can say what waits in it. */
-function isQueue(source: JobSource): source is JobSource & Pick<JobQueue, "stats" | "statsAge"> {
-  return "stats" in source && typeof source.stats === "function";
 }
 
 function readCost(registry: MetricsRegistry, source: NonNullable<MeasuredContainer["paid"]>): void {

@@ -186,6 +186,7 @@ export interface JobPage {
 }
 
 export interface ListFilter {
+  readonly worker?: string;
   readonly status?: JobStatus;
   readonly type?: string;
   readonly userId?: string;

@@ -151,7 +151,7 @@ grant execute on function public.get_job(uuid, text) to service_role;
 
 -- Jobs, newest first.
 --
---   filter  {"status", "type", "user_id" ("anonymous" for jobs of nobody), "source", "limit": 1 to 1000,
+--   filter  {"worker", "status", "type", "user_id" ("anonymous" for jobs of nobody), "source", "limit": 1 to 1000,
 --            "before": the sequence of the last job of the page before}
 --
 -- Returns as many as asked, and one more when there is a next page.
@@ -161,6 +161,7 @@ declare
   wanted_status constant public.job_status := filter ->> 'status';
   wanted_type constant text := filter ->> 'type';
   wanted_source constant text := filter ->> 'source';
+  wanted_worker constant text := filter ->> 'worker';
   everybody constant boolean := filter ->> 'user_id' is null;
   wanted_user constant uuid := ourvidz.to_uuid(filter ->> 'user_id');
   before constant bigint := coalesce((filter ->> 'before')::bigint, 9223372036854775807);
@@ -177,6 +178,7 @@ begin
          and (wanted_status is null or status = wanted_status)
          and (wanted_type is null or type = wanted_type)
          and (wanted_source is null or source = wanted_source)
+         and (wanted_worker is null or worker = wanted_worker)
          and (everybody or user_id is not distinct from wanted_user)
        order by sequence desc limit most + 1) as page), '[]');
 end $$;

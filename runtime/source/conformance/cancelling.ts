@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { redriveAll } from "../redrive-all.ts";
 import {
   enqueue,
   expectStatus,
@@ -15,10 +16,11 @@ import {
 } from "./harness.ts";
 
 export function describeCancelling(suite: Suite): void {
-  const { cancelling, redriving } = suite.capabilities;
+  const { cancelling, redriving, records } = suite.capabilities;
   describe.skipIf(!cancelling)("cancel of a waiting job", () => describeWaitingJob(suite));
   describe.skipIf(!cancelling)("cancel of a running job", () => describeRunningJob(suite));
   describe.skipIf(!redriving)("redrive", () => describeRedriving(suite));
+  describe.skipIf(!redriving || !records)("redrive of all", () => describeRedrivingAll(suite));
 }
 
 function describeWaitingJob(suite: Suite): void {
@@ -146,5 +148,44 @@ function describeRedriving(suite: Suite): void {
     await settle(source, call, lease);
     await refused();
     await expectStatus(suite, "a", stateAfter[call]);
+  });
+}
+
+function describeRedrivingAll(suite: Suite): void {
+  test("takes the failed jobs of one worker, and no others", async () => {
+    const { source, queue } = suite.harness();
+    for (const id of ["a", "b", "c", "d"]) await enqueue(suite.harness(), id);
+    await enqueue(suite.harness(), "video", {}, { worker: "wan" });
+    const leases = await source.take([
+      { worker: "sdxl", slots: 3 },
+      { worker: "wan", slots: 1 },
+    ]);
+    for (const lease of leases) await source.fail(lease, failure);
+    const signal = new AbortController().signal;
+    expect(await redriveAll(queue, { worker: "sdxl", limit: 2, signal })).toEqual({
+      redriven: 2,
+      refused: 0,
+      more: true,
+    });
+    expect((await queue.list({ status: "failed", limit: 9 })).jobs.map(({ job }) => job.id)).toEqual(["video", "a"]);
+    expect(await redriveAll(queue, { worker: "sdxl", limit: 9, signal })).toEqual({
+      redriven: 1,
+      refused: 0,
+      more: false,
+    });
+    expect((await take(suite.harness(), 9)).map(({ jobId }) => jobId).toSorted()).toEqual(["a", "b", "c", "d"]);
+    await expectStatus(suite, "video", "failed");
+  });
+
+  test("by two containers at once redrives each job once", async () => {
+    const { source, queue } = suite.harness();
+    const ids = ["a", "b", "c", "d", "e", "f"];
+    for (const id of ids) await enqueue(suite.harness(), id);
+    for (const lease of await take(suite.harness(), 9)) await source.fail(lease, failure);
+    const options = { worker: "sdxl", limit: 9, signal: new AbortController().signal };
+    const other = await suite.harness().second();
+    const outcomes = await Promise.all([redriveAll(queue, options), redriveAll(other.queue, options)]);
+    expect(outcomes.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(ids.length);
+    expect(await take(suite.harness(), 9)).toHaveLength(ids.length);
   });
 }

@@ -99,17 +99,21 @@ function describeRecords(suite: Suite): void {
     expect(third.cursor).toBeNull();
   });
 
-  test("list filters by status, type and user, alone and together", async () => {
+  test("list filters by worker, status, type and user, alone and together", async () => {
     const { queue, source } = suite.harness();
     await enqueue(suite.harness(), "a", { user_id: "ann" });
     await enqueue(suite.harness(), "b", { user_id: "ann", type: "sdxl_image_high" });
     await enqueue(suite.harness(), "c", { user_id: "bob" });
+    await enqueue(suite.harness(), "d", { user_id: "ann" }, { worker: "wan" });
     await source.complete(await takeOne(suite.harness()), result);
     const ids = async (filter: object) => (await queue.list({ limit: 9, ...filter })).jobs.map(({ job }) => job.id);
     expect(await ids({ status: "completed" })).toEqual(["a"]);
-    expect(await ids({ type: "sdxl_image_fast" })).toEqual(["c", "a"]);
-    expect(await ids({ userId: "ann" })).toEqual(["b", "a"]);
-    expect(await ids({ userId: "ann", status: "queued" })).toEqual(["b"]);
+    expect(await ids({ type: "sdxl_image_fast" })).toEqual(["d", "c", "a"]);
+    expect(await ids({ worker: "sdxl" })).toEqual(["c", "b", "a"]);
+    expect(await ids({ worker: "wan", status: "queued", userId: "ann" })).toEqual(["d"]);
+    expect(await ids({ worker: "chat" })).toEqual([]);
+    expect(await ids({ userId: "ann" })).toEqual(["d", "b", "a"]);
+    expect(await ids({ userId: "ann", status: "queued" })).toEqual(["d", "b"]);
     expect(await ids({ userId: "bob", status: "queued", type: "sdxl_image_fast" })).toEqual(["c"]);
     expect(await ids({ userId: "bob", status: "failed" })).toEqual([]);
   });

@@ -58,11 +58,12 @@ describe("query plans", () => {
   });
 
   test.each([
-    [{ status: false, type: false, userId: false }, /PRIMARY KEY \(rowid<\?\)/],
-    [{ status: true, type: false, userId: false }, /jobs_by_status \(status=\? AND rowid<\?\)/],
-    [{ status: false, type: true, userId: false }, /jobs_by_type \(type=\? AND rowid<\?\)/],
-    [{ status: false, type: false, userId: true }, /jobs_by_user \(user_id=\? AND rowid<\?\)/],
-    [{ status: true, type: true, userId: true }, /jobs_by_(status|type|user)/],
+    [{ worker: false, status: false, type: false, userId: false }, /PRIMARY KEY \(rowid<\?\)/],
+    [{ worker: false, status: true, type: false, userId: false }, /jobs_by_status \(status=\? AND rowid<\?\)/],
+    [{ worker: false, status: false, type: true, userId: false }, /jobs_by_type \(type=\? AND rowid<\?\)/],
+    [{ worker: false, status: false, type: false, userId: true }, /jobs_by_user \(user_id=\? AND rowid<\?\)/],
+    [{ worker: false, status: true, type: true, userId: true }, /jobs_by_(status|type|user)/],
+    [{ worker: true, status: true, type: false, userId: false }, /jobs_by_status \(status=\? AND rowid<\?\)/],
   ])("a page with the filters %j comes in order out of its index", (used, index) => {
     const plan = planOf(jobPage(used));
     expect(plan).toEqual([expect.stringMatching(index)]);

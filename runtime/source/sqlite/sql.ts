@@ -165,10 +165,18 @@ export const attemptsOf = `
    WHERE job_sequence IN (SELECT value FROM json_each(:sequences))
    ORDER BY job_sequence, rowid`;
 
+export interface UsedConditions {
+  readonly worker: boolean;
+  readonly status: boolean;
+  readonly type: boolean;
+  readonly userId: boolean;
+}
+
 /** Newest first. Only the conditions that are used are in the text, so that each combination finds its index. */
-export function jobPage(used: { readonly status: boolean; readonly type: boolean; readonly userId: boolean }): string {
+export function jobPage(used: UsedConditions): string {
   const conditions = [
     "sequence < :before",
+    ...(used.worker ? ["worker = :worker"] : []),
     ...(used.status ? ["status = :status"] : []),
     ...(used.type ? ["type = :type"] : []),
     ...(used.userId ? ["user_id = :user_id"] : []),

@@ -99,6 +99,7 @@ export class SqliteQueue implements JobQueue {
       const rows = this.#pageQuery(filter).all({
         before,
         limit: filter.limit + 1,
+        ...(filter.worker === undefined ? {} : { worker: filter.worker }),
         ...(filter.status === undefined ? {} : { status: filter.status }),
         ...(filter.type === undefined ? {} : { type: filter.type }),
         ...(filter.userId === undefined ? {} : { user_id: filter.userId }),
@@ -179,6 +180,7 @@ export class SqliteQueue implements JobQueue {
 
   #pageQuery(filter: ListFilter): Query<JobRow> {
     const used = {
+      worker: filter.worker !== undefined,
       status: filter.status !== undefined,
       type: filter.type !== undefined,
       userId: filter.userId !== undefined,

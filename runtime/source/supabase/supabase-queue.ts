@@ -101,12 +101,12 @@ export class SupabaseQueue implements JobQueue {
   }
 
   async list(filter: ListFilter): Promise<JobPage> {
-    const { status, type, userId: user_id, limit, cursor } = filter;
+    const { worker, status, type, userId: user_id, limit, cursor } = filter;
     if (cursor !== undefined && !cursorShape.test(cursor)) {
       throw new CodedError("INVALID_REQUEST", `The cursor "${cursor}" is not one that a page returned.`);
     }
     const before = cursor === undefined ? undefined : Number(cursor);
-    const args = () => ({ filter: { status, type, user_id, limit, before, source: only_source } });
+    const args = () => ({ filter: { worker, status, type, user_id, limit, before, source: only_source } });
     const rows = await this.client.call("list_jobs", { args, answer: replies.records });
     const page = rows.slice(0, limit);
     const last = page.at(-1);

@@ -21,6 +21,7 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
     for (const [arrival, state, body, progress] of page.jobs) {
       const record = toJobRecord(state, body, progress);
       if (filter.type !== undefined && record.job.type !== filter.type) continue;
+      if (filter.worker !== undefined && record.worker !== filter.worker) continue;
       // One more than was asked for: there is a next page.
       if (jobs.length === filter.limit) return { jobs, cursor: last };
       jobs.push(record);
