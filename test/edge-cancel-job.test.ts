@@ -123,6 +123,10 @@ test("without a queue on Redis, jobs wait in the database for containers to clai
     ]);
     expect(await alone.database.query("select 1 from public.queue_outbox")).toEqual([]);
     const { job_id } = queued.body;
+    await alone.database.query("update public.jobs set source = 'upstash'");
+    const refused = await alone.call("cancel-job", { body: { job_id }, headers });
+    expect([refused.status, refused.body.code]).toEqual([500, "CONFIG_INVALID"]);
+    await alone.database.query("update public.jobs set source = 'supabase'");
     expect(await alone.call("cancel-job", { body: { job_id }, headers })).toMatchObject({
       body: { outcome: "cancelled" },
     });

@@ -72,10 +72,17 @@ describe("queue-job", () => {
   });
 
   test("names every bad field and changes nothing", async () => {
-    const bad = { ...lighthouse, prompt: "", id: "no uuid", priority: 1000, config: { num_images: 2, width: 512 } };
+    const bad = {
+      ...lighthouse,
+      delay_seconds: 5,
+      prompt: "",
+      id: "no uuid",
+      priority: 1000,
+      config: { num_images: 2, width: 512 },
+    };
     const { status, body } = await queue(bad);
     expect([status, body.code, body.success]).toEqual([422, "INVALID_JOB", false]);
-    for (const field of ["prompt", "id", "priority", "config.num_images", "config.height"]) {
+    for (const field of ["prompt", "delay_seconds", "id", "priority", "config.num_images", "config.height"]) {
       expect(body.error).toContain(`${field} is`);
     }
     expect(await jobs()).toEqual([]);

@@ -5,7 +5,7 @@ import { connectDatabase } from "../_shared/edge/database.ts";
 import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { jobIdFrom } from "../_shared/edge/job-id.ts";
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
-import { toErrorReport } from "../_shared/errors.ts";
+import { CodedError, toErrorReport } from "../_shared/errors.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
 
 /*
@@ -45,21 +45,26 @@ export const cancelJob = defineEdgeFunction({
     const asked =
       caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
     const asking = await asked.call("request_cancel", { job_id }, cancelled);
-    const [outcome] = await Promise.all(family(asking).map((job) => cancelOnQueue(call, job)));
+    let outcome: OneJob["outcome"] = asking.outcome;
+    // Should one of them fail, the job itself can still be asked for, and its children with it.
+    for (const job of childrenFirst(asking)) outcome = await cancelOnQueue(call, job);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     return { status: outcome === "cancelled" ? 200 : 202, body: { success: true, job_id, outcome } };
   },
 });
 
-/** The job itself comes first. */
-function family(job: Cancelled): Cancelled[] {
-  return [job, ...job.children.flatMap(family)];
+function childrenFirst(job: Cancelled): Cancelled[] {
+  return [...job.children.flatMap(childrenFirst), job];
 }
 
 async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancelled" | "requested"> {
   const { config, database, log } = call;
-  if (job.source !== "upstash" || config.queue === null) return job.outcome;
+  if (job.source !== "upstash") return job.outcome;
   try {
+    if (config.queue === null) {
+      const message = `Job ${job.job_id} is on Redis, and UPSTASH_REDIS_REST_URL is not set: it cannot be cancelled there.`;
+      throw new CodedError("CONFIG_INVALID", message);
+    }
     const { job: element } = await database.call("get_job", { job_id: job.job_id }, record);
     const known = { id: job.job_id, ...element, worker: job.queue.replace(/_queue$/, "") };
     const said = await cancelQueuedJob(known, { ...config.queue, tries: 2, timeoutMs: 5_000 });

@@ -17,6 +17,7 @@ import { policy } from "./policy.ts";
 export const maxBodyBytes = 1_048_576;
 
 const keyRule = "must be 1 to 255 characters long";
+const delayRule = "must be left out: jobs are pushed at once";
 const idempotencyKey = z.string().min(1).max(255).nullish();
 
 const enqueued = z.object({
@@ -86,6 +87,8 @@ function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user"
   const more: FieldProblem[] = [];
   if (!id.success) more.push({ field: "id", value: shortened(given), message: "must be a UUID" });
   if (!key.success) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });
+  if (isGiven(fields.delay_seconds))
+    more.push({ field: "delay_seconds", value: shortened(fields.delay_seconds), message: delayRule });
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
   return { job, idempotencyKey: keyOf(request.headers.get("idempotency-key"), key.data ?? undefined) };
 }

@@ -108,7 +108,7 @@ async function startProcess(
 /** Deno itself needs a place for its caches, and nothing of the machine's settings. */
 function base(): Record<string, string> {
   const { PATH = "", HOME = "", DENO_DIR } = process.env;
-  return { PATH, HOME, NO_COLOR: "1", ...(DENO_DIR === undefined ? {} : { DENO_DIR }) };
+  return { PATH, HOME, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...(DENO_DIR === undefined ? {} : { DENO_DIR }) };
 }
 
 async function end(child: ChildProcess): Promise<void> {

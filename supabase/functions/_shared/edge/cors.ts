@@ -1,6 +1,8 @@
 /** What browsers are told about calling a function from a page of another origin. */
 
-const allowedHeaders = "authorization, x-client-info, apikey, content-type, idempotency-key, x-request-id";
+/** The first ones are what Supabase's client sends. */
+const allowedHeaders =
+  "authorization, x-client-info, apikey, content-type, x-region, x-supabase-api-version, idempotency-key, x-request-id";
 const exposedHeaders = "x-request-id, retry-after";
 
 /**
