@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
 import { storageErrors } from "./storage-error.ts";
 
 /* Buckets and objects with the rules that the storage service checks, whichever way a file comes. */
@@ -69,8 +70,9 @@ export class ObjectStore {
   }
 
   put(object: Omit<StoredObject, "id" | "version" | "createdAt">): StoredObject {
-    const version = (this.find(object.bucket, object.path)?.version ?? 0) + 1;
-    const stored = { ...object, id: randomUUID(), version, createdAt: new Date() };
+    const replaced = this.find(object.bucket, object.path);
+    const stored = { ...object, id: randomUUID(), version: (replaced?.version ?? 0) + 1, createdAt: new Date() };
+    if (replaced !== undefined) rmSync(replaced.file, { force: true });
     this.#objects.set(`${object.bucket}/${object.path}`, stored);
     return stored;
   }
