@@ -141,15 +141,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   await delivery.start();
   dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
-  log.info(
-    {
-      workers: [...executors.keys()],
-      types: registry.types.length,
-      data_folder: config.dataFolder,
-      start_ms: Date.now() - startedAtMs,
-    },
-    "the container is up",
-  );
+  const types = registry.types.length;
+  const startFacts = { types, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs };
+  log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
 
   const close = async () => {
     await tracing.stop(spansLimitMs);
