@@ -1,3 +1,5 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -116,6 +118,26 @@ describe("with a collector", () => {
       error: "the handler can never do this",
       attributes: { "error.type": "HANDLER_FAILED", "job.outcome": "failed" },
     });
+  });
+
+  it("what one process left in the outbox, another one delivers under the same span", async () => {
+    const first = await start();
+    // The file cannot be stored: a file stands where its folder should be.
+    const obstacle = join(first.folder, "files", "noop");
+    await writeFile(obstacle, "");
+    await first.submit("noop", {}, { metadata: { traceparent } });
+    // Tries follow each other; any of them will do.
+    const tries = () => receiver.spans.filter(({ name }) => name === "upload").length;
+    await expect.poll(tries, { timeout: 20_000 }).toBeGreaterThan(0);
+    const [refused] = (await spansOf(first)).filter(({ name }) => name === "upload");
+    expect(refused?.error).not.toBeUndefined();
+    await rm(obstacle);
+    const second = await start({ DATA_DIR: first.folder });
+    await expect.poll(() => second.delivery.pending, { timeout: 20_000 }).toBe(0);
+    const spans = await spansOf(second);
+    expect(tree(spans)).toEqual(expect.arrayContaining(["job noop > upload", "job noop > callback"]));
+    expect(spans.filter(({ name, error }) => name === "upload" && error === undefined)).toHaveLength(1);
+    expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([traceId]));
   });
 
   it.each([

@@ -60,7 +60,7 @@ interface ClientSettings {
 
 /** What one instrument keeps until the client is loaded; more is let go, for a process that never loads it. */
 const mostWaiting = 1000;
-/** Different stages and models that are told apart. */
+/** Different stages, models and queues that are told apart. */
 const mostValues = 100;
 /** The event loop's delay is sampled this often; each sample is a wake-up of a process at rest. */
 const eventLoopSampleMs = 20;
@@ -209,10 +209,11 @@ export class MetricsRegistry {
 
   /** The labels whose values come from elsewhere, made harmless: no queue and no handler makes series without end. */
   #bounded(labels: Labels<string>): Labels<string> {
-    const { type, stage, model } = labels;
+    const { type, stage, model, queue } = labels;
     if (type !== undefined && !this.#jobTypes.has(type)) return { ...labels, type: "unknown" };
     if (stage !== undefined && !this.#isKnown(`stage ${stage}`)) return { ...labels, stage: "other" };
     if (model !== undefined && !this.#isKnown(`model ${model}`)) return { ...labels, model: "other" };
+    if (queue !== undefined && !this.#isKnown(`queue ${queue}`)) return { ...labels, queue: "other" };
     return labels;
   }
 
