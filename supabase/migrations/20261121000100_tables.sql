@@ -59,6 +59,8 @@ create table if not exists public.jobs (
   element             jsonb not null check (jsonb_typeof(element) = 'object'),
   -- Which call of enqueue_job made it: a call that is repeated after its answer was lost knows its own job by it.
   request             text,
+  -- Which call of request_cancel or redrive_job changed it last, for the same reason.
+  operator_request    text,
   parent_job_id       uuid references public.jobs (id) on delete set null,
   depends_on          uuid[] not null default '{}',
   -- How many of them are not completed yet.

@@ -1,6 +1,14 @@
 -- What people and the app ask of jobs: cancel, redrive, look.
 
-create or replace function ourvidz.cancel_one(job public.jobs)
+create or replace function ourvidz.cancel_answer(job public.jobs, children jsonb)
+returns jsonb language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'job_id', job.id, 'outcome', case job.status when 'cancelled' then 'cancelled' else 'requested' end,
+    'job_status', job.status, 'source', job.source, 'queue', job.queue, 'attempt', greatest(job.attempt, 1),
+    'children', children)
+$$;
+
+create or replace function ourvidz.cancel_one(job public.jobs, request text)
 returns jsonb language plpgsql set search_path = '' as $$
 declare
   now_at constant timestamptz := ourvidz.clock();
@@ -16,7 +24,7 @@ begin
   if job.status = 'queued' and (job.source = 'supabase' or unpushed) then
     update public.jobs
        set status = 'cancelled', settled_at = now_at, cancel_requested_at = coalesce(cancel_requested_at, now_at),
-           lease_token = null, error = null
+           operator_request = cancel_one.request, lease_token = null, error = null
      where id = job.id returning * into job;
   else
     update public.jobs set cancel_requested_at = coalesce(cancel_requested_at, now_at)
@@ -25,12 +33,9 @@ begin
   children := '[]';
   for child in select * from public.jobs where parent_job_id = job.id and status in ('queued', 'running')
                order by id for update loop
-    children := children || ourvidz.cancel_one(child);
+    children := children || ourvidz.cancel_one(child, null);
   end loop;
-  return jsonb_build_object(
-    'job_id', job.id, 'outcome', case job.status when 'cancelled' then 'cancelled' else 'requested' end,
-    'job_status', job.status, 'source', job.source, 'queue', job.queue, 'attempt', greatest(job.attempt, 1),
-    'children', children);
+  return ourvidz.cancel_answer(job, children);
 end $$;
 
 -- The job, locked, as the caller may see it: users know of their own jobs only.
@@ -51,12 +56,12 @@ begin
 end $$;
 
 -- Ends a queued job at once, and asks for the end of a running one: its container hears of it. The children of a job are
--- cancelled with it.
+-- cancelled with it. `request` names this call, so that it may be repeated after its answer was lost.
 --
 -- Returns {"job_id", "outcome": "cancelled" | "requested", "job_status", "source", "queue", "attempt", "children"}. A job
 -- of the source "upstash" must also be cancelled on Redis; when it was still queued there, nobody calls back, and
 -- whoever cancelled it says so with apply_job_callback.
-create or replace function public.request_cancel(job_id uuid, only_source text default null)
+create or replace function public.request_cancel(job_id uuid, only_source text default null, request text default null)
 returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
   job public.jobs := ourvidz.lock_job(job_id, only_source);
@@ -65,16 +70,18 @@ begin
   if ourvidz.expire_leases(1, job.id) > 0 then
     select * into job from public.jobs where id = job.id;
   end if;
-  if ourvidz.is_settled(job.status) then
+  if job.status = 'cancelled' and job.operator_request = request then
+    return ourvidz.cancel_answer(job, '[]');
+  elsif ourvidz.is_settled(job.status) then
     perform ourvidz.refuse(409, 'JOB_ALREADY_SETTLED',
       format('Job %s is %s: there is nothing to cancel.', job.id, job.status),
       jsonb_build_object('status', job.status));
   end if;
-  return ourvidz.cancel_one(job);
+  return ourvidz.cancel_one(job, request);
 end $$;
 
-revoke all on function public.request_cancel(uuid, text) from public, anon, authenticated;
-grant execute on function public.request_cancel(uuid, text) to authenticated, service_role;
+revoke all on function public.request_cancel(uuid, text, text) from public, anon, authenticated;
+grant execute on function public.request_cancel(uuid, text, text) to authenticated, service_role;
 
 -- How many jobs a failed job waits for when it is tried again.
 create or replace function ourvidz.check_redrive(job public.jobs)
@@ -95,30 +102,42 @@ begin
   return waiting;
 end $$;
 
+create or replace function ourvidz.redrive_one(job public.jobs, request text)
+returns public.jobs language plpgsql set search_path = '' as $$
+declare
+  redriven public.jobs;
+begin
+  update public.jobs
+     set status = 'queued', waits_for = ourvidz.check_redrive(job), attempt = 0,
+         earlier_attempts = earlier_attempts + greatest(attempt, 1), cancel_requested_at = null, progress = null,
+         error = null, settled_at = null, started_at = null, lease_token = null, metadata = null,
+         available_at = ourvidz.clock(), operator_request = redrive_one.request
+   where id = job.id returning * into redriven;
+  delete from public.job_attempts as attempts where attempts.job_id = job.id;
+  return redriven;
+end $$;
+
 -- A failed job back to the queue, due now, with its attempts forgotten. One of the source "upstash" must also be redriven
--- on Redis.
-create or replace function public.redrive_job(job_id uuid, only_source text default null)
+-- on Redis. `request` names this call, as above.
+create or replace function public.redrive_job(job_id uuid, only_source text default null, request text default null)
 returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
   job public.jobs := ourvidz.lock_job(job_id, only_source);
 begin
-  if job.status <> 'failed' then
-    perform ourvidz.refuse(409, 'JOB_NOT_FAILED',
-      format('Job %s is %s: only a failed job can be redriven.', job.id, job.status),
-      jsonb_build_object('status', job.status));
+  -- Said again, it has been done, whatever has become of the job since.
+  if job.operator_request is distinct from request or request is null then
+    if job.status <> 'failed' then
+      perform ourvidz.refuse(409, 'JOB_NOT_FAILED',
+        format('Job %s is %s: only a failed job can be redriven.', job.id, job.status),
+        jsonb_build_object('status', job.status));
+    end if;
+    job := ourvidz.redrive_one(job, request);
   end if;
-  update public.jobs
-     set status = 'queued', waits_for = ourvidz.check_redrive(job), attempt = 0,
-         earlier_attempts = earlier_attempts + greatest(attempt, 1), cancel_requested_at = null,
-         progress = null, error = null, settled_at = null, started_at = null, lease_token = null, metadata = null,
-         available_at = ourvidz.clock()
-   where id = job.id returning * into job;
-  delete from public.job_attempts as attempts where attempts.job_id = job.id;
   return jsonb_build_object('job_id', job.id, 'job_status', job.status, 'source', job.source, 'queue', job.queue);
 end $$;
 
-revoke all on function public.redrive_job(uuid, text) from public, anon, authenticated;
-grant execute on function public.redrive_job(uuid, text) to service_role;
+revoke all on function public.redrive_job(uuid, text, text) from public, anon, authenticated;
+grant execute on function public.redrive_job(uuid, text, text) to service_role;
 
 -- ---- looking
 

@@ -127,4 +127,28 @@ export function describeDependencies(use: UseProject): void {
       expect((await rowOf(use(), child)).parent_job_id).toBeNull();
     });
   });
+
+  describe("a user who is deleted", () => {
+    test("takes their jobs along, and leaves what they cost", async () => {
+      const carol = crypto.randomUUID();
+      await use().owner.query("insert into auth.users (id) values ($1)", [carol]);
+      const first = await enqueue(use(), { user: carol });
+      await enqueue(use(), { user: carol, fields: { depends_on: [first] } });
+      const others = await enqueue(use(), { user: ann });
+      await settle(use(), await claimOne(use()), broken);
+      await use().owner.query("delete from auth.users where id = $1", [carol]);
+      expect(await use().owner.query("select id from public.jobs")).toEqual([{ id: others }]);
+      expect(await use().owner.query("select user_id from public.usage")).toEqual([{ user_id: null }]);
+    });
+
+    test("takes along jobs that still wait for each other", async () => {
+      const carol = crypto.randomUUID();
+      await use().owner.query("insert into auth.users (id) values ($1)", [carol]);
+      const first = await enqueue(use(), { user: carol });
+      const second = await enqueue(use(), { user: carol, fields: { depends_on: [first] } });
+      await enqueue(use(), { user: carol, fields: { depends_on: [first, second] }, options: { parent_job_id: first } });
+      await use().owner.query("delete from auth.users where id = $1", [carol]);
+      expect(await use().owner.query("select id from public.jobs")).toEqual([]);
+    });
+  });
 }

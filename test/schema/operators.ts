@@ -33,6 +33,26 @@ export function describeOperators(use: UseProject): void {
     });
   });
 
+  describe("a call that is repeated with its name", () => {
+    test("cancels and redrives once, and another call is refused", async () => {
+      const jobId = await enqueue(use());
+      const cancel = (request?: string) => call(use(), service, "request_cancel", { job_id: jobId, request });
+      for (const _ of ["first", "again"]) expect(await cancel("a")).toMatchObject({ body: { outcome: "cancelled" } });
+      expect(await cancel("b")).toMatchObject({ status: 409 });
+      expect(await cancel()).toMatchObject({ status: 409 });
+      const other = await enqueue(use());
+      const error = { code: "INTERNAL", message: "x" };
+      const redrive = (request?: string) => call(use(), service, "redrive_job", { job_id: other, request });
+      expect(await redrive()).toMatchObject({ status: 409, body: { hint: "JOB_NOT_FAILED" } });
+      await settle(use(), await claimOne(use()), { call: "fail", error });
+      for (const _ of ["first", "again"]) expect(await redrive("a")).toMatchObject({ body: { job_status: "queued" } });
+      await settle(use(), await claimOne(use()), { call: "fail", error });
+      expect(await redrive("a")).toMatchObject({ status: 200, body: { job_status: "failed" } });
+      expect(await redrive("b")).toMatchObject({ status: 200, body: { job_status: "queued" } });
+      expect(await redrive("c")).toMatchObject({ status: 409 });
+    });
+  });
+
   describe("looking", () => {
     test("list_jobs tells users, types, sources and pages apart", async () => {
       const jobs = [

@@ -10,10 +10,6 @@ export interface RpcCall<Schema extends z.ZodType> {
   /** Made anew for each try. */
   readonly args: () => Readonly<Record<string, unknown>>;
   readonly answer: Schema;
-  /**
-   * What a refusal means when an earlier try went unanswered: that one may have been applied. Undefined: what it says.
-   */
-  readonly refusedAfterLostAnswer?: (error: CodedError) => z.output<Schema> | undefined;
 }
 
 const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
@@ -44,10 +40,6 @@ export class RpcClient {
       const { data, failure } = await this.#request(name, call.args());
       if (failure === undefined) return parseAnswer(name, call.answer, data);
       const { passing, error } = classify(name, failure);
-      if (!passing && tried > 1) {
-        const meaning = call.refusedAfterLostAnswer?.(error);
-        if (meaning !== undefined) return meaning;
-      }
       const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
       if (!passing || isOver || this.#closing.signal.aborted) throw error;
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);

@@ -1,18 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
 import { maxJobCharacters } from "#contract/decode.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
-import {
-  type EnqueueOptions,
-  type EnqueueOutcome,
-  type JobPage,
-  type JobQueue,
-  type JobRecord,
-  type JobStatus,
-  jobStatuses,
-  type ListFilter,
-  type QueueStats,
+import type {
+  EnqueueOptions,
+  EnqueueOutcome,
+  JobPage,
+  JobQueue,
+  JobRecord,
+  ListFilter,
+  QueueStats,
 } from "../job-source.ts";
 import type { ResolvedOptions } from "./options.ts";
 import * as replies from "./replies.ts";
@@ -22,7 +19,6 @@ import { RpcClient } from "./rpc-client.ts";
 const only_source = "supabase";
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const cursorShape = /^[1-9]\d{0,14}$/;
-const statusDetails = z.object({ status: z.enum(jobStatuses) });
 
 /** The producer's and operator's side; `SupabaseSource` adds the side that runs jobs. */
 export class SupabaseQueue implements JobQueue {
@@ -69,27 +65,15 @@ export class SupabaseQueue implements JobQueue {
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
-    const { outcome } = await this.client.call("request_cancel", {
-      args: () => ({ job_id: checkedId(jobId), only_source }),
-      answer: replies.cancelled,
-      refusedAfterLostAnswer(error): { outcome: "cancelled" } | undefined {
-        const isOurs = error.code === "JOB_ALREADY_SETTLED" && statusIn(error) === "cancelled";
-        return isOurs ? { outcome: "cancelled" } : undefined;
-      },
-    });
+    const args = operatorArgs(jobId);
+    const { outcome } = await this.client.call("request_cancel", { args: () => args, answer: replies.cancelled });
     if (outcome === "requested") this.leasesChanged();
     return outcome;
   }
 
   async redrive(jobId: string): Promise<void> {
-    await this.client.call("redrive_job", {
-      args: () => ({ job_id: checkedId(jobId), only_source }),
-      answer: replies.redriven,
-      refusedAfterLostAnswer(error): { job_status: JobStatus } | undefined {
-        const job_status = error.code === "JOB_NOT_FAILED" ? statusIn(error) : undefined;
-        return job_status === "queued" || job_status === "running" ? { job_status } : undefined;
-      },
-    });
+    const args = operatorArgs(jobId);
+    await this.client.call("redrive_job", { args: () => args, answer: replies.redriven });
     this.jobsChanged();
   }
 
@@ -131,11 +115,8 @@ export class SupabaseQueue implements JobQueue {
 }
 
 /** @throws CodedError JOB_NOT_FOUND for what cannot be the id of a job here */
-function checkedId(jobId: string): string {
-  if (uuid.test(jobId)) return jobId;
+function operatorArgs(jobId: string) {
+  // By `request`, a repeated call knows what it has changed itself.
+  if (uuid.test(jobId)) return { job_id: jobId, only_source, request: randomUUID() };
   throw new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
-}
-
-function statusIn(error: CodedError): JobStatus | undefined {
-  return statusDetails.safeParse(error.details).data?.status;
 }
