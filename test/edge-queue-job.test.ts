@@ -114,7 +114,7 @@ describe("queue-job", () => {
     const { status, body } = await queue(lighthouse);
     expect([status, body.code]).toEqual([429, "TOO_MANY_JOBS"]);
     expect((await queue(lighthouse, {}, await project.addUser())).status).toBe(202);
-    await project.database.query("update public.jobs set status = 'running'");
+    await project.database.query("update public.jobs set status = 'running', created_at = now()");
     const twenty = await Promise.all(Array.from({ length: 12 }, () => queue(lighthouse)));
     expect(twenty.filter((answer) => answer.status === 202)).toHaveLength(10);
     expect(twenty.find((answer) => answer.status === 429)?.body).toMatchObject({ code: "TOO_MANY_JOBS" });
@@ -173,14 +173,14 @@ describe("the outbox", () => {
   test("is swept by every call, within Supabase's waitUntil", async () => {
     project.faults.queue = () => ({ kind: "drop", at: "before" });
     const jobIds = [];
-    for (let made = 0; made < 3; made += 1) jobIds.push((await queue(lighthouse)).body.job_id);
+    for (let made = 0; made < 12; made += 1) jobIds.push((await queue(lighthouse)).body.job_id);
     project.faults.queue = undefined;
     await project.ageOutbox();
     await queue(lighthouse);
     await untilEmpty();
-    const leases = await project.container().take([{ worker: "sdxl", slots: 9 }]);
+    const leases = await project.container().take([{ worker: "sdxl", slots: 99 }]);
     expect(leases.map(({ jobId }) => jobId)).toEqual(expect.arrayContaining(jobIds));
-    expect(leases).toHaveLength(4);
+    expect(leases).toHaveLength(13);
     await project.functions.logged((line) => line.startsWith('{"kept":'));
   });
 });

@@ -8,7 +8,9 @@ const standard = defaultPolicy({ limits: { waiting: 20, perMinute: 30 } });
  * an app adds its own after them, and ends one with `refuse("name of the rule", "a sentence for the user")`.
  */
 export const policy: Policy = {
-  limits: standard.limits,
+  limits(request) {
+    return standard.limits(request);
+  },
   async check(request) {
     await standard.check(request);
   },

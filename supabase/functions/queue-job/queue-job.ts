@@ -36,11 +36,13 @@ export const queueJob = defineEdgeFunction({
   async run(call) {
     const { caller, config, database } = call;
     const { job, idempotencyKey } = readSubmission(await readJson(call.request, maxBodyBytes), call);
-    await policy.check({ userId: caller.id, claims: caller.claims, job });
+    const request = { userId: caller.id, claims: caller.claims, job };
+    await policy.check(request);
+    const limits = policy.limits(request);
     const options = {
       source: config.queue === null ? "supabase" : "upstash",
-      max_waiting: policy.limits.waiting,
-      max_per_minute: policy.limits.perMinute,
+      max_waiting: limits.waiting,
+      max_per_minute: limits.perMinute,
       request: crypto.randomUUID(),
       ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
     };

@@ -17,6 +17,8 @@ export interface OutboxRow {
 /** A new row belongs to the call that wrote it for this long. */
 const ownSeconds = 10;
 const rowsAtOnce = 10;
+/** After an outage many wait: one call pushes as many as its processor time allows, and leaves the others. */
+const mostRounds = 5;
 const pushLimits = { tries: 2, timeoutMs: 4_000 } as const;
 
 const element = z.looseObject({ type: z.string(), id: z.string() });
@@ -50,16 +52,20 @@ export async function pushFromOutbox({ config, database, log }: Call, row: Outbo
   return false;
 }
 
-/** Pushes elements that an earlier call has left, a few at most. */
+/** Pushes elements that an earlier call has left, up to a limit. Returns how many. */
 export async function sweepOutbox(call: Call): Promise<number> {
   if (call.config.queue === null) return 0;
   const args = { max_rows: rowsAtOnce, older_than_seconds: ownSeconds };
-  const rows = await call.database.call("queue_outbox_due", args, dueRows);
   let pushed = 0;
-  for (const row of rows) {
-    // Where one cannot be pushed the others cannot either; they are due again later.
-    if (!(await pushFromOutbox(call, row))) break;
-    pushed += 1;
+  for (let round = 0; round < mostRounds; round += 1) {
+    const rows = await call.database.call("queue_outbox_due", args, dueRows);
+    const before = pushed;
+    for (const row of rows) {
+      // Where one cannot be pushed the others cannot either; they are due again later.
+      if (!(await pushFromOutbox(call, row))) break;
+      pushed += 1;
+    }
+    if (pushed - before < rowsAtOnce) break;
   }
   if (pushed > 0) call.log.info({ pushed }, "pushed jobs that an earlier call had left");
   return pushed;

@@ -23,7 +23,7 @@ export function defaultPolicy(options: Partial<DefaultPolicyOptions> = {}): Poli
   const { limits = defaultLimits, maxCharacters = 24_000, highestPriority = 0, buckets = [] } = options;
   const isRefused = createMinorsRule(options.terms ?? defaultTerms);
   return {
-    limits,
+    limits: () => limits,
     check({ job }) {
       const texts = textsOf(job);
       if (isRefused(texts)) {

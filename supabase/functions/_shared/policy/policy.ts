@@ -9,7 +9,8 @@ export interface Policy {
    * @throws CodedError to refuse it: `refuse(…)`, or any other code
    */
   check(request: PolicyRequest): void | Promise<void>;
-  readonly limits: UserLimits;
+  /** How much the user may ask for, who may have a plan of their own. */
+  limits(request: PolicyRequest): UserLimits;
 }
 
 export interface PolicyRequest {
