@@ -128,12 +128,14 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
   const { dispatcher, delivery, events } = parts;
   const queueReadings = readableQueues(sources.byName, () => dispatcher.activeJobs > 0);
+  const gpu = new GpuReading();
   readAtScrape(metricsRegistry, {
     workerId: config.workerId,
     dispatcher,
     executors,
     outbox,
     queueReadings,
+    gpu,
     paid: sources.upstash,
   });
 
@@ -168,7 +170,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     metrics,
     metricsRegistry,
     queueReadings,
-    gpu: new GpuReading(),
+    gpu,
     startedAtMs,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ config, log, registry, workers: [...executors.keys()] }, port);

@@ -21,6 +21,7 @@ beforeAll(async () => {
     executors: new Map(),
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
+    gpu: { read: async () => null },
     paid: {
       undecodable: 0,
       usage: () => ({

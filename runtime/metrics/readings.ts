@@ -2,6 +2,7 @@ import process from "node:process";
 import type { Outbox } from "../delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "../dispatcher.ts";
 import type { Executor, ExecutorState } from "../executor/executor.ts";
+import type { GpuReading } from "../gpu/gpu-reading.ts";
 import { residentBytes } from "../process-memory.ts";
 import { type QueueStats, queueName } from "../source/job-source.ts";
 import type { Usage } from "../source/upstash/usage.ts";
@@ -23,6 +24,7 @@ export interface MeasuredContainer {
   readonly outbox: Pick<Outbox, "backlog">;
   /** By source: what waits in the queues of those that can say it. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
+  readonly gpu: Pick<GpuReading, "read">;
   /** Of a source that is paid by the command. */
   readonly paid: { readonly undecodable: number; usage(): Usage } | null;
 }
@@ -33,6 +35,7 @@ const executorStates: readonly ExecutorState[] = ["starting", "idle", "busy", "w
 export function readAtScrape(registry: MetricsRegistry, container: MeasuredContainer): void {
   readDispatcher(registry, container);
   readExecutors(registry, container);
+  readGpus(registry, container);
   readOutbox(registry, container);
   readQueues(registry, container);
   if (container.paid !== null) readCost(registry, container.paid);
@@ -97,6 +100,44 @@ function readExecutors(registry: MetricsRegistry, { executors }: MeasuredContain
       models.set({ worker }, executor.heldModels.length);
       const bytes = (await residentBytes(executor.pid)) ?? executor.memoryBytes;
       if (bytes !== null) memory.set({ worker }, bytes);
+    }
+  });
+}
+
+/** Where there is no GPU, there are no values. */
+function readGpus(registry: MetricsRegistry, { gpu: reading }: MeasuredContainer): void {
+  const labels = ["gpu", "name"] as const;
+  const used = registry.gauge({
+    name: "ourvidz_gpu_memory_used_bytes",
+    help: "Memory of a GPU that is in use, by whichever process.",
+    labels,
+  });
+  const total = registry.gauge({
+    name: "ourvidz_gpu_memory_total_bytes",
+    help: "Memory that a GPU has.",
+    labels,
+  });
+  const utilization = registry.gauge({
+    name: "ourvidz_gpu_utilization_ratio",
+    help: "Part of the last moment in which something ran on a GPU, 0 to 1.",
+    labels,
+  });
+  const temperature = registry.gauge({
+    name: "ourvidz_gpu_temperature_celsius",
+    help: "Temperature of a GPU.",
+    labels,
+  });
+  registry.atScrape(async () => {
+    const gpus = (await reading.read()) ?? [];
+    for (const gauge of [used, total, utilization, temperature]) gauge.clear();
+    for (const [index, { name, memoryUsedBytes, memoryTotalBytes, utilizationPercent, ...rest }] of gpus.entries()) {
+      const set = (gauge: typeof used, value: number | null) => {
+        if (value !== null) gauge.set({ gpu: String(index), name }, value);
+      };
+      set(used, memoryUsedBytes);
+      set(total, memoryTotalBytes);
+      set(utilization, utilizationPercent === null ? null : utilizationPercent / 100);
+      set(temperature, rest.temperatureCelsius);
     }
   });
 }
@@ -191,6 +232,7 @@ function readCost(registry: MetricsRegistry, source: NonNullable<MeasuredContain
     undecodable.set({}, source.undecodable);
     requests.set({}, usage.requests);
     for (const [operation, count] of Object.entries(usage.commandsByOperation)) commands.set({ operation }, count);
+    dollars.clear();
     if (usage.estimatedDollarsPerMonth !== null) dollars.set({}, usage.estimatedDollarsPerMonth);
   });
 }

@@ -105,7 +105,10 @@ export class MetricsRegistry {
   gauge<const Label extends string>(description: Description<Label>): Reading<Label> {
     return this.#read("gauge", description, ({ Gauge }, settings) => {
       const gauge = new Gauge<string>(settings);
-      return { set: (labels, value) => gauge.set(labels, value), clear: () => gauge.reset() };
+      // The client begins one without labels at 0, which is a claim where nothing is known yet.
+      const clear = () => (settings.labelNames.length === 0 ? gauge.remove() : gauge.reset());
+      clear();
+      return { set: (labels, value) => gauge.set(labels, value), clear };
     });
   }
 
