@@ -97,7 +97,7 @@ create table if not exists public.jobs (
 create index if not exists jobs_to_claim on public.jobs (worker, priority desc, sequence)
   where status = 'queued' and source = 'supabase' and waits_for = 0;
 create index if not exists jobs_leased on public.jobs (lease_expires_at) where lease_expires_at is not null;
-create index if not exists jobs_delayed on public.jobs (available_at)
+create index if not exists jobs_due on public.jobs (available_at)
   where status = 'queued' and source = 'supabase' and waits_for = 0;
 create index if not exists jobs_dependents on public.jobs using gin (depends_on) where waits_for > 0;
 create index if not exists jobs_children on public.jobs (parent_job_id) where parent_job_id is not null;

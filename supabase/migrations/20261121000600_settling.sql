@@ -26,7 +26,9 @@ begin
   if job.cancel_requested_at is not null then
     job := ourvidz.end_job(job, 'cancelled', null, null);
     perform ourvidz.write_usage(job, extract(epoch from job.settled_at - job.started_at));
-    update public.jobs set lease_token = null where id = job.id;
+    update public.jobs
+       set lease_token = null, attempt = attempt - case call when 'release' then 1 else 0 end
+     where id = job.id;
     return;
   end if;
   update public.job_attempts as attempts

@@ -2,26 +2,34 @@
 
 -- Jobs of these workers that could be claimed now, as keys that are new for each time that a job becomes due: whoever
 -- finds a key that was not there before has something to claim. Leases that ran out are among them, the caller's own
--- are not. More than 20 are not told.
+-- are not. Of more than 20, the newest are told.
 --
 -- Returns {"now_ms", "due": [key, …], "next_ms": when the next delay ends or the next lease runs out, or null}
 create or replace function public.due_jobs(workers text[], held_tokens text[] default '{}')
 returns jsonb language sql stable security definer set search_path = '' as $$
-  with clock as (select ourvidz.clock() as now_at),
-  waiting as (
-    select sequence, available_at as at from public.jobs
-     where worker = any (workers) and status = 'queued' and source = 'supabase' and waits_for = 0
-    union all
-    select sequence, lease_expires_at from public.jobs
-     where worker = any (workers) and status = 'running' and lease_expires_at is not null
-       and lease_token <> all (held_tokens)),
+  with clock as materialized (select ourvidz.clock() as now_at),
   due as (
-    select sequence || ':' || ourvidz.ms(waiting.at) as key
-      from waiting, clock where waiting.at <= now_at order by waiting.at desc limit 20)
+    (select sequence, available_at as at from public.jobs
+      where worker = any (workers) and status = 'queued' and source = 'supabase' and waits_for = 0
+        and available_at <= (select now_at from clock)
+      order by available_at desc limit 20)
+    union all
+    (select sequence, lease_expires_at from public.jobs
+      where worker = any (workers) and lease_expires_at <= (select now_at from clock)
+        and lease_token <> all (held_tokens)
+      order by lease_expires_at desc limit 20)),
+  upcoming as (
+    select min(available_at) as at from public.jobs
+     where worker = any (workers) and status = 'queued' and source = 'supabase' and waits_for = 0
+       and available_at > (select now_at from clock)
+    union all
+    select min(lease_expires_at) from public.jobs
+     where worker = any (workers) and lease_expires_at > (select now_at from clock)
+       and lease_token <> all (held_tokens))
   select jsonb_build_object(
     'now_ms', ourvidz.ms(now_at),
-    'due', (select coalesce(jsonb_agg(key), '[]') from due),
-    'next_ms', (select ourvidz.ms(min(waiting.at)) from waiting where waiting.at > now_at))
+    'due', (select coalesce(jsonb_agg(sequence || ':' || ourvidz.ms(due.at)), '[]') from due),
+    'next_ms', (select ourvidz.ms(min(upcoming.at)) from upcoming))
   from clock
 $$;
 
