@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import { describeCancelling } from "./conformance/cancelling.ts";
+import { describeDepending } from "./conformance/depending.ts";
 import { allCapabilities, type Capabilities, type Harness, type Suite } from "./conformance/harness.ts";
 import { describeLeases } from "./conformance/leases.ts";
 import { describeQueueing } from "./conformance/queueing.ts";
@@ -44,6 +45,7 @@ export function describeJobSource(
     describeLeases(suite);
     describeCancelling(suite);
     describeQueueing(suite);
+    describeDepending(suite);
     describeWaiting(suite);
   });
 }

@@ -1,4 +1,4 @@
-import type { ErrorReport } from "#contract/errors.ts";
+import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 
 /*
@@ -35,6 +35,18 @@ export function isSettled(status: JobStatus): boolean {
 /** One builder for queue names: the name of the worker's queue in every source. */
 export function queueName(worker: string): string {
   return `${worker}_queue`;
+}
+
+/**
+ * For queues whose jobs do not wait for each other: one that should must not run too early.
+ *
+ * @throws CodedError UNSUPPORTED_OPTION
+ */
+export function refuseDependencies(job: Job): void {
+  const { depends_on: listed } = job;
+  if (listed === undefined || listed === null || (Array.isArray(listed) && listed.length === 0)) return;
+  const message = 'depends_on: jobs of this queue do not wait for others; the source "supabase" has jobs that do.';
+  throw new CodedError("UNSUPPORTED_OPTION", message);
 }
 
 export interface Lease {
@@ -208,9 +220,11 @@ export interface QueueStats {
 /** The producer's and operator's side of a source. Not every source has one (RunPod's queue has no listing). */
 export interface JobQueue {
   /**
-   * Puts a job on its worker's queue. A job id that was used for the same body answers `created: false`.
+   * Puts a job on its worker's queue. A job id that was used for the same body answers `created: false`. A job that names
+   * others of its user in `depends_on` waits until they have completed, and fails (DEPENDENCY_FAILED) when one does not.
    *
-   * @throws CodedError IDEMPOTENCY_CONFLICT when the key or the job id was used for another body
+   * @throws CodedError IDEMPOTENCY_CONFLICT when the key or the job id was used for another body; UNSUPPORTED_OPTION when
+   *   jobs of this queue cannot wait for others
    */
   enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome>;
   /** `cancelled`: was queued, is settled. `requested`: is running, will be. @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED */

@@ -42,6 +42,8 @@ export interface Capabilities {
   readonly records: boolean;
   readonly cancelling: boolean;
   readonly redriving: boolean;
+  /** Jobs wait for others that they name; where they do not, such a job is refused. */
+  readonly dependencies: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -52,6 +54,7 @@ export const allCapabilities: Capabilities = {
   records: true,
   cancelling: true,
   redriving: true,
+  dependencies: true,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */

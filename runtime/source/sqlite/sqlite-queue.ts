@@ -4,15 +4,16 @@ import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/database/database.ts";
 import type { Query } from "#runtime/database/statements.ts";
-import type {
-  ChangeKind,
-  EnqueueOptions,
-  EnqueueOutcome,
-  JobPage,
-  JobQueue,
-  JobRecord,
-  ListFilter,
-  QueueStats,
+import {
+  type ChangeKind,
+  type EnqueueOptions,
+  type EnqueueOutcome,
+  type JobPage,
+  type JobQueue,
+  type JobRecord,
+  type ListFilter,
+  type QueueStats,
+  refuseDependencies,
 } from "../job-source.ts";
 import { type JobRow, jobRow, toJobRecord, toQueueStats } from "./rows.ts";
 import * as sql from "./sql.ts";
@@ -45,6 +46,7 @@ export class SqliteQueue implements JobQueue {
   }
 
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
+    refuseDependencies(job);
     const outcome = await this.database.write(() => {
       const key = options.idempotencyKey;
       const earlier = this.#earlierJob(job, key);

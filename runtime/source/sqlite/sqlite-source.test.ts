@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { enqueue, failure, result, takeOne } from "../conformance/harness.ts";
-import { describeJobSource } from "../conformance.ts";
+import { allCapabilities, describeJobSource } from "../conformance.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
-describeJobSource("sqlite", () => openHarness());
+describeJobSource("sqlite", () => openHarness(), { ...allCapabilities, dependencies: false });
 
 describe("prune", () => {
   let harness: SqliteHarness;

@@ -14,6 +14,7 @@ import {
   type ListFilter,
   type QueueStats,
   queueName,
+  refuseDependencies,
 } from "../job-source.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
@@ -57,6 +58,7 @@ export class UpstashQueue implements JobQueue {
   }
 
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
+    refuseDependencies(job);
     const body = JSON.stringify(job);
     if (body.length > maxJobCharacters) {
       const limit = maxJobCharacters.toLocaleString("en-US");

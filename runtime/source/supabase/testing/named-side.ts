@@ -28,11 +28,9 @@ export class Names {
 
   /** A job as the database knows it, and as the test does. */
   outward(job: Job): Job {
-    return {
-      ...job,
-      id: this.uuidOf(job.id),
-      user_id: job.user_id === "anonymous" ? "anonymous" : this.uuidOf(job.user_id),
-    };
+    const user_id = job.user_id === "anonymous" ? "anonymous" : this.uuidOf(job.user_id);
+    const others = Array.isArray(job.depends_on) ? job.depends_on.map((name) => this.uuidOf(String(name))) : undefined;
+    return { ...job, id: this.uuidOf(job.id), user_id, ...(others === undefined ? {} : { depends_on: others }) };
   }
 
   inward(job: Job): Job {
