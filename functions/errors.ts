@@ -1,4 +1,5 @@
-import { CodedError, type CodedErrorOptions, type ErrorCode } from "#contract/errors.ts";
+import { z } from "zod";
+import { CodedError, type CodedErrorOptions, type ErrorCode, errorCodes } from "#contract/errors.ts";
 
 /*
  * The one place where errors become answers. Every error of the API has one shape:
@@ -8,12 +9,27 @@ import { CodedError, type CodedErrorOptions, type ErrorCode } from "#contract/er
  * Messages and details of coded errors were redacted when the errors were built. What was not foreseen (an error
  * without a code) is logged and answered without its message, which may hold anything.
  */
-export interface ErrorBody {
-  readonly success: false;
-  readonly error: string;
-  readonly code: ErrorCode;
-  readonly details?: unknown;
-}
+export const errorBody = z
+  .object({
+    success: z.literal(false),
+    /** A sentence that says what is wrong and what to do. */
+    error: z.string(),
+    code: z.enum(errorCodes),
+    details: z.unknown().optional(),
+  })
+  .meta({ id: "Error" });
+
+export type ErrorBody = z.output<typeof errorBody>;
+
+/** What a route may answer because the queue is elsewhere: the source's own trouble, told as it is. */
+export const queueErrors = [
+  "QUEUE_UNREACHABLE",
+  "QUEUE_OVER_QUOTA",
+  "DATABASE_UNREACHABLE",
+  "CONFIG_INVALID",
+  "DATA_FOLDER_UNUSABLE",
+  "DISK_FULL",
+] as const satisfies readonly ErrorCode[];
 
 export interface HttpErrorOptions extends CodedErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;

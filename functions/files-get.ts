@@ -5,7 +5,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import { HttpError } from "./errors.ts";
 import { type ByteRange, parseByteRange } from "./http/byte-range.ts";
 import { fileStream } from "./http/file-stream.ts";
-import { defineRoute } from "./http/route.ts";
+import { defineRoute, noContent } from "./http/route.ts";
 import { signedName } from "./http/signed-name.ts";
 
 /** What jobs make. Anything else is sent as bytes, so that no browser runs it. */
@@ -29,7 +29,19 @@ export const file = defineRoute({
   summary: "A file that a job has made; ranges are supported, so that videos can be sought in",
   produces: "application/octet-stream",
   query: z.looseObject({ expires: z.string(), signature: z.string() }),
-  responses: { 200: z.string(), 206: z.string() },
+  headers: {
+    Range: "One range of bytes.",
+    "If-None-Match": "The ETag of what the client has.",
+    "If-Modified-Since": "When the client got what it has.",
+    "If-Range": "The ETag, or the time, of the file that the range is of.",
+  },
+  responses: {
+    200: z.string(),
+    206: z.string(),
+    /** The client has it. */
+    304: noContent,
+  },
+  errors: ["NOT_FOUND", "RANGE_NOT_SATISFIABLE"],
 }).handle(async ({ path, method, headers }, { files }) => {
   const opened = await openFile(files, path);
   try {

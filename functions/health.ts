@@ -11,7 +11,7 @@ import { defineRoute } from "./http/route.ts";
  *   starting   an executor is still loading
  *   healthy    none of these
  */
-const healthStatus = z.enum(["healthy", "starting", "degraded"]);
+export const healthStatus = z.enum(["healthy", "starting", "degraded"]);
 
 const healthView = z.object({
   status: healthStatus,

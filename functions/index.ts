@@ -3,8 +3,10 @@ import { requestId } from "hono/request-id";
 import { shortened } from "#contract/problems.ts";
 import type { Logger } from "#runtime/log.ts";
 import type { Runtime } from "#runtime/runtime.ts";
+import { docs } from "./docs.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { file } from "./files-get.ts";
+import { generate } from "./generate.ts";
 import { health } from "./health.ts";
 import { onlyThisMachine } from "./http/browser-guard.ts";
 import { EventStreams } from "./http/event-stream.ts";
@@ -19,8 +21,18 @@ import { getJob } from "./jobs-get.ts";
 import { listJobs } from "./jobs-list.ts";
 import { retryJob } from "./jobs-retry.ts";
 import { metrics } from "./metrics.ts";
+import { openApi } from "./openapi-json.ts";
+import { deadLetters } from "./queues-dead.ts";
 import { listQueues } from "./queues-list.ts";
+import { redriveQueue } from "./queues-redrive.ts";
 import { ready } from "./ready.ts";
+import { workerInfo } from "./worker-info.ts";
+import { pauseWorker } from "./worker-pause.ts";
+import { workerResources } from "./worker-resources.ts";
+import { restartWorker } from "./worker-restart.ts";
+import { resumeWorker } from "./worker-resume.ts";
+import { workerStatus } from "./worker-status.ts";
+import { validateWorker } from "./worker-validate.ts";
 
 /** Every function of the container, by who may call it. */
 export const routes: readonly Route[] = [
@@ -34,9 +46,21 @@ export const routes: readonly Route[] = [
   jobEvents,
   cancelJob,
   retryJob,
+  generate,
   listQueues,
+  deadLetters,
+  redriveQueue,
+  workerStatus,
+  workerResources,
+  workerInfo,
+  validateWorker,
+  restartWorker,
+  pauseWorker,
+  resumeWorker,
   // key, or from this machine
   metrics,
+  openApi,
+  docs,
   // signed
   file,
 ];

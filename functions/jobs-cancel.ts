@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 import { jobParams } from "./jobs/find-job.ts";
 
@@ -13,6 +14,7 @@ export const cancelJob = defineRoute({
     /** It runs: the container that has it stops it within a step. */
     202: z.object({ job_id: z.string(), status: z.literal("cancelling") }),
   },
+  errors: ["JOB_NOT_FOUND", "JOB_ALREADY_SETTLED", ...queueErrors],
 }).handle(async ({ params: { id } }, { queue }) => {
   const outcome = await queue.cancel(id);
   return outcome === "cancelled"

@@ -1,55 +1,24 @@
-import { randomUUID } from "node:crypto";
-import { z } from "zod";
-import type { JobStatus } from "#runtime/source/job-source.ts";
-import { jobStatuses } from "#runtime/source/job-source.ts";
-import { HttpError } from "./errors.ts";
+import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
-import { idempotencyKey, ignoredFields, jobOf, parseSubmission, submission } from "./jobs/submission.ts";
-
-const accepted = z.object({
-  job_id: z.string(),
-  /** "queued" for a new job; for a repeated request, what has become of the first one's. */
-  status: z.enum(jobStatuses),
-  /** 1 goes next; 0 does not wait any more. */
-  queue_position: z.number().int(),
-  /** False when an earlier request with the same id or idempotency key has made the job. */
-  created: z.boolean(),
-  /** Fields at the top of the body that nothing reads. */
-  ignored: z.array(z.string()),
-});
+import { accepted, acceptJob, submissionHeaders } from "./jobs/accept.ts";
+import { parseSubmission, submission } from "./jobs/submission.ts";
 
 export const createJob = defineRoute({
   method: "POST",
   path: "/jobs",
   access: "key",
   summary: "Enqueue a job",
+  headers: submissionHeaders,
   body: submission,
   parseBody: (input, { registry }) => parseSubmission(input, registry),
-  responses: { 200: accepted, 202: accepted },
-}).handle(async ({ body, headers }, { queue, registry }) => {
-  const handler = registry.get(body.type);
-  if (handler === undefined) throw new Error(`a submission of the unknown type ${body.type} got through`);
-  const { jobId, created, position } = await queue.enqueue(jobOf(body, body.id ?? randomUUID()), {
-    worker: handler.worker,
-    delaySeconds: body.delay_seconds,
-    idempotencyKey: keyOf(headers.get("idempotency-key"), body.idempotency_key),
-  });
-  const status: JobStatus = created ? "queued" : ((await queue.get(jobId))?.status ?? "queued");
-  return {
-    status: created ? 202 : 200,
-    headers: { Location: `/jobs/${jobId}` },
-    body: { job_id: jobId, status, queue_position: position, created, ignored: ignoredFields(body, handler) },
-  };
+  takesJob: true,
+  responses: {
+    /** The job was there already. */
+    200: accepted,
+    202: accepted,
+  },
+  errors: ["UNKNOWN_JOB_TYPE", "IDEMPOTENCY_CONFLICT", "TOO_MANY_JOBS", "QUEUE_FULL", ...queueErrors],
+}).handle(async ({ body, headers }, runtime) => {
+  const answer = await acceptJob(body, headers, runtime);
+  return { status: answer.created ? 202 : 200, headers: { Location: `/jobs/${answer.job_id}` }, body: answer };
 });
-
-/** From the header or the body; both may be given when they agree. */
-function keyOf(header: string | null, field: string | undefined): string | undefined {
-  if (header === null) return field;
-  if (!idempotencyKey.safeParse(header).success) {
-    throw new HttpError("INVALID_REQUEST", "The header Idempotency-Key must be 1 to 255 characters long.");
-  }
-  if (field !== undefined && field !== header) {
-    throw new HttpError("INVALID_REQUEST", "The header Idempotency-Key and the field idempotency_key differ.");
-  }
-  return header;
-}

@@ -1,6 +1,7 @@
 import { isSettled } from "#runtime/source/job-source.ts";
+import { queueErrors } from "./errors.ts";
 import { eventStreamType } from "./http/event-stream.ts";
-import { defineRoute } from "./http/route.ts";
+import { defineRoute, noContent } from "./http/route.ts";
 import { findJob, jobParams } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
 import { endId, jobEventData, parseEventId } from "./jobs/job-event.ts";
@@ -12,7 +13,13 @@ export const jobEvents = defineRoute({
   summary: "A job's states, progress and previews as server-sent events, from the beginning to the final state",
   produces: eventStreamType,
   params: jobParams,
-  responses: { 200: jobEventData },
+  responses: {
+    200: jobEventData,
+    /** The reader has the end already. */
+    204: noContent,
+  },
+  headers: { "Last-Event-ID": "The last event that the reader has; what came after it is sent." },
+  errors: ["JOB_NOT_FOUND", "OVERLOADED", "SHUTTING_DOWN", ...queueErrors],
 }).handle(async ({ params: { id }, headers }, runtime) => {
   const record = await findJob(runtime.queue, id);
   const lastEventId = headers.get("last-event-id") ?? undefined;

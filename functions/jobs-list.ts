@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { wholeNumberFrom } from "#contract/fields.ts";
 import { jobStatuses } from "#runtime/source/job-source.ts";
+import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 import { jobView, viewJob } from "./jobs/job-view.ts";
 
@@ -26,6 +27,7 @@ export const listJobs = defineRoute({
       cursor: z.string().nullable(),
     }),
   },
+  errors: queueErrors,
 }).handle(async ({ query }, runtime) => {
   const { user_id: userId, ...rest } = query;
   const { jobs, cursor } = await runtime.queue.list({ ...rest, userId });

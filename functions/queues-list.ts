@@ -1,4 +1,7 @@
 import { z } from "zod";
+import type { Runtime } from "#runtime/runtime.ts";
+import type { QueueStats } from "#runtime/source/job-source.ts";
+import { HttpError, queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 
 const queue = z.object({
@@ -23,17 +26,29 @@ export const listQueues = defineRoute({
   path: "/queues",
   access: "key",
   summary: "Depth and age of every queue, and the cost of a paid one",
-  responses: { 200: z.object({ source: z.string(), queues: z.array(queue), usage: usage.nullable() }) },
-}).handle(async (_request, { queue: jobs, config, sources: { upstash } }) => {
-  const cost = upstash?.usage();
+  responses: {
+    200: z.object({
+      source: z.string(),
+      queues: z.array(queue),
+      /** How old the numbers are, in seconds: a queue that is paid by the call is not asked at each request. */
+      age: z.number(),
+      usage: usage.nullable(),
+    }),
+  },
+  errors: queueErrors,
+}).handle(async (_request, runtime) => {
+  const { config, sources } = runtime;
+  const { stats, ageSeconds } = await readStats(runtime);
+  const cost = sources.upstash?.usage();
   return {
     status: 200,
     body: {
       source: config.sources[0] ?? "sqlite",
-      queues: (await jobs.stats()).map(({ oldestQueuedSeconds, ...counts }) => ({
+      queues: stats.map(({ oldestQueuedSeconds, ...counts }) => ({
         ...counts,
         oldest_queued_seconds: oldestQueuedSeconds,
       })),
+      age: ageSeconds,
       usage:
         cost === undefined
           ? null
@@ -46,3 +61,15 @@ export const listQueues = defineRoute({
     },
   };
 });
+
+/** @throws what the source throws, QUEUE_UNREACHABLE when it does not answer in time */
+async function readStats({ queue: jobs, queueReadings, config }: Runtime): Promise<{
+  readonly stats: readonly QueueStats[];
+  readonly ageSeconds: number;
+}> {
+  const reading = jobs.statsAge === undefined ? undefined : queueReadings.get(config.sources[0] ?? "sqlite");
+  if (reading === undefined) return { stats: await jobs.stats(), ageSeconds: 0 };
+  const { stats, ageSeconds } = await reading.read();
+  if (stats === null) throw new HttpError("QUEUE_UNREACHABLE", "The queue does not answer: try again later.");
+  return { stats, ageSeconds };
+}

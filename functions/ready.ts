@@ -9,6 +9,7 @@ export const ready = defineRoute({
   access: "open",
   summary: "Whether the container takes jobs now",
   responses: { 200: z.object({ ready: z.literal(true) }) },
+  errors: ["NOT_READY", "SHUTTING_DOWN"],
 }).handle((_request, runtime) => {
   const obstacle = obstacleOf(runtime);
   if (obstacle !== null) throw obstacle;

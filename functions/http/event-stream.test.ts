@@ -110,7 +110,7 @@ describe("all streams", () => {
     streams.respond(manualSource().source);
     const refused = () => streams.respond(manualSource().source);
     expect(refused).toThrow(HttpError);
-    expect(refused).toThrow("2 event streams are open");
+    expect(refused).toThrow("2 streams and waiting requests are open");
     await first.cancel();
     expect(refused).not.toThrow();
     streams.close();

@@ -55,16 +55,34 @@ export class EventStreams {
    * @throws HttpError OVERLOADED when too many streams are open, SHUTTING_DOWN after `close`
    */
   respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>): Response {
+    const over = this.#enter();
+    return new Response(this.#stream(source(over.signal), over), { headers });
+  }
+
+  /**
+   * A place among the streams for an answer that takes long. The signal aborts at `close`; the caller aborts it when it
+   * waits no more, and frees the place.
+   * @throws HttpError as `respond` does
+   */
+  hold(): AbortController {
+    return this.#enter();
+  }
+
+  #enter(): AbortController {
     if (this.#closed) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
     if (this.#open.size >= this.#limit) {
-      throw new HttpError("OVERLOADED", `${this.#limit} event streams are open, which is the most: try again later.`, {
-        headers: { "Retry-After": "10" },
-      });
+      throw new HttpError(
+        "OVERLOADED",
+        `${this.#limit} streams and waiting requests are open, which is the most: try again later.`,
+        {
+          headers: { "Retry-After": "10" },
+        },
+      );
     }
     const over = new AbortController();
     this.#open.add(over);
     over.signal.addEventListener("abort", () => this.#open.delete(over), { once: true });
-    return new Response(this.#stream(source(over.signal), over), { headers });
+    return over;
   }
 
   /** What HEAD answers: the headers, and no stream that nobody would read. */

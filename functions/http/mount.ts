@@ -20,7 +20,7 @@ export function mount(app: Hono<RequestState>, routes: readonly Route[], options
   const guards = accessGuards(options.runtime);
   for (const route of routes) {
     app.on(route.method, route.path, guards[route.access], async (context) => {
-      const request = await readRequest(context, route, routes, options.runtime);
+      const request = await readRequest(context, route, routes, options);
       return respond(await route.handler(request, options.runtime), request, options.streams);
     });
   }
@@ -33,16 +33,21 @@ async function readRequest(
   context: Context<RequestState>,
   route: Route,
   routes: readonly Route[],
-  runtime: Runtime,
+  { runtime, streams }: MountOptions,
 ): Promise<RouteRequest> {
+  const { raw } = context.req;
   return {
     id: context.get("requestId"),
     method: context.req.method,
     path: new URL(context.req.url).pathname,
-    headers: context.req.raw.headers,
+    headers: raw.headers,
     params: checked(route.params, context.req.param(), "path"),
     query: checked(route.query, queryOf(context), "query"),
-    body: route.body === undefined ? undefined : readBody(route, route.body, await readJson(context.req.raw), runtime),
+    body: route.body === undefined ? undefined : readBody(route, route.body, await readJson(raw), runtime),
+    get signal() {
+      return raw.signal;
+    },
+    streams,
     routes,
   };
 }

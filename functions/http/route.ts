@@ -1,6 +1,7 @@
-import type { z } from "zod";
+import { z } from "zod";
+import type { ErrorCode } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/runtime.ts";
-import type { ServerEvent } from "./event-stream.ts";
+import type { EventStreams, ServerEvent } from "./event-stream.ts";
 
 /**
  * Who may call a route. `open`: anyone. `key`: who sends one of the container's API keys (anyone on this machine, when
@@ -21,6 +22,10 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
+  /** Aborts when the client is gone before it has its answer. */
+  readonly signal: AbortSignal;
+  /** Where a route that waits takes its place among the streams. */
+  readonly streams: Pick<EventStreams, "hold">;
   /** Every route of this container, for routes that describe it. */
   readonly routes: readonly Route[];
 }
@@ -47,7 +52,7 @@ type DeclaredReply<Declared extends Responses> =
       }[keyof Declared])
   | Exclude<Reply, JsonReply>;
 
-/** What a route takes and answers. Validation, the handler's types and the API's description come from its schemas. */
+/** What a route takes and answers. Validation, the handler's types, the client's and the API's description come from it. */
 export interface RouteDefinition<
   Params extends z.ZodType = z.ZodType,
   Query extends z.ZodType = z.ZodType,
@@ -59,21 +64,46 @@ export interface RouteDefinition<
   readonly path: string;
   readonly access: Access;
   readonly summary: string;
+  /** More than fits into one line, for the API's description. */
+  readonly description?: string;
   /** Media type of the answer where it is not JSON. */
   readonly produces?: string;
   readonly params?: Params;
   readonly query?: Query;
+  /** Headers that the route reads, by name, with what they mean. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Body;
   /** Reads the body in place of `body.parse` where what is allowed depends on the container, such as on its job types. */
   parseBody?(input: unknown, runtime: Runtime): z.output<Body>;
-  /** The answer of each status that is not an error; for a stream of events, the data of one event. */
+  /** The body is a job, whose fields are those that its job type's handler takes. */
+  readonly takesJob?: boolean;
+  /** The answer of each status that is not an error; for a stream of events, the data of one event. `noContent`: none. */
   readonly responses: Declared;
+  /** Errors of its own, beside those that follow from its access, parameters and body. */
+  readonly errors?: readonly ErrorCode[];
 }
 
 /** One function of the container. */
 export interface Route extends RouteDefinition {
   handler(request: RouteRequest, runtime: Runtime): Reply | Promise<Reply>;
 }
+
+/** A route with the types of its schemas, for clients. */
+export interface DeclaredRoute<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Declared extends Responses,
+> extends Route {
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  parseBody?(input: unknown, runtime: Runtime): z.output<Body>;
+  readonly responses: Declared;
+}
+
+/** For a status whose answer has no body. */
+export const noContent = z.never();
 
 /**
  * Defines a route in two steps, because TypeScript checks what a handler returns against the declared responses only
@@ -95,5 +125,7 @@ export function defineRoute<
       runtime: Runtime,
     ): DeclaredReply<Declared> | Promise<DeclaredReply<Declared>>;
   }
-  return { handle: (handler: Handler["handler"]): Route => ({ ...definition, handler }) };
+  return {
+    handle: (handler: Handler["handler"]): DeclaredRoute<Params, Query, Body, Declared> => ({ ...definition, handler }),
+  };
 }

@@ -34,32 +34,34 @@ const assetView = callbackAsset.extend({
   path: z.string(),
 });
 
-export const jobView = z.object({
-  job_id: z.string(),
-  type: z.string(),
-  worker: z.string(),
-  user_id: z.string(),
-  status: z.enum(jobStatuses),
-  /** Attempts charged so far, the running one included. */
-  attempt: z.number().int(),
-  attempts: z.array(attemptView),
-  priority: z.number(),
-  prompt: z.string().nullable(),
-  config: anyObject,
-  metadata: anyObject,
-  created_at: time,
-  /** When the job is, or was, due. */
-  available_at: time,
-  started_at: time.nullable(),
-  settled_at: time.nullable(),
-  cancel_requested: z.boolean(),
-  /** 0 to 1. */
-  progress: z.number().nullable(),
-  error: errorView.nullable(),
-  assets: z.array(assetView),
-  /** What the handler and the runtime say of the result: seed, timings, effective parameters. */
-  result_metadata: anyObject.nullable(),
-});
+export const jobView = z
+  .object({
+    job_id: z.string(),
+    type: z.string(),
+    worker: z.string(),
+    user_id: z.string(),
+    status: z.enum(jobStatuses),
+    /** Attempts charged so far, the running one included. */
+    attempt: z.number().int(),
+    attempts: z.array(attemptView),
+    priority: z.number(),
+    prompt: z.string().nullable(),
+    config: anyObject,
+    metadata: anyObject,
+    created_at: time,
+    /** When the job is, or was, due. */
+    available_at: time,
+    started_at: time.nullable(),
+    settled_at: time.nullable(),
+    cancel_requested: z.boolean(),
+    /** 0 to 1. */
+    progress: z.number().nullable(),
+    error: errorView.nullable(),
+    assets: z.array(assetView),
+    /** What the handler and the runtime say of the result: seed, timings, effective parameters. */
+    result_metadata: anyObject.nullable(),
+  })
+  .meta({ id: "Job" });
 
 export type JobView = z.output<typeof jobView>;
 

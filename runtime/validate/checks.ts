@@ -25,7 +25,9 @@ export async function runChecks(readConfig: () => Promise<Config>): Promise<Chec
     return { value: read, message: `listens on ${read.http.host}:${read.http.port}` };
   });
   if (config === null) return checks;
-  await tried(checks, "storage", "data folder", () => tryDataFolder(config));
+  const queued = await tried(checks, "storage", "data folder", () => tryDataFolder(config));
+  if (queued !== null && config.sources.includes("sqlite"))
+    checks.push({ subject: "queue", name: "embedded queue", status: "ok", message: `jobs queued: ${queued}` });
   const registry = await tried(checks, "handlers", "handlers", async () => {
     const loaded = await loadHandlers(config.handlersFolder);
     if (loaded.types.length === 0)

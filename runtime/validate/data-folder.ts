@@ -8,8 +8,8 @@ import { openEmbedded } from "../runtime.ts";
 /** Less than one long video with its frames. */
 const leastFreeBytes = 1e9;
 
-/** Opens the data folder and its database as a container does, and writes a file into it. */
-export async function tryDataFolder(config: Config): Promise<{ value: null; message: string }> {
+/** Opens the data folder and its database as a container does, and writes a file into it; returns how many jobs wait there. */
+export async function tryDataFolder(config: Config): Promise<{ value: number; message: string }> {
   const embedded = await openEmbedded(config);
   try {
     await probeFolder(config.dataFolder);
@@ -23,7 +23,7 @@ export async function tryDataFolder(config: Config): Promise<{ value: null; mess
       );
     }
     const queued = queues.reduce((sum, queue) => sum + queue.queued, 0);
-    return { value: null, message: `${config.dataFolder} is writable, ${bytes(free)} free, jobs queued: ${queued}` };
+    return { value: queued, message: `${config.dataFolder} is writable, ${bytes(free)} free` };
   } finally {
     await embedded.close();
   }

@@ -144,6 +144,8 @@ export function retryMeaning(error: unknown): "never" | "backoff" | { readonly d
   return { delaySeconds };
 }
 
+export const errorCodes: readonly ErrorCode[] = Object.keys(errorStatus).filter(isErrorCode);
+
 export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === "string" && Object.hasOwn(errorStatus, code);
 }

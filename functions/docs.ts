@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { renderDocs } from "./docs/page.ts";
+import { style } from "./docs/style.ts";
+import { defineRoute } from "./http/route.ts";
+import { describeApi } from "./openapi/document.ts";
+
+/** The page runs nothing and loads nothing; its one style sheet is known by its digest. */
+const policy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+/** GET /docs: the API's description for people, made from the same document as `/openapi.json`. */
+export const docs = defineRoute({
+  method: "GET",
+  path: "/docs",
+  access: "key or loopback",
+  summary: "The API's description as a page",
+  produces: "text/html",
+  responses: { 200: z.string() },
+}).handle(async ({ routes }, runtime) => {
+  const { publicUrl, port } = runtime.config.http;
+  const page = await renderDocs(describeApi(routes, runtime), publicUrl ?? `http://127.0.0.1:${port}`);
+  const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy };
+  return { response: new Response(page.toString(), { headers }) };
+});

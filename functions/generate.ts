@@ -1,0 +1,110 @@
+import { CodedError, isErrorCode } from "#contract/errors.ts";
+import type { Runtime } from "#runtime/runtime.ts";
+import { isSettled } from "#runtime/source/job-source.ts";
+import { HttpError, queueErrors } from "./errors.ts";
+import { parsePrefer } from "./http/prefer.ts";
+import { defineRoute, type RouteRequest } from "./http/route.ts";
+import { type Accepted, accepted, acceptJob, submissionHeaders } from "./jobs/accept.ts";
+import { findJob } from "./jobs/find-job.ts";
+import { followJob } from "./jobs/follow-job.ts";
+import { type JobView, jobView, viewJob } from "./jobs/job-view.ts";
+import { parseSubmission, submission } from "./jobs/submission.ts";
+
+/** How long an answer is waited for when the client does not say, and at the most. */
+const waits = { usualSeconds: 300, mostSeconds: 600 };
+/** The record is read this often for a job that runs in another container. */
+const pollMs = 2000;
+
+/**
+ * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
+ * same priorities, limits and retries, and its result is kept.
+ *
+ * Who made the job and leaves before it ends has no use for it: it is cancelled. A job that an earlier request made is
+ * not; nor is one whose wait is over, which the client was told, nor one whose container shuts down.
+ */
+export const generate = defineRoute({
+  method: "POST",
+  path: "/generate",
+  access: "key",
+  summary: "Run a job and wait for its result",
+  description:
+    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
+  headers: {
+    ...submissionHeaders,
+    Prefer: "respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said.",
+  },
+  body: submission,
+  parseBody: (input, { registry }) => parseSubmission(input, registry),
+  takesJob: true,
+  responses: { 200: jobView, 202: accepted },
+  errors: [
+    "UNKNOWN_JOB_TYPE",
+    "IDEMPOTENCY_CONFLICT",
+    "JOB_NOT_FOUND",
+    "TOO_MANY_JOBS",
+    "QUEUE_FULL",
+    "CANCELLED",
+    "HANDLER_FAILED",
+    "STORAGE_REFUSED",
+    "TIMED_OUT",
+    "OVERLOADED",
+    "SHUTTING_DOWN",
+    "DEPENDENCY_FAILED",
+    ...queueErrors,
+  ],
+}).handle(async (request, runtime) => {
+  const { isAsync, waitSeconds } = parsePrefer(request.headers.get("prefer"));
+  // Taken before the job is made: a job that nobody can wait for is not begun.
+  const place = isAsync ? null : request.streams.hold();
+  try {
+    const answer = await acceptJob(request.body, request.headers, runtime);
+    const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.mostSeconds) * 1000;
+    const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
+    if (job === null) return notYet(answer, runtime);
+    return { status: 200, headers: { Location: `/jobs/${answer.job_id}` }, body: completed(job) };
+  } finally {
+    place?.abort();
+  }
+});
+
+/** The job at its end; null when the wait is over before. */
+async function untilSettled(
+  request: Pick<RouteRequest, "signal">,
+  runtime: Runtime,
+  { job_id: id, created }: Accepted,
+  closing: AbortSignal,
+  limitMs: number,
+): Promise<JobView | null> {
+  const signal = AbortSignal.any([request.signal, closing, AbortSignal.timeout(limitMs)]);
+  for await (const _event of followJob(runtime, id, { after: null, pollMs }, signal)) {
+    // What happens on the way is not told; the end is read from the record.
+  }
+  const record = await findJob(runtime.queue, id);
+  if (isSettled(record.status)) return viewJob(record, runtime);
+  if (request.signal.aborted && created) await cancel(runtime, id);
+  return null;
+}
+
+async function cancel({ queue }: Runtime, id: string): Promise<void> {
+  await queue.cancel(id).catch((error: unknown) => {
+    // It ended at the last moment.
+    if (!(error instanceof CodedError) || error.code !== "JOB_ALREADY_SETTLED") throw error;
+  });
+}
+
+async function notYet(answer: Accepted, { queue }: Runtime) {
+  const status = (await queue.get(answer.job_id))?.status ?? answer.status;
+  const body: Accepted = { ...answer, status };
+  return { status: 202, headers: { Location: `/jobs/${answer.job_id}` }, body } as const;
+}
+
+/** @throws HttpError with the job's own error when it did not complete */
+function completed(job: JobView): JobView {
+  if (job.status === "completed") return job;
+  if (job.error === null)
+    throw new HttpError("CANCELLED", "The job was cancelled.", { details: { job_id: job.job_id } });
+  const { code, message, details } = job.error;
+  throw new HttpError(isErrorCode(code) ? code : "HANDLER_FAILED", message, {
+    details: { job_id: job.job_id, error: details },
+  });
+}

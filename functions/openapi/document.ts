@@ -1,0 +1,199 @@
+import { STATUS_CODES } from "node:http";
+import { z } from "zod";
+import type { Runtime } from "#runtime/runtime.ts";
+import { workerVersion } from "#runtime/version.ts";
+import { errorBody } from "../errors.ts";
+import { eventStreamType } from "../http/event-stream.ts";
+import { noContent, type Route } from "../http/route.ts";
+import { type JsonSchema, jobSchema } from "../jobs/job-schema.ts";
+import { documentedErrors } from "./documented-errors.ts";
+import { Components } from "./json-schema.ts";
+
+/*
+ * The API's description (OpenAPI 3.1), made from what the routes are made from: their schemas, their access, their
+ * errors, and the schemas of this container's job types.
+ */
+export interface OpenApiDocument {
+  readonly openapi: string;
+  readonly info: JsonSchema;
+  readonly servers: readonly JsonSchema[];
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+  /** By path, then by method in small letters. */
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, JsonSchema>>;
+    readonly securitySchemes: Readonly<Record<string, JsonSchema>>;
+  };
+}
+
+export interface Operation {
+  readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description?: string;
+  readonly security: readonly JsonSchema[];
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly required: true; readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query" | "header";
+  readonly description?: string;
+  readonly required?: boolean;
+  readonly schema: JsonSchema;
+}
+
+/** By media type. */
+export type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
+
+const info = {
+  title: "OurVidz Worker",
+  version: workerVersion,
+  description: "The HTTP functions of one container: jobs, queues, workers.",
+  license: { name: "MIT", identifier: "MIT" },
+};
+
+const tags = [
+  { name: "jobs", description: "Hand in jobs, follow them, cancel them." },
+  { name: "queues", description: "What waits, and what failed for good." },
+  { name: "worker", description: "This container: its state, and what an operator does to it." },
+  { name: "container", description: "Whether it lives, what it counts, and what it has made." },
+];
+
+export function describeApi(
+  routes: readonly Route[],
+  { registry, config }: Pick<Runtime, "registry" | "config">,
+): OpenApiDocument {
+  const components = new Components();
+  const error = components.convert(errorBody, "output");
+  const jobTypes = registry.all().map((handler) => components.add(`job.${handler.type}`, jobSchema(handler)));
+  const paths: Record<string, Record<string, Operation>> = {};
+  for (const route of routes) {
+    const path = templateOf(route.path);
+    paths[path] = {
+      ...paths[path],
+      [route.method.toLowerCase()]: describeRoute(route, components, { error, jobTypes }),
+    };
+  }
+  return {
+    openapi: "3.1.1",
+    info,
+    servers: [{ url: config.http.publicUrl ?? "/" }],
+    tags,
+    paths,
+    components: { schemas: components.all(), securitySchemes },
+  };
+}
+
+const securitySchemes = {
+  key: { type: "http", scheme: "bearer", description: "One of the keys in WAN_WORKER_API_KEY." },
+  signature: {
+    type: "apiKey",
+    in: "query",
+    name: "signature",
+    description: "Part of the addresses that the container signs for an hour; they come with a job's assets.",
+  },
+};
+
+const securityOf: Readonly<Record<Route["access"], readonly JsonSchema[]>> = {
+  open: [],
+  key: [{ key: [] }],
+  "key or loopback": [{ key: [] }, {}],
+  signed: [{ signature: [] }],
+};
+
+const restOfPath: Parameter = { name: "path", in: "path", required: true, schema: { type: "string" } };
+
+function describeHeader([name, description]: readonly [string, string]): Parameter {
+  return { name, in: "header", description, schema: { type: "string" } };
+}
+
+interface Shared {
+  readonly error: JsonSchema;
+  readonly jobTypes: readonly JsonSchema[];
+}
+
+function describeRoute(route: Route, components: Components, { error, jobTypes }: Shared): Operation {
+  const parameters: Parameter[] = [
+    ...describeFields(route.params, "path", components),
+    ...(route.path.endsWith("/*") ? [restOfPath] : []),
+    ...describeFields(route.query, "query", components).filter(({ name }) => name !== securitySchemes.signature.name),
+    ...Object.entries(route.headers ?? {}).map(describeHeader),
+  ];
+  const body = route.takesJob ? { oneOf: jobTypes } : route.body && components.convert(route.body, "input");
+  return {
+    operationId: operationId(route),
+    tags: [tagOf(route)],
+    summary: route.summary,
+    ...(route.description === undefined ? {} : { description: route.description }),
+    security: securityOf[route.access],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(route.responses).map(([status, schema]) => [
+          status,
+          describeAnswer(route, status, schema, components),
+        ]),
+      ),
+      ...Object.fromEntries(
+        [...documentedErrors(route)].map(([status, codes]) => [
+          status,
+          { description: codes.join(", "), content: { "application/json": { schema: error } } },
+        ]),
+      ),
+    },
+  };
+}
+
+function describeAnswer(
+  route: Route,
+  status: string,
+  schema: z.ZodType,
+  components: Components,
+): Operation["responses"][string] {
+  const description = STATUS_CODES[status] ?? status;
+  if (schema === noContent) return { description };
+  if (route.produces === undefined)
+    return { description, content: { "application/json": { schema: components.convert(schema, "output") } } };
+  const isStream = route.produces === eventStreamType;
+  const data = isStream ? { "x-event-data": components.convert(schema, "output") } : {};
+  return { description, content: { [route.produces]: { schema: { type: "string" }, ...data } } };
+}
+
+const objectSchema = z.object({
+  properties: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  required: z.array(z.string()).default([]),
+});
+
+function describeFields(schema: z.ZodType | undefined, place: "path" | "query", components: Components): Parameter[] {
+  if (schema === undefined) return [];
+  const { properties, required } = objectSchema.parse(components.convert(schema, "input"));
+  return Object.entries(properties).map(([name, field]) => ({
+    name,
+    in: place,
+    required: required.includes(name),
+    schema: field,
+  }));
+}
+
+/** `/jobs/:id` and `/files/*` as OpenAPI writes them. */
+function templateOf(path: string): string {
+  return path.replaceAll(/:(\w+)/g, "{$1}").replace(/\*$/, "{path}");
+}
+
+/** `GET /jobs/:id/events` becomes `getJobsIdEvents`. */
+function operationId({ method, path }: Route): string {
+  const words = path.split(/[^a-z]+/i).filter((word) => word !== "");
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
+}
+
+function tagOf({ path }: Route): string {
+  if (path === "/generate" || path.startsWith("/jobs")) return "jobs";
+  if (path.startsWith("/queues")) return "queues";
+  return path.startsWith("/worker") ? "worker" : "container";
+}

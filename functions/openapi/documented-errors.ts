@@ -1,0 +1,25 @@
+import { type ErrorCode, errorStatus } from "#contract/errors.ts";
+import type { Route } from "../http/route.ts";
+
+const ofAccess: Readonly<Record<Route["access"], readonly ErrorCode[]>> = {
+  open: [],
+  key: ["UNAUTHORIZED"],
+  "key or loopback": ["UNAUTHORIZED"],
+  signed: ["FORBIDDEN"],
+};
+/** Without a key, other names than this machine's and other sites' pages are refused, whatever the route. */
+const ofEveryRoute: readonly ErrorCode[] = ["FORBIDDEN", "INTERNAL"];
+const ofBodies: readonly ErrorCode[] = ["INVALID_REQUEST", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_JOB"];
+
+/** Every error that a route may answer, by status; those of the connection itself (408, 431) come before any route. */
+export function documentedErrors(route: Route): ReadonlyMap<number, readonly ErrorCode[]> {
+  const takesInput = route.params !== undefined || route.query !== undefined;
+  const codes = new Set([
+    ...ofEveryRoute,
+    ...ofAccess[route.access],
+    ...(takesInput ? (["INVALID_REQUEST"] as const) : []),
+    ...(route.body === undefined ? [] : ofBodies),
+    ...(route.errors ?? []),
+  ]);
+  return Map.groupBy([...codes].toSorted(), (code) => errorStatus[code]);
+}

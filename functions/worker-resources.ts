@@ -1,0 +1,68 @@
+import { z } from "zod";
+import type { Executor } from "#runtime/executor/executor.ts";
+import { type QueueStats, queueName } from "#runtime/source/job-source.ts";
+import { defineRoute } from "./http/route.ts";
+import { memoryOf } from "./worker/executor-view.ts";
+import { gpuView, viewGpu } from "./worker/gpu-view.ts";
+
+const worker = z.object({
+  /** Resident bytes of its process. */
+  memory_allocated: z.number().int().nullable(),
+  model_loaded: z.boolean(),
+  models: z.array(z.string()),
+  /** Jobs that are due in its queue; null when the source does not answer. */
+  queue_size: z.number().int().nullable(),
+});
+
+/** GET /worker/resources: what is used. Answers at once: what must be asked elsewhere is some seconds old. */
+export const workerResources = defineRoute({
+  method: "GET",
+  path: "/worker/resources",
+  access: "key",
+  summary: "GPU, memory and models of each worker, and what waits",
+  responses: {
+    200: z.object({
+      /** The first GPU; null without one. */
+      gpu: gpuView.nullable(),
+      gpus: z.array(gpuView),
+      /** By worker. */
+      workers: z.record(z.string(), worker),
+      /** Jobs that are due, by queue; null when the source does not answer. */
+      queues: z.record(z.string(), z.number().int()).nullable(),
+      /** How old the numbers of the queues are, in seconds. */
+      queues_age: z.number(),
+    }),
+  },
+}).handle(async (_request, { gpu, executors, queueReadings, config }) => {
+  const reading = queueReadings.get(config.sources[0] ?? "sqlite");
+  const [gpus, waiting] = await Promise.all([gpu.read(), reading?.read() ?? { stats: null, ageSeconds: 0 }]);
+  const queues = waiting.stats === null ? null : depths([...executors.keys()], waiting.stats);
+  const workers = await Promise.all([...executors.values()].map((executor) => viewWorker(executor, queues)));
+  const [first] = gpus ?? [];
+  return {
+    status: 200,
+    body: {
+      gpu: first === undefined ? null : viewGpu(first),
+      gpus: (gpus ?? []).map(viewGpu),
+      workers: Object.fromEntries(workers),
+      queues,
+      queues_age: waiting.ageSeconds,
+    },
+  };
+});
+
+/** Also 0 for a queue of this container in which there is nothing. */
+function depths(workers: readonly string[], stats: readonly QueueStats[]): Record<string, number> {
+  const own = workers.map((name) => [queueName(name), 0] as const);
+  return Object.fromEntries([...own, ...stats.map(({ queue, queued }) => [queue, queued] as const)]);
+}
+
+async function viewWorker(executor: Executor, queues: Readonly<Record<string, number>> | null) {
+  const view: z.output<typeof worker> = {
+    memory_allocated: await memoryOf(executor),
+    model_loaded: executor.heldModels.length > 0,
+    models: [...executor.heldModels],
+    queue_size: queues?.[queueName(executor.worker)] ?? null,
+  };
+  return [executor.worker, view] as const;
+}
