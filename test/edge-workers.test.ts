@@ -120,7 +120,7 @@ describe("registration", () => {
 
   test.each<[string, RequestListener]>([
     ["a page", (_, response) => response.end("<html>")],
-    ["a redirect", (_, response) => response.writeHead(302, { location: address }).end()],
+    ["a redirect", (_, response) => response.writeHead(302, { location: `${address}/health` }).end()],
     ["an error", (_, response) => response.writeHead(500).end('{"status":"healthy"}')],
     ["another JSON", (_, response) => response.end('{"ok":true}')],
     ["two megabytes", (_, response) => response.end(`{"status":"healthy","x":"${"x".repeat(2_000_000)}"}`)],
