@@ -4,16 +4,18 @@ import { z } from "zod";
 import { temporaryFolder } from "./support/container.ts";
 import { curlParts, curlWhole } from "./support/curl.ts";
 import { JsonProcess } from "./support/json-process.ts";
-import { median, printTable, spread } from "./support/table.ts";
+import { printTable, spread } from "./support/table.ts";
 
 /*
  * How fast the container stores a file with the app, beside `curl` with the same file and the same server, in turns, and
  * how large its process gets meanwhile. The server has a process of its own.
  *
- * Over a line of LINE_MBITS (default 320) the line decides, as it does between a container and its app: there the store is
- * measured against curl that sends the file in one piece. Without a line the server decides, and the library behind the
- * resumable endpoint costs it about twice the processor time of a plain upload: there the store is measured against curl
- * that sends the same parts.
+ * Over a line of LINE_MBITS (default 320) the line decides, as it does between a container and its app: there the store has
+ * to hold its ratio against curl that sends the file in one piece. Without a line the processors decide, and the library
+ * behind the resumable endpoint takes twice as much of the server's as a plain upload: those rows are measured against
+ * curl that sends the same parts, and hold nothing.
+ *
+ * The ratio is that of the fastest runs: what else the machine does can only add to a run.
  */
 const rounds = Number(process.env.ROUNDS ?? 7);
 const lineBytesPerSecond = (Number(process.env.LINE_MBITS ?? 320) * 1_000_000) / 8;
@@ -96,7 +98,7 @@ const speeds = (sizeMB: number, seconds: readonly number[]) => seconds.map((one)
 printTable([
   ["file", "over", "curl sends", "curl, MB/s", "asset store, MB/s", "ratio", `≥ ${ratioToHold}`, "peak, MiB"],
   ...results.map(({ sizeMB, over, against, curl, store, peakMiB }) => {
-    const ratio = median(curl) / median(store);
+    const ratio = Math.min(...curl) / Math.min(...store);
     return [
       `${sizeMB} MB`,
       over === "line" ? `${(lineBytesPerSecond * 8) / 1_000_000} Mbit/s` : "loopback",
@@ -104,7 +106,7 @@ printTable([
       spread(speeds(sizeMB, curl), 0),
       spread(speeds(sizeMB, store), 0),
       ratio.toFixed(2),
-      ratio >= ratioToHold ? "held" : "NOT held",
+      over === "loopback" ? "–" : ratio >= ratioToHold ? "held" : "NOT held",
       Math.max(...peakMiB).toFixed(0),
     ];
   }),

@@ -109,6 +109,7 @@ const environment = z.object({
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
+  FILE_RETENTION_DAYS: numberFrom(0, 3650).default(0),
   DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .url({ protocol: /^https?$/, error: "must be the collector's address, such as http://127.0.0.1:4318" })
@@ -159,6 +160,8 @@ export interface Config {
   readonly deliveryConcurrency: number;
   /** How long the record of an ended job is kept. Its files are not touched. */
   readonly jobRetentionDays: number;
+  /** How long files in the data folder's own store are kept; 0 for ever. */
+  readonly fileRetentionDays: number;
 }
 
 export interface UpstashConfig {
@@ -272,6 +275,7 @@ function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => s
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,
     executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
     jobRetentionDays: values.JOB_RETENTION_DAYS,
+    fileRetentionDays: values.FILE_RETENTION_DAYS,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,
   };
 }

@@ -1,6 +1,7 @@
 import type { Config } from "./config.ts";
 import { type DataFolder, removeAbandonedWork } from "./data-folder.ts";
 import type { CallbackLog } from "./delivery/callback-log.ts";
+import { removeOldFiles } from "./delivery/file-retention.ts";
 import type { LocalAssetStore } from "./delivery/local-asset-store.ts";
 import type { Outbox } from "./delivery/outbox.ts";
 import type { Logger } from "./log.ts";
@@ -40,7 +41,14 @@ async function keepHouse({ config, log, folder, source, store, outbox, callbacks
     await callbacks.prune(config.jobRetentionDays * dayMs);
     if (forgotten > 0)
       log.info({ jobs: forgotten, older_than_days: config.jobRetentionDays }, "old job records removed");
+    await removeFiles(config, log, folder);
   } catch (error) {
     log.warn({ error }, "housekeeping failed; it will be tried again");
   }
+}
+
+async function removeFiles({ fileRetentionDays }: Config, log: Logger, { files }: DataFolder): Promise<void> {
+  if (fileRetentionDays === 0) return;
+  const removed = await removeOldFiles(files, Date.now() - fileRetentionDays * dayMs);
+  if (removed > 0) log.info({ files: removed, older_than_days: fileRetentionDays }, "old files removed");
 }

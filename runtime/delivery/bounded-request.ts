@@ -34,12 +34,19 @@ const agents = {
   "https:": new https.Agent({ keepAlive: true, maxFreeSockets: 8 }),
 };
 
+/** The server had ended a connection that was kept for the next request. */
+class StaleConnection extends Error {}
+
 /** @throws whatever kept an answer from coming: the network's error, a time-out, the signal's reason */
 export async function boundedRequest(parts: RequestParts): Promise<Answer> {
   const limit = AbortSignal.timeout(parts.limitMs);
   const signal = AbortSignal.any([parts.signal, limit]);
   try {
-    return await exchange(parts, signal);
+    return await exchange(parts, signal).catch((error: unknown) => {
+      // A body that is a stream is used up.
+      if (!(error instanceof StaleConnection) || parts.body instanceof Readable) throw error;
+      return exchange(parts, signal, false);
+    });
   } catch (error) {
     // Not the words of whichever layer noticed it first.
     if (signal.aborted) throw signal.reason;
@@ -49,14 +56,14 @@ export async function boundedRequest(parts: RequestParts): Promise<Answer> {
   }
 }
 
-async function exchange(parts: RequestParts, signal: AbortSignal): Promise<Answer> {
+async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = true): Promise<Answer> {
   signal.throwIfAborted();
   const url = new URL(parts.url);
   const { method, headers } = parts;
   const request =
     url.protocol === "https:"
-      ? https.request(url, { method, headers, signal, agent: agents["https:"] })
-      : http.request(url, { method, headers, signal, agent: agents["http:"] });
+      ? https.request(url, { method, headers, signal, agent: mayReuse && agents["https:"] })
+      : http.request(url, { method, headers, signal, agent: mayReuse && agents["http:"] });
   request.setTimeout(parts.idleMs, () =>
     request.destroy(new Error(`nothing was heard for ${parts.idleMs / 1000} seconds`)),
   );
@@ -67,7 +74,11 @@ async function exchange(parts: RequestParts, signal: AbortSignal): Promise<Answe
     void readAnswer(response).then(resolve, reject);
   });
   // A refusal may come while the body is still on its way, and the connection end with it: the answer is what counts.
-  const onFailure = (error: unknown) => (hasAnswer ? undefined : reject(error));
+  const onFailure = (error: Error) => {
+    if (hasAnswer) return;
+    const isStale = request.reusedSocket && "code" in error && error.code === "ECONNRESET";
+    reject(isStale ? new StaleConnection(error.message, { cause: error }) : error);
+  };
   request.on("error", onFailure);
   void send(request, parts).catch(onFailure);
   return promise;

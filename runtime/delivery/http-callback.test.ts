@@ -221,6 +221,18 @@ describe("no answer", () => {
     }
   });
 
+  it("on a connection that was kept and has ended is asked for on a new one", async () => {
+    const served = new Map<unknown, number>();
+    const url = await serve((request, response) => {
+      const count = (served.get(request.socket) ?? 0) + 1;
+      served.set(request.socket, count);
+      if (count > 1) request.socket.resetAndDestroy();
+      else request.resume().on("end", () => response.end("{}"));
+    });
+    for (let times = 0; times < 3; times++) expect(await failureOf(newCallback({}, { url }))).toBe("taken");
+    expect([...served.values()]).toContain(2);
+  });
+
   it("is not waited for when the container stops", async () => {
     app.faults.add({ does: { hang: true } });
     const stopping = new AbortController();

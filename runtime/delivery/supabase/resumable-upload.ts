@@ -9,11 +9,11 @@ import { UploadNote } from "./upload-note.ts";
  * A large file in parts, with the library tus-js-client: a cut costs what of one part had not arrived, for this process
  * and, through the note beside the file, for the next one.
  *
- *            no note ─► create ─► note ─► part ─► part … ─► stored?
- *   note, known there ─► ask for the offset ───────┘          │
- *   note, forgotten there ─► create                           └ no: the note goes, tried again from the beginning
- *
- * "stored?" is asked because a service may have all bytes and yet have failed to make the object of them.
+ *            no note ─► create, note ─► part ─► part … ─► stored
+ *   note, known there ─► ask for the offset ───┘
+ *                              └ all is there: the last answer was lost, or no object was made of the parts
+ *                                  ─► ask for the object ─► stored        not there: note goes, from the beginning
+ *   note, forgotten there ─► create
  */
 /** What the service asks for: exactly 6 MB, but for the last part. */
 export const partBytes = 6 * 1024 * 1024;
@@ -34,13 +34,17 @@ export async function uploadResumable(
   const note = new UploadNote(file.file, nowMs);
   const { mtimeMs } = await stat(file.file);
   const fingerprint = `${client.resumableUrl} ${file.bucket}/${file.path} ${file.sizeBytes} ${mtimeMs}`;
-  const isInTheWay = await transfer(client, file, { note, fingerprint, cutRetryDelaysMs, signal }).then(
-    () => false,
-    (error: unknown) => {
-      if (error instanceof AlreadyThere) return true;
-      throw error;
-    },
-  );
+  const stack = new TusHttpStack(client, file, signal);
+  const isInTheWay = await transfer(client, file, { note, fingerprint, stack, cutRetryDelaysMs, signal })
+    .then(
+      () => false,
+      (error: unknown) => {
+        if (error instanceof AlreadyThere) return true;
+        throw error;
+      },
+    )
+    .finally(() => note.close());
+  if (stack.isFinished) return;
   const storedBytes = await client.sizeOf(file, signal);
   if (storedBytes === file.sizeBytes) return;
   await note.removeUpload();
@@ -54,12 +58,13 @@ export async function uploadResumable(
 interface Transfer {
   readonly note: UploadNote;
   readonly fingerprint: string;
+  readonly stack: TusHttpStack;
   readonly cutRetryDelaysMs: readonly number[];
   readonly signal: AbortSignal;
 }
 
 async function transfer(client: StorageClient, file: UploadedFile, options: Transfer): Promise<void> {
-  const { note, fingerprint, cutRetryDelaysMs, signal } = options;
+  const { note, fingerprint, stack, cutRetryDelaysMs, signal } = options;
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // The library gives the first argument to the reader below and looks at nothing in it.
@@ -73,14 +78,14 @@ async function transfer(client: StorageClient, file: UploadedFile, options: Tran
       contentType: file.mimeType,
       cacheControl: String(cacheSeconds),
     },
-    // The address is noted before the first byte is sent.
+    // The address is known, and being noted, before the first byte is sent.
     uploadDataDuringCreation: false,
     urlStorage: note,
     fingerprint: async () => fingerprint,
     storeFingerprintForResuming: true,
     removeFingerprintOnSuccess: false,
     fileReader: { openFile: async () => reader(file) },
-    httpStack: new TusHttpStack(client, file, signal),
+    httpStack: stack,
     retryDelays: [...cutRetryDelaysMs],
     onShouldRetry: (error) => !signal.aborted && isWorthAnotherTry(causeOf(error)),
     onError: (error) => reject(causeOf(error)),

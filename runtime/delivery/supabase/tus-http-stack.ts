@@ -26,7 +26,7 @@ export class FilePart {
 
   open() {
     const end = this.#start + this.size - 1;
-    return createReadStream(this.#file, { start: this.#start, end, highWaterMark: 256 * 1024 });
+    return createReadStream(this.#file, { start: this.#start, end, highWaterMark: 1024 * 1024 });
   }
 }
 
@@ -40,11 +40,17 @@ export class TusHttpStack implements HttpStack {
   readonly #client: StorageClient;
   readonly #file: UploadedFile;
   readonly #signal: AbortSignal;
+  #isFinished = false;
 
   constructor(client: StorageClient, file: UploadedFile, signal: AbortSignal) {
     this.#client = client;
     this.#file = file;
     this.#signal = signal;
+  }
+
+  /** The service has taken the last part just now, and made the object of them. */
+  get isFinished(): boolean {
+    return this.#isFinished;
   }
 
   createRequest(method: string, url: string): HttpRequest {
@@ -66,7 +72,10 @@ export class TusHttpStack implements HttpStack {
       signal: AbortSignal.any([this.#signal, request.signal]),
       limitMs: requestLimitMs,
     });
-    if (isOk(answer)) return new TusResponse(answer, this.#client.resumableUrl);
+    if (isOk(answer)) {
+      this.#isFinished = part !== null && Number(answer.headers["upload-offset"]) === this.#file.sizeBytes;
+      return new TusResponse(answer, this.#client.resumableUrl);
+    }
     if (method !== "POST" && isForgotten(answer)) {
       // The library begins anew when its look at the upload is answered so, and only then.
       if (method === "HEAD") return new TusResponse(answer, this.#client.resumableUrl);

@@ -15,6 +15,8 @@ const note = z.object({ fingerprint: z.string(), uploadUrl: z.string(), createdA
 export class UploadNote implements UrlStorage {
   readonly #path: string;
   readonly #nowMs: () => number;
+  /** The first part does not wait for the disk. */
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(file: string, nowMs: () => number) {
     this.#path = `${file}.upload.json`;
@@ -45,17 +47,24 @@ export class UploadNote implements UrlStorage {
   async addUpload(fingerprint: string, { uploadUrl }: PreviousUpload): Promise<string> {
     const text = JSON.stringify({ fingerprint, uploadUrl, createdAtMs: this.#nowMs() });
     const unfinished = `${this.#path}.part`;
-    await writeFile(unfinished, text, { mode: 0o600 })
+    this.#writing = writeFile(unfinished, text, { mode: 0o600 })
       .then(() => rename(unfinished, this.#path))
       .catch(() => undefined);
     return fingerprint;
   }
 
   async removeUpload(): Promise<void> {
+    await this.#writing;
     await rm(this.#path, { force: true }).catch(() => undefined);
   }
 
+  /** Resolves when nothing is being written: what is in the folder can be removed. */
+  async close(): Promise<void> {
+    await this.#writing;
+  }
+
   async #read(): Promise<z.output<typeof note> | null> {
+    await this.#writing;
     try {
       return note.parse(JSON.parse(await readFile(this.#path, "utf8")));
     } catch {
