@@ -26,9 +26,6 @@ export function defaultPolicy(options: Partial<DefaultPolicyOptions> = {}): Poli
     limits: () => limits,
     check({ job }) {
       const texts = textsOf(job);
-      if (isRefused(texts)) {
-        refuse("minors", "This request is refused: it names minors together with sexual content.");
-      }
       const characters = [...texts.wanted, ...texts.unwanted].reduce((sum, text) => sum + text.length, 0);
       if (characters > maxCharacters) {
         const limit = maxCharacters.toLocaleString("en-US");
@@ -36,6 +33,9 @@ export function defaultPolicy(options: Partial<DefaultPolicyOptions> = {}): Poli
           "BODY_TOO_LARGE",
           `The job's texts have ${characters} characters: at most ${limit} are taken.`,
         );
+      }
+      if (isRefused(texts)) {
+        refuse("minors", "This request is refused: it names minors together with sexual content.");
       }
       if (job.priority > highestPriority) {
         refuse("priority", `priority is ${job.priority}: must be at most ${highestPriority}.`);

@@ -45,11 +45,20 @@ export function asJoinedWords(text: string): string {
 const word = /[\p{L}\p{N}@$](?:[\p{L}\p{N}@$!]*[\p{L}\p{N}@$])?/gu;
 
 function plainLetters(text: string): string {
-  return text
+  return withoutEntities(text)
     .normalize("NFKD")
     .replace(/[\p{M}\p{Cf}]/gu, "")
     .toLowerCase()
     .replace(/[^\x20-\x7e]/g, (letter) => lookalikes[letter] ?? letter);
+}
+
+/** Letters written as `&#97;` or `&#x61;`: pipelines read prompts as HTML, once or twice over. */
+function withoutEntities(text: string): string {
+  if (!text.includes("&")) return text;
+  return text.replace(/&(?:amp;){0,2}#(?:x([0-9a-f]{1,6})|(\d{1,7}));?/gi, (entity, hex?: string, decimal?: string) => {
+    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : entity;
+  });
 }
 
 /** The same words with digits read as the letters that they stand for: only where a word mixes both. */

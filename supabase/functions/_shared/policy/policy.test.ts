@@ -41,10 +41,21 @@ describe("the rule on minors", () => {
     expect(refuses({ prompt: "quop", metadata: { url: "https://a.example/1.png?token=zib" } })).toBe(false);
   });
 
-  test.each(["Zib", "ZIBS!", "z i b", "z.i.b", "z-ib", "z1b", "zíb", "z\u200bib", "zіb", "tall  zib", "tall-zib"])(
-    "reads %j",
-    (spelling) => expect(refuses({ prompt: `a quop, ${spelling}` })).toBe(true),
-  );
+  test.each([
+    "Zib",
+    "ZIBS!",
+    "z i b",
+    "z.i.b",
+    "z-ib",
+    "z1b",
+    "zíb",
+    "z\u200bib",
+    "zіb",
+    "tall  zib",
+    "tall-zib",
+    "z&#105;b",
+    "&#x7A;i&amp;#98;",
+  ])("reads %j", (spelling) => expect(refuses({ prompt: `a quop, ${spelling}` })).toBe(true));
 
   test.each(["aged 12", "12 years old", "12-year-old", "12yo", "a twelve year old", "an 8th grader", "fifth grade"])(
     "reads the age %j",
@@ -58,6 +69,23 @@ describe("the rule on minors", () => {
     "reads no child's age in %j",
     (age) => expect(refuses({ prompt: `quop, ${age}` })).toBe(false),
   );
+
+  test("reads all texts, however many and however deep they are", () => {
+    const prompt = "a zib with a quop";
+    expect(refuses({ prompt, config: { tags: Array.from({ length: 5000 }, () => "a") } })).toBe(true);
+    expect(refuses({ prompt, config: { tags: Array.from({ length: 5000 }, () => "") } })).toBe(true);
+    const deep = Array.from({ length: 20 }).reduce<unknown>((inner) => ({ inner }), "a quop");
+    expect(refuses({ prompt: "a zib", metadata: { deep } })).toBe(true);
+  });
+
+  test("leaves out the query of an address, and of nothing that only looks like one", () => {
+    const text = "https://a.example/1.png?quop,zib";
+    expect(refuses({ prompt: text })).toBe(true);
+    expect(refuses({ prompt: "a lake", compel_weights: text })).toBe(true);
+    expect(refuses({ messages: [{ role: "user", content: text }] })).toBe(true);
+    expect(refuses({ prompt: "a lake", config: { image: text, last_frame: text } })).toBe(false);
+    expect(refuses({ prompt: "a lake", metadata: { start_reference_url: text } })).toBe(false);
+  });
 
   test("takes a negative prompt for what it keeps out", () => {
     expect(refuses({ prompt: "a zib flies a kite", negative_prompt: "quop" })).toBe(false);
@@ -121,6 +149,8 @@ describe("the default policy", () => {
 
   test("refuses texts that are too long, a priority of one's own, and other people's buckets", () => {
     expect(check({ prompt: "x".repeat(60) }, { maxCharacters: 50 })).toThrow(code("BODY_TOO_LARGE"));
+    const tags = Array.from({ length: 1000 }, () => "x");
+    expect(check({ metadata: { tags } }, { maxCharacters: 999 })).toThrow(code("BODY_TOO_LARGE"));
     expect(check({ priority: 1 })).toThrow(code("POLICY_REFUSED"));
     expect(check({ priority: 5 }, { highestPriority: 5 })).not.toThrow();
     expect(check({ bucket: "avatars" })).toThrow(code("POLICY_REFUSED"));

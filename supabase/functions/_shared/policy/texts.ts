@@ -6,12 +6,10 @@ export interface JobTexts {
   readonly unwanted: readonly string[];
 }
 
-const mostTexts = 500;
-const maxDepth = 8;
-
 /**
- * Every text of a job that may reach a model, `config` and `metadata` included. The path of a link counts, its query
- * does not: signatures spell anything.
+ * Every text of a job that may reach a model, `config` and `metadata` included: however many there are, since one that is
+ * not looked at is one in which anything can be said. The path of a link counts; its query does not where the field is an
+ * address by its name: signatures spell anything.
  *
  * Below a guidance of 1 a model is drawn towards its negative prompt and not away from it, which then is wanted too.
  */
@@ -28,18 +26,24 @@ function isTurnedRound(config: JsonObject): boolean {
   return guidance !== undefined && guidance !== null && Number(guidance) < 1;
 }
 
+/** Bounded by the body that it is read from. */
 function collect(roots: readonly unknown[]): string[] {
   const texts: string[] = [];
-  const stack: [unknown, number][] = roots.map((root) => [root, 0]);
-  for (let entry = stack.pop(); entry && texts.length < mostTexts; entry = stack.pop()) {
-    const [value, depth] = entry;
-    if (typeof value === "string") texts.push(withoutQuery(value));
-    else if (typeof value === "object" && value !== null && depth < maxDepth) {
-      for (const child of Object.values(value)) stack.push([child, depth + 1]);
+  const stack: [value: unknown, field: string][] = roots.map((root) => [root, ""]);
+  for (let entry = stack.pop(); entry; entry = stack.pop()) {
+    const [value, field] = entry;
+    if (typeof value === "string") {
+      if (value !== "") texts.push(addressField.test(field) ? withoutQuery(value) : value);
+    } else if (Array.isArray(value)) {
+      for (const child of value) stack.push([child, field]);
+    } else if (isJsonObject(value)) {
+      for (const [name, child] of Object.entries(value)) stack.push([child, name]);
     }
   }
   return texts;
 }
+
+const addressField = /url$|^(?:image|first_frame|last_frame)$/i;
 
 function withoutQuery(text: string): string {
   return /^https?:\/\/\S+$/.test(text) ? (text.split(/[?#]/, 1)[0] ?? "") : text;
