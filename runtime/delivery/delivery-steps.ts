@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { CodedError, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import { CodedError, type ErrorCode, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import { retryDelaySeconds } from "../backoff.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Logger } from "../log.ts";
@@ -62,6 +62,9 @@ export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Below this many jobs that fail, each has its own pauses. */
 const outageThreshold = 3;
 
+/** Refusals of a store or an app that would take the row from a container with the right key or address. */
+const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CALLBACK_REFUSED"]);
+
 export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
   readonly #storeGate: OutageGate;
@@ -84,7 +87,7 @@ export class DeliverySteps {
     const asked = new Set<OutageGate>();
     return rows.map((row) => {
       // It is given up without being tried.
-      if (!needsUpload(row) && this.#isTooLate(row)) return 0;
+      if (!needsUpload(row) && this.#isGivenUp(row)) return 0;
       const gate = needsUpload(row) ? this.#storeGate : this.#callbackGate;
       if (asked.has(gate)) return probeMs;
       if (gate.isClosed && gate.waitMs === 0) asked.add(gate);
@@ -176,14 +179,15 @@ export class DeliverySteps {
         log.error({ ...fieldsOf(row), error }, "the callback is refused for good");
         return;
       }
-      if (!this.#isTooLate(row)) throw error;
+      if (!this.#isGivenUp(row)) throw error;
       metrics.alarms.add({ alarm: "callback_given_up" });
       log.error({ ...fieldsOf(row), error: causeOf(error) }, "the callback was not taken for 24 hours; giving it up");
     }
   }
 
-  #isTooLate({ createdAtMs }: OutboxRow): boolean {
-    return this.#options.nowMs() - createdAtMs > callbackPatienceMs;
+  /** An app that is away for a day has other worries; one that refuses the container is told when that is mended. */
+  #isGivenUp({ createdAtMs }: OutboxRow): boolean {
+    return this.#options.nowMs() - createdAtMs > callbackPatienceMs && !this.#callbackGate.needsMending;
   }
 
   async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
@@ -212,6 +216,7 @@ export class DeliverySteps {
     const wasClosed = gate.isClosed;
     const waitMs = gate.failed(row.id, {
       delaySeconds: typeof meaning === "object" ? meaning.delaySeconds : undefined,
+      needsMending: error instanceof CodedError && mendable.has(error.code),
     });
     if (waitMs === null) return;
     if (!wasClosed) log.warn({ error }, "finished jobs wait: what they are delivered to is away or refuses them");

@@ -20,6 +20,8 @@ export interface OutageGateOptions {
 export interface GateFailure {
   /** What the other side asked for. */
   readonly delaySeconds?: number | undefined;
+  /** It does not pass by itself: a person has to mend something. */
+  readonly needsMending?: boolean;
 }
 
 const pauses = { baseSeconds: 1, maxSeconds: 60 };
@@ -33,6 +35,7 @@ export class OutageGate {
   #closings = 0;
   #closedUntilMs = 0;
   #probe: number | null = null;
+  #needsMending = false;
 
   constructor(options: OutageGateOptions) {
     this.#options = options;
@@ -40,6 +43,11 @@ export class OutageGate {
 
   get isClosed(): boolean {
     return this.#closings > 0;
+  }
+
+  /** True when it was closed by what only a person can mend. */
+  get needsMending(): boolean {
+    return this.isClosed && this.#needsMending;
   }
 
   /** Milliseconds until somebody may go; 0 when it is open, or lets one through that has not come yet. */
@@ -68,7 +76,7 @@ export class OutageGate {
   }
 
   /** Milliseconds until the next one is let through; null when the gate stays open. */
-  failed(rowId: number, { delaySeconds }: GateFailure): number | null {
+  failed(rowId: number, { delaySeconds, needsMending = false }: GateFailure): number | null {
     const { threshold, nowMs, random } = this.#options;
     this.#failed.add(rowId);
     const isProbe = this.#probe === rowId;
@@ -77,6 +85,7 @@ export class OutageGate {
     else if (this.isClosed) return Math.max(0, this.#closedUntilMs - nowMs());
     else if (delaySeconds === undefined && this.#failed.size < threshold) return null;
     this.#closings++;
+    this.#needsMending = needsMending;
     const seconds = delaySeconds ?? retryDelaySeconds(this.#closings, pauses.baseSeconds, pauses.maxSeconds, random);
     this.#closedUntilMs = nowMs() + seconds * 1000;
     return seconds * 1000;

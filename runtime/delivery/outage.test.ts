@@ -235,6 +235,26 @@ describe("a deployment that is wrong", () => {
   });
 });
 
+describe("a refusal of the container", () => {
+  it("is waited out for longer than a day: the app is told when it is mended", async () => {
+    let isMended = false;
+    const told: string[] = [];
+    callBack = async ({ job_id }) => {
+      if (!isMended) throw new RetryableError("401", { code: "CALLBACK_REFUSED", delaySeconds: 300 });
+      told.push(job_id);
+    };
+    for (const id of ["one", "two", "three"]) await finish(id);
+    await pass(minuteMs);
+    vi.setSystemTime(Date.now() + 30 * 60 * minuteMs);
+    await pass(11 * minuteMs);
+    expect(outbox.count()).toBe(3);
+    isMended = true;
+    await pass(6 * minuteMs);
+    expect(told).toEqual(["one", "two", "three"]);
+    expect(await alarmCount("callback_given_up")).toBe(0);
+  });
+});
+
 describe("what nobody ever takes", () => {
   it("a callback: is given up after 24 hours, and the job settled", async () => {
     callBack = async () => {
