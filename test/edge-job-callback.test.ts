@@ -182,6 +182,37 @@ describe("job-callback refuses", () => {
   });
 });
 
+test("a body without an end is not taken in", async () => {
+  const megabyte = new Uint8Array(1_000_000).fill(0x20);
+  for (const [key, status] of [
+    [project.door.serviceKey, 413],
+    ["nobody's", 401],
+  ] as const) {
+    let sentMegabytes = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sentMegabytes += 1;
+        if (sentMegabytes > 2000) controller.close();
+        else controller.enqueue(megabyte);
+      },
+    });
+    const answered = await fetch(`${project.functions.url}/functions/v1/job-callback`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+      body: endless,
+      duplex: "half",
+    }).then(
+      (response) => response.status,
+      // The connection may be cut before the answer is read: what is left is still under way then.
+      () => status,
+    );
+    expect(answered).toBe(status);
+    expect(sentMegabytes).toBeLessThan(200);
+  }
+  const { status } = await send(processing(0.1));
+  expect(status).toBe(200);
+});
+
 test("what is refused is in the log without its secrets", () => {
   const text = project.functions.logs.join("\n");
   expect(text).toContain("signature is wrong");
