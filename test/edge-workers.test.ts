@@ -202,6 +202,20 @@ describe("enhance-prompt", () => {
     expect(await enhance()).toMatchObject({ status: 200, body: fallback });
   });
 
+  test("is for each user so many times a minute", async () => {
+    const bob = await project.addUser();
+    const ask = () => project.call("enhance-prompt", { body: { prompt }, headers: bob.headers });
+    // A new minute may begin in between, once.
+    const answers = await Promise.all(Array.from({ length: 41 }, ask));
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused[0]).toMatchObject({ body: { code: "TOO_MANY_REQUESTS", success: false } });
+    expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(20);
+    expect((await enhance()).status).toBe(200);
+    const read = await fetch(`${project.door.url}/rest/v1/request_rates?select=asked`, { headers: bob.headers });
+    expect([401, 403]).toContain(read.status);
+  });
+
   test("refuses what is no prompt", async () => {
     const { status, body } = await enhance({ prompt: " ", temperature: 9 });
     expect([status, body.code]).toEqual([422, "INVALID_JOB"]);

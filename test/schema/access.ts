@@ -19,6 +19,7 @@ const tables = [
   "job_attempts",
   "idempotency_keys",
   "queue_outbox",
+  "request_rates",
   "assets",
   "usage",
   "workers",
@@ -111,7 +112,7 @@ function describeReading(use: UseProject): void {
       expect(Array.isArray(body) && body.length > 0).toBe(true);
     });
 
-    test.each(["job_attempts", "idempotency_keys", "queue_outbox", "workers"] as const)(
+    test.each(["job_attempts", "idempotency_keys", "queue_outbox", "request_rates", "workers"] as const)(
       "%s is for the service",
       async (table) => {
         expect((await read(use(), user(ann), table)).status).toBe(403);

@@ -7,6 +7,7 @@ import { askWorker } from "../_shared/edge/worker-client.ts";
 import { findWorker } from "../_shared/edge/workers.ts";
 import { CodedError, toErrorReport } from "../_shared/errors.ts";
 import { jobEnvelope } from "../_shared/job.ts";
+import type { UserLimits } from "../_shared/policy/policy.ts";
 import { invalidJob, parseJob } from "../_shared/problems.ts";
 import { policy } from "../queue-job/policy.ts";
 
@@ -28,7 +29,9 @@ export const enhancePrompt = defineEdgeFunction({
     const parsed = parseJob(enhanceRequest, await readJson(call.request, maxBodyBytes));
     if (!parsed.ok) throw invalidJob(parsed.problems);
     const { prompt } = parsed.job;
-    await checkPolicy(call, prompt);
+    const { enhancementsPerMinute: per_minute } = await checkPolicy(call, prompt);
+    const counted = { user_id: call.caller.id, kind: "enhance-prompt", per_minute };
+    await call.database.call("count_request", counted, z.number());
     try {
       const { success, enhanced_prompt, enhancement_source, processing_time, model } = await enhance(call, parsed.job);
       await checkPolicy(call, enhanced_prompt);
@@ -70,7 +73,9 @@ async function enhance(
 }
 
 /** What may not be asked for may not be had by a detour either: it is asked of the prompt and of what becomes of it. */
-async function checkPolicy({ caller }: Pick<EdgeCall<"user">, "caller">, prompt: string): Promise<void> {
+async function checkPolicy({ caller }: Pick<EdgeCall<"user">, "caller">, prompt: string): Promise<UserLimits> {
   const job = jobEnvelope.parse({ id: crypto.randomUUID(), type: "enhance_instruct", prompt, user_id: caller.id });
-  await policy.check({ userId: caller.id, claims: caller.claims, job });
+  const request = { userId: caller.id, claims: caller.claims, job };
+  await policy.check(request);
+  return policy.limits(request);
 }

@@ -16,7 +16,7 @@ export interface DefaultPolicyOptions {
   readonly terms: MinorsTerms;
 }
 
-export const defaultLimits: UserLimits = { waiting: 20, perMinute: 30 };
+const defaultLimits: UserLimits = { waiting: 20, perMinute: 30, enhancementsPerMinute: 20 };
 
 /** The policy of an app that has not said otherwise. */
 export function defaultPolicy(options: Partial<DefaultPolicyOptions> = {}): Policy {

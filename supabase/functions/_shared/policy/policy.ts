@@ -25,6 +25,8 @@ export interface UserLimits {
   readonly waiting: number;
   /** Jobs of one user in a minute. */
   readonly perMinute: number;
+  /** Prompts of one user that are enhanced in a minute. */
+  readonly enhancementsPerMinute: number;
 }
 
 /** Ends a check: the job is not enqueued, and its user is told why. */
