@@ -3,6 +3,8 @@ import { requestId } from "hono/request-id";
 import { shortened } from "#contract/problems.ts";
 import type { Logger } from "#runtime/log.ts";
 import type { Runtime } from "#runtime/runtime.ts";
+import { consolePage } from "./console.ts";
+import { consoleFile } from "./console-files.ts";
 import { docs } from "./docs.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { file } from "./files-get.ts";
@@ -39,6 +41,7 @@ export const routes: readonly Route[] = [
   // open
   health,
   ready,
+  consoleFile,
   // key
   createJob,
   listJobs,
@@ -58,6 +61,7 @@ export const routes: readonly Route[] = [
   pauseWorker,
   resumeWorker,
   // key, or from this machine
+  consolePage,
   metrics,
   openApi,
   docs,

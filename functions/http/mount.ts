@@ -1,4 +1,4 @@
-import type { Context, Hono } from "hono";
+import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import type { FieldProblem } from "#contract/job.ts";
 import { describeProblems, invalidJob, parseJob } from "#contract/problems.ts";
@@ -19,7 +19,7 @@ export interface MountOptions {
 export function mount(app: Hono<RequestState>, routes: readonly Route[], options: MountOptions): void {
   const guards = accessGuards(options.runtime);
   for (const route of routes) {
-    app.on(route.method, route.path, guards[route.access], async (context) => {
+    app.on(route.method, route.path, guardOf(route, guards[route.access], options.runtime), async (context) => {
       const request = await readRequest(context, route, routes, options);
       return respond(await route.handler(request, options.runtime), request, options.streams);
     });
@@ -27,6 +27,20 @@ export function mount(app: Hono<RequestState>, routes: readonly Route[], options
   for (const path of new Set(routes.map((route) => route.path))) {
     app.all(path, (context) => methodNotAllowed(context, allowedMethods(routes, path)));
   }
+}
+
+/** The guard of the route's access; a browser that it refuses for want of a key gets the route's page instead. */
+function guardOf({ withoutKey }: Route, guard: MiddlewareHandler, runtime: Runtime): MiddlewareHandler {
+  if (withoutKey === undefined) return guard;
+  return async (context, next) => {
+    try {
+      return await guard(context, next);
+    } catch (error) {
+      const isBrowser = context.req.header("accept")?.includes("text/html") ?? false;
+      if (isBrowser && error instanceof HttpError && error.code === "UNAUTHORIZED") return withoutKey(runtime);
+      throw error;
+    }
+  };
 }
 
 async function readRequest(

@@ -77,6 +77,8 @@ export interface RouteDefinition<
   parseBody?(input: unknown, runtime: Runtime): z.output<Body>;
   /** The body is a job, whose fields are those that its job type's handler takes. */
   readonly takesJob?: boolean;
+  /** Of a page: what a browser that sends no key is answered in place of the error, so that it can ask for the key. */
+  withoutKey?(runtime: Runtime): Response;
   /** The answer of each status that is not an error; for a stream of events, the data of one event. `noContent`: none. */
   readonly responses: Declared;
   /** Errors of its own, beside those that follow from its access, parameters and body. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { callbackAsset } from "#contract/callback.ts";
-import { bucketOf } from "#contract/job.ts";
+import { bucketOf, type Job } from "#contract/job.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { attemptOutcomes, type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
 
@@ -48,6 +48,8 @@ export const jobView = z
     prompt: z.string().nullable(),
     config: anyObject,
     metadata: anyObject,
+    /** Its other fields as they were handed in: `negative_prompt`, `model_variant`, `bucket` and the like. */
+    fields: anyObject,
     created_at: time,
     /** When the job is, or was, due. */
     available_at: time,
@@ -94,6 +96,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     prompt: job.prompt ?? null,
     config: job.config,
     metadata: job.metadata,
+    fields: otherFields(job),
     created_at: iso(record.createdAtMs),
     available_at: iso(record.availableAtMs),
     started_at: isoOrNull(record.startedAtMs),
@@ -111,6 +114,11 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     ),
     result_metadata: result === null ? null : { ...result.metadata },
   };
+}
+
+/** So that the same job can be handed in again. */
+function otherFields({ id, type, user_id, prompt, config, metadata, priority, created_at, ...fields }: Job) {
+  return fields;
 }
 
 export function iso(atMs: number): string {

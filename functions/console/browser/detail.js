@@ -1,0 +1,205 @@
+// @ts-check
+import { seedOf } from "./again.js";
+import { element, part, setText, showText } from "./dom.js";
+import { factsOf, showFacts } from "./facts.js";
+import { headline } from "./feed.js";
+import { counted } from "./words.js";
+
+/* One job, large: its pictures, what made them, what can be done with it. */
+
+/** @typedef {import("./api.js").Job} Job */
+/** @typedef {import("./jobs.js").Jobs} Jobs */
+
+/**
+ * @typedef {object} Choices
+ * @property {(job: Job, seed: number | null, alone: boolean) => Promise<void>} again
+ * @property {(job: Job) => void} edit
+ * @property {(jobId: string) => Promise<void>} cancel
+ * @property {(jobId: string) => Promise<void>} retry
+ */
+
+const names = { queued: "Queued", running: "Running", completed: "Finished", failed: "Failed", cancelled: "Cancelled" };
+
+export class Detail {
+  #jobs;
+  #choices;
+  #dialog = part(document, "job-dialog", HTMLDialogElement);
+  /** @type {string | null} */
+  #jobId = null;
+  #index = 0;
+  /** What the frame shows: it is made anew only when this changes. */
+  #framed = "";
+
+  /** @param {Jobs} jobs @param {Choices} choices */
+  constructor(jobs, choices) {
+    this.#jobs = jobs;
+    this.#choices = choices;
+    this.#on("job-close", () => this.#dialog.close());
+    this.#on("job-back", () => this.#turn(-1));
+    this.#on("job-on", () => this.#turn(1));
+    this.#act("job-again", (job) => choices.again(job, seedOf(job, this.#index), job.assets.length > 1));
+    this.#act("job-variation", (job) => choices.again(job, null, false));
+    this.#act("job-retry", ({ job_id }) => choices.retry(job_id));
+    this.#act("job-edit", async (job) => choices.edit(job));
+    this.#on("job-cancel", () => void this.#try(({ job_id }) => this.#choices.cancel(job_id)));
+    // A click beside the dialog is a click on its backdrop, which belongs to the dialog itself.
+    this.#dialog.addEventListener("click", (event) => {
+      if (event.target === this.#dialog) this.#dialog.close();
+    });
+    this.#dialog.addEventListener("close", () => this.#clear());
+    this.#dialog.addEventListener("keydown", ({ key, target }) => {
+      if (target instanceof HTMLVideoElement) return;
+      if (key === "ArrowLeft") this.#turn(-1);
+      if (key === "ArrowRight") this.#turn(1);
+    });
+    jobs.addEventListener("change", () => this.render());
+  }
+
+  /** @param {string} jobId */
+  open(jobId) {
+    this.#jobId = jobId;
+    this.#index = 0;
+    this.#framed = "";
+    showText(part(document, "job-problem", HTMLElement), "");
+    this.render();
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.scrollTop = 0;
+  }
+
+  render() {
+    const job = this.#jobId === null ? undefined : this.#jobs.find(this.#jobId);
+    if (job === undefined) return;
+    this.#renderState(job);
+    this.#renderMedia(job);
+    this.#renderActions(job);
+    showFacts(part(document, "job-facts", HTMLElement), factsOf(job, this.#index));
+  }
+
+  /** @param {Job} job */
+  #renderState(job) {
+    const live = this.#jobs.live(job.job_id);
+    const step = live?.step != null && live.total != null ? `, step ${live.step} of ${live.total}` : "";
+    part(document, "job-state", HTMLElement).dataset.state = job.status;
+    setText(part(document, "job-state-text", HTMLElement), `${names[job.status]}${step}`);
+    setText(part(document, "job-prompt", HTMLElement), headline(job));
+    part(document, "job-error", HTMLElement).hidden = job.error === null;
+    setText(part(document, "job-error-code", HTMLElement), job.error?.code ?? "");
+    setText(part(document, "job-error-text", HTMLElement), job.error?.message ?? "");
+  }
+
+  /** @param {Job} job */
+  #renderMedia(job) {
+    const preview = this.#jobs.live(job.job_id)?.preview ?? "";
+    const framed = `${job.status} ${this.#index} ${job.assets.length} ${preview}`;
+    const several = job.assets.length > 1;
+    part(document, "job-back", HTMLButtonElement).hidden = !several;
+    part(document, "job-on", HTMLButtonElement).hidden = !several;
+    showText(part(document, "job-place", HTMLElement), several ? `${this.#index + 1} of ${job.assets.length}` : "");
+    if (framed === this.#framed) return;
+    this.#framed = framed;
+    const asset = job.assets[this.#index];
+    const media = asset === undefined ? previewOf(preview, job) : mediaOf(asset, job);
+    part(document, "job-media", HTMLElement).replaceChildren(media);
+  }
+
+  /** @param {Job} job */
+  #renderActions(job) {
+    const isActive = job.settled_at === null;
+    const asset = job.assets[this.#index];
+    const seed = seedOf(job, this.#index);
+    part(document, "job-again", HTMLButtonElement).hidden = isActive || job.status !== "completed" || seed === null;
+    part(document, "job-variation", HTMLButtonElement).hidden = isActive || seed === null;
+    part(document, "job-retry", HTMLButtonElement).hidden = job.status !== "failed";
+    const cancel = part(document, "job-cancel", HTMLButtonElement);
+    cancel.hidden = !isActive;
+    cancel.disabled = job.cancel_requested;
+    setText(cancel, job.cancel_requested ? "Cancelling" : "Cancel");
+    const open = part(document, "job-open", HTMLAnchorElement);
+    open.hidden = asset?.url == null;
+    if (asset?.url != null) open.href = asset.url;
+  }
+
+  /** @param {number} by */
+  #turn(by) {
+    const job = this.#jobId === null ? undefined : this.#jobs.find(this.#jobId);
+    if (job === undefined || job.assets.length < 2) return;
+    this.#index = (this.#index + by + job.assets.length) % job.assets.length;
+    this.render();
+  }
+
+  #clear() {
+    this.#jobId = null;
+    // A video that nobody sees does not go on playing.
+    part(document, "job-media", HTMLElement).replaceChildren();
+  }
+
+  /** @param {string} name @param {() => void} listener */
+  #on(name, listener) {
+    part(document, name, HTMLButtonElement).addEventListener("click", listener);
+  }
+
+  /** Closes the dialog when it went well, else says what is wrong. @param {string} name @param {(job: Job) => Promise<void>} action */
+  #act(name, action) {
+    this.#on(name, async () => {
+      if (await this.#try(action)) this.#dialog.close();
+    });
+  }
+
+  /** @param {(job: Job) => Promise<void>} action @returns {Promise<boolean>} */
+  async #try(action) {
+    const job = this.#jobId === null ? undefined : this.#jobs.find(this.#jobId);
+    if (job === undefined) return false;
+    const problem = part(document, "job-problem", HTMLElement);
+    try {
+      await action(job);
+      showText(problem, "");
+      return true;
+    } catch (error) {
+      showText(problem, error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+}
+
+/** @param {Job["assets"][number]} asset @param {Job} job */
+function mediaOf(asset, job) {
+  if (asset.url === null) return element("p", "no-media", "The storage has no address for this file.");
+  if (asset.type === "video") {
+    const video = element("video");
+    video.src = asset.url;
+    video.controls = true;
+    video.loop = true;
+    if (asset.thumbnail_url !== null) video.poster = asset.thumbnail_url;
+    return video;
+  }
+  if (asset.type === "text") return textOf(asset.url);
+  const image = element("img");
+  image.src = asset.url;
+  image.alt = job.prompt ?? "";
+  return image;
+}
+
+/** @param {string} address */
+function textOf(address) {
+  const text = element("pre", "text", "…");
+  const unreadable = "The file cannot be shown here: open it instead.";
+  fetch(address, { signal: AbortSignal.timeout(20_000) })
+    .then((response) => (response.ok ? response.text() : unreadable))
+    .catch(() => unreadable)
+    .then((content) => setText(text, content.slice(0, 20_000)));
+  return text;
+}
+
+/** @param {string} preview @param {Job} job */
+function previewOf(preview, job) {
+  if (preview !== "") {
+    const image = element("img", "preview");
+    image.src = preview;
+    image.alt = "The unfinished picture";
+    return image;
+  }
+  const waits = job.status === "queued" ? "Waits for its turn." : "No picture yet.";
+  const tried = `Ended after ${counted(job.attempts.length, "attempt")}.`;
+  const never = job.attempts.length === 0 ? "Ended before it began." : tried;
+  return element("p", "no-media", job.settled_at === null ? waits : never);
+}

@@ -1,0 +1,87 @@
+// @ts-check
+
+/* The page's elements: found by their data-part, copied from templates, filled with texts and never with markup. */
+
+/**
+ * The element with this data-part.
+ *
+ * @template {Element} T
+ * @param {ParentNode} root
+ * @param {string} name
+ * @param {new () => T} type what it has to be
+ * @returns {T}
+ */
+export function part(root, name, type) {
+  const found = root.querySelector(`[data-part="${name}"]`);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} "${name}"`);
+  return found;
+}
+
+/**
+ * @param {string} id of a template with one element
+ * @returns {HTMLElement}
+ */
+export function copyOf(id) {
+  const template = document.getElementById(id);
+  const copy = template instanceof HTMLTemplateElement ? template.content.firstElementChild?.cloneNode(true) : null;
+  if (!(copy instanceof HTMLElement)) throw new Error(`the page has no template "${id}"`);
+  return copy;
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} [className]
+ * @param {string} [text]
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function element(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className !== "") made.className = className;
+  if (text !== "") made.textContent = text;
+  return made;
+}
+
+/**
+ * Sets a text only when it differs, so that screen readers and selections are left alone.
+ * @param {Element} target
+ * @param {string} text
+ */
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/**
+ * Shows a text, or hides the element when there is none.
+ * @param {HTMLElement} target
+ * @param {string} text
+ */
+export function showText(target, text) {
+  setText(target, text);
+  target.hidden = text === "";
+}
+
+/**
+ * Makes the children of `parent` those of `items`, in order. Elements of items that stay are kept, with their focus,
+ * pictures and animations.
+ *
+ * @template Item
+ * @param {Element} parent
+ * @param {readonly Item[]} items
+ * @param {{ key: (item: Item) => string, make: (item: Item) => HTMLElement, update?: (element: HTMLElement, item: Item) => void }} how
+ */
+export function reconcile(parent, items, { key, make, update }) {
+  const present = new Map([...parent.children].map((child) => [child.getAttribute("data-key"), child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const name = key(item);
+    const known = present.get(name);
+    const child = known instanceof HTMLElement ? known : make(item);
+    present.delete(name);
+    child.setAttribute("data-key", name);
+    update?.(child, item);
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+  for (const left of present.values()) left.remove();
+}

@@ -1,0 +1,280 @@
+// @ts-check
+import { element, showText } from "./dom.js";
+import { fieldGroups } from "./schema-fields.js";
+import { shown, title } from "./words.js";
+
+/* The form of one job type: made from its fields, read into a job, filled from a job, told what is wrong with it. */
+
+/** @typedef {import("./schema-fields.js").Field} Field */
+/** @typedef {import("./schema-fields.js").Schema} Schema */
+/** @typedef {import("./api.js").Problem} Problem */
+/** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
+/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement }} Row */
+
+export class JobForm {
+  #place;
+  /** @type {Row[]} */
+  #rows = [];
+
+  /** @param {HTMLElement} place where the fields go */
+  constructor(place) {
+    this.#place = place;
+  }
+
+  /**
+   * @param {Schema} schema
+   * @param {Record<string, unknown>} defaults of the job type, told as placeholders
+   */
+  show(schema, defaults) {
+    this.#rows = [];
+    const groups = fieldGroups(schema).map(({ title: name, open, fields }) => {
+      const rows = fields.map((field) => makeRow(field, defaults));
+      this.#rows.push(...rows);
+      const grid = element("div", "grid");
+      grid.append(...rows.map(({ box }) => box));
+      if (open) return grid;
+      const more = element("details", "more-fields");
+      more.append(element("summary", "", name), grid);
+      return more;
+    });
+    this.#place.replaceChildren(...groups);
+  }
+
+  focus() {
+    this.#rows[0]?.control.focus();
+  }
+
+  /** @returns {{ job: Record<string, unknown>, problems: Problem[] }} what was given, without what was left empty */
+  read() {
+    /** @type {Record<string, unknown>} */
+    const job = {};
+    /** @type {Problem[]} */
+    const problems = [];
+    for (const { field, control } of this.#rows) {
+      const read = readControl(field, control);
+      if ("problem" in read) problems.push({ field: field.path.join("."), message: read.problem });
+      else if (read.value !== undefined) put(job, field, read.value);
+    }
+    return { job, problems };
+  }
+
+  /** @param {Record<string, unknown>} job */
+  fill(job) {
+    const rest = structuredClone(job);
+    const isWhole = (/** @type {Row} */ { field }) => field.kind === "json" && field.path.length === 1;
+    for (const { field, control } of this.#rows.filter((row) => !isWhole(row))) {
+      setValue(field, control, takeOut(rest, field.path));
+    }
+    for (const { field, control } of this.#rows.filter(isWhole)) {
+      const left = takeOut(rest, field.path);
+      const isNothing = left === undefined || (isObject(left) && Object.keys(left).length === 0);
+      setValue(field, control, isNothing ? undefined : left);
+    }
+    this.tell([]);
+    for (const { control } of this.#rows) {
+      const more = control.closest("details");
+      if (more !== null && control.value !== "") more.open = true;
+    }
+  }
+
+  /**
+   * Writes each problem under its field and goes to the first.
+   * @param {Problem[]} problems
+   * @returns {Problem[]} those that belong to no field of the form
+   */
+  tell(problems) {
+    const left = new Set(problems);
+    /** @type {Control | null} */
+    let first = null;
+    for (const { field, box, control, problem } of this.#rows) {
+      const name = field.path.join(".");
+      const own = problems.filter((one) => one.field === name);
+      for (const one of own) left.delete(one);
+      showText(problem, own.map(({ message }) => message).join("; "));
+      box.classList.toggle("wrong", own.length > 0);
+      control.setAttribute("aria-invalid", String(own.length > 0));
+      if (own.length > 0) first ??= control;
+    }
+    const more = first?.closest("details") ?? null;
+    if (more !== null) more.open = true;
+    first?.focus();
+    return [...left];
+  }
+}
+
+let rowCount = 0;
+
+/**
+ * @param {Field} field
+ * @param {Record<string, unknown>} defaults
+ * @returns {Row}
+ */
+function makeRow(field, defaults) {
+  const name = field.path.at(-1) ?? "";
+  const id = `field-${++rowCount}`;
+  const box = element("div", `field ${field.kind === "long text" || field.kind === "json" ? "wide" : ""}`);
+  const label = element("label", "label", labelOf(field));
+  label.htmlFor = id;
+  label.title = field.schema.description ?? field.path.join(".");
+  if (field.required) label.append(element("span", "required", " required"));
+  const control = makeControl(field, defaults[name] ?? field.schema.default);
+  control.id = id;
+  control.name = field.path.join(".");
+  control.required = field.required;
+  const problem = element("p", "problem");
+  problem.id = `${id}-problem`;
+  problem.hidden = true;
+  control.setAttribute("aria-describedby", problem.id);
+  box.append(label, control, problem);
+  return { field, box, control, problem };
+}
+
+/** @param {Field} field */
+function labelOf({ path, kind }) {
+  const name = path.at(-1) ?? "";
+  if (kind === "json" && path.length === 1) return `Further ${name}, as JSON`;
+  return title(name.replace(/^num_/, "").replace(/_url$/, " URL"));
+}
+
+/**
+ * @param {Field} field
+ * @param {unknown} fallback what applies when nothing is given
+ * @returns {Control}
+ */
+function makeControl(field, fallback) {
+  switch (field.kind) {
+    case "choice":
+      return makeSelect(field.values, fallback);
+    case "flag":
+      return makeSelect([true, false], fallback);
+    case "long text":
+    case "json":
+      return makeArea(field);
+    default:
+      return makeInput(field, fallback);
+  }
+}
+
+/** @param {unknown[]} values @param {unknown} fallback */
+function makeSelect(values, fallback) {
+  const none = new Option(fallback === undefined ? "–" : `${shownFlag(fallback)} (default)`, "");
+  const select = element("select");
+  select.append(none, ...values.map((value) => new Option(shownFlag(value), JSON.stringify(value))));
+  return select;
+}
+
+/** @param {Field} field */
+function makeArea({ kind, required }) {
+  const area = element("textarea");
+  area.spellcheck = kind === "long text";
+  area.classList.toggle("code", kind === "json");
+  if (kind === "json") area.placeholder = "{ }";
+  else if (required) area.placeholder = "A lighthouse on a cliff at dawn";
+  return area;
+}
+
+/** @param {Field} field @param {unknown} fallback */
+function makeInput({ kind, schema, path }, fallback) {
+  const input = element("input");
+  input.type = "text";
+  input.autocomplete = "off";
+  input.spellcheck = false;
+  // Kept as text: a browser's number field shows arrows, changes when it is scrolled over, and hides bad input.
+  if (kind === "number") input.inputMode = schema.type === "integer" || schema.multipleOf === 1 ? "numeric" : "decimal";
+  input.placeholder = placeholderOf(schema, path.at(-1) ?? "", fallback);
+  return input;
+}
+
+/** @param {unknown} value */
+function shownFlag(value) {
+  if (value === true) return "yes";
+  return value === false ? "no" : shown(value);
+}
+
+/**
+ * @param {Schema} schema
+ * @param {string} name
+ * @param {unknown} fallback
+ */
+function placeholderOf({ minimum, maximum }, name, fallback) {
+  if (name === "seed") return "random";
+  if (fallback !== undefined && typeof fallback !== "object") return String(fallback);
+  if (minimum === undefined || maximum === undefined) return "";
+  return `${minimum.toLocaleString("en-US")} to ${maximum.toLocaleString("en-US")}`;
+}
+
+/**
+ * @param {Field} field
+ * @param {Control} control
+ * @returns {{ value: unknown } | { problem: string }}
+ */
+function readControl({ kind, path }, control) {
+  const text = control.value;
+  if (text.trim() === "") return { value: undefined };
+  if (kind === "choice" || kind === "flag") return { value: JSON.parse(text) };
+  if (kind === "number") {
+    // Number("0x10") is 16, which nobody means here.
+    const isDecimal = /^\s*-?\d+(?:\.\d+)?(?:e\d+)?\s*$/i.test(text);
+    return isDecimal ? { value: Number(text) } : { problem: "must be a number" };
+  }
+  if (kind !== "json") return { value: text };
+  try {
+    const value = JSON.parse(text);
+    return path.length > 1 || isObject(value) ? { value } : { problem: "must be a JSON object" };
+  } catch {
+    return { problem: "must be JSON" };
+  }
+}
+
+/**
+ * @param {Field} field
+ * @param {Control} control
+ * @param {unknown} value
+ */
+function setValue({ kind }, control, value) {
+  if (value === undefined || value === null) control.value = "";
+  else
+    control.value = kind === "text" || kind === "long text" || kind === "number" ? shown(value) : JSON.stringify(value);
+}
+
+/**
+ * @param {Record<string, unknown>} job
+ * @param {Field} field
+ * @param {unknown} value
+ */
+function put(job, { path }, value) {
+  let target = job;
+  for (const name of path.slice(0, -1)) {
+    const inner = target[name];
+    const next = isObject(inner) ? inner : {};
+    target[name] = next;
+    target = next;
+  }
+  const name = path.at(-1) ?? "";
+  const present = target[name];
+  // A field of its own is stronger than the same key in the JSON of the whole.
+  target[name] = isObject(present) && isObject(value) ? { ...value, ...present } : value;
+}
+
+/**
+ * @param {Record<string, unknown>} job
+ * @param {readonly string[]} path
+ */
+function takeOut(job, path) {
+  /** @type {unknown} */
+  let target = job;
+  for (const name of path.slice(0, -1)) target = isObject(target) ? target[name] : undefined;
+  const name = path.at(-1) ?? "";
+  if (!isObject(target)) return undefined;
+  const value = target[name];
+  delete target[name];
+  return value;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+export function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,136 @@
+// @ts-check
+import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { counted, duration, size } from "./words.js";
+
+/* The container itself: its health, workers, GPU and queues. */
+
+/** @typedef {import("./api.js").Api} Api */
+/** @typedef {import("zod").z.output<typeof import("../../worker/executor-view.ts").executorView>} Worker */
+/** @typedef {import("zod").z.output<typeof import("../../worker/gpu-view.ts").gpuView>} Gpu */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker> }} Status */
+/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null }} Queue */
+/** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
+
+export class Machine {
+  #api;
+  isPaused = false;
+  /** @type {Queue[]} */
+  queues = [];
+
+  /** @param {Api} api */
+  constructor(api) {
+    this.#api = api;
+  }
+
+  async refresh() {
+    /** @type {[{ status: string, version: string }, Status, { gpu: Gpu | null }, { queues: Queue[], usage: Usage }]} */
+    const [health, status, resources, queues] = await Promise.all([
+      this.#api.get("/health"),
+      this.#api.get("/worker/status"),
+      this.#api.get("/worker/resources"),
+      this.#api.get("/queues"),
+    ]);
+    this.isPaused = status.dispatcher === "paused";
+    this.queues = queues.queues;
+    this.#renderHealth(health);
+    renderWorkers(status.workers);
+    renderGpu(resources.gpu);
+    renderQueues(queues.queues, queues.usage);
+  }
+
+  async togglePause() {
+    await this.#api.call("POST", this.isPaused ? "/worker/resume" : "/worker/pause", {});
+    await this.refresh();
+  }
+
+  /** @param {{ status: string, version: string }} health */
+  #renderHealth({ status, version }) {
+    const health = part(document, "health", HTMLElement);
+    health.dataset.state = this.isPaused ? "paused" : status;
+    health.title = `Version ${version}`;
+    setText(
+      part(document, "health-text", HTMLElement),
+      this.isPaused ? "Paused" : status.charAt(0).toUpperCase() + status.slice(1),
+    );
+    const pause = part(document, "pause", HTMLButtonElement);
+    pause.hidden = false;
+    pause.title = this.isPaused ? "Go on taking jobs" : "Take no more jobs; those that run go on";
+    pause.querySelector("use")?.setAttribute("href", this.isPaused ? "#icon-play" : "#icon-pause");
+    setText(part(document, "pause-text", HTMLElement), this.isPaused ? "Resume" : "Pause");
+  }
+}
+
+/** @param {Record<string, Worker>} workers */
+function renderWorkers(workers) {
+  reconcile(part(document, "workers", HTMLUListElement), Object.entries(workers), {
+    key: ([name]) => name,
+    make: () => copyOf("fact"),
+    update: (item, [name, worker]) => {
+      const told = [
+        counted(worker.jobs_processed, "job"),
+        ...(worker.memory_usage === null ? [] : [size(worker.memory_usage)]),
+        ...(worker.uptime === null ? [] : [`up ${duration(worker.uptime)}`]),
+        ...(worker.start_error === null ? [] : [worker.start_error]),
+        ...(worker.restarts > 0 ? [counted(worker.restarts, "restart")] : []),
+      ];
+      fillFact(item, worker.status, name, worker.status === "active" ? "ready" : worker.status, told.join(" · "));
+    },
+  });
+}
+
+/** @param {Gpu | null} gpu */
+function renderGpu(gpu) {
+  const meter = part(document, "gpu-meter", HTMLMeterElement);
+  meter.hidden = gpu === null;
+  setText(part(document, "gpu-name", HTMLElement), gpu?.name ?? "None");
+  const text = part(document, "gpu-text", HTMLElement);
+  if (gpu === null) {
+    setText(text, "Jobs are run on the processor.");
+    return;
+  }
+  const { memory_total: total, memory_used: used, utilization, temperature } = gpu;
+  meter.value = total === null || used === null || total === 0 ? 0 : used / total;
+  const told = [
+    ...(total === null || used === null ? [] : [`${size(used)} of ${size(total)}`]),
+    ...(utilization === null ? [] : [`${Math.round(utilization)} % busy`]),
+    ...(temperature === null ? [] : [`${temperature} °C`]),
+  ];
+  setText(text, told.join(" · "));
+}
+
+/** @param {Queue[]} queues @param {Usage} usage */
+function renderQueues(queues, usage) {
+  reconcile(part(document, "queues", HTMLUListElement), queues, {
+    key: ({ queue }) => queue,
+    make: () => copyOf("fact"),
+    update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest }) => {
+      const waiting = queued + delayed;
+      const told = [
+        `${running} running`,
+        ...(oldest === null ? [] : [`oldest ${duration(oldest)}`]),
+        ...(delayed > 0 ? [`${delayed} delayed`] : []),
+        ...(failed > 0 ? [`${failed} failed`] : []),
+      ];
+      const state = failed > 0 ? "failed" : waiting > 0 ? "waiting" : "empty";
+      fillFact(item, state, queue, waiting === 0 ? "empty" : `${waiting} waiting`, told.join(" · "));
+    },
+  });
+  const dollars = usage?.estimated_dollars_per_month;
+  const cost = dollars == null ? "" : ` · about $${dollars.toFixed(2)} a month`;
+  const text = usage === null ? "" : `${counted(Math.round(usage.commands_per_hour), "command")} an hour${cost}`;
+  showText(part(document, "usage", HTMLElement), text);
+}
+
+/**
+ * @param {HTMLElement} item
+ * @param {string} mark the colour of its dot
+ * @param {string} name
+ * @param {string} state
+ * @param {string} text
+ */
+function fillFact(item, mark, name, state, text) {
+  item.dataset.state = mark;
+  setText(part(item, "name", HTMLElement), name);
+  setText(part(item, "state", HTMLElement), state);
+  setText(part(item, "text", HTMLElement), text);
+}

@@ -1,0 +1,177 @@
+// @ts-check
+import { sameJob } from "./again.js";
+import { Api, ApiError, pause } from "./api.js";
+import { Detail } from "./detail.js";
+import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { Feed } from "./feed.js";
+import { Jobs } from "./jobs.js";
+import { askForKey } from "./key-dialog.js";
+import { Machine } from "./machine.js";
+import { Submit } from "./submit.js";
+import { counted } from "./words.js";
+
+/*
+ * The console. It asks for the lists now and then, sooner while jobs are in progress and not at all while nobody looks,
+ * and follows what runs live. A list changes the page; the page keeps no truth of its own.
+ */
+
+/** @typedef {import("./jobs.js").Settled} Settled */
+
+const busyMs = 2000;
+const restMs = 6000;
+const longestMs = 15_000;
+const toastMs = 6000;
+
+const api = new Api(() => askForKey((key) => api.tryKey(key)));
+const jobs = new Jobs(api);
+const machine = new Machine(api);
+const feed = new Feed(jobs, { open, cancel: (id) => attempt(jobs.cancel(id)), retry: (id) => attempt(retry(id)) });
+const submit = new Submit(create);
+const detail = new Detail(jobs, {
+  again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
+  edit: (job) => submit.edit(sameJob(job)),
+  cancel: (id) => jobs.cancel(id),
+  retry,
+});
+let wake = new AbortController();
+let areTypesKnown = false;
+
+/** @param {Record<string, unknown>} job */
+async function create(job) {
+  const { queue_position: position, ignored } = await jobs.create(job);
+  const unread = ignored.length === 0 ? "" : ` Nothing reads ${ignored.join(", ")}.`;
+  toast(`${position > 1 ? `Queued as number ${position}.` : "Created."}${unread}`);
+  wake.abort();
+}
+
+/** @param {string} jobId */
+async function retry(jobId) {
+  await jobs.retry(jobId);
+  toast("Back on its queue.");
+  wake.abort();
+}
+
+/** @param {string} jobId */
+function open(jobId) {
+  detail.open(jobId);
+}
+
+/** For what a click began: says why it did not work. @param {Promise<unknown>} action */
+function attempt(action) {
+  action.catch((error) => toast(error instanceof Error ? error.message : String(error)));
+}
+
+/** @param {string} text */
+function toast(text) {
+  const place = part(document, "toast", HTMLElement);
+  setText(place, text);
+  place.classList.add("on");
+  window.clearTimeout(Number(place.dataset.timer));
+  place.dataset.timer = String(window.setTimeout(() => place.classList.remove("on"), toastMs));
+}
+
+function renderDeadLetters() {
+  const queues = jobs.shown === "failed" ? machine.queues.filter(({ failed }) => failed > 0) : [];
+  reconcile(part(document, "dead", HTMLElement), queues, {
+    key: ({ queue }) => queue,
+    make: ({ queue }) => {
+      const made = copyOf("dead-letters");
+      part(made, "redrive", HTMLButtonElement).addEventListener("click", () => attempt(jobs.retryAll(queue)));
+      return made;
+    },
+    update: (item, { queue, failed }) => {
+      setText(part(item, "queue", HTMLElement), queue);
+      setText(part(item, "text", HTMLElement), counted(failed, "dead letter"));
+    },
+  });
+}
+
+function render() {
+  feed.render();
+  feed.renderMore(machine.queues.reduce((sum, { queued, delayed, running }) => sum + queued + delayed + running, 0));
+  renderDeadLetters();
+  const failed = machine.queues.reduce((sum, queue) => sum + queue.failed, 0);
+  showText(part(document, "failed-count", HTMLElement), failed === 0 ? "" : String(failed));
+  part(document, "forget-key", HTMLButtonElement).hidden = !api.hasKey;
+}
+
+async function refresh() {
+  if (!areTypesKnown) {
+    /** @type {{ job_types: import("./submit.js").JobType[] }} */
+    const { job_types: types } = await api.get("/worker/info");
+    submit.offer(types);
+    areTypesKnown = true;
+  }
+  await Promise.all([machine.refresh(), jobs.refresh()]);
+  render();
+}
+
+/** @param {unknown} error */
+function tellTrouble(error) {
+  const needsKey = error instanceof ApiError && error.status === 401;
+  const reason = error instanceof Error ? error.message : String(error);
+  setText(
+    part(document, "notice-text", HTMLElement),
+    needsKey ? "The console needs a key to show anything." : `${reason} Trying again.`,
+  );
+  setText(part(document, "notice-action", HTMLButtonElement), needsKey ? "Enter the key" : "Try now");
+  part(document, "health", HTMLElement).dataset.state = "unknown";
+  setText(part(document, "health-text", HTMLElement), needsKey ? "Locked" : "No answer");
+  return needsKey;
+}
+
+/** @returns {Promise<void>} at once when somebody looks */
+function untilSeen() {
+  if (!document.hidden) return Promise.resolve();
+  return new Promise((resolve) => {
+    document.addEventListener("visibilitychange", () => resolve(), { once: true });
+  });
+}
+
+async function watch() {
+  const notice = part(document, "notice", HTMLElement);
+  for (let troubles = 0; ; ) {
+    await untilSeen();
+    wake = new AbortController();
+    let waitMs = jobs.active.length > 0 ? busyMs : restMs;
+    try {
+      await refresh();
+      notice.hidden = true;
+      troubles = 0;
+      waitMs = jobs.active.length > 0 ? busyMs : restMs;
+    } catch (error) {
+      const needsKey = tellTrouble(error);
+      notice.hidden = false;
+      troubles++;
+      // Without a key nothing changes by asking again.
+      waitMs = needsKey ? 2 ** 31 - 1 : Math.min(1000 * 2 ** troubles, longestMs);
+    }
+    document.body.dataset.ready = String(notice.hidden);
+    await pause(waitMs, wake.signal);
+  }
+}
+
+jobs.addEventListener("change", render);
+jobs.addEventListener("settled", (event) => {
+  if (event instanceof CustomEvent) toast(ends[/** @type {Settled} */ (event.detail.status)]);
+  wake.abort();
+});
+const ends = { completed: "Finished.", failed: "A job has failed: see “Failed”.", cancelled: "Cancelled." };
+
+for (const choice of document.querySelectorAll('input[name="shown"]')) {
+  choice.addEventListener("change", () => {
+    if (choice instanceof HTMLInputElement) attempt(jobs.show(/** @type {Settled} */ (choice.value)));
+  });
+}
+part(document, "more", HTMLButtonElement).addEventListener("click", () => attempt(jobs.showOlder()));
+part(document, "pause", HTMLButtonElement).addEventListener("click", () => attempt(machine.togglePause()));
+part(document, "notice-action", HTMLButtonElement).addEventListener("click", () => wake.abort());
+part(document, "forget-key", HTMLButtonElement).addEventListener("click", () => {
+  api.forgetKey();
+  window.location.reload();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) jobs.rest();
+  else wake.abort();
+});
+void watch();

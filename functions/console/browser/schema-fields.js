@@ -1,0 +1,145 @@
+// @ts-check
+
+/* Which fields a form has for a job type: its JSON schema, made flat and put into groups. */
+
+/**
+ * @typedef {object} Schema the part of JSON Schema that is looked at
+ * @property {string | string[]} [type]
+ * @property {Record<string, Schema>} [properties]
+ * @property {string[]} [required]
+ * @property {unknown[]} [enum]
+ * @property {unknown} [const]
+ * @property {Schema[]} [anyOf]
+ * @property {unknown} [default]
+ * @property {string} [description]
+ * @property {number} [minimum]
+ * @property {number} [maximum]
+ * @property {number} [multipleOf]
+ * @property {number} [minLength]
+ * @property {number} [maxLength]
+ */
+
+/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json"} Kind */
+
+/**
+ * @typedef {object} Field
+ * @property {readonly string[]} path `["config", "seed"]`
+ * @property {Kind} kind
+ * @property {boolean} required
+ * @property {Schema} schema
+ * @property {unknown[]} values of a choice
+ */
+
+/** @typedef {{ title: string, open: boolean, fields: Field[] }} Group */
+
+/** What the container makes itself, or what the form asks for in another way. */
+const madeElsewhere = new Set(["id", "type", "created_at"]);
+
+/** Shown without opening anything, in this order, where a job type has them. */
+const common = [
+  "prompt",
+  "negative_prompt",
+  "config.num_images",
+  "config.width",
+  "config.height",
+  "config.num_inference_steps",
+  "config.guidance_scale",
+  "config.frame_num",
+  "config.seed",
+  "config.scheduler",
+];
+
+const longText = 1000;
+const deepest = 3;
+
+/**
+ * @param {Schema} schema of a job
+ * @returns {Group[]} the first one is always open; none is empty
+ */
+export function fieldGroups(schema) {
+  const all = flatten(schema, [], true);
+  const rank = (/** @type {Field} */ field) => {
+    const place = common.indexOf(field.path.join("."));
+    return place === -1 ? common.length : place;
+  };
+  const isFirst = (/** @type {Field} */ field) => field.required || rank(field) < common.length;
+  const first = all.filter(isFirst).sort((one, other) => rank(one) - rank(other));
+  const rest = all.filter((field) => !isFirst(field));
+  const under = (/** @type {string} */ name) => rest.filter(({ path }) => path.length > 1 && path[0] === name);
+  const others = rest.filter(({ path }) => path.length === 1 || (path[0] !== "config" && path[0] !== "metadata"));
+  return [
+    { title: "", open: true, fields: first },
+    { title: "More settings", open: false, fields: [...under("config"), furtherValues(schema, "config")].flat() },
+    {
+      title: "References and metadata",
+      open: false,
+      fields: [...under("metadata"), furtherValues(schema, "metadata")].flat(),
+    },
+    { title: "Queue and owner", open: false, fields: others },
+  ].filter(({ fields }) => fields.length > 0);
+}
+
+/**
+ * @param {Schema} schema
+ * @param {readonly string[]} path
+ * @param {boolean} required
+ * @returns {Field[]}
+ */
+function flatten(schema, path, required) {
+  const properties = Object.entries(schema.properties ?? {});
+  if (properties.length === 0 || path.length > deepest)
+    return path.length === 0 ? [] : [fieldOf(schema, path, required)];
+  return properties
+    .filter(([name]) => path.length > 0 || !madeElsewhere.has(name))
+    .flatMap(([name, child]) => {
+      // A part with a default of its own may be left out, whatever it holds.
+      const needed = required && (schema.required ?? []).includes(name) && child.default === undefined;
+      return flatten(child, [...path, name], needed);
+    });
+}
+
+/**
+ * Schemas of jobs are open: what the form has no field for can be given as JSON.
+ * @param {Schema} schema
+ * @param {string} name
+ * @returns {Field[]}
+ */
+function furtherValues(schema, name) {
+  const properties = schema.properties?.[name]?.properties;
+  return properties === undefined ? [] : [{ path: [name], kind: "json", required: false, schema: {}, values: [] }];
+}
+
+/**
+ * @param {Schema} schema
+ * @param {readonly string[]} path
+ * @param {boolean} required
+ * @returns {Field}
+ */
+function fieldOf(schema, path, required) {
+  const values = choicesOf(schema);
+  const isPrompt = /prompt$/.test(path.at(-1) ?? "") && kindOf(schema) === "text";
+  const kind = values.length > 0 ? "choice" : kindOf(schema);
+  return { path, required, schema, values, kind: isPrompt ? "long text" : kind };
+}
+
+/** @param {Schema} schema @returns {unknown[]} */
+function choicesOf(schema) {
+  if (schema.enum !== undefined) return schema.enum;
+  if (schema.const !== undefined) return [schema.const];
+  const constants = (schema.anyOf ?? []).map((one) => one.const);
+  return constants.includes(undefined) ? [] : constants;
+}
+
+/** @param {Schema} schema @returns {Kind} */
+function kindOf(schema) {
+  const types = [schema.type ?? []].flat();
+  if (types.includes("string")) return (schema.maxLength ?? 0) >= longText && !isAddress(schema) ? "long text" : "text";
+  if (types.includes("number") || types.includes("integer")) return "number";
+  if (types.includes("boolean")) return "flag";
+  return "json";
+}
+
+/** Addresses may be long, but have one line. @param {Schema} schema */
+function isAddress(schema) {
+  return schema.maxLength === 8192;
+}

@@ -1,0 +1,49 @@
+import { html } from "hono/html";
+import { workerVersion } from "#runtime/version.ts";
+import { dialogs } from "./dialogs.ts";
+import { sections } from "./sections.ts";
+import { type AssetPlaces, securityPolicy } from "./security-policy.ts";
+import { templates } from "./templates.ts";
+
+/*
+ * The page holds nothing of this container but its version: what it shows, its script asks for, with the key. So the
+ * same page can be given to a browser that has no key yet.
+ */
+const markup = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>OurVidz Worker</title>
+<link rel="icon" href="/console/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/console/base.css">
+<link rel="stylesheet" href="/console/controls.css">
+<link rel="stylesheet" href="/console/console.css">
+<link rel="stylesheet" href="/console/jobs.css">
+<link rel="stylesheet" href="/console/narrow.css">
+<script type="module" src="/console/main.js"></script>
+</head>
+<body data-version="${workerVersion}">
+${sections}
+${dialogs}
+${templates}
+<noscript><p class="notice">The console needs JavaScript. Everything it does can be done over HTTP and with the command line.</p></noscript>
+</body>
+</html>`;
+
+/** @param status 401 for a browser that has no key: the page asks for it */
+export function pageResponse(places: AssetPlaces, status: 200 | 401): Response {
+  return new Response(markup.toString(), {
+    status,
+    headers: {
+      "Content-Type": "text/html; charset=utf-8",
+      "Content-Security-Policy": securityPolicy(places),
+      "Cross-Origin-Opener-Policy": "same-origin",
+      "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+      "Referrer-Policy": "no-referrer",
+      ...(status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
+    },
+  });
+}

@@ -1,0 +1,69 @@
+import { html } from "hono/html";
+import { icon, icons } from "./icons.ts";
+
+/* What is always on the page. Elements that the script fills carry data-part. */
+
+const header = html`<header class="top">
+<a class="brand" href="/" aria-label="OurVidz Worker, the console">
+<svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="9"/><path d="M11 9.5v13l11-6.5z"/></svg>
+<span>OurVidz <b>Worker</b></span></a>
+<p class="health" data-part="health" data-state="unknown" role="status"><span class="dot"></span><span data-part="health-text">Connecting</span></p>
+<div class="top-actions">
+<button class="quiet" type="button" data-part="pause" hidden>${icon("pause")}<span data-part="pause-text">Pause</span></button>
+<button class="quiet" type="button" data-part="forget-key" hidden>${icon("key")}<span>Forget key</span></button>
+</div>
+</header>`;
+
+const notice = html`<div class="notice" data-part="notice" role="alert" hidden><p data-part="notice-text"></p>
+<button class="quiet" type="button" data-part="notice-action">Try again</button></div>`;
+
+const machine = html`<section class="machine" aria-label="This container">
+<div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul></div>
+<div class="panel"><h2>GPU</h2><div data-part="gpu" class="gpu"><p class="figure" data-part="gpu-name">…</p>
+<meter data-part="gpu-meter" min="0" max="1" hidden></meter><p class="small" data-part="gpu-text"></p></div></div>
+<div class="panel"><h2>Queues</h2><ul class="facts" data-part="queues"></ul><p class="small" data-part="usage" hidden></p></div>
+</section>`;
+
+const newJob = html`<section class="new-job" aria-labelledby="new-job-title">
+<h2 id="new-job-title">New job</h2>
+<form data-part="form" novalidate>
+<label class="field"><span class="label">Job type</span><select data-part="type"></select></label>
+<p class="small" data-part="type-text"></p>
+<div class="fields" data-part="fields"></div>
+<p class="problem" data-part="form-problem" role="alert" hidden></p>
+<div class="submit"><button class="primary" type="submit" data-part="submit" disabled>Create</button>
+<span class="small hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span></div>
+</form>
+</section>`;
+
+const feed = html`<div class="feed">
+<section aria-labelledby="active-title">
+<div class="heading"><h2 id="active-title">In progress</h2><span class="count" data-part="active-count"></span></div>
+<ul class="active" data-part="active"></ul>
+<p class="empty" data-part="active-empty">Nothing is running. What you create appears here.</p>
+<p class="small" data-part="active-more" hidden></p>
+</section>
+<section aria-labelledby="results-title">
+<div class="heading"><h2 id="results-title">Results</h2>
+<fieldset class="choice"><legend class="unseen">Which jobs to show</legend>
+<label><input type="radio" name="shown" value="completed" checked><span>Finished</span></label>
+<label><input type="radio" name="shown" value="failed"><span>Failed <b class="badge" data-part="failed-count" hidden></b></span></label>
+<label><input type="radio" name="shown" value="cancelled"><span>Cancelled</span></label>
+</fieldset></div>
+<div class="dead" data-part="dead"></div>
+<ul class="gallery" data-part="completed"></ul>
+<ul class="rows" data-part="others" hidden></ul>
+<p class="empty" data-part="results-empty" hidden></p>
+<button class="quiet more" type="button" data-part="more" hidden>Show older ones</button>
+</section>
+</div>`;
+
+export const sections = html`${icons}
+<a class="skip" href="#results-title">Skip to the results</a>
+${header}
+<main>
+${notice}
+${machine}
+<div class="columns">${newJob}${feed}</div>
+</main>
+<p class="toast" data-part="toast" role="status" aria-live="polite"></p>`;

@@ -1,0 +1,37 @@
+import { html } from "hono/html";
+import { icon } from "./icons.ts";
+
+/* What the script makes copies of, one for each worker, queue and job. It sets texts only, never markup. */
+
+const fact = html`<template id="fact"><li class="fact"><span class="dot" data-part="dot"></span>
+<span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
+<span class="fact-text small" data-part="text"></span></li></template>`;
+
+const active = html`<template id="active"><li class="card" data-part="card">
+<button class="thumb" type="button" data-part="open"><img data-part="preview" alt="" hidden><span class="waiting"></span></button>
+<div class="card-text">
+<p class="prompt" data-part="prompt"></p>
+<p class="small" data-part="text"></p>
+<progress data-part="progress" max="1"></progress>
+</div>
+<button class="quiet" type="button" data-part="cancel">Cancel</button></li></template>`;
+
+const tile = html`<template id="tile"><li class="tile"><button type="button" data-part="open">
+<span class="picture" data-part="picture"><img data-part="image" alt="" loading="lazy" decoding="async" hidden>
+<span class="sign" data-part="sign-text" hidden>${icon("text")}</span><span class="sign" data-part="sign-video" hidden>${icon("play")}</span>
+<b class="badge" data-part="count" hidden></b></span>
+<span class="tile-prompt" data-part="prompt"></span><span class="small" data-part="text"></span></button></li></template>`;
+
+const row = html`<template id="row"><li class="row">
+<div class="row-text"><p class="prompt" data-part="prompt"></p>
+<p class="why" data-part="why"><code data-part="code"></code> <span data-part="message"></span></p>
+<p class="small" data-part="text"></p></div>
+<div class="row-actions"><button class="quiet" type="button" data-part="retry">${icon("again")}Retry</button>
+<button class="quiet" type="button" data-part="open">Details</button></div></li></template>`;
+
+const deadLetters = html`<template id="dead-letters"><div class="dead-queue"><p><b data-part="queue"></b> <span data-part="text"></span></p>
+<button class="quiet" type="button" data-part="redrive">${icon("again")}Retry all</button></div></template>`;
+
+const facts = html`<template id="group"><section class="group"><h3 data-part="title"></h3><dl data-part="list"></dl></section></template>`;
+
+export const templates = html`${fact}${active}${tile}${row}${deadLetters}${facts}`;
