@@ -3,18 +3,35 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jobTypes, queueName } from "#contract/job-types.ts";
 import { jobTypesMigration, jobTypesSql } from "../../tools/supabase/job-types-sql.ts";
 import { type Migration, migrate, readMigrations, type TestDatabase } from "../support/supabase/database.ts";
-import { startPglite } from "../support/supabase/pglite.ts";
+import { startEmptyPglite } from "../support/supabase/pglite.ts";
 import { startPostgres } from "../support/supabase/postgres.ts";
 import { ann } from "./support.ts";
 
-interface EmptyProject {
-  readonly database: TestDatabase;
+/** Projects before their first migration, as many as asked for. */
+interface EmptyProjects {
+  another(): Promise<TestDatabase>;
   stop(): Promise<void>;
 }
 
-const databases: Readonly<Record<string, () => Promise<EmptyProject>>> = {
-  PostgreSQL: () => startPostgres({ migrated: false }),
-  PGlite: () => startPglite({ migrated: false }),
+const databases: Readonly<Record<string, () => Promise<EmptyProjects>>> = {
+  async PostgreSQL() {
+    const { emptyDatabase, stop } = await startPostgres();
+    return { another: emptyDatabase, stop };
+  },
+  async PGlite() {
+    const first = await startEmptyPglite();
+    const started = [first.stop];
+    return {
+      async another() {
+        const { database, stop } = await first.another();
+        started.push(stop);
+        return database;
+      },
+      async stop() {
+        for (const stop of started) await stop();
+      },
+    };
+  },
 };
 
 /** Everything that the migrations make, as the catalogue describes it. */
@@ -48,30 +65,25 @@ const structure = `
   ) as made order by kind, name`;
 
 describe.each(Object.entries(databases))("the migrations on %s", (_name, start) => {
-  const started: EmptyProject[] = [];
+  let projects: EmptyProjects;
   let migrations: readonly Migration[] = [];
+  let database: TestDatabase;
   let once: unknown;
 
-  async function empty(): Promise<TestDatabase> {
-    const project = await start();
-    started.push(project);
-    return project.database;
-  }
-
-  const apply = (database: TestDatabase, some: readonly Migration[]) =>
-    migrate((script) => database.query(script), some);
+  const apply = (target: TestDatabase, some: readonly Migration[]) => migrate((script) => target.query(script), some);
 
   beforeAll(async () => {
     migrations = await readMigrations();
-    const database = await empty();
+    projects = await start();
+    database = await projects.another();
     await apply(database, migrations);
     once = await database.query(structure);
   }, 120_000);
 
-  afterAll(() => Promise.all(started.map((project) => project.stop())));
+  afterAll(() => projects.stop());
 
   test("make the same from empty, each said twice", async () => {
-    const database = await empty();
+    const database = await projects.another();
     await apply(
       database,
       migrations.flatMap((migration) => [migration, migration]),
@@ -80,7 +92,7 @@ describe.each(Object.entries(databases))("the migrations on %s", (_name, start) 
   });
 
   test("make the same from the version before, and keep its rows and an operator's changes", async () => {
-    const database = await empty();
+    const database = await projects.another();
     await database.query("insert into auth.users (id) values ($1)", [ann]);
     await apply(database, migrations.slice(0, -1));
     await database.query("select public.enqueue_job($1)", [{ type: "image_fast", prompt: "a pond", user_id: ann }]);
@@ -101,7 +113,7 @@ describe.each(Object.entries(databases))("the migrations on %s", (_name, start) 
   });
 
   test("stop at a fault without leaving half of a file behind", async () => {
-    const database = await empty();
+    const database = await projects.another();
     const [first, second] = migrations;
     if (first === undefined || second === undefined) throw new Error("there are migrations");
     const broken = { name: "broken.sql", text: `${first.text}\nselect 1 / 0;` };
@@ -112,8 +124,7 @@ describe.each(Object.entries(databases))("the migrations on %s", (_name, start) 
   });
 
   test("fill the table of job types with the contract's", async () => {
-    const database = started[0]?.database;
-    const rows = await database?.query(
+    const rows = await database.query(
       "select type, worker, queue, content_type, file_extension, expected_seconds from public.job_types order by type",
     );
     const expected = Object.entries(jobTypes).map(

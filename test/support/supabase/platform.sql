@@ -2,10 +2,14 @@
 -- the REST API, the default grants that give new tables and functions to everybody, the schemas auth and storage.
 -- Definitions follow supabase/postgres (migrations/db/init-scripts) and supabase/storage (migrations/tenant).
 
-create role anon nologin noinherit;
-create role authenticated nologin noinherit;
-create role service_role nologin noinherit bypassrls;
-create role authenticator login noinherit password 'authenticator';
+-- Roles are of the whole server: another project's database on it has them already.
+do $$ begin
+  create role anon nologin noinherit;
+  create role authenticated nologin noinherit;
+  create role service_role nologin noinherit bypassrls;
+  create role authenticator login noinherit password 'authenticator';
+exception when duplicate_object then null;
+end $$;
 grant anon, authenticated, service_role to authenticator;
 
 grant usage on schema public to anon, authenticated, service_role;

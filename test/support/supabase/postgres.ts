@@ -1,13 +1,22 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { chown, mkdtemp, readdir, rm } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { access, chown, mkdir, mkdtemp, rename, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
-import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { Client, Pool, type PoolClient } from "pg";
-import { execute, findProgram, freePort, installPackage } from "../machine.ts";
+import { execute, freePort } from "../machine.ts";
 import { migrate, type Query, type Row, readMigrations, readPlatform, type TestDatabase } from "./database.ts";
+import {
+  endServer,
+  findPrograms,
+  type Identity,
+  initialise,
+  type Programs,
+  serverIdentity,
+  startServer,
+  superuser,
+  versionOf,
+} from "./postgres-server.ts";
 
 /** A real PostgreSQL of its own on a free loopback port, with what a Supabase project has and our migrations. */
 export interface TestPostgres {
@@ -16,127 +25,147 @@ export interface TestPostgres {
   readonly database: TestDatabase;
   /** Another pool of connections, as the REST API has them (role `authenticator`); for `door.ts`. */
   readonly api: TestDatabase;
+  /** Another project's database on the same server, without our tables: for tests of the migrations themselves. */
+  emptyDatabase(): Promise<TestDatabase>;
   /** `pg_ctl restart -m immediate`: every connection is cut, nothing that was committed is lost. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface PostgresOptions {
-  /** Off: a project without our tables, for tests of the migrations themselves. */
-  readonly migrated?: boolean;
-}
-
-const superuser = "supabase_admin";
 const databaseName = "postgres";
-/** Debian keeps the server's programs out of the PATH. */
-const debianFolder = "/usr/lib/postgresql";
+const cacheFolder = fileURLToPath(new URL("../../../node_modules/.cache/ourvidz/", import.meta.url));
 
-export async function startPostgres({ migrated = true }: PostgresOptions = {}): Promise<TestPostgres> {
-  const binaries = await programs();
+export async function startPostgres(): Promise<TestPostgres> {
+  const programs = await findPrograms();
   const identity = serverIdentity();
-  const folder = await mkdtemp(join(tmpdir(), "ourvidz-postgres-"));
-  if (identity.uid !== undefined) await chown(folder, identity.uid, identity.gid ?? identity.uid);
+  const prepared = await preparedData(programs, identity);
+  const folder = await serverFolder(identity);
   const data = join(folder, "data");
-  const initialise = ["-D", data, "-U", superuser, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
-  await execute(binaries.initdb, initialise, identity);
+  await copy(prepared, data);
   const port = await freePort();
-  const start = () => startServer(binaries.postgres, { data, folder, port }, identity);
+  const start = () => startServer(programs, { data, folder, port }, identity);
   let server = await start();
-  await makeProject(port, migrated);
   const owner = openPool(port, "postgres");
   const api = openPool(port, "authenticator");
+  const others: OpenPool[] = [];
   return {
     port,
     database: owner.database,
     api: api.database,
+    async emptyDatabase() {
+      const name = `project_${others.length}`;
+      await asAdmin(port, databaseName, (query) => query(`create database ${name} owner postgres template template0`));
+      await makeProject(port, name);
+      const pool = openPool(port, "postgres", name);
+      others.push(pool);
+      return pool.database;
+    },
     async restart() {
-      await end(server, "SIGQUIT");
+      await endServer(server, "SIGQUIT");
       server = await start();
     },
     async stop() {
-      await Promise.all([owner.close(), api.close()]);
-      await end(server, "SIGQUIT");
+      await Promise.all([owner, api, ...others].map((pool) => pool.close()));
+      await endServer(server, "SIGQUIT");
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-interface Place {
-  readonly data: string;
-  readonly folder: string;
-  readonly port: number;
+/**
+ * A server's folder with the migrated project in it, made once for all test files and made anew when a migration or the
+ * server changes: copying it is much quicker.
+ */
+async function preparedData(programs: Programs, identity: Identity): Promise<string> {
+  const migrations = await readMigrations();
+  const hash = createHash("sha256")
+    .update(versionOf(programs))
+    .update(String(identity.uid ?? ""));
+  for (const text of [await readPlatform(), ...migrations.map((migration) => migration.text)]) hash.update(text);
+  const prepared = join(cacheFolder, `postgres-${hash.digest("hex").slice(0, 16)}`);
+  if (await exists(prepared)) return prepared;
+  const folder = await serverFolder(identity);
+  const data = join(folder, "data");
+  await initialise(programs, data, identity);
+  const port = await freePort();
+  const server = await startServer(programs, { data, folder, port }, identity);
+  await asAdmin(port, databaseName, (query) => query("create role postgres login createdb createrole bypassrls"));
+  await makeProject(port, databaseName);
+  const owner = await connect(port, "postgres", databaseName);
+  await migrate((script) => owner.query(script), migrations);
+  await owner.end();
+  await endServer(server, "SIGINT");
+  await mkdir(cacheFolder, { recursive: true });
+  const copied = join(cacheFolder, randomUUID());
+  await copy(data, copied);
+  await rm(folder, { recursive: true, force: true });
+  // Another test file may have been quicker; its folder is as good.
+  await rename(copied, prepared).catch(() => rm(copied, { recursive: true, force: true }));
+  return prepared;
 }
 
-interface Identity {
-  readonly uid?: number;
-  readonly gid?: number;
-}
-
-/** Resolves when the server accepts connections. */
-async function startServer(binary: string, { data, folder, port }: Place, identity: Identity): Promise<ChildProcess> {
-  const settings = {
-    port: String(port),
-    listen_addresses: "127.0.0.1",
-    unix_socket_directories: folder,
-    fsync: "off",
-    wal_level: "logical",
-    max_connections: "60",
-    log_min_messages: "log",
-  };
-  const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const server = spawn(binary, ["-D", data, ...args], { stdio: ["ignore", "ignore", "pipe"], ...identity });
-  const endWithParent = (): void => void server.kill("SIGQUIT");
-  process.once("exit", endWithParent);
-  server.once("exit", () => process.off("exit", endWithParent));
-  const lines: string[] = [];
-  for await (const line of createInterface({ input: server.stderr })) {
-    lines.push(line);
-    if (line.includes("database system is ready to accept connections")) {
-      // What it logs from here on is nobody's, but must not fill the pipe.
-      server.stderr.resume();
-      return server;
-    }
-  }
-  throw new Error(`${binary} ended before it accepted connections:\n${lines.join("\n")}`);
-}
-
-async function end(server: ChildProcess, signal: "SIGINT" | "SIGQUIT"): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const exited = once(server, "exit");
-  server.kill(signal);
-  await exited;
-}
-
-/** The roles of a Supabase project: `postgres` owns the app's tables and is no superuser. */
-async function makeProject(port: number, migrated: boolean): Promise<void> {
-  const admin = await connect(port, superuser);
-  try {
-    await admin.query("create role postgres login createdb createrole bypassrls");
-    await admin.query("alter database postgres owner to postgres; alter schema public owner to postgres");
-    await admin.query(await readPlatform());
+/** What the platform gives a project, in this database. */
+function makeProject(port: number, name: string): Promise<void> {
+  return asAdmin(port, name, async (query) => {
+    await query(`alter database ${name} owner to postgres`);
+    await query("alter schema public owner to postgres");
+    await query(await readPlatform());
     // At Supabase an extension lets postgres make policies on a table that it does not own.
-    await admin.query("alter table storage.objects owner to postgres");
-    await admin.query("alter publication supabase_realtime owner to postgres");
+    await query("alter table storage.objects owner to postgres");
+    await query("alter publication supabase_realtime owner to postgres");
+  });
+}
+
+/** Keeps owners and modes, on which the server insists. */
+function copy(from: string, to: string): Promise<void> {
+  return execute("cp", ["-a", "--reflink=auto", from, to]);
+}
+
+const memoryFolder = "/dev/shm";
+const memoryBytes = 1_000_000_000;
+
+/** In memory where there is plenty of it: the thousand files of a server are what its start costs. */
+async function serverFolder({ uid, gid }: Identity): Promise<string> {
+  const memory = await statfs(memoryFolder).catch(() => undefined);
+  const isRoomy = memory !== undefined && memory.bavail * memory.bsize > memoryBytes;
+  const folder = await mkdtemp(join(isRoomy ? memoryFolder : tmpdir(), "ourvidz-postgres-"));
+  if (uid !== undefined) await chown(folder, uid, gid ?? uid);
+  return folder;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function asAdmin(
+  port: number,
+  database: string,
+  body: (query: (statement: string) => Promise<unknown>) => Promise<unknown>,
+): Promise<void> {
+  const admin = await connect(port, superuser, database);
+  try {
+    await body((statement) => admin.query(statement));
   } finally {
     await admin.end();
   }
-  if (!migrated) return;
-  const owner = await connect(port, "postgres");
-  try {
-    await migrate((script) => owner.query(script), await readMigrations());
-  } finally {
-    await owner.end();
-  }
 }
 
-async function connect(port: number, name: string): Promise<Client> {
-  const client = new Client({ host: "127.0.0.1", port, user: name, database: databaseName });
+async function connect(port: number, name: string, database: string): Promise<Client> {
+  const client = new Client({ host: "127.0.0.1", port, user: name, database });
   await client.connect();
   return client;
 }
 
-function openPool(port: number, name: string): { readonly database: TestDatabase; close(): Promise<void> } {
-  const pool = new Pool({ host: "127.0.0.1", port, user: name, database: databaseName, max: 20 });
+interface OpenPool {
+  readonly database: TestDatabase;
+  close(): Promise<void>;
+}
+
+function openPool(port: number, name: string, database: string = databaseName): OpenPool {
+  const pool = new Pool({ host: "127.0.0.1", port, user: name, database, max: 20 });
   // A connection that the server cut while nobody used it: the next query opens another.
   pool.on("error", () => undefined);
   const query = async (text: string, values?: readonly unknown[]): Promise<Row[]> => {
@@ -172,29 +201,4 @@ async function inTransaction<Result>(pool: Pool, body: (query: Query) => Promise
     client.off("error", ignore);
     client.release(broken);
   }
-}
-
-/** PostgreSQL refuses to run as root: there it runs as the user that its package has made. */
-function serverIdentity(): Identity {
-  if (process.getuid?.() !== 0) return {};
-  const idOf = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
-  return { uid: idOf("-u"), gid: idOf("-g") };
-}
-
-async function programs(): Promise<{ readonly initdb: string; readonly postgres: string }> {
-  const found = await findPrograms();
-  if (found !== undefined) return found;
-  await installPackage("postgresql", "PostgreSQL 15 or newer (initdb and postgres)");
-  const installed = await findPrograms();
-  if (installed === undefined) throw new Error("The package postgresql is installed, but its server was not found.");
-  return installed;
-}
-
-async function findPrograms() {
-  const versions = await readdir(debianFolder).catch(() => []);
-  const folders = versions
-    .toSorted((one, other) => Number(other) - Number(one))
-    .map((version) => join(debianFolder, version, "bin"));
-  const [initdb, postgres] = await Promise.all([findProgram("initdb", folders), findProgram("postgres", folders)]);
-  return initdb === undefined || postgres === undefined ? undefined : { initdb, postgres };
 }
