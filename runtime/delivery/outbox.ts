@@ -39,29 +39,26 @@ export interface OutboxRow {
   readonly createdAtMs: number;
 }
 
-const readRow = z
-  .object({
-    id: z.number(),
-    entry: jsonColumn(outboxEntry),
-    uploaded: flagColumn,
-    tries: z.number(),
-    created_at_ms: z.number(),
-  })
-  .transform(
-    (row): OutboxRow => ({
-      id: row.id,
-      entry: row.entry,
-      uploaded: row.uploaded,
-      tries: row.tries,
-      createdAtMs: row.created_at_ms,
-    }),
-  );
+const rowFields = { id: z.number(), uploaded: flagColumn, tries: z.number(), created_at_ms: z.number() };
+
+const readRow = z.object({ ...rowFields, entry: jsonColumn(outboxEntry) }).transform(
+  (row): OutboxRow => ({
+    id: row.id,
+    entry: row.entry,
+    uploaded: row.uploaded,
+    tries: row.tries,
+    createdAtMs: row.created_at_ms,
+  }),
+);
 
 /** Null for a row that another version of this program has written: it is left to that one, and stops nothing. */
 const storedRow = z.unknown().transform((row) => {
   const read = readRow.safeParse(row);
   return read.success ? read.data : null;
 });
+
+/** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
+const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable() });
 
 export const outboxMigrations: readonly Migration[] = [
   {
@@ -115,9 +112,9 @@ export class Outbox {
         until: now + claimMs,
       });
     const row = await (durably ? this.#database.write(insert) : this.#database.writeGrouped(insert));
-    if (row === undefined || row === null)
-      throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
-    return row;
+    if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
+    const { id, uploaded, tries, earlier, created_at_ms: createdAtMs } = row;
+    return { id, entry: earlier ?? entry, uploaded, tries, createdAtMs };
   }
 
   /** Claims every row that is due and that no live process works on, but for those in `except`. */
@@ -203,8 +200,8 @@ function prepare(database: Database) {
       `INSERT INTO outbox (token, entry, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
        VALUES (:token, :entry, :now, :owner, :until, :now)
        ON CONFLICT (token) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until_ms = excluded.claimed_until_ms
-       RETURNING id, entry, uploaded, tries, created_at_ms`,
-      storedRow,
+       RETURNING id, nullif(entry, :entry) AS earlier, uploaded, tries, created_at_ms`,
+      writtenRow,
     ),
     claimable: database.query(
       `SELECT id FROM outbox

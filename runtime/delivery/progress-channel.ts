@@ -55,8 +55,15 @@ export class ProgressChannel {
     this.#next = null;
     if (callback === null) return;
     this.#lastSentMs = performance.now();
-    await this.#callback.send(callback, AbortSignal.timeout(sendLimitMs)).catch((error: unknown) => {
+    // AbortSignal.timeout() would go off later all the same, and make an error with a stack trace for each callback.
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), sendLimitMs);
+    try {
+      await this.#callback.send(callback, limit.signal);
+    } catch (error) {
       this.#log.debug({ error, job_id: callback.job_id }, "a progress callback could not be sent");
-    });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -81,6 +81,9 @@ const startLimitMs = 120_000;
 
 const endsTask = (message: unknown): boolean => z.object({ kind: z.literal("ended") }).safeParse(message).success;
 
+/** Ends what was still under way for an attempt. One for all of them: an error is made with a stack trace. */
+const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
+
 const unreadableEnd: AttemptEnd = {
   kind: "failed",
   error: { code: "INTERNAL", message: "The executor reported the end of the job in a form that is not understood." },
@@ -343,7 +346,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     const task = this.#task;
     this.#task = null;
     if (task !== null && (end.kind === "failed" || end.kind === "crashed")) this.errors++;
-    task?.controller.abort(new CodedError("CANCELLED", "The attempt has ended."));
+    task?.controller.abort(attemptEnded);
     if (this.#state === "busy") this.#setState("idle");
     task?.end(end);
   }

@@ -11,9 +11,11 @@ export interface Moment {
   readonly atMs: number;
 }
 
+const membersAndScores = z.array(z.union([z.string(), z.number()]));
+
 /** Members and scores of the timetable, in order. The fraction of a score is not part of the moment. */
 export function parseMoments(answer: unknown): Moment[] {
-  const flat = z.array(z.union([z.string(), z.number()])).parse(answer);
+  const flat = membersAndScores.parse(answer);
   const moments: Moment[] = [];
   for (let place = 0; place + 1 < flat.length; place += 2) {
     moments.push({ member: String(flat[place]), atMs: Math.floor(Number(flat[place + 1])) });
