@@ -59,6 +59,14 @@ describe("cancel-job", () => {
     expect(await take()).toEqual([]);
   });
 
+  test("ends a job that was cancelled on Redis before, by whoever did not come to say so", async () => {
+    const jobId = await queueOne();
+    await project.container().cancel(jobId);
+    expect(await look(jobId)).toMatchObject({ body: { job: { status: "queued" } } });
+    expect(await cancel(jobId)).toMatchObject({ status: 200, body: { outcome: "cancelled" } });
+    expect(await look(jobId)).toMatchObject({ body: { job: { status: "cancelled" } } });
+  });
+
   test("says when the queue is away, and may be asked again", async () => {
     const jobId = await queueOne();
     project.faults.queue = () => ({ kind: "drop", at: "before" });

@@ -108,6 +108,12 @@ describe("job-callback", () => {
   });
 });
 
+test("job-callback keeps an end whose texts the database cannot keep as they are", async () => {
+  const failed = { job_id: jobId, status: "failed", attempt: 1, assets: [], error_message: "stopped at \0 by \ud83e" };
+  expect(await send(failed)).toMatchObject({ status: 200 });
+  expect(await row()).toMatchObject({ status: "failed", error: { message: "stopped at \ufffd by \ufffd" } });
+});
+
 describe("job-callback refuses", () => {
   const notSigned = ["X-Callback-Signature", "X-Callback-Signature-V2", "X-Callback-Timestamp"];
 

@@ -88,6 +88,14 @@ describe("queue-job", () => {
     expect(await jobs()).toEqual([]);
   });
 
+  test.each([{ prompt: "a lake\0" }, { metadata: { note: "\ud83e" } }, { config: { "a\0": 1 } }])(
+    "refuses a text that the database cannot keep: %j",
+    async (fields) => {
+      const { status, body } = await queue({ ...lighthouse, ...fields });
+      expect([status, body]).toMatchObject([400, { code: "INVALID_REQUEST", error: expect.stringContaining("NUL") }]);
+    },
+  );
+
   test("refuses unknown job types with those that are known, and takes the app's own", async () => {
     const unknown = await queue({ type: "portrait", prompt: "a harbour" });
     expect([unknown.status, unknown.body.code]).toEqual([422, "UNKNOWN_JOB_TYPE"]);

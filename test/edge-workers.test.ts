@@ -108,6 +108,7 @@ describe("registration", () => {
     ["that address as a number", () => "https://2852039166", 400, "INVALID_REQUEST", "private host"],
     ["loopback in v6", () => "https://[::1]:7860", 400, "INVALID_REQUEST", "private host"],
     ["localhost", () => "https://localhost", 400, "INVALID_REQUEST", "private host"],
+    ["a private name that ends with a dot", () => "https://pod.internal.", 400, "INVALID_REQUEST", "private host"],
     ["credentials", (url) => url.replace("//", "//user:pass@"), 400, "INVALID_REQUEST", "credentials"],
     ["a query", (url) => `${url}?token=abc`, 400, "INVALID_REQUEST", "query"],
     ["another scheme", () => "file:///etc/passwd", 400, "INVALID_REQUEST", "worker_url"],

@@ -271,6 +271,21 @@ describe("what stays wrong", () => {
       await expect(enqueue(harness, "b", { prompt: "\ud800" })).rejects.toMatchObject({ code: "INVALID_JOB" });
     }));
 
+  test("nor does it keep a job from its end", () =>
+    withHarness(async (harness) => {
+      await enqueue(harness, "a");
+      await enqueue(harness, "b");
+      const [failed, completed] = await harness.source.take([{ worker, slots: 2 }]);
+      if (failed === undefined || completed === undefined) throw new Error("both jobs were due");
+      const error = { code: "HANDLER_FAILED", message: "stopped at \0 by \ud83e" } as const;
+      expect(await harness.source.fail(failed, error)).toBe("settled");
+      const result = { assets: [], metadata: { "note\0": "\ud83e" } };
+      expect(await harness.source.complete(completed, result)).toBe("settled");
+      expect(await harness.queue.get(failed.jobId)).toMatchObject({
+        error: { message: "stopped at \ufffd by \ufffd" },
+      });
+    }));
+
   test("a job that is too large is refused before it is sent", () =>
     withHarness(async (harness) => {
       const before = harness.supabase.requests;

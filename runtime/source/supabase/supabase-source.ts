@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
+import { storable } from "#contract/storable.ts";
 import type {
   ChangeKind,
   JobResult,
@@ -144,7 +145,8 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     ending: Readonly<Record<string, unknown>> & { readonly call: string },
   ): Promise<SettleOutcome> {
     const settlement = { job_id: lease.jobId, token: lease.token, ...ending };
-    const args = () => ({ settlement });
+    // What cannot be kept as it is must not keep a job from its end.
+    const args = () => ({ settlement: storable(settlement) });
     const { outcome } = await this.client.call("settle_job", { args, answer: replies.settled });
     this.#held.letGo(lease.token);
     return outcome;

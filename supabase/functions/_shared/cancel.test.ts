@@ -61,6 +61,14 @@ describe("cancelQueuedJob", () => {
     expect(await cancel()).toBe("requested");
     expect(await source.renew([{ lease }])).toEqual(["cancelled"]);
     expect(await source.cancelled(lease)).toBe("settled");
+    expect(await cancel()).toBe("cancelled");
+  });
+
+  test("tells a job that ended otherwise from one that was cancelled before", async () => {
+    await enqueueJob(job, target);
+    const [lease] = await take();
+    if (lease === undefined) throw new Error("the job was due");
+    expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("settled");
     expect(await cancel()).toBe("settled");
   });
 

@@ -11,7 +11,7 @@ export interface CancelledJob extends Pick<Job, "id" | "type" | "user_id" | "pri
 
 /**
  * `cancelled`: it never runs, or not again. `requested`: it runs, its container will hear of it and say when it ended.
- * `settled`: it had ended before.
+ * `settled`: it had ended before, otherwise.
  */
 export type CancelAnswer = "cancelled" | "requested" | "settled";
 
@@ -47,7 +47,9 @@ export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): P
       JSON.stringify({ ...body, config: {}, metadata: {} }),
     ],
   ]);
-  const said: unknown = Array.isArray(answer) ? answer[1] : undefined;
+  const [, said, state]: unknown[] = Array.isArray(answer) ? answer : [];
+  // Its end may have been asked before, by a call that died, or by an operator at a container.
+  if (said === "settled" && state === "cancelled") return "cancelled";
   if (said === "cancelled" || said === "requested" || said === "settled") return said;
   throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(said)}.`);
 }

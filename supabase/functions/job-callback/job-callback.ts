@@ -8,6 +8,7 @@ import { CodedError } from "../_shared/errors.ts";
 import { contentTypeOf, isJobType, jobTypes } from "../_shared/job-types.ts";
 import { describeProblems, parseJob } from "../_shared/problems.ts";
 import { type SignatureVerdict, verifyCallback } from "../_shared/signature.ts";
+import { storable } from "../_shared/storable.ts";
 
 /*
  * What a container says of a job. The state machine is in the database (apply_job_callback): a callback that is said
@@ -34,7 +35,7 @@ export const jobCallbackFunction = defineEdgeFunction({
     requireJson(request.headers);
     const bytes = await readBytes(request, maxBodyBytes);
     await checkSignature(call, bytes);
-    const parsed = parseJob(jobCallback, parseJson(bytes));
+    const parsed = parseJob(jobCallback, storable(parseJson(bytes)));
     if (!parsed.ok) {
       throw new HttpError("INVALID_REQUEST", `The callback is invalid: ${describeProblems(parsed.problems)}`);
     }

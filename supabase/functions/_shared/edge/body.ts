@@ -1,3 +1,4 @@
+import { isStorable } from "../storable.ts";
 import { HttpError } from "./answer.ts";
 
 /** Far above any body of ours, and far below what overflows the stack of code that walks a value. */
@@ -37,7 +38,10 @@ export async function readBytes(request: Request | Response, limitBytes: number)
  */
 export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
   requireJson(request.headers);
-  return parseJson(await readBytes(request, limitBytes));
+  const value = parseJson(await readBytes(request, limitBytes));
+  if (isStorable(value)) return value;
+  const what = "a text with the character NUL or with half of a surrogate pair";
+  throw new HttpError("INVALID_REQUEST", `The body has ${what}, which cannot be kept: leave it out.`);
 }
 
 /** @throws HttpError UNSUPPORTED_MEDIA_TYPE */

@@ -29,7 +29,9 @@ export function workerAddress(text: string, { allowedWorkerHosts }: Pick<EdgeCon
   if (!isAllowed && url.protocol !== "https:") {
     throw new CodedError("INVALID_REQUEST", "worker_url must begin with https: keys and prompts go there.");
   }
-  if (!isAllowed && privateHosts.some((host) => host.test(url.hostname.toLowerCase()))) {
+  // A name may end with a dot and mean the same.
+  const name = url.hostname.toLowerCase().replace(/\.+$/, "");
+  if (!isAllowed && privateHosts.some((host) => host.test(name))) {
     const message = `worker_url has the private host ${url.hostname}: set PUBLIC_URL at the container to its public address.`;
     throw new CodedError("INVALID_REQUEST", message);
   }
