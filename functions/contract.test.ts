@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { z } from "zod";
+import { errorBody } from "./errors.ts";
+import { eventStreamType } from "./http/event-stream.ts";
+import { noContent, type Route } from "./http/route.ts";
+import { routes } from "./index.ts";
+import { documentedErrors } from "./openapi/documented-errors.ts";
+import { type Answer, startContainer, type TestContainer, testKey } from "./testing/container.ts";
+import { type TestRequest, validRequest, wrongRequests } from "./testing/requests.ts";
+
+/* What is written down about every route is what it does: with each key, and with each field wrong. */
+const keys = { "no key": {}, "a wrong key": { Authorization: "Bearer wrong-key-for-tests" }, "the key": bearer() };
+
+function bearer() {
+  return { Authorization: `Bearer ${testKey}` };
+}
+
+let container: TestContainer;
+beforeAll(async () => {
+  container = await startContainer({ WAN_WORKER_API_KEY: testKey });
+  const isReady = async () => expect((await container.call("GET", "/ready")).status).toBe(200);
+  await vi.waitFor(isReady, { timeout: 20_000 });
+});
+afterAll(() => container.stop());
+
+function send(route: Route, request: TestRequest, key: Record<string, string>): Promise<Answer> {
+  const query = request.query.size === 0 ? "" : `?${request.query}`;
+  const { body, headers } = request;
+  return container.call(route.method, `${request.path}${query}`, {
+    headers: { ...headers, ...key },
+    ...(body === undefined ? {} : { body }),
+  });
+}
+
+/** The answer has a status that is written down, and the shape that is written down for it. */
+function expectDocumented(route: Route, { status, headers, json, text }: Answer): void {
+  const schema = route.responses[status];
+  if (schema === undefined) {
+    expect([...documentedErrors(route).keys()], `${status}: ${text.slice(0, 300)}`).toContain(status);
+    expect(headers.get("content-type")).toMatch(/^application\/json/);
+    expect(errorBody.parse(json)).toEqual(json);
+    expect(documentedErrors(route).get(status)).toContain(errorBody.parse(json).code);
+    return;
+  }
+  if (schema === noContent) expect(text).toBe("");
+  else if (route.produces === eventStreamType)
+    for (const data of eventData(text)) expect(schema.parse(data)).toEqual(data);
+  else if (route.produces === undefined) expect(schema.parse(json)).toEqual(json);
+  // Of a file, the type is its own.
+  else if (route.access !== "signed") expect(headers.get("content-type")).toContain(route.produces);
+}
+
+function eventData(text: string): unknown[] {
+  return text.split("\n").flatMap((line) => (line.startsWith("data: ") ? [JSON.parse(line.slice(6))] : []));
+}
+
+const isOpen = (route: Route) => route.access === "open" || route.access === "signed";
+const named = routes.map((route) => [`${route.method} ${route.path}`, route] as const);
+
+describe.each(named)("%s", (_name, route) => {
+  it.each(Object.entries(keys))("with %s, all else right", async (name, key) => {
+    const answer = await send(route, await validRequest(route, container), key);
+    if (isOpen(route) || name === "the key") {
+      expect(Object.keys(route.responses), answer.text.slice(0, 300)).toContain(String(answer.status));
+    } else {
+      expect(answer.status).toBe(401);
+    }
+    expectDocumented(route, answer);
+  });
+
+  it("with each field wrong, whatever the key", async () => {
+    const good = await validRequest(route, container);
+    for (const wrong of wrongRequests(route, good, container)) {
+      for (const [name, key] of Object.entries(keys)) {
+        const answer = await send(route, wrong, key);
+        // A path without its last part may lead to another route, or to none: its answer is an error in any case.
+        if (wrong.place === "path") {
+          expect(errorBody.parse(answer.json), wrong.path.slice(0, 100)).toEqual(answer.json);
+          expect(answer.status).toBeLessThan(500);
+          continue;
+        }
+        expectDocumented(route, answer);
+        if (!isOpen(route) && name !== "the key") expect(answer.status).toBe(401);
+        else expectRefused(answer, wrong.field, wrong.place);
+      }
+    }
+  });
+
+  it("says of every status what it means", () => {
+    for (const status of [...Object.keys(route.responses), ...documentedErrors(route).keys()])
+      expect(Number(status)).toSatisfy((code: number) => code >= 200 && code < 600);
+  });
+});
+
+const problems = z.object({ details: z.array(z.object({ field: z.string(), message: z.string() })) });
+
+function expectRefused(answer: Answer, field: string, place: "query" | "body"): void {
+  const told = JSON.stringify(answer.json).slice(0, 400);
+  if (field === "type") {
+    expect([422, 400], told).toContain(answer.status);
+    return;
+  }
+  expect(answer.status, `${field}: ${told}`).toBe(place === "query" ? 400 : 422);
+  const fields = problems.parse(answer.json).details.map((problem) => problem.field);
+  expect(
+    fields.some((each) => each === field || each.startsWith(`${field}.`)),
+    `${field}: ${told}`,
+  ).toBe(true);
+}
