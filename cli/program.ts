@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addCancel } from "./commands/cancel.ts";
 import { addEnqueue } from "./commands/enqueue.ts";
@@ -8,10 +8,15 @@ import { addJob } from "./commands/job.ts";
 import { addJobs } from "./commands/jobs.ts";
 import { addModels } from "./commands/models.ts";
 import { addNewHandler } from "./commands/new-handler.ts";
+import { addQueues } from "./commands/queues.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
 import { addValidate } from "./commands/validate.ts";
+import { usageError } from "./errors.ts";
+
+/** Commands that can ask a container. */
+const askable = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
 
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
@@ -25,6 +30,8 @@ export function createProgram(): Command {
     .option("--data <dir>", "data folder: database, work in progress, finished files (DATA_DIR)")
     .option("--models <dir>", "models folder (MODELS_DIR)")
     .option("--handlers <dir>", "handlers folder (HANDLERS_DIR)")
+    .addOption(new Option("--url <url>", "a container to ask over HTTP").env("OURVIDZ_URL"))
+    .addOption(new Option("--key <key>", "one of its keys; safer in the environment").env("OURVIDZ_KEY"))
     .option("--json", "print the result, or the error, as one JSON document")
     .option("--verbose", "show logs, and where an unexpected error comes from")
     .configureHelp({ showGlobalOptions: true })
@@ -35,14 +42,22 @@ export function createProgram(): Command {
     )
     // Errors are thrown and reported in one place, in one form.
     .configureOutput({ outputError: () => undefined })
-    .exitOverride();
+    .exitOverride()
+    .hook("preAction", (main, command) => {
+      if (main.getOptionValueSource("url") === "cli" && !askable.has(command.name()))
+        throw usageError(
+          `${command.name()} works on this machine: leave out --url. It is for ${[...askable].join(", ")}.`,
+        );
+    });
 
   program.commandsGroup("Run:");
   addStart(program);
   addRun(program);
   addGateway(program);
-  program.commandsGroup("Jobs of a data folder, beside a running container or without one:");
-  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry]) add(program);
+  program.commandsGroup(
+    "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
+  );
+  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addQueues]) add(program);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");

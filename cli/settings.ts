@@ -6,6 +6,9 @@ export interface GlobalOptions {
   readonly data?: string;
   readonly models?: string;
   readonly handlers?: string;
+  /** A container to ask over HTTP, in place of a queue of this machine. */
+  readonly url?: string;
+  readonly key?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
 }

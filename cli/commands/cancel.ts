@@ -4,6 +4,7 @@ import { exitCodes } from "../errors.ts";
 import { supabaseOption, upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addCancel(program: Command): void {
@@ -19,12 +20,18 @@ export function addCancel(program: Command): void {
 }
 
 async function cancel([id = ""]: readonly string[], options: GlobalOptions & QueueChoice): Promise<number> {
-  const config = await readSettings(options, { serves: false });
-  const outcome = await withExistingQueue(config, options, ({ source }) => source.cancel(id));
+  const outcome = await requestCancel(id, options);
   printResult(
     options,
     { job_id: id, status: outcome === "cancelled" ? "cancelled" : "running", cancel_requested: true },
     outcome === "cancelled" ? `${id} is cancelled` : `${id} is running and will be cancelled within a step`,
   );
   return exitCodes.completed;
+}
+
+async function requestCancel(id: string, options: GlobalOptions & QueueChoice): Promise<"cancelled" | "requested"> {
+  const client = await remoteClient(options);
+  if (client !== null) return (await client.cancel(id)).status === "cancelled" ? "cancelled" : "requested";
+  const config = await readSettings(options, { serves: false });
+  return withExistingQueue(config, options, ({ source }) => source.cancel(id));
 }

@@ -4,6 +4,7 @@ import { exitCodes } from "../errors.ts";
 import { supabaseOption, upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addRetry(program: Command): void {
@@ -19,8 +20,12 @@ export function addRetry(program: Command): void {
 }
 
 async function retry([id = ""]: readonly string[], options: GlobalOptions & QueueChoice): Promise<number> {
-  const config = await readSettings(options, { serves: false });
-  await withExistingQueue(config, options, ({ source }) => source.redrive(id));
+  const client = await remoteClient(options);
+  if (client !== null) await client.retry(id);
+  else {
+    const config = await readSettings(options, { serves: false });
+    await withExistingQueue(config, options, ({ source }) => source.redrive(id));
+  }
   printResult(options, { job_id: id, status: "queued" }, `${id} is queued again`);
   return exitCodes.completed;
 }

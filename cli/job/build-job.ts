@@ -26,24 +26,29 @@ export function planJob(registry: Registry, operands: readonly string[], options
   const type = currentJobType(given);
   const handler = registry.get(type);
   if (handler === undefined) throw unknownType(given, registry.types);
-  const prompt = words.join(" ");
-  const request = {
-    id: randomUUID(),
-    type,
-    ...(prompt.trim() === "" ? {} : { prompt }),
-    created_at: new Date().toISOString(),
-    negative_prompt: options.negative,
-    user_id: options.user,
-    priority: options.priority,
-    model_variant: options.model,
-    config: { ...options.config, ...configOf(options) },
-    metadata: { ...options.metadata },
-  };
-  const envelope = parseJob(jobEnvelope, withoutUndefined(request));
+  const request = { id: randomUUID(), created_at: new Date().toISOString(), ...describedJob(type, words, options) };
+  const envelope = parseJob(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
   const parsed = parseJob(handler.input, envelope.job);
   if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
   return { job: envelope.job, handler };
+}
+
+/** What the command line says of a job, not checked. */
+export function describedJob(type: string, words: readonly string[], options: JobOptions) {
+  const prompt = words.join(" ");
+  return {
+    type,
+    ...withoutUndefined({
+      prompt: prompt.trim() === "" ? undefined : prompt,
+      negative_prompt: options.negative,
+      user_id: options.user,
+      priority: options.priority,
+      model_variant: options.model,
+    }),
+    config: { ...options.config, ...configOf(options) },
+    metadata: { ...options.metadata },
+  };
 }
 
 function configOf(options: JobOptions): JsonObject {

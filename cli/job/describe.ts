@@ -1,41 +1,34 @@
-import { z } from "zod";
-import { callbackAsset } from "#contract/callback.ts";
-import type { Embedded } from "#runtime/runtime.ts";
-import type { JobRecord } from "#runtime/source/job-source.ts";
 import { bold, coloured, oneLine } from "../output.ts";
-import { age, assetFile, statusText } from "./view.ts";
-
-const assets = z.array(callbackAsset);
+import { age, type ShownJob, statusText } from "./view.ts";
 
 /** All that is known of a job, for reading. */
-export function describeJob(record: JobRecord, { store }: Pick<Embedded, "store">): string {
+export function describeJob(job: ShownJob): string {
   const nowMs = Date.now();
-  const { job } = record;
+  const since = (time: string) => `${time} (${age(Date.parse(time), nowMs)} ago)`;
+  const dueAtMs = Date.parse(job.available_at);
   const lines = [
-    ["job", job.id],
-    ["type", `${job.type} (worker ${record.worker})`],
-    ["status", coloured(statusText(record))],
+    ["job", job.job_id],
+    ["type", `${job.type} (worker ${job.worker})`],
+    ["status", coloured(statusText(job))],
     ["prompt", oneLine(job.prompt ?? "-")],
     ["user", job.user_id],
-    ["created", `${new Date(record.createdAtMs).toISOString()} (${age(record.createdAtMs, nowMs)} ago)`],
-    ...(record.status === "queued" && record.availableAtMs > nowMs
-      ? [["due", `in ${age(nowMs, record.availableAtMs)}`]]
-      : []),
-    ...(record.settledAtMs === null
-      ? []
-      : [["settled", `${new Date(record.settledAtMs).toISOString()} (${age(record.settledAtMs, nowMs)} ago)`]]),
+    ["created", since(job.created_at)],
+    ...(job.status === "queued" && dueAtMs > nowMs ? [["due", `in ${age(nowMs, dueAtMs)}`]] : []),
+    ...(job.settled_at === null ? [] : [["settled", since(job.settled_at)]]),
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),
-    ...(record.error === null ? [] : [["error", `${record.error.code}: ${oneLine(record.error.message)}`]]),
-    ...record.attempts.map((attempt) => [
-      `attempt ${attempt.attempt}`,
-      [
-        `${coloured(attempt.outcome)} on ${attempt.workerId}`,
-        attempt.endedAtMs === null ? "" : ` after ${((attempt.endedAtMs - attempt.startedAtMs) / 1000).toFixed(1)} s`,
-        attempt.error === null ? "" : `: ${oneLine(attempt.error.message)}`,
-      ].join(""),
-    ]),
-    ...assets.parse(record.result?.assets ?? []).map(({ url }) => ["file", assetFile(store, job, url)]),
+    ...(job.error === null ? [] : [["error", `${job.error.code}: ${oneLine(job.error.message)}`]]),
+    ...job.attempts.map((attempt) => [`attempt ${attempt.attempt}`, describeAttempt(attempt)]),
+    ...job.assets.map(({ file, url, path }) => ["file", file ?? url ?? path]),
   ];
   const width = Math.max(...lines.map(([title = ""]) => title.length));
   return lines.map(([title = "", value = ""]) => `${bold(title.padEnd(width))}  ${value}`).join("\n");
+}
+
+function describeAttempt({ outcome, worker_id, started_at, ended_at, error }: ShownJob["attempts"][number]): string {
+  const seconds = ended_at === null ? null : (Date.parse(ended_at) - Date.parse(started_at)) / 1000;
+  return [
+    `${coloured(outcome)} on ${worker_id}`,
+    seconds === null ? "" : ` after ${seconds.toFixed(1)} s`,
+    error === null ? "" : `: ${oneLine(error.message)}`,
+  ].join("");
 }

@@ -3,8 +3,9 @@ import type { EnqueueOptions } from "../commands/enqueue.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
 import { withQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
-import { planJob } from "./build-job.ts";
+import { describedJob, planJob } from "./build-job.ts";
 
 /** As over HTTP: 30 days. */
 const longestDelaySeconds = 2_592_000;
@@ -17,6 +18,19 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
     throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
   if (key !== undefined && (key === "" || key.length > longestKey))
     throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${longestKey}.`);
+  const client = await remoteClient(options);
+  if (client !== null) {
+    const [type = "", ...words] = operands;
+    return printOutcome(
+      options,
+      // The container knows which job types it has and what they take.
+      await client.enqueue({
+        ...describedJob(type, words, options),
+        delay_seconds: delay,
+        ...(key === undefined ? {} : { idempotency_key: key }),
+      }),
+    );
+  }
   const config = await readSettings(options, { serves: false });
   const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
   const { jobId, position, created, status } = await withQueue(config, options, async ({ source }) => {
@@ -28,10 +42,17 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
     const known = outcome.created ? undefined : await source.get(outcome.jobId);
     return { ...outcome, status: known?.status ?? "queued" };
   });
-  printResult(
-    options,
-    { job_id: jobId, status, queue_position: position, created },
-    created ? `${jobId} is queued (position ${position})` : `${jobId} was enqueued before and is ${status}`,
-  );
+  return printOutcome(options, { job_id: jobId, status, queue_position: position, created });
+}
+
+function printOutcome(
+  options: EnqueueOptions,
+  outcome: { job_id: string; status: string; queue_position: number; created: boolean },
+): number {
+  const { job_id, status, queue_position, created } = outcome;
+  const text = created
+    ? `${job_id} is queued (position ${queue_position})`
+    : `${job_id} was enqueued before and is ${status}`;
+  printResult(options, outcome, text);
   return exitCodes.completed;
 }

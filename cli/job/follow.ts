@@ -13,13 +13,14 @@ export async function followJob(
   source: OpenQueue["source"],
   first: JobRecord,
   signal: AbortSignal,
-  onChange: (record: JobRecord) => void,
+  onChange: (status: string) => void,
 ): Promise<JobRecord> {
   let record = first;
   let told = "";
   for (;;) {
-    const text = statusText(record);
-    if (text !== told) onChange(record);
+    const { status, progress, cancelRequested: cancel_requested } = record;
+    const text = statusText({ status, progress, cancel_requested });
+    if (text !== told) onChange(text);
     told = text;
     if (isSettled(record.status) || signal.aborted) return record;
     await source.waitForChange(lookAgainMs, signal);

@@ -1,17 +1,27 @@
-import type { JobRecord, ListFilter } from "#runtime/source/job-source.ts";
+import type { ListFilter } from "#runtime/source/job-source.ts";
 import { type JobsOptions, mostJobs } from "../commands/jobs.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { withExistingQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
 import { table } from "../table.ts";
-import { age, jobJson, statusText } from "./view.ts";
+import { age, jobJson, type ShownJob, statusText } from "./view.ts";
+
+/** What `GET /jobs` takes. */
+const mostOverHttp = 200;
 
 /** The body of `ourvidz jobs`. */
 export async function listJobs(options: JobsOptions): Promise<number> {
   const { status, type, user, limit, cursor } = options;
   if (!Number.isInteger(limit) || limit < 1 || limit > mostJobs)
     throw usageError(`--limit is ${limit}: it must be a whole number from 1 to ${mostJobs}.`);
+  const client = await remoteClient(options);
+  if (client !== null) {
+    if (limit > mostOverHttp)
+      throw usageError(`--limit is ${limit}: a container lists at most ${mostOverHttp} at once.`);
+    return printPage(options, await client.jobs({ status, type, user_id: user, limit, cursor }));
+  }
   const filter: ListFilter = {
     limit,
     ...(status === undefined ? {} : { status }),
@@ -24,20 +34,24 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     const listed = await embedded.source.list(filter);
     return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, embedded, config)))];
   });
-  printResult(options, { jobs: views, cursor: page.cursor }, jobTable(page.jobs));
+  return printPage(options, { jobs: views, cursor: page.cursor });
+}
+
+function printPage(options: JobsOptions, page: { jobs: readonly ShownJob[]; cursor: string | null }): number {
+  printResult(options, page, jobTable(page.jobs));
   if (!options.json && page.jobs.length === 0) note("There are no such jobs.");
   if (!options.json && page.cursor !== null) note(`There are more: --cursor ${page.cursor}`);
   return exitCodes.completed;
 }
 
-function jobTable(records: readonly JobRecord[]): string {
+function jobTable(jobs: readonly ShownJob[]): string {
   const nowMs = Date.now();
-  return table(records, [
-    { title: "JOB", value: ({ job }) => job.id },
-    { title: "TYPE", value: ({ job }) => job.type },
+  return table(jobs, [
+    { title: "JOB", value: (job) => job.job_id },
+    { title: "TYPE", value: (job) => job.type },
     { title: "STATUS", value: statusText, status: true },
-    { title: "ATTEMPT", value: (record) => String(record.attempt) },
-    { title: "AGE", value: (record) => age(record.createdAtMs, nowMs) },
-    { title: "PROMPT", value: ({ job }) => job.prompt ?? "" },
+    { title: "ATTEMPT", value: (job) => String(job.attempt) },
+    { title: "AGE", value: (job) => age(Date.parse(job.created_at), nowMs) },
+    { title: "PROMPT", value: (job) => job.prompt ?? "" },
   ]);
 }

@@ -5,13 +5,16 @@ import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { note, printResult } from "../output.ts";
 import { type OpenQueue, withExistingQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
 import { describeJob } from "./describe.ts";
 import { followJob } from "./follow.ts";
-import { jobJson, statusText } from "./view.ts";
+import { jobJson } from "./view.ts";
 
 /** The body of `ourvidz job`. */
 export async function showJob(id: string, options: ShowJobOptions): Promise<number> {
+  const client = await remoteClient(options);
+  if (client !== null) return (await import("../remote/show-job.ts")).showRemoteJob(client, id, options);
   const config = await readSettings(options, { serves: false });
   return withExistingQueue(config, options, async (embedded) => {
     const first = await embedded.source.get(id);
@@ -19,14 +22,15 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
     const { record, exitCode } = options.follow
       ? await follow(embedded.source, first)
       : { record: first, exitCode: exitCodes.completed };
-    printResult(options, await jobJson(record, embedded, config), describeJob(record, embedded));
+    const shown = await jobJson(record, embedded, config);
+    printResult(options, shown, describeJob(shown));
     return exitCode;
   });
 }
 
 async function follow(source: OpenQueue["source"], first: JobRecord): Promise<{ record: JobRecord; exitCode: number }> {
   const interruption = new Interruption();
-  const record = await followJob(source, first, interruption.signal, (seen) => note(statusText(seen)));
+  const record = await followJob(source, first, interruption.signal, note);
   interruption.close();
   const endCode = record.status === "completed" ? exitCodes.completed : exitCodes.failed;
   return { record, exitCode: interruption.exitCode ?? endCode };

@@ -1,12 +1,21 @@
 import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
-import { viewJob } from "#functions/jobs/job-view.ts";
+import { type JobView, viewJob } from "#functions/jobs/job-view.ts";
 import type { Config } from "#runtime/config.ts";
 import type { Embedded } from "#runtime/runtime.ts";
 import type { JobRecord } from "#runtime/source/job-source.ts";
 
+/** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is known here. */
+export interface ShownJob extends Omit<JobView, "assets"> {
+  readonly assets: readonly { readonly path: string; readonly file?: string; readonly url?: string | null }[];
+}
+
 /** A job as `jobs` and `job` print it with --json: as over HTTP, but assets are files and not addresses. */
-export async function jobJson(record: JobRecord, { store }: Pick<Embedded, "store">, config: Config) {
+export async function jobJson(
+  record: JobRecord,
+  { store }: Pick<Embedded, "store">,
+  config: Config,
+): Promise<ShownJob> {
   const view = await viewJob(record, { store, config });
   return {
     ...view,
@@ -29,10 +38,10 @@ export function assetFile(store: Embedded["store"], job: Job, path: string): str
 }
 
 /** Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`. */
-export function statusText(record: JobRecord): string {
-  if (record.status === "running" && record.cancelRequested) return "running (cancelling)";
-  if (record.status === "running" && record.progress !== null) return `running ${Math.round(record.progress * 100)} %`;
-  return record.status;
+export function statusText(job: Pick<JobView, "status" | "progress" | "cancel_requested">): string {
+  if (job.status === "running" && job.cancel_requested) return "running (cancelling)";
+  if (job.status === "running" && job.progress !== null) return `running ${Math.round(job.progress * 100)} %`;
+  return job.status;
 }
 
 const units = [

@@ -31,6 +31,9 @@ const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe(
 
 export const jobEventData = z.union([stateEvent, progressEvent, previewEvent]);
 
+/** The data of an event, by its name. */
+export const eventSchemas = { state: stateEvent, progress: progressEvent, preview: previewEvent } as const;
+
 export type StateEvent = z.output<typeof stateEvent>;
 
 export interface RecordedState {

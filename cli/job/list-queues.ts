@@ -1,0 +1,42 @@
+import { exitCodes } from "../errors.ts";
+import { note, printResult } from "../output.ts";
+import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { remoteClient } from "../remote/remote-client.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
+import { table } from "../table.ts";
+
+interface ShownQueue {
+  readonly queue: string;
+  readonly queued: number;
+  readonly delayed: number;
+  readonly running: number;
+  readonly failed: number;
+  readonly oldest_queued_seconds: number | null;
+}
+
+/** The body of `ourvidz queues`. */
+export async function listQueues(options: GlobalOptions & QueueChoice): Promise<number> {
+  const queues = await readQueues(options);
+  printResult(options, { queues }, queueTable(queues));
+  if (!options.json && queues.length === 0) note("There are no jobs in any queue.");
+  return exitCodes.completed;
+}
+
+async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonly ShownQueue[]> {
+  const client = await remoteClient(options);
+  if (client !== null) return (await client.queues()).queues;
+  const config = await readSettings(options, { serves: false });
+  const stats = await withExistingQueue(config, options, ({ source }) => source.stats());
+  return stats.map(({ oldestQueuedSeconds, ...counts }) => ({ ...counts, oldest_queued_seconds: oldestQueuedSeconds }));
+}
+
+function queueTable(queues: readonly ShownQueue[]): string {
+  return table(queues, [
+    { title: "QUEUE", value: ({ queue }) => queue },
+    { title: "QUEUED", value: ({ queued }) => String(queued) },
+    { title: "DELAYED", value: ({ delayed }) => String(delayed) },
+    { title: "RUNNING", value: ({ running }) => String(running) },
+    { title: "FAILED", value: ({ failed }) => String(failed) },
+    { title: "OLDEST", value: ({ oldest_queued_seconds: age }) => (age === null ? "-" : `${Math.round(age)} s`) },
+  ]);
+}

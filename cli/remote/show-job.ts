@@ -1,0 +1,41 @@
+import type { OurvidzClient } from "../../client/client.ts";
+import type { ShowJobOptions } from "../commands/job.ts";
+import { exitCodes } from "../errors.ts";
+import { Interruption } from "../interruption.ts";
+import { describeJob } from "../job/describe.ts";
+import { statusText } from "../job/view.ts";
+import { note, printResult } from "../output.ts";
+
+/** `ourvidz job` against a container. */
+export async function showRemoteJob(client: OurvidzClient, id: string, options: ShowJobOptions): Promise<number> {
+  const interrupted = options.follow ? await follow(client, id) : null;
+  const job = await client.job(id);
+  printResult(options, job, describeJob(job));
+  if (!options.follow) return exitCodes.completed;
+  return interrupted ?? (job.status === "completed" ? exitCodes.completed : exitCodes.failed);
+}
+
+/** Tells what happens until the end; returns the exit code of an interruption, null without one. */
+async function follow(client: OurvidzClient, id: string): Promise<number | null> {
+  const interruption = new Interruption();
+  const { signal } = interruption;
+  let told = "";
+  try {
+    for await (const { name, data } of client.follow(id, { signal })) {
+      if (name === "preview") continue;
+      const progress = name === "progress" ? data.progress : null;
+      const text = statusText({
+        status: name === "state" ? data.status : "running",
+        progress,
+        cancel_requested: false,
+      });
+      if (text !== told) note(text);
+      told = text;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    interruption.close();
+  }
+  return interruption.exitCode ?? null;
+}
