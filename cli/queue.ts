@@ -77,7 +77,7 @@ async function hasDatabase(config: Config): Promise<boolean> {
 async function connect(config: Config, chosen: "upstash" | "supabase"): Promise<JobSource & JobQueue> {
   const { connectSupabase, connectUpstash } = await import("#runtime/source/connect-sources.ts");
   if (chosen === "upstash") {
-    if (config.upstash !== null) return connectUpstash(config.upstash, config.workerId, []);
+    if (config.upstash !== null) return connectUpstash(config, config.upstash, []);
     throw missing("--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.");
   }
   if (config.supabase !== null) return connectSupabase(config, config.supabase, []);

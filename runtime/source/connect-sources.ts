@@ -1,8 +1,10 @@
 import type { Config, UpstashConfig } from "../config.ts";
 import type { Logger } from "../log.ts";
 import type { SupabaseConfig } from "../supabase-config.ts";
+import type { JobRows } from "./job-rows.ts";
 import { type JobQueue, type JobSource, queueName } from "./job-source.ts";
 import type { SqliteSource } from "./sqlite/sqlite-source.ts";
+import type { SupabaseSourceOptions } from "./supabase/options.ts";
 import type { SupabaseSource } from "./supabase/supabase-source.ts";
 import type { UpstashSource } from "./upstash/upstash-source.ts";
 
@@ -26,7 +28,7 @@ export async function connectSources(
 ): Promise<Sources> {
   const upstash =
     config.upstash !== null && config.sources.includes("upstash")
-      ? await connectUpstash(config.upstash, config.workerId, workers, log)
+      ? await connectUpstash(config, config.upstash, workers, log)
       : null;
   const supabase =
     config.supabase !== null && config.sources.includes("supabase")
@@ -45,8 +47,8 @@ export async function connectSources(
 }
 
 export async function connectUpstash(
+  { workerId, supabase }: Pick<Config, "workerId" | "supabase">,
   settings: UpstashConfig,
-  workerId: string,
   workers: readonly string[],
   log?: Logger,
 ): Promise<UpstashSource> {
@@ -63,8 +65,18 @@ export async function connectUpstash(
     workers,
     lists: Object.fromEntries(lists),
     settlePatienceMs,
+    ...(supabase === null ? {} : { rows: jobRows({ ...supabase, workerId, ...(log ? { log } : {}) }) }),
     ...(log ? { log } : {}),
   });
+}
+
+/** The code for it is loaded when somebody cancels or redrives a job for the first time. */
+function jobRows(options: SupabaseSourceOptions): JobRows {
+  const load = async () => new (await import("./supabase/supabase-job-rows.ts")).SupabaseJobRows(options);
+  return {
+    cancelled: async (jobId) => (await load()).cancelled(jobId),
+    redriven: async (jobId) => (await load()).redriven(jobId),
+  };
 }
 
 export async function connectSupabase(

@@ -1,6 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { defaultKeepSettledDays, defaultPrefix, type ProducersList } from "#contract/queue-keys.ts";
 import type { Logger } from "../../log.ts";
+import type { JobRows } from "../job-rows.ts";
 
 export interface UpstashOptions {
   /** `UPSTASH_REDIS_REST_URL` */
@@ -30,6 +31,8 @@ export interface UpstashOptions {
   /** How long the settling of a job may wait for a request to share, for callers that do not wait for it. */
   readonly settlePatienceMs?: number;
   readonly tries?: number;
+  /** Where the app keeps a row for each job. */
+  readonly rows?: JobRows;
   readonly log?: Logger;
   readonly random?: () => number;
   /** A clock that is never set, for measuring. */
@@ -50,7 +53,8 @@ export interface IdlePoll {
   readonly cancelMs: number;
 }
 
-export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll">> & {
+export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll" | "rows">> & {
+  readonly rows: JobRows | undefined;
   readonly idlePoll: IdlePoll;
   readonly log: Logger | undefined;
 };
@@ -85,6 +89,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     settlePatienceMs: options.settlePatienceMs ?? 0,
     tries: options.tries ?? 4,
+    rows: options.rows,
     log: options.log,
     random: options.random ?? Math.random,
     monotonicMs: options.monotonicMs ?? (() => performance.now()),
