@@ -32,7 +32,9 @@ begin
          started_at = case when start_attempt.attempt > job.attempt or started_at is null
                            then ourvidz.clock() else started_at end,
          attempt = greatest(job.attempt, start_attempt.attempt),
-         worker_id = coalesce(start_attempt.metadata ->> 'worker_id', worker_id),
+         -- Who has claimed a job is known better here.
+         worker_id = case when job.source = 'supabase' then worker_id
+                          else coalesce(start_attempt.metadata ->> 'worker_id', worker_id) end,
          worker_version = coalesce(start_attempt.metadata ->> 'worker_version', worker_version),
          queue_seconds = coalesce(ourvidz.to_number(start_attempt.metadata -> 'queue_time'), queue_seconds)
    where id = job.id returning * into started;

@@ -208,6 +208,16 @@ function describeClaimed(use: UseProject, apply: (jobId: string, status: string,
       },
     );
 
+    test("do not change who has it", async () => {
+      const jobId = await enqueue(use(), { user: ann });
+      await claimOne(use());
+      await apply(jobId, "processing", {
+        metadata: { progress: 0.5, worker_id: "an earlier one", worker_version: "2" },
+      });
+      const row = await rowOf(use(), jobId);
+      expect(row).toMatchObject({ progress: 0.5, worker_id: "container-1", worker_version: "2" });
+    });
+
     test("are of the attempt that is held, or nothing", async () => {
       const jobId = await enqueue(use(), { user: ann });
       expect(await apply(jobId, "processing")).toMatchObject({ skipped: true, job_status: "queued" });

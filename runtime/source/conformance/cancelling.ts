@@ -61,7 +61,8 @@ function describeRunningJob(suite: Suite): void {
     expect(await settle(source, call, lease)).toBe("settled");
     expect(await take(suite.harness())).toEqual([]);
     const record = await recordOf(suite, "a");
-    if (record !== undefined) expect(record).toMatchObject({ status: "cancelled", error: null });
+    const attempt = call === "release" ? 0 : 1;
+    if (record !== undefined) expect(record).toMatchObject({ status: "cancelled", error: null, attempt });
   });
 
   test.each(["complete", "fail"] as const)("does not undo a job that ends by %s all the same", async (call) => {
