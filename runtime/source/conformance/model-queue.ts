@@ -1,5 +1,5 @@
-import type { SettleCall } from "../../conformance/harness.ts";
-import { isSettled, type JobStatus, type RenewalOutcome, type SettleOutcome } from "../../job-source.ts";
+import type { SettleCall } from "../conformance/harness.ts";
+import { isSettled, type JobStatus, type RenewalOutcome, type SettleOutcome } from "../job-source.ts";
 
 /*
  * For tests: the contract of job-source.ts once more, in memory and as plainly as it can be said, to compare random
