@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { readConsoleFile } from "./console/files.ts";
 import { HttpError } from "./errors.ts";
-import { defineRoute } from "./http/route.ts";
+import { defineRoute, noContent } from "./http/route.ts";
 
 /** GET /console/<file>: the console's scripts and styles. They are the program's own, the same everywhere. */
 export const consoleFile = defineRoute({
@@ -11,7 +11,12 @@ export const consoleFile = defineRoute({
   summary: "The console's scripts and styles",
   produces: "text/javascript",
   params: z.object({ file: z.string() }),
-  responses: { 200: z.string() },
+  headers: { "If-None-Match": z.string().describe("The ETag of what the client has.") },
+  responses: {
+    200: z.string(),
+    /** The client has it. */
+    304: noContent,
+  },
   errors: ["NOT_FOUND"],
 }).handle(async ({ params, headers }) => {
   const file = await readConsoleFile(params.file);

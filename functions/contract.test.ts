@@ -73,10 +73,11 @@ describe.each(named)("%s", (_name, route) => {
     for (const wrong of wrongRequests(route, good, container)) {
       for (const [name, key] of Object.entries(keys)) {
         const answer = await send(route, wrong, key);
-        // A path without its last part may lead to another route, or to none: its answer is an error in any case.
         if (wrong.place === "path") {
-          expect(errorBody.parse(answer.json), wrong.path.slice(0, 100)).toEqual(answer.json);
           expect(answer.status).toBeLessThan(500);
+          // Dots are resolved before a request is sent: it then is one of another route, or of none.
+          if (!wrong.path.includes(".."))
+            expect(errorBody.parse(answer.json), wrong.path.slice(0, 100)).toEqual(answer.json);
           continue;
         }
         expectDocumented(route, answer);

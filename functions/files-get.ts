@@ -30,10 +30,10 @@ export const file = defineRoute({
   produces: "application/octet-stream",
   query: z.looseObject({ expires: z.string(), signature: z.string() }),
   headers: {
-    Range: "One range of bytes.",
-    "If-None-Match": "The ETag of what the client has.",
-    "If-Modified-Since": "When the client got what it has.",
-    "If-Range": "The ETag, or the time, of the file that the range is of.",
+    Range: z.string().describe("One range of bytes."),
+    "If-None-Match": z.string().describe("The ETag of what the client has."),
+    "If-Modified-Since": z.string().describe("When the client got what it has."),
+    "If-Range": z.string().describe("The ETag, or the time, of the file that the range is of."),
   },
   responses: {
     200: z.string(),

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { CodedError, isErrorCode } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { isSettled } from "#runtime/source/job-source.ts";
@@ -31,7 +32,9 @@ export const generate = defineRoute({
     "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
   headers: {
     ...submissionHeaders,
-    Prefer: "respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said.",
+    Prefer: z
+      .string()
+      .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said."),
   },
   body: submission,
   parseBody: (input, { registry }) => parseSubmission(input, registry),

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { isSettled } from "#runtime/source/job-source.ts";
 import { queueErrors } from "./errors.ts";
 import { eventStreamType } from "./http/event-stream.ts";
@@ -18,7 +19,7 @@ export const jobEvents = defineRoute({
     /** The reader has the end already. */
     204: noContent,
   },
-  headers: { "Last-Event-ID": "The last event that the reader has; what came after it is sent." },
+  headers: { "Last-Event-ID": z.string().describe("The last event that the reader has; what came after it is sent.") },
   errors: ["JOB_NOT_FOUND", "OVERLOADED", "SHUTTING_DOWN", ...queueErrors],
 }).handle(async ({ params: { id }, headers }, runtime) => {
   const record = await findJob(runtime.queue, id);

@@ -3,6 +3,7 @@ import { wholeNumberFrom } from "#contract/fields.ts";
 import { jobStatuses } from "#runtime/source/job-source.ts";
 import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
+import { cursor } from "./jobs/cursor.ts";
 import { jobView, viewJob } from "./jobs/job-view.ts";
 
 // Strict: a misspelt filter that is ignored would list what was not asked for.
@@ -11,7 +12,7 @@ const filter = z.strictObject({
   type: z.string().max(200).optional(),
   user_id: z.string().max(200).optional(),
   limit: wholeNumberFrom(1, 200).default(50),
-  cursor: z.string().max(200).optional(),
+  cursor: cursor.optional(),
 });
 
 export const listJobs = defineRoute({

@@ -4,6 +4,7 @@ import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/runtime.ts";
 import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
+import { cursor } from "./jobs/cursor.ts";
 import { iso, jobView, viewJob } from "./jobs/job-view.ts";
 import { queueParams, workerOfQueue } from "./queues/find-queue.ts";
 
@@ -26,7 +27,7 @@ export const deadLetters = defineRoute({
   params: queueParams,
   query: z.strictObject({
     limit: wholeNumberFrom(1, 200).default(50),
-    cursor: z.string().max(200).optional(),
+    cursor: cursor.optional(),
   }),
   responses: {
     200: z.object({

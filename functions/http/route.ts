@@ -70,8 +70,8 @@ export interface RouteDefinition<
   readonly produces?: string;
   readonly params?: Params;
   readonly query?: Query;
-  /** Headers that the route reads, by name, with what they mean. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Headers that the route reads, by name; what is wrong with one is for the route to say. */
+  readonly headers?: Readonly<Record<string, z.ZodString>>;
   readonly body?: Body;
   /** Reads the body in place of `body.parse` where what is allowed depends on the container, such as on its job types. */
   parseBody?(input: unknown, runtime: Runtime): z.output<Body>;

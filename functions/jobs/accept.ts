@@ -22,7 +22,7 @@ export const accepted = z
 
 export type Accepted = z.output<typeof accepted>;
 
-export const submissionHeaders = { "Idempotency-Key": "As the field idempotency_key." };
+export const submissionHeaders = { "Idempotency-Key": idempotencyKey.describe("As the field idempotency_key.") };
 
 /** Puts a job that was handed in on its queue. */
 export async function acceptJob(

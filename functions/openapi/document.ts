@@ -106,8 +106,9 @@ const securityOf: Readonly<Record<Route["access"], readonly JsonSchema[]>> = {
 
 const restOfPath: Parameter = { name: "path", in: "path", required: true, schema: { type: "string" } };
 
-function describeHeader([name, description]: readonly [string, string]): Parameter {
-  return { name, in: "header", description, schema: { type: "string" } };
+function describeHeader([name, schema]: readonly [string, z.ZodString]): Parameter {
+  const { $schema, description, ...rest } = z.toJSONSchema(schema);
+  return { name, in: "header", ...(description === undefined ? {} : { description }), schema: rest };
 }
 
 interface Shared {
@@ -161,8 +162,18 @@ function describeAnswer(
   if (route.produces === undefined)
     return { description, content: { "application/json": { schema: components.convert(schema, "output") } } };
   const isStream = route.produces === eventStreamType;
-  const data = isStream ? { "x-event-data": components.convert(schema, "output") } : {};
-  return { description, content: { [route.produces]: { schema: { type: "string" }, ...data } } };
+  const content = isStream ? eventSchema(components.convert(schema, "output")) : { type: "string" };
+  return { description, content: { [route.produces]: { schema: content } } };
+}
+
+/** One event of a stream: its fields are lines of text, and its data is JSON. */
+function eventSchema(data: JsonSchema): JsonSchema {
+  const contentSchema = { contentMediaType: "application/json", contentSchema: data };
+  return {
+    type: "object",
+    properties: { id: { type: "string" }, event: { type: "string" }, data: { type: "string", ...contentSchema } },
+    required: ["event", "data"],
+  };
 }
 
 const objectSchema = z.object({

@@ -53,6 +53,8 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   "GET /metrics": nothing,
   "GET /openapi.json": nothing,
   "GET /docs": nothing,
+  "GET /": nothing,
+  "GET /console/:file": async () => ({ path: "/console/main.js" }),
   "GET /files/*": async (container) => {
     const view = z.object({ result: z.object({ assets: z.array(z.object({ url: z.string() })) }) });
     const record = await container.runtime.queue.get(await endedJob(container));
@@ -141,10 +143,11 @@ function wrongQueries(route: Route, good: TestRequest): WrongRequest[] {
   });
 }
 
-function wrongTexts({ type, enum: choices, maxLength }: z.output<typeof described>): string[] {
+function wrongTexts({ type, enum: choices, maxLength, pattern }: z.output<typeof described>): string[] {
   if (choices !== undefined) return ["", "nonsense", "COMPLETED"];
   if (type === "integer" || type === "number")
     return ["", "abc", "-1", "0", "1e3", "1.5", "0x10", "99999999999999999999"];
+  if (pattern !== undefined) return ["", "abc", "-1", "0", "1 OR 1=1", "9".repeat(100)];
   return maxLength === undefined ? [] : ["a".repeat(maxLength + 1)];
 }
 
