@@ -94,6 +94,8 @@ begin
   end if;
   reason := ourvidz.reason_to_skip(job, said_status, attempt);
   if reason is null then
+    -- A container has it: what still waits to be pushed would be a second one.
+    delete from public.queue_outbox as outbox where outbox.job_id = job.id;
     if said_status <> 'cancelled' or job.status = 'running' or job.lease_token is not null then
       job := ourvidz.start_attempt(job, attempt, callback -> 'metadata');
     end if;

@@ -114,6 +114,12 @@ begin
          available_at = ourvidz.clock(), operator_request = redrive_one.request
    where id = job.id returning * into redriven;
   delete from public.job_attempts as attempts where attempts.job_id = job.id;
+  if redriven.source = 'upstash' then
+    -- Where Redis still knows it, this is dropped there; where it has forgotten it, the job would wait for ever.
+    insert into public.queue_outbox (job_id, queue, element, created_at, next_try_at)
+    values (redriven.id, redriven.queue, redriven.element, ourvidz.clock(), ourvidz.clock())
+    on conflict (job_id) do nothing;
+  end if;
   return redriven;
 end $$;
 

@@ -4,6 +4,7 @@ import {
   ann,
   bob,
   call,
+  callback,
   enqueue,
   everything,
   type Json,
@@ -113,6 +114,17 @@ function describeOutbox(use: UseProject): void {
         "select job_id, last_error, next_try_at > now() as later from public.queue_outbox",
       );
       expect(rows).toEqual([{ job_id: failed, last_error: "no answer", later: true }]);
+      expect(await due()).toEqual([]);
+    });
+
+    test("forgets an element of which a container has spoken, and has a redriven one anew", async () => {
+      const jobId = await enqueue(use(), toRedis);
+      await rpc(use(), "apply_job_callback", callback(jobId, "failed"));
+      expect(await due()).toEqual([]);
+      await rpc(use(), "redrive_job", { job_id: jobId });
+      expect(await due()).toMatchObject([{ job_id: jobId, element: { id: jobId } }]);
+      await rpc(use(), "apply_job_callback", callback(jobId, "processing"));
+      await use().owner.query("update public.queue_outbox set next_try_at = now() - interval '1 hour'");
       expect(await due()).toEqual([]);
     });
 

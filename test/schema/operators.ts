@@ -102,7 +102,7 @@ export function describeOperators(use: UseProject): void {
         last_hour: { completed: 1, failed: 0, mean_generation_seconds: 8 },
         gpu_seconds_last_day: 8,
         workers: [{ worker_id: "w" }],
-        outbox: { waiting: 1, failing: 0 },
+        outbox: { waiting: 0, failing: 0, oldest_seconds: null },
       });
     });
   });
