@@ -72,6 +72,11 @@ export async function startPostgres(): Promise<TestPostgres> {
   };
 }
 
+/** Installs the server where it is missing, and prepares its folder, so that no test's time runs out with it. */
+export async function preparePostgres(): Promise<void> {
+  await preparedData(await findPrograms(), serverIdentity());
+}
+
 /**
  * A server's folder with the migrated project in it, made once for all test files and made anew when a migration or the
  * server changes: copying it is much quicker.

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Query, Row } from "./database.ts";
 
 /*
@@ -18,10 +19,12 @@ export class RestError extends Error {
   }
 }
 
+const functionArgs = z.array(z.object({ name: z.string(), type: z.string(), hasDefault: z.boolean() }));
+
 interface RestFunction {
   readonly returnsSet: boolean;
   readonly returnsNothing: boolean;
-  readonly args: readonly { readonly name: string; readonly type: string; readonly hasDefault: boolean }[];
+  readonly args: z.output<typeof functionArgs>;
 }
 
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
@@ -70,7 +73,7 @@ async function functionsNamed(query: Query, name: string): Promise<RestFunction[
   return rows.map((row) => ({
     returnsSet: row.returns_set === true,
     returnsNothing: row.returns_nothing === true,
-    args: JSON.parse(String(row.args)),
+    args: functionArgs.parse(JSON.parse(String(row.args))),
   }));
 }
 
