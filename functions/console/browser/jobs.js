@@ -8,7 +8,8 @@ import { pause } from "./api.js";
  *   active    queued or running, from the lists and from the live events
  *   results   settled jobs of the status that is shown, newest first
  *
- * A list that was read before a job's end may say that it still runs: what has ended stays ended until it is retried.
+ * A list that was asked for before a job's end was heard may say that it still runs: then the end is believed. One that was
+ * asked for later is the newer word: the job was retried, here or elsewhere.
  */
 
 /** @typedef {import("./api.js").Job} Job */
@@ -28,7 +29,7 @@ export class Jobs extends EventTarget {
   #active = new Map();
   /** @type {Map<string, Live>} */
   #live = new Map();
-  /** @type {Map<string, Job>} */
+  /** @type {Map<string, { job: Job, heardAtMs: number }>} */
   #ended = new Map();
   /** @type {Map<string, AbortController>} */
   #followed = new Map();
@@ -69,7 +70,9 @@ export class Jobs extends EventTarget {
 
   /** @param {string} jobId @returns {Job | undefined} */
   find(jobId) {
-    return this.#active.get(jobId) ?? this.#results.find(({ job_id }) => job_id === jobId) ?? this.#ended.get(jobId);
+    return (
+      this.#active.get(jobId) ?? this.#results.find(({ job_id }) => job_id === jobId) ?? this.#ended.get(jobId)?.job
+    );
   }
 
   /** @param {string} jobId @returns {Live | undefined} */
@@ -79,18 +82,22 @@ export class Jobs extends EventTarget {
 
   /** Reads the lists anew. */
   async refresh() {
+    const askedAtMs = performance.now();
     const [running, queued] = await Promise.all([
       this.#list(`status=running&limit=${listed}`),
       this.#list(`status=queued&limit=${listed}`),
     ]);
     const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, job]));
-    for (const id of this.#ended.keys()) now.delete(id);
+    for (const [id, { heardAtMs }] of this.#ended) {
+      if (heardAtMs > askedAtMs) now.delete(id);
+      else if (now.has(id)) this.#ended.delete(id);
+    }
     // One that has just been created, or has ended elsewhere, is in neither list: its live events tell.
     for (const [id, job] of this.#active) if (this.#followed.has(id) && !now.has(id)) now.set(id, job);
     this.#active = now;
-    // Results change when jobs end, which the other lists show; and now and then another container's page retries one.
+    // Results change when jobs end, which the other lists show; and others may retry one.
     const active = [...now.keys()].sort().join();
-    if (active !== this.#activeBefore || this.#rounds++ % 5 === 0) await this.#refreshResults();
+    if (active !== this.#activeBefore || this.#rounds++ % 2 === 0) await this.#refreshResults();
     this.#activeBefore = active;
     this.#changed();
   }
@@ -170,14 +177,19 @@ export class Jobs extends EventTarget {
 
   async #refreshResults() {
     const shown = this.#shown;
+    const askedAtMs = performance.now();
     const page = await this.#list(`status=${shown}&limit=${pageSize}`);
     if (shown !== this.#shown) return;
     const isPaged = this.#results.length > pageSize;
     // What was paged to stays: the first page is laid over it.
     const oldest = page.jobs.at(-1)?.created_at ?? "";
     const older = isPaged ? this.#results.filter(({ created_at }) => created_at < oldest) : [];
-    const ended = [...this.#ended.values()].filter((job) => job.status === shown && job.created_at >= oldest);
-    this.#results = newestFirst([...page.jobs, ...ended, ...older]).filter(({ job_id }) => !this.#active.has(job_id));
+    const ended = [...this.#ended.values()].filter(
+      ({ job, heardAtMs }) => job.status === shown && heardAtMs > askedAtMs,
+    );
+    this.#results = newestFirst([...page.jobs, ...ended.map(({ job }) => job), ...older]).filter(
+      ({ job_id }) => !this.#active.has(job_id),
+    );
     if (!isPaged) this.#cursor = page.cursor;
     this.hasResults = true;
   }
@@ -255,7 +267,7 @@ export class Jobs extends EventTarget {
     const id = job.job_id;
     this.#active.delete(id);
     this.#live.delete(id);
-    this.#ended.set(id, job);
+    this.#ended.set(id, { job, heardAtMs: performance.now() });
     if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value ?? "");
     if (job.status === this.#shown) this.#results = newestFirst([job, ...this.#results]);
   }

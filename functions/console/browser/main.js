@@ -96,14 +96,16 @@ function render() {
 }
 
 async function refresh() {
-  if (!areTypesKnown) {
-    /** @type {{ job_types: import("./submit.js").JobType[] }} */
-    const { job_types: types } = await api.get("/worker/info");
-    submit.offer(types);
-    areTypesKnown = true;
-  }
-  await Promise.all([machine.refresh(), jobs.refresh()]);
+  await Promise.all([offerTypes(), machine.refresh(), jobs.refresh()]);
   render();
+}
+
+async function offerTypes() {
+  if (areTypesKnown) return;
+  /** @type {{ job_types: import("./submit.js").JobType[] }} */
+  const { job_types: types } = await api.get("/worker/info");
+  submit.offer(types);
+  areTypesKnown = true;
 }
 
 /** @param {unknown} error */

@@ -6,7 +6,7 @@ import { fieldGroups } from "./schema-fields.js";
 
 /* The panel "New job": the job types, the form of the chosen one, and handing it in. */
 
-/** @typedef {{ type: string, description?: string | null, defaults?: Record<string, unknown>, runs_here: boolean, schema: import("./schema-fields.js").Schema }} JobType */
+/** @typedef {{ type: string, description?: string | null, defaults?: Record<string, unknown>, produces: string, runs_here: boolean, schema: import("./schema-fields.js").Schema }} JobType */
 
 export class Submit {
   #form = new JobForm(part(document, "fields", HTMLElement));
@@ -34,8 +34,8 @@ export class Submit {
   offer(types) {
     this.#types = types;
     this.#select.replaceChildren(...types.map(optionOf));
-    // The one that asks for least is the one to begin with.
-    this.#select.value = types.toSorted((one, other) => required(one) - required(other))[0]?.type ?? "";
+    // To begin with: one that makes pictures, and of these the one that asks for least.
+    this.#select.value = types.toSorted((one, other) => effort(one) - effort(other))[0]?.type ?? "";
     this.#button.disabled = types.length === 0;
     this.#showType();
   }
@@ -93,7 +93,8 @@ function optionOf({ type, runs_here: runsHere }) {
   return new Option(runsHere ? type : `${type} (runs in another container)`, type);
 }
 
-/** How many fields a job of this type must have. @param {JobType} type */
-function required({ schema }) {
-  return fieldGroups(schema).flatMap(({ fields }) => fields.filter((field) => field.required)).length;
+/** How many fields a job of this type must have; more than any has when it makes no pictures. @param {JobType} type */
+function effort({ schema, produces }) {
+  const required = fieldGroups(schema).flatMap(({ fields }) => fields.filter((field) => field.required));
+  return required.length + (produces === "image" ? 0 : 1000);
 }
