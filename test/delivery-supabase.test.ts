@@ -50,6 +50,7 @@ function environment() {
   };
 }
 
+const patience = { timeout: 30_000 };
 const saidOf = (jobId: string) => app.arrived.filter(({ callback }) => callback.job_id === jobId);
 const finalsOf = (jobId: string) => saidOf(jobId).filter(({ callback }) => callback.status !== "processing");
 
@@ -143,6 +144,14 @@ describe("a container", () => {
       { status: "failed", assets: [], error_message: expect.stringContaining("raise the limit") },
     ]);
     expect(storage.objects()).toEqual([]);
+  });
+
+  it("delivers the others while one job's bucket is missing", { timeout: 60_000 }, async () => {
+    const stuck = await runtime.submit("noop", {}, { user_id: "ann", bucket: "missing" });
+    await expect.poll(() => storage.requests.some(({ path }) => path.includes(stuck)), patience).toBe(true);
+    const next = await runtime.submit("noop", {}, { user_id: "ann" });
+    expect(await runtime.ended(next)).toMatchObject({ status: "completed" });
+    expect(await runtime.queue.get(stuck)).toMatchObject({ status: "running" });
   });
 
   it("tells a slow app of progress at most once a second, and of the end last", async () => {

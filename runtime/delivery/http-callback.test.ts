@@ -180,6 +180,8 @@ describe("answers", () => {
     expect(error).toMatchObject({
       code: "CALLBACK_REFUSED",
       delaySeconds: 300,
+      // By which another job is the next to ask.
+      details: { status },
       message: expect.stringMatching(message),
     });
   });

@@ -125,7 +125,11 @@ function refusal(answer: Answer, url: string, nowMs: number): CodedError {
     status === 401 || status === 403
       ? "check SUPABASE_SERVICE_KEY and JOB_CALLBACK_SECRET"
       : "check CALLBACK_URL, and that the function is deployed";
-  return new RetryableError(`${what}: ${advice}.`, { code: "CALLBACK_REFUSED", delaySeconds: slowRetrySeconds });
+  return new RetryableError(`${what}: ${advice}.`, {
+    code: "CALLBACK_REFUSED",
+    delaySeconds: slowRetrySeconds,
+    details: { status },
+  });
 }
 
 function readBody(text: string): { readonly code: string; readonly said: string } {

@@ -199,6 +199,20 @@ describe("an outage of an hour", () => {
   });
 });
 
+describe("a slow refusal", () => {
+  it("of one job alone does not keep back the others for good", async () => {
+    const refusal = { code: "CALLBACK_REFUSED", delaySeconds: 300, details: { status: 403 } } as const;
+    callBack = async ({ job_id }) => {
+      if (job_id === "poison") throw new RetryableError("403", refusal);
+    };
+    await finish("poison");
+    await pass(1000);
+    for (const id of ["one", "two", "three"]) await finish(id);
+    await pass(15 * minuteMs);
+    for (const id of ["one", "two", "three"]) expect(await source.get(id)).toMatchObject({ status: "completed" });
+  });
+});
+
 describe("a deployment that is wrong", () => {
   it("is asked about every five minutes, raises alarms, and loses nothing", async () => {
     let tries = 0;

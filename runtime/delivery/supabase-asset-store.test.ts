@@ -195,12 +195,11 @@ describe.each([
   });
 
   it.each([
-    ["a bucket that there is not", { bucket: "none" }, undefined, /no bucket "none".*run the migrations/],
-    ["a key that is none", {}, "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoieCJ9.c2lnbmF0dXJl", /refuses the service key/],
-    ["an unknown secret key", {}, "sb_secret_of-another-project", /refuses the service key/],
-  ])("waits for somebody to mend the deployment: %s", async (_what, fields, serviceKey, message) => {
-    const project = { url: storage.url, serviceKey: serviceKey ?? storage.serviceKey };
-    const file = await newFile(sizeBytes, fields);
+    ["a key that is none", "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoieCJ9.c2lnbmF0dXJl", /refuses the service key/],
+    ["an unknown secret key", "sb_secret_of-another-project", /refuses the service key/],
+  ])("waits for somebody to mend the deployment: %s", async (_what, serviceKey, message) => {
+    const project = { url: storage.url, serviceKey };
+    const file = await newFile(sizeBytes);
     const error = await newStore({ project })
       .put(file, never)
       .then(String, (reason: unknown) => reason);
@@ -208,9 +207,22 @@ describe.each([
     expect(error).toMatchObject({
       code: "STORAGE_REFUSED",
       delaySeconds: 300,
+      details: { status: expect.any(Number) },
       message: expect.stringMatching(message),
     });
     expect(JSON.stringify([String(error), error])).not.toContain(project.serviceKey);
+  });
+
+  it("tries again when there is no such bucket, without asking the others to wait", async () => {
+    const error = await newStore()
+      .put(await newFile(sizeBytes, { bucket: "none" }), never)
+      .then(String, (reason: unknown) => reason);
+    expect(error).toBeInstanceOf(RetryableError);
+    expect(error).toMatchObject({
+      code: "STORAGE_REFUSED",
+      delaySeconds: undefined,
+      message: expect.stringMatching(/no bucket "none".*run the migrations/),
+    });
   });
 
   it("does not follow a redirect with the key", async () => {

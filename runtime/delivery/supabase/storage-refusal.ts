@@ -7,7 +7,8 @@ import { type Answer, retryAfterSeconds } from "../bounded-request.ts";
  * put the real status into the body; its resumable routes answer with the real status and a bare sentence.
  *
  *   the file can never be stored as it is (too large, a type that the bucket does not take)     PermanentError
- *   the deployment is wrong (key, bucket, address): every file waits until somebody mends it    RetryableError, slowly
+ *   the deployment is wrong (key, address): every file waits until somebody mends it            RetryableError, slowly
+ *   there is no such bucket: the files of this one wait                                         RetryableError
  *   it is away or busy                                                                          RetryableError
  */
 export interface RefusalContext {
@@ -63,9 +64,15 @@ export function storageError(answer: Answer, context: RefusalContext, nowMs: num
   if (isKeyRefused(refusal))
     return deploymentError(
       `The storage refuses the service key (${message}): set SUPABASE_SERVICE_KEY to the project's`,
+      status,
     );
-  if (status === 404)
-    return deploymentError(`There is no bucket "${context.bucket}" in the storage (${message}): run the migrations`);
+  // The others have buckets of their own, and must not wait for this one's.
+  if (isNoBucket(refusal)) {
+    return new RetryableError(
+      `There is no bucket "${context.bucket}" in the storage (${message}): run the migrations, or make it.`,
+      { code: "STORAGE_REFUSED", details: { status } },
+    );
+  }
   if (status >= 500 || [408, 409, 423, 425, 429].includes(status)) {
     const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
     return new RetryableError(`The storage answered ${status} (${message}).`, {
@@ -74,7 +81,7 @@ export function storageError(answer: Answer, context: RefusalContext, nowMs: num
       ...(delaySeconds === undefined ? {} : { delaySeconds }),
     });
   }
-  return deploymentError(`The storage answered ${status} (${message}): check SUPABASE_URL`);
+  return deploymentError(`The storage answered ${status} (${message}): check SUPABASE_URL`, status);
 }
 
 /** No answer came: the network, a time-out, a server that went away. */
@@ -85,6 +92,10 @@ export function storageUnreachable(cause: unknown): RetryableError {
 
 function isInvalidName({ status, code, message }: Refusal): boolean {
   return status === 400 && (code === "InvalidKey" || /^invalid key/i.test(message));
+}
+
+function isNoBucket({ status, code, message }: Refusal): boolean {
+  return status === 404 && /bucket/i.test(`${code} ${message}`);
 }
 
 function isKeyRefused({ status, code, message }: Refusal): boolean {
@@ -104,6 +115,7 @@ function assetRefused({ status, message }: Refusal, context: RefusalContext): Pe
   });
 }
 
-function deploymentError(message: string): RetryableError {
-  return new RetryableError(`${message}.`, { code: "STORAGE_REFUSED", delaySeconds: slowRetrySeconds });
+function deploymentError(message: string, status: number): RetryableError {
+  const details = { status };
+  return new RetryableError(`${message}.`, { code: "STORAGE_REFUSED", delaySeconds: slowRetrySeconds, details });
 }
