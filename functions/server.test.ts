@@ -135,6 +135,14 @@ describe("what is not a proper request", () => {
     expect(bodyOf(answer)).toMatchObject({ success: false, code: "REQUEST_TIMEOUT" });
   });
 
+  it("a client that never finishes its body is told so and cut off", async () => {
+    const strict = await container.listen({ headersTimeoutMs: 300, requestTimeoutMs: 300 });
+    const head = `POST /jobs HTTP/1.1\r\n${host()}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"ty`;
+    const answer = await sendRaw(strict.port, head);
+    expect(statusOf(answer)).toBe(408);
+    expect(bodyOf(answer)).toMatchObject({ success: false, code: "REQUEST_TIMEOUT" });
+  });
+
   it("a body that is too large is refused before it is sent", async () => {
     const head = `POST /jobs HTTP/1.1\r\n${host()}Content-Type: application/json\r\nContent-Length: 20000000\r\n\r\n`;
     const answer = await sendRaw(server.port, head);

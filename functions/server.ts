@@ -7,6 +7,7 @@ import type { Runtime } from "#runtime/runtime.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { Connections } from "./http/connections.ts";
+import { seldom } from "./http/seldom.ts";
 import { type App, createApp } from "./index.ts";
 
 export interface RunningServer {
@@ -25,11 +26,12 @@ export interface ServerOptions {
   readonly stalledAfterMs?: number;
   /** How long a client may take to send its headers. */
   readonly headersTimeoutMs?: number;
+  /** How long a client may take to send its whole request. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
 const limits = {
-  requestTimeout: 60_000,
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16_384,
 } as const;
@@ -57,14 +59,19 @@ function createHttpServer(
   app: App,
   log: Logger,
   hostname: string,
-  { stalledAfterMs = 60_000, headersTimeoutMs = 15_000 }: ServerOptions,
+  { stalledAfterMs = 60_000, headersTimeoutMs = 15_000, requestTimeoutMs = 60_000 }: ServerOptions,
 ): Server {
   const errorHandler = (error: unknown) =>
     errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
   // Left to itself it replaces the process's own Request and Response, which the runtime uses too.
   const listener = getRequestListener(app.fetch, { hostname, errorHandler, overrideGlobalObjects: false });
   const server = createServer(
-    { ...limits, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: headersTimeoutMs / 3 },
+    {
+      ...limits,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: headersTimeoutMs / 3,
+    },
     (incoming, outgoing) => {
       // A reader that takes nothing although something is waiting for it is gone. One that waits for its answer is not.
       outgoing.setTimeout(stalledAfterMs, () => {
@@ -76,7 +83,10 @@ function createHttpServer(
   server.maxHeadersCount = maxHeaders;
   server.maxConnections = maxConnections;
   server.on("clientError", answerClientError);
-  server.on("drop", () => log.warn({ connections: maxConnections }, "a connection was refused: too many are open"));
+  const refused = seldom((times) =>
+    log.warn({ connections: maxConnections, times }, "connections were refused: too many are open"),
+  );
+  server.on("drop", refused);
   return server;
 }
 

@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createLogger } from "#runtime/log.ts";
 import { HttpError } from "../errors.ts";
@@ -114,6 +115,24 @@ describe("all streams", () => {
     await first.cancel();
     expect(refused).not.toThrow();
     streams.close();
+  });
+
+  it("10,000 readers at once: as many as there is room for, the others told so, and one line in the log", async () => {
+    const lines: string[] = [];
+    const listened = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
+    const streams = new EventStreams({ log: listened });
+    const answers = Array.from({ length: 10_000 }, () => {
+      try {
+        return streams.respond(manualSource().source).status;
+      } catch (error) {
+        return error instanceof HttpError ? error.status : 0;
+      }
+    });
+    expect(streams.size).toBe(1000);
+    expect(Map.groupBy(answers, (status) => status).get(503)).toHaveLength(9000);
+    expect(lines).toHaveLength(1);
+    streams.close();
+    expect(streams.size).toBe(0);
   });
 
   it("end together, and none begins afterwards", async () => {

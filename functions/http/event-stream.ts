@@ -1,5 +1,6 @@
 import type { Logger } from "#runtime/log.ts";
 import { HttpError } from "../errors.ts";
+import { seldom } from "./seldom.ts";
 
 /** One server-sent event; `data` is sent as JSON. */
 export interface ServerEvent {
@@ -38,12 +39,14 @@ export class EventStreams {
   readonly #limit: number;
   readonly #heartbeatMs: number;
   readonly #open = new Set<AbortController>();
+  readonly #refused: () => void;
   #closed = false;
 
   constructor({ log, limit = 1000, heartbeatMs = 15_000 }: EventStreamsOptions) {
     this.#log = log;
     this.#limit = limit;
     this.#heartbeatMs = heartbeatMs;
+    this.#refused = seldom((times) => log.warn({ limit, times }, "streams were refused: too many are open"));
   }
 
   get size(): number {
@@ -71,6 +74,7 @@ export class EventStreams {
   #enter(): AbortController {
     if (this.#closed) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
     if (this.#open.size >= this.#limit) {
+      this.#refused();
       throw new HttpError(
         "OVERLOADED",
         `${this.#limit} streams and waiting requests are open, which is the most: try again later.`,

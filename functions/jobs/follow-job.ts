@@ -14,6 +14,7 @@ import {
   recordedStates,
 } from "./job-event.ts";
 import { type ViewContext, viewJob } from "./job-view.ts";
+import { readShared, untilSharedTurn } from "./shared-reads.ts";
 
 export interface FollowOptions {
   /** The last event that the reader has; what came after it is sent. */
@@ -69,7 +70,7 @@ async function* untilSilent(
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent, JobRecord | null> {
   for (;;) {
-    await inbox.wait(pollMs, signal);
+    await inbox.wait(untilSharedTurn(pollMs), signal);
     let ask = inbox.isEmpty;
     for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
       // The end is told from the record, which says all of it.
@@ -78,7 +79,7 @@ async function* untilSilent(
     }
     if (signal.aborted) return null;
     if (!ask) continue;
-    const record = await queue.get(teller.jobId);
+    const record = await readShared(queue, teller.jobId);
     // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is told live was
     // written to the queue before.
     if (inbox.isEmpty || record === null || isSettled(record.status)) return record;

@@ -1,0 +1,45 @@
+import { Agent, get } from "node:http";
+import process from "node:process";
+import { quantile } from "./table.ts";
+
+/*
+ * Asks one address over so many connections at once, each asking again as soon as it has its answer, for so many seconds.
+ * A process of its own, so that the asking does not slow what is asked. Arguments: URL, connections, seconds.
+ */
+const [url = "", connections = "200", seconds = "5"] = process.argv.slice(2);
+const agent = new Agent({ keepAlive: true, maxSockets: Number(connections) });
+const endsAtMs = performance.now() + Number(seconds) * 1000;
+const tookMs: number[] = [];
+let failures = 0;
+
+function ask(): Promise<void> {
+  const startedAtMs = performance.now();
+  return new Promise((resolve) => {
+    const request = get(url, { agent }, (response) => {
+      response.resume();
+      response.once("end", () => {
+        if (response.statusCode !== 200) failures++;
+        tookMs.push(performance.now() - startedAtMs);
+        resolve();
+      });
+    });
+    request.once("error", () => {
+      failures++;
+      resolve();
+    });
+  });
+}
+
+async function askAgainAndAgain(): Promise<void> {
+  while (performance.now() < endsAtMs) await ask();
+}
+
+await Promise.all(Array.from({ length: Number(connections) }, askAgainAndAgain));
+const answer = {
+  perSecond: tookMs.length / Number(seconds),
+  p50Ms: quantile(tookMs, 0.5),
+  p99Ms: quantile(tookMs, 0.99),
+  failures,
+};
+process.stdout.write(`${JSON.stringify(answer)}\n`);
+agent.destroy();
