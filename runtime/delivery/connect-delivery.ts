@@ -3,7 +3,7 @@ import type { Logger } from "../log.ts";
 import type { AssetStore } from "./asset-store.ts";
 import type { Callback } from "./callback.ts";
 import type { CallbackLog } from "./callback-log.ts";
-import { HttpCallback } from "./http-callback.ts";
+import { HttpCallback, shownEndpoint } from "./http-callback.ts";
 import type { LocalAssetStore } from "./local-asset-store.ts";
 import { RecordedCallback } from "./recorded-callback.ts";
 import { SupabaseAssetStore } from "./supabase-asset-store.ts";
@@ -36,7 +36,7 @@ export function connectDelivery(
       ...(project === null ? {} : { storage: project.url }),
       ...(endpoint === null
         ? {}
-        : { callback_url: endpoint.url, signed: endpoint.secret !== null, assets: endpoint.assets }),
+        : { callback_url: shownEndpoint(endpoint.url), signed: endpoint.secret !== null, assets: endpoint.assets }),
     },
     "results are delivered",
   );

@@ -77,7 +77,7 @@ export class HttpCallback implements Callback {
       });
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new RetryableError(`The callback endpoint ${shown(config.url)} cannot be reached: ${why}.`, {
+      throw new RetryableError(`The callback endpoint ${shownEndpoint(config.url)} cannot be reached: ${why}.`, {
         code: "CALLBACK_UNREACHABLE",
         cause,
       });
@@ -110,7 +110,7 @@ function mayHaveKey(callbackUrl: string, projectUrl: string): boolean {
 function refusal(answer: Answer, url: string, nowMs: number): CodedError {
   const { status } = answer;
   const { code, said } = readBody(answer.text);
-  const what = `The callback endpoint ${shown(url)} answered ${status}${code === "" ? "" : ` ${code}`}${said}`;
+  const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${said}`;
   if (status === 404 && code === "JOB_NOT_FOUND") return new PermanentError(`${what}.`, { code: "JOB_NOT_FOUND" });
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
     const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
@@ -147,8 +147,8 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-/** A query may hold a token of its own. */
-function shown(url: string): string {
+/** For messages and logs: a query may hold a token of its own. */
+export function shownEndpoint(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;
 }

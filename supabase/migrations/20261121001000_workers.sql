@@ -7,7 +7,9 @@ create or replace function public.register_worker(worker jsonb)
 returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
   now_at constant timestamptz := ourvidz.clock();
-  said_at constant timestamptz := worker ->> 'timestamp';
+  -- A container whose clock was ahead must be heard again when it is set.
+  said_at constant timestamptz := least((worker ->> 'timestamp')::timestamptz,
+                                             case when worker ->> 'timestamp' is not null then now_at end);
   saved public.workers;
 begin
   if worker ->> 'worker_id' is null or worker ->> 'worker_url' is null then

@@ -44,6 +44,14 @@ export function describeWorkers(use: UseProject): void {
       expect(await register({ timestamp: "2026-01-01T00:01:00Z" })).toMatchObject({ status: "active" });
     });
 
+    test("are heard again when their clock, which was ahead, is set", async () => {
+      await register({ timestamp: "2999-01-01T00:00:00Z" });
+      const now = new Date(Date.now() + 1000).toISOString();
+      expect(await register({ timestamp: now, worker_url: "https://new.example" })).toMatchObject({
+        url: "https://new.example",
+      });
+    });
+
     test.each([{ worker_id: "w" }, { worker_url: "https://worker.example" }, {}])(
       "need an id and an address: %j",
       async (worker) => {
