@@ -54,10 +54,16 @@ async function openReaders(url: string, jobId: string, count: number): Promise<I
   );
 }
 
-const bareServer = new JsonProcess("./bare-hono.ts");
-const { url: bareUrl } = await bareServer.next(z.object({ url: z.string() }));
-const bare = await ask(`${bareUrl}/health`);
-await bareServer.end();
+async function askBare(response: "replaced" | "native"): Promise<Load> {
+  const server = new JsonProcess("./bare-hono.ts", [response]);
+  const { url } = await server.next(z.object({ url: z.string() }));
+  const answer = await ask(`${url}/health`);
+  await server.end();
+  return answer;
+}
+
+const replaced = await askBare("replaced");
+const bare = await askBare("native");
 
 const container = await startContainer();
 const client = new OurvidzClient({ url: container.url, timeoutMs: 120_000 });
@@ -77,6 +83,7 @@ const pictures = await drawing;
 printTable([
   [`${connections} connections`, "requests/s", "p50 ms", "p99 ms", "of bare Hono", "failures"],
   row("bare Hono route", bare, bare),
+  row("the same, Response replaced", replaced, bare),
   row("/health at rest", rest.health, bare),
   row("/jobs (20 jobs) at rest", rest.jobs, bare),
   row(`/health, drawing (${pictures} pictures)`, busy.health, bare),
