@@ -21,6 +21,11 @@ describe("the connection to an app", () => {
     expect(() => read({ SUPABASE_SERVICE_KEY: jwt("service_role") })).toThrow(/SUPABASE_URL: must be set/);
   });
 
+  it.each(["/rest/v1", "/rest/v1/", "/auth/v1"])("refuses an address that goes on with %s", (path) => {
+    const refused = () => read({ SUPABASE_URL: `${url}${path}`, SUPABASE_SERVICE_KEY: "sb_secret_1234" });
+    expect(refused).toThrow(/SUPABASE_URL is .* must be the project's address alone/);
+  });
+
   it.each([
     ["a publishable key", "sb_publishable_1234"],
     ["an anon key", jwt("anon")],

@@ -63,7 +63,10 @@ const hosts = z
   );
 
 export const supabaseEnvironment = {
-  SUPABASE_URL: httpAddress("the Supabase project, such as https://abcd.supabase.co"),
+  SUPABASE_URL: httpAddress("the Supabase project, such as https://abcd.supabase.co").refine(
+    (address) => !/\/(?:rest|auth|storage|functions)\/v1$/.test(address ?? ""),
+    "must be the project's address alone, without /rest/v1 or the like",
+  ),
   SUPABASE_SERVICE_KEY: serviceKey,
   SUPABASE_SERVICE_ROLE_KEY: serviceKey,
   SUPABASE_SECRET_KEY: serviceKey,
