@@ -39,14 +39,13 @@ const madeElsewhere = new Set(["id", "type", "created_at"]);
 const common = [
   "prompt",
   "negative_prompt",
-  "config.num_images",
   "config.width",
   "config.height",
   "config.num_inference_steps",
   "config.guidance_scale",
+  "config.num_images",
   "config.frame_num",
   "config.seed",
-  "config.scheduler",
 ];
 
 const longText = 1000;
