@@ -5,11 +5,12 @@ import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { startBrowser } from "../test/support/browser.ts";
 import { temporaryFolder } from "./support/container.ts";
+import { processTree } from "./support/processes.ts";
 import { median, printTable, spread } from "./support/table.ts";
 
 /*
  * How long it takes from `npm start` on an empty data folder until the console can be used: the container's state is
- * shown and the form takes a job. The browser is open already, and asks as soon as the container says where it listens.
+ * shown and the form takes a job. A browser's empty tab is open already, and asks as soon as the container says where it listens.
  * RUNS (default 7) starts, one after another; the first one, which fills the compile cache, is not counted.
  */
 const runs = Number(process.env.RUNS ?? 7);
@@ -22,14 +23,12 @@ interface Start {
 
 async function measure(browser: Browser): Promise<Start> {
   const folder = await temporaryFolder();
+  const page = await browser.newPage();
   const startedAt = performance.now();
   const container = spawn("npm", ["start", "--silent"], {
     env: { ...process.env, DATA_DIR: folder, PORT: "0", LOG_LEVEL: "warn" },
     stdio: ["ignore", "pipe", "inherit"],
-    // Of its own group, so that the signal reaches what npm has started too.
-    detached: true,
   });
-  const page = await browser.newPage();
   try {
     const url = await addressOf(container.stdout);
     const listeningMs = performance.now() - startedAt;
@@ -38,7 +37,10 @@ async function measure(browser: Browser): Promise<Start> {
     return { listeningMs, usableMs: performance.now() - startedAt };
   } finally {
     await page.close();
-    if (container.pid !== undefined) process.kill(-container.pid, "SIGTERM");
+    // npm's shell does not hand the signal on to what it has started.
+    for (const { pid, command } of processTree(container.pid ?? 0)) {
+      if (/^node .*ourvidz\.js/.test(command)) process.kill(pid, "SIGTERM");
+    }
     await once(container, "close");
     await rm(folder, { recursive: true, force: true });
   }

@@ -5,6 +5,24 @@ import { sections } from "./sections.ts";
 import { type AssetPlaces, securityPolicy } from "./security-policy.ts";
 import { templates } from "./templates.ts";
 
+/** Named here, all are asked for at once, and not each when the one that needs it has arrived. */
+const modules = [
+  "again",
+  "api",
+  "detail",
+  "dom",
+  "facts",
+  "feed",
+  "job-form",
+  "jobs",
+  "key-dialog",
+  "machine",
+  "schema-fields",
+  "submit",
+  "words",
+];
+const preloads = modules.map((name) => html`<link rel="modulepreload" href="/console/${name}.js">\n`);
+
 /*
  * The page holds nothing of this container but its version: what it shows, its script asks for, with the key. So the
  * same page can be given to a browser that has no key yet.
@@ -23,7 +41,7 @@ const markup = html`<!doctype html>
 <link rel="stylesheet" href="/console/console.css">
 <link rel="stylesheet" href="/console/jobs.css">
 <link rel="stylesheet" href="/console/narrow.css">
-<script type="module" src="/console/main.js"></script>
+${preloads}<script type="module" src="/console/main.js"></script>
 </head>
 <body data-version="${workerVersion}">
 ${sections}

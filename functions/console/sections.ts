@@ -21,7 +21,7 @@ const machine = html`<section class="machine" aria-label="This container">
 <div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul></div>
 <div class="panel"><h2>GPU</h2><div data-part="gpu" class="gpu"><p class="figure" data-part="gpu-name">…</p>
 <meter data-part="gpu-meter" min="0" max="1" hidden></meter><p class="small" data-part="gpu-text"></p></div></div>
-<div class="panel"><h2>Queues</h2><ul class="facts" data-part="queues"></ul><p class="small" data-part="usage" hidden></p></div>
+<div class="panel"><h2>Queues</h2><ul class="facts" data-part="queues"></ul><p class="small" data-part="queues-empty">Nothing has been queued yet.</p><p class="small" data-part="usage" hidden></p></div>
 </section>`;
 
 const newJob = html`<section class="new-job" aria-labelledby="new-job-title">

@@ -117,6 +117,7 @@ function renderQueues(queues, usage) {
   });
   const dollars = usage?.estimated_dollars_per_month;
   const cost = dollars == null ? "" : ` · about $${dollars.toFixed(2)} a month`;
+  part(document, "queues-empty", HTMLElement).hidden = queues.length > 0;
   const text = usage === null ? "" : `${counted(Math.round(usage.commands_per_hour), "command")} an hour${cost}`;
   showText(part(document, "usage", HTMLElement), text);
 }
