@@ -17,7 +17,11 @@ INLINE_LIMIT_BYTES = 1_900_000_000
 DATA_FILE = "model.onnx_data"
 
 
-def write_component(component: Component, output: Path, opset: int, external_data: bool) -> int:
+# Smaller tensors (biases, norms) stay float32: they weigh nothing, and each cast is a node.
+HALF_STORAGE_VALUES = 1024
+
+
+def write_component(component: Component, output: Path, opset: int, external_data: bool, half_storage: bool) -> int:
     """Traces `component`, writes `output/<folder>/model.onnx` and returns the bytes written (graph and data)."""
     target = output / component.folder / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +30,8 @@ def write_component(component: Component, output: Path, opset: int, external_dat
         _trace(component, traced, opset)
         model = ir.load(traced)
         _clean(model)
+        if half_storage:
+            _store_in_half(model)
         external = external_data or _weight_bytes(model) > INLINE_LIMIT_BYTES
         ir.save(model, target, external_data=DATA_FILE if external else None)
     return sum(path.stat().st_size for path in target.parent.glob("model.onnx*"))
@@ -63,6 +69,25 @@ def _clean(model: ir.Model) -> None:
         passes.RemoveUnusedNodesPass(),
         passes.ClearMetadataAndDocStringPass(),
     )(model)
+
+
+def _store_in_half(model: ir.Model) -> None:
+    """Turns float32 weights into float16 ones, each followed by a cast that ONNX Runtime folds away when it loads."""
+    graph = model.graph
+    for value in list(graph.initializers.values()):
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size <= HALF_STORAGE_VALUES:
+            continue
+        stored = ir.Value(name=f"{value.name}_half", const_value=ir.tensor(tensor.numpy().astype("float16")))
+        stored.shape, stored.dtype = tensor.shape, ir.DataType.FLOAT16
+        cast = ir.node("Cast", [stored], attributes={"to": int(ir.DataType.FLOAT)})
+        widened = cast.outputs[0]
+        widened.shape, widened.dtype = tensor.shape, ir.DataType.FLOAT
+        graph.register_initializer(stored)
+        graph.insert_before(graph[0], cast)
+        value.replace_all_uses_with(widened)
+        graph.initializers.pop(value.name)
+        widened.name = f"{value.name}_widened"
 
 
 def _weight_bytes(model: ir.Model) -> int:
