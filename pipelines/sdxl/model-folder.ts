@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { modelInvalid, modelNotFound } from "../errors.ts";
 import { readJson } from "../json-file.ts";
+import type { LatentRgb } from "./preview.ts";
 
 const modelIndex = z.object({
   _class_name: z.string(),
@@ -27,6 +28,9 @@ const vaeConfig = z.object({
   shift_factor: z.number().nullish(),
   latents_mean: z.array(z.number()).nullish(),
   latents_std: z.array(z.number()).nullish(),
+  latent_rgb: z
+    .object({ weights: z.array(z.array(z.number())).length(3), biases: z.array(z.number()).length(3) })
+    .nullish(),
 });
 
 const schedulerConfig = z.looseObject({ _class_name: z.string() });
@@ -47,6 +51,8 @@ export interface SdxlModelFolder {
     readonly scalingFactor: number;
     readonly shiftFactor: number;
     readonly normalization: { readonly mean: readonly number[]; readonly std: readonly number[] } | undefined;
+    /** How previews are made of the latents; this project's own key, `latent_rgb`. */
+    readonly latentRgb?: LatentRgb | undefined;
   };
   readonly scheduler: { readonly path: string; readonly className: string; readonly config: unknown };
 }
@@ -68,6 +74,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   ];
   const unet = await read("unet/config.json", unetConfig);
   const vae = await read("vae_decoder/config.json", vaeConfig);
+  const vaePath = join(path, "vae_decoder/config.json");
   const schedulerPath = join(path, "scheduler/scheduler_config.json");
   const scheduler = await readRequired(schedulerPath, schedulerConfig);
 
@@ -91,7 +98,8 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     vae: {
       scalingFactor: vae.scaling_factor,
       shiftFactor: vae.shift_factor ?? 0,
-      normalization: readNormalization(join(path, "vae_decoder/config.json"), vae),
+      normalization: readNormalization(vaePath, vae),
+      latentRgb: readLatentRgb(vaePath, vae),
     },
     scheduler: { path: schedulerPath, className: scheduler._class_name, config: scheduler },
   };
@@ -109,6 +117,14 @@ function readNormalization(path: string, vae: z.output<typeof vaeConfig>): SdxlM
   checkEqual(path, "length of latents_mean", mean.length, "latent_channels", vae.latent_channels);
   checkEqual(path, "length of latents_std", std.length, "latent_channels", vae.latent_channels);
   return { mean, std };
+}
+
+function readLatentRgb(path: string, vae: z.output<typeof vaeConfig>): LatentRgb | undefined {
+  if (!vae.latent_rgb) return undefined;
+  for (const row of vae.latent_rgb.weights) {
+    checkEqual(path, "length of a row of latent_rgb.weights", row.length, "latent_channels", vae.latent_channels);
+  }
+  return vae.latent_rgb;
 }
 
 function checkEqual(path: string, name: string, actual: number, otherName: string, expected: number): void {

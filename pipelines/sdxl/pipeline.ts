@@ -12,7 +12,7 @@ import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import { runInParts } from "./parts.ts";
 import { drawNoise } from "./prepare-latents.ts";
-import { hasPreview, PreviewFeed } from "./preview.ts";
+import { latentRgbOf, PreviewFeed } from "./preview.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;
@@ -215,7 +215,8 @@ export class SdxlPipeline {
 
   /** Every few steps, what the first image of the part would look like if the model were right already. */
   #startPreview(feed: PreviewFeed, { step, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
-    if (step % previewInterval !== 0 || !hasPreview(this.model)) return;
+    const latentRgb = latentRgbOf(this.model);
+    if (step % previewInterval !== 0 || latentRgb === undefined) return;
     const dims = sample.dims.with(0, 1);
     const size = elementCount(dims);
     const original = new Float32Array(size);
@@ -225,7 +226,7 @@ export class SdxlPipeline {
       sample.data.subarray(0, size),
       original,
     );
-    feed.start(tensor(original, dims));
+    feed.start(tensor(original, dims), latentRgb);
   }
 
   #scheduler(name: string | undefined): Scheduler {

@@ -5,25 +5,33 @@ import type { SdxlModelFolder } from "./model-folder.ts";
 /** What a preview may weigh: it travels with a progress report. */
 const previewLimitBytes = 64 * 1024;
 
-const latentChannels = 4;
+/** RGB (0…255) as a linear function of the latents: one row of weights per colour, and what is added. */
+export interface LatentRgb {
+  readonly weights: readonly (readonly number[])[];
+  readonly biases: readonly number[];
+}
 
 /**
- * RGB (0…255) as a linear function of the four latents of SDXL's VAE: one row per colour, and what is added. From
- * Timothy Alexis Vass, "Explaining the SDXL latent space" (2023), as diffusers' guide on pipeline callbacks uses it.
+ * For the four latents of SDXL's VAE. From Timothy Alexis Vass, "Explaining the SDXL latent space" (2023), as diffusers'
+ * guide on pipeline callbacks uses it.
  */
-const weights = [
-  [60, -60, 25, -70],
-  [60, -5, 15, -50],
-  [60, 10, -5, -35],
-] as const;
-const biases = [150, 140, 130] as const;
+export const sdxlLatentRgb: LatentRgb = {
+  weights: [
+    [60, -60, 25, -70],
+    [60, -5, 15, -50],
+    [60, 10, -5, -35],
+  ],
+  biases: [150, 140, 130],
+};
 
-/** SDXL's VAE scales by this; another factor means another latent space. */
+/** SDXL's VAE has so many channels and scales by this; others mean another latent space. */
+const sdxlLatentChannels = 4;
 const sdxlScalingFactor = 0.13025;
 
-/** Whether {@link latentsToRgb} knows what this model's latents look like. */
-export function hasPreview({ latentChannels: channels, vae }: SdxlModelFolder): boolean {
-  return channels === latentChannels && vae.scalingFactor === sdxlScalingFactor;
+/** What the model's latents look like: as its VAE's config says, else SDXL's own where it is SDXL's VAE. */
+export function latentRgbOf({ latentChannels, vae }: SdxlModelFolder): LatentRgb | undefined {
+  const isSdxl = latentChannels === sdxlLatentChannels && vae.scalingFactor === sdxlScalingFactor;
+  return vae.latentRgb ?? (isSdxl ? sdxlLatentRgb : undefined);
 }
 
 /**
@@ -36,12 +44,13 @@ export class PreviewFeed {
 
   /**
    * Starts on a small picture of the first image, one pixel per latent, as WebP of at most 64 KB.
-   * @param latents `[batch, 4, height, width]`, best the clean latents that a step predicts; read before this returns
+   * @param latents `[batch, channels, height, width]`, best the clean latents that a step predicts; read before this
+   *   returns
    */
-  start(latents: Tensor): void {
+  start(latents: Tensor, latentRgb: LatentRgb): void {
     if (this.#isEncoding) return;
     this.#isEncoding = true;
-    encodeSmallWebp(latentsToRgb(sliceBatch(latents, 0, 1)), previewLimitBytes)
+    encodeSmallWebp(latentsToRgb(sliceBatch(latents, 0, 1), latentRgb), previewLimitBytes)
       .then((bytes) => {
         this.#ready = bytes;
       })
@@ -60,21 +69,16 @@ export class PreviewFeed {
   }
 }
 
-/** Approximates the picture that latents `[1, 4, height, width]` decode to, one pixel per latent. */
-export function latentsToRgb({ data, dims }: Tensor): RgbImage {
+/** Approximates the picture that latents `[1, channels, height, width]` decode to, one pixel per latent. */
+export function latentsToRgb({ data, dims }: Tensor, { weights, biases }: LatentRgb): RgbImage {
   const [, , height = 0, width = 0] = dims;
   const pixels = height * width;
   const out = new Uint8ClampedArray(pixels * 3);
-  for (let color = 0; color < 3; color++) {
-    const [a, b, c, d] = weights[color] ?? weights[0];
-    const bias = biases[color] ?? 0;
+  for (const [color, row] of weights.entries()) {
     for (let pixel = 0; pixel < pixels; pixel++) {
-      out[pixel * 3 + color] =
-        a * (data[pixel] ?? 0) +
-        b * (data[pixels + pixel] ?? 0) +
-        c * (data[2 * pixels + pixel] ?? 0) +
-        d * (data[3 * pixels + pixel] ?? 0) +
-        bias;
+      let value = biases[color] ?? 0;
+      for (const [channel, weight] of row.entries()) value += weight * (data[channel * pixels + pixel] ?? 0);
+      out[pixel * 3 + color] = value;
     }
   }
   return { data: out, width, height };
