@@ -6,7 +6,7 @@ import manifest from "../package.json" with { type: "json" };
 import { createProgram } from "./program.ts";
 import { runCli, temporaryFolder } from "./testing/run-cli.ts";
 
-const tinyModel = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
+const tinyModel = fileURLToPath(new URL("../pipelines/sdxl/fixtures/random-sdxl", import.meta.url));
 
 test("--version and --help", async () => {
   const folder = await temporaryFolder();

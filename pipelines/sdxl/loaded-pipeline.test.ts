@@ -38,7 +38,7 @@ it("loads once, and tells how long that took", async () => {
 it("frees the old pipeline before it loads another", async () => {
   const { events, slot } = recordedSlot();
   expect(await slot.use(tinySdxl, async ({ freed }) => freed)).toBeUndefined();
-  expect(await slot.use(other, async ({ freed }) => freed)).toBe("tiny-sdxl");
+  expect(await slot.use(other, async ({ freed }) => freed)).toBe("random-sdxl");
   expect(events).toEqual([`load ${tinySdxl}`, `dispose ${tinySdxl}`, `load ${other}`]);
 });
 

@@ -3,8 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The model with random weights that ships with the project. */
-export const tinySdxl = fileURLToPath(new URL("../../models/tiny-sdxl/", import.meta.url));
+/** A small SDXL with random weights: it draws noise, and has every joint of the real one. */
+export const tinySdxl = fileURLToPath(new URL("../sdxl/fixtures/random-sdxl/", import.meta.url));
+
+/** The trained model that ships with the project. */
+export const shippedSdxl = fileURLToPath(new URL("../../models/tiny-sdxl/", import.meta.url));
 
 /** A copy of it in a temporary folder, for a test to change; the test removes it. */
 export function copyTinySdxl(): string {

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { chunkTokens } from "./chunks.ts";
 import { ClipTokenizer } from "./clip-tokenizer.ts";
 
-const model = fileURLToPath(new URL("../../models/tiny-sdxl/", import.meta.url));
+const model = fileURLToPath(new URL("../sdxl/fixtures/random-sdxl/", import.meta.url));
 const tokenized = z.object({ padded: z.array(z.int()), ids: z.array(z.int()) });
 const cases = z
   .array(z.object({ text: z.string(), tokenizer: tokenized, tokenizer_2: tokenized }))

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { checkOnnxFile, externalDataFiles } from "./onnx-file.ts";
 
-const realFile = fileURLToPath(new URL("../../models/tiny-sdxl/unet/model.onnx", import.meta.url));
+const realFile = fileURLToPath(new URL("../../pipelines/sdxl/fixtures/random-sdxl/unet/model.onnx", import.meta.url));
 
 async function fileOf(content: Uint8Array | string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-onnx-"));

@@ -19,6 +19,8 @@ class Case:
     seed: int = 1
     num_images: int = 1
     scheduler_overrides: dict = field(default_factory=dict)
+    # Which model it is for: the random one of the tests, or the trained one that ships.
+    model: str = "random"
 
     def settings(self) -> dict:
         return asdict(self)
@@ -53,4 +55,8 @@ CASES = (
             "timestep_spacing": "trailing",
         },
     ),
+)
+
+SHIPPED_CASES = (
+    Case("shipped", "a red apple on a light blue background", steps=8, guidance_scale=3.0, seed=1, model="shipped"),
 )

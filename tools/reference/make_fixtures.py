@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 from export.source_folder import write_json
-from reference.cases import CASES
+from reference.cases import CASES, SHIPPED_CASES
 from reference.make_tiny_sdxl import SEED, write_source
 from reference.pipeline_stages import run_case, token_ids
 from reference.tiny_sdxl import Sizes
@@ -66,10 +66,17 @@ def main() -> int:
     parser.add_argument(
         "--output", type=Path, default=OUTPUT, help="folder to write (default: pipelines/sdxl/fixtures)"
     )
+    parser.add_argument(
+        "--shipped", type=Path, help="write only the case of the shipped model, from this diffusers folder of it"
+    )
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    if options.shipped:
+        for case in SHIPPED_CASES:
+            write_case(load_pipeline(options.shipped), case, options.output)
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch)
         write_source(source, Sizes(), SEED)

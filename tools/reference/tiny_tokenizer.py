@@ -5,7 +5,7 @@ then the two marks. So any text tokenises, and the end mark has the highest id, 
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,22 +21,33 @@ def byte_letters() -> list[str]:
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
 
 
-def train_merges() -> list[tuple[str, str]]:
-    """Byte-pair merges of the word list, most frequent first and ties in alphabetical order.
+def train_merges(words: Counter[str], limit: int) -> list[tuple[str, str]]:
+    """Byte-pair merges of the words (with their counts), most frequent first and ties in alphabetical order.
 
-    The trainer of the `tokenizers` library breaks ties differently on every run, and the vocabulary must stay the same.
+    Ends after `limit` merges, or when every word is one token. The trainer of the `tokenizers` library breaks ties
+    differently on every run, and the vocabulary must stay the same.
     """
-    words = Counter(WORDS.read_text(encoding="utf-8").lower().split())
     spelled = {word: [*word[:-1], word[-1] + "</w>"] for word in sorted(words)}
+    pairs: Counter[tuple[str, str]] = Counter()
+    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for word, parts in spelled.items():
+        for pair in pairwise(parts):
+            pairs[pair] += words[word]
+            owners[pair].add(word)
     merges = []
-    while len(merges) < MERGES:
-        pairs = Counter()
-        for word, parts in spelled.items():
-            for pair in pairwise(parts):
-                pairs[pair] += words[word]
+    while len(merges) < limit and pairs:
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
-        spelled = {word: _merged(parts, best) for word, parts in spelled.items()}
+        for word in list(owners[best]):
+            for pair in pairwise(spelled[word]):
+                pairs[pair] -= words[word]
+                if pairs[pair] == 0:
+                    del pairs[pair]
+                owners[pair].discard(word)
+            spelled[word] = _merged(spelled[word], best)
+            for pair in pairwise(spelled[word]):
+                pairs[pair] += words[word]
+                owners[pair].add(word)
     return merges
 
 
@@ -51,10 +62,15 @@ def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
     return result
 
 
-def write_tokenizers(folder: Path) -> int:
+def listed_words() -> Counter[str]:
+    """The word list of the random model."""
+    return Counter(WORDS.read_text(encoding="utf-8").lower().split())
+
+
+def write_tokenizers(folder: Path, words: Counter[str], limit: int) -> int:
     """Writes `tokenizer/` (pads with the end mark) and `tokenizer_2/` (pads with "!"); returns the number of tokens."""
     letters = byte_letters()
-    merges = train_merges()
+    merges = train_merges(words, limit)
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges), START, END]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     for name, pad in (("tokenizer", END), ("tokenizer_2", "!")):
