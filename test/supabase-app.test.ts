@@ -101,9 +101,13 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     expect(await seen(jobId)).toMatchObject({ success: true });
     expect(await rowOf(jobId)).toMatchObject({ attempt: 1, progress: 1, assets: 3, error: null });
     expect(filesOf(jobId)).toHaveLength(6);
-    for (const index of [0, 1, 2]) {
-      const bytes = await project.storage.read("sdxl_image_fast", `${ann.id}/${jobId}/${index}.png`);
-      expect(await sharp(bytes).metadata()).toMatchObject({ format: "png", width: 128, height: 128 });
+    const assets = await project.database.query("select path, metadata from public.assets where job_id = $1", [jobId]);
+    for (const { path, metadata } of assets) {
+      const { format, width, height } = await sharp(
+        await project.storage.read("sdxl_image_fast", String(path)),
+      ).metadata();
+      expect(format).toBe("png");
+      expect(metadata).toMatchObject({ width, height });
     }
     const usage = await project.database.query("select files, user_id from public.usage where job_id = $1", [jobId]);
     expect(usage).toEqual([{ files: 3, user_id: ann.id }]);
