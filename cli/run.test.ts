@@ -135,7 +135,7 @@ describe("bad input ends with 2 and one sentence, before anything starts", () =>
       "INVALID_JOB",
       'prompt is missing: give it after the job type, for example draw "a lighthouse at dawn".',
     ],
-    [["draw", " "], "INVALID_JOB", "prompt is missing"],
+    [["draw", " "], "INVALID_JOB", 'prompt is " ": must be 1 to 8,000 characters and not only white space'],
     [["draw", "x", "--images", "2"], "INVALID_JOB", "--images is 2: must be 1, 3 or 6."],
     [["draw", "x", "--size", "1023x1024"], "INVALID_JOB", "--size (width) is 1023: must be a multiple of 8"],
     [["draw", "x", "--size", "big"], "INVALID_REQUEST", "It must be WIDTHxHEIGHT"],

@@ -75,7 +75,7 @@ describe("queue-job", () => {
     const bad = {
       ...lighthouse,
       delay_seconds: 5,
-      prompt: "",
+      prompt: " ",
       id: "no uuid",
       priority: 1000,
       config: { num_images: 2, width: 512 },

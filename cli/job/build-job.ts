@@ -36,11 +36,10 @@ export function planJob(registry: Registry, operands: readonly string[], options
 
 /** What the command line says of a job, not checked. */
 export function describedJob(type: string, words: readonly string[], options: JobOptions) {
-  const prompt = words.join(" ");
   return {
     type,
     ...withoutUndefined({
-      prompt: prompt.trim() === "" ? undefined : prompt,
+      prompt: words.length === 0 ? undefined : words.join(" "),
       negative_prompt: options.negative,
       user_id: options.user,
       priority: options.priority,

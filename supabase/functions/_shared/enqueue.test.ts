@@ -60,7 +60,7 @@ describe("enqueueJob", () => {
   });
 
   test("refuses a job with every bad field named, and sends nothing", async () => {
-    const bad = { ...job, prompt: "", config: { num_images: 2, guidance_scale: "much" } };
+    const bad = { ...job, prompt: " ", config: { num_images: 2, guidance_scale: "much" } };
     const refused = enqueueJob(bad, target).catch((error: unknown) => String(error));
     for (const field of ["prompt", "config.num_images", "config.guidance_scale"])
       expect(await refused).toContain(field);

@@ -226,8 +226,12 @@ describe("ranges", () => {
 });
 
 describe("prompt", () => {
-  it.each([undefined, null, "", "   ", "\n\t\u00a0"])("refuses %j", (prompt) => {
+  it.each([undefined, null, "   ", "\n\t\u00a0"])("refuses %j", (prompt) => {
     expect(refused({ prompt }).map(({ field }) => field)).toEqual(["prompt"]);
+  });
+
+  it("may be empty: any picture", () => {
+    expect(accepted({ prompt: "" }).prompt).toBe("");
   });
 
   it("is at most 8,000 characters, an emoji being one", () => {
@@ -245,7 +249,9 @@ describe("prompt", () => {
   });
 
   it("may not be missing from an exact copy of nothing", () => {
-    expect(refused({ prompt: "", metadata: { exact_copy_mode: true } }).map(({ field }) => field)).toEqual(["prompt"]);
+    expect(refused({ prompt: null, metadata: { exact_copy_mode: true } }).map(({ field }) => field)).toEqual([
+      "prompt",
+    ]);
   });
 });
 
@@ -325,6 +331,7 @@ it("describes itself as JSON schema, for forms", () => {
     const described = z.toJSONSchema(schema, { io: "input" });
     expect(described.properties?.config).toHaveProperty("properties.width.multipleOf", 8);
   }
-  expect(z.toJSONSchema(sdxlJob, { io: "input" }).required).toEqual(["id", "type", "prompt"]);
-  expect(z.toJSONSchema(sdxlGenerateJob, { io: "input" }).required).toEqual(["id", "type", "prompt", "config"]);
+  // An exact copy has no prompt.
+  expect(z.toJSONSchema(sdxlJob, { io: "input" }).required).toEqual(["id", "type"]);
+  expect(z.toJSONSchema(sdxlGenerateJob, { io: "input" }).required).toEqual(["id", "type", "config"]);
 });

@@ -19,7 +19,7 @@ import {
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
-import { canonicalJob, isJsonObject, isReference } from "./synonyms.ts";
+import { canonicalJob, isGiven, isJsonObject, isReference } from "./synonyms.ts";
 
 /**
  * SDXL jobs under canonical names: `config.width`, `height`, `num_inference_steps`, `guidance_scale`, `scheduler`,
@@ -55,7 +55,7 @@ const oneThreeOrSix = z.preprocess(fromDecimal, z.literal([1, 3, 6], { error: "m
 
 function sdxlSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config: Config, metadata: Metadata) {
   const schema = jobEnvelope.extend({
-    prompt: z.preprocess((value) => value ?? "", promptOrEmpty),
+    prompt: optional(promptOrEmpty),
     negative_prompt: optional(promptOrEmpty),
     compel_enabled: optionalFlag,
     compel_weights: optionalText(8000),
@@ -66,7 +66,12 @@ function sdxlSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config
     metadata,
   });
   // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
-  return z.preprocess(canonicalJob, schema.superRefine(checkBetweenFields, { when: () => true }));
+  return z.preprocess(
+    canonicalJob,
+    schema
+      .superRefine(checkBetweenFields, { when: () => true })
+      .transform((job) => ({ ...job, prompt: job.prompt ?? "" })),
+  );
 }
 
 /** Classic types: `num_images` is 1, 3 or 6; steps, guidance and the rest may be left out. */
@@ -135,14 +140,18 @@ function hasReference(metadata: Readonly<Record<string, unknown>>): boolean {
   return isReference(metadata.reference_image_url);
 }
 
+/** Whether it says what to draw. "" does: anything. White space alone is a slip, and what is no text has a rule of its own. */
+function isPrompt(prompt: unknown): boolean {
+  return typeof prompt === "string" ? prompt === "" || prompt.trim() !== "" : isGiven(prompt);
+}
+
 function checkBetweenFields(job: unknown, ctx: z.core.$RefinementCtx): void {
   if (!isJsonObject(job)) return;
   const config = isJsonObject(job.config) ? job.config : {};
   const metadata = isJsonObject(job.metadata) ? job.metadata : {};
-  const blank = typeof job.prompt === "string" && job.prompt.trim() === "";
-  if (blank && !(isExactCopy(metadata) && hasReference(metadata))) {
-    const message = `${promptRule} (only an exact copy of a reference image needs none)`;
-    ctx.addIssue({ code: "custom", path: ["prompt"], input: job.prompt || undefined, message });
+  if (!isPrompt(job.prompt) && !(isExactCopy(metadata) && hasReference(metadata))) {
+    const message = `${promptRule} (only an exact copy of a reference image needs none, and "" asks for any picture)`;
+    ctx.addIssue({ code: "custom", path: ["prompt"], input: job.prompt, message });
   }
   if (config.pipeline === "img2img" && !hasReference(metadata)) {
     const message = 'must be given, because config.pipeline is "img2img"';
