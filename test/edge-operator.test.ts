@@ -17,6 +17,11 @@ beforeAll(async () => {
 afterAll(() => project.stop());
 beforeEach(async () => {
   await project.reset();
+  source = await connect();
+  return () => source.close();
+});
+
+async function connect(changes: { leaseSeconds?: number } = {}): Promise<UpstashSource> {
   const config = readConfig(
     {
       UPSTASH_REDIS_REST_URL: project.gateway.url,
@@ -27,9 +32,8 @@ beforeEach(async () => {
     () => "container-1",
   );
   if (config.upstash === null) throw new Error("the queue is configured");
-  source = await connectUpstash(config, config.upstash, ["sdxl"]);
-  return () => source.close();
-});
+  return connectUpstash(config, { ...config.upstash, ...changes }, ["sdxl"]);
+}
 
 async function queueOne(): Promise<string> {
   const body = { type: "sdxl_image_fast", prompt: "a lighthouse at dawn" };
@@ -95,6 +99,29 @@ describe("a job that is cancelled at a container", () => {
     const other = await queueOne();
     expect(await source.cancel(other)).toBe("cancelled");
     expect(await rowOf(other)).toMatchObject({ status: "cancelled" });
+  });
+
+  test("is told to its user when the container that ran it dies, by the next one that can", async () => {
+    const job_id = await queueOne();
+    const dying = await connect({ leaseSeconds: 1 });
+    await dying.take([{ worker: "sdxl", slots: 1 }]);
+    await dying.close();
+    await tell({ job_id, status: "processing" });
+    expect(await source.cancel(job_id)).toBe("requested");
+    let refused = 0;
+    project.faults.door = (path) => {
+      if (!path.endsWith("/rpc/request_cancel")) return undefined;
+      refused += 1;
+      return { status: 503, body: {} };
+    };
+    const take = () => source.take([{ worker: "sdxl", slots: 1 }]);
+    await expect.poll(async () => [await take(), refused > 0], { timeout: 10_000, interval: 200 }).toEqual([[], true]);
+    expect(await source.get(job_id)).toMatchObject({ status: "cancelled" });
+    expect(await rowOf(job_id)).toMatchObject({ status: "running" });
+    project.faults.door = undefined;
+    await expect
+      .poll(async () => [await take(), (await rowOf(job_id))?.status], { timeout: 10_000, interval: 200 })
+      .toEqual([[], "cancelled"]);
   });
 
   test("may be one that the app has no row of", async () => {

@@ -18,6 +18,7 @@ from export.source_folder import ExportError, read_json, write_json
 from train.latents import PatchCode, PictureMaker
 from train.networks import LATENT_CHANNELS, make_text_encoders, make_unet, make_vae
 from train.noise import SCHEDULER
+from train.session import PICTURE_SIZE
 from train.subjects import load_subjects
 from train.tokens import make_tokenizers
 from train.train_vae import WEIGHTS
@@ -81,7 +82,7 @@ def save_source(pipeline: StableDiffusionXLPipeline, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the checkpoints")
-    parser.add_argument("--size", type=int, default=64, help="picture size that the stages were trained with")
+    parser.add_argument("--size", type=int, default=PICTURE_SIZE, help="picture size that the stages were trained with")
     parser.add_argument("--source", type=Path, help="keep the diffusers folder here, for evaluate.py")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="ONNX folder to write (default: models/tiny-sdxl)")
     parser.add_argument("--steps", type=int, default=15, help="default steps of the model")

@@ -10,7 +10,8 @@ HIDDEN = (128, 192)
 TEXT_LAYERS = 3
 PROJECTION = 192
 TIME_IDS_WIDTH = 32
-UNET_CHANNELS = (96, 192)
+UNET_CHANNELS = (64, 128, 224)
+EMBEDDING_WIDTH = 512
 HEAD_WIDTH = 32
 MAX_TOKENS = 77
 
@@ -60,8 +61,8 @@ def make_unet(size: int) -> UNet2DConditionModel:
         block_out_channels=UNET_CHANNELS,
         layers_per_block=1,
         norm_num_groups=16,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         transformer_layers_per_block=1,
         attention_head_dim=tuple(channels // HEAD_WIDTH for channels in UNET_CHANNELS),
         cross_attention_dim=sum(HIDDEN),
@@ -69,6 +70,8 @@ def make_unet(size: int) -> UNet2DConditionModel:
         # The caption's embedding scales channels as well as shifting them: it can then say where a colour goes, not
         # only that it is there, and the subjects are learned in fewer steps.
         resnet_time_scale_shift="scale_shift",
+        # The caption's embedding and the timestep's meet in this many values, for every layer.
+        time_embedding_dim=EMBEDDING_WIDTH,
         addition_embed_type="text_time",
         addition_time_embed_dim=TIME_IDS_WIDTH,
         projection_class_embeddings_input_dim=6 * TIME_IDS_WIDTH + PROJECTION,

@@ -4,6 +4,7 @@ On CPU cores that other work shares, two threads of one process wait for each ot
 never wait. No step is lost when one of them is slower or ends.
 """
 
+import time
 from pathlib import Path
 
 import torch
@@ -11,23 +12,27 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 EXCHANGE_STEPS = 20
+STALE_SECONDS = 120.0
 
 
 class Peers:
-    """Weights of all processes in one file that they map into memory, `[peers, 1 + weights]`; column 0 is the step."""
+    """Weights of all processes in one file that they map into memory, `[peers, 1 + weights]`.
+
+    Column 0 is when the row was written, by the machine's monotonic clock.
+    """
 
     def __init__(self, path: Path, network: nn.Module, index: int, count: int):
         self.network, self.index = network, index
         width = 1 + sum(parameter.numel() for parameter in network.parameters())
         self.rows = torch.from_file(str(path), shared=True, size=count * width).view(count, width)
-        self.rows[index] = 0
+        self.rows[index] = -STALE_SECONDS
 
     @torch.no_grad()
     def exchange(self, step: int) -> None:
-        """Call after every step. Rows of processes that have not begun, or lie far behind, are left out."""
+        """Call after every step. Rows of processes that have not begun, or have ended, are left out."""
         if len(self.rows) == 1 or step % EXCHANGE_STEPS != 0:
             return
         self.rows[self.index, 1:] = parameters_to_vector(self.network.parameters())
-        self.rows[self.index, 0] = step
-        recent = self.rows[:, 0] > max(0, step - 10 * EXCHANGE_STEPS)
+        self.rows[self.index, 0] = time.monotonic()
+        recent = self.rows[:, 0] > time.monotonic() - STALE_SECONDS
         vector_to_parameters(self.rows[recent, 1:].mean(0), self.network.parameters())

@@ -17,6 +17,7 @@ from train.nearest import Matcher
 from train.networks import LATENT_CHANNELS
 from train.pictures import BACKGROUNDS, COLORS
 from train.sample import decode, sample_latents
+from train.session import PICTURE_SIZE
 from train.subjects import load_subjects
 from train.train_unet import SHIFTS
 from train.train_vae import WEIGHTS
@@ -28,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="PNG file to write")
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the checkpoints")
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--size", type=int, default=PICTURE_SIZE)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--threads", type=int, default=1)

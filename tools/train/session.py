@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 PAUSE_POLL_SECONDS = 1.0
+PICTURE_SIZE = 128
 
 
 def add_arguments(parser: ArgumentParser, minutes: float) -> None:
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of checkpoints and caches")
     parser.add_argument("--minutes", type=float, default=minutes, help=f"time of the whole stage (default: {minutes})")
-    parser.add_argument("--size", type=int, default=64, help="picture size in pixels, a multiple of 16 (default: 64)")
+    parser.add_argument("--size", type=int, default=PICTURE_SIZE, help="picture size in pixels, a multiple of 64 (default: 128)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
     parser.add_argument("--pause-file", type=Path, help="training waits for as long as this file exists")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from train.latents import PatchCode, PictureMaker
 from train.networks import LATENT_CHANNELS, make_vae
+from train.pictures import CELL
 from train.session import Session, add_arguments, falling_rate
 from train.subjects import load_subjects
 
@@ -25,11 +26,24 @@ WARMUP_STEPS = 50
 EDGE_WEIGHT = 0.5
 # The decoder meets latents that a UNet made, which are never quite right.
 LATENT_NOISE = 0.08
+# Its layers look at a few cells only, so squares of this side cut from larger pictures teach it as much for less.
+CROP = 64
 # The encoder is needed for image to image only, and its task is easier: it gets every third step.
 ENCODER_EVERY = 3
 LOG_VARIANCE = -6.0
 LOG_STEPS = 50
 CHECKPOINT_MINUTES = 2.0
+
+
+def cut(pictures: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+    """A square of `CROP` pixels, whole cells, from a random place of each picture."""
+    places = CELL * random.integers((pictures.shape[-1] - CROP) // CELL + 1, size=(len(pictures), 2))
+    return torch.stack(
+        [
+            picture[:, top : top + CROP, left : left + CROP]
+            for picture, (top, left) in zip(pictures, places.tolist(), strict=True)
+        ]
+    )
 
 
 def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,7 +87,7 @@ def main() -> int:
     goes_on = session.progress < 1
     session.start()
     while goes_on:
-        pictures = maker.draw_batch(random, BATCH, WEIGHTS, reach)
+        pictures = cut(maker.draw_batch(random, BATCH, WEIGHTS, reach), random)
         latents = code.encode(pictures)
         noisy = latents + LATENT_NOISE * torch.randn_like(latents)
         pictures, latents, noisy = (value.to(session.device) for value in (pictures, latents, noisy))

@@ -49,8 +49,8 @@ const leaseAnswer = z
 export type LeaseAnswer = z.output<typeof leaseAnswer>;
 
 export const takeAnswer = z
-  .tuple([count, z.unknown().transform(parseMoments), count, z.array(leaseAnswer)])
-  .transform(([nowMs, upcoming, deadCount, leases]) => ({ nowMs, upcoming, deadCount, leases }));
+  .tuple([count, z.unknown().transform(parseMoments), count, z.array(leaseAnswer), z.array(z.string())])
+  .transform(([nowMs, upcoming, deadCount, leases, cancelled]) => ({ nowMs, upcoming, deadCount, leases, cancelled }));
 
 export const settleAnswer = z.tuple([z.array(count)]).transform(([settled]) => settled);
 export const renewAnswer = z.tuple([z.array(count), count]);

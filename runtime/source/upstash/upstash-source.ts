@@ -18,6 +18,7 @@ import { type ResolvedOptions, resolveOptions, type UpstashOptions } from "./opt
 import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
 import * as replies from "./replies.ts";
+import { RowNotices } from "./row-notices.ts";
 import { ServerClock } from "./server-clock.ts";
 import { SettleBatch, type Settlement } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
@@ -39,6 +40,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #clock: ServerClock;
   readonly #held = new HeldLeases();
   readonly #changes: Changes;
+  readonly #rowNotices: RowNotices;
   readonly #unanswered: UnansweredTakes;
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
   #asked: readonly string[] | undefined;
@@ -50,6 +52,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     this.leaseSeconds = options.leaseSeconds;
     this.#clock = new ServerClock(options.monotonicMs);
     this.#unanswered = new UnansweredTakes(options.monotonicMs);
+    this.#rowNotices = new RowNotices(options.rows, options.log);
     this.#prunedAtMs = options.monotonicMs();
     this.#changes = new Changes({
       options,
@@ -87,6 +90,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       this.#undecodable += answer.deadCount;
       this.options.log?.warn({ elements: answer.deadCount }, "elements without a job went to the dead letters");
     }
+    this.#rowNotices.cancelled(answer.cancelled);
     const leases = await this.#accept(answer.leases);
     const isDrained = leases.length < wanted.reduce((sum, { slots }) => sum + slots, 0);
     if (!isDrained) restoreHeard();

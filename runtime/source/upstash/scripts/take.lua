@@ -12,8 +12,8 @@
              that are `known`.
 
   Answers {commands billed, now (0: nothing was there), what the timetable holds next (members and scores), number of
-  elements that went to the dead letters, leases}; each lease is {id, worker, token, attempt, due since, taken, expires,
-  last error report as JSON or empty, body}.
+  elements that went to the dead letters, leases, ids of jobs that ended as cancelled since their lease ran out}; each
+  lease is {id, worker, token, attempt, due since, taken, expires, last error report as JSON or empty, body}.
 
   Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
   enqueued. Several workers cost 1 more when there is something, a backlog 2 more.
@@ -33,7 +33,7 @@ local leases = recoverLeases(timetable, request.jobPrefix, request.unanswered, r
 local elements = popArrivals(request.workers)
 local popped = popReady(request.workers)
 local entries = call('ZRANGE', timetable, 0, SWEEP_COUNT - 1, 'WITHSCORES')
-if #elements == 0 and #entries == 0 and next(popped) == nil then return { billed, 0, {}, 0, leases } end
+if #elements == 0 and #entries == 0 and next(popped) == nil then return { billed, 0, {}, 0, leases, {} } end
 local now, nowUs = serverTime()
 
 -- Candidates of each worker, in memory until what is left of them is written back.
@@ -116,7 +116,9 @@ for id, job in pairs(changed) do
   written[#written + 1] = formatRecord(job)
 end
 if #written > 0 then call('MSET', unpack(written)) end
-for _, job in ipairs(settled) do
+local ended = {}
+for place, job in ipairs(settled) do
+  ended[place] = job.state.id
   call('SET', request.jobPrefix .. job.state.id, formatRecord(job), 'EX', request.keepSeconds)
 end
 if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
@@ -140,4 +142,4 @@ if #upcoming == 0 and #entries == 2 * SWEEP_COUNT then
   -- There is more that is due than one call brings back.
   upcoming = { '', scoreText(now) }
 end
-return { billed, now, upcoming, deadCount, leases }
+return { billed, now, upcoming, deadCount, leases, ended }
