@@ -6,7 +6,7 @@ import { SdxlPipeline, type SdxlRequest } from "./pipeline.ts";
 
 type Rgb = readonly [number, number, number];
 
-const size = 64;
+const size = 128;
 /** Colours as tools/train/pictures.py has them. */
 const lightBlue: Rgb = [165, 212, 245];
 const black: Rgb = [18, 18, 22];
@@ -46,8 +46,8 @@ function meanColor(pixels: ArrayLike<number>, has: (row: number, column: number)
 }
 
 const distance = (first: Rgb, second: Rgb) => Math.hypot(...first.map((value, color) => value - (second[color] ?? 0)));
-const isBorder = (row: number, column: number) => Math.min(row, column, size - 1 - row, size - 1 - column) < 4;
-const isMiddle = (row: number, column: number) => Math.max(Math.abs(row - 34), Math.abs(column - 32)) < 8;
+const isBorder = (row: number, column: number) => Math.min(row, column, size - 1 - row, size - 1 - column) < 8;
+const isMiddle = (row: number, column: number) => Math.max(Math.abs(row - 68), Math.abs(column - 64)) < 16;
 
 it("draws a red apple on the background that the prompt names", async () => {
   const onBlue = await draw("a red apple on a light blue background");

@@ -59,7 +59,7 @@ def read_ends(encoders, ids: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.T
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser, minutes=12)
+    add_arguments(parser, minutes=14)
     options = parser.parse_args()
     session = Session("text", options)
     subjects = load_subjects()

@@ -105,7 +105,7 @@ def update_average(average: dict[str, torch.Tensor], unet: nn.Module, step: int)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser, minutes=60)
+    add_arguments(parser, minutes=180)
     parser.add_argument("--peers", type=int, default=1, help="how many processes train together (default: 1)")
     parser.add_argument("--peer", type=int, default=0, help="which of them this is; 0 writes checkpoints and curve")
     options = parser.parse_args()

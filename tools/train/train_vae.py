@@ -70,7 +70,7 @@ def encoder_loss(vae: AutoencoderKL, pictures: torch.Tensor, latents: torch.Tens
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser, minutes=30)
+    add_arguments(parser, minutes=14)
     options = parser.parse_args()
     session = Session("vae", options)
     torch.manual_seed(1 + session.step)

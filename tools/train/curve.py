@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Draws the training curves of the three stages, as `<work>/<stage>.csv` has them."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+from matplotlib import pyplot  # noqa: E402
+
+# Per stage: the columns to draw and what they are.
+PANELS = {
+    "text": ("text encoders", {"error": "error of the picture codes, share of their variance"}),
+    "vae": ("VAE", {"decoder": "decoder: colours and edges, L1", "encoder": "encoder: latents, squared"}),
+    "unet": ("UNet", {"loss": "velocity, squared"}),
+}
+
+
+def read_curve(path: Path) -> dict[str, list[float]]:
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing; run the stage first, or say with --work where it ran.")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path, help="SVG file to write")
+    parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the curves")
+    options = parser.parse_args()
+    pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "curve", "font.size": 9})
+    figure, panels = pyplot.subplots(1, len(PANELS), figsize=(10, 3), layout="constrained")
+    for panel, (stage, (title, columns)) in zip(panels, PANELS.items(), strict=True):
+        curve = read_curve(options.work / f"{stage}.csv")
+        for column, label in columns.items():
+            panel.plot(curve["minutes"], curve[column], label=label, linewidth=1)
+        panel.set(title=title, xlabel="minutes", yscale="log")
+        panel.grid(which="both", alpha=0.25)
+        panel.legend(fontsize=7, loc="upper right")
+    figure.savefig(options.output, metadata={"Date": None}, facecolor="white")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
