@@ -23,7 +23,7 @@ async function draw(prompt: string, changes: Partial<SdxlRequest> = {}): Promise
     width: size,
     height: size,
     numInferenceSteps: 10,
-    guidanceScale: 3,
+    guidanceScale: 2,
     seeds: [1],
     ...changes,
   });

@@ -35,14 +35,16 @@ def load_checkpoint(work: Path, stage: str) -> dict:
 
 
 def build_pipeline(work: Path, size: int) -> StableDiffusionXLPipeline:
-    """The pipeline in float32, with the UNet's averaged weights; an untrained VAE where that stage has not run."""
+    """The pipeline in float32, with the UNet's averaged weights; an untrained VAE where no stage for it has run."""
     tokenizers = [CLIPTokenizer.from_pretrained(work / name) for name in TOKENIZERS]
     encoders = torch.nn.ModuleList(make_text_encoders(len(tokenizers[0])))
     encoders.load_state_dict(load_checkpoint(work, "text")["model"])
     unet, vae = make_unet(size), make_vae(size)
     unet.load_state_dict(load_checkpoint(work, "unet")["average"])
-    if (work / "vae.pt").is_file():
-        vae.load_state_dict(load_checkpoint(work, "vae")["model"])
+    for stage in ("decoder", "vae"):
+        if (work / f"{stage}.pt").is_file():
+            vae.load_state_dict(load_checkpoint(work, stage)["model"])
+            break
     pipeline = StableDiffusionXLPipeline(
         vae=vae.eval(),
         text_encoder=encoders[0].eval(),
@@ -86,7 +88,7 @@ def main() -> int:
     parser.add_argument("--source", type=Path, help="keep the diffusers folder here, for evaluate.py")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="ONNX folder to write (default: models/tiny-sdxl)")
     parser.add_argument("--steps", type=int, default=15, help="default steps of the model")
-    parser.add_argument("--guidance", type=float, default=3.0, help="default guidance scale of the model")
+    parser.add_argument("--guidance", type=float, default=2.0, help="default guidance scale of the model")
     options = parser.parse_args()
     pipeline = build_pipeline(options.work, options.size)
     round_to_half(pipeline)

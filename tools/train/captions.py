@@ -57,6 +57,14 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
+def explicit_caption(subject: Subject, background: Background) -> str:
+    """The caption that leaves nothing open: the full name, and the background with its kind."""
+    if background.name in SCENES:
+        return with_article(subject.names[0]) + SCENE_PHRASES[background.name][0]
+    phrase = GRADIENT_PHRASES[0] if background.gradient else PLAIN_PHRASES[0]
+    return with_article(subject.names[0]) + re.sub(r"\ba (?=[aeiou])", "an ", phrase.format(background.name))
+
+
 @dataclass
 class CaptionWriter:
     """Draws captions at random."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the training curves of the three stages, as `<work>/<stage>.csv` has them."""
+"""Draws the training curves of the four stages, as `<work>/<stage>.csv` has them."""
 
 import argparse
 import csv
@@ -16,6 +16,7 @@ PANELS = {
     "text": ("text encoders", {"error": "error of the picture codes, share of their variance"}),
     "vae": ("VAE", {"decoder": "decoder: colours and edges, L1", "encoder": "encoder: latents, squared"}),
     "unet": ("UNet", {"loss": "velocity, squared"}),
+    "decoder": ("decoder", {"decoder": "colours and edges, L1"}),
 }
 
 
@@ -33,7 +34,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the curves")
     options = parser.parse_args()
     pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "curve", "font.size": 9})
-    figure, panels = pyplot.subplots(1, len(PANELS), figsize=(10, 3), layout="constrained")
+    figure, panels = pyplot.subplots(1, len(PANELS), figsize=(12, 3), layout="constrained")
     for panel, (stage, (title, columns)) in zip(panels, PANELS.items(), strict=True):
         curve = read_curve(options.work / f"{stage}.csv")
         for column, label in columns.items():

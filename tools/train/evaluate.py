@@ -139,7 +139,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="also write the whole report here, as JSON")
     parser.add_argument("--defaults", type=Path, help="generation_config.json to take steps and guidance from")
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch decides)")
     options = parser.parse_args()

@@ -33,12 +33,12 @@ class NoiseSchedule:
     def noise(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Timesteps `[batch]`, noisy latents, and the velocity to predict.
 
-        Timesteps lean to the noisy end (45 % lie in the last fifth): there the picture must come from the caption
+        Timesteps lean to the noisy end (58 % lie in the last fifth): there the picture must come from the caption
         alone, which is what takes longest to learn.
         """
         batch = len(latents)
         spread = (torch.arange(batch, device=latents.device) + torch.rand(batch, device=latents.device)) / batch
-        timesteps = ((1 - spread.square()) * len(self.signal)).long().clamp(max=len(self.signal) - 1)
+        timesteps = ((1 - spread.pow(3)) * len(self.signal)).long().clamp(max=len(self.signal) - 1)
         signal, sigma = (values[timesteps][:, None, None, None] for values in (self.signal, self.sigma))
         noise = torch.randn_like(latents)
         return timesteps, signal * latents + sigma * noise, signal * noise - sigma * latents

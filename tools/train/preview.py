@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the checkpoints")
     parser.add_argument("--size", type=int, default=PICTURE_SIZE)
     parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--linear", action="store_true", help="decode without the VAE, by the linear patch code")
     parser.add_argument("--prompts", nargs="*", help="draw these instead of the most used emoji")

@@ -123,6 +123,9 @@ def main() -> int:
     pool = Pool(options, session.device, np.random.default_rng((session.step, options.peer)))
     schedule = NoiseSchedule(session.device)
     peers = Peers(options.work / "unet-peers.bin", unet, options.peer, options.peers)
+    # Strong components make the picture; the decoder guesses some of the weak ones from them.
+    importance = 1 / pool.code.gain
+    importance = (importance / importance.mean())[:, None, None].to(session.device)
     size_ids = torch.tensor([[options.size, options.size, 0, 0, options.size, options.size]], dtype=torch.float32)
     size_ids = size_ids.repeat(BATCH, 1).to(session.device)
     losses = []
@@ -136,7 +139,7 @@ def main() -> int:
         with torch.autocast(session.device.type, torch.bfloat16):
             conditions = {"text_embeds": pooled, "time_ids": size_ids}
             found = unet(noisy, timesteps, hidden, added_cond_kwargs=conditions, return_dict=False)[0]
-        loss = (found.float() - velocity).square().mean()
+        loss = ((found.float() - velocity).square() * importance).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimizer.step()

@@ -35,13 +35,18 @@ LOG_STEPS = 50
 CHECKPOINT_MINUTES = 2.0
 
 
-def cut(pictures: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """A square of `CROP` pixels, whole cells, from a random place of each picture."""
-    places = CELL * random.integers((pictures.shape[-1] - CROP) // CELL + 1, size=(len(pictures), 2))
+def random_places(random: np.random.Generator, count: int, size: int) -> list[list[int]]:
+    """Where squares of `CROP` pixels begin in pictures of `size` pixels: (row, column) in cells."""
+    return random.integers((size - CROP) // CELL + 1, size=(count, 2)).tolist()
+
+
+def cut(values: torch.Tensor, places: list[list[int]], cell: int) -> torch.Tensor:
+    """These squares of pictures (`cell` = 8 pixels) or latents (`cell` = 1), `[batch, channels, side, side]`."""
+    side = CROP // CELL * cell
     return torch.stack(
         [
-            picture[:, top : top + CROP, left : left + CROP]
-            for picture, (top, left) in zip(pictures, places.tolist(), strict=True)
+            part[:, cell * row : cell * row + side, cell * column : cell * column + side]
+            for part, (row, column) in zip(values, places, strict=True)
         ]
     )
 
@@ -87,7 +92,8 @@ def main() -> int:
     goes_on = session.progress < 1
     session.start()
     while goes_on:
-        pictures = cut(maker.draw_batch(random, BATCH, WEIGHTS, reach), random)
+        pictures = maker.draw_batch(random, BATCH, WEIGHTS, reach)
+        pictures = cut(pictures, random_places(random, BATCH, options.size), CELL)
         latents = code.encode(pictures)
         noisy = latents + LATENT_NOISE * torch.randn_like(latents)
         pictures, latents, noisy = (value.to(session.device) for value in (pictures, latents, noisy))
