@@ -52,8 +52,8 @@ const isMiddle = (row: number, column: number) => Math.max(Math.abs(row - 68), M
 it("draws a red apple on the background that the prompt names", async () => {
   const onBlue = await draw("a red apple on a light blue background");
   const onBlack = await draw("a red apple on a black background");
-  expect(distance(meanColor(onBlue, isBorder), lightBlue)).toBeLessThan(60);
-  expect(distance(meanColor(onBlack, isBorder), black)).toBeLessThan(60);
+  expect(distance(meanColor(onBlue, isBorder), lightBlue)).toBeLessThan(25);
+  expect(distance(meanColor(onBlack, isBorder), black)).toBeLessThan(25);
   for (const picture of [onBlue, onBlack]) {
     const [red, green, blue] = meanColor(picture, isMiddle);
     expect(red).toBeGreaterThan(1.5 * Math.max(green, blue));

@@ -58,5 +58,14 @@ CASES = (
 )
 
 SHIPPED_CASES = (
-    Case("shipped", "a red apple on a light blue background", steps=8, guidance_scale=3.0, seed=1, model="shipped"),
+    Case(
+        "shipped",
+        "a red apple on a light blue background",
+        width=128,
+        height=128,
+        steps=8,
+        guidance_scale=2.0,
+        seed=1,
+        model="shipped",
+    ),
 )
