@@ -16,12 +16,12 @@ const handlers = fileURLToPath(new URL("../../test/support/console-handlers", im
 const largestBytes = 200_000;
 
 const prompts = [
-  "a lighthouse on a cliff at dawn, long exposure",
-  "a red fox in fresh snow",
-  "an old wooden boat on a quiet lake",
-  "mountains above a sea of clouds",
-  "a barn owl in flight, golden hour",
-  "a glass of cold water on a stone table",
+  "a sailboat at sea",
+  "a fox in the snow",
+  "a house at sunset",
+  "a rocket, night sky",
+  "a panda on a teal background",
+  "a red apple on a light blue background",
 ];
 
 interface View {
@@ -43,7 +43,7 @@ const views: readonly View[] = [
     height: 900,
     scale: 1.5,
     async prepare(page) {
-      await page.locator(".tile", { hasText: "lighthouse" }).getByRole("button").click();
+      await page.locator(".tile", { hasText: "sailboat" }).getByRole("button").click();
       await page.locator("dialog.job .frame img").waitFor();
     },
   },
@@ -90,9 +90,9 @@ for (const [index, prompt] of prompts.entries()) {
 }
 for (const view of views) {
   const config = { num_inference_steps: 150, width: 512, height: 512, seed: 42 };
-  const fields = { prompt: "a waterfall in autumn, golden leaves, soft morning light through the trees" };
+  const fields = { prompt: "a strawberry on a pink background" };
   const running = await runtime.submit("sdxl_image_fast", config, fields);
-  const waiting = await runtime.submit("sdxl_image_fast", {}, { prompt: "a quiet harbour in the rain" });
+  const waiting = await runtime.submit("sdxl_image_fast", {}, { prompt: "a guitar on an orange background" });
   await untilEvent(runtime, running, (event) => event.kind === "preview");
   await shoot(browser, url, view);
   for (const id of [waiting, running]) await runtime.queue.cancel(id);
