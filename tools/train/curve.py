@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("svg")
+matplotlib.use("agg")
 from matplotlib import pyplot  # noqa: E402
 
 # Per stage: the columns to draw and what they are.
@@ -30,10 +30,10 @@ def read_curve(path: Path) -> dict[str, list[float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path, help="SVG file to write")
+    parser.add_argument("output", type=Path, help="picture to write: PNG or WebP")
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the curves")
     options = parser.parse_args()
-    pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "curve", "font.size": 9})
+    pyplot.rcParams.update({"font.size": 9})
     figure, panels = pyplot.subplots(1, len(PANELS), figsize=(12, 3), layout="constrained")
     for panel, (stage, (title, columns)) in zip(panels, PANELS.items(), strict=True):
         curve = read_curve(options.work / f"{stage}.csv")
@@ -42,7 +42,7 @@ def main() -> int:
         panel.set(title=title, xlabel="minutes", yscale="log")
         panel.grid(which="both", alpha=0.25)
         panel.legend(fontsize=7, loc="upper right")
-    figure.savefig(options.output, metadata={"Date": None}, facecolor="white")
+    figure.savefig(options.output, facecolor="white", dpi=110)
     return 0
 
 
