@@ -13,7 +13,7 @@ from matplotlib import pyplot  # noqa: E402
 
 # Per stage: the columns to draw and what they are.
 PANELS = {
-    "text": ("text encoders", {"error": "error of the picture codes, share of their variance"}),
+    "text": ("text encoders", {"error": "error of the picture codes"}),
     "vae": ("VAE", {"decoder": "decoder: colours and edges, L1", "encoder": "encoder: latents, squared"}),
     "unet": ("UNet", {"loss": "velocity, squared"}),
     "decoder": ("decoder", {"decoder": "colours and edges, L1"}),
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("tools/.train"), help="folder of the curves")
     options = parser.parse_args()
     pyplot.rcParams.update({"font.size": 9})
-    figure, panels = pyplot.subplots(1, len(PANELS), figsize=(12, 3), layout="constrained")
+    figure, panels = pyplot.subplots(1, len(PANELS), figsize=(13, 3), layout="constrained")
     for panel, (stage, (title, columns)) in zip(panels, PANELS.items(), strict=True):
         curve = read_curve(options.work / f"{stage}.csv")
         for column, label in columns.items():
