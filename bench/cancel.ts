@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { jobEnvelope } from "#contract/job.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway } from "../test/support/gateway.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway } from "#test/support/gateway.ts";
 import { startContainer, temporaryFolder, testHandlers } from "./support/container.ts";
 import { median, printTable, quantile } from "./support/table.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
-import { startBrowser } from "../test/support/browser.ts";
+import { startBrowser } from "#test/support/browser.ts";
 import { temporaryFolder } from "./support/container.ts";
 import { processTree } from "./support/processes.ts";
 import { median, printTable, spread } from "./support/table.ts";

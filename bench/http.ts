@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { OurvidzClient } from "../client/client.ts";
+import { OurvidzClient } from "#client/client.ts";
 import { residentMiB, startContainer } from "./support/container.ts";
 import { JsonProcess } from "./support/json-process.ts";
 import { printTable } from "./support/table.ts";

@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { jobEnvelope } from "#contract/job.ts";
-import { readConfig } from "#runtime/config.ts";
-import { createLogger } from "#runtime/log.ts";
-import { openEmbedded, startRuntime } from "#runtime/runtime.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { openEmbedded, startRuntime } from "#runtime/container/runtime.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import { residentMiB, spawnContainer, startContainer, temporaryFolder, testHandlers } from "./support/container.ts";
 import { median, printTable, spread } from "./support/table.ts";
 

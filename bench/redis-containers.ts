@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { jobEnvelope } from "#contract/job.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway } from "../test/support/gateway.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway } from "#test/support/gateway.ts";
 import { type BenchContainer, startContainer } from "./support/container.ts";
 import { cpuMs, processTree } from "./support/processes.ts";
 import { printTable, spread } from "./support/table.ts";

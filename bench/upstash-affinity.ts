@@ -1,7 +1,7 @@
 import { jobEnvelope } from "#contract/job.ts";
-import type { Lease } from "#runtime/source/job-source.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway, type TestGateway } from "../test/support/gateway.ts";
+import type { Lease } from "#runtime/sources/job-source.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import {
   mixedTrace,
   mostPassedOver,

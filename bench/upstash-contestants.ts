@@ -5,7 +5,7 @@ import { Redis } from "@upstash/redis";
 import { createNodeRedisClient, Queue, RedisConnection, Worker } from "bullmq";
 import { createClient } from "redis";
 import { enqueueJob } from "#contract/enqueue.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 
 /* The same work done by three queues: jobs that do nothing, taken and acknowledged. */
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type Job, jobEnvelope } from "#contract/job.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway, type TestGateway } from "../test/support/gateway.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import { seededRandom, shuffled } from "./support/random.ts";
 import { median, printTable, spread } from "./support/table.ts";
 

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { readCommandStats } from "#runtime/source/upstash/testing/command-stats.ts";
-import { startRedis } from "../test/support/redis.ts";
+import { readCommandStats } from "#runtime/sources/upstash/testing/command-stats.ts";
+import { startRedis } from "#test/support/redis.ts";
 import { median, printTable, quantile, spread } from "./support/table.ts";
 import { bullmq, type Contestant, ours, type Places, peerPollMs, upstashQueue } from "./upstash-contestants.ts";
 

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startRedis } from "../test/support/redis.ts";
+import { startRedis } from "#test/support/redis.ts";
 import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
 
 const token = "0123456789abcdef-token";

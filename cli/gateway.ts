@@ -1,7 +1,7 @@
 import process from "node:process";
-import { startGateway } from "#runtime/gateway/gateway.ts";
-import { readGatewaySettings } from "#runtime/gateway/settings.ts";
-import { createLogger } from "#runtime/log.ts";
+import { startGateway } from "#gateway/gateway.ts";
+import { readGatewaySettings } from "#gateway/settings.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import type { GatewayCommandOptions } from "./commands/gateway.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";

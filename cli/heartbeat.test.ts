@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startRegistrationService } from "../runtime/heartbeat/testing/registration-service.ts";
-import { freePort } from "../test/support/machine.ts";
+import { startRegistrationService } from "#runtime/heartbeat/testing/registration-service.ts";
+import { freePort } from "#test/support/machine.ts";
 import { startCli, temporaryFolder } from "./testing/run-cli.ts";
 
 const key = { WAN_WORKER_API_KEY: "a-key-for-tests-0001" };

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import type { Config, SourceName } from "#runtime/config.ts";
-import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
-import type { JobQueue, JobSource } from "#runtime/source/job-source.ts";
+import type { Config, SourceName } from "#runtime/container/config.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import type { JobQueue, JobSource } from "#runtime/sources/job-source.ts";
 
 /** The queue that a command looks at or changes, and where the files of its jobs may lie. */
 export interface OpenQueue {
@@ -36,7 +36,7 @@ export async function withQueue<Result>(
 ): Promise<Result> {
   const chosen = chosenSource(config, choice);
   if (chosen !== "sqlite") return withRemote(config, await connect(config, chosen), body);
-  const { openEmbedded } = await import("#runtime/runtime.ts");
+  const { openEmbedded } = await import("#runtime/container/runtime.ts");
   const embedded = await openEmbedded(config);
   try {
     return await body(embedded);
@@ -66,7 +66,7 @@ export async function withExistingQueue<Result>(
 }
 
 async function hasDatabase(config: Config): Promise<boolean> {
-  const { databaseFile } = await import("#runtime/database/database.ts");
+  const { databaseFile } = await import("#runtime/lib/database/database.ts");
   return stat(databaseFile(config.dataFolder)).then(
     () => true,
     (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
@@ -75,7 +75,7 @@ async function hasDatabase(config: Config): Promise<boolean> {
 
 /** @throws CodedError CONFIG_INVALID */
 async function connect(config: Config, chosen: "upstash" | "supabase"): Promise<JobSource & JobQueue> {
-  const { connectSupabase, connectUpstash } = await import("#runtime/source/connect-sources.ts");
+  const { connectSupabase, connectUpstash } = await import("#runtime/sources/connect-sources.ts");
   if (chosen === "upstash") {
     if (config.upstash !== null) return connectUpstash(config, config.upstash, []);
     throw missing("--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.");
@@ -93,7 +93,7 @@ async function withRemote<Result>(
   source: JobSource & JobQueue,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  const { LocalAssetStore } = await import("#runtime/delivery/local-asset-store.ts");
+  const { LocalAssetStore } = await import("#runtime/delivery/stores/local-asset-store.ts");
   // Only for looking up files; nothing is signed here.
   const store = new LocalAssetStore({
     folder: join(config.dataFolder, "files"),

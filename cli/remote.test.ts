@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startContainer, type TestContainer, testKey } from "../functions/testing/container.ts";
+import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
 
 /* The commands against a container elsewhere, over HTTP. */

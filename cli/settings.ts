@@ -1,6 +1,6 @@
 import process from "node:process";
-import type { Config } from "#runtime/config.ts";
-import type { Logger } from "#runtime/log.ts";
+import type { Config } from "#runtime/container/config.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 
 export interface GlobalOptions {
   readonly data?: string;
@@ -41,8 +41,8 @@ export async function readSettings(
   { serves }: { readonly serves: boolean },
 ): Promise<Config> {
   const [{ readConfig }, { defaultWorkerId }] = await Promise.all([
-    import("#runtime/config.ts"),
-    import("#runtime/runtime.ts"),
+    import("#runtime/container/config.ts"),
+    import("#runtime/container/runtime.ts"),
   ]);
   const { RUNPOD_POD_ID: podId, ...environment } = process.env;
   const given = Object.fromEntries(Object.entries(environment).filter(([name]) => serves || !listening.includes(name)));
@@ -65,6 +65,6 @@ export function logFormat(config: Config): "json" | "pretty" {
 }
 
 export async function openLog(config: Config): Promise<Logger> {
-  const { createLogger } = await import("#runtime/log.ts");
+  const { createLogger } = await import("#runtime/observe/log.ts");
   return createLogger({ level: config.log.level, format: logFormat(config) });
 }

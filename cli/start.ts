@@ -1,4 +1,4 @@
-import { startRuntime } from "#runtime/runtime.ts";
+import { startRuntime } from "#runtime/container/runtime.ts";
 import type { StartOptions } from "./commands/start.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { startContainer, type TestContainer, testKey } from "../functions/testing/container.ts";
+import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { isJob, type JobEvent, OurvidzClient } from "./client.ts";
 
 let container: TestContainer;

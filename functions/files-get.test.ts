@@ -1,8 +1,8 @@
 import { mkdir, readdir, readlink, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openDataFolder } from "#runtime/data-folder.ts";
-import { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
+import { openDataFolder } from "#runtime/container/data-folder.ts";
+import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import { jobView } from "./jobs/job-view.ts";
 import type { RunningServer } from "./server.ts";
 import { startContainer, type TestContainer, testKey } from "./testing/container.ts";

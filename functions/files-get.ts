@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
 import { z } from "zod";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { HttpError } from "./errors.ts";
 import { type ByteRange, parseByteRange } from "./http/byte-range.ts";
 import { fileStream } from "./http/file-stream.ts";

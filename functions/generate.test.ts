@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { untilEvent } from "../test/support/runtime.ts";
+import { untilEvent } from "#test/support/runtime.ts";
 import { generate } from "./generate.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 

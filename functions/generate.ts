@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CodedError, isErrorCode } from "#contract/errors.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { isSettled } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { isSettled } from "#runtime/sources/job-source.ts";
 import { HttpError, queueErrors } from "./errors.ts";
 import { parsePrefer } from "./http/prefer.ts";
 import { defineRoute, type RouteRequest } from "./http/route.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
-import type { DispatcherState } from "#runtime/dispatcher.ts";
-import type { ExecutorState } from "#runtime/executor/executor.ts";
+import type { DispatcherState } from "#runtime/dispatch/dispatcher.ts";
+import type { ExecutorState } from "#runtime/executor/parent/executor.ts";
 import { health, healthOf, type Vitals } from "./health.ts";
 import { routes } from "./index.ts";
 import { obstacleOf } from "./ready.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { Dispatcher } from "#runtime/dispatcher.ts";
-import type { Executor } from "#runtime/executor/executor.ts";
-import { workerVersion } from "#runtime/version.ts";
+import { workerVersion } from "#runtime/container/version.ts";
+import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { defineRoute } from "./http/route.ts";
 
 /*

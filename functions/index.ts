@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { shortened } from "#contract/problems.ts";
-import type { Logger } from "#runtime/log.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { consolePage } from "./console.ts";
 import { consoleFile } from "./console-files.ts";
 import { docs } from "./docs.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { untilEvent } from "../test/support/runtime.ts";
+import { untilEvent } from "#test/support/runtime.ts";
 import { cancelJob } from "./jobs-cancel.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { untilEvent } from "../test/support/runtime.ts";
+import { untilEvent } from "#test/support/runtime.ts";
 import type { ServerEvent } from "./http/event-stream.ts";
 import { jobEvents } from "./jobs-events.ts";
 import type { RunningServer } from "./server.ts";

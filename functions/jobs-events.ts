@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isSettled } from "#runtime/source/job-source.ts";
+import { isSettled } from "#runtime/sources/job-source.ts";
 import { queueErrors } from "./errors.ts";
 import { eventStreamType } from "./http/event-stream.ts";
 import { defineRoute, noContent } from "./http/route.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { wholeNumberFrom } from "#contract/fields.ts";
-import { jobStatuses } from "#runtime/source/job-source.ts";
+import { jobStatuses } from "#runtime/sources/job-source.ts";
 import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 import { cursor } from "./jobs/cursor.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { openEmbedded } from "#runtime/runtime.ts";
-import { SqliteSource } from "#runtime/source/sqlite/sqlite-source.ts";
-import { type Family, parsePrometheus, valuesOf } from "../test/support/prometheus.ts";
-import { testHandlers, untilEvent } from "../test/support/runtime.ts";
+import { openEmbedded } from "#runtime/container/runtime.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import { type Family, parsePrometheus, valuesOf } from "#test/support/prometheus.ts";
+import { testHandlers, untilEvent } from "#test/support/runtime.ts";
 import { startContainer, type TestContainer, testKey, toAnswer } from "./testing/container.ts";
 
 async function scrape(container: TestContainer): Promise<ReadonlyMap<string, Family>> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { startTestGateway, type TestGateway } from "../test/support/gateway.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import { deadLetters } from "./queues-dead.ts";
 import { redriveQueue } from "./queues-redrive.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";

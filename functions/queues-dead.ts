@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { wholeNumberFrom } from "#contract/fields.ts";
 import { shortened } from "#contract/problems.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 import { cursor } from "./jobs/cursor.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Runtime } from "#runtime/runtime.ts";
-import type { QueueStats } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import type { QueueStats } from "#runtime/sources/job-source.ts";
 import { HttpError, queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { wholeNumberFrom } from "#contract/fields.ts";
-import { redriveAll } from "#runtime/source/redrive-all.ts";
+import { redriveAll } from "#runtime/sources/redrive-all.ts";
 import { queueErrors } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
 import { queueParams, workerOfQueue } from "./queues/find-queue.ts";

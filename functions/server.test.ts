@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { createLogger } from "#runtime/log.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import { createApp } from "./index.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";

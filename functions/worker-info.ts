@@ -1,10 +1,10 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { z } from "zod";
-import { inspectModels } from "#runtime/models/inspect-models.ts";
-import { neededModels } from "#runtime/models/needed-models.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { workerVersion } from "#runtime/version.ts";
+import { inspectModels } from "#runtime/check/models/inspect-models.ts";
+import { neededModels } from "#runtime/check/models/needed-models.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { workerVersion } from "#runtime/container/version.ts";
 import { defineRoute } from "./http/route.ts";
 import { jobSchema } from "./jobs/job-schema.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";

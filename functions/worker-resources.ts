@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Executor } from "#runtime/executor/executor.ts";
-import { type QueueStats, queueName } from "#runtime/source/job-source.ts";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
+import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
 import { defineRoute } from "./http/route.ts";
 import { memoryOf } from "./worker/executor-view.ts";
 import { gpuView, viewGpu } from "./worker/gpu-view.ts";

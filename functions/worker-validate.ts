@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Config } from "#runtime/config.ts";
-import { type Check, type Subject, subjects } from "#runtime/validate/tried.ts";
+import { type Check, type Subject, subjects } from "#runtime/check/tried.ts";
+import type { Config } from "#runtime/container/config.ts";
 import { defineRoute } from "./http/route.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
@@ -15,7 +15,7 @@ const check = z.object({
 
 /** What `ourvidz validate` tries, with the configuration that this container runs with. Loaded when it is asked for. */
 const tryEverything = sharedWhileUnderWay(async (config: Config) =>
-  (await import("#runtime/validate/checks.ts")).runChecks(() => Promise.resolve(config)),
+  (await import("#runtime/check/checks.ts")).runChecks(() => Promise.resolve(config)),
 );
 
 /** GET /worker/validate: each part really tried, beside the jobs that run. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { startContainer, type TestContainer, testKey } from "../functions/testing/container.ts";
+import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
 
 const handlers = fileURLToPath(new URL("./support/console-handlers", import.meta.url));

@@ -7,9 +7,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
-import { readConfig } from "#runtime/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/runtime.ts";
-import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import { childrenOf, killNow } from "./support/kill.ts";
 
 /*

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { jobCallback } from "#contract/callback.ts";
-import { HttpCallback } from "#runtime/delivery/http-callback.ts";
-import { describeRegistrar } from "#runtime/heartbeat/conformance.ts";
+import { startContainer, type TestContainer } from "#functions/testing/container.ts";
+import { HttpCallback } from "#runtime/delivery/callbacks/http-callback.ts";
 import { EdgeRegistrar } from "#runtime/heartbeat/edge-registrar.ts";
-import { startContainer, type TestContainer } from "../functions/testing/container.ts";
+import { describeRegistrar } from "./conformance/registrars.ts";
 import { callbackSecret, startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 
 /* The container's own ends of the wire, against the real edge functions: that both sides mean the same. */

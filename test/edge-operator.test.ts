@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { signCallback } from "#contract/signature.ts";
-import { readConfig } from "#runtime/config.ts";
-import { connectUpstash } from "#runtime/source/connect-sources.ts";
-import type { UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { connectUpstash } from "#runtime/sources/connect-sources.ts";
+import type { UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 
 /* What an operator does at a container to jobs of an app, whose queue is on Redis and whose rows are in the database. */

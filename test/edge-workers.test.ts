@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startContainer, type TestContainer } from "../functions/testing/container.ts";
+import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { startProject, type TestProject, type TestUser, workerKey } from "./support/supabase/project.ts";
 
 let project: TestProject;

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readConfig } from "#runtime/config.ts";
-import { badGateway, randomFaults, tooManyRequests } from "#runtime/gateway/faults.ts";
-import { openEmbedded } from "#runtime/runtime.ts";
-import { isSettled } from "#runtime/source/job-source.ts";
-import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import { badGateway, randomFaults, tooManyRequests } from "#gateway/faults.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { openEmbedded } from "#runtime/container/runtime.ts";
+import { isSettled } from "#runtime/sources/job-source.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 import { childrenOf, killNow } from "./support/kill.ts";
 

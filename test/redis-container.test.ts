@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createApp } from "#functions/index.ts";
-import { createLogger } from "#runtime/log.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
 

@@ -3,13 +3,13 @@ import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { ContainerReport } from "#runtime/source/upstash/testing/container.ts";
-import { createUpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import type { ContainerReport } from "#runtime/sources/upstash/testing/container.ts";
+import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 
 /* Containers as processes on one queue, some of which die. */
 
-const program = fileURLToPath(new URL("../runtime/source/upstash/testing/container.ts", import.meta.url));
+const program = fileURLToPath(new URL("../runtime/sources/upstash/testing/container.ts", import.meta.url));
 const leaseSeconds = 1;
 let gateway: TestGateway;
 const containers: Container[] = [];

@@ -2,8 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "redis";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
-import type { UpstashOptions } from "#runtime/source/upstash/options.ts";
-import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import type { UpstashOptions } from "#runtime/sources/upstash/options.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 
 /* What the server does to the queue: it restarts, is full, or has another time than the containers. */

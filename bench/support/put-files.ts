@@ -2,7 +2,7 @@ import { readFile, rm } from "node:fs/promises";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { pino } from "pino";
-import { SupabaseAssetStore } from "#runtime/delivery/supabase-asset-store.ts";
+import { SupabaseAssetStore } from "#runtime/delivery/stores/supabase-asset-store.ts";
 import { residentMiB } from "./container.ts";
 
 /*

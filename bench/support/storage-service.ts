@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import process from "node:process";
-import { startStorageServer } from "../../test/support/supabase/storage-server.ts";
+import { startStorageServer } from "#test/support/supabase/storage-server.ts";
 
 /*
  * A storage service in a process of its own: its work and its memory are not those of who uploads. Prints where it is as

@@ -17,7 +17,7 @@ export function addHandlers(program: Command): void {
 
 async function handlers(_operands: readonly string[], options: GlobalOptions): Promise<number> {
   const { handlersFolder } = await readSettings(options, { serves: false });
-  const { loadHandlers } = await import("#runtime/registry.ts");
+  const { loadHandlers } = await import("#runtime/job-types/registry.ts");
   const all = (await loadHandlers(handlersFolder)).all().toSorted((a, b) => a.type.localeCompare(b.type));
   printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson) }, handlerTable(all));
   if (!options.json && all.length === 0)

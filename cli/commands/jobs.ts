@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { JobStatus } from "#runtime/source/job-source.ts";
+import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { action, examples } from "../command.ts";
 import { numberOption, supabaseOption, upstashOption } from "../job/options.ts";
 import type { QueueChoice } from "../queue.ts";

@@ -5,7 +5,7 @@ import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { describeProblems, parseJob, unknownJobType } from "#contract/problems.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
-import type { Registry } from "#runtime/registry.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
 import { didYouMean } from "../suggest.ts";
 import type { JobOptions } from "./options.ts";
 

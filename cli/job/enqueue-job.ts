@@ -1,4 +1,4 @@
-import { loadHandlers } from "#runtime/registry.ts";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { EnqueueOptions } from "../commands/enqueue.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";

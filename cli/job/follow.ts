@@ -1,4 +1,4 @@
-import { isSettled, type JobRecord } from "#runtime/source/job-source.ts";
+import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import type { OpenQueue } from "../queue.ts";
 import { statusText } from "./view.ts";
 

@@ -1,4 +1,4 @@
-import type { ListFilter } from "#runtime/source/job-source.ts";
+import type { ListFilter } from "#runtime/sources/job-source.ts";
 import { type JobsOptions, mostJobs } from "../commands/jobs.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { note, printResult } from "../output.ts";

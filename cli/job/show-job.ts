@@ -1,5 +1,5 @@
 import { CodedError } from "#contract/errors.ts";
-import type { JobRecord } from "#runtime/source/job-source.ts";
+import type { JobRecord } from "#runtime/sources/job-source.ts";
 import type { ShowJobOptions } from "../commands/job.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";

@@ -1,9 +1,9 @@
 import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
 import { type JobView, viewJob } from "#functions/jobs/job-view.ts";
-import type { Config } from "#runtime/config.ts";
-import type { Embedded } from "#runtime/runtime.ts";
-import type { JobRecord } from "#runtime/source/job-source.ts";
+import type { Config } from "#runtime/container/config.ts";
+import type { Embedded } from "#runtime/container/runtime.ts";
+import type { JobRecord } from "#runtime/sources/job-source.ts";
 
 /** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is known here. */
 export interface ShownJob extends Omit<JobView, "assets"> {

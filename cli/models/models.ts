@@ -1,7 +1,7 @@
-import { bytes } from "#runtime/bytes.ts";
-import { inspectModels, type ModelReport } from "#runtime/models/inspect-models.ts";
-import { type NeededModel, neededModels } from "#runtime/models/needed-models.ts";
-import { loadHandlers } from "#runtime/registry.ts";
+import { inspectModels, type ModelReport } from "#runtime/check/models/inspect-models.ts";
+import { type NeededModel, neededModels } from "#runtime/check/models/needed-models.ts";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
+import { bytes } from "#runtime/lib/bytes.ts";
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";

@@ -3,7 +3,7 @@ import { join, relative, sep } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "#contract/errors.ts";
-import { makeFolder } from "#runtime/data-folder.ts";
+import { makeFolder } from "#runtime/container/data-folder.ts";
 import type { NewHandlerOptions } from "../commands/new-handler.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";

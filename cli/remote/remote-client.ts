@@ -1,4 +1,4 @@
-import type { OurvidzClient } from "../../client/client.ts";
+import type { OurvidzClient } from "#client/client.ts";
 import { usageError } from "../errors.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
@@ -15,5 +15,5 @@ export async function remoteClient(options: GlobalOptions & QueueChoice): Promis
       `--url (or OURVIDZ_URL) names a container: leave out ${options.upstash ? "--upstash" : "--supabase"}.`,
     );
   }
-  return new (await import("../../client/client.ts")).OurvidzClient({ url, key });
+  return new (await import("#client/client.ts")).OurvidzClient({ url, key });
 }

@@ -1,4 +1,4 @@
-import type { OurvidzClient } from "../../client/client.ts";
+import type { OurvidzClient } from "#client/client.ts";
 import type { ShowJobOptions } from "../commands/job.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";

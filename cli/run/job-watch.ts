@@ -1,7 +1,7 @@
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
-import { isEnd, type JobEvent } from "#runtime/job-events.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import type { JobResult } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { isEnd, type JobEvent } from "#runtime/dispatch/job-events.ts";
+import type { JobResult } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import type { ProgressView } from "./progress-view.ts";
 import { watchForStandstill } from "./standstill.ts";

@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import { toErrorReport } from "#contract/errors.ts";
-import type { Config } from "#runtime/config.ts";
-import type { Logger } from "#runtime/log.ts";
-import { loadHandlers } from "#runtime/registry.ts";
-import { type Runtime, startRuntime } from "#runtime/runtime.ts";
+import type { Config } from "#runtime/container/config.ts";
+import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import type { RunOptions } from "../commands/run.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";

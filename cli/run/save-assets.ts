@@ -5,8 +5,8 @@ import { z } from "zod";
 import { type CallbackAsset, callbackAsset } from "#contract/callback.ts";
 import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
-import { makeFolder } from "#runtime/data-folder.ts";
-import type { LocalAssetStore } from "#runtime/delivery/local-asset-store.ts";
+import { makeFolder } from "#runtime/container/data-folder.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 
 /** A file in --out, as it is printed with --json. */
 export interface SavedAsset {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CodedError, toErrorReport } from "#contract/errors.ts";
-import { makeFolder } from "#runtime/data-folder.ts";
+import { makeFolder } from "#runtime/container/data-folder.ts";
 
 /**
  * The temporary data folder of one run. It is removed at the end, also when the process is ended by a second Ctrl-C,

@@ -1,7 +1,7 @@
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
-import { probeFolder } from "#runtime/probe-folder.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { isSettled } from "#runtime/source/job-source.ts";
+import { probeFolder } from "#runtime/check/probe-folder.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { isSettled } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import type { JobEnd } from "./job-watch.ts";
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { freePort } from "../../test/support/machine.ts";
-import { callbackSecret, startProject, type TestProject } from "../../test/support/supabase/project.ts";
+import { freePort } from "#test/support/machine.ts";
+import { callbackSecret, startProject, type TestProject } from "#test/support/supabase/project.ts";
 import { runCli, temporaryFolder } from "../testing/run-cli.ts";
 
 /* `ourvidz validate` against a whole project: what is right is used and left as it was, what is wrong is named. */

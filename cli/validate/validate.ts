@@ -1,5 +1,5 @@
-import { runChecks } from "#runtime/validate/checks.ts";
-import type { Check } from "#runtime/validate/tried.ts";
+import { runChecks } from "#runtime/check/checks.ts";
+import type { Check } from "#runtime/check/tried.ts";
 import { exitCodes } from "../errors.ts";
 import { printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";

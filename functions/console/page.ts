@@ -1,5 +1,5 @@
 import { html } from "hono/html";
-import { workerVersion } from "#runtime/version.ts";
+import { workerVersion } from "#runtime/container/version.ts";
 import { dialogs } from "./dialogs.ts";
 import { sections } from "./sections.ts";
 import { type AssetPlaces, securityPolicy } from "./security-policy.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "#runtime/config.ts";
+import type { Config } from "#runtime/container/config.ts";
 
 /** Where the pictures of jobs may be: here, or in the app's storage. */
 export type AssetPlaces = Pick<Config, "supabase"> & { readonly http: Pick<Config["http"], "publicUrl"> };

@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Context, MiddlewareHandler } from "hono";
-import { isLoopback } from "#runtime/config.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import { isLoopback } from "#runtime/container/config.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { HttpError } from "../errors.ts";
 import { isLoopbackHost } from "./browser-guard.ts";
 import type { Access } from "./route.ts";

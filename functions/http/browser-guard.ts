@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
-import { isLoopback } from "#runtime/config.ts";
+import { isLoopback } from "#runtime/container/config.ts";
 import { HttpError } from "../errors.ts";
 
 const readingMethods = new Set(["GET", "HEAD", "OPTIONS"]);

@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createLogger } from "#runtime/log.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
 import { EventStreams, type ServerEvent } from "./event-stream.ts";
 

@@ -1,4 +1,4 @@
-import type { Logger } from "#runtime/log.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
 import { seldom } from "./seldom.ts";
 

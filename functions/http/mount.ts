@@ -2,7 +2,7 @@ import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import type { FieldProblem } from "#contract/job.ts";
 import { describeProblems, invalidJob, parseJob } from "#contract/problems.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
 import { readJson } from "./body.ts";

@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from "hono";
-import type { Logger } from "#runtime/log.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { isForeseen } from "../errors.ts";
 
 export interface RequestState {

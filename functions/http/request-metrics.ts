@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Route } from "./route.ts";
 
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);

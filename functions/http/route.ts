@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ErrorCode } from "#contract/errors.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import type { EventStreams, ServerEvent } from "./event-stream.ts";
 
 /**

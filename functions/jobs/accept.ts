@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { Runtime } from "#runtime/runtime.ts";
-import { type JobStatus, jobStatuses } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { type JobStatus, jobStatuses } from "#runtime/sources/job-source.ts";
 import { HttpError } from "../errors.ts";
 import { idempotencyKey, ignoredFields, jobOf, type Submission } from "./submission.ts";
 

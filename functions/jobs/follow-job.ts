@@ -1,6 +1,6 @@
-import type { NumberedEvent } from "#runtime/job-events.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { isSettled, type JobQueue, type JobRecord, type JobStatus } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import type { NumberedEvent } from "#runtime/dispatch/job-events.ts";
+import { isSettled, type JobQueue, type JobRecord, type JobStatus } from "#runtime/sources/job-source.ts";
 import type { ServerEvent } from "../http/event-stream.ts";
 import { Inbox } from "./inbox.ts";
 import {

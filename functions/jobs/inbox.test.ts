@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
-import { JobEvents, type NumberedEvent } from "#runtime/job-events.ts";
+import { JobEvents, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import { Inbox } from "./inbox.ts";
 
 const running = { kind: "state", status: "running", attempt: 1 } as const;

@@ -1,4 +1,4 @@
-import type { JobEvents, NumberedEvent } from "#runtime/job-events.ts";
+import type { JobEvents, NumberedEvent } from "#runtime/dispatch/job-events.ts";
 
 const mostWaiting = 64;
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { isEnd, type JobEvent, type NumberedEvent } from "#runtime/job-events.ts";
-import { type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
+import { isEnd, type JobEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
+import { type JobRecord, jobStatuses } from "#runtime/sources/job-source.ts";
 import type { ServerEvent } from "../http/event-stream.ts";
 import { errorView, iso, type JobView, jobView } from "./job-view.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { callbackAsset } from "#contract/callback.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { attemptOutcomes, type JobRecord, jobStatuses } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { attemptOutcomes, type JobRecord, jobStatuses } from "#runtime/sources/job-source.ts";
 
 /* A job as the API shows it: one shape, in lists, alone and at the end of its events. */
 

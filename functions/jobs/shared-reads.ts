@@ -1,4 +1,4 @@
-import type { JobQueue, JobRecord } from "#runtime/source/job-source.ts";
+import type { JobQueue, JobRecord } from "#runtime/sources/job-source.ts";
 
 type Reads = Map<string, Promise<JobRecord | null>>;
 

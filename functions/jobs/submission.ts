@@ -5,7 +5,7 @@ import { type FieldProblem, type Job, jobEnvelope, optional, safeId } from "#con
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
 import { canonicalJob, isJsonObject } from "#contract/synonyms.ts";
-import type { Registry } from "#runtime/registry.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
 
 /** At most 30 days. */
 const maxDelaySeconds = 2_592_000;

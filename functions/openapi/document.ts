@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { z } from "zod";
-import type { Runtime } from "#runtime/runtime.ts";
-import { workerVersion } from "#runtime/version.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { workerVersion } from "#runtime/container/version.ts";
 import { errorBody } from "../errors.ts";
 import { eventStreamType } from "../http/event-stream.ts";
 import { noContent, type Route } from "../http/route.ts";

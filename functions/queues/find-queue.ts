@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { shortened } from "#contract/problems.ts";
-import type { Runtime } from "#runtime/runtime.ts";
-import { queueName } from "#runtime/source/job-source.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { queueName } from "#runtime/sources/job-source.ts";
 import { HttpError } from "../errors.ts";
 
 export const queueParams = z.object({ queue: z.string() });

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createLogger } from "#runtime/log.ts";
-import { startTestRuntime, type TestRuntime } from "../../test/support/runtime.ts";
+import { createLogger } from "#runtime/observe/log.ts";
+import { startTestRuntime, type TestRuntime } from "#test/support/runtime.ts";
 import { type App, createApp } from "../index.ts";
 import { type RunningServer, type ServerOptions, startServer } from "../server.ts";
 

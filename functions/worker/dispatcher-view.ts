@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Dispatcher } from "#runtime/dispatcher.ts";
+import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 
 /** Whether jobs are taken, and how many run. */
 export const dispatcherView = z.object({

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Executor, ExecutorState } from "#runtime/executor/executor.ts";
-import { residentBytes } from "#runtime/process-memory.ts";
+import type { Executor, ExecutorState } from "#runtime/executor/parent/executor.ts";
+import { residentBytes } from "#runtime/observe/process-memory.ts";
 import { iso } from "../jobs/job-view.ts";
 
 /*

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { shortened } from "#contract/problems.ts";
-import type { Executor } from "#runtime/executor/executor.ts";
-import type { Runtime } from "#runtime/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { HttpError } from "../errors.ts";
 
 export const workerParams = z.object({ worker: z.string() });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { GpuFacts } from "#runtime/gpu/parse-gpus.ts";
+import type { GpuFacts } from "#runtime/observe/gpu/parse-gpus.ts";
 
 /** Memory in bytes, utilization in percent, temperature in degrees Celsius; null where the driver does not tell. */
 export const gpuView = z

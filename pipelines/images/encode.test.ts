@@ -1,6 +1,6 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { TorchGenerator } from "../random/torch-generator.ts";
+import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
 import { encodePng, encodeSmallWebp, encodeThumbnail, type RgbImage } from "./encode.ts";
 
 function noise(width: number, height: number): RgbImage {

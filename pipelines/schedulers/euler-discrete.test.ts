@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { maxDifference } from "../testing/compare.ts";
+import { maxDifference } from "#pipelines/testing/compare.ts";
 import { createScheduler, schedulerNames } from "./index.ts";
 
 const tolerance = 1e-5;

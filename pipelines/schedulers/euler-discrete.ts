@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { invalidJob, unsupportedOption } from "../errors.ts";
+import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
 import { alphasCumprod, linspace32, trainingSigmas } from "./noise-schedule.ts";
 import type { Schedule, Scheduler } from "./scheduler.ts";
 import { interpolate, respacedSigmas, spacedTimesteps, timestepOfSigma } from "./spacing.ts";

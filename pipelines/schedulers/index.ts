@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { modelInvalid, unsupportedOption } from "../errors.ts";
+import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
 import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
 import type { Scheduler } from "./scheduler.ts";
 

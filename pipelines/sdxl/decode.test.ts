@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Component } from "../onnx.ts";
-import { type Tensor, tensor } from "../tensor.ts";
-import { maxDifference, meanDifference } from "../testing/compare.ts";
-import { tinySdxl } from "../testing/tiny-sdxl.ts";
+import { Component } from "#pipelines/core/onnx.ts";
+import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
+import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { decodeLatents, toRgb8 } from "./decode.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import { SdxlPipeline } from "./pipeline.ts";

@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
-import { numericalError } from "../errors.ts";
-import type { Component } from "../onnx.ts";
-import { checkShape, isFiniteData, type Tensor, tensor, zeros } from "../tensor.ts";
+import { numericalError } from "#pipelines/core/errors.ts";
+import type { Component } from "#pipelines/core/onnx.ts";
+import { checkShape, isFiniteData, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
+import { blendWeights, planTiles, type Tile } from "#pipelines/diffusion/tiles.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
-import { blendWeights, planTiles, type Tile } from "./tiles.ts";
 
 export interface DecodeOptions {
   readonly signal?: AbortSignal | undefined;

@@ -1,10 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import { numericalError } from "../errors.ts";
-import type { Component } from "../onnx.ts";
-import type { Schedule } from "../schedulers/scheduler.ts";
-import { combineGuidance, concat, isFiniteData, repeatBatch, type Tensor, tensor } from "../tensor.ts";
+import { numericalError } from "#pipelines/core/errors.ts";
+import type { Component } from "#pipelines/core/onnx.ts";
+import { combineGuidance, concat, isFiniteData, repeatBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { rescaleGuidance } from "#pipelines/diffusion/guidance-rescale.ts";
+import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
-import { rescaleGuidance } from "./guidance-rescale.ts";
 
 export interface DenoiseRequest {
   readonly unet: Component;

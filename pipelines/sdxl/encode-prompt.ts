@@ -1,8 +1,8 @@
-import { invalidJob, modelInvalid } from "../errors.ts";
-import type { Component } from "../onnx.ts";
-import { concat, sliceBatch, type Tensor, zeros } from "../tensor.ts";
-import { chunkTokens, countChunks } from "../text/chunks.ts";
-import type { ClipTokenizer } from "../text/clip-tokenizer.ts";
+import { invalidJob, modelInvalid } from "#pipelines/core/errors.ts";
+import type { Component } from "#pipelines/core/onnx.ts";
+import { concat, sliceBatch, type Tensor, zeros } from "#pipelines/core/tensor.ts";
+import { chunkTokens, countChunks } from "#pipelines/text/chunks.ts";
+import type { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 
 /** One of SDXL's two text encoders with its tokenizer. */
 export interface TextEncoder {

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-import type { PipelineHost } from "../host.ts";
-import { tinySdxl } from "../testing/tiny-sdxl.ts";
+import type { PipelineHost } from "#pipelines/core/host.ts";
+import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { generateImages } from "./generate-images.ts";
 
 const settings = { width: 64, height: 64, num_inference_steps: 3, guidance_scale: 5, num_images: 3, seed: 11 };

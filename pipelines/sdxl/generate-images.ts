@@ -1,5 +1,5 @@
-import type { PipelineHost } from "../host.ts";
-import { StageTimer } from "../stage-timer.ts";
+import type { PipelineHost } from "#pipelines/core/host.ts";
+import { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Generation } from "./generation-text.ts";
 import { checkDrawsFromText, type ImageJob, type ImageParameters, imageParameters, imageSeeds } from "./image-job.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
@@ -103,7 +103,7 @@ function describe(
 /** Encodes all pictures at once (outside of JavaScript's thread) and hands them over in order. */
 async function save({ images }: SdxlResult, generations: readonly Generation[], host: PipelineHost): Promise<void> {
   const [{ encodePng, encodeThumbnail }, { generationTexts }] = await Promise.all([
-    import("../images/encode.ts"),
+    import("#pipelines/images/encode.ts"),
     import("./generation-text.ts"),
   ]);
   const encoded = await Promise.all(

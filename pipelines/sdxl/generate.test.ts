@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { maxDifference } from "../testing/compare.ts";
-import { copyTinySdxl, patchJson, tinySdxl } from "../testing/tiny-sdxl.ts";
+import { maxDifference } from "#pipelines/testing/compare.ts";
+import { copyTinySdxl, patchJson, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
 import { SdxlPipeline, type SdxlRequest, type SdxlStage } from "./pipeline.ts";
 

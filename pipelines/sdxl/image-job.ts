@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { invalidJob, unsupportedOption } from "../errors.ts";
+import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
 
 /** What {@link import("./generate-images.ts").generateImages} reads of a job. */
 export interface ImageJob {

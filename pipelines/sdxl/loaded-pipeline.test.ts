@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { modelNotFound } from "../errors.ts";
-import { copyTinySdxl, tinySdxl } from "../testing/tiny-sdxl.ts";
+import { modelNotFound } from "#pipelines/core/errors.ts";
+import { copyTinySdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { PipelineSlot } from "./loaded-pipeline.ts";
 import { SdxlPipeline } from "./pipeline.ts";
 

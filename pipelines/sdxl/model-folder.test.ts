@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { copyTinySdxl, patchJson } from "../testing/tiny-sdxl.ts";
+import { copyTinySdxl, patchJson } from "#pipelines/testing/tiny-sdxl.ts";
 import { readModelFolder } from "./model-folder.ts";
 import { SdxlPipeline } from "./pipeline.ts";
 

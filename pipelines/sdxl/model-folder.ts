@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { modelInvalid, modelNotFound } from "../errors.ts";
-import { readJson } from "../json-file.ts";
-import type { LatentRgb } from "./preview.ts";
+import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
+import { readJson } from "#pipelines/core/json-file.ts";
+import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
 
 const modelIndex = z.object({
   _class_name: z.string(),

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { maxDifference } from "../testing/compare.ts";
-import { readSafetensors } from "../testing/safetensors.ts";
-import { copyTinySdxl, patchJson, shippedSdxl, tinySdxl } from "../testing/tiny-sdxl.ts";
+import { maxDifference } from "#pipelines/testing/compare.ts";
+import { readSafetensors } from "#pipelines/testing/safetensors.ts";
+import { copyTinySdxl, patchJson, shippedSdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { SdxlPipeline, type SdxlStage } from "./pipeline.ts";
 
 /** Every stage agrees with diffusers within this, in float32. */

@@ -1,18 +1,18 @@
 import { join } from "node:path";
-import { invalidJob } from "../errors.ts";
-import type { RgbImage } from "../images/encode.ts";
-import { Component, type SessionSettings } from "../onnx.ts";
-import { createScheduler } from "../schedulers/index.ts";
-import type { Schedule, Scheduler } from "../schedulers/scheduler.ts";
-import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "../tensor.ts";
-import { ClipTokenizer } from "../text/clip-tokenizer.ts";
+import { invalidJob } from "#pipelines/core/errors.ts";
+import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
+import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { runInParts } from "#pipelines/diffusion/parts.ts";
+import { latentRgbOf, PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import type { RgbImage } from "#pipelines/images/encode.ts";
+import { createScheduler } from "#pipelines/schedulers/index.ts";
+import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
+import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 import { decodeLatents, toRgb8 } from "./decode.ts";
 import { type DenoiseStep, denoise, sizeIds } from "./denoise.ts";
 import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
-import { runInParts } from "./parts.ts";
 import { drawNoise } from "./prepare-latents.ts";
-import { latentRgbOf, PreviewFeed } from "./preview.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;

@@ -1,5 +1,5 @@
-import { TorchGenerator } from "../random/torch-generator.ts";
-import { type Tensor, tensor } from "../tensor.ts";
+import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
+import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
 
 export interface LatentShape {
   readonly channels: number;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { shippedSdxl } from "../testing/tiny-sdxl.ts";
+import { shippedSdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { SdxlPipeline, type SdxlRequest } from "./pipeline.ts";
 
 /* What the model that ships with the project has learned. That it computes what diffusers does is in pipeline.test.ts. */

@@ -1,4 +1,4 @@
-import type { IntTensor } from "../tensor.ts";
+import type { IntTensor } from "#pipelines/core/tensor.ts";
 
 /** The ids that frame and fill a chunk; a {@link import("./clip-tokenizer.ts").ClipTokenizer} has them. */
 export interface ChunkFrame {

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { modelInvalid, modelNotFound } from "../errors.ts";
-import { readJson } from "../json-file.ts";
+import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
+import { readJson } from "#pipelines/core/json-file.ts";
 
 const addedToken = z.object({
   content: z.string(),

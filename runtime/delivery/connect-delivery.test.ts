@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, it } from "vitest";
-import { readConfig } from "../config.ts";
-import { openEmbedded } from "../runtime.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { openEmbedded } from "#runtime/container/runtime.ts";
 import { connectDelivery } from "./connect-delivery.ts";
 
 it("says where results go, without what opens it", async () => {

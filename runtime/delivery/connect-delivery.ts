@@ -1,12 +1,12 @@
-import type { Config } from "../config.ts";
-import type { Logger } from "../log.ts";
-import type { AssetStore } from "./asset-store.ts";
-import type { Callback } from "./callback.ts";
-import type { CallbackLog } from "./callback-log.ts";
-import { HttpCallback, shownEndpoint } from "./http-callback.ts";
-import type { LocalAssetStore } from "./local-asset-store.ts";
-import { RecordedCallback } from "./recorded-callback.ts";
-import { SupabaseAssetStore } from "./supabase-asset-store.ts";
+import type { Config } from "#runtime/container/config.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Callback } from "./callbacks/callback.ts";
+import type { CallbackLog } from "./callbacks/callback-log.ts";
+import { HttpCallback, shownEndpoint } from "./callbacks/http-callback.ts";
+import { RecordedCallback } from "./callbacks/recorded-callback.ts";
+import type { AssetStore } from "./stores/asset-store.ts";
+import type { LocalAssetStore } from "./stores/local-asset-store.ts";
+import { SupabaseAssetStore } from "./stores/supabase-asset-store.ts";
 
 /** Where results go: each of the two by itself, to the app when it is configured, else to the data folder. */
 export interface Destinations {

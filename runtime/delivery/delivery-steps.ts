@@ -1,16 +1,16 @@
 import { access } from "node:fs/promises";
 import { CodedError, type ErrorCode, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
-import { retryDelaySeconds } from "../backoff.ts";
-import type { LeaseKeeper } from "../lease-keeper.ts";
-import type { Logger } from "../log.ts";
-import type { Metrics } from "../metrics/metrics.ts";
-import type { JobSource, LeaseKey, SettleOutcome } from "../source/job-source.ts";
-import { traceFields, traceparentOf } from "../tracing/traceparent.ts";
-import type { AssetStore } from "./asset-store.ts";
-import { assetNames, assetPath, refusedCallback } from "./build-callback.ts";
-import type { Callback } from "./callback.ts";
+import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
+import type { JobSource, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
+import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
+import type { Callback } from "./callbacks/callback.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
 import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
+import type { AssetStore } from "./stores/asset-store.ts";
 
 /*
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order.

@@ -7,20 +7,20 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobCallback } from "#contract/callback.ts";
 import { PermanentError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
-import { type Database, databaseFile, openDatabase } from "../database/database.ts";
-import { WorkFolder } from "../executor/work-folder.ts";
-import { JobEvents } from "../job-events.ts";
-import { LeaseKeeper } from "../lease-keeper.ts";
-import { createMetrics } from "../metrics/metrics.ts";
-import { MetricsRegistry } from "../metrics/registry.ts";
-import type { JobResult, Lease, LeaseKey, SettleOutcome } from "../source/job-source.ts";
-import { sourceMigrations } from "../source/sqlite/schema.ts";
-import { SqliteSource } from "../source/sqlite/sqlite-source.ts";
-import type { StoredFile } from "./asset-store.ts";
-import { CallbackLog, callbackMigrations } from "./callback-log.ts";
+import { JobEvents } from "#runtime/dispatch/job-events.ts";
+import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { WorkFolder } from "#runtime/executor/child/work-folder.ts";
+import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
+import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import type { JobResult, Lease, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
+import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import { CallbackLog, callbackMigrations } from "./callbacks/callback-log.ts";
 import { Delivery } from "./delivery.ts";
-import { LocalAssetStore } from "./local-asset-store.ts";
 import { Outbox, outboxMigrations } from "./outbox.ts";
+import type { StoredFile } from "./stores/asset-store.ts";
+import { LocalAssetStore } from "./stores/local-asset-store.ts";
 
 /** A process that works on the data folder: its own outbox owner, its own delivery; "crashing" is not stopping it. */
 interface Process {

@@ -2,20 +2,20 @@ import { setTimeout as pause } from "node:timers/promises";
 import PQueue from "p-queue";
 import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
 import { bucketOf } from "#contract/job.ts";
-import { retryDelaySeconds } from "../backoff.ts";
-import { removeWork } from "../data-folder.ts";
-import type { JobEvents } from "../job-events.ts";
-import type { LeaseKeeper } from "../lease-keeper.ts";
-import type { Logger } from "../log.ts";
-import type { Metrics } from "../metrics/metrics.ts";
-import type { JobSource, Lease, LeaseKey } from "../source/job-source.ts";
-import { within } from "../within.ts";
-import type { AssetStore } from "./asset-store.ts";
-import { type FinalSettlement, finalCallback, processingCallback } from "./build-callback.ts";
-import type { Callback } from "./callback.ts";
+import { removeWork } from "#runtime/container/data-folder.ts";
+import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import type { JobEvents } from "#runtime/dispatch/job-events.ts";
+import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { within } from "#runtime/lib/within.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
+import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts";
+import { type FinalSettlement, finalCallback, processingCallback } from "./callbacks/build-callback.ts";
+import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { claimMs, type Outbox, type OutboxEntry, type OutboxRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
+import type { AssetStore } from "./stores/asset-store.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.

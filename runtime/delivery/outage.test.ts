@@ -6,18 +6,18 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobCallback } from "#contract/callback.ts";
 import { PermanentError, RetryableError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
-import { type Database, databaseFile, openDatabase } from "../database/database.ts";
-import { WorkFolder } from "../executor/work-folder.ts";
-import { JobEvents } from "../job-events.ts";
-import { createMetrics } from "../metrics/metrics.ts";
-import { measuredCallback, measuredStore } from "../metrics/ports.ts";
-import { MetricsRegistry } from "../metrics/registry.ts";
-import type { Lease } from "../source/job-source.ts";
-import { sourceMigrations } from "../source/sqlite/schema.ts";
-import { SqliteSource } from "../source/sqlite/sqlite-source.ts";
-import type { StoredFile } from "./asset-store.ts";
+import { JobEvents } from "#runtime/dispatch/job-events.ts";
+import { WorkFolder } from "#runtime/executor/child/work-folder.ts";
+import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
+import { measuredCallback, measuredStore } from "#runtime/observe/metrics/ports.ts";
+import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import type { Lease } from "#runtime/sources/job-source.ts";
+import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { Delivery } from "./delivery.ts";
 import { Outbox, outboxMigrations } from "./outbox.ts";
+import type { StoredFile } from "./stores/asset-store.ts";
 
 /*
  * The app's side is away for a long time; the clock is simulated, everything else is real. What stands for the app answers

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
-import type { Database } from "../database/database.ts";
-import type { Migration } from "../database/migrations.ts";
-import { flagColumn, jsonColumn } from "../database/statements.ts";
-import { assetFile, errorReport } from "../executor/protocol.ts";
+import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
+import type { Database } from "#runtime/lib/database/database.ts";
+import type { Migration } from "#runtime/lib/database/migrations.ts";
+import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is

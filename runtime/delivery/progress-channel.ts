@@ -1,6 +1,6 @@
 import type { JobCallback } from "#contract/callback.ts";
-import type { Logger } from "../log.ts";
-import type { Callback } from "./callback.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Callback } from "./callbacks/callback.ts";
 
 /*
  * The one ordered channel of a job's callbacks while it runs: "processing" at once when it starts and then at most once

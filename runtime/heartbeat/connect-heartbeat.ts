@@ -1,7 +1,7 @@
-import type { Config } from "../config.ts";
-import type { Logger } from "../log.ts";
-import type { Registry } from "../registry.ts";
-import { workerVersion } from "../version.ts";
+import type { Config } from "#runtime/container/config.ts";
+import { workerVersion } from "#runtime/container/version.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { publicAddress } from "./public-address.ts";

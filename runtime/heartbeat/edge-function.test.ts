@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { startProject, type TestProject } from "../../test/support/supabase/project.ts";
-import { describeRegistrar } from "./conformance.ts";
+import { describeRegistrar } from "#test/conformance/registrars.ts";
+import { startProject, type TestProject } from "#test/support/supabase/project.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 
 /* The registrar with the real edge function in Deno, and the real table behind it. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { describeRegistrar } from "./conformance.ts";
+import { describeRegistrar } from "#test/conformance/registrars.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 import type { ContainerFacts } from "./registrar.ts";
 import { type RegistrationService, startRegistrationService } from "./testing/registration-service.ts";

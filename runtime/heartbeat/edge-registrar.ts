@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Registration } from "#contract/registration.ts";
-import { type Answer, boundedRequest } from "../delivery/bounded-request.ts";
-import { serviceHeaders } from "../service-headers.ts";
-import type { SupabaseConfig } from "../supabase-config.ts";
+import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import { type Answer, boundedRequest } from "#runtime/lib/bounded-request.ts";
+import { serviceHeaders } from "#runtime/lib/service-headers.ts";
 import type { ContainerFacts, Registrar } from "./registrar.ts";
 
 export interface EdgeRegistrarOptions {

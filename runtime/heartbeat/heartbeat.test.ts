@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Logger } from "../log.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { checkPublicAddress } from "./self-check.ts";

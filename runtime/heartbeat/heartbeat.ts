@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { retryDelaySeconds } from "../backoff.ts";
-import type { Logger } from "../log.ts";
+import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import type { ContainerFacts, Registrar } from "./registrar.ts";
 
 /*

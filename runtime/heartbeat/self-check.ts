@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { type Answer, boundedRequest } from "../delivery/bounded-request.ts";
+import { type Answer, boundedRequest } from "#runtime/lib/bounded-request.ts";
 
 const health = z.looseObject({ status: z.enum(["healthy", "starting", "degraded"]) });
 

@@ -1,5 +1,5 @@
-import type { Config } from "../config.ts";
-import type { Logger } from "../log.ts";
+import type { Config } from "#runtime/container/config.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import type { Inputs } from "./inputs.ts";
 
 /** Reference files for the jobs of a container. The code for them is loaded with the first one: most jobs have none. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { inputMimeTypes } from "#contract/handler.ts";
-import { makeFolder } from "../data-folder.ts";
+import { makeFolder } from "#runtime/container/data-folder.ts";
 
 /*
  * Downloaded reference files, by content. In the folder:

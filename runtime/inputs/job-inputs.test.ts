@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startTestRuntime, type TestRuntime } from "../../test/support/runtime.ts";
+import { startTestRuntime, type TestRuntime } from "#test/support/runtime.ts";
 import { makePicture, sha256 } from "./testing/harness.ts";
 import type { Site } from "./testing/internet.ts";
 

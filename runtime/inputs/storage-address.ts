@@ -1,6 +1,6 @@
 import { PermanentError } from "#contract/errors.ts";
-import { StorageClient } from "../delivery/supabase/storage-client.ts";
-import type { SupabaseConfig } from "../supabase-config.ts";
+import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import { StorageClient } from "#runtime/delivery/stores/supabase/storage-client.ts";
 import { unreachable } from "./request.ts";
 
 /*

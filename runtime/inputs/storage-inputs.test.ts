@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type StorageServer, startStorageServer } from "../../test/support/supabase/storage-server.ts";
+import { type StorageServer, startStorageServer } from "#test/support/supabase/storage-server.ts";
 import { systemNetwork } from "./network.ts";
 import { storageObject } from "./storage-address.ts";
 import { inputsHarness } from "./testing/harness.ts";

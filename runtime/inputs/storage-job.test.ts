@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { startTestRuntime, type TestRuntime } from "../../test/support/runtime.ts";
-import { type StorageServer, startStorageServer } from "../../test/support/supabase/storage-server.ts";
-import { StorageClient } from "../delivery/supabase/storage-client.ts";
+import { StorageClient } from "#runtime/delivery/stores/supabase/storage-client.ts";
+import { startTestRuntime, type TestRuntime } from "#test/support/runtime.ts";
+import { type StorageServer, startStorageServer } from "#test/support/supabase/storage-server.ts";
 import { makePicture, sha256 } from "./testing/harness.ts";
 
 /* A job whose reference picture was signed when it was sent, and whose signature had run out when it was taken. */

@@ -1,6 +1,6 @@
 import { Redis, type RedisConfigNodejs } from "@upstash/redis";
-import { type Gateway, type GatewayOptions, startGateway } from "#runtime/gateway/gateway.ts";
-import { createLogger } from "#runtime/log.ts";
+import { type Gateway, type GatewayOptions, startGateway } from "#gateway/gateway.ts";
+import { createLogger } from "#runtime/observe/log.ts";
 import { type RedisOptions, startRedis, type TestRedis } from "./redis.ts";
 
 /** A gateway in this process in front of a Redis of its own: what Upstash is in production. */

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jobEnvelope } from "#contract/job.ts";
-import { readConfig } from "#runtime/config.ts";
-import { isEnd, type JobEvent } from "#runtime/job-events.ts";
-import { createLogger } from "#runtime/log.ts";
-import { type Runtime, startRuntime } from "#runtime/runtime.ts";
-import type { JobRecord } from "#runtime/source/job-source.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
+import { isEnd, type JobEvent } from "#runtime/dispatch/job-events.ts";
+import { createLogger } from "#runtime/observe/log.ts";
+import type { JobRecord } from "#runtime/sources/job-source.ts";
 
 /** A whole container in this process, on a folder of its own, with the handlers of this folder. */
 export interface TestRuntime extends Runtime {

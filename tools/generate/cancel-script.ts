@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { loadScript } from "#runtime/source/upstash/scripts.ts";
+import { loadScript } from "#runtime/sources/upstash/scripts.ts";
 
 /*
  * Edge functions are deployed as modules and cannot read files: the one script that they run is written into a module.
@@ -15,7 +15,7 @@ export const cancelScriptFile = fileURLToPath(
 export function cancelScriptModule(): string {
   const { text } = loadScript("cancel");
   const escaped = text.replace(/[\\`]|\$\{/g, (special) => `\\${special}`);
-  return `// Written by tools/generate/cancel-script.ts from runtime/source/upstash/scripts/cancel.lua; a test compares them.
+  return `// Written by tools/generate/cancel-script.ts from runtime/sources/upstash/scripts/cancel.lua; a test compares them.
 export const cancelScript = \`${escaped}\`;
 `;
 }

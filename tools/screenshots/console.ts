@@ -2,10 +2,10 @@ import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import sharp from "sharp";
-import { startContainer } from "../../functions/testing/container.ts";
-import { startBrowser } from "../../test/support/browser.ts";
-import { findProgram, installPackage } from "../../test/support/machine.ts";
-import { untilEvent } from "../../test/support/runtime.ts";
+import { startContainer } from "#functions/testing/container.ts";
+import { startBrowser } from "#test/support/browser.ts";
+import { findProgram, installPackage } from "#test/support/machine.ts";
+import { untilEvent } from "#test/support/runtime.ts";
 
 /*
  * Makes the pictures of the console in docs/images/ anew, from a real container with the model that ships with the

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { connect } from "node:net";
-import { makeCertificate } from "../../../test/support/certificate.ts";
+import { makeCertificate } from "#test/support/certificate.ts";
 import type { Network } from "../network.ts";
 
 export type Site = (request: IncomingMessage, response: ServerResponse) => void;

@@ -1,4 +1,4 @@
-// Written by tools/generate/cancel-script.ts from runtime/source/upstash/scripts/cancel.lua; a test compares them.
+// Written by tools/generate/cancel-script.ts from runtime/sources/upstash/scripts/cancel.lua; a test compares them.
 export const cancelScript = `--[[
   Asks for the end of a job: one that waits ends at once, one that runs when its worker hears of it.
 

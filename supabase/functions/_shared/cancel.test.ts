@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Faults, faultOnce } from "#runtime/gateway/faults.ts";
-import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway, type TestGateway } from "../../../test/support/gateway.ts";
+import { type Faults, faultOnce } from "#gateway/faults.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import { cancelScriptFile, cancelScriptModule } from "../../../tools/generate/cancel-script.ts";
 import { cancelQueuedJob } from "./cancel.ts";
 import { enqueueJob } from "./enqueue.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { badGateway, type Fault, type Faults, faultOnce } from "#runtime/gateway/faults.ts";
-import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
-import { startTestGateway, type TestGateway } from "../../../test/support/gateway.ts";
+import { badGateway, type Fault, type Faults, faultOnce } from "#gateway/faults.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import { type EnqueueTarget, enqueueJob, type NewJob } from "./enqueue.ts";
 
 let gateway: TestGateway;

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { decodeJwt } from "jose";
 import { z } from "zod";
-import type { Faults } from "#runtime/gateway/faults.ts";
-import { createUpstashSource, type UpstashSource } from "#runtime/source/upstash/upstash-source.ts";
+import type { Faults } from "#gateway/faults.ts";
+import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "../gateway.ts";
 import { freePort } from "../machine.ts";
 import type { TestDatabase } from "./database.ts";

@@ -1,0 +1,79 @@
+import process from "node:process";
+import type { Config } from "#runtime/container/config.ts";
+import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
+import { tryDataFolder } from "./data-folder.ts";
+import { tryExecutor } from "./executor.ts";
+import { tryFfmpeg } from "./ffmpeg.ts";
+import { tryGpu } from "./gpu.ts";
+import { inspectModels } from "./models/inspect-models.ts";
+import { neededModels } from "./models/needed-models.ts";
+import { checkServices } from "./services.ts";
+import { type Check, tried } from "./tried.ts";
+
+/**
+ * Tries everything; what depends on something that failed is left out.
+ *
+ * @param readConfig the configuration that the container has, or would have; its failure is one check's
+ */
+export async function runChecks(readConfig: () => Promise<Config>): Promise<Check[]> {
+  const checks: Check[] = [
+    { subject: "dependencies", name: "node", status: "ok", message: `Node.js ${process.versions.node}` },
+  ];
+  const config = await tried(checks, "environment_variables", "environment", async () => {
+    const read = await readConfig();
+    return { value: read, message: `listens on ${read.http.host}:${read.http.port}` };
+  });
+  if (config === null) return checks;
+  const queued = await tried(checks, "storage", "data folder", () => tryDataFolder(config));
+  if (queued !== null && config.sources.includes("sqlite"))
+    checks.push({ subject: "queue", name: "embedded queue", status: "ok", message: `jobs queued: ${queued}` });
+  const registry = await tried(checks, "handlers", "handlers", async () => {
+    const loaded = await loadHandlers(config.handlersFolder);
+    if (loaded.types.length === 0)
+      throw new Error(`There are no handlers in ${config.handlersFolder}: set HANDLERS_DIR.`);
+    return { value: loaded, message: `${loaded.types.length} job types, workers ${loaded.workers.join(", ")}` };
+  });
+  await checkModels(checks, config, registry);
+  checks.push(await tryGpu(new GpuReading({ waitMs: 10_000 })));
+  if (registry === null) return checks;
+  for (const worker of workersOf(config, registry)) {
+    await tried(checks, "dependencies", `executor ${worker}`, () => tryExecutor(worker, config));
+  }
+  checks.push(await tryFfmpeg(registry));
+  await checkServices(checks, config, registry);
+  return checks;
+}
+
+function workersOf(config: Config, registry: Registry): readonly string[] {
+  return config.workers.length > 0 ? config.workers : registry.workers;
+}
+
+/** A broken folder that nothing needs is a warning: a download may be under way. */
+async function checkModels(checks: Check[], config: Config, registry: Registry | null): Promise<void> {
+  const subject = "model_paths";
+  const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
+  const reports = await tried(checks, subject, "models folder", async () => {
+    const found = await inspectModels(config.modelsFolder);
+    return { value: found, message: `${found.length} models in ${config.modelsFolder}` };
+  });
+  for (const { name, problems, components } of reports ?? []) {
+    const used = needed.some(({ folder }) => folder === name);
+    const broken = used ? "failed" : "warning";
+    checks.push({
+      subject,
+      name: `model ${name}`,
+      status: problems.length === 0 ? "ok" : broken,
+      message: problems.length === 0 ? components.join(", ") : `${problems.join("; ")}.`,
+    });
+  }
+  for (const { model, neededBy, problem } of needed) {
+    if (problem === null) continue;
+    checks.push({
+      subject,
+      name: `model ${model}`,
+      status: "failed",
+      message: `${problem} Needed by: ${neededBy.join(", ")}.`,
+    });
+  }
+}

@@ -1,0 +1,30 @@
+import { CodedError } from "#contract/errors.ts";
+import { findModel } from "#runtime/executor/child/models.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+
+/** A model that handlers name, and the folder that stands for it. */
+export interface NeededModel {
+  readonly model: string;
+  readonly neededBy: readonly string[];
+  /** Real name of the folder; null when it is missing. */
+  readonly folder: string | null;
+  /** Why it is missing and what to do; null when it is there. */
+  readonly problem: string | null;
+}
+
+/** Every model that a handler names, with the job types that do, found as an executor would find it. */
+export async function neededModels(registry: Registry, modelsFolder: string): Promise<NeededModel[]> {
+  const named = registry.all().flatMap(({ type, model }) => (model === undefined ? [] : [{ type, model }]));
+  const byModel = Map.groupBy(named, ({ model }) => model);
+  return Promise.all(
+    [...byModel].map(async ([model, handlers]) => {
+      const neededBy = handlers.map(({ type }) => type).sort();
+      try {
+        return { model, neededBy, folder: (await findModel(modelsFolder, model)).name, problem: null };
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+        return { model, neededBy, folder: null, problem: error.message };
+      }
+    }),
+  );
+}

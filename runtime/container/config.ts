@@ -1,0 +1,281 @@
+import { isIPv4 } from "node:net";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { CodedError } from "#contract/errors.ts";
+import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import type { FieldProblem } from "#contract/job.ts";
+import { describeProblems, parseJob } from "#contract/problems.ts";
+import {
+  type CallbackConfig,
+  callbackConfig,
+  type InputsConfig,
+  inputsConfig,
+  type SupabaseConfig,
+  supabaseConfig,
+  supabaseEnvironment,
+  supabaseProblems,
+  supabaseSecrets,
+} from "./supabase-config.ts";
+
+/*
+ * The environment, read once at the entry by one schema. Everything that is wrong is listed in one message.
+ * With nothing set, the embedded column of every port is used.
+ */
+const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
+
+const seconds = (fallback: number, min: number, max: number) => numberFrom(min, max).default(fallback);
+
+const list = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  );
+
+const refusedKeys = new Set(["default_key_123"]);
+
+const apiKeys = list.superRefine((keys, context) => {
+  for (const key of keys) {
+    if (refusedKeys.has(key)) {
+      context.addIssue({
+        code: "custom",
+        message: `the key "${key}" is publicly known; make one with: openssl rand -hex 32`,
+      });
+    } else if (key.length < 16) {
+      context.addIssue({
+        code: "custom",
+        message: "each key needs 16 characters or more; make one with: openssl rand -hex 32",
+      });
+    }
+  }
+});
+
+const sourceNames = ["sqlite", "upstash", "supabase"] as const;
+export type SourceName = (typeof sourceNames)[number];
+
+/** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
+const popSides = list.transform((parts, context) => {
+  const sides: Record<string, "left" | "right"> = {};
+  for (const part of parts) {
+    const [, queue = "*", side] = /^(?:([a-z0-9_]+)=)?(left|right)$/.exec(part) ?? [];
+    if (side === "left" || side === "right") sides[queue] = side;
+    else
+      context.addIssue({
+        code: "custom",
+        message: "must be left, right, or a list such as sdxl_queue=left,wan_queue=right",
+      });
+  }
+  return sides;
+});
+
+const environment = z.object({
+  DATA_DIR: z.string().min(1).default("data"),
+  MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
+  HANDLERS_DIR: z.string().min(1).default(join(projectFolder, "handlers")),
+  WORKERS: list,
+  WORKER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)
+    .optional(),
+  SOURCES: list.pipe(z.array(z.enum(sourceNames))),
+  UPSTASH_REDIS_REST_URL: z
+    .url({ protocol: /^https?$/, error: "must be the https address of the database's REST API" })
+    .optional(),
+  UPSTASH_REDIS_REST_TOKEN: z.string().regex(/^\S+$/, "must be the database's token, without spaces").optional(),
+  UPSTASH_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9:_-]{1,64}$/, "must be 1 to 64 letters, digits, ':', '_' or '-'")
+    .default("ourvidz"),
+  UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
+  UPSTASH_POP_SIDE: popSides,
+  UPSTASH_LEASE_SECONDS: seconds(90, 1, 3600),
+  UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: wholeNumberFrom(0, 65_535).default(7860),
+  PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
+  WAN_WORKER_API_KEY: apiKeys,
+  RUNPOD_POD_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,63}$/, "must be the pod's id as the platform gives it")
+    .optional(),
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
+  LEASE_SECONDS: seconds(30, 1, 3600),
+  SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
+  ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
+  EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
+  FILE_RETENTION_DAYS: numberFrom(0, 3650).default(0),
+  DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: "must be the collector's address, such as http://127.0.0.1:4318" })
+    .optional(),
+  OTEL_SERVICE_NAME: z.string().min(1).default("ourvidz-worker"),
+  ...supabaseEnvironment,
+});
+
+export interface Config {
+  readonly dataFolder: string;
+  readonly modelsFolder: string;
+  readonly handlersFolder: string;
+  /** Workers to run; empty means every worker that has a handler. */
+  readonly workers: readonly string[];
+  readonly workerId: string;
+  /** Where jobs come from; the first one also takes the jobs that are enqueued here. */
+  readonly sources: readonly SourceName[];
+  /** Null when it is not configured. */
+  readonly upstash: UpstashConfig | null;
+  /** The app's project: its storage takes the files, its functions take registrations. Null when it is not configured. */
+  readonly supabase: SupabaseConfig | null;
+  /** Where the app is told about its jobs; null when only the local record is kept. */
+  readonly callback: CallbackConfig | null;
+  readonly inputs: InputsConfig;
+  /** Time between two registrations of this container's public address; 0 for none. */
+  readonly heartbeatSeconds: number;
+  /** RunPod's name of this machine, which has a public proxy; undefined elsewhere. */
+  readonly podId: string | undefined;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicUrl: string | undefined;
+    readonly apiKeys: readonly string[];
+  };
+  readonly log: {
+    readonly level: z.output<typeof environment>["LOG_LEVEL"];
+    readonly format: "json" | "pretty" | undefined;
+  };
+  /** Where spans are sent; null for nowhere. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string } | null;
+  readonly leaseSeconds: number;
+  /** How long running jobs may go on after SIGTERM before they are released. */
+  readonly shutdownGraceSeconds: number;
+  /** How long an aborted job may take to notice before its executor is killed. */
+  readonly abortGraceSeconds: number;
+  /** Longest pause before an executor that keeps dying is started again. */
+  readonly executorRestartMaxSeconds: number;
+  readonly deliveryConcurrency: number;
+  /** How long the record of an ended job is kept. Its files are not touched. */
+  readonly jobRetentionDays: number;
+  /** How long files in the data folder's own store are kept; 0 for ever. */
+  readonly fileRetentionDays: number;
+}
+
+export interface UpstashConfig {
+  readonly url: string;
+  readonly token: string;
+  readonly prefix: string;
+  readonly events: boolean;
+  /** By queue, `*` for the others. */
+  readonly popSides: Readonly<Record<string, "left" | "right">>;
+  readonly leaseSeconds: number;
+  /** 0 for any number. */
+  readonly mostWaitingPerUser: number;
+}
+
+/** True for an address that only this machine reaches. A name that merely begins like one (`127.example.com`) is not. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
+
+/**
+ * @param env usually `process.env`; empty strings count as not set
+ * @throws CodedError CONFIG_INVALID listing every variable that is wrong and what it should be
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = parseJob(environment, given);
+  const problems = parsed.ok
+    ? [...exposureProblems(parsed.job), ...sourceProblems(parsed.job), ...supabaseProblems(parsed.job)]
+    : parsed.problems.map(describeProblem);
+  if (!parsed.ok || problems.length > 0) {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      `The environment has ${problems.length === 1 ? "a problem" : "problems"}:\n  ${problems.join("\n  ")}`,
+    );
+  }
+  return toConfig(parsed.job, defaultWorkerId);
+}
+
+const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN", ...supabaseSecrets]);
+
+function describeProblem(problem: FieldProblem): string {
+  if (secretVariables.has(problem.field)) return `${problem.field}: ${problem.message}`;
+  return describeProblems([problem]);
+}
+
+/** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */
+function exposureProblems(values: z.output<typeof environment>): string[] {
+  if (values.WAN_WORKER_API_KEY.length > 0) return [];
+  const because = !isLoopback(values.HOST)
+    ? `HOST=${values.HOST} is reachable from outside`
+    : values.RUNPOD_POD_ID !== undefined
+      ? "a RunPod pod is reachable through its public proxy"
+      : values.PUBLIC_URL !== undefined
+        ? "PUBLIC_URL is set"
+        : undefined;
+  return because === undefined
+    ? []
+    : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
+}
+
+function sourceProblems(values: z.output<typeof environment>): string[] {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token, SOURCES: sources } = values;
+  if (url !== undefined && token === undefined)
+    return ["UPSTASH_REDIS_REST_TOKEN: must be set beside UPSTASH_REDIS_REST_URL"];
+  if (url === undefined && token !== undefined)
+    return ["UPSTASH_REDIS_REST_URL: must be set beside UPSTASH_REDIS_REST_TOKEN"];
+  if (url === undefined && sources.includes("upstash"))
+    return ["UPSTASH_REDIS_REST_URL: must be set, because SOURCES names upstash"];
+  if (values.SUPABASE_URL === undefined && sources.includes("supabase"))
+    return ["SUPABASE_URL: must be set, because SOURCES names supabase"];
+  return [];
+}
+
+function upstashConfig(values: z.output<typeof environment>): UpstashConfig | null {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = values;
+  if (url === undefined || token === undefined) return null;
+  return {
+    url,
+    token,
+    prefix: values.UPSTASH_PREFIX,
+    events: values.UPSTASH_EVENTS === "on",
+    popSides: values.UPSTASH_POP_SIDE,
+    leaseSeconds: values.UPSTASH_LEASE_SECONDS,
+    mostWaitingPerUser: values.UPSTASH_MOST_WAITING_PER_USER,
+  };
+}
+
+function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => string): Config {
+  const upstash = upstashConfig(values);
+  return {
+    sources: values.SOURCES.length > 0 ? values.SOURCES : [upstash === null ? "sqlite" : "upstash"],
+    upstash,
+    supabase: supabaseConfig(values),
+    callback: callbackConfig(values),
+    inputs: inputsConfig(values),
+    heartbeatSeconds: values.HEARTBEAT_SECONDS,
+    dataFolder: resolve(values.DATA_DIR),
+    modelsFolder: resolve(values.MODELS_DIR),
+    handlersFolder: resolve(values.HANDLERS_DIR),
+    workers: values.WORKERS,
+    workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
+    podId: values.RUNPOD_POD_ID,
+    http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
+    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? null
+        : { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME },
+    leaseSeconds: values.LEASE_SECONDS,
+    shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
+    abortGraceSeconds: values.ABORT_GRACE_SECONDS,
+    executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
+    jobRetentionDays: values.JOB_RETENTION_DAYS,
+    fileRetentionDays: values.FILE_RETENTION_DAYS,
+    deliveryConcurrency: values.DELIVERY_CONCURRENCY,
+  };
+}

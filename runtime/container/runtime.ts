@@ -1,0 +1,291 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { CodedError } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
+import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
+import { Delivery } from "#runtime/delivery/delivery.ts";
+import { Outbox, outboxMigrations } from "#runtime/delivery/outbox.ts";
+import type { AssetStore } from "#runtime/delivery/stores/asset-store.ts";
+import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
+import { JobEvents } from "#runtime/dispatch/job-events.ts";
+import { JobRunner } from "#runtime/dispatch/job-runner.ts";
+import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { Executor } from "#runtime/executor/parent/executor.ts";
+import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
+import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
+import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
+import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
+import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import { createMetrics, type Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { measuredCallback, measuredStore } from "#runtime/observe/metrics/ports.ts";
+import { type QueueReading, readableQueues } from "#runtime/observe/metrics/queue-reading.ts";
+import { readAtScrape } from "#runtime/observe/metrics/readings.ts";
+import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-ports.ts";
+import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
+import { connectTracing, type Tracing } from "#runtime/observe/tracing/tracing.ts";
+import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
+import type { JobQueue, Lease } from "#runtime/sources/job-source.ts";
+import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import type { Config } from "./config.ts";
+import { type DataFolder, openDataFolder } from "./data-folder.ts";
+import { startHousekeeping } from "./housekeeping.ts";
+import { shutDown } from "./shutdown.ts";
+
+/*
+ * The composition root: what a container consists of, made from its configuration and wired together. Nothing else in
+ * the runtime makes its own collaborators.
+ */
+export interface Embedded {
+  readonly database: Database;
+  readonly source: SqliteSource;
+  readonly folder: DataFolder;
+  readonly store: LocalAssetStore;
+  readonly callbacks: CallbackLog;
+  close(): Promise<void>;
+}
+
+export interface Runtime {
+  readonly config: Config;
+  readonly registry: Registry;
+  readonly queue: JobQueue;
+  readonly sources: Sources;
+  readonly events: JobEvents;
+  /** Where this container's results go. */
+  readonly store: AssetStore;
+  /** The data folder's own store, which is served under `/files/`. */
+  readonly files: LocalAssetStore;
+  readonly dispatcher: Dispatcher;
+  readonly delivery: Delivery;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly metrics: Metrics;
+  /** Where the metrics are read; who lets others read them loads it. */
+  readonly metricsRegistry: MetricsRegistry;
+  /** What waits in the queues, by source; asked no more often than the source likes. */
+  readonly queueReadings: ReadonlyMap<string, QueueReading>;
+  readonly gpu: GpuReading;
+  readonly startedAtMs: number;
+  /** Makes the container's public address known, if it has one, now that this port is served. */
+  startHeartbeat(port: number): void;
+  /** Gives the job that a worker runs back to its queue, uncharged, and starts its executor anew. */
+  restartExecutor(executor: Executor): void;
+  /**
+   * Stops in order, each phase bounded; resolves when nothing is left running.
+   * @param closeServer called when jobs are through and before the database is closed
+   */
+  stop(closeServer?: () => Promise<void>): Promise<void>;
+}
+
+/** How long the stop waits for a collector. */
+const spansLimitMs = 2000;
+
+export function defaultWorkerId(): string {
+  return `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
+}
+
+/** Opens the data folder and its database without running anything: what the CLI needs to look and to enqueue. */
+export async function openEmbedded(config: Config): Promise<Embedded> {
+  const folder = await openDataFolder(config.dataFolder);
+  const database = await openDatabase(databaseFile(folder.path), [
+    ...sourceMigrations,
+    ...outboxMigrations,
+    ...callbackMigrations,
+  ]);
+  const source = new SqliteSource(database, { workerId: config.workerId, leaseSeconds: config.leaseSeconds });
+  return {
+    database,
+    source,
+    folder,
+    store: new LocalAssetStore({ folder: folder.files, signingKey: folder.signingKey, nowMs: Date.now }),
+    callbacks: new CallbackLog(database, Date.now),
+    async close() {
+      await source.close();
+      database.close();
+    },
+  };
+}
+
+/**
+ * Starts a container: executors first, because they take longest.
+ * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker), DATA_FOLDER_UNUSABLE, DISK_FULL
+ */
+export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
+  const startedAtMs = Date.now();
+  const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
+  const executors = startExecutors(config, registry, log);
+  const sources = await connectSources(config, embedded.source, [...executors.keys()], log);
+  const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
+  const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
+  const metrics = createMetrics(metricsRegistry);
+  const tracing = await connectTracing(config, log);
+  const destinations = connectDelivery(config, embedded, log);
+  const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
+  const { dispatcher, delivery, events } = parts;
+  const queueReadings = readableQueues(sources.byName, () => dispatcher.activeJobs > 0);
+  const gpu = new GpuReading();
+  readAtScrape(metricsRegistry, {
+    workerId: config.workerId,
+    dispatcher,
+    executors,
+    outbox,
+    queueReadings,
+    gpu,
+    paid: sources.upstash,
+  });
+
+  // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
+  await delivery.start();
+  dispatcher.start();
+  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
+  const types = registry.types.length;
+  const startFacts = { types, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs };
+  log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
+
+  const close = async () => {
+    await tracing.stop(spansLimitMs);
+    stopHousekeeping();
+    await sources.close();
+    await embedded.close();
+  };
+  let heartbeat: Heartbeat | null = null;
+  const stop: Runtime["stop"] = (closeServer) =>
+    shutDown({ config, log, executors, ...parts, heartbeat, close, closeServer });
+  return {
+    config,
+    registry,
+    queue: sources.queue,
+    sources,
+    events,
+    store: destinations.store,
+    files: embedded.store,
+    dispatcher,
+    delivery,
+    executors,
+    metrics,
+    metricsRegistry,
+    queueReadings,
+    gpu,
+    startedAtMs,
+    startHeartbeat(port) {
+      heartbeat = connectHeartbeat({ config, log, registry, workers: [...executors.keys()] }, port);
+      heartbeat?.start();
+    },
+    restartExecutor(executor) {
+      const restarted = executor.restart((config.abortGraceSeconds + 1) * 1000);
+      parts.runner.release(executor.worker);
+      restarted.catch((error: unknown) => log.error({ error, executor: executor.worker }, "a restart failed"));
+    },
+    stop,
+  };
+}
+
+interface Collaborators {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly registry: Registry;
+  readonly embedded: Embedded;
+  readonly destinations: Destinations;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly outbox: Outbox;
+  readonly sources: Sources;
+}
+
+/** Makes the parts between a job's source and its delivery, none of them running yet. */
+function wire({
+  config,
+  log,
+  metrics,
+  tracing,
+  registry,
+  embedded,
+  destinations,
+  executors,
+  outbox,
+  sources: { byName: sources, queue },
+}: Collaborators) {
+  const { folder } = embedded;
+  const store = measuredStore(tracedStore(destinations.store, tracing), metrics);
+  const callback = measuredCallback(tracedCallback(destinations.callback, tracing), metrics);
+  const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
+  const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
+  const events = new JobEvents();
+  const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
+  const inputs = connectInputs(config, folder.inputs, log);
+  const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
+  const runner = new JobRunner({
+    ...shared,
+    registry,
+    executors,
+    delivery,
+    inputs,
+    workFolder: folder.work,
+    abortGraceSeconds,
+    enqueueChild: (parent, child) => enqueueChild(queue, registry, parent, child),
+  });
+  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
+  return { keepers, events, delivery, runner, dispatcher };
+}
+
+function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {
+  const executors = chooseWorkers(config, registry).map((worker) => createExecutor(worker, config, log));
+  for (const executor of executors) executor.start();
+  return new Map(executors.map((executor) => [executor.worker, executor]));
+}
+
+function chooseWorkers(config: Config, registry: Registry): readonly string[] {
+  const unknown = config.workers.filter((worker) => !registry.workers.includes(worker));
+  if (unknown.length > 0) {
+    throw new CodedError(
+      "CONFIG_INVALID",
+      `WORKERS names ${unknown.join(", ")}, but the handlers belong to: ${registry.workers.join(", ")}.`,
+    );
+  }
+  return config.workers.length > 0 ? config.workers : registry.workers;
+}
+
+function createExecutor(worker: string, config: Config, log: Logger): Executor {
+  return new Executor(
+    {
+      worker,
+      handlersFolder: config.handlersFolder,
+      modelsFolder: config.modelsFolder,
+      log: { level: config.log.level, format: config.log.format ?? "json" },
+    },
+    log,
+    config.executorRestartMaxSeconds * 1000,
+  );
+}
+
+async function enqueueChild(
+  queue: JobQueue,
+  registry: Registry,
+  parent: Lease,
+  child: ChildJobRequest,
+): Promise<string> {
+  const handler = registry.get(child.type);
+  if (handler === undefined)
+    throw new CodedError(
+      "UNKNOWN_JOB_TYPE",
+      `The child job's type "${child.type}" is not known here; known: ${registry.types.join(", ")}.`,
+    );
+  const traceparent = traceparentOf(parent.job.metadata);
+  const job = jobEnvelope.parse({
+    ...child,
+    user_id: parent.job.user_id,
+    priority: parent.job.priority,
+    metadata: {
+      ...child.metadata,
+      parent_job_id: parent.jobId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+  });
+  return (await queue.enqueue(job, { worker: handler.worker })).jobId;
+}

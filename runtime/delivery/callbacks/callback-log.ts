@@ -1,0 +1,102 @@
+import { z } from "zod";
+import type { JobCallback } from "#contract/callback.ts";
+import type { Database } from "#runtime/lib/database/database.ts";
+import type { Migration } from "#runtime/lib/database/migrations.ts";
+import type { Callback } from "./callback.ts";
+
+/*
+ * The embedded callback: instead of a request to an app, a row a person can look at. As with an app, the key is
+ * (job, attempt, status), and a progress report never follows an end state.
+ */
+export const callbackMigrations: readonly Migration[] = [
+  {
+    component: "callbacks",
+    version: 1,
+    sql: `CREATE TABLE callbacks (
+      job_id TEXT NOT NULL,
+      attempt INTEGER NOT NULL,
+      status TEXT NOT NULL,
+      body TEXT NOT NULL,
+      received_at_ms INTEGER NOT NULL,
+      PRIMARY KEY (job_id, attempt, status)
+    ) STRICT, WITHOUT ROWID`,
+  },
+];
+
+const storedCallback = z.object({
+  attempt: z.number(),
+  status: z.string(),
+  body: z.string(),
+  received_at_ms: z.number(),
+});
+
+export interface LoggedCallback {
+  readonly attempt: number;
+  readonly status: string;
+  readonly body: unknown;
+  readonly receivedAtMs: number;
+}
+
+export class CallbackLog implements Callback {
+  readonly name = "embedded";
+  readonly #database: Database;
+  readonly #nowMs: () => number;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(database: Database, nowMs: () => number) {
+    this.#database = database;
+    this.#nowMs = nowMs;
+    this.#statements = prepare(database);
+  }
+
+  async send(callback: JobCallback): Promise<void> {
+    const row = {
+      job_id: callback.job_id,
+      attempt: callback.attempt,
+      status: callback.status,
+      body: JSON.stringify(callback),
+      now: this.#nowMs(),
+    };
+    // The outbox repeats a final callback that a power cut took.
+    await this.#database.writeGrouped(() =>
+      (callback.status === "processing" ? this.#statements.progress : this.#statements.final).run(row),
+    );
+  }
+
+  /** Forgets what was said before `olderThanMs` ago; returns how many rows went. */
+  prune(olderThanMs: number): Promise<number> {
+    const before = this.#nowMs() - olderThanMs;
+    return this.#database.writeSoon(() => this.#statements.prune.run({ before }));
+  }
+
+  /** Everything that the app was told of a job, oldest first. */
+  of(jobId: string): LoggedCallback[] {
+    return this.#statements.of.all({ job_id: jobId }).map((row) => ({
+      attempt: row.attempt,
+      status: row.status,
+      body: JSON.parse(row.body),
+      receivedAtMs: row.received_at_ms,
+    }));
+  }
+}
+
+function prepare(database: Database) {
+  return {
+    progress: database.command(
+      `INSERT INTO callbacks (job_id, attempt, status, body, received_at_ms)
+       SELECT :job_id, :attempt, :status, :body, :now
+       WHERE NOT EXISTS (SELECT 1 FROM callbacks WHERE job_id = :job_id AND attempt >= :attempt AND status <> 'processing')
+       ON CONFLICT DO UPDATE SET body = excluded.body, received_at_ms = excluded.received_at_ms`,
+    ),
+    final: database.command(
+      `INSERT INTO callbacks (job_id, attempt, status, body, received_at_ms)
+       VALUES (:job_id, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
+    ),
+    prune: database.command("DELETE FROM callbacks WHERE received_at_ms < :before"),
+    of: database.query(
+      `SELECT attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id
+       ORDER BY received_at_ms, attempt, status <> 'processing'`,
+      storedCallback,
+    ),
+  };
+}

@@ -1,0 +1,154 @@
+import { z } from "zod";
+import { type JobCallback, jobCallback, withAssetUrls } from "#contract/callback.ts";
+import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
+import { signCallback } from "#contract/signature.ts";
+import type { CallbackConfig, SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import { type Answer, boundedRequest, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
+import { serviceHeaders } from "#runtime/lib/service-headers.ts";
+import type { Callback } from "./callback.ts";
+
+/*
+ * The app's own endpoint, `job-callback` or another. What an answer means:
+ *
+ *   200–299                        taken; also when the app knew it already (`skipped`)
+ *   no answer, 408, 425, 429, 5xx  tried again, after `Retry-After` when the app says one     RetryableError
+ *   404 with JOB_NOT_FOUND         the app has forgotten the job                              PermanentError JOB_NOT_FOUND
+ *   400, 413, 415, 422             the app will never take it                                 PermanentError CALLBACK_REFUSED
+ *   anything else: 401, 403, a     the deployment is wrong (key, secret, address): tried      RetryableError CALLBACK_REFUSED,
+ *   404 of no job, a redirect      again slowly until somebody mends it                       after five minutes
+ */
+export interface HttpCallbackOptions {
+  readonly config: CallbackConfig;
+  /** The project whose key the app's edge functions know; null when there is none. */
+  readonly project: SupabaseConfig | null;
+  readonly nowMs: () => number;
+  readonly limitMs?: number;
+}
+
+/** The longest that an edge function may take to answer, short of what is not an answer any more. */
+const defaultLimitMs = 30_000;
+const slowRetrySeconds = 300;
+const neverTaken = new Set([400, 413, 415, 422]);
+
+const refusalBody = z.object({
+  code: z.string().optional(),
+  error: z.unknown().optional(),
+  message: z.unknown().optional(),
+  success: z.boolean().optional(),
+});
+
+export class HttpCallback implements Callback {
+  readonly name = "http";
+  readonly #options: HttpCallbackOptions;
+  readonly #keyHeaders: Readonly<Record<string, string>>;
+
+  constructor(options: HttpCallbackOptions) {
+    this.#options = options;
+    const { project, config } = options;
+    this.#keyHeaders =
+      project !== null && mayHaveKey(config.url, project.url) ? serviceHeaders(project.serviceKey) : {};
+  }
+
+  async send(callback: JobCallback, signal: AbortSignal): Promise<void> {
+    const { config, nowMs } = this.#options;
+    const body = bodyOf(callback, config.assets);
+    const answer = await this.#post(body, signal);
+    if (answer.status >= 200 && answer.status < 300) return;
+    throw refusal(answer, config.url, nowMs());
+  }
+
+  async #post(body: Uint8Array, signal: AbortSignal): Promise<Answer> {
+    const { config, nowMs, limitMs = defaultLimitMs } = this.#options;
+    const signatures = config.secret === null ? {} : await signCallback(config.secret, body, nowMs());
+    try {
+      return await boundedRequest({
+        method: "POST",
+        url: config.url,
+        headers: {
+          "content-type": "application/json",
+          "content-length": body.byteLength,
+          ...this.#keyHeaders,
+          ...signatures,
+        },
+        body,
+        signal,
+        idleMs: limitMs,
+        limitMs,
+      });
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new RetryableError(`The callback endpoint ${shownEndpoint(config.url)} cannot be reached: ${why}.`, {
+        code: "CALLBACK_UNREACHABLE",
+        cause,
+      });
+    }
+  }
+}
+
+/** The bytes that are signed and sent. @throws PermanentError for what must not be said, as "completed" without a file */
+function bodyOf(callback: JobCallback, assets: CallbackConfig["assets"]): Uint8Array {
+  const checked = jobCallback.safeParse(callback);
+  if (!checked.success) {
+    throw new PermanentError(`The callback of job ${callback.job_id} is not one: ${z.prettifyError(checked.error)}`, {
+      code: "CALLBACK_REFUSED",
+    });
+  }
+  return Buffer.from(JSON.stringify(assets === "urls" ? withAssetUrls(callback) : callback));
+}
+
+/**
+ * The service key opens the whole project: it goes to the project's own host only, and to the host name that its functions
+ * have besides. Any other endpoint knows the callback by its signature.
+ */
+function mayHaveKey(callbackUrl: string, projectUrl: string): boolean {
+  const [callback, project] = [new URL(callbackUrl), new URL(projectUrl)];
+  if (project.protocol === "https:" && callback.protocol !== "https:") return false;
+  const functionsHost = project.hostname.replace(/^([a-z0-9]+)\.supabase\.(co|in)$/, "$1.functions.supabase.$2");
+  return callback.hostname === project.hostname || callback.hostname === functionsHost;
+}
+
+function refusal(answer: Answer, url: string, nowMs: number): CodedError {
+  const { status } = answer;
+  const { code, said } = readBody(answer.text);
+  const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${said}`;
+  if (status === 404 && code === "JOB_NOT_FOUND") return new PermanentError(`${what}.`, { code: "JOB_NOT_FOUND" });
+  if (status >= 500 || status === 408 || status === 425 || status === 429) {
+    const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
+    return new RetryableError(`${what}.`, {
+      code: "CALLBACK_UNREACHABLE",
+      details: { status },
+      ...(delaySeconds === undefined ? {} : { delaySeconds }),
+    });
+  }
+  if (neverTaken.has(status)) return new PermanentError(`${what}.`, { code: "CALLBACK_REFUSED" });
+  const advice =
+    status === 401 || status === 403
+      ? "check SUPABASE_SERVICE_KEY and JOB_CALLBACK_SECRET"
+      : "check CALLBACK_URL, and that the function is deployed";
+  return new RetryableError(`${what}: ${advice}.`, {
+    code: "CALLBACK_REFUSED",
+    delaySeconds: slowRetrySeconds,
+    details: { status },
+  });
+}
+
+function readBody(text: string): { readonly code: string; readonly said: string } {
+  const body = refusalBody.safeParse(jsonOrNull(text)).data;
+  const said = body === undefined ? text.trim() : (body.error ?? body.message ?? "");
+  const sentence = typeof said === "string" ? said.slice(0, 300) : "";
+  return { code: body?.code ?? "", said: sentence === "" ? "" : ` (${sentence})` };
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** For messages and logs: a query may hold a token of its own. */
+export function shownEndpoint(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}

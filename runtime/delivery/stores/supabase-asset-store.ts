@@ -1,0 +1,67 @@
+import { stat } from "node:fs/promises";
+import { RetryableError } from "#contract/errors.ts";
+import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
+import { partBytes, uploadResumable } from "./supabase/resumable-upload.ts";
+import { SignedAddresses } from "./supabase/signed-addresses.ts";
+import { StorageClient, type UploadedFile } from "./supabase/storage-client.ts";
+
+/*
+ * The app's storage: a file of up to 6 MB goes in one request, a larger one in parts that survive a cut. Both replace what
+ * another attempt of the same job left under the path.
+ */
+export interface SupabaseAssetStoreOptions {
+  readonly project: SupabaseConfig;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** Longest time in which nothing is sent or received. */
+  readonly idleMs?: number;
+  /** Pauses before a part that was cut is sent again; the last one over, the caller decides. */
+  readonly cutRetryDelaysMs?: readonly number[];
+}
+
+export class SupabaseAssetStore implements AssetStore {
+  readonly name = "supabase";
+  readonly #options: SupabaseAssetStoreOptions;
+  readonly #client: StorageClient;
+  readonly #addresses: SignedAddresses;
+
+  constructor(options: SupabaseAssetStoreOptions) {
+    const { nowMs } = options;
+    this.#options = options;
+    this.#client = new StorageClient(options);
+    this.#addresses = new SignedAddresses({ sign: this.#client.sign.bind(this.#client), nowMs });
+  }
+
+  async put(file: StoredFile, signal: AbortSignal): Promise<void> {
+    assertJobPath(file);
+    const whole: UploadedFile = { ...file, sizeBytes: (await stat(file.file)).size };
+    if (whole.sizeBytes > partBytes) await uploadResumable(this.#client, whole, this.#options, signal);
+    else await this.#uploadWhole(whole, signal);
+  }
+
+  /** A screen with a file missing is better than none: an address that cannot be had now is null. */
+  async url(bucket: string, path: string): Promise<string | null> {
+    try {
+      return await this.#addresses.get(bucket, path);
+    } catch (error) {
+      this.#options.log.warn({ error, bucket }, "the address of a stored file could not be signed");
+      return null;
+    }
+  }
+
+  /**
+   * A service that says "already there" although it is asked to replace has what an earlier try brought, whose answer was
+   * lost, or what another attempt made. The sizes tell.
+   */
+  async #uploadWhole(file: UploadedFile, signal: AbortSignal): Promise<void> {
+    if ((await this.#client.upload(file, signal)) === "stored") return;
+    if ((await this.#client.sizeOf(file, signal)) === file.sizeBytes) return;
+    await this.#client.remove(file, signal);
+    if ((await this.#client.upload(file, signal)) === "stored") return;
+    throw new RetryableError(`The storage keeps another file as ${file.path} and does not replace it.`, {
+      code: "STORAGE_REFUSED",
+    });
+  }
+}

@@ -1,0 +1,104 @@
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/executor.ts";
+import type { AssetFile } from "#runtime/executor/protocol.ts";
+
+/*
+ * What becomes of a job after an attempt: a pure decision, in one place.
+ *
+ *   completed             → complete                  (with the files that its job type promises)
+ *   permanent error       → fail
+ *   anything else         → retry, or fail when the attempts are used up
+ *   cancelled             → cancelled
+ *   shutdown, not started → release                   (attempt not charged)
+ *   lease lost            → drop                      (somebody else has the job: say nothing)
+ */
+export type Settlement =
+  | {
+      readonly kind: "complete";
+      readonly assets: readonly AssetFile[];
+      readonly metadata: Readonly<Record<string, unknown>>;
+      readonly enhancedPrompt?: string;
+    }
+  | { readonly kind: "fail"; readonly error: ErrorReport }
+  | { readonly kind: "retry"; readonly error: ErrorReport; readonly delaySeconds: number | null }
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "release" }
+  | { readonly kind: "drop" };
+
+/** Why the dispatcher stopped an attempt; null when it did not. */
+export type StopReason = "cancelled" | "timed_out" | "shutdown" | "lease_lost" | null;
+
+export interface AttemptSummary {
+  readonly handler: Pick<Handler, "type" | "produces" | "retry">;
+  readonly attempt: number;
+  readonly end: AttemptEnd;
+  readonly stopReason: StopReason;
+}
+
+export function decideSettlement(summary: AttemptSummary): Settlement {
+  const { end, stopReason } = summary;
+  if (stopReason === "lease_lost") return { kind: "drop" };
+  if (stopReason === "cancelled") return { kind: "cancelled" };
+  if (end.kind === "completed") return completed(summary, end);
+  if (stopReason === "shutdown") return { kind: "release" };
+  if (stopReason === "timed_out") return retryOrFail(summary, timedOut(summary.handler), null);
+  if (end.kind === "crashed") return retryOrFail(summary, crashed(end.evidence), null);
+  if (end.kind === "not_started") return { kind: "release" };
+  // An executor aborts only when it is told to, and then there is a reason; one that stopped by itself is shutting down.
+  if (end.kind === "aborted") return { kind: "release" };
+  if (end.retry === "never") return { kind: "fail", error: end.error };
+  return retryOrFail(summary, end.error, end.retry === "backoff" ? null : end.retry.delaySeconds);
+}
+
+function completed(summary: AttemptSummary, end: Extract<AttemptEnd, { kind: "completed" }>): Settlement {
+  const { handler } = summary;
+  const makesFiles = handler.produces === "image" || handler.produces === "video";
+  if (makesFiles && end.assets.length === 0) {
+    const error: ErrorReport = {
+      code: "NO_ASSETS",
+      message: `The handler ${handler.type} ended without handing over a file, but it produces ${handler.produces}s.`,
+    };
+    return retryOrFail(summary, error, null);
+  }
+  return {
+    kind: "complete",
+    assets: end.assets,
+    metadata: end.metadata,
+    ...(end.enhancedPrompt === undefined ? {} : { enhancedPrompt: end.enhancedPrompt }),
+  };
+}
+
+function retryOrFail(summary: AttemptSummary, error: ErrorReport, delaySeconds: number | null): Settlement {
+  const { attempt, handler } = summary;
+  if (attempt < handler.retry.maxAttempts) return { kind: "retry", error, delaySeconds };
+  return { kind: "fail", error };
+}
+
+function timedOut(handler: AttemptSummary["handler"]): ErrorReport {
+  return {
+    code: "TIMED_OUT",
+    message: `The job took longer than the ${handler.retry.timeoutSeconds} s that ${handler.type} allows.`,
+  };
+}
+
+function crashed(evidence: CrashEvidence): ErrorReport {
+  const how = evidence.signal === null ? `exit code ${evidence.exitCode}` : `signal ${evidence.signal}`;
+  const hint = evidence.signal === "SIGKILL" ? " (often the system's out-of-memory killer)" : "";
+  return {
+    code: "EXECUTOR_CRASHED",
+    message: `The executor process died while it ran the job: ${how}${hint}.`,
+    details: evidence,
+  };
+}
+
+/** For a job that comes back with more attempts behind it than its handler allows: its executor or container died each time. */
+export function attemptsExhausted(maxAttempts: number, previous: ErrorReport | undefined): ErrorReport {
+  const last =
+    previous === undefined ? "no error was recorded" : `the last one ended with ${previous.code}: ${previous.message}`;
+  return {
+    code: "ATTEMPTS_EXHAUSTED",
+    message: `All ${maxAttempts} attempts are used up; ${last}`,
+    ...(previous === undefined ? {} : { details: previous }),
+  };
+}

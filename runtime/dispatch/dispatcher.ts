@@ -1,0 +1,214 @@
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
+import { waitIsOver } from "#runtime/lib/within.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { recordFailure } from "#runtime/observe/metrics/ports.ts";
+import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
+import type { JobSource, Lease, TakeRequest } from "#runtime/sources/job-source.ts";
+import type { JobRunner } from "./job-runner.ts";
+
+/*
+ * The loop that takes jobs and gives each to an executor. It takes only what can start at once: a job that waits in a
+ * container's memory is a job that no other container can take.
+ *
+ *   running ──pause──► paused ──resume──► running
+ *   running, paused ──stop──► stopped
+ */
+export interface DispatcherOptions {
+  readonly sources: readonly JobSource[];
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly runner: JobRunner;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly random: () => number;
+}
+
+interface SourceTrouble {
+  readonly errors: number;
+  /** On the process's own clock. */
+  readonly untilMs: number;
+}
+
+export type DispatcherState = "running" | "paused" | "stopped";
+
+/** Longest wait before a source is asked again although nothing was heard of it. */
+const defaultIdleTakeSeconds = 5;
+const errorPauseMs = { first: 500, most: 30_000 };
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #stopping = new AbortController();
+  readonly #jobs = new Set<Promise<void>>();
+  #state: DispatcherState = "paused";
+  #wake: (() => void) | null = null;
+  #poked = false;
+  #loop: Promise<void> = Promise.resolve();
+  #firstSource = 0;
+  readonly #troubles = new Map<JobSource, SourceTrouble>();
+  /** When the sources were first asked, for start-up measurements. */
+  firstTakeAtMs: number | null = null;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  get state(): DispatcherState {
+    return this.#state;
+  }
+
+  /** True while every source answers: false after a take failed, until one of that source succeeds. */
+  get reachesSource(): boolean {
+    return this.#troubles.size === 0;
+  }
+
+  start(): void {
+    this.#state = "running";
+    for (const executor of this.#options.executors.values()) executor.on("state", this.#poke);
+    this.#loop = this.#run().catch((error: unknown) => {
+      this.#options.log.fatal({ error }, "the dispatcher has stopped taking jobs: restart the container");
+    });
+  }
+
+  /** Takes no more. What is being taken at this moment is given back; jobs that run go on. */
+  pause(): void {
+    if (this.#state === "running") this.#state = "paused";
+  }
+
+  resume(): void {
+    if (this.#state === "paused") this.#state = "running";
+    this.#poke();
+  }
+
+  /** Stops taking. Jobs that run go on; `settled` tells when they are through. */
+  async stop(): Promise<void> {
+    this.#state = "stopped";
+    this.#stopping.abort();
+    for (const executor of this.#options.executors.values()) executor.off("state", this.#poke);
+    await this.#loop;
+  }
+
+  /** Resolves when no job runs any more. */
+  async settled(): Promise<void> {
+    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs);
+  }
+
+  get activeJobs(): number {
+    return this.#jobs.size;
+  }
+
+  /** Remembered when nobody waits yet, so that what happens during a take is not slept over. */
+  readonly #poke = (): void => {
+    this.#poked = true;
+    this.#wake?.();
+  };
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const idle = this.#idleWorkers();
+      if (this.#state === "paused" || idle.length === 0) {
+        await this.#waitForExecutor();
+      } else if ((await this.#takeFromSources(idle)) === 0) {
+        await this.#waitForJobs();
+      } else {
+        // Whatever the jobs are, timers and sockets get their turn between two takes.
+        await nextTurn();
+      }
+    }
+  }
+
+  #idleWorkers(): TakeRequest[] {
+    return [...this.#options.executors.values()]
+      .filter((executor) => executor.available)
+      .map((executor) => ({ worker: executor.worker, slots: 1, heldModels: executor.heldModels }));
+  }
+
+  /** Asks each source in turn for the slots that are left; the source that goes first changes, so that none starves. */
+  async #takeFromSources(idle: readonly TakeRequest[]): Promise<number> {
+    const { sources } = this.#options;
+    const order = sources.map((_, index) => sources[(index + this.#firstSource) % sources.length]);
+    this.#firstSource = (this.#firstSource + 1) % sources.length;
+    let requests = idle;
+    let taken = 0;
+    for (const source of order) {
+      if (source === undefined || requests.length === 0) break;
+      if (this.#pausedForMs(source) > 0) continue;
+      const leases = await this.#take(source, requests);
+      for (const lease of leases) this.#start(source, lease);
+      taken += leases.length;
+      requests = this.#idleWorkers();
+    }
+    return taken;
+  }
+
+  async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<Lease[]> {
+    this.firstTakeAtMs ??= Date.now();
+    try {
+      const leases = await source.take(requests);
+      this.#troubles.delete(source);
+      if (this.#state === "running") return leases;
+      // The answer came too late: nobody waits for these jobs here any more.
+      await Promise.all(leases.map((lease) => source.release(lease)));
+      return [];
+    } catch (error) {
+      const errors = (this.#troubles.get(source)?.errors ?? 0) + 1;
+      const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
+      const delayMs = Math.round(most * (0.5 + this.#options.random() / 2));
+      this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
+      recordFailure(this.#options.metrics, "source", error);
+      this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
+      return [];
+    }
+  }
+
+  /** How long a source that failed is left alone; the others go on. */
+  #pausedForMs(source: JobSource): number {
+    return (this.#troubles.get(source)?.untilMs ?? 0) - performance.now();
+  }
+
+  #start(source: JobSource, lease: Lease): void {
+    const job = this.#options.runner.run(source, lease).catch((error: unknown) => {
+      // The runner settles everything that it can foresee; what it cannot is charged to the lease, which runs out.
+      this.#options.log.error(
+        { error, job_id: lease.jobId, attempt: lease.attempt, ...traceFields(lease.job.metadata) },
+        "the job could not be settled; its lease will run out",
+      );
+    });
+    this.#jobs.add(job);
+    void job.then(() => {
+      this.#jobs.delete(job);
+      this.#poke();
+    });
+  }
+
+  /** Until an executor changes its state, a job ends, or the dispatcher is resumed. */
+  #waitForExecutor(): Promise<void> {
+    return this.#wait([]);
+  }
+
+  /** As above, or until a source may have a job. */
+  #waitForJobs(): Promise<void> {
+    return this.#wait(
+      this.#options.sources.map((source) => {
+        const limitMs = (source.idleTakeSeconds ?? defaultIdleTakeSeconds) * 1000;
+        const pausedMs = this.#pausedForMs(source);
+        if (pausedMs > 0) return (signal: AbortSignal) => pause(pausedMs, undefined, { signal }).catch(() => undefined);
+        return (signal: AbortSignal) => source.waitForChange(limitMs, signal, "jobs");
+      }),
+    );
+  }
+
+  async #wait(events: readonly ((signal: AbortSignal) => Promise<void>)[]): Promise<void> {
+    if (!this.#poked && !this.#stopping.signal.aborted) {
+      const over = new AbortController();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const signal = AbortSignal.any([over.signal, this.#stopping.signal]);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      this.#wake = resolve;
+      await Promise.race([promise, ...events.map((event) => event(signal))]);
+      this.#wake = null;
+      over.abort(waitIsOver);
+    }
+    this.#poked = false;
+  }
+}

@@ -1,0 +1,322 @@
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
+import { removeWork } from "#runtime/container/data-folder.ts";
+import type { Delivery } from "#runtime/delivery/delivery.ts";
+import { inputsFolder } from "#runtime/executor/child/work-folder.ts";
+import type { AttemptEnd, Executor } from "#runtime/executor/parent/executor.ts";
+import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
+import type { Inputs } from "#runtime/inputs/inputs.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { AttemptEnding, Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { type TracedLease, traced } from "#runtime/observe/tracing/attempt-trace.ts";
+import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
+import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
+import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
+import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
+import { retryDelaySeconds } from "./backoff.ts";
+import type { JobEvents } from "./job-events.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
+
+/*
+ * One job under one lease, from the moment that it is taken to the moment that it is settled, given back, or handed to
+ * the delivery. Everything that can go wrong with an attempt is decided in attempt.ts; this file carries it out.
+ */
+export interface JobRunnerOptions {
+  readonly registry: Registry;
+  readonly executors: ReadonlyMap<string, Executor>;
+  readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly delivery: Delivery;
+  readonly inputs: Pick<Inputs, "fetch">;
+  readonly events: JobEvents;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly random: () => number;
+  readonly nowMs: () => number;
+  readonly workFolder: string;
+  readonly abortGraceSeconds: number;
+  enqueueChild(parent: Lease, child: ChildJobRequest): Promise<string>;
+}
+
+/** How long a job keeps its lease that could not be given to its own worker. */
+const misplacedPauseMs = 1000;
+
+function wrongQueue({ job }: Lease): ErrorReport {
+  return {
+    code: "UNKNOWN_JOB_TYPE",
+    message: `The job type ${job.type} belongs to a worker that does not run here: the job was on another worker's queue.`,
+  };
+}
+
+/** What log lines about an attempt carry. */
+function fieldsOf({ jobId, attempt, job }: Lease) {
+  return { job_id: jobId, attempt, type: job.type, ...traceFields(job.metadata) };
+}
+
+const backoff = { baseSeconds: 2, maxSeconds: 300 };
+
+const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancelled" } as const;
+
+/** One attempt that is under way. */
+class RunningAttempt {
+  readonly lease: TracedLease;
+  readonly executor: Executor;
+  readonly startedAtMs: number;
+  stopReason: StopReason = null;
+  progress: number | null = null;
+  #killer: NodeJS.Timeout | null = null;
+  #isOver = false;
+
+  constructor(lease: TracedLease, executor: Executor, startedAtMs: number) {
+    this.lease = lease;
+    this.executor = executor;
+    this.startedAtMs = startedAtMs;
+  }
+
+  /** The first reason counts. A handler that does not notice within the grace is killed with its process. */
+  stop(reason: Exclude<StopReason, null>, graceSeconds: number): void {
+    if (this.#isOver || this.stopReason !== null) return;
+    this.stopReason = reason;
+    this.executor.abort(this.lease.jobId, reason);
+    this.#killer = setTimeout(() => this.executor.kill(), graceSeconds * 1000);
+  }
+
+  over(): void {
+    this.#isOver = true;
+    if (this.#killer) clearTimeout(this.#killer);
+  }
+}
+
+export class JobRunner {
+  readonly #options: JobRunnerOptions;
+  readonly #running = new Set<RunningAttempt>();
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Gives every running job back to its queue, or those of one worker: what a shutdown does when its grace is over, and
+   * what the restart of an executor begins with.
+   */
+  release(worker?: string): void {
+    for (const attempt of this.#running) {
+      if (worker === undefined || worker === attempt.executor.worker)
+        attempt.stop("shutdown", this.#options.abortGraceSeconds);
+    }
+  }
+
+  /**
+   * Runs the leased job and settles it, or hands its result to the delivery. The executor is busy when the call
+   * returns its promise, so that the dispatcher cannot give it a second job.
+   */
+  run(source: JobSource, taken: Lease): Promise<void> {
+    const { metrics, tracing } = this.#options;
+    const lease = traced(tracing, taken);
+    metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
+    const refusal = this.#refuse(lease);
+    if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
+    const handler = this.#options.registry.get(lease.job.type);
+    const executor = handler && this.#options.executors.get(handler.worker);
+    if (handler === undefined || executor === undefined) {
+      return this.#settle(source, lease, { kind: "fail", error: wrongQueue(lease) }, null);
+    }
+    if (!executor.available) return this.#releaseLater(source, lease);
+    return this.#attempt(source, lease, handler, executor);
+  }
+
+  /** A job that was on another worker's queue than its own, whose executor is busy. At once, it would be taken again at once. */
+  async #releaseLater(source: JobSource, lease: TracedLease): Promise<void> {
+    await pause(misplacedPauseMs);
+    await this.#settle(source, lease, { kind: "release" }, null);
+  }
+
+  /** What is wrong with a job before it runs; null when nothing is. */
+  #refuse(lease: Lease): ErrorReport | null {
+    const { registry } = this.#options;
+    if (lease.rejection) return lease.rejection;
+    const handler = registry.get(lease.job.type);
+    if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
+    if (lease.attempt > handler.retry.maxAttempts)
+      return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
+    try {
+      const parsed = parseJob(handler.input, lease.job);
+      return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
+    } catch (error) {
+      // A schema with a transform of its own may throw.
+      return toErrorReport(error, "HANDLER_FAILED");
+    }
+  }
+
+  async #attempt(source: JobSource, lease: TracedLease, handler: Handler, executor: Executor): Promise<void> {
+    const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
+    const attempt = new RunningAttempt(lease, executor, nowMs());
+    lease.trace.runs(executor.worker);
+    const ended = executor.run(
+      { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
+      {
+        onProgress: (message) => this.#onProgress(source, attempt, message),
+        onStage: (message) => this.#onStage(attempt, message),
+        // A child whose body changed from attempt to attempt would be taken for another one.
+        enqueue: (child) => this.#options.enqueueChild(lease.taken, child),
+        input: (url, name, signal) =>
+          this.#options.inputs.fetch({
+            url,
+            userId: lease.job.user_id,
+            folder: inputsFolder(this.#workFolder(lease)),
+            name,
+            signal,
+          }),
+      },
+    );
+    this.#running.add(attempt);
+    const release = this.#options.keepers.get(source.name)?.hold(
+      lease,
+      {
+        progress: () => attempt.progress,
+        onCancel: () => attempt.stop("cancelled", abortGraceSeconds),
+        onLost: () => attempt.stop("lease_lost", abortGraceSeconds),
+      },
+      { justTaken: true },
+    );
+    const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
+    const over = () => {
+      clearTimeout(limit);
+      attempt.over();
+      this.#running.delete(attempt);
+    };
+    try {
+      log.info(fieldsOf(lease), "job started");
+      events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
+      delivery.sendProcessing(source, lease, 0);
+      const end = await ended;
+      // The executor may have its next job by now: nothing of this attempt may reach it any more.
+      over();
+      lease.trace.ran();
+      const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
+      await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
+    } finally {
+      over();
+      release?.();
+    }
+  }
+
+  #onProgress(source: JobSource, attempt: RunningAttempt, message: ProgressMessage): void {
+    const { events, delivery } = this.#options;
+    const { jobId } = attempt.lease;
+    const progress = message.total > 0 ? Math.min(1, Math.max(0, message.step / message.total)) : 0;
+    attempt.progress = progress;
+    if (message.preview)
+      events.emit(jobId, { kind: "preview", mimeType: message.preview.mimeType, bytes: message.preview.bytes });
+    events.emit(jobId, { kind: "progress", step: message.step, total: message.total, progress });
+    delivery.sendProcessing(source, attempt.lease, progress);
+  }
+
+  #onStage({ lease, executor: { worker } }: RunningAttempt, message: StageMessage): void {
+    const { name, seconds, model, freed } = message;
+    lease.trace.stage(message);
+    const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;
+    stageSeconds.observe({ type: lease.job.type, stage: name }, seconds);
+    if (model !== undefined) modelLoadSeconds.observe({ worker, model }, seconds);
+    if (freed === undefined) return;
+    modelSwitches.add({ worker });
+    modelEvictions.add({ worker, model: freed });
+  }
+
+  /** A job that would go back to its queue is looked at once more: its cancel may have been asked while it was failing. */
+  async #unlessCancelled(source: JobSource, lease: Lease, settlement: Settlement): Promise<Settlement> {
+    if (settlement.kind !== "retry" && settlement.kind !== "release") return settlement;
+    // A source that is away cannot say; the settling itself will tell.
+    const [outcome] = await source.renew([{ lease }]).catch(() => []);
+    return outcome === "cancelled" ? { kind: "cancelled" } : settlement;
+  }
+
+  async #settle(
+    source: JobSource,
+    lease: TracedLease,
+    settlement: Settlement,
+    attempt: RunningAttempt | null,
+    end?: AttemptEnd,
+  ): Promise<void> {
+    const { delivery, events, log } = this.#options;
+    const fields = fieldsOf(lease);
+    const ended = this.#measure(source, lease, settlement, attempt);
+    // Before anything is written down: half-made files may be what fills the disk.
+    if (settlement.kind !== "complete") await this.#removeFiles(lease);
+    if (settlement.kind === "retry" || settlement.kind === "release" || settlement.kind === "drop")
+      delivery.forget(lease);
+    switch (settlement.kind) {
+      case "complete":
+      case "fail":
+      case "cancelled":
+        ended(finalEndings[settlement.kind]);
+        log.info(
+          { ...fields, outcome: settlement.kind, ...("error" in settlement ? { error: settlement.error } : {}) },
+          "job ended",
+        );
+        await delivery.finish(source, lease, settlement, {
+          startedAtMs: attempt?.startedAtMs ?? null,
+          workFolder: this.#workFolder(lease),
+        });
+        break;
+      case "retry": {
+        const { error } = settlement;
+        const delaySeconds = settlement.delaySeconds ?? this.#backoffSeconds(lease);
+        log.warn({ ...fields, error, delay_seconds: delaySeconds, ended: end?.kind }, "job will be retried");
+        const outcome = await source.retry(lease, { error, delaySeconds });
+        ended(outcome === "lost" ? "lost" : "retried");
+        events.emit(lease.jobId, {
+          kind: "state",
+          status: "queued",
+          attempt: lease.attempt,
+          error,
+          retryInSeconds: delaySeconds,
+        });
+        break;
+      }
+      case "release": {
+        log.info(fields, "job given back to its queue");
+        const outcome = await source.release(lease);
+        ended(outcome === "lost" ? "lost" : "released");
+        events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
+        break;
+      }
+      case "drop":
+        ended("lost");
+        log.warn(fields, "job dropped: its lease is lost");
+        break;
+    }
+  }
+
+  /** Takes the time that an attempt ran, which ends before it is settled; the returned function is told how it ended. */
+  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, attempt: RunningAttempt | null) {
+    const { metrics, nowMs } = this.#options;
+    const { type } = lease.job;
+    const ranSeconds = attempt === null ? null : (nowMs() - attempt.startedAtMs) / 1000;
+    return (outcome: AttemptEnding) => {
+      metrics.attempts.add({ type, outcome });
+      if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
+      if (outcome === "lost") metrics.leasesLost.add({ source: name });
+      lease.trace.ended(outcome, "error" in settlement ? settlement.error : undefined);
+    };
+  }
+
+  #backoffSeconds({ job, attempt }: Lease): number {
+    const base = this.#options.registry.get(job.type)?.retry.backoffSeconds ?? backoff.baseSeconds;
+    return retryDelaySeconds(attempt, base, backoff.maxSeconds, this.#options.random);
+  }
+
+  async #removeFiles(lease: Lease): Promise<void> {
+    await removeWork(this.#workFolder(lease)).catch((error: unknown) => {
+      this.#options.log.warn({ ...fieldsOf(lease), error }, "a work folder could not be removed");
+    });
+  }
+
+  #workFolder(lease: Lease): string {
+    return join(this.#options.workFolder, lease.jobId, String(lease.attempt));
+  }
+}

@@ -1,0 +1,42 @@
+import process from "node:process";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { toErrorReport } from "#contract/errors.ts";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
+import { createLogger } from "#runtime/observe/log.ts";
+import { executorSettings, type FromExecutor, toExecutor } from "../protocol.ts";
+import { ExecutorProcess } from "./executor-process.ts";
+
+/*
+ * Entry of an executor: the child process in which one worker's handlers run. It owns nothing that must survive it:
+ * leases, retries and delivery belong to the dispatcher process, and when that is gone, so is the executor.
+ */
+const settings = executorSettings.parse(JSON.parse(process.argv[2] ?? "null"));
+const log = await createLogger(settings.log, { executor: settings.worker, pid: process.pid });
+
+// The dispatcher decides when an executor ends; a terminal's Ctrl-C or a stray SIGTERM must not cost a job its attempt.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => undefined);
+process.on("disconnect", () => process.exit(0));
+
+function send(message: FromExecutor): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) return resolve();
+    process.send(message, undefined, undefined, () => resolve());
+  });
+}
+
+try {
+  const registry = await loadHandlers(settings.handlersFolder);
+  const executor = new ExecutorProcess({ registry, settings, log, send });
+  process.on("message", (message) => {
+    const parsed = toExecutor.safeParse(message);
+    if (!parsed.success) log.error({ error: parsed.error }, "a message from the dispatcher is not understood");
+    else if (parsed.data.kind === "stop") void executor.stop().then(() => process.disconnect());
+    else executor.receive(parsed.data);
+  });
+  await send({ kind: "ready", types: registry.types.filter((type) => registry.get(type)?.worker === settings.worker) });
+} catch (error) {
+  await send({ kind: "unusable", error: toErrorReport(error, "HANDLER_INVALID") });
+  await nextTurn();
+  process.exit(1);
+}

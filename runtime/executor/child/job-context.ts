@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { PermanentError } from "#contract/errors.ts";
+import type {
+  AssetOptions,
+  ChildJob,
+  Handler,
+  HandlerContext,
+  HandlerLog,
+  InputFile,
+  JobOutput,
+  ModelFolder,
+  Preview,
+  Stage,
+} from "#contract/handler.ts";
+import type { Job } from "#contract/job.ts";
+import { resolveParameters } from "#contract/parameters.ts";
+import { invalidJob, parseJob } from "#contract/problems.ts";
+import { pictureSize } from "#runtime/inputs/picture.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
+import { findModel, readGenerationConfig } from "./models.ts";
+import type { WorkFolder } from "./work-folder.ts";
+
+/** What a context needs of the executor around it. */
+export interface ContextHost {
+  readonly registry: Registry;
+  readonly modelsFolder: string;
+  readonly signal: AbortSignal;
+  readonly log: HandlerLog;
+  readonly workFolder: WorkFolder;
+  reportProgress(step: number, total: number, preview?: Preview): void;
+  reportStage(stage: Stage): void;
+  enqueue(child: ChildJobRequest): Promise<string>;
+  input(url: string): Promise<FetchedInput>;
+  modelUsed(name: string): void;
+  /** Counts the children of the job, whichever of its handlers enqueues them. */
+  nextChild(): number;
+}
+
+const checkedConfig = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+
+/** The job with the `config` that its schema made of it: synonyms have become the names that parameters are known by. */
+export function contextJob(job: Job, checked: unknown): Job {
+  const found = checkedConfig.safeParse(checked);
+  return found.success ? { ...job, config: found.data.config } : job;
+}
+
+/** The `ctx` of one attempt: all that its handler may touch. */
+export class JobContext implements HandlerContext {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly #job: Job;
+  readonly #handler: Handler;
+  readonly #host: ContextHost;
+  /** Effective parameters and ignored keys, for the callback. */
+  readonly reported: Record<string, unknown> = {};
+
+  constructor(job: Job, attempt: number, handler: Handler, host: ContextHost) {
+    this.jobId = job.id;
+    this.attempt = attempt;
+    this.#job = job;
+    this.#handler = handler;
+    this.#host = host;
+  }
+
+  get signal(): AbortSignal {
+    return this.#host.signal;
+  }
+
+  get log(): HandlerLog {
+    return this.#host.log;
+  }
+
+  progress(step: number, total: number, preview?: Preview): void {
+    this.#host.reportProgress(step, total, preview);
+  }
+
+  stage(stage: Stage): void {
+    this.#host.reportStage(stage);
+  }
+
+  async parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>> {
+    const model = this.#modelName() === undefined ? {} : await readGenerationConfig(await this.model());
+    const resolved = resolveParameters(schema, {
+      explicit: this.#job.config,
+      model,
+      handler: this.#handler.defaults ?? {},
+    });
+    this.reported.parameters = resolved.values;
+    this.reported.parameter_tiers = resolved.tiers;
+    this.reported.ignored = resolved.ignored;
+    return resolved.values;
+  }
+
+  async model(name = this.#modelName()): Promise<ModelFolder> {
+    if (name === undefined)
+      throw new PermanentError(
+        `The handler ${this.#handler.type} names no model; give it a "model" or ask for one by name.`,
+      );
+    const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
+    this.#host.modelUsed(name);
+    return { name: folder, path };
+  }
+
+  async input(url: string): Promise<InputFile> {
+    this.signal.throwIfAborted();
+    await this.#host.workFolder.forInputs();
+    const input = await this.#host.input(url);
+    return input.mimeType.startsWith("image/") ? { ...input, ...(await pictureSize(input.file)) } : input;
+  }
+
+  async asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {
+    await this.#host.workFolder.add(content, options);
+  }
+
+  async run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
+    const handler = this.#host.registry.get(type);
+    if (handler === undefined || handler.worker !== this.#handler.worker) {
+      const known = this.#host.registry.all().filter((other) => other.worker === this.#handler.worker);
+      throw new PermanentError(
+        `"${type}" cannot run inside ${this.#handler.type}: the worker ${this.#handler.worker} has ${known.map((other) => other.type).join(", ")}.`,
+        {
+          code: "UNKNOWN_JOB_TYPE",
+        },
+      );
+    }
+    const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
+    const parsed = parseJob(handler.input, inner);
+    if (!parsed.ok) throw invalidJob(parsed.problems);
+    return handler.run(parsed.job, new JobContext(contextJob(inner, parsed.job), this.attempt, handler, this.#host));
+  }
+
+  enqueue(child: ChildJob): Promise<string> {
+    return this.#host.enqueue({ ...child, id: childId(this.jobId, this.#host.nextChild()) });
+  }
+
+  #modelName(): string | undefined {
+    return this.#job.model_variant ?? this.#handler.model;
+  }
+}
+
+/**
+ * The n-th child of a job always has the same id, so that a retried parent enqueues nothing twice: SHA-256 of parent
+ * and number, in the form of a version 8 UUID (RFC 9562, section 5.8).
+ */
+function childId(parentId: string, index: number): string {
+  const digest = createHash("sha256").update(`${parentId}/${index}`).digest();
+  digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x80, 6);
+  digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = digest.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
+}

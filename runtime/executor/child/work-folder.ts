@@ -1,0 +1,144 @@
+import { copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { PermanentError } from "#contract/errors.ts";
+import type { AssetOptions } from "#contract/handler.ts";
+import { removeWork } from "#runtime/container/data-folder.ts";
+import type { AssetFile } from "../protocol.ts";
+
+/*
+ * The folder of one attempt: `<data>/work/<job>/<attempt>/`. What `ctx.asset` resolves for is on disk, with the
+ * folder's entry, before anything is said about it, so that the outbox never names a file that a power cut took.
+ */
+const safeExtension = /^[a-z0-9]{1,8}$/;
+
+/** Where an attempt's reference files lie, beside what it makes. */
+export function inputsFolder(workFolder: string): string {
+  return join(workFolder, "inputs");
+}
+
+export class WorkFolder {
+  readonly #path: string;
+  readonly #assets: AssetFile[] = [];
+  #reserved = 0;
+  #created: Promise<void> | null = null;
+  #hasInputs = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  get assets(): readonly AssetFile[] {
+    return this.#assets.toSorted((a, b) => a.index - b.index);
+  }
+
+  /** @throws PermanentError INVALID_JOB for an extension that is not one; file system errors as they are */
+  async add(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<AssetFile> {
+    for (const extension of [options.extension, options.thumbnail?.extension ?? options.extension]) {
+      if (!safeExtension.test(extension))
+        throw new PermanentError(`"${extension}" is not a file extension; use 1 to 8 letters or digits.`);
+    }
+    const index = this.#reserved++;
+    await this.#ready();
+    const file = join(this.#path, `${index}.${options.extension}`);
+    const sizeBytes = await this.#store(content, file);
+    const thumbnail = options.thumbnail && {
+      file: join(this.#path, `${index}.thumb.${options.thumbnail.extension}`),
+      extension: options.thumbnail.extension,
+      mimeType: options.thumbnail.mimeType,
+    };
+    if (thumbnail && options.thumbnail) await this.#store(options.thumbnail.bytes, thumbnail.file);
+    await syncFolder(this.#path);
+    const asset: AssetFile = {
+      index,
+      type: options.type,
+      file,
+      extension: options.extension,
+      mimeType: options.mimeType,
+      sizeBytes,
+      ...(thumbnail ? { thumbnail } : {}),
+      metadata: { ...options.metadata },
+    };
+    this.#assets.push(asset);
+    return asset;
+  }
+
+  /** Ready for reference files, which another process puts there. */
+  async forInputs(): Promise<void> {
+    await this.#ready();
+    this.#hasInputs = true;
+  }
+
+  /** After the attempt: what it made is kept, what it was given is not. An empty folder goes too. */
+  async removeInputs(): Promise<void> {
+    if (!this.#hasInputs) return;
+    await rm(inputsFolder(this.#path), { recursive: true, force: true });
+    if (this.#assets.length === 0) await removeWork(this.#path);
+  }
+
+  #ready(): Promise<void> {
+    this.#created ??= this.#create();
+    return this.#created;
+  }
+
+  /** Made for the first file: jobs without files leave the disk alone. Empty, whatever an earlier process left there. */
+  async #create(): Promise<void> {
+    await rm(this.#path, { recursive: true, force: true });
+    await mkdir(this.#path, { recursive: true });
+  }
+
+  async #store(content: Uint8Array | { readonly file: string }, target: string): Promise<number> {
+    if (content instanceof Uint8Array) {
+      const handle = await open(target, "w");
+      try {
+        await handle.writeFile(content);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return content.byteLength;
+    }
+    await moveFile(content.file, target);
+    await syncFile(target);
+    return (await stat(target)).size;
+  }
+}
+
+/** Renames, or copies where source and target are on different file systems. */
+export async function moveFile(source: string, target: string): Promise<void> {
+  try {
+    await rename(source, target);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
+    const temporary = join(target, "..", `.${basename(target)}.part`);
+    await copyFile(source, temporary);
+    await syncFile(temporary);
+    await rename(temporary, target);
+    await rm(source, { force: true });
+  }
+}
+
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, "r+");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes the names in a folder durable; a file system that cannot sync a folder keeps them by itself. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && (error.code === "EINVAL" || error.code === "EPERM")))
+      throw error;
+  } finally {
+    await handle.close();
+  }
+}

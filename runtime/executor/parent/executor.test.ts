@@ -1,0 +1,142 @@
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { jobEnvelope } from "#contract/job.ts";
+import { testHandlers } from "#test/support/runtime.ts";
+import { Executor, type ExecutorState } from "./executor.ts";
+import { restartDelayMs } from "./restart-delay.ts";
+
+let folder: string;
+let executor: Executor | undefined;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-executor-"));
+});
+
+afterEach(async () => {
+  await executor?.stop(1000);
+  await rm(folder, { recursive: true, force: true });
+});
+
+function create(handlersFolder = testHandlers): Executor {
+  const log = { level: "silent", format: "json" } as const;
+  executor = new Executor(
+    { worker: "test", handlersFolder, modelsFolder: folder, log },
+    pino({ level: "silent" }),
+    500,
+  );
+  return executor;
+}
+
+async function reaches(one: Executor, state: ExecutorState): Promise<void> {
+  while (one.state !== state) await once(one, "state");
+}
+
+function task(config: Record<string, unknown> = {}) {
+  const job = jobEnvelope.parse({ id: "job", type: "noop", config });
+  return { jobId: "job", attempt: 1, job, workFolder: join(folder, "work") };
+}
+
+const hooks = {
+  onProgress: () => undefined,
+  onStage: () => undefined,
+  enqueue: async () => "child",
+  input: () => Promise.reject(new Error("no job of these tests has a reference file")),
+};
+
+describe("an executor", () => {
+  it("may be given its first job while it boots", async () => {
+    const one = create();
+    one.start();
+    expect(one).toMatchObject({ state: "starting", available: true });
+    const end = one.run(task(), hooks);
+    expect(one.available).toBe(false);
+    expect(await end).toMatchObject({ kind: "completed", assets: [{ index: 0, mimeType: "text/plain" }] });
+    expect(one).toMatchObject({ state: "idle", available: true, jobsProcessed: 1 });
+  });
+
+  it("can be told to stop a job that it has not begun", async () => {
+    const one = create();
+    one.start();
+    const end = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
+    one.abort("job", "cancelled");
+    expect(await end).toEqual({ kind: "aborted", reason: "cancelled" });
+    await reaches(one, "idle");
+  });
+
+  it("gives a job back that it could not begin, and takes none until it starts well", async () => {
+    await writeFile(join(folder, "bad.ts"), "throw new Error('no paint in this box');");
+    const one = create(folder);
+    one.start();
+    const end = one.run(task(), hooks);
+    expect(await end).toEqual({ kind: "not_started" });
+    expect(one.startError).toMatchObject({
+      code: "HANDLER_INVALID",
+      message: expect.stringContaining("no paint in this box"),
+    });
+    await reaches(one, "starting");
+    expect(one.available).toBe(false);
+    await rm(join(folder, "bad.ts"));
+    await reaches(one, "idle");
+    expect(one).toMatchObject({ startError: null, available: true });
+  });
+
+  it("reports how its process died, and starts another", async () => {
+    const one = create();
+    one.start();
+    await reaches(one, "idle");
+    const end = await one.run(task({ failure: "exit", fail_until_attempt: 1 }), hooks);
+    expect(end).toMatchObject({
+      kind: "crashed",
+      evidence: { exitCode: 7, signal: null, lastOutput: expect.stringContaining("last words") },
+    });
+    expect(one).toMatchObject({ state: "waiting", restarts: 1, available: false });
+    await reaches(one, "idle");
+  });
+
+  it("does not die of the signals that a terminal sends to everybody", async () => {
+    const one = create();
+    one.start();
+    await reaches(one, "idle");
+    process.kill(one.pid ?? 0, "SIGINT");
+    process.kill(one.pid ?? 0, "SIGTERM");
+    expect(await one.run(task(), hooks)).toMatchObject({ kind: "completed" });
+    expect(one.restarts).toBe(0);
+  });
+
+  it("has no key of the container in its environment", async () => {
+    const secrets = ["SUPABASE_SERVICE_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "JOB_CALLBACK_SECRET"];
+    for (const name of [...secrets, "UPSTASH_REDIS_REST_TOKEN", "WAN_WORKER_API_KEY", "OMP_NUM_THREADS"])
+      vi.stubEnv(name, "1");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const one = create(fileURLToPath(new URL("../testing/handlers", import.meta.url)));
+    one.start();
+    const end = await one.run({ ...task(), job: jobEnvelope.parse({ id: "job", type: "environment" }) }, hooks);
+    const names = end.kind === "completed" ? end.metadata.names : end;
+    expect(names).toEqual(expect.arrayContaining(["PATH", "OMP_NUM_THREADS"]));
+    expect(String(names)).not.toMatch(/KEY|TOKEN|SECRET/);
+  });
+
+  it("is gone after stop, also in the middle of a job", async () => {
+    const one = create();
+    one.start();
+    await reaches(one, "idle");
+    const { pid } = one;
+    const end = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
+    await one.stop(5000);
+    expect(await end).toEqual({ kind: "aborted", reason: "shutdown" });
+    expect(one.state).toBe("stopped");
+    expect(() => process.kill(pid ?? 0, 0)).toThrow(/ESRCH/);
+  });
+});
+
+it("waits longer with each failure, up to the limit", () => {
+  const delays = Array.from({ length: 12 }, (_, failures) => restartDelayMs(failures, 60_000));
+  expect(delays.slice(0, 4)).toEqual([500, 1000, 2000, 4000]);
+  expect(delays.at(-1)).toBe(60_000);
+  expect(restartDelayMs(1e6, 60_000)).toBe(60_000);
+});

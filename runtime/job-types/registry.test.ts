@@ -1,0 +1,53 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { testHandlers } from "#test/support/runtime.ts";
+import { loadHandlers } from "./registry.ts";
+
+const zod = fileURLToPath(import.meta.resolve("zod"));
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-handlers-"));
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function handler(type: string, changes = ""): string {
+  return `import { z } from ${JSON.stringify(zod)};
+    export default { type: "${type}", worker: "media", produces: "nothing", input: z.any(), retry: { maxAttempts: 1, timeoutSeconds: 5 }, run: async () => ({}), ${changes} };`;
+}
+
+describe("loadHandlers", () => {
+  it("finds one job type in each file and leaves tests alone", async () => {
+    const registry = await loadHandlers(testHandlers);
+    expect(registry.types).toEqual(["elsewhere", "grandparent", "noop", "parent", "stubborn"]);
+    expect(registry.workers).toEqual(["other", "test"]);
+    await writeFile(join(folder, "sort_shells.ts"), handler("sort_shells"));
+    await writeFile(join(folder, "sort_shells.test.ts"), "throw new Error('a test is not a handler')");
+    expect((await loadHandlers(folder)).types).toEqual(["sort_shells"]);
+  });
+
+  it("names every bad file and what is wrong with it", async () => {
+    await writeFile(join(folder, "sort_shells.ts"), handler("sort_stones"));
+    await writeFile(
+      join(folder, "count_birds.ts"),
+      handler("count_birds", "retry: { maxAttempts: 0, timeoutSeconds: 5 }"),
+    );
+    await writeFile(join(folder, "weigh_stones.ts"), "export const run = 1;");
+    await writeFile(join(folder, "broken.ts"), "export default {{");
+    const failure = await loadHandlers(folder).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "HANDLER_INVALID" });
+    const message = failure instanceof Error ? failure.message : "";
+    expect(message).toMatch(/sort_shells\.ts: its type is "sort_stones", so the file must be called sort_stones\.ts/);
+    expect(message).toMatch(/count_birds\.ts: retry\.maxAttempts/);
+    expect(message).toMatch(/weigh_stones\.ts: its default export must be defineHandler/);
+    expect(message).toMatch(/broken\.ts: /);
+  });
+
+  it("says what to set when the folder is not there", async () => {
+    await expect(loadHandlers(join(folder, "none"))).rejects.toThrow(/HANDLERS_DIR/);
+  });
+});

@@ -1,0 +1,85 @@
+import { within } from "#runtime/lib/within.ts";
+import type { JobQueue, JobSource, QueueStats } from "#runtime/sources/job-source.ts";
+
+/*
+ * What waits in a queue, as it is told to whoever scrapes: asked again only when the last answer has become old, and
+ * never waited for longer than `limitMs`. A queue that is paid by the call says how old an answer may become; at rest,
+ * when nothing waits or runs, older than else.
+ */
+export interface QueueReadingOptions {
+  readonly queue: Pick<JobQueue, "stats" | "statsAge">;
+  /** Whether a job of this queue runs in this container. */
+  isBusy(): boolean;
+  readonly limitMs?: number;
+  readonly monotonicMs?: () => number;
+}
+
+export interface ReadQueue {
+  /** Null when the queue did not answer. */
+  readonly stats: readonly QueueStats[] | null;
+  readonly ageSeconds: number;
+}
+
+/** Not every source can say what waits in it. */
+export function readableQueues(
+  sources: ReadonlyMap<string, JobSource>,
+  isBusy: () => boolean,
+): ReadonlyMap<string, QueueReading> {
+  const queues = [...sources].flatMap(([name, source]) => (isQueue(source) ? [[name, source] as const] : []));
+  return new Map(queues.map(([name, queue]) => [name, new QueueReading({ queue, isBusy })]));
+}
+
+function isQueue(source: JobSource): source is JobSource & Pick<JobQueue, "stats" | "statsAge"> {
+  return "stats" in source && typeof source.stats === "function";
+}
+
+const anyQueue = { busySeconds: 2, restSeconds: 2 };
+/** A queue that failed is asked again after this, however often somebody scrapes. */
+const failedSeconds = 10;
+
+export class QueueReading {
+  readonly #queue: Pick<JobQueue, "stats" | "statsAge">;
+  readonly #isBusy: () => boolean;
+  readonly #limitMs: number;
+  readonly #monotonicMs: () => number;
+  #last: { readonly stats: readonly QueueStats[] | null; readonly atMs: number } | null = null;
+  #asked: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
+
+  constructor({ queue, isBusy, limitMs = 2000, monotonicMs = () => performance.now() }: QueueReadingOptions) {
+    this.#queue = queue;
+    this.#isBusy = isBusy;
+    this.#limitMs = limitMs;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** Never rejects. */
+  async read(): Promise<ReadQueue> {
+    if (this.#isOld()) {
+      this.#asked ??= { answer: this.#ask(), untilMs: this.#monotonicMs() + this.#limitMs };
+      // Who comes while somebody waits already waits no longer than that one.
+      await within(Math.max(0, this.#asked.untilMs - this.#monotonicMs()), this.#asked.answer);
+    }
+    const late = this.#asked !== null;
+    const { stats, atMs } = this.#last ?? { stats: null, atMs: this.#monotonicMs() };
+    return { stats: late ? null : stats, ageSeconds: (this.#monotonicMs() - atMs) / 1000 };
+  }
+
+  async #ask(): Promise<void> {
+    const stats = await this.#queue.stats().catch(() => null);
+    this.#last = { stats, atMs: this.#monotonicMs() };
+    this.#asked = null;
+  }
+
+  #isOld(): boolean {
+    if (this.#last === null) return true;
+    const { stats, atMs } = this.#last;
+    return this.#monotonicMs() - atMs >= this.#mostSeconds(stats) * 1000;
+  }
+
+  #mostSeconds(stats: readonly QueueStats[] | null): number {
+    if (stats === null) return failedSeconds;
+    const { busySeconds, restSeconds } = this.#queue.statsAge ?? anyQueue;
+    const isEmpty = stats.every(({ queued, running }) => queued + running === 0);
+    return isEmpty && !this.#isBusy() ? restSeconds : busySeconds;
+  }
+}

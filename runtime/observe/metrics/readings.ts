@@ -1,0 +1,238 @@
+import process from "node:process";
+import { workerVersion } from "#runtime/container/version.ts";
+import type { Outbox } from "#runtime/delivery/outbox.ts";
+import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
+import type { Executor, ExecutorState } from "#runtime/executor/parent/executor.ts";
+import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
+import type { Usage } from "#runtime/sources/upstash/usage.ts";
+import type { GpuReading } from "../gpu/gpu-reading.ts";
+import { residentBytes } from "../process-memory.ts";
+import type { QueueReading } from "./queue-reading.ts";
+import type { MetricsRegistry } from "./registry.ts";
+
+/*
+ * Everything that is read at a scrape from where it is kept anyway. Nothing here waits for longer than a reading of a
+ * queue may take.
+ */
+export interface MeasuredContainer {
+  readonly workerId: string;
+  readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "reachesSource">;
+  readonly executors: ReadonlyMap<
+    string,
+    Pick<Executor, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid">
+  >;
+  readonly outbox: Pick<Outbox, "backlog">;
+  /** By source: what waits in the queues of those that can say it. */
+  readonly queueReadings: ReadonlyMap<string, QueueReading>;
+  readonly gpu: Pick<GpuReading, "read">;
+  /** Of a source that is paid by the command. */
+  readonly paid: { readonly undecodable: number; usage(): Usage } | null;
+}
+
+const dispatcherStates: readonly DispatcherState[] = ["running", "paused", "stopped"];
+const executorStates: readonly ExecutorState[] = ["starting", "idle", "busy", "waiting", "stopping", "stopped"];
+
+export function readAtScrape(registry: MetricsRegistry, container: MeasuredContainer): void {
+  readDispatcher(registry, container);
+  readExecutors(registry, container);
+  readGpus(registry, container);
+  readOutbox(registry, container);
+  readQueues(registry, container);
+  if (container.paid !== null) readCost(registry, container.paid);
+}
+
+function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher }: MeasuredContainer): void {
+  const build = registry.gauge({
+    name: "ourvidz_build_info",
+    help: "1, with the container's version, its worker id and the version of Node.js.",
+    labels: ["version", "worker_id", "node"],
+  });
+  const state = registry.gauge({
+    name: "ourvidz_dispatcher_state",
+    help: "1 for the state that the dispatcher is in, 0 for the others.",
+    labels: ["state"],
+  });
+  const active = registry.gauge({
+    name: "ourvidz_active_jobs",
+    help: "Jobs that were taken and whose attempt has not ended.",
+    labels: [],
+  });
+  const reaches = registry.gauge({
+    name: "ourvidz_sources_reachable",
+    help: "1 while jobs can be taken from every source, 0 after a take failed.",
+    labels: [],
+  });
+  registry.atScrape(() => {
+    build.set({ version: workerVersion, worker_id: workerId, node: process.version }, 1);
+    for (const each of dispatcherStates) state.set({ state: each }, each === dispatcher.state ? 1 : 0);
+    active.set({}, dispatcher.activeJobs);
+    reaches.set({}, dispatcher.reachesSource ? 1 : 0);
+  });
+}
+
+function readExecutors(registry: MetricsRegistry, { executors }: MeasuredContainer): void {
+  const state = registry.gauge({
+    name: "ourvidz_executor_state",
+    help: "1 for the state that a worker's executor is in, 0 for the others.",
+    labels: ["worker", "state"],
+  });
+  const restarts = registry.total({
+    name: "ourvidz_executor_restarts_total",
+    help: "Ends of an executor process that nobody had asked for.",
+    labels: ["worker"],
+  });
+  const memory = registry.gauge({
+    name: "ourvidz_executor_resident_memory_bytes",
+    help: "Resident memory of an executor process.",
+    labels: ["worker"],
+  });
+  const models = registry.gauge({
+    name: "ourvidz_executor_models_held",
+    help: "Models that an executor keeps loaded.",
+    labels: ["worker"],
+  });
+  registry.atScrape(async () => {
+    memory.clear();
+    for (const executor of executors.values()) {
+      const { worker } = executor;
+      for (const each of executorStates) state.set({ worker, state: each }, each === executor.state ? 1 : 0);
+      restarts.set({ worker }, executor.restarts);
+      models.set({ worker }, executor.heldModels.length);
+      const bytes = (await residentBytes(executor.pid)) ?? executor.memoryBytes;
+      if (bytes !== null) memory.set({ worker }, bytes);
+    }
+  });
+}
+
+/** Where there is no GPU, there are no values. */
+function readGpus(registry: MetricsRegistry, { gpu: reading }: MeasuredContainer): void {
+  const labels = ["gpu", "name"] as const;
+  const used = registry.gauge({
+    name: "ourvidz_gpu_memory_used_bytes",
+    help: "Memory of a GPU that is in use, by whichever process.",
+    labels,
+  });
+  const total = registry.gauge({
+    name: "ourvidz_gpu_memory_total_bytes",
+    help: "Memory that a GPU has.",
+    labels,
+  });
+  const utilization = registry.gauge({
+    name: "ourvidz_gpu_utilization_ratio",
+    help: "Part of the last moment in which something ran on a GPU, 0 to 1.",
+    labels,
+  });
+  const temperature = registry.gauge({
+    name: "ourvidz_gpu_temperature_celsius",
+    help: "Temperature of a GPU.",
+    labels,
+  });
+  registry.atScrape(async () => {
+    const gpus = (await reading.read()) ?? [];
+    for (const gauge of [used, total, utilization, temperature]) gauge.clear();
+    for (const [index, { name, memoryUsedBytes, memoryTotalBytes, utilizationPercent, ...rest }] of gpus.entries()) {
+      const set = (gauge: typeof used, value: number | null) => {
+        if (value !== null) gauge.set({ gpu: String(index), name }, value);
+      };
+      set(used, memoryUsedBytes);
+      set(total, memoryTotalBytes);
+      set(utilization, utilizationPercent === null ? null : utilizationPercent / 100);
+      set(temperature, rest.temperatureCelsius);
+    }
+  });
+}
+
+function readOutbox(registry: MetricsRegistry, { outbox }: MeasuredContainer): void {
+  const rows = registry.gauge({
+    name: "ourvidz_outbox_rows",
+    help: "Finished jobs that still have to be delivered, of every process on this data folder.",
+    labels: [],
+  });
+  const oldest = registry.gauge({
+    name: "ourvidz_outbox_oldest_seconds",
+    help: "Age of the oldest of them, 0 when there is none.",
+    labels: [],
+  });
+  registry.atScrape(() => {
+    const backlog = outbox.backlog();
+    rows.set({}, backlog.rows);
+    oldest.set({}, backlog.oldestSeconds);
+  });
+}
+
+function readQueues(registry: MetricsRegistry, { queueReadings, executors }: MeasuredContainer): void {
+  const answers = registry.gauge({
+    name: "ourvidz_queue_readable",
+    help: "1 when a source said at this scrape, or lately enough, what waits in its queues; 0 when it did not answer.",
+    labels: ["source"],
+  });
+  const age = registry.gauge({
+    name: "ourvidz_queue_reading_age_seconds",
+    help: "How long ago a source said what waits in its queues.",
+    labels: ["source"],
+  });
+  const jobs = registry.gauge({
+    name: "ourvidz_queue_jobs",
+    help: "Jobs of a queue by state, in all containers: queued (due), delayed, running or failed (kept to be redriven).",
+    labels: ["source", "queue", "state"],
+  });
+  const oldest = registry.gauge({
+    name: "ourvidz_queue_oldest_seconds",
+    help: "Age of the oldest job that is due, 0 when none is.",
+    labels: ["source", "queue"],
+  });
+  registry.atScrape(async () => {
+    const read = await Promise.all(
+      [...queueReadings].map(async ([source, reading]) => ({ source, ...(await reading.read()) })),
+    );
+    jobs.clear();
+    oldest.clear();
+    age.clear();
+    for (const { source, stats, ageSeconds } of read) {
+      answers.set({ source }, stats === null ? 0 : 1);
+      if (stats === null) continue;
+      age.set({ source }, ageSeconds);
+      // A queue of this container in which there is nothing is 0, not absent.
+      const own = [...executors.keys()].map(emptyQueue);
+      for (const { queue, oldestQueuedSeconds, ...counts } of [...own, ...stats]) {
+        for (const [state, count] of Object.entries(counts)) jobs.set({ source, queue, state }, count);
+        oldest.set({ source, queue }, oldestQueuedSeconds ?? 0);
+      }
+    }
+  });
+}
+
+function emptyQueue(worker: string): QueueStats {
+  return { queue: queueName(worker), queued: 0, delayed: 0, running: 0, failed: 0, oldestQueuedSeconds: null };
+}
+
+function readCost(registry: MetricsRegistry, source: NonNullable<MeasuredContainer["paid"]>): void {
+  const undecodable = registry.total({
+    name: "ourvidz_undecodable_elements_total",
+    help: "Elements of a Redis list in which there was no job, moved to the dead letters by this container.",
+    labels: [],
+  });
+  const commands = registry.total({
+    name: "ourvidz_upstash_commands_total",
+    help: "Commands that Upstash bills, by what they were for.",
+    labels: ["operation"],
+  });
+  const requests = registry.total({
+    name: "ourvidz_upstash_requests_total",
+    help: "Requests to the REST API of Upstash, repeated ones included.",
+    labels: [],
+  });
+  const dollars = registry.gauge({
+    name: "ourvidz_upstash_estimated_dollars_per_month",
+    help: "What a month would cost at the rate since the start; absent in the first minute.",
+    labels: [],
+  });
+  registry.atScrape(() => {
+    const usage = source.usage();
+    undecodable.set({}, source.undecodable);
+    requests.set({}, usage.requests);
+    for (const [operation, count] of Object.entries(usage.commandsByOperation)) commands.set({ operation }, count);
+    dollars.clear();
+    if (usage.estimatedDollarsPerMonth !== null) dollars.set({}, usage.estimatedDollarsPerMonth);
+  });
+}

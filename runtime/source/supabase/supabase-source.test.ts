@@ -1,6 +1,0 @@
-import { describeJobSource } from "../conformance.ts";
-import { openHarness, useProject } from "./testing/supabase-harness.ts";
-
-const shared = useProject();
-
-describeJobSource("supabase", () => openHarness(shared));

@@ -1,0 +1,13 @@
+import { testAgainstModel } from "#test/conformance/sources/model.ts";
+import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
+
+let harness: SqliteHarness;
+
+testAgainstModel({
+  runs: Number(process.env.RUNS ?? 100),
+  async open() {
+    harness = await openHarness({ durable: false });
+    return harness;
+  },
+  nowMs: () => harness.nowMs(),
+});

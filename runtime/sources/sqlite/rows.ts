@@ -1,0 +1,140 @@
+import { z } from "zod";
+import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
+import {
+  type AttemptRecord,
+  attemptOutcomes,
+  type JobRecord,
+  jobStatuses,
+  type QueueStats,
+  queueName,
+} from "../job-source.ts";
+
+/* Shapes of the rows that the statements return, and how they become the port's types. */
+
+const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && Object.hasOwn(errorStatus, value));
+
+const errorReport: z.ZodType<ErrorReport> = z.object({
+  // A code that a newer version of the program wrote into the same file.
+  code: errorCode.catch("INTERNAL"),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+
+const errorColumn = jsonColumn(errorReport).nullable();
+const resultColumn = jsonColumn(
+  z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) }),
+).nullable();
+
+/**
+ * A job as it was stored, without the envelope's rules: they were applied when it came in, and are again before it runs.
+ * A rule that a later version adds must not make a take or a listing fail at a job of an earlier one.
+ */
+const storedJob: z.ZodType<Job> = z.looseObject({
+  id: z.string(),
+  type: z.string(),
+  prompt: z.string().optional(),
+  user_id: z.string(),
+  created_at: z.string().optional(),
+  priority: z.number(),
+  model_variant: z.string().optional(),
+  bucket: z.string().optional(),
+  config: z.record(z.string(), z.unknown()),
+  metadata: z.record(z.string(), z.unknown()),
+});
+
+export const jobRow = z.object({
+  sequence: z.number(),
+  worker: z.string(),
+  body: jsonColumn(storedJob),
+  priority: z.number(),
+  status: z.enum(jobStatuses),
+  attempt: z.number(),
+  cancel_requested: flagColumn,
+  progress: z.number().nullable(),
+  created_at_ms: z.number(),
+  available_at_ms: z.number(),
+  settled_at_ms: z.number().nullable(),
+  result: resultColumn,
+  error: errorColumn,
+});
+export type JobRow = z.output<typeof jobRow>;
+
+export const attemptRow = z.object({
+  job_sequence: z.number(),
+  attempt: z.number(),
+  worker_id: z.string(),
+  started_at_ms: z.number(),
+  ended_at_ms: z.number().nullable(),
+  outcome: z.enum(attemptOutcomes),
+  error: errorColumn,
+});
+export type AttemptRow = z.output<typeof attemptRow>;
+
+export const leasedRow = z.object({
+  sequence: z.number(),
+  id: z.string(),
+  body: jsonColumn(storedJob),
+  attempt: z.number(),
+  available_at_ms: z.number(),
+  error: errorColumn,
+});
+
+export const renewedRow = z.object({ sequence: z.number(), cancel_requested: flagColumn });
+export const requeuedRow = z.object({ sequence: z.number(), status: z.enum(jobStatuses) });
+export const outcomeRow = z.object({ outcome: z.enum(attemptOutcomes) });
+export const sequenceRow = z.object({ sequence: z.number() });
+export const aheadRow = z.object({ ahead: z.number() });
+export const answerRow = z.object({ answer: flagColumn });
+export const momentRow = z.object({ at_ms: z.number().nullable() });
+
+export const countsRow = z.object({
+  worker: z.string(),
+  queued: z.number(),
+  delayed: z.number(),
+  running: z.number(),
+  failed: z.number(),
+  oldest_ms: z.number().nullable(),
+});
+
+/** @param attempts those of this job, in the order in which they started */
+export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[]): JobRecord {
+  return {
+    job: row.body,
+    worker: row.worker,
+    status: row.status,
+    attempt: row.attempt,
+    cancelRequested: row.cancel_requested,
+    progress: row.progress,
+    createdAtMs: row.created_at_ms,
+    availableAtMs: row.available_at_ms,
+    startedAtMs: attempts.at(-1)?.started_at_ms ?? null,
+    settledAtMs: row.settled_at_ms,
+    result: row.result,
+    error: row.error,
+    attempts: attempts.map(toAttemptRecord),
+  };
+}
+
+function toAttemptRecord(row: AttemptRow): AttemptRecord {
+  return {
+    attempt: row.attempt,
+    workerId: row.worker_id,
+    startedAtMs: row.started_at_ms,
+    endedAtMs: row.ended_at_ms,
+    outcome: row.outcome,
+    error: row.error,
+  };
+}
+
+export function toQueueStats(row: z.output<typeof countsRow>, nowMs: number): QueueStats {
+  return {
+    queue: queueName(row.worker),
+    queued: row.queued,
+    delayed: row.delayed,
+    running: row.running,
+    failed: row.failed,
+    oldestQueuedSeconds: row.oldest_ms === null ? null : (nowMs - row.oldest_ms) / 1000,
+  };
+}

@@ -1,0 +1,78 @@
+import type { Migration } from "#runtime/lib/database/migrations.ts";
+
+/*
+ * Tables of the embedded source.
+ *
+ * jobs: one row a job, kept after it is settled. `sequence` is the order of arrival, and as the rowid it ends every
+ *   index, so that each filter of a listing is already in the order of the page.
+ *   `due` is false while a delay runs. It is what makes `take` independent of how many jobs are delayed: they are
+ *   promoted by an index on their time, and are not in the index that is taken from.
+ *   `lease_token` is the newest token as long as nobody has settled it: also on a queued job whose lease ran out and
+ *   that nobody has taken since, which is how a late settle is still let in.
+ * attempts: one row a lease, which is also the memory of its token: a settle said twice is recognised by it.
+ * idempotency_keys: a user's keys; another user's equal key is another key.
+ */
+const tables = `
+  CREATE TABLE jobs (
+    sequence            INTEGER PRIMARY KEY,
+    id                  TEXT    NOT NULL UNIQUE,
+    worker              TEXT    NOT NULL,
+    type                TEXT    NOT NULL,
+    user_id             TEXT    NOT NULL,
+    model_variant       TEXT,
+    priority            INTEGER NOT NULL,
+    body                TEXT    NOT NULL CHECK (json_valid(body)),
+    status              TEXT    NOT NULL DEFAULT 'queued'
+                        CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
+    due                 INTEGER NOT NULL CHECK (due IN (0, 1)),
+    attempt             INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    cancel_requested    INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
+    progress            REAL,
+    created_at_ms       INTEGER NOT NULL,
+    available_at_ms     INTEGER NOT NULL,
+    settled_at_ms       INTEGER,
+    lease_token         TEXT,
+    lease_expires_at_ms INTEGER,
+    result              TEXT CHECK (json_valid(result)),
+    error               TEXT CHECK (json_valid(error)),
+    CHECK ((status IN ('completed', 'failed', 'cancelled')) = (settled_at_ms IS NOT NULL)),
+    CHECK ((status = 'running') = (lease_expires_at_ms IS NOT NULL)),
+    CHECK (status <> 'running' OR lease_token IS NOT NULL),
+    CHECK (settled_at_ms IS NULL OR lease_token IS NULL)
+  ) STRICT;
+
+  CREATE INDEX jobs_to_take    ON jobs (worker, priority DESC, sequence) WHERE status = 'queued' AND due = 1;
+  CREATE INDEX jobs_to_promote ON jobs (available_at_ms)                 WHERE status = 'queued' AND due = 0;
+  CREATE INDEX jobs_leased     ON jobs (lease_expires_at_ms)             WHERE status = 'running';
+  CREATE INDEX jobs_to_prune   ON jobs (settled_at_ms)                   WHERE settled_at_ms IS NOT NULL;
+  CREATE INDEX jobs_to_count   ON jobs (worker, status, available_at_ms) WHERE status NOT IN ('completed', 'cancelled');
+  CREATE INDEX jobs_by_status  ON jobs (status);
+  CREATE INDEX jobs_by_type    ON jobs (type);
+  CREATE INDEX jobs_by_user    ON jobs (user_id);
+
+  CREATE TABLE attempts (
+    token         TEXT    NOT NULL PRIMARY KEY,
+    job_sequence  INTEGER NOT NULL REFERENCES jobs (sequence) ON DELETE CASCADE,
+    attempt       INTEGER NOT NULL,
+    worker_id     TEXT    NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms   INTEGER,
+    outcome       TEXT    NOT NULL DEFAULT 'running'
+                  CHECK (outcome IN ('running', 'completed', 'retried', 'failed', 'released', 'cancelled', 'expired')),
+    error         TEXT CHECK (json_valid(error)),
+    CHECK ((outcome = 'running') = (ended_at_ms IS NULL))
+  ) STRICT;
+
+  CREATE INDEX attempts_by_job ON attempts (job_sequence);
+
+  CREATE TABLE idempotency_keys (
+    user_id      TEXT    NOT NULL,
+    key          TEXT    NOT NULL,
+    job_sequence INTEGER NOT NULL REFERENCES jobs (sequence) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, key)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job_sequence);
+`;
+
+export const sourceMigrations: readonly Migration[] = [{ component: "source", version: 1, sql: tables }];

@@ -1,0 +1,100 @@
+import type { Database } from "#runtime/lib/database/database.ts";
+import { waitIsOver } from "#runtime/lib/within.ts";
+import type { ChangeKind } from "../job-source.ts";
+import { ChangeWatch } from "./change-watch.ts";
+import { prepareChangeStatements } from "./statements.ts";
+
+/** How often other processes' commits are looked for. A running job should hear of its cancel within one step. */
+const pollMs = { jobs: 100, leases: 50 } as const satisfies Record<ChangeKind, number>;
+
+/**
+ * Tells the loop that takes and the loop that renews when there is something for them. `PRAGMA data_version` is a cheap
+ * first question: only when somebody has committed is it asked what. Without the second question, the renewals of two
+ * containers on one file would wake each other for ever.
+ */
+export class SourceChanges {
+  readonly #database: Database;
+  readonly #nowMs: () => number;
+  readonly #statements: ReturnType<typeof prepareChangeStatements>;
+  readonly #jobs = new ChangeWatch(() => this.#pollJobs());
+  readonly #leases = new ChangeWatch(() => this.#pollLeases());
+  /** Leases that were taken here and not settled. */
+  readonly #held = new Set<string>();
+  /** Those among them whose holder knows that a cancel was asked. */
+  readonly #cancelTold = new Set<string>();
+  readonly #seenVersion: Record<ChangeKind, number>;
+  #seenUntilMs: number;
+
+  constructor(database: Database, nowMs: () => number) {
+    this.#database = database;
+    this.#nowMs = nowMs;
+    this.#statements = prepareChangeStatements(database);
+    const version = database.dataVersion();
+    this.#seenVersion = { jobs: version, leases: version };
+    this.#seenUntilMs = nowMs();
+  }
+
+  hold(token: string): void {
+    this.#held.add(token);
+  }
+
+  letGo(token: string): void {
+    this.#held.delete(token);
+    this.#cancelTold.delete(token);
+  }
+
+  cancelTold(token: string): void {
+    if (this.#held.has(token)) this.#cancelTold.add(token);
+  }
+
+  /** Something has changed in this process. */
+  notify(what: ChangeKind): void {
+    (what === "jobs" ? this.#jobs : this.#leases).notify();
+  }
+
+  async wait(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    if (what === "jobs") return this.#jobs.wait(timeoutMs, signal);
+    if (what === "leases") return this.#leases.wait(timeoutMs, signal);
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    await Promise.race([this.#jobs.wait(timeoutMs, either), this.#leases.wait(timeoutMs, either)]);
+    over.abort(waitIsOver);
+  }
+
+  close(): void {
+    this.#jobs.close();
+    this.#leases.close();
+  }
+
+  /** Has somebody else committed while a job is due, or has a moment come at which one becomes due by itself? */
+  #pollJobs(): number {
+    const nowMs = this.#nowMs();
+    const untilMomentMs = this.#nextMomentMs() - nowMs;
+    const due = this.#committed("jobs") && this.#statements.anyDue.get()?.answer === true;
+    if (!due && untilMomentMs > 0) return Math.min(untilMomentMs, pollMs.jobs);
+    this.#seenUntilMs = nowMs;
+    return 0;
+  }
+
+  #pollLeases(): number {
+    return this.#committed("leases") && this.#anyEnded() ? 0 : pollMs.leases;
+  }
+
+  #committed(what: ChangeKind): boolean {
+    const version = this.#database.dataVersion();
+    const committed = version !== this.#seenVersion[what];
+    this.#seenVersion[what] = version;
+    return committed;
+  }
+
+  #nextMomentMs(): number {
+    const held_tokens = JSON.stringify([...this.#held]);
+    const next = this.#statements.nextMoment.get({ after_ms: this.#seenUntilMs, held_tokens });
+    return next?.at_ms ?? Number.POSITIVE_INFINITY;
+  }
+
+  #anyEnded(): boolean {
+    const tokens = [...this.#held.difference(this.#cancelTold)];
+    return tokens.length > 0 && this.#statements.anyEnded.get({ tokens: JSON.stringify(tokens) })?.answer === true;
+  }
+}

@@ -1,0 +1,217 @@
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import { CodedError, type ErrorReport } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import type { Database } from "#runtime/lib/database/database.ts";
+import type { Query } from "#runtime/lib/database/statements.ts";
+import {
+  type ChangeKind,
+  type EnqueueOptions,
+  type EnqueueOutcome,
+  type JobPage,
+  type JobQueue,
+  type JobRecord,
+  type ListFilter,
+  type QueueStats,
+  refuseDependencies,
+} from "../job-source.ts";
+import { type JobRow, jobRow, toJobRecord, toQueueStats } from "./rows.ts";
+import * as sql from "./sql.ts";
+import { prepareQueueStatements } from "./statements.ts";
+
+const leaseExpired: ErrorReport = {
+  code: "LEASE_EXPIRED",
+  message: "The lease ran out before the attempt ended: its worker crashed, hung or was cut off.",
+};
+
+/** Rows that one transaction of `prune` deletes, so that it holds the write lock for milliseconds only. */
+const pruneBatch = 500;
+
+const cursorSchema = z
+  .string()
+  .regex(/^[1-9]\d{0,14}$/)
+  .transform(Number);
+
+/** The producer's and operator's side of the embedded source; `SqliteSource` adds the side that runs jobs. */
+export class SqliteQueue implements JobQueue {
+  protected readonly database: Database;
+  protected readonly nowMs: () => number;
+  readonly #statements: ReturnType<typeof prepareQueueStatements>;
+  readonly #pages = new Map<string, Query<JobRow>>();
+
+  constructor(database: Database, nowMs: () => number = Date.now) {
+    this.database = database;
+    this.nowMs = nowMs;
+    this.#statements = prepareQueueStatements(database);
+  }
+
+  async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
+    refuseDependencies(job);
+    const outcome = await this.database.write(() => {
+      const key = options.idempotencyKey;
+      const earlier = this.#earlierJob(job, key);
+      const row = earlier ?? this.#insert(job, options);
+      if (key !== undefined) this.#statements.insertKey.run({ user_id: job.user_id, key, sequence: row.sequence });
+      return { jobId: row.body.id, created: earlier === undefined, position: this.#position(row) };
+    });
+    if (outcome.created) this.changed("jobs");
+    return outcome;
+  }
+
+  async cancel(jobId: string): Promise<"cancelled" | "requested"> {
+    const { cancelled, job } = await this.database.write(() => {
+      // A job whose container is gone need not wait for its next one to be cancelled.
+      this.expireLeases();
+      const cancelled = this.#statements.cancelJob.run({ id: jobId, now_ms: this.nowMs() }) > 0;
+      return { cancelled, job: this.#statements.jobById.get({ id: jobId }) };
+    });
+    if (job === undefined) throw jobNotFound(jobId);
+    if (!cancelled) {
+      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${job.status}: there is nothing to cancel.`);
+    }
+    if (job.status === "cancelled") return "cancelled";
+    this.changed("leases");
+    return "requested";
+  }
+
+  async redrive(jobId: string): Promise<void> {
+    await this.database.write(() => {
+      const redriven = this.#statements.redriveJob.get({ id: jobId, now_ms: this.nowMs() });
+      if (redriven === undefined) {
+        const job = this.#statements.jobById.get({ id: jobId });
+        if (job === undefined) throw jobNotFound(jobId);
+        throw new CodedError("JOB_NOT_FAILED", `Job ${jobId} is ${job.status}: only a failed job can be redriven.`);
+      }
+      this.#statements.forgetAttempts.run({ sequence: redriven.sequence });
+    });
+    this.changed("jobs");
+  }
+
+  get(jobId: string): Promise<JobRecord | null> {
+    return this.database.read(() => {
+      const row = this.#statements.jobById.get({ id: jobId });
+      return row === undefined ? null : (this.#records([row])[0] ?? null);
+    });
+  }
+
+  async list(filter: ListFilter): Promise<JobPage> {
+    const before = filter.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(filter.cursor);
+    return this.database.read(() => {
+      // One row more than asked tells whether there is a next page.
+      const rows = this.#pageQuery(filter).all({
+        before,
+        limit: filter.limit + 1,
+        ...(filter.worker === undefined ? {} : { worker: filter.worker }),
+        ...(filter.status === undefined ? {} : { status: filter.status }),
+        ...(filter.type === undefined ? {} : { type: filter.type }),
+        ...(filter.userId === undefined ? {} : { user_id: filter.userId }),
+      });
+      const page = rows.slice(0, filter.limit);
+      const last = page.at(-1);
+      return {
+        jobs: this.#records(page),
+        cursor: last === undefined || rows.length <= filter.limit ? null : String(last.sequence),
+      };
+    });
+  }
+
+  stats(): Promise<QueueStats[]> {
+    return this.database.read(() => {
+      const nowMs = this.nowMs();
+      return this.#statements.queueCounts.all({ now_ms: nowMs }).map((row) => toQueueStats(row, nowMs));
+    });
+  }
+
+  /** Deletes jobs that were settled more than `olderThanMs` ago, failed ones too. Returns how many. */
+  async prune(olderThanMs: number): Promise<number> {
+    const before_ms = this.nowMs() - olderThanMs;
+    let pruned = 0;
+    for (;;) {
+      const deleted = await this.database.writeSoon(() =>
+        this.#statements.pruneSettled.run({ before_ms, limit: pruneBatch }),
+      );
+      pruned += deleted;
+      if (deleted < pruneBatch) return pruned;
+    }
+  }
+
+  /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */
+  protected changed(_what: ChangeKind): void {}
+
+  /** Jobs whose lease ran out back to the queue, the attempt charged. Part of a transaction. */
+  protected expireLeases(): void {
+    const parameters = { now_ms: this.nowMs(), error: JSON.stringify(leaseExpired) };
+    this.#statements.expireAttempts.run(parameters);
+    this.#statements.requeueExpired.run(parameters);
+  }
+
+  #earlierJob(job: Job, key: string | undefined): JobRow | undefined {
+    const byKey = key === undefined ? undefined : this.#statements.jobByKey.get({ user_id: job.user_id, key });
+    const earlier = byKey ?? this.#statements.jobById.get({ id: job.id });
+    if (earlier === undefined || isDeepStrictEqual(request(earlier.body), request(job))) return earlier;
+    const what = byKey === undefined ? `Job id ${job.id}` : `Idempotency key "${key}"`;
+    throw new CodedError(
+      "IDEMPOTENCY_CONFLICT",
+      `${what} was used for a job with another body: send the same body again, or use a new one.`,
+      { details: { jobId: earlier.body.id } },
+    );
+  }
+
+  #insert(job: Job, { worker, delaySeconds = 0 }: EnqueueOptions): JobRow {
+    const nowMs = this.nowMs();
+    const row = this.#statements.insertJob.get({
+      id: job.id,
+      worker,
+      type: job.type,
+      user_id: job.user_id,
+      model_variant: job.model_variant ?? null,
+      priority: job.priority,
+      body: JSON.stringify(job),
+      now_ms: nowMs,
+      available_at_ms: nowMs + Math.round(delaySeconds * 1000),
+    });
+    if (row === undefined) throw new Error("an INSERT with RETURNING returned no row");
+    return row;
+  }
+
+  #position(row: JobRow): number {
+    if (row.status !== "queued") return 0;
+    const { worker, priority, sequence } = row;
+    return 1 + (this.#statements.jobsAhead.get({ worker, priority, sequence })?.ahead ?? 0);
+  }
+
+  #pageQuery(filter: ListFilter): Query<JobRow> {
+    const used = {
+      worker: filter.worker !== undefined,
+      status: filter.status !== undefined,
+      type: filter.type !== undefined,
+      userId: filter.userId !== undefined,
+    };
+    const text = sql.jobPage(used);
+    const query = this.#pages.get(text) ?? this.database.query(text, jobRow);
+    this.#pages.set(text, query);
+    return query;
+  }
+
+  #records(rows: readonly JobRow[]): JobRecord[] {
+    const sequences = JSON.stringify(rows.map((row) => row.sequence));
+    const attempts = Map.groupBy(this.#statements.attemptsOf.all({ sequences }), (row) => row.job_sequence);
+    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? []));
+  }
+}
+
+/** What a job asks for, as it is stored: without its id and its producer's time stamp, which differ when it is sent again. */
+function request(job: Job): unknown {
+  const { id, created_at, ...body } = job;
+  return JSON.parse(JSON.stringify(body));
+}
+
+function jobNotFound(jobId: string): CodedError {
+  return new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
+}
+
+function readCursor(cursor: string): number {
+  const parsed = cursorSchema.safeParse(cursor);
+  if (parsed.success) return parsed.data;
+  throw new CodedError("INVALID_REQUEST", `The cursor "${cursor}" is not one that a page returned.`);
+}

@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { enqueue, failure, result, takeOne } from "#test/conformance/sources/harness.ts";
+import { allCapabilities, describeJobSource } from "#test/conformance/sources/index.ts";
+import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
+
+describeJobSource("sqlite", () => openHarness(), { ...allCapabilities, dependencies: false });
+
+describe("prune", () => {
+  let harness: SqliteHarness;
+  beforeEach(async () => {
+    harness = await openHarness({ durable: false });
+  });
+  afterEach(() => harness.close());
+
+  const rowsOf = (table: "jobs" | "attempts" | "idempotency_keys") =>
+    harness.database.query(`SELECT count(*) AS count FROM ${table}`, z.object({ count: z.number() })).get()?.count;
+
+  test("deletes what was settled long ago, whole, and nothing else", async () => {
+    const { source, queue } = harness;
+    await enqueue(harness, "completed", {}, { idempotencyKey: "order-1" });
+    await source.complete(await takeOne(harness), result);
+    await enqueue(harness, "failed");
+    await source.fail(await takeOne(harness), failure);
+    await harness.advance(60_000);
+    await enqueue(harness, "recent");
+    await source.complete(await takeOne(harness), result);
+    await enqueue(harness, "running");
+    await takeOne(harness);
+    await enqueue(harness, "queued");
+
+    expect(await source.prune(60_000)).toBe(0);
+    await harness.advance(1);
+    expect(await source.prune(60_000)).toBe(2);
+    const left = (await queue.list({ limit: 9 })).jobs.map(({ job }) => job.id);
+    expect(left).toEqual(["queued", "running", "recent"]);
+    expect(rowsOf("attempts")).toBe(2);
+    expect(rowsOf("idempotency_keys")).toBe(0);
+  });
+
+  test("goes through any number of jobs, and frees their ids", async () => {
+    const ids = Array.from({ length: 1100 }, (_, index) => `job-${index}`);
+    for (const id of ids) {
+      await enqueue(harness, id);
+      await harness.queue.cancel(id);
+    }
+    await harness.advance(1000);
+    expect(await harness.source.prune(0)).toBe(1100);
+    expect(rowsOf("jobs")).toBe(0);
+    expect(await enqueue(harness, "job-0", { prompt: "another body" })).toMatchObject({ created: true });
+  });
+});
+
+test("closing the source leaves the database to whoever opened it", async () => {
+  const harness = await openHarness();
+  await enqueue(harness, "a");
+  const lease = await takeOne(harness);
+  await harness.source.close();
+  expect(await harness.source.complete(lease, result)).toBe("settled");
+  await harness.close();
+});
+
+test("a job that was stored under older rules is given out, not a reason to fail", async () => {
+  const harness = await openHarness();
+  await enqueue(harness, "a");
+  harness.database.command("UPDATE jobs SET body = json_set(body, '$.priority', 1000, '$.user_id', 'an old id')").run();
+  expect((await takeOne(harness)).job).toMatchObject({ id: "a", priority: 1000, user_id: "an old id" });
+  expect((await harness.queue.list({ limit: 1 })).jobs).toHaveLength(1);
+  await harness.close();
+});
+
+test("a job that was stored with an error code of a newer program can be read", async () => {
+  const harness = await openHarness();
+  await enqueue(harness, "a");
+  await harness.source.fail(await takeOne(harness), failure);
+  harness.database.command(`UPDATE jobs SET error = '{"code":"FROM_THE_FUTURE","message":"new"}'`).run();
+  expect((await harness.queue.get("a"))?.error).toEqual({ code: "INTERNAL", message: "new" });
+  await harness.close();
+});

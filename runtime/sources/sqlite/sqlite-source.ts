@@ -1,0 +1,208 @@
+import { randomUUID } from "node:crypto";
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Database } from "#runtime/lib/database/database.ts";
+import type {
+  AttemptOutcome,
+  ChangeKind,
+  JobResult,
+  JobSource,
+  Lease,
+  LeaseKey,
+  Renewal,
+  RenewalOutcome,
+  SettleOutcome,
+  TakeRequest,
+} from "../job-source.ts";
+import { SourceChanges } from "./source-changes.ts";
+import { SqliteQueue } from "./sqlite-queue.ts";
+import { prepareLeaseStatements } from "./statements.ts";
+
+export interface SqliteSourceOptions {
+  /** Names this container in the attempts that it makes. */
+  readonly workerId: string;
+  /** Seconds that a lease lasts without renewal. */
+  readonly leaseSeconds?: number;
+  readonly nowMs?: () => number;
+  readonly newToken?: () => string;
+}
+
+/** The attempt outcomes by which a settling call knows that it was said before. */
+const endedBy = {
+  complete: ["completed"],
+  retry: ["retried", "cancelled"],
+  fail: ["failed"],
+  release: ["released", "cancelled"],
+  cancelled: ["cancelled"],
+} as const satisfies Record<string, readonly AttemptOutcome[]>;
+
+/**
+ * The embedded source: jobs in the database file of this machine, safe for several processes. Every settling call is
+ * one transaction that looks for the lease's token; when the job does not carry it any more, the attempt's record
+ * tells whether the same call was made before ("settled") or somebody else has the job ("lost").
+ *
+ * None of these calls waits for the disk. A power cut that takes the last of them ends this container too: a lost `take`
+ * leaves the job in its queue, any other lost call leaves it to its lease, and a finished one to the outbox, whose row
+ * is durable until the job is settled and stands before the settling in the same log.
+ */
+export class SqliteSource extends SqliteQueue implements JobSource {
+  readonly name = "sqlite";
+  readonly leaseSeconds: number;
+  readonly #workerId: string;
+  readonly #newToken: () => string;
+  readonly #statements: ReturnType<typeof prepareLeaseStatements>;
+  readonly #changes: SourceChanges;
+
+  constructor(database: Database, options: SqliteSourceOptions) {
+    super(database, options.nowMs);
+    this.leaseSeconds = options.leaseSeconds ?? 30;
+    this.#workerId = options.workerId;
+    this.#newToken = options.newToken ?? randomUUID;
+    this.#statements = prepareLeaseStatements(database);
+    this.#changes = new SourceChanges(database, this.nowMs);
+  }
+
+  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+    const leases = await this.database.writeSoon(() => {
+      this.expireLeases();
+      this.#statements.promoteDue.run({ now_ms: this.nowMs() });
+      return requests.flatMap((request) => this.#takeFor(request));
+    });
+    for (const lease of leases) this.#changes.hold(lease.token);
+    return leases;
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
+    if (renewals.length === 0) return [];
+    const outcomes = await this.database.writeSoon(() => renewals.map((renewal) => this.#renewOne(renewal)));
+    for (const [index, { lease }] of renewals.entries()) {
+      if (outcomes[index] === "lost") this.#changes.letGo(lease.token);
+      if (outcomes[index] === "cancelled") this.#changes.cancelTold(lease.token);
+    }
+    return outcomes;
+  }
+
+  complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+    return this.#settle(lease, "complete", () => this.#end(lease, "completed", { result }));
+  }
+
+  fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
+    return this.#settle(lease, "fail", () => this.#end(lease, "failed", { error }));
+  }
+
+  cancelled(lease: LeaseKey): Promise<SettleOutcome> {
+    return this.#settle(lease, "cancelled", () => this.#end(lease, "cancelled", {}));
+  }
+
+  retry(
+    lease: LeaseKey,
+    { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
+  ): Promise<SettleOutcome> {
+    return this.#settle(lease, "retry", () => this.#requeue(lease, "retried", { error, delaySeconds }));
+  }
+
+  release(lease: LeaseKey): Promise<SettleOutcome> {
+    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds: 0 }));
+  }
+
+  waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    return this.#changes.wait(timeoutMs, signal, what);
+  }
+
+  /** Ends running waits. The database stays open: it belongs to whoever opened it. */
+  async close(): Promise<void> {
+    this.#changes.close();
+  }
+
+  protected override changed(what: ChangeKind): void {
+    this.#changes.notify(what);
+  }
+
+  #takeFor({ worker, slots, heldModels = [] }: TakeRequest): Lease[] {
+    const leases: Lease[] = [];
+    while (leases.length < slots) {
+      const nowMs = this.nowMs();
+      const token = this.#newToken();
+      const expiresAtMs = nowMs + this.leaseSeconds * 1000;
+      const row = this.#statements.leaseNext.get({
+        worker,
+        token,
+        expires_at_ms: expiresAtMs,
+        held_models: JSON.stringify(heldModels),
+      });
+      if (row === undefined) break;
+      const { sequence, attempt } = row;
+      this.#statements.insertAttempt.run({ token, sequence, attempt, worker_id: this.#workerId, now_ms: nowMs });
+      leases.push({
+        jobId: row.id,
+        job: row.body,
+        token,
+        attempt,
+        queuedAtMs: row.available_at_ms,
+        takenAtMs: nowMs,
+        expiresAtMs,
+        ...(row.error === null ? {} : { previousError: row.error }),
+      });
+    }
+    return leases;
+  }
+
+  #renewOne({ lease, progress }: Renewal): RenewalOutcome {
+    const { jobId: id, token } = lease;
+    const expires_at_ms = this.nowMs() + this.leaseSeconds * 1000;
+    const renewed = this.#statements.renewLease.get({ id, token, expires_at_ms, progress: progress ?? null });
+    if (renewed === undefined) return "lost";
+    if (this.#statements.reviveAttempt.run({ token }) > 0) {
+      this.#statements.restorePreviousError.run({ sequence: renewed.sequence });
+    }
+    return renewed.cancel_requested ? "cancelled" : "held";
+  }
+
+  /** @param change ends the lease and tells whether it was there to be ended */
+  async #settle(lease: LeaseKey, call: keyof typeof endedBy, change: () => boolean): Promise<SettleOutcome> {
+    const outcome = await this.database.writeSoon((): SettleOutcome => {
+      if (change()) return "settled";
+      const ended = this.#statements.attemptOutcome.get({ id: lease.jobId, token: lease.token })?.outcome;
+      return endedBy[call].some((known) => known === ended) ? "settled" : "lost";
+    });
+    this.#changes.letGo(lease.token);
+    if (call === "retry" || call === "release") this.changed("jobs");
+    return outcome;
+  }
+
+  #end(
+    { jobId: id, token }: LeaseKey,
+    outcome: "completed" | "failed" | "cancelled",
+    { result, error }: { readonly result?: JobResult; readonly error?: ErrorReport },
+  ): boolean {
+    const now_ms = this.nowMs();
+    const values = { token, now_ms, error: toJson(error) };
+    if (this.#statements.endJob.run({ ...values, id, status: outcome, result: toJson(result) }) === 0) return false;
+    this.#statements.endAttempt.run({ ...values, outcome });
+    return true;
+  }
+
+  #requeue(
+    { jobId: id, token }: LeaseKey,
+    outcome: "retried" | "released",
+    { error, delaySeconds }: { readonly error?: ErrorReport; readonly delaySeconds: number },
+  ): boolean {
+    const now_ms = this.nowMs();
+    const job = this.#statements.requeueJob.get({
+      id,
+      token,
+      now_ms,
+      available_at_ms: now_ms + Math.round(delaySeconds * 1000),
+      given_back: outcome === "released" ? 1 : 0,
+      error: toJson(error),
+    });
+    if (job === undefined) return false;
+    const ended = job.status === "cancelled" ? "cancelled" : outcome;
+    this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error) });
+    if (ended === "released") this.#statements.restorePreviousError.run({ sequence: job.sequence });
+    return true;
+  }
+}
+
+function toJson(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
+}

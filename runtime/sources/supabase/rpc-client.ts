@@ -1,0 +1,80 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { PostgrestClient } from "@supabase/postgrest-js";
+import type { z } from "zod";
+import { CodedError } from "#contract/errors.ts";
+import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { classify, type RestFailure } from "./rest-errors.ts";
+
+export interface RpcCall<Schema extends z.ZodType> {
+  /** Made anew for each try. */
+  readonly args: () => Readonly<Record<string, unknown>>;
+  readonly answer: Schema;
+}
+
+const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
+
+/**
+ * Calls of the database's functions over REST: bounded, repeated where that may help, with errors that say what to do.
+ * All that is sent through here may be repeated after an answer was lost.
+ */
+export class RpcClient {
+  readonly #options: ResolvedOptions;
+  readonly #rest: PostgrestClient;
+  readonly #closing = new AbortController();
+  /** Requests so far, every try counted. */
+  requests = 0;
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options;
+    this.#rest = new PostgrestClient(`${options.url}/rest/v1`, {
+      headers: headersFor(options.serviceKey),
+      retry: false,
+    });
+  }
+
+  /** @throws CodedError */
+  async call<Schema extends z.ZodType>(name: string, call: RpcCall<Schema>): Promise<z.output<Schema>> {
+    const startedAtMs = performance.now();
+    for (let tried = 1; ; tried += 1) {
+      const { data, failure } = await this.#request(name, call.args());
+      if (failure === undefined) return parseAnswer(name, call.answer, data);
+      const { passing, error } = classify(name, failure);
+      const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
+      if (!passing || isOver || this.#closing.signal.aborted) throw error;
+      const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
+      await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+    }
+  }
+
+  /** Ends pauses between tries; a request that is under way is let finish. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #request(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+  ): Promise<{ readonly data: unknown; readonly failure?: RestFailure }> {
+    this.requests += 1;
+    const signal = AbortSignal.timeout(this.#options.requestTimeoutMs);
+    const { data, error, status } = await this.#rest.rpc(name, { ...args }).abortSignal(signal);
+    if (error === null) return { data };
+    return { data: null, failure: { ...error, status } };
+  }
+}
+
+/** A secret key is no JWT: as a bearer token it would be refused by whoever expects one. */
+function headersFor(key: string): Record<string, string> {
+  return key.startsWith("sb_") ? { apikey: key } : { apikey: key, Authorization: `Bearer ${key}` };
+}
+
+function parseAnswer<Schema extends z.ZodType>(name: string, schema: Schema, data: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const place = parsed.error.issues[0]?.path.join(".") ?? "";
+  throw new CodedError(
+    "INTERNAL",
+    `The database's function ${name} answered something else than this version of the container knows (${place}): apply the project's migrations, or use the container that belongs to them.`,
+  );
+}

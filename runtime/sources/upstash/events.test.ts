@@ -1,0 +1,211 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { makeJob, take, takeOne } from "#test/conformance/sources/harness.ts";
+import { parseEvent } from "./events.ts";
+import type { UpstashOptions } from "./options.ts";
+import { openHarness, type UpstashHarness, type UpstashSide, useGateway } from "./testing/upstash-harness.ts";
+
+/* How a container hears of changes: by the event stream, and by asking when there is none. */
+
+const shared = useGateway();
+const never = new AbortController().signal;
+const quickly = { firstMs: 20, withoutEventsMs: 60, cancelMs: 40, timetableMs: 100 };
+/** Nothing is looked for while a test runs. */
+const rarely = { withEventsMs: 3_600_000, withoutEventsMs: 3_600_000, firstMs: 3_600_000, cancelMs: 3_600_000 };
+
+async function withHarness(
+  options: Partial<UpstashOptions>,
+  body: (harness: UpstashHarness) => Promise<void>,
+): Promise<void> {
+  const harness = await openHarness(shared.gateway, { random: () => 0, ...options });
+  try {
+    await body(harness);
+  } finally {
+    shared.faults = undefined;
+    await harness.close();
+  }
+}
+
+const push = (id: string) =>
+  shared.gateway.client().lpush("sdxl_queue", JSON.stringify({ id, type: "sdxl_image_fast" }));
+
+/** Milliseconds from `change` until the wait ended. */
+async function woken(
+  { source }: UpstashSide,
+  what: "jobs" | "leases",
+  change: () => Promise<unknown>,
+): Promise<number> {
+  const wait = source.waitForChange(10_000, never, what);
+  await pause(5);
+  const startedMs = performance.now();
+  await change();
+  await wait;
+  return performance.now() - startedMs;
+}
+
+/** Until a wait lasts: what was before it is told of. */
+async function settled({ source }: UpstashSide, what: "jobs" | "leases"): Promise<void> {
+  for (let waitedMs = 0; waitedMs < 100; ) {
+    const startedMs = performance.now();
+    await source.waitForChange(120, never, what);
+    waitedMs = performance.now() - startedMs;
+  }
+}
+
+async function live({ source }: UpstashSide): Promise<void> {
+  while (!source.hearsEvents) await source.waitForChange(5, never, "jobs");
+}
+
+describe("with the event stream", () => {
+  test("a job is heard of when it is enqueued, and when a producer of any make says something", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await take(harness);
+      await live(harness);
+      await settled(harness, "jobs");
+      const other = await harness.second();
+      const job = makeJob("a");
+      expect(await woken(harness, "jobs", () => other.queue.enqueue(job, { worker: "sdxl" }))).toBeLessThan(200);
+      await take(harness);
+      await settled(harness, "jobs");
+      await push("b");
+      const say = () => shared.gateway.client().publish("ourvidz:events", "something, anything");
+      expect(await woken(harness, "jobs", say)).toBeLessThan(200);
+    }));
+
+  test("another worker's job ends no wait", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await take(harness);
+      await live(harness);
+      await settled(harness, "jobs");
+      const other = await harness.second();
+      const wait = harness.source.waitForChange(300, never, "jobs");
+      const startedMs = performance.now();
+      await other.queue.enqueue(makeJob("video"), { worker: "wan" });
+      await wait;
+      expect(performance.now() - startedMs).toBeGreaterThan(250);
+    }));
+
+  test("a delay is heard of, and ends the wait when it is over", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await push("first");
+      await takeOne(harness);
+      await live(harness);
+      await settled(harness, "jobs");
+      const other = await harness.second();
+      const enqueue = () => other.queue.enqueue(makeJob("a"), { worker: "sdxl", delaySeconds: 0.4 });
+      const waitedMs = await woken(harness, "jobs", enqueue);
+      expect(waitedMs).toBeGreaterThan(300);
+      expect(waitedMs).toBeLessThan(1_000);
+      expect(await take(harness)).toMatchObject([{ jobId: "a" }]);
+    }));
+
+  test("the cancel of a running job reaches its container at once", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await push("a");
+      const lease = await takeOne(harness);
+      await live(harness);
+      await settled(harness, "leases");
+      const other = await harness.second();
+      expect(await woken(harness, "leases", () => other.queue.cancel("a"))).toBeLessThan(200);
+      expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
+    }));
+
+  test("what happened while it was broken is found when it is back", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      const cut = new AbortController();
+      shared.faults = ({ route }) => (route === "subscribe" ? { kind: "cut", signal: cut.signal } : undefined);
+      await push("held");
+      await takeOne(harness);
+      await live(harness);
+      await settled(harness, "jobs");
+      await settled(harness, "leases");
+      shared.faults = undefined;
+      const jobs = harness.source.waitForChange(10_000, never, "jobs");
+      const leases = harness.source.waitForChange(10_000, never, "leases");
+      cut.abort();
+      while (harness.source.hearsEvents) await pause(5);
+      const other = await harness.second();
+      await push("missed");
+      await other.queue.cancel("held");
+      await Promise.all([jobs, leases]);
+      expect(await take(harness)).toMatchObject([{ jobId: "missed" }]);
+    }));
+
+  test("a server that refuses it is asked again, less and less often", () =>
+    withHarness({ idlePoll: quickly }, async (harness) => {
+      let asked = 0;
+      shared.faults = ({ route }) => {
+        if (route !== "subscribe") return undefined;
+        asked += 1;
+        return { kind: "answer", status: 503, body: "no streams today" };
+      };
+      await settled(harness, "jobs");
+      expect(await woken(harness, "jobs", () => push("a"))).toBeLessThan(500);
+      await pause(600);
+      expect(asked).toBeGreaterThan(1);
+      expect(asked).toBeLessThan(5);
+    }));
+});
+
+describe("without the event stream", () => {
+  const options = { events: false, idlePoll: quickly };
+
+  test("a pushed job is found by looking", () =>
+    withHarness(options, async (harness) => {
+      await settled(harness, "jobs");
+      expect(await woken(harness, "jobs", () => push("a"))).toBeLessThan(500);
+      await takeOne(harness);
+      await take(harness);
+      expect(await woken(harness, "jobs", () => push("b"))).toBeLessThan(500);
+    }));
+
+  test("a delay's end is found, also one that another container made", () =>
+    withHarness(options, async (harness) => {
+      await settled(harness, "jobs");
+      const other = await harness.second();
+      const enqueue = () => other.queue.enqueue(makeJob("a"), { worker: "sdxl", delaySeconds: 0.4 });
+      const waitedMs = await woken(harness, "jobs", enqueue);
+      expect(waitedMs).toBeGreaterThan(250);
+      expect(waitedMs).toBeLessThan(1_500);
+    }));
+
+  test("the cancel of a running job is found, once", () =>
+    withHarness(options, async (harness) => {
+      await push("a");
+      const lease = await takeOne(harness);
+      await settled(harness, "leases");
+      const other = await harness.second();
+      expect(await woken(harness, "leases", () => other.queue.cancel("a"))).toBeLessThan(500);
+      expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
+      await settled(harness, "leases");
+    }));
+
+  test("looking becomes rare when nothing happens, and nothing is asked when nobody waits", () =>
+    withHarness(
+      { events: false, idlePoll: { ...quickly, withoutEventsMs: 200, timetableMs: 3_600_000 } },
+      async (harness) => {
+        await take(harness);
+        const before = harness.source.usage().commands;
+        await harness.source.waitForChange(1_000, never, "jobs");
+        const looks = harness.source.usage().commands - before;
+        expect(looks).toBeGreaterThan(2);
+        // A second of quick looks would be a hundred; a loaded machine makes fewer.
+        expect(looks).toBeLessThan(20);
+        // The last look may still be on its way.
+        await pause(200);
+        const after = harness.source.usage().commands;
+        await pause(500);
+        expect(harness.source.usage().commands).toBe(after);
+      },
+    ));
+});
+
+test.each([
+  ["jobs:me:sdxl:1763720960123", { kind: "jobs", origin: "me", worker: "sdxl", dueAtMs: 1763720960123 }],
+  ["cancel:me:job-1", { kind: "cancel", origin: "me", jobId: "job-1" }],
+  ["jobs:me:sdxl", { kind: "jobs" }],
+  ["sdxl_queue", { kind: "jobs" }],
+  ["", { kind: "jobs" }],
+])("the event %j is understood", (text, event) => {
+  expect(parseEvent(text)).toEqual(event);
+});

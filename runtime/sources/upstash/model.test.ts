@@ -1,0 +1,43 @@
+import { expect } from "vitest";
+import { worker } from "#test/conformance/sources/harness.ts";
+import { testAgainstModel } from "#test/conformance/sources/model.ts";
+import type { ModelQueue } from "#test/conformance/sources/model-queue.ts";
+import { openHarness, useGateway } from "./testing/upstash-harness.ts";
+
+const shared = useGateway();
+
+testAgainstModel({
+  runs: Number(process.env.RUNS ?? 60),
+  async open() {
+    const harness = await openHarness(shared.gateway, { events: false, random: () => 0 });
+    return { ...harness, advance: (ms) => harness.hasten(ms) };
+  },
+  losing: {
+    on() {
+      let isLost = false;
+      shared.faults = ({ commands }) => {
+        // By its hash a script may be unknown, and then nothing is applied.
+        if (isLost || commands[0]?.[0]?.toString().toLowerCase() === "flushall") return undefined;
+        isLost = true;
+        return { kind: "drop", at: "after" };
+      };
+    },
+    off() {
+      shared.faults = undefined;
+    },
+  },
+  check: checkPlaces,
+});
+
+/** Each job is in one place: in the ready queue or the timetable while it is not settled, in neither when it is. */
+async function checkPlaces(model: ModelQueue): Promise<void> {
+  const client = shared.gateway.client();
+  const ready: string[] = await client.zrange(`ourvidz:ready:${worker}`, 0, -1);
+  const timed: string[] = await client.zrange("ourvidz:timetable", 0, -1);
+  const places = [...ready, ...timed].map((member) => member.split(":")[1]).toSorted();
+  const expected = [...model.jobs.values()]
+    .filter(({ status }) => status === "queued" || status === "running" || status === "failed")
+    .map((job) => job.id)
+    .toSorted();
+  expect(places).toEqual(expected);
+}

@@ -1,0 +1,88 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll } from "vitest";
+import type { Faults } from "#gateway/faults.ts";
+import type { Harness } from "#test/conformance/sources/index.ts";
+import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
+import type { UpstashOptions } from "../options.ts";
+import { createUpstashSource, type UpstashSource } from "../upstash-source.ts";
+
+/* For tests: the source against a real Redis behind the gateway. */
+
+const leaseSeconds = 30;
+/** Longest time that is really waited. */
+const realWaitMs = 1_000;
+
+/** Brings every moment of the timetable nearer, which is the same as letting time go by on the server. */
+const hastenScript = `
+  local entries = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+  for place = 1, #entries, 2 do
+    redis.call('ZADD', KEYS[1], string.format('%.17g', entries[place + 1] - ARGV[1]), entries[place])
+  end`;
+
+export interface UpstashSide {
+  readonly source: UpstashSource;
+  readonly queue: UpstashSource;
+}
+
+export interface UpstashHarness extends Harness, UpstashSide {
+  readonly source: UpstashSource;
+  readonly queue: UpstashSource;
+  second(options?: Partial<UpstashOptions>): Promise<UpstashSide>;
+  /** Lets time go by on the server without waiting. */
+  hasten(ms: number): Promise<void>;
+}
+
+/** One server for all tests of a file; `faults` of the test that runs are what goes wrong. */
+export function useGateway(): { readonly gateway: TestGateway; faults: Faults | undefined } {
+  let gateway: TestGateway | undefined;
+  const shared = {
+    faults: undefined as Faults | undefined,
+    get gateway(): TestGateway {
+      if (gateway === undefined) throw new Error("the gateway runs only while tests do");
+      return gateway;
+    },
+  };
+  beforeAll(async () => {
+    gateway = await startTestGateway({ faults: (request) => shared.faults?.(request) });
+  });
+  afterAll(() => gateway?.close());
+  return shared;
+}
+
+/** An empty database with one container on it. */
+export async function openHarness(
+  gateway: TestGateway,
+  defaults: Partial<UpstashOptions> = {},
+): Promise<UpstashHarness> {
+  const opened: UpstashSource[] = [];
+  function open(options: Partial<UpstashOptions> = {}): UpstashSide {
+    const source = createUpstashSource({
+      url: gateway.url,
+      token: gateway.token,
+      workerId: `container-${opened.length + 1}`,
+      leaseSeconds,
+      idlePoll: { timetableMs: 500 },
+      ...defaults,
+      ...options,
+    });
+    opened.push(source);
+    return { source, queue: source };
+  }
+  const first = open();
+  async function hasten(ms: number): Promise<void> {
+    await gateway.client().eval(hastenScript, ["ourvidz:timetable"], [ms]);
+  }
+  await gateway.client().flushall();
+  return {
+    ...first,
+    async advance(ms) {
+      await pause(Math.min(ms, realWaitMs));
+      if (ms > realWaitMs) await hasten(ms - realWaitMs);
+    },
+    hasten,
+    second: async (options) => open(options),
+    async close() {
+      await Promise.all(opened.map((source) => source.close()));
+    },
+  };
+}

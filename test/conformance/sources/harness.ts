@@ -1,0 +1,140 @@
+import { expect } from "vitest";
+import type { ErrorReport } from "#contract/errors.ts";
+import { type Job, jobEnvelope } from "#contract/job.ts";
+import type {
+  EnqueueOptions,
+  JobQueue,
+  JobRecord,
+  JobResult,
+  JobSource,
+  JobStatus,
+  Lease,
+  LeaseKey,
+  SettleOutcome,
+} from "#runtime/sources/job-source.ts";
+
+/** One container's view of the storage under test. */
+export interface Side {
+  readonly source: JobSource;
+  readonly queue: JobQueue;
+}
+
+/** An empty storage with one container on it. */
+export interface Harness extends Side {
+  /** Lets this time go by: moves an injected clock, or really waits. */
+  advance(ms: number): Promise<void>;
+  /** Another container on the same storage: another connection and another worker id. */
+  second(): Promise<Side>;
+  close(): Promise<void>;
+}
+
+/** What a source's service offers. A test of something that is missing is reported as skipped. */
+export interface Capabilities {
+  /** Jobs of higher priority go first. */
+  readonly priorities: boolean;
+  /** `delaySeconds` of enqueue and retry. */
+  readonly delays: boolean;
+  /** `heldModels` of take. */
+  readonly affinity: boolean;
+  /** Jobs of the same id or idempotency key are recognised. */
+  readonly idempotency: boolean;
+  /** `get` and `list` with attempts, and `stats`. */
+  readonly records: boolean;
+  readonly cancelling: boolean;
+  readonly redriving: boolean;
+  /** Jobs wait for others that they name; where they do not, such a job is refused. */
+  readonly dependencies: boolean;
+}
+
+export const allCapabilities: Capabilities = {
+  priorities: true,
+  delays: true,
+  affinity: true,
+  idempotency: true,
+  records: true,
+  cancelling: true,
+  redriving: true,
+  dependencies: true,
+};
+
+/** What a group of tests is given; the harness is a new one in each test. */
+export interface Suite {
+  readonly capabilities: Capabilities;
+  harness(): Harness;
+}
+
+export const worker = "sdxl";
+export const result: JobResult = { assets: [{ path: "anonymous/a/0.png" }], metadata: { seed: 7 } };
+export const failure: ErrorReport = { code: "HANDLER_FAILED", message: "the scheduler refused 0 steps" };
+export const settleCalls = ["complete", "retry", "fail", "release", "cancelled"] as const;
+export type SettleCall = (typeof settleCalls)[number];
+
+/** State that a job is in after each settling call. */
+export const stateAfter: Readonly<Record<SettleCall, JobStatus>> = {
+  complete: "completed",
+  retry: "queued",
+  fail: "failed",
+  release: "queued",
+  cancelled: "cancelled",
+};
+
+export function makeJob(id: string, fields: Readonly<Record<string, unknown>> = {}): Job {
+  return jobEnvelope.parse({ id, type: "sdxl_image_fast", prompt: "a red cube on a white table", ...fields });
+}
+
+export function enqueue(
+  { queue }: Side,
+  id: string,
+  fields: Readonly<Record<string, unknown>> = {},
+  options: Partial<EnqueueOptions> = {},
+) {
+  return queue.enqueue(makeJob(id, fields), { worker, ...options });
+}
+
+export function take({ source }: Side, slots = 1, heldModels: readonly string[] = []): Promise<Lease[]> {
+  return source.take([{ worker, slots, heldModels }]);
+}
+
+/** Takes the one job that must be due. */
+export async function takeOne(side: Side): Promise<Lease> {
+  const [lease] = await take(side);
+  if (lease === undefined) throw new Error("no job was due");
+  return lease;
+}
+
+/** Ids in the order in which the queue gives them out. */
+export async function takenIds(side: Side, slots: number, heldModels: readonly string[] = []): Promise<string[]> {
+  return (await take(side, slots, heldModels)).map((lease) => lease.jobId);
+}
+
+export function settle(source: JobSource, call: SettleCall, lease: LeaseKey): Promise<SettleOutcome> {
+  if (call === "complete") return source.complete(lease, result);
+  if (call === "fail") return source.fail(lease, failure);
+  if (call === "retry") return source.retry(lease, { error: failure, delaySeconds: 0 });
+  return source[call](lease);
+}
+
+/** Lets every lease of the source run out. */
+export function outliveLeases({ source, advance }: Harness): Promise<void> {
+  return advance(source.leaseSeconds * 1000 + 1);
+}
+
+/** The job as it is stored, undefined for a source that keeps no records. */
+export async function recordOf({ harness, capabilities }: Suite, jobId: string): Promise<JobRecord | undefined> {
+  if (!capabilities.records) return undefined;
+  const record = await harness().queue.get(jobId);
+  if (record === null) throw new Error(`job ${jobId} is not kept`);
+  return record;
+}
+
+export async function expectStatus(suite: Suite, jobId: string, status: JobStatus): Promise<void> {
+  const record = await recordOf(suite, jobId);
+  if (record !== undefined) expect(record.status).toBe(status);
+}
+
+/** Runs `action` and checks that the stored job is the same as before. */
+export async function expectUnchanged(suite: Suite, jobId: string, action: () => Promise<void>): Promise<void> {
+  const before = await recordOf(suite, jobId);
+  await action();
+  expect(await recordOf(suite, jobId)).toEqual(before);
+}
