@@ -2,10 +2,16 @@ import process from "node:process";
 import { startGateway } from "#gateway/gateway.ts";
 import { readGatewaySettings } from "#gateway/settings.ts";
 import { createLogger } from "#runtime/observe/log.ts";
-import type { GatewayCommandOptions } from "./commands/gateway.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { printResult } from "./output.ts";
+import type { GlobalOptions } from "./settings.ts";
+
+export interface GatewayCommandOptions extends GlobalOptions {
+  readonly redis?: string;
+  readonly host: string;
+  readonly port: string;
+}
 
 /** The body of `ourvidz gateway`. */
 export async function gateway(options: GatewayCommandOptions): Promise<number> {

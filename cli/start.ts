@@ -1,9 +1,10 @@
 import { startRuntime } from "#runtime/container/runtime.ts";
-import type { StartOptions } from "./commands/start.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { printResult } from "./output.ts";
-import { logFormat, openLog, readSettings } from "./settings.ts";
+import { type GlobalOptions, logFormat, openLog, readSettings, type ServerOptions } from "./settings.ts";
+
+export type StartOptions = GlobalOptions & ServerOptions;
 
 /**
  * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody asks over HTTP. At the end

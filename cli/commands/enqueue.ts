@@ -1,13 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { addJobOptions, type JobOptions, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
-import type { QueueChoice } from "../queue.ts";
-import type { GlobalOptions } from "../settings.ts";
-
-export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
-  readonly delay?: number;
-  readonly idempotencyKey?: string;
-}
+import type { EnqueueOptions } from "../job/enqueue-job.ts";
+import { addJobOptions, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
 
 export function addEnqueue(program: Command): void {
   const command = program

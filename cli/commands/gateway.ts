@@ -1,13 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import type { GlobalOptions } from "../settings.ts";
+import type { GatewayCommandOptions } from "../gateway.ts";
 import { portOption } from "./start.ts";
-
-export interface GatewayCommandOptions extends GlobalOptions {
-  readonly redis?: string;
-  readonly host: string;
-  readonly port: string;
-}
 
 export function addGateway(program: Command): void {
   program

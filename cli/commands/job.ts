@@ -1,12 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { supabaseOption, upstashOption } from "../job/options.ts";
-import type { QueueChoice } from "../queue.ts";
-import type { GlobalOptions } from "../settings.ts";
-
-export interface ShowJobOptions extends GlobalOptions, QueueChoice {
-  readonly follow?: boolean;
-}
+import { type ShowJobOptions, supabaseOption, upstashOption } from "../job/options.ts";
 
 export function addJob(program: Command): void {
   program

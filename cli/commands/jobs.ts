@@ -1,20 +1,10 @@
 import { type Command, Option } from "commander";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { action, examples } from "../command.ts";
-import { numberOption, supabaseOption, upstashOption } from "../job/options.ts";
-import type { QueueChoice } from "../queue.ts";
-import type { GlobalOptions } from "../settings.ts";
-
-export interface JobsOptions extends GlobalOptions, QueueChoice {
-  readonly status?: JobStatus;
-  readonly type?: string;
-  readonly user?: string;
-  readonly limit: number;
-  readonly cursor?: string;
-}
+import type { JobsOptions } from "../job/list-jobs.ts";
+import { maxListedJobs, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
 
 const statuses = ["queued", "running", "completed", "failed", "cancelled"] satisfies JobStatus[];
-export const mostJobs = 1000;
 
 export function addJobs(program: Command): void {
   program
@@ -24,7 +14,7 @@ export function addJobs(program: Command): void {
     .addOption(new Option("--status <status>", "only jobs of this status").choices(statuses))
     .option("--type <type>", "only jobs of this type")
     .option("--user <id>", "only jobs of this user")
-    .option("--limit <n>", `how many, 1 to ${mostJobs}`, numberOption, 20)
+    .option("--limit <n>", `how many, 1 to ${maxListedJobs}`, numberOption, 20)
     .option("--cursor <cursor>", "go on after the page that named this cursor")
     .addOption(upstashOption())
     .addOption(supabaseOption())

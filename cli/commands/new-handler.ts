@@ -1,10 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import type { GlobalOptions } from "../settings.ts";
-
-export interface NewHandlerOptions extends GlobalOptions {
-  readonly worker: string;
-}
+import type { NewHandlerOptions } from "../new-handler/new-handler.ts";
 
 export function addNewHandler(program: Command): void {
   program

@@ -1,11 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { addJobOptions, type JobOptions } from "../job/options.ts";
-import type { GlobalOptions } from "../settings.ts";
-
-export interface RunOptions extends GlobalOptions, JobOptions {
-  readonly out: string;
-}
+import { addJobOptions } from "../job/options.ts";
+import type { RunOptions } from "../run/run.ts";
 
 export function addRun(program: Command): void {
   const command = program

@@ -1,8 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { action, examples } from "../command.ts";
-import type { GlobalOptions, ServerOptions } from "../settings.ts";
-
-export type StartOptions = GlobalOptions & ServerOptions;
+import type { StartOptions } from "../start.ts";
 
 export function addStart(program: Command): void {
   program

@@ -1,11 +1,16 @@
 import { loadHandlers } from "#runtime/job-types/registry.ts";
-import type { EnqueueOptions } from "../commands/enqueue.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
-import { withQueue } from "../queue.ts";
+import { type QueueChoice, withQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
-import { readSettings } from "../settings.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 import { describedJob, planJob } from "./build-job.ts";
+import type { JobOptions } from "./options.ts";
+
+export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
+  readonly delay?: number;
+  readonly idempotencyKey?: string;
+}
 
 /** As over HTTP: 30 days. */
 const longestDelaySeconds = 2_592_000;

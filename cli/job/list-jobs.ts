@@ -1,12 +1,20 @@
-import type { ListFilter } from "#runtime/sources/job-source.ts";
-import { type JobsOptions, mostJobs } from "../commands/jobs.ts";
+import type { JobStatus, ListFilter } from "#runtime/sources/job-source.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { note, printResult } from "../output.ts";
-import { withExistingQueue } from "../queue.ts";
+import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
-import { readSettings } from "../settings.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
+import { maxListedJobs } from "./options.ts";
 import { age, jobJson, type ShownJob, statusText } from "./view.ts";
+
+export interface JobsOptions extends GlobalOptions, QueueChoice {
+  readonly status?: JobStatus;
+  readonly type?: string;
+  readonly user?: string;
+  readonly limit: number;
+  readonly cursor?: string;
+}
 
 /** What `GET /jobs` takes. */
 const mostOverHttp = 200;
@@ -14,8 +22,8 @@ const mostOverHttp = 200;
 /** The body of `ourvidz jobs`. */
 export async function listJobs(options: JobsOptions): Promise<number> {
   const { status, type, user, limit, cursor } = options;
-  if (!Number.isInteger(limit) || limit < 1 || limit > mostJobs)
-    throw usageError(`--limit is ${limit}: it must be a whole number from 1 to ${mostJobs}.`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > maxListedJobs)
+    throw usageError(`--limit is ${limit}: it must be a whole number from 1 to ${maxListedJobs}.`);
   const client = await remoteClient(options);
   if (client !== null) {
     if (limit > mostOverHttp)

@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isJsonObject, type JsonObject, parseSize, type Size } from "#contract/synonyms.ts";
+import type { QueueChoice } from "../queue.ts";
+import type { GlobalOptions } from "../settings.ts";
 
 /** The options by which `run` and `enqueue` describe a job. */
 export interface JobOptions {
@@ -15,6 +17,13 @@ export interface JobOptions {
   readonly user?: string;
   readonly priority?: number;
 }
+
+export interface ShowJobOptions extends GlobalOptions, QueueChoice {
+  readonly follow?: boolean;
+}
+
+/** What `ourvidz jobs --limit` takes. */
+export const maxListedJobs = 1000;
 
 /* The queues that a command can mean instead of the one in the data folder. */
 

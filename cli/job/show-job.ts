@@ -1,6 +1,5 @@
 import { CodedError } from "#contract/errors.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
-import type { ShowJobOptions } from "../commands/job.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { note, printResult } from "../output.ts";
@@ -9,6 +8,7 @@ import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
 import { describeJob } from "./describe.ts";
 import { followJob } from "./follow.ts";
+import type { ShowJobOptions } from "./options.ts";
 import { jobJson } from "./view.ts";
 
 /** The body of `ourvidz job`. */

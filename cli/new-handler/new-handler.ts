@@ -4,11 +4,14 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "#contract/errors.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
-import type { NewHandlerOptions } from "../commands/new-handler.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
-import { readSettings } from "../settings.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
 import { handlerSource, handlerTestSource } from "./templates.ts";
+
+export interface NewHandlerOptions extends GlobalOptions {
+  readonly worker: string;
+}
 
 const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
 const snakeCase = /^[a-z0-9][a-z0-9_]{0,63}$/;

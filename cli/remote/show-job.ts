@@ -1,8 +1,8 @@
 import type { OurvidzClient } from "#client/client.ts";
-import type { ShowJobOptions } from "../commands/job.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob } from "../job/describe.ts";
+import type { ShowJobOptions } from "../job/options.ts";
 import { statusText } from "../job/view.ts";
 import { note, printResult } from "../output.ts";
 

@@ -1,17 +1,10 @@
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { isEnd, type JobEvent } from "#runtime/dispatch/job-events.ts";
-import type { JobResult } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import type { ProgressView } from "./progress-view.ts";
+import type { JobEnd } from "./run-outcome.ts";
 import { watchForStandstill } from "./standstill.ts";
-
-/** What became of the one job. `undelivered`: its result is on disk but could not be settled. */
-export type JobEnd =
-  | { readonly status: "completed"; readonly result: JobResult }
-  | { readonly status: "failed"; readonly error: ErrorReport }
-  | { readonly status: "undelivered"; readonly error: ErrorReport }
-  | { readonly status: "cancelled"; readonly step: number; readonly total: number };
 
 /**
  * Puts one job on the queue of a runtime and follows it to its end.

@@ -2,8 +2,7 @@ import { relative, sep } from "node:path";
 import process from "node:process";
 import type { ErrorReport } from "#contract/errors.ts";
 import { bad, note, type OutputOptions, printResult } from "../output.ts";
-import type { JobEnd } from "./job-watch.ts";
-import type { RunOutcome } from "./run.ts";
+import type { JobEnd, RunOutcome } from "./run-outcome.ts";
 
 /** Prints what became of the job: the files' names (or, without files, the metadata) on standard output, the rest beside it. */
 export function reportRun(options: OutputOptions, jobId: string, { end, saved, seconds }: RunOutcome): void {

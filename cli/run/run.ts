@@ -4,22 +4,20 @@ import type { Config } from "#runtime/container/config.ts";
 import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { RunOptions } from "../commands/run.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { type PlannedJob, planJob } from "../job/build-job.ts";
-import { logFormat, openLog, readSettings } from "../settings.ts";
-import { type JobEnd, JobWatch } from "./job-watch.ts";
+import type { JobOptions } from "../job/options.ts";
+import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
+import { JobWatch } from "./job-watch.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
+import type { JobEnd, RunOutcome } from "./run-outcome.ts";
 import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
 import { ScratchFolder } from "./scratch-folder.ts";
 
-/** The job's end with what is left of it in --out. */
-export interface RunOutcome {
-  readonly end: JobEnd;
-  readonly saved: readonly SavedAsset[];
-  readonly seconds: number;
+export interface RunOptions extends GlobalOptions, JobOptions {
+  readonly out: string;
 }
 
 /** The body of `ourvidz run`: plans the job, runs it in a scratch folder, keeps its files, and cleans up. */

@@ -3,7 +3,7 @@ import { probeFolder } from "#runtime/check/probe-folder.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
-import type { JobEnd } from "./job-watch.ts";
+import type { JobEnd } from "./run-outcome.ts";
 
 /*
  * A container waits for better times for as long as it takes: a full disk is cleaned up some day, a broken driver is

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { tensor } from "#pipelines/core/tensor.ts";
-import { latentsToRgb, sdxlLatentRgb } from "./preview.ts";
+import { sdxlLatentRgb } from "#pipelines/sdxl/latent-rgb.ts";
+import { latentsToRgb } from "./preview.ts";
 
 it("shows zero latents as the grey that the approximation is centred on", () => {
   const { data, width, height } = latentsToRgb(tensor(new Float32Array(24), [1, 4, 2, 3]), sdxlLatentRgb);

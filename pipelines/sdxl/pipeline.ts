@@ -3,7 +3,7 @@ import { invalidJob } from "#pipelines/core/errors.ts";
 import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
 import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
-import { latentRgbOf, PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import type { RgbImage } from "#pipelines/images/encode.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
@@ -11,6 +11,7 @@ import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 import { decodeLatents, toRgb8 } from "./decode.ts";
 import { type DenoiseStep, denoise, sizeIds } from "./denoise.ts";
 import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
+import { latentRgbOf } from "./latent-rgb.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import { drawNoise } from "./prepare-latents.ts";
 

@@ -26,9 +26,10 @@ import { measuredCallback, measuredStore } from "#runtime/observe/metrics/ports.
 import { type QueueReading, readableQueues } from "#runtime/observe/metrics/queue-reading.ts";
 import { readAtScrape } from "#runtime/observe/metrics/readings.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import { connectTracing } from "#runtime/observe/tracing/connect-tracing.ts";
 import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-ports.ts";
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
-import { connectTracing, type Tracing } from "#runtime/observe/tracing/tracing.ts";
+import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
 import type { JobQueue, Lease } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";

@@ -1,6 +1,4 @@
 import type { ErrorReport } from "#contract/errors.ts";
-import type { Config } from "#runtime/container/config.ts";
-import type { Logger } from "../log.ts";
 
 /*
  * Spans, as the parts of the runtime see them. Without an endpoint there are none: a trace context is then only passed on.
@@ -40,9 +38,3 @@ export const noTracing: Tracing = {
   start: (_name, { parent }) => ({ traceparent: parent, end: () => undefined }),
   stop: async () => undefined,
 };
-
-export async function connectTracing({ tracing, workerId }: Config, log: Logger): Promise<Tracing> {
-  if (tracing === null) return noTracing;
-  const { OtlpTracing } = await import("./otlp-tracing.ts");
-  return new OtlpTracing({ ...tracing, workerId, log });
-}

@@ -1,0 +1,17 @@
+import type { ErrorReport } from "#contract/errors.ts";
+import type { JobResult } from "#runtime/sources/job-source.ts";
+import type { SavedAsset } from "./save-assets.ts";
+
+/** What became of the one job. `undelivered`: its result is on disk but could not be settled. */
+export type JobEnd =
+  | { readonly status: "completed"; readonly result: JobResult }
+  | { readonly status: "failed"; readonly error: ErrorReport }
+  | { readonly status: "undelivered"; readonly error: ErrorReport }
+  | { readonly status: "cancelled"; readonly step: number; readonly total: number };
+
+/** The job's end with what is left of it in --out. */
+export interface RunOutcome {
+  readonly end: JobEnd;
+  readonly saved: readonly SavedAsset[];
+  readonly seconds: number;
+}
