@@ -17,7 +17,7 @@ export interface PipelineHost {
     total: number,
     preview?: { readonly mimeType: "image/webp"; readonly bytes: Uint8Array },
   ): void;
-  /** Is told of each stage that has ended; without `startedAtMs`, just now. Of `load`: which model came, which had to go. */
+  /** Receives each stage that has ended; without `startedAtMs`, just now. Of `load`: which model came, which had to go. */
   stage?(stage: {
     readonly name: string;
     readonly seconds: number;

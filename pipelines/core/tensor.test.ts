@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   checkShape,
-  combineGuidance,
   concat,
   isFiniteData,
   repeatBatch,
@@ -74,16 +73,6 @@ describe("arithmetic", () => {
       Math.fround(0.1),
       Math.fround(3 * Math.fround(0.1)),
     ]);
-  });
-
-  it("combines guidance, also over the first half in place", () => {
-    const pair = Float32Array.of(1, 2, 3, 6);
-    const out = new Float32Array(2);
-    combineGuidance(pair, 7.5, out);
-    expect([...out]).toEqual([16, 32]);
-    combineGuidance(pair, 7.5, pair.subarray(0, 2));
-    expect([...pair]).toEqual([16, 32, 3, 6]);
-    expect(() => combineGuidance(pair, 1, new Float32Array(3))).toThrow("guidance needs 6 values, not 4");
   });
 
   it("finds NaN and infinity wherever they are", () => {

@@ -117,23 +117,6 @@ export function scaleInPlace(target: Tensor, factor: number): Tensor {
   return target;
 }
 
-/**
- * Classifier-free guidance: `out = uncond + scale · (cond − uncond)` (Ho and Salimans, "Classifier-Free Diffusion
- * Guidance", 2022, in the form of equation 2 of the Imagen paper that diffusers uses).
- * @param pair the unconditional half followed by the conditional half, `[2·batch, …]`
- * @param out receives `[batch, …]`; may be the first half of `pair`
- */
-export function combineGuidance(pair: Float32Array, scale: number, out: Float32Array): void {
-  const half = out.length;
-  if (pair.length !== 2 * half) throw new RangeError(`guidance needs ${2 * half} values, not ${pair.length}`);
-  const scale32 = Math.fround(scale);
-  for (let index = 0; index < half; index++) {
-    const uncond = pair[index] ?? 0;
-    const difference = Math.fround((pair[half + index] ?? 0) - uncond);
-    out[index] = uncond + Math.fround(scale32 * difference);
-  }
-}
-
 /** Whether every value is a finite number. */
 export function isFiniteData(data: Float32Array): boolean {
   // A sum of v·0 is 0 for finite values and NaN otherwise: one pass without a branch per element.

@@ -1,5 +1,6 @@
 import { sliceBatch, type Tensor } from "#pipelines/core/tensor.ts";
-import { encodeSmallWebp, type RgbImage } from "#pipelines/images/encode.ts";
+import { encodeSmallWebp } from "#pipelines/images/encode.ts";
+import type { RgbImage } from "#pipelines/images/rgb.ts";
 
 /** What a preview may weigh: it travels with a progress report. */
 const previewLimitBytes = 64 * 1024;

@@ -7,16 +7,16 @@ export interface TimedStage {
 
 /**
  * Times the stages of a pipeline, which follow each other without a gap, from the moments at which a part of one has
- * ended. A stage is told when another one follows it; with images in several parts, once for each part.
+ * ended. A stage is reported when another one follows it; with images in several parts, once for each part.
  */
 export class StageTimer {
-  readonly #tell: (stage: TimedStage) => void;
+  readonly #report: (stage: TimedStage) => void;
   #current: string | undefined;
   #start = moment();
   #end = this.#start;
 
-  constructor(tell: (stage: TimedStage) => void) {
-    this.#tell = tell;
+  constructor(report: (stage: TimedStage) => void) {
+    this.#report = report;
   }
 
   /** A part of this stage has ended just now: one of its steps, or the stage. */
@@ -35,7 +35,7 @@ export class StageTimer {
 
   #finish(): void {
     const seconds = (this.#end.monotonicMs - this.#start.monotonicMs) / 1000;
-    if (this.#current !== undefined) this.#tell({ name: this.#current, startedAtMs: this.#start.atMs, seconds });
+    if (this.#current !== undefined) this.#report({ name: this.#current, startedAtMs: this.#start.atMs, seconds });
     this.#start = this.#end;
   }
 }

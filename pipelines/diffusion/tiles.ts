@@ -8,17 +8,17 @@ export interface Tile {
 }
 
 /**
- * Covers an axis with as few tiles of at most `largest` as possible, evenly placed, each sharing at least `overlap`
+ * Covers an axis with as few tiles of at most `maxSize` as possible, evenly placed, each sharing at least `overlap`
  * with its neighbours.
- * @param largest 20 or more: in smaller ones, rounding may bring three tiles together where their weights count
- * @param overlap at most two fifths of `largest`, so that no latent has weight in three tiles
+ * @param maxSize 20 or more: in smaller ones, rounding may bring three tiles together where their weights count
+ * @param overlap at most two fifths of `maxSize`, so that no latent has weight in three tiles
  */
-export function planTiles(length: number, largest: number, overlap: number): Tile[] {
-  if (overlap * 5 > largest * 2 || overlap < 1) {
-    throw new RangeError(`an overlap of ${overlap} does not fit into tiles of ${largest}`);
+export function planTiles(length: number, maxSize: number, overlap: number): Tile[] {
+  if (overlap * 5 > maxSize * 2 || overlap < 1) {
+    throw new RangeError(`an overlap of ${overlap} does not fit into tiles of ${maxSize}`);
   }
-  if (length <= largest) return [{ start: 0, size: length, overlapBefore: 0, overlapAfter: 0 }];
-  const count = Math.ceil((length - overlap) / (largest - overlap));
+  if (length <= maxSize) return [{ start: 0, size: length, overlapBefore: 0, overlapAfter: 0 }];
+  const count = Math.ceil((length - overlap) / (maxSize - overlap));
   const size = Math.ceil((length + (count - 1) * overlap) / count);
   const starts = Array.from({ length: count }, (_, index) => Math.floor((index * (length - size)) / (count - 1)));
   const overlapAfter = (index: number) => {

@@ -1,7 +1,8 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
-import { encodePng, encodeSmallWebp, encodeThumbnail, type RgbImage } from "./encode.ts";
+import { encodePng, encodeSmallWebp, encodeThumbnail } from "./encode.ts";
+import type { RgbImage } from "./rgb.ts";
 
 function noise(width: number, height: number): RgbImage {
   const values = new TorchGenerator(1).randn(width * height * 3);

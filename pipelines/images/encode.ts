@@ -1,12 +1,6 @@
 import sharp, { type Sharp } from "sharp";
 import { addPngMetadata } from "./png-chunks.ts";
-
-/** 8-bit RGB, row by row. */
-export interface RgbImage {
-  readonly data: Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-}
+import type { RgbImage } from "./rgb.ts";
 
 const thumbnailEdge = 256;
 const thumbnailQuality = 85;

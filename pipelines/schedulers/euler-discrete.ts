@@ -142,9 +142,9 @@ function checkSupported(config: EulerDiscreteConfig): void {
     use_beta_sigmas: config.use_beta_sigmas === true,
     "timestep_type continuous": config.timestep_type === "continuous" && config.prediction_type === "v_prediction",
   };
-  const asked = Object.entries(unsupported).flatMap(([name, isAsked]) => (isAsked ? [name] : []));
-  if (asked.length > 0) {
-    throw unsupportedOption(`EulerDiscreteScheduler runs without ${asked.join(", ")}; change scheduler_config.json`);
+  const unknown = Object.entries(unsupported).flatMap(([name, isSet]) => (isSet ? [name] : []));
+  if (unknown.length > 0) {
+    throw unsupportedOption(`EulerDiscreteScheduler runs without ${unknown.join(", ")}; change scheduler_config.json`);
   }
 }
 

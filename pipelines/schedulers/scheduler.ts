@@ -18,7 +18,7 @@ export interface Scheduler {
 
 /** The steps of one run. `stepIndex` counts from 0 and indexes `timesteps`. */
 export interface Schedule {
-  /** What the model is told about the noise level at each step, in the order of the run. */
+  /** What the model gets as its noise level at each step, in the order of the run. */
   readonly timesteps: Float32Array;
   /** Standard deviation of the noise before each step, and after the last one: one more than `timesteps`. */
   readonly sigmas: Float32Array;

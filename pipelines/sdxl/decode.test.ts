@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Component } from "#pipelines/core/onnx.ts";
 import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { drawNoise } from "#pipelines/diffusion/noise.ts";
 import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
-import { decodeLatents, toRgb8 } from "./decode.ts";
+import { decodeLatents } from "./decode.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import { SdxlPipeline } from "./pipeline.ts";
-import { drawNoise } from "./prepare-latents.ts";
 
 let vaeDecoder: Component;
 let model: SdxlModelFolder;
@@ -67,7 +67,7 @@ describe("decodeLatents", () => {
       vae: { scalingFactor: 0.5, shiftFactor: 0, normalization: { mean: [1, 2, 3, 4], std: [2, 1, 2, 1] } },
     };
     const plain = { ...model, vae: { scalingFactor: 1, shiftFactor: 0, normalization: undefined } };
-    const noise = drawNoise([3], { channels: 4, height: 8, width: 8 });
+    const noise = drawNoise([3], [4, 8, 8]);
     const expected = tensor(
       noise.data.map((value, index) => {
         const channel = Math.floor(index / 64);
@@ -93,20 +93,6 @@ describe("decodeLatents", () => {
   it("refuses latents of another shape", async () => {
     const latents = tensor(new Float32Array(512), [2, 4, 8, 8]);
     await expect(decodeLatents(vaeDecoder, model, latents)).rejects.toThrow("expected [1, 4, -1, -1]");
-  });
-});
-
-describe("toRgb8", () => {
-  it("interleaves the planes, clamps, and rounds a half to the even neighbour", () => {
-    const toValue = (byte: number) => (byte / 255) * 2 - 1;
-    const planes = [
-      [toValue(10), -1.5],
-      [toValue(20), 1.5],
-      [toValue(30), toValue(200)],
-    ];
-    const image = tensor(Float32Array.from(planes.flat()), [1, 3, 1, 2]);
-    expect([...toRgb8(image)]).toEqual([10, 20, 30, 0, 255, 200]);
-    expect([...toRgb8(tensor(new Float32Array(3), [1, 3, 1, 1]))]).toEqual([128, 128, 128]);
   });
 });
 

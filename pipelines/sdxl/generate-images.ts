@@ -1,9 +1,10 @@
 import type { PipelineHost } from "#pipelines/core/host.ts";
+import type { LoadedPipeline } from "#pipelines/core/pipeline-slot.ts";
+import { reportLoad, roundSeconds } from "#pipelines/diffusion/report-load.ts";
 import { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Generation } from "./generation-text.ts";
 import { checkDrawsFromText, type ImageJob, type ImageParameters, imageParameters, imageSeeds } from "./image-job.ts";
-import type { LoadedPipeline } from "./loaded-pipeline.ts";
-import type { SdxlResult } from "./pipeline.ts";
+import type { SdxlPipeline, SdxlResult } from "./pipeline.ts";
 
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
@@ -27,7 +28,7 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
   const { loadedPipeline } = await import("./loaded-pipeline.ts");
   return loadedPipeline.use(model.path, async (loaded) => {
     host.signal.throwIfAborted();
-    tellLoad(loaded, model.name, host);
+    reportLoad(loaded, model.name, host);
     const start = performance.now();
     const timer = new StageTimer((stage) => host.stage?.(stage));
     const result = await draw(loaded, job, parameters, seeds, host, timer);
@@ -39,17 +40,8 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
   });
 }
 
-function tellLoad({ pipeline, loadSeconds, freed }: LoadedPipeline, model: string, host: PipelineHost): void {
-  if (loadSeconds === 0) return;
-  const { log } = host;
-  host.stage?.({ name: "load", seconds: loadSeconds, model, ...(freed === undefined ? {} : { freed }) });
-  const { executionProvider, cudaProblem } = pipeline;
-  log.info({ model, seconds: roundSeconds(loadSeconds), executionProvider }, "loaded the model");
-  if (cudaProblem !== undefined) log.warn({ model, problem: cudaProblem }, "CUDA does not work: using the CPU");
-}
-
 function draw(
-  { pipeline }: LoadedPipeline,
+  { pipeline }: LoadedPipeline<SdxlPipeline>,
   job: ImageJob,
   parameters: ImageParameters,
   seeds: readonly number[],
@@ -100,38 +92,23 @@ function describe(
   };
 }
 
-/** Encodes all pictures at once (outside of JavaScript's thread) and hands them over in order. */
 async function save({ images }: SdxlResult, generations: readonly Generation[], host: PipelineHost): Promise<void> {
-  const [{ encodePng, encodeThumbnail }, { generationTexts }] = await Promise.all([
-    import("#pipelines/images/encode.ts"),
+  const [{ saveImages }, { generationTexts }] = await Promise.all([
+    import("#pipelines/diffusion/save-images.ts"),
     import("./generation-text.ts"),
   ]);
-  const encoded = await Promise.all(
-    generations.map(async (generation, index) => {
-      const image = images[index];
-      if (image === undefined) throw new RangeError(`image ${index} of ${generations.length} is missing`);
-      const [png, thumbnail] = await Promise.all([
-        encodePng(image, generationTexts(generation)),
-        encodeThumbnail(image),
-      ]);
-      return { generation, png, thumbnail };
-    }),
-  );
-  for (const { generation, png, thumbnail } of encoded) {
-    await host.asset(png, {
-      type: "image",
-      extension: "png",
-      mimeType: "image/png",
-      thumbnail: { extension: "webp", mimeType: "image/webp", bytes: thumbnail },
-      metadata: { seed: generation.seed, width: generation.width, height: generation.height },
-    });
-  }
+  const finished = generations.map((generation, index) => {
+    const image = images[index];
+    if (image === undefined) throw new RangeError(`image ${index} of ${generations.length} is missing`);
+    return { image, seed: generation.seed, texts: generationTexts(generation) };
+  });
+  await saveImages(finished, host);
 }
 
 function report(
   result: SdxlResult,
   generations: readonly Generation[],
-  { pipeline, loadSeconds }: LoadedPipeline,
+  { pipeline, loadSeconds }: LoadedPipeline<SdxlPipeline>,
   generationSeconds: number,
   job: ImageJob,
 ): Record<string, unknown> {
@@ -157,8 +134,4 @@ function reportEnhancement({ compel_enabled, compel_weights }: ImageJob): Record
     enhancement_strategy: "fallback",
     fallback_reason: "this pipeline applies no prompt weights: the picture was drawn from the plain prompt",
   };
-}
-
-function roundSeconds(seconds: number): number {
-  return Math.round(seconds * 1000) / 1000;
 }

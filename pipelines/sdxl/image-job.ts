@@ -14,7 +14,7 @@ export interface ImageJob {
 
 const size = () => z.int().min(64).max(2048).multipleOf(8).default(1024);
 
-const largestSeed = 2 ** 53;
+const maxSeed = 2 ** 53;
 
 /** Parameters of an image job with their ranges and the system's defaults. */
 export const imageParameters = z.object({
@@ -24,7 +24,7 @@ export const imageParameters = z.object({
   guidance_scale: z.number().min(0).max(30),
   guidance_rescale: z.number().min(0).max(1).optional(),
   /** Absent: drawn at random, and reported. 2^53 is a legal seed, and `int()` ends one below it. */
-  seed: z.number().multipleOf(1).min(0).max(largestSeed).optional(),
+  seed: z.number().multipleOf(1).min(0).max(maxSeed).optional(),
   num_images: z.int().min(1).max(6).default(1),
   scheduler: z.string().min(1).max(64).optional(),
   clip_skip: z.int().min(0).max(12).optional(),
@@ -58,7 +58,7 @@ export function checkDrawsFromText({ config, metadata }: ImageJob): void {
  */
 export function imageSeeds({ seed, num_images: count }: Pick<ImageParameters, "seed" | "num_images">): number[] {
   const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  if (first + count - 1 > largestSeed) {
+  if (first + count - 1 > maxSeed) {
     throw invalidJob(`seed must be at most 2^53 − ${count - 1} for ${count} images, not ${first}`);
   }
   return Array.from({ length: count }, (_, index) => first + index);

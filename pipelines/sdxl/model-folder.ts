@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
+import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
 
 const modelIndex = z.object({
@@ -46,11 +47,7 @@ export interface SdxlModelFolder {
   /** Pixels per latent, on either axis: 8. */
   readonly vaeScaleFactor: number;
   readonly latentChannels: number;
-  /** Latents of the VAE = latents of the UNet / scaling factor + shift, or by channel with mean and deviation. */
-  readonly vae: {
-    readonly scalingFactor: number;
-    readonly shiftFactor: number;
-    readonly normalization: { readonly mean: readonly number[]; readonly std: readonly number[] } | undefined;
+  readonly vae: LatentScaling & {
     /** How previews are made of the latents; this project's own key, `latent_rgb`. */
     readonly latentRgb?: LatentRgb | undefined;
   };
@@ -111,7 +108,7 @@ async function readRequired<Schema extends z.ZodType>(path: string, schema: Sche
   return value;
 }
 
-function readNormalization(path: string, vae: z.output<typeof vaeConfig>): SdxlModelFolder["vae"]["normalization"] {
+function readNormalization(path: string, vae: z.output<typeof vaeConfig>): LatentScaling["normalization"] {
   const { latents_mean: mean, latents_std: std } = vae;
   if (!mean || !std) return undefined;
   checkEqual(path, "length of latents_mean", mean.length, "latent_channels", vae.latent_channels);

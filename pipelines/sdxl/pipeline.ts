@@ -2,18 +2,19 @@ import { join } from "node:path";
 import { invalidJob } from "#pipelines/core/errors.ts";
 import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
 import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
+import { drawNoise } from "#pipelines/diffusion/noise.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
 import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
-import type { RgbImage } from "#pipelines/images/encode.ts";
+import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-import { decodeLatents, toRgb8 } from "./decode.ts";
-import { type DenoiseStep, denoise, sizeIds } from "./denoise.ts";
+import { decodeLatents } from "./decode.ts";
 import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
 import { latentRgbOf } from "./latent-rgb.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
-import { drawNoise } from "./prepare-latents.ts";
+import { sizeIds, UnetPredictor } from "./unet.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;
@@ -180,21 +181,19 @@ export class SdxlPipeline {
   ): Promise<RgbImage[]> {
     const { vaeScaleFactor, latentChannels } = this.model;
     const schedule = scheduler.schedule(request.numInferenceSteps);
-    const noise = drawNoise(seeds, {
-      channels: latentChannels,
-      height: request.height / vaeScaleFactor,
-      width: request.width / vaeScaleFactor,
-    });
+    const latentShape = [latentChannels, request.height / vaeScaleFactor, request.width / vaeScaleFactor];
+    const noise = drawNoise(seeds, latentShape);
     hooks.onStage?.({ name: "prepared", noise, schedule });
     const previews = new PreviewFeed();
-    const latents = await denoise({
-      unet: this.#components.unet,
-      schedule,
-      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+    const predictor = new UnetPredictor(this.#components.unet, schedule, noise.dims, {
       embeddings,
       timeIds: sizeIds(request),
-      guidanceScale: request.guidanceScale,
-      guidanceRescale: request.guidanceRescale ?? 0,
+      guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
+    });
+    const latents = await denoise({
+      schedule,
+      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+      predict: (sample, stepIndex) => predictor.predict(sample, stepIndex),
       signal: hooks.signal,
       onStep: (step) => {
         hooks.onStage?.({ name: "step", ...step });
@@ -209,7 +208,7 @@ export class SdxlPipeline {
       hooks.signal?.throwIfAborted();
       const decoded = await decodeLatents(this.#components.vaeDecoder, this.model, image, { signal: hooks.signal });
       hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
-      images.push({ data: toRgb8(decoded), width: request.width, height: request.height });
+      images.push(toRgbImage(decoded));
     }
     return images;
   }

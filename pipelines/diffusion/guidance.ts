@@ -1,3 +1,28 @@
+/** How far the prediction is pushed away from the unconditional one. */
+export interface Guidance {
+  /** Up to 1: no guidance, and half the computation. */
+  readonly scale: number;
+  /** 0 (nothing changes) to 1, see {@link rescaleGuidance}. */
+  readonly rescale: number;
+}
+
+/**
+ * Classifier-free guidance: `out = uncond + scale · (cond − uncond)` (Ho and Salimans, "Classifier-Free Diffusion
+ * Guidance", 2022, in the form of equation 2 of the Imagen paper that diffusers uses).
+ * @param pair the unconditional half followed by the conditional half, `[2·batch, …]`
+ * @param out receives `[batch, …]`; may be the first half of `pair`
+ */
+export function combineGuidance(pair: Float32Array, scale: number, out: Float32Array): void {
+  const half = out.length;
+  if (pair.length !== 2 * half) throw new RangeError(`guidance needs ${2 * half} values, not ${pair.length}`);
+  const scale32 = Math.fround(scale);
+  for (let index = 0; index < half; index++) {
+    const uncond = pair[index] ?? 0;
+    const difference = Math.fround((pair[half + index] ?? 0) - uncond);
+    out[index] = uncond + Math.fround(scale32 * difference);
+  }
+}
+
 /**
  * Scales a guided prediction back towards the spread of the conditional one (Lin et al., "Common Diffusion Noise
  * Schedules and Sample Steps are Flawed", 2023, equations 14 to 16): `g · x·σ_cond/σ_x + (1 − g) · x`, image by image.

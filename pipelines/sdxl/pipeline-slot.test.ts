@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { modelNotFound } from "#pipelines/core/errors.ts";
+import { PipelineSlot } from "#pipelines/core/pipeline-slot.ts";
 import { copyTinySdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
-import { PipelineSlot } from "./loaded-pipeline.ts";
 import { SdxlPipeline } from "./pipeline.ts";
 
 let other: string;
@@ -28,7 +28,7 @@ function recordedSlot() {
   return { events, slot };
 }
 
-it("loads once, and tells how long that took", async () => {
+it("loads once, and reports how long that took", async () => {
   const { events, slot } = recordedSlot();
   expect(await slot.use(tinySdxl, async ({ loadSeconds }) => loadSeconds)).toBeGreaterThan(0);
   expect(await slot.use(tinySdxl, async ({ loadSeconds }) => loadSeconds)).toBe(0);

@@ -1,0 +1,27 @@
+import { checkShape, type Tensor } from "#pipelines/core/tensor.ts";
+
+/** 8-bit RGB, row by row. */
+export interface RgbImage {
+  readonly data: Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Pixel values as 8-bit RGB, row by row: (x/2 + ½) · 255, rounded half to even as NumPy does, which is also how a
+ * clamped array stores.
+ * @param image `[1, 3, height, width]`, nominally in −1…1
+ */
+export function toRgbImage(image: Tensor): RgbImage {
+  checkShape("image", image.dims, [1, 3, -1, -1]);
+  const [, , height = 0, width = 0] = image.dims;
+  const pixels = height * width;
+  const data = new Uint8ClampedArray(image.data.length);
+  for (let channel = 0; channel < 3; channel++) {
+    const plane = channel * pixels;
+    for (let pixel = 0, target = channel; pixel < pixels; pixel++, target += 3) {
+      data[target] = Math.fround(Math.fround((image.data[plane + pixel] ?? 0) * 0.5 + 0.5) * 255);
+    }
+  }
+  return { data, width, height };
+}

@@ -1,0 +1,83 @@
+import type { Component, PreparedInput } from "#pipelines/core/onnx.ts";
+import { concat, repeatBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { combineGuidance, type Guidance, rescaleGuidance } from "#pipelines/diffusion/guidance.ts";
+import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { PromptEmbeddings } from "./encode-prompt.ts";
+
+/** SDXL's size conditioning (Podell et al., "SDXL", 2023, section 2.2): original size, crop offset, target size. */
+export function sizeIds(size: { readonly width: number; readonly height: number }): Tensor {
+  return tensor(Float32Array.of(size.height, size.width, 0, 0, size.height, size.width), [1, 6]);
+}
+
+export interface UnetConditions {
+  readonly embeddings: PromptEmbeddings;
+  /** `[1, 6]`, see {@link sizeIds}. */
+  readonly timeIds: Tensor;
+  readonly guidance: Guidance;
+}
+
+/** The UNet over one run: unconditional and conditional half as one batch, in diffusers' order. */
+export class UnetPredictor {
+  readonly #unet: Component;
+  readonly #schedule: Schedule;
+  readonly #guidance: Guidance;
+  /** 2 with guidance. */
+  readonly #halves: number;
+  /** Receives the model's input, `[halves · batch, channels, height, width]`. */
+  readonly #input: Tensor;
+  /** The inputs that stay the same over all steps, converted to the UNet's data types once. */
+  readonly #conditions: Readonly<Record<string, PreparedInput>>;
+
+  /** @param dims of the latents, `[batch, channels, height, width]` */
+  constructor(unet: Component, schedule: Schedule, dims: readonly number[], conditions: UnetConditions) {
+    const { positive, negative } = conditions.embeddings;
+    const halves = negative === undefined ? [positive] : [negative, positive];
+    const batch = dims[0] ?? 0;
+    const inputDims = dims.with(0, halves.length * batch);
+    const stack = (parts: readonly Tensor[]) =>
+      concat(
+        parts.map((part) => repeatBatch(part, batch)),
+        0,
+      );
+    this.#unet = unet;
+    this.#schedule = schedule;
+    this.#guidance = conditions.guidance;
+    this.#halves = halves.length;
+    this.#input = tensor(new Float32Array(inputDims.reduce((product, size) => product * size, 1)), inputDims);
+    this.#conditions = {
+      encoder_hidden_states: unet.prepare("encoder_hidden_states", stack(halves.map(({ hidden }) => hidden))),
+      text_embeds: unet.prepare("text_embeds", stack(halves.map(({ pooled }) => pooled))),
+      time_ids: unet.prepare("time_ids", repeatBatch(conditions.timeIds, halves.length * batch)),
+    };
+  }
+
+  /** The noise that these latents hold, after guidance, in their shape. */
+  async predict(latents: Tensor, stepIndex: number): Promise<Tensor> {
+    const { data, dims } = this.#input;
+    const size = latents.data.length;
+    this.#schedule.scaleModelInput(latents.data, stepIndex, data.subarray(0, size));
+    if (this.#halves === 2) data.copyWithin(size, 0, size);
+    const timestep = timestepInput(this.#unet, this.#schedule.timesteps[stepIndex] ?? 0, dims[0] ?? 1);
+    const feeds = { ...this.#conditions, sample: this.#input, timestep };
+    const { out_sample: output } = await this.#unet.run(feeds, ["out_sample"]);
+    return this.#halves === 1 ? tensor(output.data, latents.dims) : this.#guide(output, latents.dims);
+  }
+
+  /** Combines the halves of the UNet's output in place of the first. */
+  #guide({ data }: Tensor, dims: readonly number[]): Tensor {
+    const { scale, rescale } = this.#guidance;
+    const guided = data.subarray(0, data.length / 2);
+    combineGuidance(data, scale, guided);
+    if (rescale > 0) rescaleGuidance(guided, data.subarray(data.length / 2), dims[0] ?? 1, rescale);
+    return tensor(guided, dims);
+  }
+}
+
+/** Exports differ: the timestep is a scalar, one value, or one value per row. */
+function timestepInput(unet: Component, timestep: number, rows: number): Tensor {
+  const shape = unet.inputs.get("timestep")?.shape ?? [];
+  const size = shape[0];
+  if (size === undefined) return tensor(Float32Array.of(timestep), []);
+  const count = typeof size === "number" ? size : size.includes("batch") ? rows : 1;
+  return tensor(new Float32Array(count).fill(timestep), [count]);
+}
