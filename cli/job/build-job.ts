@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
-import { describeProblems, parseJob, unknownJobType } from "#contract/problems.ts";
+import { describeProblems, parseWith, unknownJobType } from "#contract/problems.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { didYouMean } from "../suggest.ts";
@@ -27,11 +27,11 @@ export function planJob(registry: Registry, operands: readonly string[], options
   const handler = registry.get(type);
   if (handler === undefined) throw unknownType(given, registry.types);
   const request = { id: randomUUID(), created_at: new Date().toISOString(), ...describedJob(type, words, options) };
-  const envelope = parseJob(jobEnvelope, request);
+  const envelope = parseWith(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
-  const parsed = parseJob(handler.input, envelope.job);
+  const parsed = parseWith(handler.input, envelope.value);
   if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
-  return { job: envelope.job, handler };
+  return { job: envelope.value, handler };
 }
 
 /** What the command line says of a job, not checked. */

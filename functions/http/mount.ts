@@ -1,7 +1,7 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import type { FieldProblem } from "#contract/job.ts";
-import { describeProblems, invalidJob, parseJob } from "#contract/problems.ts";
+import { describeProblems, invalidJob, parseWith } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
@@ -68,9 +68,9 @@ async function readRequest(
 
 function readBody(route: Route, schema: z.ZodType, input: unknown, runtime: Runtime): unknown {
   if (route.parseBody) return route.parseBody(input, runtime);
-  const parsed = parseJob(schema, input);
+  const parsed = parseWith(schema, input);
   if (!parsed.ok) throw invalidJob(parsed.problems);
-  return parsed.job;
+  return parsed.value;
 }
 
 /** A parameter that is given twice becomes a list, which no schema here takes: better refused than half read. */
@@ -81,8 +81,8 @@ function queryOf(context: Context<RequestState>): Record<string, string | readon
 
 function checked(schema: z.ZodType | undefined, input: unknown, place: "path" | "query"): unknown {
   if (schema === undefined) return undefined;
-  const parsed = parseJob(schema, input);
-  if (parsed.ok) return parsed.job;
+  const parsed = parseWith(schema, input);
+  if (parsed.ok) return parsed.value;
   const problems = parsed.problems.map((problem) => inPlace(problem, place));
   throw new HttpError("INVALID_REQUEST", `The ${place} is invalid: ${describeProblems(problems)}`, {
     details: problems,

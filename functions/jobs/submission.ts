@@ -3,7 +3,7 @@ import { numberFrom } from "#contract/fields.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type FieldProblem, type Job, jobEnvelope, optional, safeId } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
-import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import { canonicalJob, isJsonObject } from "#contract/synonyms.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 
@@ -30,13 +30,13 @@ export function parseSubmission(input: unknown, registry: Registry): Submission 
   const given =
     isJsonObject(input) && typeof input.type === "string" ? { ...input, type: currentJobType(input.type) } : input;
   const handler = handlerFor(given, registry);
-  const parsed = parseJob(submission, given);
+  const parsed = parseWith(submission, given);
   const problems = [
-    ...(handler && isJsonObject(given) ? problemsFor(handler, parsed.ok ? parsed.job : given) : []),
+    ...(handler && isJsonObject(given) ? problemsFor(handler, parsed.ok ? parsed.value : given) : []),
     ...(parsed.ok ? [] : parsed.problems),
   ];
   if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems));
-  return parsed.job;
+  return parsed.value;
 }
 
 /** The job to enqueue: as it was given, without what says how to queue it. */
@@ -64,7 +64,7 @@ function problemsFor(handler: Handler, given: Record<string, unknown>): readonly
   const { delay_seconds, idempotency_key, ...job } = given;
   const { id, config, metadata } = job;
   const filled = { ...job, id: id ?? "unnamed", config: config ?? {}, metadata: metadata ?? {} };
-  const parsed = parseJob(handler.input, filled);
+  const parsed = parseWith(handler.input, filled);
   return parsed.ok ? [] : parsed.problems;
 }
 

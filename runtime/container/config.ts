@@ -5,7 +5,7 @@ import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import type { FieldProblem } from "#contract/job.ts";
-import { describeProblems, parseJob } from "#contract/problems.ts";
+import { describeProblems, parseWith } from "#contract/problems.ts";
 import {
   type CallbackConfig,
   callbackConfig,
@@ -187,9 +187,9 @@ export function isLoopback(host: string): boolean {
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
-  const parsed = parseJob(environment, given);
+  const parsed = parseWith(environment, given);
   const problems = parsed.ok
-    ? [...exposureProblems(parsed.job), ...sourceProblems(parsed.job), ...supabaseProblems(parsed.job)]
+    ? [...exposureProblems(parsed.value), ...sourceProblems(parsed.value), ...supabaseProblems(parsed.value)]
     : parsed.problems.map(describeProblem);
   if (!parsed.ok || problems.length > 0) {
     throw new CodedError(
@@ -197,7 +197,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, de
       `The environment has ${problems.length === 1 ? "a problem" : "problems"}:\n  ${problems.join("\n  ")}`,
     );
   }
-  return toConfig(parsed.job, defaultWorkerId);
+  return toConfig(parsed.value, defaultWorkerId);
 }
 
 const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN", ...supabaseSecrets]);

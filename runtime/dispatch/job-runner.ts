@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import { removeWork } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import { inputsFolder } from "#runtime/executor/child/work-folder.ts";
@@ -144,7 +144,7 @@ export class JobRunner {
     if (lease.attempt > handler.retry.maxAttempts)
       return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
     try {
-      const parsed = parseJob(handler.input, lease.job);
+      const parsed = parseWith(handler.input, lease.job);
       return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
     } catch (error) {
       // A schema with a transform of its own may throw.

@@ -9,7 +9,7 @@ import {
   toErrorReport,
 } from "#contract/errors.ts";
 import type { Handler, Preview, Stage } from "#contract/handler.ts";
-import { invalidJob, parseJob, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
@@ -142,10 +142,10 @@ export class ExecutorProcess {
     workFolder: WorkFolder,
     log: Logger,
   ): Promise<AttemptOutcome> {
-    const parsed = parseJob(handler.input, task.job);
+    const parsed = parseWith(handler.input, task.job);
     if (!parsed.ok) throw invalidJob(parsed.problems);
     let children = 0;
-    const ctx = new JobContext(contextJob(task.job, parsed.job), task.attempt, handler, {
+    const ctx = new JobContext(contextJob(task.job, parsed.value), task.attempt, handler, {
       registry: this.#options.registry,
       modelsFolder: this.#options.settings.modelsFolder,
       signal: current.controller.signal,
@@ -161,7 +161,7 @@ export class ExecutorProcess {
         this.#heldModels.add(name);
       },
     });
-    const output = await handler.run(parsed.job, ctx);
+    const output = await handler.run(parsed.value, ctx);
     return completed(handler, workFolder, { ...ctx.reported, ...output?.metadata }, output?.enhanced_prompt);
   }
 

@@ -15,7 +15,7 @@ import type {
 } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
-import { invalidJob, parseJob } from "#contract/problems.ts";
+import { invalidJob, parseWith } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
@@ -126,9 +126,12 @@ export class JobContext implements HandlerContext {
       );
     }
     const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
-    const parsed = parseJob(handler.input, inner);
+    const parsed = parseWith(handler.input, inner);
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    return handler.run(parsed.job, new JobContext(contextJob(inner, parsed.job), this.attempt, handler, this.#host));
+    return handler.run(
+      parsed.value,
+      new JobContext(contextJob(inner, parsed.value), this.attempt, handler, this.#host),
+    );
   }
 
   enqueue(child: ChildJob): Promise<string> {

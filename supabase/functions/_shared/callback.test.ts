@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { callbackResponse, jobCallback, jobCallbackWithUrls, withAssetUrls } from "./callback.ts";
-import { describeProblems, parseJob } from "./problems.ts";
+import { describeProblems, parseWith } from "./problems.ts";
 
 const asset = {
   type: "image",
@@ -21,14 +21,14 @@ const completed = {
 };
 
 function accepted(input: unknown) {
-  const result = parseJob(jobCallback, input);
+  const result = parseWith(jobCallback, input);
   if (!result.ok) throw new Error(describeProblems(result.problems));
-  return result.job;
+  return result.value;
 }
 
 function refused(input: unknown) {
-  const result = parseJob(jobCallback, input);
-  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.job)}`);
+  const result = parseWith(jobCallback, input);
+  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems.map(({ field }) => field);
 }
 
@@ -55,7 +55,7 @@ describe("assets as paths", () => {
   it("are what older consumers get", () => {
     const sent = withAssetUrls(accepted(completed));
     expect(sent.assets).toEqual(["user/job/0.png"]);
-    expect(parseJob(jobCallbackWithUrls, sent)).toEqual({ ok: true, job: sent });
+    expect(parseWith(jobCallbackWithUrls, sent)).toEqual({ ok: true, value: sent });
   });
 
   it("are read as assets", () => {
@@ -79,7 +79,7 @@ describe("a completed callback without assets", () => {
   ])("is refused with %j", (metadata) => {
     expect(refused({ ...completed, assets: [], metadata })).toEqual(["assets"]);
     expect(refused({ ...completed, assets: undefined, metadata })).toEqual(["assets"]);
-    expect(parseJob(jobCallbackWithUrls, { ...completed, assets: [], metadata }).ok).toBe(false);
+    expect(parseWith(jobCallbackWithUrls, { ...completed, assets: [], metadata }).ok).toBe(false);
   });
 
   it.each([{ job_type: "chat" }, { job_type: "of_a_deployment" }, { content_type: "text" }, {}])(

@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { chatJob, chatRequest, enhanceJob, enhanceRequest, messagesOf } from "./chat.ts";
-import { describeProblems, parseJob } from "./problems.ts";
+import { describeProblems, parseWith } from "./problems.ts";
 
 const base = { id: "job-1", type: "chat" };
 const question = { role: "user", content: "name three alpine flowers" };
 
 function accepted<Schema extends z.ZodType>(schema: Schema, input: unknown) {
-  const result = parseJob(schema, input);
+  const result = parseWith(schema, input);
   if (!result.ok) throw new Error(describeProblems(result.problems));
-  return result.job;
+  return result.value;
 }
 
 function refused(schema: z.ZodType, input: unknown) {
-  const result = parseJob(schema, input);
-  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.job)}`);
+  const result = parseWith(schema, input);
+  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
 }
 

@@ -1,6 +1,6 @@
 import { type FieldProblem, type Job, jobEnvelope, safeId } from "./job.ts";
 import { currentJobType } from "./job-types.ts";
-import { describeProblems, parseJob, shortened } from "./problems.ts";
+import { describeProblems, parseWith, shortened } from "./problems.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /** Limits of one element of a queue. A job is a few kilobytes; what is far above that is not one. */
@@ -147,8 +147,8 @@ function checked(job: JsonObject, raw: string): DecodeResult {
   if (typeof type !== "string") {
     return { ok: false, reason: `the job's type is ${JSON.stringify(shortened(type))}: must be a text`, raw };
   }
-  const parsed = parseJob(jobEnvelope, job);
-  if (parsed.ok) return { ok: true, job: parsed.job };
+  const parsed = parseWith(jobEnvelope, job);
+  if (parsed.ok) return { ok: true, job: parsed.value };
   const { problems } = parsed;
   const salvaged = withoutBadFields(job, problems);
   const reason = describeProblems(problems);

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { PermanentError } from "./errors.ts";
 import type { FieldProblem } from "./job.ts";
-import { describeProblems, invalidJob, parseJob } from "./problems.ts";
+import { describeProblems, invalidJob, parseWith } from "./problems.ts";
 import { canonicalConfig, isGiven, type JsonObject, synonymsOf } from "./synonyms.ts";
 
 /** Where a parameter's value came from. */
@@ -58,15 +58,15 @@ export function resolveParameters<Schema extends z.ZodObject>(
     ["model", underNamesOf(names, tiers.model ?? {})],
     ["handler", underNamesOf(names, tiers.handler ?? {})],
   ]);
-  const parsed = parseJob(schema, merged.values);
+  const parsed = parseWith(schema, merged.values);
   if (!parsed.ok || merged.problems.length > 0) {
     const lone = new Set(merged.problems.map(({ field }) => field));
     const problems = parsed.ok ? [] : parsed.problems.map((problem) => inTier(problem, merged.tiers));
     throw refusal([...problems.filter(({ field }) => !lone.has(field)), ...merged.problems]);
   }
-  const used = names.filter((name) => Reflect.get(parsed.job, name) !== undefined);
+  const used = names.filter((name) => Reflect.get(parsed.value, name) !== undefined);
   return {
-    values: parsed.job,
+    values: parsed.value,
     tiers: Object.fromEntries(used.map((name) => [name, merged.tiers[name] ?? "system"])),
     ignored: ignoredOf(names, explicit),
   };

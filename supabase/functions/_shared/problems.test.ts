@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { toErrorReport } from "./errors.ts";
-import { describeProblems, fieldProblems, invalidJob, parseJob, unknownJobType } from "./problems.ts";
+import { describeProblems, fieldProblems, invalidJob, parseWith, unknownJobType } from "./problems.ts";
 
 function problemsOf(schema: z.ZodType, input: unknown) {
-  const result = parseJob(schema, input);
+  const result = parseWith(schema, input);
   return result.ok ? [] : result.problems;
 }
 

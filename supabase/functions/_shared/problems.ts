@@ -6,7 +6,7 @@ import { redact, redactValue } from "./redact.ts";
 import { isGiven, isJsonObject, synonymsOf } from "./synonyms.ts";
 
 export type Parsed<Output> =
-  | { readonly ok: true; readonly job: Output }
+  | { readonly ok: true; readonly value: Output }
   | { readonly ok: false; readonly problems: readonly FieldProblem[] };
 
 type Issue = z.core.$ZodIssue;
@@ -18,9 +18,9 @@ const mostProblems = 50;
  * Checks a job (or any input) against its schema. What is wrong comes as one problem per field, with the value that was
  * given and what is allowed; where the producer used another name for the field, the message says which.
  */
-export function parseJob<Schema extends z.ZodType>(schema: Schema, input: unknown): Parsed<z.output<Schema>> {
+export function parseWith<Schema extends z.ZodType>(schema: Schema, input: unknown): Parsed<z.output<Schema>> {
   const result = schema.safeParse(input, { reportInput: true, error: houseMessage });
-  if (result.success) return { ok: true, job: result.data };
+  if (result.success) return { ok: true, value: result.data };
   return { ok: false, problems: fieldProblems(result.error, input) };
 }
 

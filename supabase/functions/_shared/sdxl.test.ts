@@ -2,21 +2,21 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { nearestSizes } from "./fields.ts";
-import { describeProblems, parseJob } from "./problems.ts";
+import { describeProblems, parseWith } from "./problems.ts";
 import { isExactCopy, isImageToImage, sdxlGenerateJob, sdxlJob } from "./sdxl.ts";
 
 const base = { id: "job-1", type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: "user-1" };
 const generate = { num_inference_steps: 20, guidance_scale: 6 };
 
 function accepted(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
-  const result = parseJob(schema, { ...base, ...job });
+  const result = parseWith(schema, { ...base, ...job });
   if (!result.ok) throw new Error(describeProblems(result.problems));
-  return result.job;
+  return result.value;
 }
 
 function refused(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
-  const result = parseJob(schema, { ...base, ...job });
-  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.job)}`);
+  const result = parseWith(schema, { ...base, ...job });
+  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
 }
 
@@ -131,9 +131,9 @@ describe("synonyms", () => {
     );
     fc.assert(
       fc.property(config, (given) => {
-        const first = parseJob(sdxlJob, { ...base, config: given });
-        if (first.ok) expect(parseJob(sdxlJob, first.job)).toEqual(first);
-        if (first.ok) expect(first.job.config.width === undefined).toBe(first.job.config.height === undefined);
+        const first = parseWith(sdxlJob, { ...base, config: given });
+        if (first.ok) expect(parseWith(sdxlJob, first.value)).toEqual(first);
+        if (first.ok) expect(first.value.config.width === undefined).toBe(first.value.config.height === undefined);
       }),
     );
   });
@@ -218,8 +218,8 @@ describe("ranges", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4096 }), (width) => {
         const valid = width % 8 === 0 && width >= 64 && width <= 2048;
-        expect(parseJob(sdxlJob, { ...base, config: { width, height: 512 } }).ok).toBe(valid);
-        expect(parseJob(sdxlJob, { ...base, config: { size: `${width}*512` } }).ok).toBe(valid);
+        expect(parseWith(sdxlJob, { ...base, config: { width, height: 512 } }).ok).toBe(valid);
+        expect(parseWith(sdxlJob, { ...base, config: { size: `${width}*512` } }).ok).toBe(valid);
       }),
     );
   });
@@ -322,7 +322,7 @@ it("names every bad field at once, and reports what is not a job", () => {
     "prompt",
   ]);
   for (const input of ["x", null, 7, []]) {
-    expect(parseJob(sdxlJob, input)).toMatchObject({ ok: false, problems: [{ field: "job" }] });
+    expect(parseWith(sdxlJob, input)).toMatchObject({ ok: false, problems: [{ field: "job" }] });
   }
 });
 

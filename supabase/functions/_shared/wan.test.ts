@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { describeProblems, parseJob } from "./problems.ts";
+import { describeProblems, parseWith } from "./problems.ts";
 import { referenceMode, wanGenerateJob, wanJob, wanReferences } from "./wan.ts";
 
 const base = { id: "job-1", type: "video_fast", prompt: "waves on a pebble beach" };
 
 function accepted(job: Record<string, unknown>, schema: typeof wanJob | typeof wanGenerateJob = wanJob) {
-  const result = parseJob(schema, { ...base, ...job });
+  const result = parseWith(schema, { ...base, ...job });
   if (!result.ok) throw new Error(describeProblems(result.problems));
-  return result.job;
+  return result.value;
 }
 
 function refused(job: Record<string, unknown>, schema: typeof wanJob | typeof wanGenerateJob = wanJob) {
-  const result = parseJob(schema, { ...base, ...job });
-  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.job)}`);
+  const result = parseWith(schema, { ...base, ...job });
+  if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
 }
 
@@ -146,7 +146,7 @@ describe("reference mode", () => {
 });
 
 it.each(["x", null, 7, []])("reports %j, which is not a job", (input) => {
-  expect(parseJob(wanJob, input)).toMatchObject({
+  expect(parseWith(wanJob, input)).toMatchObject({
     ok: false,
     problems: [{ field: "job", message: "must be an object" }],
   });

@@ -8,7 +8,7 @@ import { findWorker } from "../_shared/edge/workers.ts";
 import { CodedError, toErrorReport } from "../_shared/errors.ts";
 import { jobEnvelope } from "../_shared/job.ts";
 import type { UserLimits } from "../_shared/policy/policy.ts";
-import { invalidJob, parseJob } from "../_shared/problems.ts";
+import { invalidJob, parseWith } from "../_shared/problems.ts";
 import { policy } from "../queue-job/policy.ts";
 
 /*
@@ -26,14 +26,17 @@ export const enhancePrompt = defineEdgeFunction({
   methods: ["POST"],
   callers: ["user"],
   async run(call) {
-    const parsed = parseJob(enhanceRequest, await readJson(call.request, maxBodyBytes));
+    const parsed = parseWith(enhanceRequest, await readJson(call.request, maxBodyBytes));
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    const { prompt } = parsed.job;
+    const { prompt } = parsed.value;
     const { enhancementsPerMinute: per_minute } = await checkPolicy(call, prompt);
     const counted = { user_id: call.caller.id, kind: "enhance-prompt", per_minute };
     await call.database.call("count_request", counted, z.number());
     try {
-      const { success, enhanced_prompt, enhancement_source, processing_time, model } = await enhance(call, parsed.job);
+      const { success, enhanced_prompt, enhancement_source, processing_time, model } = await enhance(
+        call,
+        parsed.value,
+      );
       await checkPolicy(call, enhanced_prompt);
       const body = { success, enhanced_prompt, original_prompt: prompt, enhancement_source, processing_time, model };
       return { status: 200, body };

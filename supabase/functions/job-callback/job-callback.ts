@@ -6,7 +6,7 @@ import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-fun
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
 import { CodedError } from "../_shared/errors.ts";
 import { contentTypeOf, isJobType, jobTypes } from "../_shared/job-types.ts";
-import { describeProblems, parseJob } from "../_shared/problems.ts";
+import { describeProblems, parseWith } from "../_shared/problems.ts";
 import { type SignatureVerdict, verifyCallback } from "../_shared/signature.ts";
 import { storable } from "../_shared/storable.ts";
 
@@ -35,14 +35,14 @@ export const jobCallbackFunction = defineEdgeFunction({
     requireJson(request.headers);
     const bytes = await readBytes(request, maxBodyBytes);
     await checkSignature(call, bytes);
-    const parsed = parseJob(jobCallback, storable(parseJson(bytes)));
+    const parsed = parseWith(jobCallback, storable(parseJson(bytes)));
     if (!parsed.ok) {
       throw new HttpError("INVALID_REQUEST", `The callback is invalid: ${describeProblems(parsed.problems)}`);
     }
-    const said = await database.call("apply_job_callback", { callback: parsed.job }, applied);
-    log.info({ job_id: said.job_id, status: parsed.job.status, skipped: said.skipped }, "callback");
-    if (parsed.job.status !== "processing") call.inBackground("sweeping the outbox", sweepOutbox(call));
-    return { status: 200, body: describe(said, parsed.job.enhanced_prompt) };
+    const said = await database.call("apply_job_callback", { callback: parsed.value }, applied);
+    log.info({ job_id: said.job_id, status: parsed.value.status, skipped: said.skipped }, "callback");
+    if (parsed.value.status !== "processing") call.inBackground("sweeping the outbox", sweepOutbox(call));
+    return { status: 200, body: describe(said, parsed.value.enhanced_prompt) };
   },
 });
 

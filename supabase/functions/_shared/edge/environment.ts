@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CodedError } from "../errors.ts";
-import { parseJob } from "../problems.ts";
+import { parseWith } from "../problems.ts";
 import { defaultPrefix } from "../queue-keys.ts";
 
 /**
@@ -88,9 +88,9 @@ type Values = z.output<typeof environment>;
 /** @throws CodedError CONFIG_INVALID naming every variable that is wrong, none of their values */
 export function readEdgeConfig(env: Readonly<Record<string, string | undefined>>): EdgeConfig {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
-  const parsed = parseJob(environment, given);
+  const parsed = parseWith(environment, given);
   if (!parsed.ok) throw invalid(parsed.problems.map(({ field, message }) => `${field}: ${message}`));
-  return toConfig(parsed.job);
+  return toConfig(parsed.value);
 }
 
 function toConfig(values: Values): EdgeConfig {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { describeProblems, parseJob } from "../problems.ts";
+import { describeProblems, parseWith } from "../problems.ts";
 import { type Registration, registration } from "../registration.ts";
 import { type Answer, HttpError } from "./answer.ts";
 import { readJson } from "./body.ts";
@@ -60,8 +60,8 @@ export function findWorker(database: Database, capability: string | null): Promi
 }
 
 async function readRegistration(request: Request): Promise<Registration> {
-  const parsed = parseJob(registration, await readJson(request, 65_536));
-  if (parsed.ok) return parsed.job;
+  const parsed = parseWith(registration, await readJson(request, 65_536));
+  if (parsed.ok) return parsed.value;
   throw new HttpError("INVALID_REQUEST", `The registration is invalid: ${describeProblems(parsed.problems)}`, {
     details: parsed.problems,
   });
