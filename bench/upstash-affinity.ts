@@ -43,7 +43,8 @@ function upstash({ url, token, client }: TestGateway, executors: number, tellsHe
       running.delete(executor);
       if (done !== undefined) await source?.complete(done, { assets: [], metadata: {} });
       const held = tellsHeld ? { heldModels } : {};
-      const [lease] = (await source?.take([{ worker: "sdxl", slots: 1, ...held }])) ?? [];
+      const taken = await source?.take([{ worker: "sdxl", slots: 1, ...held }]);
+      const lease = taken?.leases[0];
       if (lease !== undefined) running.set(executor, lease);
       return lease?.job ?? null;
     },

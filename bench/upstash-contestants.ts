@@ -40,7 +40,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
   const result = { assets: [], metadata: {} };
   const never = new AbortController().signal;
   async function takeAndSettle(slots: number): Promise<number> {
-    const leases = await source.take([{ worker: "sdxl", slots }]);
+    const { leases } = await source.take([{ worker: "sdxl", slots }]);
     await Promise.all(leases.map((lease) => source.complete(lease, result)));
     return leases.length;
   }
@@ -65,7 +65,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
       const startedMs = performance.now();
       const [delayMs] = await Promise.all([
         waiting.then(async () => {
-          const leases = await source.take([{ worker: "sdxl", slots: 1 }]);
+          const { leases } = await source.take([{ worker: "sdxl", slots: 1 }]);
           const tookMs = performance.now() - startedMs;
           for (const lease of leases) await source.complete(lease, result);
           return leases.length === 1 ? tookMs : Number.NaN;

@@ -45,7 +45,9 @@ function ours({ url, token, client }: TestGateway): Line {
   return {
     push: async (jobs) => void (await redis.lpush("sdxl_queue", ...jobs.map((job) => JSON.stringify(job)))),
     async serve(work) {
-      const [lease] = await source.take([{ worker: "sdxl", slots: 1 }]);
+      const {
+        leases: [lease],
+      } = await source.take([{ worker: "sdxl", slots: 1 }]);
       if (lease === undefined) throw new Error("no job is due");
       await work(lease.job);
       await source.complete(lease, { assets: [], metadata: {} });

@@ -122,7 +122,9 @@ it("counts a lease that another container took over, and no end of that job", as
   // By its clock the lease ran out long ago.
   const ahead = () => Date.now() + 3_600_000;
   const source = new SqliteSource(other.database, { workerId: "other", leaseSeconds: 30, nowMs: ahead });
-  const [lease] = await source.take([{ worker: "test", slots: 1 }]);
+  const {
+    leases: [lease],
+  } = await source.take([{ worker: "test", slots: 1 }]);
   expect(lease?.jobId).toBe(id);
   const lost = async () => valuesOf(await scrape(container), "ourvidz_leases_lost_total", "source");
   await expect.poll(lost, { timeout: 20_000 }).toEqual({ sqlite: 1 });

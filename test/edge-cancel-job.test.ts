@@ -19,7 +19,7 @@ async function queueOne(): Promise<string> {
 const cancel = (job_id: unknown, headers = ann.headers) => project.call("cancel-job", { body: { job_id }, headers });
 const look = async (job_id: string, headers = ann.headers) =>
   project.call("job-status", { query: `?job_id=${job_id}`, headers });
-const take = () => project.container().take([{ worker: "sdxl", slots: 9 }]);
+const take = async () => (await project.container().take([{ worker: "sdxl", slots: 9 }])).leases;
 
 async function tell(callback: object) {
   const body = new TextEncoder().encode(JSON.stringify(callback));
@@ -40,7 +40,9 @@ describe("cancel-job", () => {
   test("reaches the container that runs the job, which says when it ended", async () => {
     const jobId = await queueOne();
     const source = project.container();
-    const [lease] = await source.take([{ worker: "sdxl", slots: 1 }]);
+    const {
+      leases: [lease],
+    } = await source.take([{ worker: "sdxl", slots: 1 }]);
     if (lease === undefined) throw new Error("the job was due");
     await tell({ job_id: jobId, status: "processing", attempt: 1, assets: [], metadata: { progress: 0.1 } });
     expect(await cancel(jobId)).toMatchObject({ status: 202, body: { outcome: "requested" } });

@@ -69,7 +69,7 @@ describe("a function that is killed", () => {
     await project.ageOutbox();
     await sweep(again);
     await untilTrue(async () => (await count("queue_outbox")) === 0);
-    const leases = await project.container().take([{ worker: "sdxl", slots: 9 }]);
+    const { leases } = await project.container().take([{ worker: "sdxl", slots: 9 }]);
     expect(leases.map(({ jobId }) => jobId)).toEqual([again.body.job_id]);
     expect(await count("jobs")).toBe(1);
   });
@@ -101,7 +101,7 @@ test("a queue that goes away under many requests loses and doubles none of them"
     await project.ageOutbox();
     await sweep(first);
   }
-  const leases = await project.container().take([{ worker: "sdxl", slots: 99 }]);
+  const { leases } = await project.container().take([{ worker: "sdxl", slots: 99 }]);
   const ids = (list: readonly FunctionAnswer[]) => list.map((answer) => answer.body.job_id).toSorted();
   expect(leases.map(({ jobId }) => jobId).toSorted()).toEqual(ids(answers));
   expect(await count("jobs")).toBe(20);

@@ -49,7 +49,9 @@ async function tell(callback: object) {
 
 async function failOne(): Promise<string> {
   const job_id = await queueOne();
-  const [lease] = await source.take([{ worker: "sdxl", slots: 1 }]);
+  const {
+    leases: [lease],
+  } = await source.take([{ worker: "sdxl", slots: 1 }]);
   if (lease === undefined) throw new Error("the job was due");
   await tell({ job_id, status: "failed", error_message: "no memory" });
   await source.fail(lease, { code: "OUT_OF_MEMORY", message: "no memory" });
@@ -64,7 +66,9 @@ describe("a job that is redriven at a container", () => {
     const job_id = await failOne();
     await source.redrive(job_id);
     expect(await rowOf(job_id)).toEqual({ status: "queued", attempt: 0 });
-    expect(await source.take([{ worker: "sdxl", slots: 1 }])).toMatchObject([{ jobId: job_id, attempt: 1 }]);
+    expect(await source.take([{ worker: "sdxl", slots: 1 }])).toMatchObject({
+      leases: [{ jobId: job_id, attempt: 1 }],
+    });
     const assets = [{ type: "image", url: `${ann.id}/${job_id}/0.png`, index: 0 }];
     expect(await tell({ job_id, status: "completed", assets })).not.toHaveProperty("skipped");
     expect(await rowOf(job_id)).toEqual({ status: "completed", attempt: 1 });
@@ -114,7 +118,7 @@ describe("a job that is cancelled at a container", () => {
       refused += 1;
       return { status: 503, body: {} };
     };
-    const take = () => source.take([{ worker: "sdxl", slots: 1 }]);
+    const take = async () => (await source.take([{ worker: "sdxl", slots: 1 }])).leases;
     await expect.poll(async () => [await take(), refused > 0], { timeout: 10_000, interval: 200 }).toEqual([[], true]);
     expect(await source.get(job_id)).toMatchObject({ status: "cancelled" });
     expect(await rowOf(job_id)).toMatchObject({ status: "running" });

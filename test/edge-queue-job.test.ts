@@ -32,7 +32,9 @@ describe("queue-job", () => {
     });
     expect(await jobs()).toMatchObject([{ id: body.job_id, status: "queued", source: "upstash", user_id: ann.id }]);
     expect(await outbox()).toEqual([]);
-    const [lease] = await project.container().take([{ worker: "sdxl", slots: 9 }]);
+    const {
+      leases: [lease],
+    } = await project.container().take([{ worker: "sdxl", slots: 9 }]);
     expect(lease?.job).toMatchObject({ id: body.job_id, user_id: ann.id, ...lighthouse });
   });
 
@@ -175,7 +177,9 @@ describe("the outbox", () => {
     await project.call("job-status", { query: `?job_id=${body.job_id}`, headers: bob.headers });
     await project.call("job-status", { query: `?job_id=${body.job_id}`, headers: ann.headers });
     await untilEmpty();
-    expect(await project.container().take([{ worker: "sdxl", slots: 9 }])).toMatchObject([{ jobId: body.job_id }]);
+    expect(await project.container().take([{ worker: "sdxl", slots: 9 }])).toMatchObject({
+      leases: [{ jobId: body.job_id }],
+    });
   });
 
   test("is swept by every call, within Supabase's waitUntil", async () => {
@@ -186,7 +190,7 @@ describe("the outbox", () => {
     await project.ageOutbox();
     await queue(lighthouse);
     await untilEmpty();
-    const leases = await project.container().take([{ worker: "sdxl", slots: 99 }]);
+    const { leases } = await project.container().take([{ worker: "sdxl", slots: 99 }]);
     expect(leases.map(({ jobId }) => jobId)).toEqual(expect.arrayContaining(jobIds));
     expect(leases).toHaveLength(13);
     await project.functions.logged((line) => line.startsWith('{"kept":'));

@@ -80,7 +80,9 @@ test("containers that die lose no job, and no job is completed twice", { timeout
 test("a container that is killed has its job run elsewhere as soon as its lease has run out", async () => {
   const victim = createUpstashSource({ url: gateway.url, token: gateway.token, workerId: "victim", leaseSeconds });
   const [id] = await pushJobs(1);
-  const [lease] = await victim.take([{ worker: "sdxl", slots: 1 }]);
+  const {
+    leases: [lease],
+  } = await victim.take([{ worker: "sdxl", slots: 1 }]);
   await victim.close();
   expect(lease).toMatchObject({ jobId: id, attempt: 1 });
   const startedMs = performance.now();

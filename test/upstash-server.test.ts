@@ -28,7 +28,7 @@ function container(gateway: TestGateway, options: Partial<UpstashOptions> = {}):
 }
 
 const makeJob = (id: string, prompt = "a red cube") => jobEnvelope.parse({ id, type: "sdxl_image_fast", prompt });
-const take = (source: UpstashSource, slots = 1) => source.take([{ worker: "sdxl", slots }]);
+const take = async (source: UpstashSource, slots = 1) => (await source.take([{ worker: "sdxl", slots }])).leases;
 const result = { assets: [], metadata: {} };
 
 test("a server that is killed and started again has lost nothing", { timeout: 60_000 }, async () => {
@@ -46,7 +46,7 @@ test("a server that is killed and started again has lost nothing", { timeout: 60
   await vi.waitFor(() => source.stats(), { timeout: 20_000 });
   if (lease === undefined) throw new Error("a job was due");
   expect(await source.renew([{ lease, progress: 0.5 }])).toEqual(["held"]);
-  expect(await source.complete(lease, result)).toBe("settled");
+  expect(await source.complete(lease, result)).toBe("completed");
   expect((await take(source, 5)).map(({ jobId }) => jobId)).toEqual(["waiting", "pushed"]);
 });
 
@@ -80,7 +80,7 @@ test("a full database says so, keeps what it has, and goes on when it has room",
   await expect(refused).rejects.toMatchObject({ code: "QUEUE_FULL" });
   expect(await source.get("b")).toBeNull();
   // What has begun can end, and what waits can begin: only new jobs need room.
-  expect(await source.complete(lease, result)).toBe("settled");
+  expect(await source.complete(lease, result)).toBe("completed");
   expect((await take(source, 5)).map(({ jobId }) => jobId)).toEqual(["pushed"]);
 
   await redis.configSet({ maxmemory: "0" });

@@ -78,7 +78,9 @@ async function begin() {
   };
   const container = { ...embedded, queue, events, startedAtMs, config: { http: { publicUrl: undefined } } };
   const take = async (): Promise<Lease> => {
-    const [lease] = await embedded.source.take([{ worker, slots: 1 }]);
+    const {
+      leases: [lease],
+    } = await embedded.source.take([{ worker, slots: 1 }]);
     if (lease === undefined) throw new Error("there is no job to take");
     return lease;
   };

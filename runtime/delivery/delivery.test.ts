@@ -106,7 +106,9 @@ async function leasedJob({ source }: Process, id = randomUUID() as string): Prom
 }
 
 async function takeOne(source: SqliteSource): Promise<Lease> {
-  const [lease] = await source.take([{ worker: "test", slots: 1 }]);
+  const {
+    leases: [lease],
+  } = await source.take([{ worker: "test", slots: 1 }]);
   if (lease === undefined) throw new Error("no job was due");
   return lease;
 }

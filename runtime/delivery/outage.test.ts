@@ -90,7 +90,9 @@ async function settled<Result>(promise: Promise<Result>): Promise<Result> {
 
 async function leased(id: string): Promise<Lease> {
   await settled(source.enqueue(jobEnvelope.parse({ id, type: "noop", user_id: "ann" }), { worker: "test" }));
-  const [lease] = await settled(source.take([{ worker: "test", slots: 1 }]));
+  const {
+    leases: [lease],
+  } = await settled(source.take([{ worker: "test", slots: 1 }]));
   if (lease === undefined) throw new Error("no job was due");
   return lease;
 }

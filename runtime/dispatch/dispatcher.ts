@@ -144,9 +144,9 @@ export class Dispatcher {
   async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<Lease[]> {
     this.firstTakeAtMs ??= Date.now();
     try {
-      const leases = await source.take(requests);
+      const { leases } = await source.take(requests);
       this.#troubles.delete(source);
-      if (this.#state === "running") return leases;
+      if (this.#state === "running") return [...leases];
       // The answer came too late: nobody waits for these jobs here any more.
       await Promise.all(leases.map((lease) => source.release(lease)));
       return [];

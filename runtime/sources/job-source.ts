@@ -7,23 +7,42 @@ import type { Job } from "#contract/job.ts";
  *   lease     the exclusive, expiring right to run one job; carries a token
  *   token     new with every lease; a call with a token that is not the job's newest is fenced ("lost")
  *   attempt   one run of a job under one lease, counted from 1; `release` gives the number back
+ *   run       1, and one more with every redrive; attempts restart at 1 with every run
+ *   offer     what one container can run now, for one worker
  *
  * States of a job, and who moves it:
  *
  *   queued ──take──► running ──complete──► completed
- *     ▲                │ │ ├──fail───────► failed ──redrive──► queued
- *     │                │ │ └──cancelled──► cancelled        (queued ──cancel──► cancelled, at once)
- *     └──retry, release┘ └── lease ran out: queued again, attempt charged
+ *     ▲  │             │ │ ├──fail───────► failed ──redrive──► queued, as the next run
+ *     │  │             │ │ └──cancelled──► cancelled
+ *     │  │             │ └── lease ran out: queued again, attempt charged
+ *     └──┼─retry, release
+ *        └── cancel: cancelled, at once · its time is over (EXPIRED), or what it depends on failed: failed
  *
- * A running job whose cancel was asked never goes back to the queue: what would bring it there (retry, release, a
+ * A running job whose cancel was requested never goes back to the queue: what would bring it there (retry, release, a
  * lease that ran out) makes it cancelled. One that ends all the same keeps its end: completed or failed.
  *
  * A job whose lease ran out but that nobody has taken since still belongs to its newest token: a late `complete`
  * or `renew` with that token succeeds. The moment that somebody else takes it, or that it is settled or redriven, the
  * old token is fenced. Leases that ran out are noticed by `take`, of any worker.
  *
- * Every settling call is idempotent by token: said twice, it answers "settled" twice and changes nothing, also when
- * the job has gone on in between. Another settling call with a token that was settled otherwise is "lost".
+ * Every settling call answers what the job became by it, and is idempotent by token: made twice, it answers the same
+ * twice and changes nothing, also when the job has gone on in between. Another settling call with a token that was
+ * settled otherwise is "lost".
+ *
+ * Ends. A job that comes to its end while no attempt of it settles it (a cancel while it waits, a lease that runs out
+ * after cancel was requested, its time that is over, a failed dependency) leaves an unreported end, in the same
+ * transaction. The next `take` of any container on the same queue answers it; that container writes the final callback
+ * into its outbox and then calls `reported`. An end that was answered and is not reported within one lease time is
+ * answered again. So every job gets one final callback, whoever ended it. A redrive removes the job's unreported end.
+ *
+ * Offers. `take` with an offer leaves the jobs outside of it where they are: they keep their place and their age, are
+ * never charged, and do not keep those behind them from being taken. What a container offers at all it announces, so
+ * that a job which nobody offers to run can be seen.
+ *
+ * Expiry. A job with `config.expires_in_seconds` that still waits (queued, delayed, for its retry or for other jobs)
+ * that long after its creation, or its redrive, fails with EXPIRED. A running one is not interrupted; one that comes
+ * back to the queue after its time expires then.
  */
 export const jobStatuses = ["queued", "running", "completed", "failed", "cancelled"] as const;
 export type JobStatus = (typeof jobStatuses)[number];
@@ -54,6 +73,8 @@ export interface Lease {
   readonly job: Job;
   readonly token: string;
   readonly attempt: number;
+  /** Which run of the job: 1, and one more with every redrive. */
+  readonly run: number;
   /** Since when the job was due: enqueued, or back on the queue, or its delay over. */
   readonly queuedAtMs: number;
   readonly takenAtMs: number;
@@ -67,6 +88,16 @@ export interface Lease {
 /** The part of a lease that settling needs; small enough for the outbox. */
 export type LeaseKey = Pick<Lease, "jobId" | "token" | "attempt">;
 
+/** What one container can run now, for one worker. */
+export interface Offer {
+  /** Job types whose handler is here and works. */
+  readonly types: readonly string[];
+  /** Those of `types` that run when the job names no model: the handler needs none, or its own is here and loads. */
+  readonly defaultModelTypes: readonly string[];
+  /** Names (and aliases) of models that are here and load: what a job may name in `model_variant`. */
+  readonly models: readonly string[];
+}
+
 export interface TakeRequest {
   readonly worker: string;
   /** How many jobs of this worker can start now. */
@@ -76,6 +107,27 @@ export interface TakeRequest {
    * of them goes first. At most 32 are looked at, and no job is passed over without end.
    */
   readonly heldModels?: readonly string[];
+  /** Jobs outside of it are left where they are. Absent: everything. */
+  readonly offer?: Offer;
+}
+
+/** A job that came to its end while no attempt ran, so that no container has reported it yet. */
+export interface UnreportedEnd {
+  readonly jobId: string;
+  readonly job: Job;
+  readonly run: number;
+  /** Attempts charged so far, 0 when it never ran. */
+  readonly attempt: number;
+  readonly status: "failed" | "cancelled";
+  /** Of a failed one: EXPIRED, DEPENDENCY_FAILED … */
+  readonly error?: ErrorReport;
+  readonly endedAtMs: number;
+}
+
+export interface Taken {
+  readonly leases: readonly Lease[];
+  /** For the caller to report; nobody else gets them within one lease time. */
+  readonly ends: readonly UnreportedEnd[];
 }
 
 export interface Renewal {
@@ -84,9 +136,14 @@ export interface Renewal {
   readonly progress?: number;
 }
 
-/** `held`: go on. `cancelled`: somebody asked to cancel; the lease is still held, settle with `cancelled`. `lost`: stop. */
+/** `held`: go on. `cancelled`: its cancel was requested; the lease is still held, settle with `cancelled`. `lost`: stop. */
 export type RenewalOutcome = "held" | "cancelled" | "lost";
-export type SettleOutcome = "settled" | "lost";
+
+/**
+ * What the job became by a settling call: `complete` completed, `fail` failed, `cancelled` cancelled, `retry` and `release`
+ * requeued, or cancelled when its cancel had been requested. `lost`: the token is not the job's newest, nothing was changed.
+ */
+export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost";
 
 /** `jobs`: one may be due. `leases`: one that is held may have been cancelled or lost. */
 export type ChangeKind = "jobs" | "leases";
@@ -97,6 +154,9 @@ export interface JobResult {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
+/** How long an announced offer counts without being announced again. */
+export const offerTtlSeconds = 300;
+
 export interface JobSource {
   readonly name: string;
   /** Seconds that a lease lasts without renewal. */
@@ -105,22 +165,29 @@ export interface JobSource {
   readonly idleTakeSeconds?: number;
   /**
    * Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. A job keeps its age when
-   * it comes back to the queue. Never waits.
+   * it comes back to the queue. Never waits. Answers unreported ends too, of any worker, when it asks for any slot.
    */
-  take(requests: readonly TakeRequest[]): Promise<Lease[]>;
+  take(requests: readonly TakeRequest[]): Promise<Taken>;
+  /** The ends are in an outbox, on disk: they need not be answered any more. Idempotent. */
+  reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void>;
+  /**
+   * What this container offers, by worker; kept for `offerTtlSeconds`, so that it is to be announced again well before.
+   * An empty map withdraws it.
+   */
+  announce?(offers: ReadonlyMap<string, Offer>): Promise<void>;
   /** One outcome for each renewal, in order. */
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]>;
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome>;
-  /** Back to the queue after `delaySeconds`; the attempt stays charged. A job whose cancel was asked becomes cancelled. */
+  /** Back to the queue after `delaySeconds`; the attempt stays charged. A job whose cancel was requested becomes cancelled. */
   retry(
     lease: LeaseKey,
     options: { readonly error: ErrorReport; readonly delaySeconds: number },
   ): Promise<SettleOutcome>;
   /** To the dead letters: kept with its error, can be redriven. */
   fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome>;
-  /** Back to the queue now, attempt not charged (shutdown). A job whose cancel was asked becomes cancelled. */
+  /** Back to the queue now, attempt not charged (shutdown). A job whose cancel was requested becomes cancelled. */
   release(lease: LeaseKey): Promise<SettleOutcome>;
-  /** Ends a running job whose cancel was asked. Who holds the lease is believed: the asking is not checked again. */
+  /** Ends a running job whose cancel was requested. Who holds the lease is believed: the request is not checked again. */
   cancelled(lease: LeaseKey): Promise<SettleOutcome>;
   /**
    * Resolves when there may be something for the caller, at `timeoutMs`, when `signal` aborts or at `close`; never
@@ -171,6 +238,14 @@ export interface JobRecord {
   /** Why the job failed; before it is settled, why its last attempt did not finish. */
   readonly error: ErrorReport | null;
   readonly attempts: readonly AttemptRecord[];
+  /** What a queued job needs that no container offers; null when one does, and for any other job. */
+  readonly waitingFor: JobNeed | null;
+}
+
+/** What a container must offer to run a job. `model`: what the job names in `model_variant`. */
+export interface JobNeed {
+  readonly type: string;
+  readonly model: string | null;
 }
 
 export interface EnqueueOptions {
@@ -215,6 +290,13 @@ export interface QueueStats {
   readonly failed: number;
   /** Age of the oldest job that is due, null when none is. */
   readonly oldestQueuedSeconds: number | null;
+  /** Due jobs that no live offer covers, by what they need; of the first 1,000 that wait, at least. */
+  readonly unoffered: readonly UnofferedJobs[];
+}
+
+export interface UnofferedJobs extends JobNeed {
+  readonly jobs: number;
+  readonly oldestSeconds: number;
 }
 
 /** The producer's and operator's side of a source. Not every source has one (RunPod's queue has no listing). */
@@ -229,7 +311,7 @@ export interface JobQueue {
   enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome>;
   /** `cancelled`: was queued, is settled. `requested`: is running, will be. @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED */
   cancel(jobId: string): Promise<"cancelled" | "requested">;
-  /** A failed job back to the queue, due now, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
+  /** A failed job back to the queue, due now, as its next run, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;
   get(jobId: string): Promise<JobRecord | null>;
   /** Newest first. @throws INVALID_REQUEST when the cursor is not one that a page returned */

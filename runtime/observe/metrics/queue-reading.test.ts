@@ -9,6 +9,7 @@ const empty: QueueStats = {
   running: 0,
   failed: 3,
   oldestQueuedSeconds: null,
+  unoffered: [],
 };
 const waiting: QueueStats = { ...empty, queued: 2, oldestQueuedSeconds: 7 };
 

@@ -75,6 +75,7 @@ it("tells an empty queue of this container as 0, and no depth of a source that d
     running: 0,
     failed: 2,
     oldestQueuedSeconds: null,
+    unoffered: [],
   };
   const isBusy = () => false;
   const away = () => Promise.reject(new Error("no connection"));

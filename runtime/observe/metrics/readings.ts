@@ -194,7 +194,7 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
       age.set({ source }, ageSeconds);
       // A queue of this container in which there is nothing is 0, not absent.
       const own = [...executors.keys()].map(emptyQueue);
-      for (const { queue, oldestQueuedSeconds, ...counts } of [...own, ...stats]) {
+      for (const { queue, oldestQueuedSeconds, unoffered: _, ...counts } of [...own, ...stats]) {
         for (const [state, count] of Object.entries(counts)) jobs.set({ source, queue, state }, count);
         oldest.set({ source, queue }, oldestQueuedSeconds ?? 0);
       }
@@ -203,7 +203,15 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
 }
 
 function emptyQueue(worker: string): QueueStats {
-  return { queue: queueName(worker), queued: 0, delayed: 0, running: 0, failed: 0, oldestQueuedSeconds: null };
+  return {
+    queue: queueName(worker),
+    queued: 0,
+    delayed: 0,
+    running: 0,
+    failed: 0,
+    oldestQueuedSeconds: null,
+    unoffered: [],
+  };
 }
 
 function readCost(registry: MetricsRegistry, source: NonNullable<MeasuredContainer["paid"]>): void {

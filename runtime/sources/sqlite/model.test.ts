@@ -10,4 +10,5 @@ testAgainstModel({
     return harness;
   },
   nowMs: () => harness.nowMs(),
+  ends: true,
 });

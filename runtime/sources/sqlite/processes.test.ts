@@ -96,9 +96,10 @@ describe("several processes on one file", () => {
       const afterLeasesMs = Date.now() + 60_000;
       const source = new SqliteSource(database, { workerId: "heir", nowMs: () => afterLeasesMs });
       for (const id of completed) expect((await source.get(id))?.status).toBe("completed");
-      for (const lease of await source.take([{ worker: "sdxl", slots: 1000 }])) {
+      const { leases } = await source.take([{ worker: "sdxl", slots: 1000 }]);
+      for (const lease of leases) {
         expect(completed).not.toContain(lease.jobId);
-        expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("settled");
+        expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("completed");
       }
       for (const id of enqueued) expect((await source.get(id))?.status).toBe("completed");
     });

@@ -114,6 +114,7 @@ export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[]): JobRe
     result: row.result,
     error: row.error,
     attempts: attempts.map(toAttemptRecord),
+    waitingFor: null,
   };
 }
 
@@ -136,5 +137,6 @@ export function toQueueStats(row: z.output<typeof countsRow>, nowMs: number): Qu
     running: row.running,
     failed: row.failed,
     oldestQueuedSeconds: row.oldest_ms === null ? null : (nowMs - row.oldest_ms) / 1000,
+    unoffered: [],
   };
 }

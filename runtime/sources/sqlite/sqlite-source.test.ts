@@ -4,7 +4,7 @@ import { enqueue, failure, result, takeOne } from "#test/conformance/sources/har
 import { allCapabilities, describeJobSource } from "#test/conformance/sources/index.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
-describeJobSource("sqlite", () => openHarness(), { ...allCapabilities, dependencies: false });
+describeJobSource("sqlite", () => openHarness(), { ...allCapabilities, dependencies: false, ends: true });
 
 describe("prune", () => {
   let harness: SqliteHarness;
@@ -56,7 +56,7 @@ test("closing the source leaves the database to whoever opened it", async () => 
   await enqueue(harness, "a");
   const lease = await takeOne(harness);
   await harness.source.close();
-  expect(await harness.source.complete(lease, result)).toBe("settled");
+  expect(await harness.source.complete(lease, result)).toBe("completed");
   await harness.close();
 });
 

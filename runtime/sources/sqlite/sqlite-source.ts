@@ -11,11 +11,14 @@ import type {
   Renewal,
   RenewalOutcome,
   SettleOutcome,
+  Taken,
   TakeRequest,
 } from "../job-source.ts";
 import { SourceChanges } from "./source-changes.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
 import { prepareLeaseStatements } from "./statements.ts";
+
+type SettleCall = "complete" | "retry" | "fail" | "release" | "cancelled";
 
 export interface SqliteSourceOptions {
   /** Names this container in the attempts that it makes. */
@@ -26,19 +29,19 @@ export interface SqliteSourceOptions {
   readonly newToken?: () => string;
 }
 
-/** The attempt outcomes by which a settling call knows that it was said before. */
-const endedBy = {
-  complete: ["completed"],
-  retry: ["retried", "cancelled"],
-  fail: ["failed"],
-  release: ["released", "cancelled"],
-  cancelled: ["cancelled"],
-} as const satisfies Record<string, readonly AttemptOutcome[]>;
+/** What a settling call answers by how the lease's attempt has ended; anything else was not ended by that call. */
+const becomes: Readonly<Record<SettleCall, Partial<Readonly<Record<AttemptOutcome, SettleOutcome>>>>> = {
+  complete: { completed: "completed" },
+  retry: { retried: "requeued", cancelled: "cancelled" },
+  fail: { failed: "failed" },
+  release: { released: "requeued", cancelled: "cancelled" },
+  cancelled: { cancelled: "cancelled" },
+};
 
 /**
  * The embedded source: jobs in the database file of this machine, safe for several processes. Every settling call is
  * one transaction that looks for the lease's token; when the job does not carry it any more, the attempt's record
- * tells whether the same call was made before ("settled") or somebody else has the job ("lost").
+ * tells whether the same call was made before or somebody else has the job ("lost").
  *
  * None of these calls waits for the disk. A power cut that takes the last of them ends this container too: a lost `take`
  * leaves the job in its queue, any other lost call leaves it to its lease, and a finished one to the outbox, whose row
@@ -61,15 +64,17 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.#changes = new SourceChanges(database, this.nowMs);
   }
 
-  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+  async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const leases = await this.database.writeSoon(() => {
       this.expireLeases();
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
       return requests.flatMap((request) => this.#takeFor(request));
     });
     for (const lease of leases) this.#changes.hold(lease.token);
-    return leases;
+    return { leases, ends: [] };
   }
+
+  async reported(): Promise<void> {}
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     if (renewals.length === 0) return [];
@@ -137,6 +142,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
         job: row.body,
         token,
         attempt,
+        run: 1,
         queuedAtMs: row.available_at_ms,
         takenAtMs: nowMs,
         expiresAtMs,
@@ -157,12 +163,12 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     return renewed.cancel_requested ? "cancelled" : "held";
   }
 
-  /** @param change ends the lease and tells whether it was there to be ended */
-  async #settle(lease: LeaseKey, call: keyof typeof endedBy, change: () => boolean): Promise<SettleOutcome> {
+  /** @param change ends the lease, if it is there to be ended */
+  async #settle(lease: LeaseKey, call: SettleCall, change: () => void): Promise<SettleOutcome> {
     const outcome = await this.database.writeSoon((): SettleOutcome => {
-      if (change()) return "settled";
+      change();
       const ended = this.#statements.attemptOutcome.get({ id: lease.jobId, token: lease.token })?.outcome;
-      return endedBy[call].some((known) => known === ended) ? "settled" : "lost";
+      return (ended === undefined ? undefined : becomes[call][ended]) ?? "lost";
     });
     this.#changes.letGo(lease.token);
     if (call === "retry" || call === "release") this.changed("jobs");
@@ -173,19 +179,18 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     { jobId: id, token }: LeaseKey,
     outcome: "completed" | "failed" | "cancelled",
     { result, error }: { readonly result?: JobResult; readonly error?: ErrorReport },
-  ): boolean {
+  ): void {
     const now_ms = this.nowMs();
     const values = { token, now_ms, error: toJson(error) };
-    if (this.#statements.endJob.run({ ...values, id, status: outcome, result: toJson(result) }) === 0) return false;
+    if (this.#statements.endJob.run({ ...values, id, status: outcome, result: toJson(result) }) === 0) return;
     this.#statements.endAttempt.run({ ...values, outcome });
-    return true;
   }
 
   #requeue(
     { jobId: id, token }: LeaseKey,
     outcome: "retried" | "released",
     { error, delaySeconds }: { readonly error?: ErrorReport; readonly delaySeconds: number },
-  ): boolean {
+  ): void {
     const now_ms = this.nowMs();
     const job = this.#statements.requeueJob.get({
       id,
@@ -195,11 +200,10 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       given_back: outcome === "released" ? 1 : 0,
       error: toJson(error),
     });
-    if (job === undefined) return false;
+    if (job === undefined) return;
     const ended = job.status === "cancelled" ? "cancelled" : outcome;
     this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error) });
     if (ended === "released") this.#statements.restorePreviousError.run({ sequence: job.sequence });
-    return true;
   }
 }
 

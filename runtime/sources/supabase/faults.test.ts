@@ -5,6 +5,7 @@ import {
   enqueue,
   failure,
   makeJob,
+  outcomeOf,
   result,
   settle,
   settleCalls,
@@ -81,7 +82,7 @@ describe.each<readonly [string, DoorFault]>([
         ["b", 1],
       ]);
       expect((await take(await harness.second(), 5)).map(({ jobId }) => jobId)).toEqual(["c"]);
-      for (const lease of leases) expect(await harness.source.complete(lease, result)).toBe("settled");
+      for (const lease of leases) expect(await harness.source.complete(lease, result)).toBe("completed");
     }));
 
   test("to renew: the lease is held", () =>
@@ -97,7 +98,7 @@ describe.each<readonly [string, DoorFault]>([
     withHarness(async (harness) => {
       await enqueue(harness, "a");
       const lease = await takeOne(harness);
-      expect(await failingOnce("settle_job", fault, () => settle(harness.source, call, lease))).toBe("settled");
+      expect(await failingOnce("settle_job", fault, () => settle(harness.source, call, lease))).toBe(outcomeOf[call]);
       const record = await harness.queue.get("a");
       expect(record).toMatchObject({ status: stateAfter[call], attempt: call === "release" ? 0 : 1 });
       expect(record?.attempts).toHaveLength(1);
@@ -198,7 +199,7 @@ describe("a database that is restarted in the middle", () => {
           while (settled.size < ids.length) {
             for (const lease of await patiently(() => take(side, 2))) {
               const outcome = await patiently(() => side.source.complete(lease, result));
-              expect(outcome).toBe("settled");
+              expect(outcome).toBe("completed");
               settled.set(lease.jobId, (settled.get(lease.jobId) ?? 0) + 1);
               if (settled.size === 20) resolve();
             }
@@ -275,12 +276,14 @@ describe("what stays wrong", () => {
     withHarness(async (harness) => {
       await enqueue(harness, "a");
       await enqueue(harness, "b");
-      const [failed, completed] = await harness.source.take([{ worker, slots: 2 }]);
+      const {
+        leases: [failed, completed],
+      } = await harness.source.take([{ worker, slots: 2 }]);
       if (failed === undefined || completed === undefined) throw new Error("both jobs were due");
       const error = { code: "HANDLER_FAILED", message: "stopped at \0 by \ud83e" } as const;
-      expect(await harness.source.fail(failed, error)).toBe("settled");
+      expect(await harness.source.fail(failed, error)).toBe("failed");
       const result = { assets: [], metadata: { "note\0": "\ud83e" } };
-      expect(await harness.source.complete(completed, result)).toBe("settled");
+      expect(await harness.source.complete(completed, result)).toBe("completed");
       expect(await harness.queue.get(failed.jobId)).toMatchObject({
         error: { message: "stopped at \ufffd by \ufffd" },
       });

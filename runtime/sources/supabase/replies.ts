@@ -107,6 +107,7 @@ export function toJobRecord(row: RecordAnswer): JobRecord {
     result: row.result,
     error: row.error,
     attempts: row.attempts,
+    waitingFor: null,
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   Renewal,
   RenewalOutcome,
   SettleOutcome,
+  Taken,
   TakeRequest,
 } from "../job-source.ts";
 import { LeaseWatch } from "../lease-watch.ts";
@@ -19,6 +20,15 @@ import { type DueJobs, JobWatch } from "./job-watch.ts";
 import { type ResolvedOptions, resolveOptions, type SupabaseSourceOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { SupabaseQueue } from "./supabase-queue.ts";
+
+/** What each call makes of a job whose cancel was not requested. */
+const becomes = {
+  complete: "completed",
+  fail: "failed",
+  cancelled: "cancelled",
+  retry: "requeued",
+  release: "requeued",
+} as const satisfies Record<string, SettleOutcome>;
 
 /**
  * The source of jobs in a Supabase project's own database, for installations without Redis: any number of containers
@@ -46,16 +56,18 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     this.#leases = new LeaseWatch({ pauseMs: () => idlePoll.cancelMs, anyChanged: () => this.#anyLeaseChanged() });
   }
 
-  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+  async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
-    if (wanted.length === 0) return [];
+    if (wanted.length === 0) return { leases: [], ends: [] };
     this.#workers = wanted.map(({ worker }) => worker);
     const answers = await this.#claim(wanted);
     for (const { token } of answers) this.#held.hold(token);
     // Who found something is likely to find more: the next wait looks soon.
     if (answers.length > 0) this.#jobs.stir();
-    return answers.map(toLease);
+    return { leases: answers.map(toLease), ends: [] };
   }
+
+  async reported(): Promise<void> {}
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     if (renewals.length === 0) return [];
@@ -142,14 +154,14 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
 
   async #settle(
     lease: LeaseKey,
-    ending: Readonly<Record<string, unknown>> & { readonly call: string },
+    ending: Readonly<Record<string, unknown>> & { readonly call: keyof typeof becomes },
   ): Promise<SettleOutcome> {
     const settlement = { job_id: lease.jobId, token: lease.token, ...ending };
     // What cannot be kept as it is must not keep a job from its end.
     const args = () => ({ settlement: storable(settlement) });
     const { outcome } = await this.client.call("settle_job", { args, answer: replies.settled });
     this.#held.letGo(lease.token);
-    return outcome;
+    return outcome === "settled" ? becomes[ending.call] : "lost";
   }
 
   async #lookForJobs(): Promise<DueJobs> {
@@ -178,6 +190,7 @@ function toLease(answer: replies.LeaseAnswer): Lease {
     job,
     token: answer.token,
     attempt: answer.attempt,
+    run: 1,
     queuedAtMs: answer.queued_at_ms,
     takenAtMs: answer.taken_at_ms,
     expiresAtMs: answer.expires_at_ms,

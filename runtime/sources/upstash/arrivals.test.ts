@@ -47,7 +47,7 @@ describe("an element that is pushed", () => {
   test("of several workers is filed by one take", async () => {
     await redis.lPush("wan_queue", element("video", { type: "video_fast" }));
     await push(element("image"));
-    const leases = await harness.source.take([
+    const { leases } = await harness.source.take([
       { worker: "sdxl", slots: 1 },
       { worker: "wan", slots: 1 },
     ]);

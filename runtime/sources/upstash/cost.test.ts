@@ -129,7 +129,7 @@ test("a one-minute job costs at most 16 commands, all in", async () => {
   for (let renewal = 1; renewal <= renewals; renewal += 1) {
     expect(await source.renew([{ lease, progress: renewal / 3 }])).toEqual(["held"]);
   }
-  expect(await source.complete(lease, result)).toBe("settled");
+  expect(await source.complete(lease, result)).toBe("completed");
   expect(await stats.total()).toBeLessThanOrEqual(16);
 });
 

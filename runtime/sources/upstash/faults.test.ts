@@ -4,6 +4,7 @@ import { badGateway, faultOnce, tooManyRequests } from "#gateway/faults.ts";
 import {
   failure,
   makeJob,
+  outcomeOf,
   result,
   settle,
   settleCalls,
@@ -64,7 +65,7 @@ describe("an answer that is lost", () => {
         ["b", 1],
       ]);
       expect((await take(await harness.second(), 5)).map(({ jobId }) => jobId)).toEqual(["c"]);
-      for (const lease of leases) expect(await harness.source.complete(lease, result)).toBe("settled");
+      for (const lease of leases) expect(await harness.source.complete(lease, result)).toBe("completed");
       expect(await take(harness, 5)).toEqual([]);
     }));
 
@@ -99,7 +100,7 @@ describe("an answer that is lost", () => {
       await settle(source, call, { jobId: "nobody", token: "none", attempt: 1 });
       await queue.enqueue(makeJob("a"), { worker: "sdxl" });
       const lease = await takeOne(harness);
-      expect(await losingTheAnswerOf(call, () => settle(source, call, lease))).toBe("settled");
+      expect(await losingTheAnswerOf(call, () => settle(source, call, lease))).toBe(outcomeOf[call]);
       const record = await queue.get("a");
       expect(record).toMatchObject({ status: stateAfter[call], attempt: call === "release" ? 0 : 1 });
       expect(record?.attempts).toHaveLength(1);
@@ -227,7 +228,7 @@ test("scripts that the server has forgotten are sent again", () =>
     await harness.source.complete(lease, result);
     await shared.gateway.client().scriptFlush();
     await harness.queue.enqueue(makeJob("b"), { worker: "sdxl" });
-    expect(await harness.source.complete(await takeOne(harness), result)).toBe("settled");
+    expect(await harness.source.complete(await takeOne(harness), result)).toBe("completed");
   }));
 
 /** An error as any logger could print it. */

@@ -76,6 +76,7 @@ export function toJobRecord(stateText: string, body: string, progress: string): 
     result: kept.result ?? null,
     error: errorOf(kept),
     attempts,
+    waitingFor: null,
   };
 }
 

@@ -138,6 +138,7 @@ export class UpstashQueue implements JobQueue {
         running,
         failed,
         oldestQueuedSeconds: oldestMs < 0 ? null : oldestMs / 1000,
+        unoffered: [],
       }));
   }
 

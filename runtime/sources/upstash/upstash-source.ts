@@ -9,6 +9,7 @@ import type {
   Renewal,
   RenewalOutcome,
   SettleOutcome,
+  Taken,
   TakeRequest,
 } from "../job-source.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
@@ -25,6 +26,15 @@ import { takeCall } from "./take-call.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
 
 type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";
+
+/** What each call makes of a job whose cancel was not requested. */
+const becomes = {
+  complete: "completed",
+  fail: "failed",
+  cancelled: "cancelled",
+  retry: "requeued",
+  release: "requeued",
+} as const satisfies Record<SettleCall, SettleOutcome>;
 
 const pruneEveryMs = 3_600_000;
 
@@ -74,9 +84,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     };
   }
 
-  async take(requests: readonly TakeRequest[]): Promise<Lease[]> {
+  async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
-    if (wanted.length === 0) return [];
+    if (wanted.length === 0) return { leases: [], ends: [] };
     this.#asked = wanted.map(({ worker }) => worker);
     for (const worker of this.#asked) this.seenWorker(worker);
     // What was heard up to here, this take sees for itself.
@@ -96,8 +106,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     if (!isDrained) restoreHeard();
     this.#changes.taken(answer.upcoming, isDrained);
     this.#pruneFromTimeToTime();
-    return leases;
+    return { leases, ends: [] };
   }
+
+  async reported(): Promise<void> {}
 
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     const { client, keys, leaseSeconds } = this;
@@ -187,6 +199,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       this.#held.hold(rest, worker);
       leases.push({
         ...rest,
+        run: 1,
         job: read.job,
         ...(previousError === undefined ? {} : { previousError }),
         ...(read.rejection === undefined ? {} : { rejection: read.rejection }),
@@ -206,7 +219,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   async #settle(call: SettleCall, lease: LeaseKey, ending: string, delayMs?: number): Promise<SettleOutcome> {
     const outcome = await this.#batches[call].add({ jobId: lease.jobId, token: lease.token, ending });
     this.#held.letGo(lease.token);
-    if (delayMs !== undefined && outcome === "settled") this.#changes.jobsDueIn(delayMs);
+    if (delayMs !== undefined && outcome !== "lost") this.#changes.jobsDueIn(delayMs);
     return outcome;
   }
 
@@ -222,7 +235,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const answers = replies.settleAnswer.parse(
       await this.client.run(call, { keys: [timetable], args }, settlePatienceMs),
     );
-    return answers.map((settled) => (settled === 1 ? "settled" : "lost"));
+    return answers.map((settled) => (settled === 1 ? becomes[call] : "lost"));
   }
 
   #pruneFromTimeToTime(): void {

@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 const job = { id: "a", type: "sdxl_image_fast", prompt: "a red cube", user_id: "ann", priority: 0 };
 const cancel = (id = "a") => cancelQueuedJob({ ...job, id, worker: "sdxl" }, target);
-const take = (slots = 9) => source.take([{ worker: "sdxl", slots }]);
+const take = async (slots = 9) => (await source.take([{ worker: "sdxl", slots }])).leases;
 const statusOf = async (id: string) => (await source.get(id))?.status;
 
 describe("cancelQueuedJob", () => {
@@ -60,7 +60,7 @@ describe("cancelQueuedJob", () => {
     expect(await cancel()).toBe("requested");
     expect(await cancel()).toBe("requested");
     expect(await source.renew([{ lease }])).toEqual(["cancelled"]);
-    expect(await source.cancelled(lease)).toBe("settled");
+    expect(await source.cancelled(lease)).toBe("cancelled");
     expect(await cancel()).toBe("cancelled");
   });
 
@@ -68,7 +68,7 @@ describe("cancelQueuedJob", () => {
     await enqueueJob(job, target);
     const [lease] = await take();
     if (lease === undefined) throw new Error("the job was due");
-    expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("settled");
+    expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("completed");
     expect(await cancel()).toBe("settled");
   });
 

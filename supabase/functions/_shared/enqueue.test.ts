@@ -28,7 +28,9 @@ describe("enqueueJob", () => {
   test("puts a job where a container takes it from", async () => {
     const { jobId, queue, listed } = await enqueueJob(job, target);
     expect([queue, listed]).toEqual(["sdxl_queue", 1]);
-    const [lease] = await source.take([{ worker: "sdxl", slots: 1 }]);
+    const {
+      leases: [lease],
+    } = await source.take([{ worker: "sdxl", slots: 1 }]);
     expect(lease).toMatchObject({ jobId, attempt: 1, job: { ...job, id: jobId } });
     expect(lease?.job.created_at).toBeDefined();
   });
@@ -45,7 +47,7 @@ describe("enqueueJob", () => {
 
   test("keeps the id that it is given, and makes one job of two pushes", async () => {
     for (let push = 0; push < 2; push += 1) await enqueueJob({ ...job, id: "order-1" }, target);
-    expect(await source.take([{ worker: "sdxl", slots: 9 }])).toMatchObject([{ jobId: "order-1" }]);
+    expect(await source.take([{ worker: "sdxl", slots: 9 }])).toMatchObject({ leases: [{ jobId: "order-1" }] });
   });
 
   test("takes a job under old names", async () => {
@@ -79,7 +81,7 @@ describe("enqueueJob", () => {
   ])("tries again when the request %s, and makes one job", async (_what, fault) => {
     faults = faultOnce(fault);
     const { jobId } = await enqueueJob(job, target);
-    expect(await source.take([{ worker: "sdxl", slots: 9 }])).toMatchObject([{ jobId }]);
+    expect(await source.take([{ worker: "sdxl", slots: 9 }])).toMatchObject({ leases: [{ jobId }] });
   });
 
   test("says what is wrong with the settings or the server", async () => {

@@ -70,6 +70,7 @@ export const errorStatus = {
   REGISTRATION_FAILED: 503,
   OUT_OF_MEMORY: 503,
   TIMED_OUT: 504,
+  EXPIRED: 504,
   DISK_FULL: 507,
   QUEUE_FULL: 507,
 } as const;

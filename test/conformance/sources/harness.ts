@@ -44,6 +44,8 @@ export interface Capabilities {
   readonly redriving: boolean;
   /** Jobs wait for others that they name; where they do not, such a job is refused. */
   readonly dependencies: boolean;
+  /** Settling answers a cancel that it carried out; ends are reported, runs are counted. */
+  readonly ends: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -55,6 +57,7 @@ export const allCapabilities: Capabilities = {
   cancelling: true,
   redriving: true,
   dependencies: true,
+  ends: false,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */
@@ -78,6 +81,15 @@ export const stateAfter: Readonly<Record<SettleCall, JobStatus>> = {
   cancelled: "cancelled",
 };
 
+/** What each settling call answers for a job whose cancel was not requested. */
+export const outcomeOf: Readonly<Record<SettleCall, SettleOutcome>> = {
+  complete: "completed",
+  retry: "requeued",
+  fail: "failed",
+  release: "requeued",
+  cancelled: "cancelled",
+};
+
 export function makeJob(id: string, fields: Readonly<Record<string, unknown>> = {}): Job {
   return jobEnvelope.parse({ id, type: "sdxl_image_fast", prompt: "a red cube on a white table", ...fields });
 }
@@ -91,8 +103,8 @@ export function enqueue(
   return queue.enqueue(makeJob(id, fields), { worker, ...options });
 }
 
-export function take({ source }: Side, slots = 1, heldModels: readonly string[] = []): Promise<Lease[]> {
-  return source.take([{ worker, slots, heldModels }]);
+export async function take({ source }: Side, slots = 1, heldModels: readonly string[] = []): Promise<readonly Lease[]> {
+  return (await source.take([{ worker, slots, heldModels }])).leases;
 }
 
 /** Takes the one job that must be due. */

@@ -23,7 +23,7 @@ export function describeLeases(suite: Suite): void {
         expect(await source.renew([{ lease }])).toEqual(["held"]);
         expect(await take(await suite.harness().second())).toEqual([]);
       }
-      expect(await source.complete(lease, result)).toBe("settled");
+      expect(await source.complete(lease, result)).toBe("completed");
     });
 
     test("answers many at once, in order", async () => {

@@ -28,6 +28,14 @@ const ends: Readonly<Record<SettleCall, string>> = {
   cancelled: "cancelled",
 };
 
+const outcomes: Readonly<Record<string, SettleOutcome>> = {
+  completed: "completed",
+  retried: "requeued",
+  failed: "failed",
+  released: "requeued",
+  cancelled: "cancelled",
+};
+
 export class ModelQueue {
   readonly leaseMs: number;
   nowMs = 0;
@@ -71,7 +79,7 @@ export class ModelQueue {
 
   settle(call: SettleCall, id: string, token: string, delayMs: number): SettleOutcome {
     const job = this.#job(id);
-    if (job.token !== token) return this.#saidBefore(call, id, token) ? "settled" : "lost";
+    if (job.token !== token) return this.#answeredBefore(call, id, token);
     const requeues = call === "retry" || call === "release";
     const how = requeues && job.cancelRequested ? "cancelled" : ends[call];
     this.#ended.set(token, { jobId: id, how });
@@ -82,7 +90,7 @@ export class ModelQueue {
     } else {
       this.#end(job, how === "completed" || how === "failed" ? how : "cancelled");
     }
-    return "settled";
+    return outcomes[how] ?? "lost";
   }
 
   cancel(id: string): "cancelled" | "requested" | Refusal {
@@ -117,10 +125,11 @@ export class ModelQueue {
     Object.assign(job, { status, token: null, expiresAtMs: null });
   }
 
-  #saidBefore(call: SettleCall, id: string, token: string): boolean {
+  #answeredBefore(call: SettleCall, id: string, token: string): SettleOutcome {
     const ended = this.#ended.get(token);
     const endedByCancel = ended?.how === "cancelled" && (call === "retry" || call === "release");
-    return ended?.jobId === id && (ended.how === ends[call] || endedByCancel);
+    if (ended?.jobId !== id || (ended.how !== ends[call] && !endedByCancel)) return "lost";
+    return outcomes[ended.how] ?? "lost";
   }
 
   #job(id: string): ModelJob {

@@ -5,6 +5,7 @@ import {
   expectUnchanged,
   failure,
   makeJob,
+  outcomeOf,
   outliveLeases,
   recordOf,
   result,
@@ -23,25 +24,27 @@ export function describeSettling(suite: Suite): void {
     test(`brings a running job to "${stateAfter[call]}"`, async () => {
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(suite.harness());
-      expect(await settle(suite.harness().source, call, lease)).toBe("settled");
+      expect(await settle(suite.harness().source, call, lease)).toBe(outcomeOf[call]);
       await expectStatus(suite, "a", stateAfter[call]);
       expect(await take(suite.harness())).toHaveLength(stateAfter[call] === "queued" ? 1 : 0);
     });
 
-    test("said twice, is settled twice and changes nothing", async () => {
+    test("made twice, answers the same twice and changes nothing", async () => {
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(suite.harness());
       await settle(suite.harness().source, call, lease);
       await expectUnchanged(suite, "a", async () => {
         await suite.harness().advance(10);
-        expect(await settle((await suite.harness().second()).source, call, lease)).toBe("settled");
+        expect(await settle((await suite.harness().second()).source, call, lease)).toBe(outcomeOf[call]);
       });
     });
 
     test("is lost after another call has settled the lease", async () => {
       for (const earlier of settleCalls.filter((other) => !sameEnd(other, call))) {
         await enqueue(suite.harness(), earlier, {}, { worker: earlier });
-        const [lease] = await suite.harness().source.take([{ worker: earlier, slots: 1 }]);
+        const {
+          leases: [lease],
+        } = await suite.harness().source.take([{ worker: earlier, slots: 1 }]);
         if (lease === undefined) throw new Error("no job was due");
         await settle(suite.harness().source, earlier, lease);
         await expectUnchanged(suite, earlier, async () => {
@@ -59,7 +62,7 @@ export function describeSettling(suite: Suite): void {
       await expectUnchanged(suite, "a", async () => {
         expect(await settle(suite.harness().source, call, late)).toBe("lost");
       });
-      expect(await suite.harness().source.complete(newer, result)).toBe("settled");
+      expect(await suite.harness().source.complete(newer, result)).toBe("completed");
     });
 
     test("is lost for a token or a job that never was", async () => {
@@ -77,7 +80,7 @@ export function describeSettling(suite: Suite): void {
       await outliveLeases(suite.harness());
       // Another worker's take notices the lease that ran out, but does not take this job.
       await suite.harness().source.take([{ worker: "other", slots: 1 }]);
-      expect(await settle(suite.harness().source, call, lease)).toBe("settled");
+      expect(await settle(suite.harness().source, call, lease)).toBe(outcomeOf[call]);
       await expectStatus(suite, "a", stateAfter[call]);
     });
   });

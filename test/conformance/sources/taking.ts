@@ -6,7 +6,7 @@ export function describeTaking(suite: Suite): void {
     test("answers nothing for an empty queue, for no request and for no slot", async () => {
       const { source } = suite.harness();
       expect(await take(suite.harness())).toEqual([]);
-      expect(await source.take([])).toEqual([]);
+      expect(await source.take([])).toEqual({ leases: [], ends: [] });
       await enqueue(suite.harness(), "a");
       expect(await take(suite.harness(), 0)).toEqual([]);
     });
@@ -33,7 +33,7 @@ export function describeTaking(suite: Suite): void {
       const { source } = suite.harness();
       await enqueue(suite.harness(), "video", {}, { worker: "wan" });
       await enqueue(suite.harness(), "image");
-      const leases = await source.take([
+      const { leases } = await source.take([
         { worker: "chat", slots: 5 },
         { worker: "sdxl", slots: 5 },
         { worker: "wan", slots: 5 },

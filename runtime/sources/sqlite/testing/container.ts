@@ -26,7 +26,7 @@ for (let index = 0; index < Number(count); index += 1) {
   report("enqueued", id);
 }
 for (;;) {
-  const leases = await source.take([{ worker: "sdxl", slots: 2 }]);
+  const { leases } = await source.take([{ worker: "sdxl", slots: 2 }]);
   for (const lease of leases) {
     await source.renew([{ lease, progress: 0.5 }]);
     await source.complete(lease, { assets: [], metadata: { workerId } });

@@ -48,9 +48,16 @@ export function namedSource(source: JobSource, names: Names): JobSource {
     name: source.name,
     leaseSeconds: source.leaseSeconds,
     async take(requests) {
-      const leases = await source.take(requests);
-      return leases.map((lease) => ({ ...lease, jobId: names.nameOf(lease.jobId), job: names.inward(lease.job) }));
+      const { leases, ends } = await source.take(requests);
+      const inward = <Named extends { readonly jobId: string; readonly job: Job }>(each: Named): Named => ({
+        ...each,
+        jobId: names.nameOf(each.jobId),
+        job: names.inward(each.job),
+      });
+      return { leases: leases.map(inward), ends: ends.map(inward) };
     },
+    reported: (ends) => source.reported(ends.map(({ jobId, run }) => ({ jobId: names.uuidOf(jobId), run }))),
+    ...(source.announce === undefined ? {} : { announce: (offers) => source.announce?.(offers) ?? Promise.resolve() }),
     renew: (renewals) => source.renew(renewals.map((each) => ({ ...each, lease: names.lease(each.lease) }))),
     complete: (lease, result) => source.complete(names.lease(lease), result),
     retry: (lease, options) => source.retry(names.lease(lease), options),

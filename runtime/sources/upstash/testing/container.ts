@@ -24,12 +24,12 @@ function report(...what: ContainerReport): void {
 }
 
 for (let idle = 0; idle < 3; idle += 1) {
-  const leases = await source.take([{ worker: "sdxl", slots: 2 }]);
+  const { leases } = await source.take([{ worker: "sdxl", slots: 2 }]);
   for (const lease of leases) {
     report("taken", lease.jobId, lease.attempt);
     await pause(Math.random() * 10);
     const outcome = await source.complete(lease, { assets: [], metadata: { workerId } });
-    report(outcome === "settled" ? "completed" : "lost", lease.jobId, lease.attempt);
+    report(outcome === "completed" ? "completed" : "lost", lease.jobId, lease.attempt);
   }
   if (leases.length > 0) idle = -1;
   else await source.waitForChange(1_000, never, "jobs");
