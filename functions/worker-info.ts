@@ -33,7 +33,10 @@ const model = z.object({
   aliases: z.array(z.string()),
   size_bytes: z.number(),
   components: z.array(z.string()),
+  /** What keeps it from loading. */
   problems: z.array(z.string()),
+  /** What may keep it from loading, depending on the handler. */
+  warnings: z.array(z.string()),
   /** Job types that use it. */
   needed_by: z.array(z.string()),
   /** Workers that have it loaded. */
@@ -93,12 +96,13 @@ const describeModels = sharedWhileUnderWay(async ({ config, registry, executors 
     neededModels(registry, config.modelsFolder),
   ]);
   return reports.map(
-    ({ name, aliases, sizeBytes, components, problems }): z.output<typeof model> => ({
+    ({ name, aliases, sizeBytes, components, problems, warnings }): z.output<typeof model> => ({
       name,
       aliases: [...aliases],
       size_bytes: sizeBytes,
       components: [...components],
       problems: [...problems],
+      warnings: [...warnings],
       needed_by: needed.filter(({ folder }) => folder === name).flatMap(({ neededBy }) => neededBy),
       loaded_by: [...executors.values()]
         .filter(({ heldModels }) => heldModels.includes(name))

@@ -24,13 +24,14 @@ export async function models(options: GlobalOptions): Promise<number> {
         components: report.components,
         needed_by: neededBy(report, needed),
         problems: report.problems,
+        warnings: report.warnings,
       })),
       missing: missing.map(({ model, neededBy: types, problem }) => ({ model, needed_by: types, problem })),
     },
     modelTable(reports, needed),
   );
   if (!options.json) {
-    for (const report of reports) for (const problem of report.problems) note(problem);
+    for (const { problems, warnings } of reports) for (const sentence of [...problems, ...warnings]) note(sentence);
     for (const { problem, neededBy: types } of missing) note(`${problem} Needed by: ${types.join(", ")}.`);
   }
   return exitCodes.completed;

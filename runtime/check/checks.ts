@@ -57,14 +57,15 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
     const found = await inspectModels(config.modelsFolder);
     return { value: found, message: `${found.length} models in ${config.modelsFolder}` };
   });
-  for (const { name, problems, components } of reports ?? []) {
+  for (const { name, problems, warnings, components } of reports ?? []) {
     const used = needed.some(({ folder }) => folder === name);
-    const broken = used ? "failed" : "warning";
+    const found = [...problems, ...warnings];
+    const worst = problems.length > 0 && used ? "failed" : "warning";
     checks.push({
       subject,
       name: `model ${name}`,
-      status: problems.length === 0 ? "ok" : broken,
-      message: problems.length === 0 ? components.join(", ") : `${problems.join("; ")}.`,
+      status: found.length === 0 ? "ok" : worst,
+      message: found.length === 0 ? components.join(", ") : `${found.join("; ")}.`,
     });
   }
   for (const { model, neededBy, problem } of needed) {

@@ -1,92 +1,152 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { addExternal, contentProblem, type ExternalData, type TensorFacts, tensorFields } from "./onnx-tensor.ts";
+import { type Field, ProtobufReader, packedVarints } from "./protobuf-reader.ts";
 
 /*
- * Looks whether an ONNX file is whole, without loading it: reads the outermost fields of its protobuf message, each with
- * its length, and skips their contents. Finds truncated downloads and the pointer files that Git LFS leaves.
- * Wire format: https://protobuf.dev/programming-guides/encoding/, fields: `ModelProto` in onnx.proto.
+ * Reads of an ONNX file what loading it needs, without loading it: whether the file is whole, whether the weights inside
+ * have their size, and which bytes of which other files hold the rest. Only headers are read.
+ * Fields: onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
-const wireTypes = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 } as const;
-const graphField = 7;
-/** Tag and length are at most two varints of ten bytes. */
-const headerBytes = 20;
-/** Files with external data hold the graph only; above this a file has its weights inside. */
-const largestGraphBytes = 64 * 2 ** 20;
+export interface OnnxFile {
+  /** What is wrong with the file itself; null when nothing is. */
+  readonly problem: string | null;
+  /** By location, as the file writes it. */
+  readonly external: ReadonlyMap<string, ExternalData>;
+}
 
-/** What is wrong with the file, null when nothing is. */
-export async function checkOnnxFile(path: string): Promise<string | null> {
+type Message = "model" | "graph" | "node" | "attribute" | "sparse" | "function" | "tensor";
+
+/** Where tensors can be: in which field of which message comes which message. */
+const inside: Readonly<Record<Exclude<Message, "tensor">, Readonly<Record<number, Message>>>> = {
+  model: { 7: "graph", 25: "function" },
+  graph: { 1: "node", 5: "tensor", 15: "sparse" },
+  node: { 5: "attribute" },
+  attribute: { 5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse" },
+  sparse: { 1: "tensor", 2: "tensor" },
+  function: { 7: "node" },
+};
+/** Graphs in graphs; more than any exporter makes. */
+const maxDepth = 64;
+/** What Git checks out in place of a file that Git LFS keeps. */
+const lfsPointer = "version https://git-lfs";
+export const lfsProblem = 'is a pointer of Git LFS, not the file itself: fetch it with "git lfs pull"';
+const damaged = "is no ONNX file, or is damaged: download it again";
+
+class Damaged extends Error {}
+
+/** @throws file system errors as they are */
+export async function readOnnxFile(path: string): Promise<OnnxFile> {
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
-    if (size === 0) return "is empty";
-    let offset = 0;
-    let hasGraph = false;
-    while (offset < size) {
-      const field = await readField(file, offset);
-      if (field === null) return "is no ONNX file, or is damaged";
-      hasGraph ||= field.number === graphField;
-      offset = field.end;
+    const external = new Map<string, ExternalData>();
+    const problem = size === 0 ? "is empty" : await readModel(file, size, external);
+    return { problem, external };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readModel(file: FileHandle, size: number, external: Map<string, ExternalData>): Promise<string | null> {
+  const walk = new Walk(new ProtobufReader(file, size), external);
+  try {
+    if (await walk.startsWith(lfsPointer)) return lfsProblem;
+    await walk.message("model", 0, size, 0);
+    return walk.hasGraph ? null : "is no ONNX file";
+  } catch (error) {
+    if (error instanceof Damaged) return error.message;
+    throw error;
+  }
+}
+
+class Walk {
+  readonly #reader: ProtobufReader;
+  readonly #external: Map<string, ExternalData>;
+  hasGraph = false;
+
+  constructor(reader: ProtobufReader, external: Map<string, ExternalData>) {
+    this.#reader = reader;
+    this.#external = external;
+  }
+
+  async startsWith(text: string): Promise<boolean> {
+    return Buffer.from(await this.#reader.bytes(0, text.length)).toString("latin1") === text;
+  }
+
+  async message(kind: Exclude<Message, "tensor">, start: number, end: number, depth: number): Promise<void> {
+    if (depth > maxDepth) throw new Damaged(damaged);
+    for (let at = start; at < end; ) {
+      const field = await this.#field(at, end);
+      const child = inside[kind][field.number];
+      this.hasGraph ||= child === "graph";
+      if (child === "tensor") await this.#tensor(field.start, field.end);
+      else if (child !== undefined) await this.message(child, field.start, field.end, depth + 1);
+      at = field.end;
     }
-    if (offset > size) return "is cut off: download it again";
-    return hasGraph ? null : "is no ONNX file";
-  } finally {
-    await file.close();
   }
-}
 
-/** Names of the files beside it that hold the weights. */
-export async function externalDataFiles(path: string): Promise<string[]> {
-  const file = await open(path, "r");
-  try {
-    const { size } = await file.stat();
-    return size > largestGraphBytes ? [] : locationsIn(await file.readFile());
-  } finally {
-    await file.close();
+  async #tensor(start: number, end: number): Promise<void> {
+    const facts: TensorFacts = { name: "", dims: [], dataType: 0, rawBytes: null, isExternal: false, entries: [] };
+    for (let at = start; at < end; ) {
+      const field = await this.#field(at, end);
+      await this.#tensorField(facts, field);
+      at = field.end;
+    }
+    const problem = facts.isExternal ? addExternal(this.#external, facts) : contentProblem(facts);
+    if (problem !== null) throw new Damaged(problem);
   }
-}
 
-/** `StringStringEntryProto { key: "location", value: <name> }`: the key's tag and length, the value's tag and length. */
-const locationKey = Buffer.concat([Buffer.from([0x0a, 8]), Buffer.from("location"), Buffer.from([0x12])]);
-
-function locationsIn(bytes: Buffer): string[] {
-  const names = new Set<string>();
-  for (let at = bytes.indexOf(locationKey); at >= 0; at = bytes.indexOf(locationKey, at + 1)) {
-    const start = at + locationKey.length;
-    const length = readVarint(bytes, start);
-    if (length !== null) names.add(bytes.toString("utf8", length.end, length.end + length.value));
+  async #tensorField(facts: TensorFacts, field: Field): Promise<void> {
+    switch (field.number) {
+      case tensorFields.dims:
+        facts.dims.push(...(field.value === null ? await this.#packed(field) : [field.value]));
+        break;
+      case tensorFields.dataType:
+        facts.dataType = field.value ?? 0;
+        break;
+      case tensorFields.name:
+        facts.name = await this.#text(field);
+        break;
+      case tensorFields.rawData:
+        facts.rawBytes = field.end - field.start;
+        break;
+      case tensorFields.externalData:
+        facts.entries.push(await this.#entry(field.start, field.end));
+        break;
+      case tensorFields.dataLocation:
+        facts.isExternal = field.value === 1;
+        break;
+    }
   }
-  return [...names];
-}
 
-async function readField(file: FileHandle, offset: number): Promise<{ number: number; end: number } | null> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, offset);
-  const bytes = buffer.subarray(0, bytesRead);
-  const tag = readVarint(bytes, 0);
-  if (tag === null) return null;
-  const number = Math.floor(tag.value / 8);
-  const wireType = tag.value % 8;
-  const content = wireType === wireTypes.fixed64 || wireType === wireTypes.fixed32 ? null : readVarint(bytes, tag.end);
-  switch (wireType) {
-    case wireTypes.varint:
-      return content && { number, end: offset + content.end };
-    case wireTypes.lengthDelimited:
-      return content && { number, end: offset + content.end + content.value };
-    case wireTypes.fixed64:
-      return { number, end: offset + tag.end + 8 };
-    case wireTypes.fixed32:
-      return { number, end: offset + tag.end + 4 };
-    default:
-      return null;
+  /** `StringStringEntryProto`. */
+  async #entry(start: number, end: number): Promise<readonly [string, string]> {
+    let [key, value] = ["", ""];
+    for (let at = start; at < end; ) {
+      const field = await this.#field(at, end);
+      if (field.number === 1) key = await this.#text(field);
+      if (field.number === 2) value = await this.#text(field);
+      at = field.end;
+    }
+    return [key, value];
   }
-}
 
-/** A varint as a number (exact below 2^53) and the position behind it; null when it does not end. */
-function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } | null {
-  let value = 0;
-  for (let index = 0; index < 10; index++) {
-    const byte = bytes[start + index];
-    if (byte === undefined) return null;
-    value += (byte & 0x7f) * 2 ** (7 * index);
-    if (byte < 0x80) return { value, end: start + index + 1 };
+  /** @throws Damaged when there is none, or when it does not end where it must */
+  async #field(at: number, end: number): Promise<Field> {
+    const field = await this.#reader.field(at);
+    if (field === null) throw new Damaged(damaged);
+    if (field.end <= end) return field;
+    const isCut = field.end > this.#reader.size && end === this.#reader.size;
+    throw new Damaged(isCut ? "is cut off: download it again" : damaged);
   }
-  return null;
+
+  async #packed({ start, end }: Field): Promise<number[]> {
+    const values = packedVarints(await this.#reader.bytes(start, end));
+    if (values === null) throw new Damaged(damaged);
+    return values;
+  }
+
+  async #text({ start, end }: Field): Promise<string> {
+    return Buffer.from(await this.#reader.bytes(start, Math.min(end, start + 4096))).toString("utf8");
+  }
 }

@@ -1,0 +1,153 @@
+import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InferenceSession } from "onnxruntime-node";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { schedulerNames } from "#pipelines/schedulers/index.ts";
+import { inspectModel } from "./inspect-model.ts";
+import { inspectModels } from "./inspect-models.ts";
+import { schedulerClasses } from "./scheduler-classes.ts";
+import { onnxBytes } from "./testing/onnx-bytes.ts";
+
+const shipped = fileURLToPath(new URL("../../../models/tiny-sdxl", import.meta.url));
+const weights = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
+const external = (location: string) => onnxBytes([{ name: "w", external: { location, offset: 0, length: 16 } }]);
+
+let models: string;
+let model: string;
+
+beforeEach(async () => {
+  models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
+  model = join(models, "model");
+});
+afterEach(() => rm(models, { recursive: true, force: true }));
+
+async function put(files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(models, name)), { recursive: true });
+    await writeFile(join(models, name), content);
+  }
+}
+
+/** Whether ONNX Runtime loads what the inspection has an opinion of. */
+async function loads(path: string): Promise<boolean> {
+  const session = await InferenceSession.create(path, { logSeverityLevel: 4 }).catch(() => null);
+  await session?.release();
+  return session !== null;
+}
+
+describe("weights beside an ONNX file", () => {
+  it.each([
+    ["are there", { "model/unet/model.onnx_data": weights }, "model.onnx_data", null],
+    ["are missing", {}, "model.onnx_data", /model\.onnx_data is missing/],
+    [
+      "are cut off",
+      { "model/unet/model.onnx_data": weights.subarray(0, 8) },
+      "model.onnx_data",
+      /has 8 bytes.*end at 16/,
+    ],
+    ["are in a folder below", { "model/unet/parts/a": weights }, "parts/a", null],
+    ["are in the folder above", { "model/a": weights }, "../a", /outside of its own folder/],
+    ["have an absolute path", {}, "/etc/hostname", /outside of its own folder/],
+    ["are a folder", { "model/unet/d/a": weights }, "d", /is no file/],
+  ])("%s", async (_what, files, location, problem) => {
+    await put({ "model/unet/model.onnx": external(location), ...files });
+    const { problems } = await inspectModel(model);
+    if (problem === null) expect(problems).toEqual([]);
+    else expect(problems).toEqual([expect.stringMatching(problem)]);
+    expect(await loads(join(model, "unet/model.onnx"))).toBe(problem === null);
+  });
+
+  it("may be links, as the hub's cache has them, also through a link to the whole folder", async () => {
+    await put({ "blobs/aaa": external("model.onnx_data"), "blobs/bbb": weights });
+    await mkdir(join(models, "snapshots/1/unet"), { recursive: true });
+    await symlink("../../../blobs/aaa", join(models, "snapshots/1/unet/model.onnx"));
+    await symlink("../../../blobs/bbb", join(models, "snapshots/1/unet/model.onnx_data"));
+    await symlink("snapshots/1", model);
+    expect(await inspectModel(model)).toMatchObject({
+      problems: [],
+      sizeBytes: external("model.onnx_data").length + 16,
+    });
+    expect(await loads(join(model, "unet/model.onnx"))).toBe(true);
+    await rm(join(models, "blobs/bbb"));
+    expect((await inspectModel(model)).problems).toEqual([expect.stringContaining("model.onnx_data is missing")]);
+    await rm(join(models, "blobs/aaa"));
+    expect((await inspectModel(model)).problems).toEqual([
+      expect.stringMatching(/model\.onnx is a link to a file that is not/),
+    ]);
+  });
+
+  it("are refused as a link out of the folder beside a real ONNX file, which ONNX Runtime does not take", async () => {
+    await put({ "model/unet/model.onnx": external("a"), "disk/a": weights });
+    await symlink("../../disk/a", join(model, "unet/a"));
+    expect((await inspectModel(model)).problems).toEqual([expect.stringMatching(/is a link out of its folder/)]);
+    expect(await loads(join(model, "unet/model.onnx"))).toBe(false);
+  });
+});
+
+describe("a pipeline's folder", () => {
+  beforeEach(() => cp(shipped, model, { recursive: true }));
+
+  it("is in order as it ships", async () => {
+    expect(await inspectModel(model)).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  it.each([
+    ["text_encoder/config.json", "{", /text_encoder\/config\.json is no JSON object/],
+    ["generation_config.json", "[]", /generation_config\.json is no JSON object/],
+    ["tokenizer_2/tokenizer.json", '{"model": ', /tokenizer_2\/tokenizer\.json is no JSON/],
+    ["scheduler/scheduler_config.json", "no", /scheduler_config\.json is no JSON/],
+    ["unet/model.onnx", "version https://git-lfs.github.com/spec/v1\n", /unet\/model\.onnx .*git lfs pull/],
+  ])("names a broken %s", async (file, content, problem) => {
+    await writeFile(join(model, file), content);
+    expect((await inspectModel(model)).problems).toEqual([expect.stringMatching(problem)]);
+  });
+
+  it("names what is missing, a tokenizer without merges among it", async () => {
+    for (const gone of ["tokenizer/tokenizer.json", "tokenizer/merges.txt", "unet/model.onnx", "vae_decoder"])
+      await rm(join(model, gone), { recursive: true });
+    expect((await inspectModel(model)).problems).toEqual([
+      expect.stringMatching(/tokenizer\.json or .*merges\.txt is missing/),
+      expect.stringContaining("unet/model.onnx is missing"),
+      expect.stringContaining("vae_decoder/config.json is missing"),
+      expect.stringContaining("vae_decoder/model.onnx is missing"),
+    ]);
+  });
+
+  it("warns of a scheduler that no pipeline here has", async () => {
+    await writeFile(join(model, "scheduler/scheduler_config.json"), '{"_class_name": "StrollScheduler"}');
+    expect(await inspectModel(model)).toMatchObject({
+      problems: [],
+      warnings: [expect.stringMatching(/StrollScheduler.*EulerDiscreteScheduler/)],
+    });
+  });
+
+  it("has another signature when a file is written to, replaced by one of its size, or gone", async () => {
+    const signatures = [(await inspectModel(model)).signature];
+    const file = join(model, "unet/model.onnx");
+    await truncate(file, 1000);
+    signatures.push((await inspectModel(model)).signature);
+    await cp(file, join(models, "new"), { preserveTimestamps: true });
+    await rename(join(models, "new"), file);
+    signatures.push((await inspectModel(model)).signature);
+    await rm(file);
+    signatures.push((await inspectModel(model)).signature);
+    expect(new Set(signatures).size).toBe(4);
+    expect((await inspectModel(model)).signature).toBe(signatures.at(-1));
+  });
+});
+
+it("knows every scheduler of the pipelines", () => {
+  expect(schedulerNames.filter((name) => /^[A-Z]/.test(name)).toSorted()).toEqual(schedulerClasses.toSorted());
+});
+
+it("lists folders with their other names, and those that only aliases.json knows", async () => {
+  await cp(shipped, model, { recursive: true });
+  await put({ "aliases.json": '{"sdxl": "model", "wan": "far"}', "notes/a.txt": "prompts" });
+  expect(await inspectModels(models)).toMatchObject([
+    { name: "model", aliases: ["sdxl"], problems: [] },
+    { name: "notes", problems: [], warnings: [expect.stringContaining("holds no model")] },
+    { name: "far", aliases: ["wan"], problems: [expect.stringContaining("aliases.json")] },
+  ]);
+});
