@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { generate } from "#functions/generate.ts";
@@ -25,6 +24,7 @@ import { workerStatus } from "#functions/worker-status.ts";
 import { validateWorker } from "#functions/worker-validate.ts";
 import { type JobEvent, readJobEvents } from "./event-reader.ts";
 import { Connection, type ConnectionOptions } from "./http-call.ts";
+import { pause } from "./pause.ts";
 
 export type { Accepted, JobEvent, JobView };
 export { CodedError };
@@ -115,7 +115,7 @@ export class OurvidzClient {
   async *follow(id: string, { signal, pauseMs = 2000 }: FollowOptions = {}): AsyncGenerator<JobEvent> {
     let lastId: string | undefined;
     for (let empty = 0; empty < mostEmptyStreams; empty++) {
-      if (empty > 0) await pause(pauseMs, undefined, { signal });
+      if (empty > 0) await pause(pauseMs, signal);
       try {
         for await (const event of this.#events(id, lastId, signal)) {
           empty = 0;

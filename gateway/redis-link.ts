@@ -1,6 +1,6 @@
 import { ClientClosedError, ClientOfflineError, createClient, ErrorReply } from "redis";
 import { CodedError } from "#contract/errors.ts";
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Argument, Command } from "./command.ts";

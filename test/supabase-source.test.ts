@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCli } from "../cli/testing/run-cli.ts";
+import { runCli } from "#cli/testing/run-cli.ts";
 import { type ContainerProcess, startContainerProcess } from "./support/container-process.ts";
 import { startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 

@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { startCli, temporaryFolder } from "#cli/testing/run-cli.ts";
 import { openEmbedded } from "#runtime/container/runtime.ts";
 import { OtlpTracing } from "#runtime/observe/tracing/otlp-tracing.ts";
-import { startCli, temporaryFolder } from "../cli/testing/run-cli.ts";
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./support/otlp-receiver.ts";
 import { startTestRuntime, type TestRuntime, testHandlers } from "./support/runtime.ts";
 

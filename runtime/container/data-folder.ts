@@ -95,6 +95,11 @@ async function signingKey(path: string): Promise<Uint8Array> {
   return key;
 }
 
+/** Where an attempt's reference files lie, beside what it makes. */
+export function inputsFolder(workFolder: string): string {
+  return join(workFolder, "inputs");
+}
+
 /** Removes an attempt's folder, and its job's when no other attempt has one. */
 export async function removeWork(attemptFolder: string): Promise<void> {
   await rm(attemptFolder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { CodedError, type ErrorCode, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";

@@ -1,4 +1,4 @@
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 
 /*
  * Keeps hundreds of finished jobs from knocking at a closed door, each by its own clock: one gate before the asset store,

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import { readAliases } from "#runtime/executor/child/models.ts";
+import { readAliases } from "#runtime/executor/models.ts";
 import { type FolderReport, inspectModel } from "./inspect-model.ts";
 
 /** A model's folder: what it consists of and what is wrong with it. */

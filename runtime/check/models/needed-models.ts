@@ -1,5 +1,5 @@
 import { CodedError } from "#contract/errors.ts";
-import { findModel } from "#runtime/executor/child/models.ts";
+import { findModel } from "#runtime/executor/models.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 
 /** A model that handlers name, and the folder that stands for it. */

@@ -2,7 +2,7 @@ import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, normalize, sep } from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import { syncFile, syncFolder } from "#runtime/executor/child/work-folder.ts";
+import { syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
 import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
 
 /*

@@ -18,8 +18,8 @@ import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob, parseWith } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import { findModel, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
-import { findModel, readGenerationConfig } from "./models.ts";
 import type { WorkFolder } from "./work-folder.ts";
 
 /** What a context needs of the executor around it. */

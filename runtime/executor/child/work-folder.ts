@@ -1,8 +1,9 @@
-import { copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { mkdir, open, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { PermanentError } from "#contract/errors.ts";
 import type { AssetOptions } from "#contract/handler.ts";
-import { removeWork } from "#runtime/container/data-folder.ts";
+import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
+import { moveFile, syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
 import type { AssetFile } from "../protocol.ts";
 
 /*
@@ -10,11 +11,6 @@ import type { AssetFile } from "../protocol.ts";
  * folder's entry, before anything is said about it, so that the outbox never names a file that a power cut took.
  */
 const safeExtension = /^[a-z0-9]{1,8}$/;
-
-/** Where an attempt's reference files lie, beside what it makes. */
-export function inputsFolder(workFolder: string): string {
-  return join(workFolder, "inputs");
-}
 
 export class WorkFolder {
   readonly #path: string;
@@ -104,41 +100,5 @@ export class WorkFolder {
     await moveFile(content.file, target);
     await syncFile(target);
     return (await stat(target)).size;
-  }
-}
-
-/** Renames, or copies where source and target are on different file systems. */
-export async function moveFile(source: string, target: string): Promise<void> {
-  try {
-    await rename(source, target);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error;
-    const temporary = join(target, "..", `.${basename(target)}.part`);
-    await copyFile(source, temporary);
-    await syncFile(temporary);
-    await rename(temporary, target);
-    await rm(source, { force: true });
-  }
-}
-
-export async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, "r+");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Makes the names in a folder durable; a file system that cannot sync a folder keeps them by itself. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && (error.code === "EINVAL" || error.code === "EPERM")))
-      throw error;
-  } finally {
-    await handle.close();
   }
 }

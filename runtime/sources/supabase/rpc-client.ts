@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { PostgrestClient } from "@supabase/postgrest-js";
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { classify, type RestFailure } from "./rest-errors.ts";
 

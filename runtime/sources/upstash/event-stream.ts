@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { UsageCounter } from "./usage.ts";
 
 export interface EventStreamOptions {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
-import { retryDelaySeconds } from "#runtime/dispatch/backoff.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { classify } from "./rest-errors.ts";
 import { RestTransport, StaleConnectionError } from "./rest-transport.ts";
 import { loadScript, type Script, type ScriptName, scriptNames } from "./scripts.ts";
