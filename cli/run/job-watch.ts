@@ -65,6 +65,8 @@ export class JobWatch {
       const seconds = Math.max(1, Math.round(event.retryInSeconds ?? 0));
       this.#view.note(`attempt ${event.attempt} failed: ${event.error.message} Trying again in ${seconds} s.`);
     }
+    // No other container looks into the scratch folder.
+    if (event.condition !== undefined) this.#end.resolve({ status: "failed", error: event.condition });
     if (isEnd(event)) this.#finish();
   }
 

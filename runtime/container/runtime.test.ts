@@ -120,12 +120,11 @@ describe("a job that goes wrong", () => {
     });
   });
 
-  it("fails with the known types when its type is unknown", async () => {
-    const record = await runtime.ended(await runtime.submit("no_such_type"));
-    expect(record).toMatchObject({
-      status: "failed",
-      error: { code: "UNKNOWN_JOB_TYPE", message: expect.stringContaining("noop") },
-    });
+  it("goes back to its queue uncharged when its type is unknown here", async () => {
+    const id = await runtime.submit("no_such_type");
+    const condition = { code: "UNKNOWN_JOB_TYPE", message: expect.stringContaining("noop") };
+    await expectReleased(runtime, id, condition);
+    await runtime.queue.cancel(id);
   });
 
   it.each([true, false])(
@@ -164,10 +163,7 @@ describe("what must not stop the container", () => {
     const job = jobEnvelope.parse({ id: "misplaced", type: "elsewhere", prompt: "a lake" });
     const narrow = await startTestRuntime({ WORKERS: "test" });
     await narrow.queue.enqueue(job, { worker: "test" });
-    expect(await narrow.ended("misplaced")).toMatchObject({
-      status: "failed",
-      error: { message: expect.stringContaining("another worker's queue") },
-    });
+    await expectReleased(narrow, "misplaced", { message: expect.stringContaining("another worker's queue") });
     expect(await narrow.ended(await narrow.submit("noop"))).toMatchObject({ status: "completed" });
     await narrow.stop();
     await narrow.remove();
@@ -230,3 +226,12 @@ it("gives running jobs back uncharged at a shutdown, and another container finis
   await second.stop();
   await second.remove();
 });
+
+async function expectReleased(one: TestRuntime, id: string, condition: object): Promise<void> {
+  await untilEvent(one, id, (event) => event.kind === "state" && event.condition !== undefined);
+  expect(one.events.replay(id).map(({ event }) => event)).toContainEqual(
+    expect.objectContaining({ status: "queued", condition: expect.objectContaining(condition) }),
+  );
+  const record = await one.queue.get(id);
+  expect(record?.attempts.filter(({ outcome }) => outcome !== "running")).toMatchObject([{ outcome: "released" }]);
+}

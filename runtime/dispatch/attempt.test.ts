@@ -12,6 +12,8 @@ const picture = {
   metadata: {},
 } as const;
 const error = { code: "HANDLER_FAILED", message: "no paint left" } as const;
+const fullDisk = { code: "DISK_FULL", message: "no room for a picture" } as const;
+const unknownType = (type: string) => ({ code: "UNKNOWN_JOB_TYPE", message: `no ${type}`, details: { type } }) as const;
 const evidence = { exitCode: null, signal: "SIGKILL", lastOutput: "" };
 
 function summary(end: AttemptSummary["end"], changes: Partial<AttemptSummary> = {}): AttemptSummary {
@@ -65,6 +67,21 @@ describe("decideSettlement", () => {
       "a job whose executor died before it was ready is released",
       summary({ kind: "not_started" }),
       { kind: "release" },
+    ],
+    [
+      "a condition of the container releases the job, also on its last attempt",
+      summary({ kind: "failed", error: fullDisk, retry: "never" }, { attempt: 3 }),
+      { kind: "release", condition: fullDisk },
+    ],
+    [
+      "an executor that does not know the job's type cannot run it",
+      summary({ kind: "failed", error: unknownType("paint"), retry: "never" }),
+      { kind: "release", condition: unknownType("paint") },
+    ],
+    [
+      "a handler that asks for a child of an unknown type fails",
+      summary({ kind: "failed", error: unknownType("pant"), retry: "never" }),
+      { kind: "fail", error: unknownType("pant") },
     ],
     [
       "a lost lease says nothing, not even success",

@@ -1,4 +1,5 @@
-import type { ErrorReport } from "#contract/errors.ts";
+import { z } from "zod";
+import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/executor.ts";
 import type { AssetFile } from "#runtime/executor/protocol.ts";
@@ -7,6 +8,7 @@ import type { AssetFile } from "#runtime/executor/protocol.ts";
  * What becomes of a job after an attempt: a pure decision, in one place.
  *
  *   completed             → complete                  (with the files that its job type promises)
+ *   condition             → release                   (of the container, not of the job: attempt not charged)
  *   permanent error       → fail
  *   anything else         → retry, or fail when the attempts are used up
  *   cancelled             → cancelled
@@ -23,7 +25,8 @@ export type Settlement =
   | { readonly kind: "fail"; readonly error: ErrorReport }
   | { readonly kind: "retry"; readonly error: ErrorReport; readonly delaySeconds: number | null }
   | { readonly kind: "cancelled" }
-  | { readonly kind: "release" }
+  /** `condition`: what keeps this container from running the job. */
+  | { readonly kind: "release"; readonly condition?: ErrorReport }
   | { readonly kind: "drop" };
 
 /** Why the dispatcher stopped an attempt; null when it did not. */
@@ -47,8 +50,26 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   if (end.kind === "not_started") return { kind: "release" };
   // An executor aborts only when it is told to, and then there is a reason; one that stopped by itself is shutting down.
   if (end.kind === "aborted") return { kind: "release" };
+  if (isCondition(end.error, summary.handler.type)) return { kind: "release", condition: end.error };
   if (end.retry === "never") return { kind: "fail", error: end.error };
   return retryOrFail(summary, end.error, end.retry === "backoff" ? null : end.retry.delaySeconds);
+}
+
+/** What is wrong with this container, and may not be with another one, or later. */
+const conditionCodes: ReadonlySet<ErrorCode> = new Set([
+  "MODEL_NOT_FOUND",
+  "MODEL_INVALID",
+  "HANDLER_INVALID",
+  "DEVICE_LOST",
+  "DISK_FULL",
+]);
+
+const namesType = z.object({ type: z.string() });
+
+/** A handler that names an unknown type for a child of its job is wrong; an executor that does not know the job's own is not able. */
+function isCondition({ code, details }: ErrorReport, type: string): boolean {
+  if (code === "UNKNOWN_JOB_TYPE") return namesType.safeParse(details).data?.type === type;
+  return conditionCodes.has(code);
 }
 
 function completed(summary: AttemptSummary, end: Extract<AttemptEnd, { kind: "completed" }>): Settlement {

@@ -5,7 +5,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, Lease, TakeRequest } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease, Offer, TakeRequest } from "#runtime/sources/job-source.ts";
 import type { JobRunner } from "./job-runner.ts";
 
 /*
@@ -15,10 +15,17 @@ import type { JobRunner } from "./job-runner.ts";
  *   running ──pause──► paused ──resume──► running
  *   running, paused ──stop──► stopped
  */
+export interface OfferedJobs {
+  /** What this container can run now for the worker; undefined: everything. */
+  of(worker: string): Offer | undefined;
+}
+
 export interface DispatcherOptions {
   readonly sources: readonly JobSource[];
   readonly executors: ReadonlyMap<string, Executor>;
   readonly runner: JobRunner;
+  /** Without it, everything is taken. */
+  readonly offers?: OfferedJobs;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly random: () => number;
@@ -118,9 +125,13 @@ export class Dispatcher {
   }
 
   #idleWorkers(): TakeRequest[] {
-    return [...this.#options.executors.values()]
+    const { executors, offers } = this.#options;
+    return [...executors.values()]
       .filter((executor) => executor.available)
-      .map((executor) => ({ worker: executor.worker, slots: 1, heldModels: executor.heldModels }));
+      .map(({ worker, heldModels }) => {
+        const offer = offers?.of(worker);
+        return { worker, slots: 1, heldModels, ...(offer === undefined ? {} : { offer }) };
+      });
   }
 
   /** Asks each source in turn for the slots that are left; the source that goes first changes, so that none starves. */

@@ -14,6 +14,8 @@ export type JobEvent =
       readonly attempt: number;
       readonly error?: ErrorReport;
       readonly retryInSeconds?: number;
+      /** The job went back to its queue for what this container lacks, and may wait until another one takes it. */
+      readonly condition?: ErrorReport;
     }
   | { readonly kind: "progress"; readonly step: number; readonly total: number; readonly progress: number }
   | { readonly kind: "preview"; readonly mimeType: string; readonly bytes: Uint8Array };

@@ -39,10 +39,16 @@ export interface JobRunnerOptions {
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
   enqueueChild(parent: Lease, child: ChildJobRequest): Promise<string>;
+  /**
+   * Something about this container keeps it from running the job, which goes back to its queue when this resolves:
+   * what cannot be run is by then not taken any more. Without it there is a pause before the job goes back.
+   */
+  onCondition?(condition: ErrorReport, lease: Lease): Promise<void>;
 }
 
 /** How long a job keeps its lease that could not be given to its own worker. */
 const misplacedPauseMs = 1000;
+const conditionPauseMs = 1000;
 
 function wrongQueue({ job }: Lease): ErrorReport {
   return {
@@ -119,10 +125,13 @@ export class JobRunner {
     metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
     const refusal = this.#refuse(lease);
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
-    const handler = this.#options.registry.get(lease.job.type);
-    const executor = handler && this.#options.executors.get(handler.worker);
+    const { registry, executors } = this.#options;
+    const handler = registry.get(lease.job.type);
+    const executor = handler && executors.get(handler.worker);
     if (handler === undefined || executor === undefined) {
-      return this.#settle(source, lease, { kind: "fail", error: wrongQueue(lease) }, null);
+      const report =
+        handler === undefined ? toErrorReport(unknownJobType(lease.job.type, registry.types)) : wrongQueue(lease);
+      return this.#settle(source, lease, { kind: "release", condition: report }, null);
     }
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor);
@@ -134,12 +143,11 @@ export class JobRunner {
     await this.#settle(source, lease, { kind: "release" }, null);
   }
 
-  /** What is wrong with a job before it runs; null when nothing is. */
+  /** What is wrong with a job before it runs; null when nothing is, or nothing that this container knows of. */
   #refuse(lease: Lease): ErrorReport | null {
-    const { registry } = this.#options;
     if (lease.rejection) return lease.rejection;
-    const handler = registry.get(lease.job.type);
-    if (handler === undefined) return toErrorReport(unknownJobType(lease.job.type, registry.types));
+    const handler = this.#options.registry.get(lease.job.type);
+    if (handler === undefined) return null;
     if (lease.attempt > handler.retry.maxAttempts)
       return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
     try {
@@ -278,10 +286,17 @@ export class JobRunner {
         break;
       }
       case "release": {
-        log.info(fields, "job given back to its queue");
+        const { condition } = settlement;
+        if (condition === undefined) log.info(fields, "job given back to its queue");
+        else await this.#meetCondition(condition, lease);
         const outcome = await source.release(lease);
         ended(outcome === "lost" ? "lost" : "released");
-        events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt });
+        events.emit(lease.jobId, {
+          kind: "state",
+          status: "queued",
+          attempt: lease.attempt,
+          ...(condition === undefined ? {} : { condition }),
+        });
         break;
       }
       case "drop":
@@ -289,6 +304,13 @@ export class JobRunner {
         log.warn(fields, "job dropped: its lease is lost");
         break;
     }
+  }
+
+  async #meetCondition(condition: ErrorReport, lease: Lease): Promise<void> {
+    const { log, onCondition } = this.#options;
+    log.warn({ ...fieldsOf(lease), error: condition }, "this container cannot run the job: it goes back to its queue");
+    // At once, it would be taken again at once.
+    await (onCondition === undefined ? pause(conditionPauseMs) : onCondition(condition, lease));
   }
 
   /** Takes the time that an attempt ran, which ends before it is settled; the returned function is told how it ended. */
