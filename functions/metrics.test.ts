@@ -26,20 +26,22 @@ describe("what a container did", () => {
     await run("noop", { failure: "permanent", fail_until_attempt: 1 });
     await run("noop", { failure: "kill", fail_until_attempt: 1 });
     await run("stubborn", { blocks: false });
-    await run("invented_by_somebody");
-    await run("invented_again");
+    for (const type of ["invented_by_somebody", "invented_again"]) {
+      const id = await runtime.submit(type);
+      await untilEvent(runtime, id, (event) => event.kind === "state" && event.condition !== undefined);
+      await runtime.queue.cancel(id);
+    }
     const cancelled = await runtime.submit("noop", { steps: 1000, step_ms: 20 });
     await untilEvent(runtime, cancelled, (event) => event.kind === "progress");
     await runtime.queue.cancel(cancelled);
     await runtime.ended(cancelled);
 
     const families = await scrape(container);
-    expect(valuesOf(families, "ourvidz_jobs_total", "type", "outcome")).toEqual({
+    expect(valuesOf(families, "ourvidz_jobs_total", "type", "outcome")).toMatchObject({
       "noop,completed": 3,
       "noop,failed": 1,
       "noop,cancelled": 1,
       "stubborn,failed": 1,
-      "unknown,failed": 2,
     });
     const attempts = {
       "noop,completed": 3,
@@ -47,25 +49,30 @@ describe("what a container did", () => {
       "noop,failed": 1,
       "noop,cancelled": 1,
       "stubborn,failed": 1,
-      "unknown,failed": 2,
     };
-    expect(valuesOf(families, "ourvidz_job_attempts_total", "type", "outcome")).toEqual(attempts);
-    // A job of an unknown type never ran.
-    const { "unknown,failed": _neverRan, ...ran } = attempts;
-    expect(valuesOf(families, "ourvidz_job_run_seconds_count", "type", "outcome")).toEqual(ran);
+    const { "unknown,released": released, ...others } = valuesOf(
+      families,
+      "ourvidz_job_attempts_total",
+      "type",
+      "outcome",
+    );
+    expect(others).toEqual(attempts);
+    // A job of an unknown type never ran, and all such types are one.
+    expect(valuesOf(families, "ourvidz_job_run_seconds_count", "type", "outcome")).toEqual(attempts);
+    expect(released).toBeGreaterThanOrEqual(2);
     expect(valuesOf(families, "ourvidz_job_queue_wait_seconds_count", "type")).toEqual({
       noop: 7,
       stubborn: 1,
-      unknown: 2,
+      unknown: expect.any(Number),
     });
     expect(valuesOf(families, "ourvidz_upload_seconds_count", "store", "outcome")).toEqual({ "local,stored": 3 });
     expect(valuesOf(families, "ourvidz_callback_seconds_count", "status", "outcome")).toMatchObject({
       "completed,taken": 3,
-      "failed,taken": 4,
+      "failed,taken": 2,
       "cancelled,taken": 1,
     });
     expect(valuesOf(families, "ourvidz_executor_restarts_total", "worker")).toEqual({ test: 1, other: 0 });
-    expect(valuesOf(families, "ourvidz_queue_jobs", "queue", "state")).toMatchObject({ "test_queue,failed": 4 });
+    expect(valuesOf(families, "ourvidz_queue_jobs", "queue", "state")).toMatchObject({ "test_queue,failed": 2 });
     expect(valuesOf(families, "ourvidz_outbox_rows")).toEqual({ "": 0 });
     expect(valuesOf(families, "ourvidz_leases_lost_total", "source")).toEqual({ sqlite: 0 });
     expect(valuesOf(families, "ourvidz_build_info", "worker_id")).toEqual({ "test-worker": 1 });
