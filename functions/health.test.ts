@@ -14,9 +14,9 @@ function vitals(
   dispatcher: Partial<Vitals["dispatcher"]> = {},
   error: ErrorReport | null = null,
 ): Vitals {
-  const executors = states.map((state, index) => ({ worker: `worker${index}`, state, startError: error }));
+  const executors = states.map((state, index) => ({ status: { worker: `worker${index}`, state, startError: error } }));
   return {
-    executors: new Map(executors.map((executor) => [executor.worker, executor])),
+    executors: new Map(executors.map((executor) => [executor.status.worker, executor])),
     dispatcher: { state: "running", reachesSource: true, ...dispatcher },
   };
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
-import type { Executor } from "#runtime/executor/parent/executor.ts";
+import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { defineRoute } from "./http/route.ts";
 
 /*
@@ -36,7 +36,7 @@ export const health = defineRoute({
   status: 200,
   body: {
     status: healthOf(runtime),
-    qwen_loaded: runtime.executors.get("chat")?.heldModels.some((model) => /qwen/i.test(model)) ?? false,
+    qwen_loaded: runtime.executors.get("chat")?.status.heldModels.some((model) => /qwen/i.test(model)) ?? false,
     worker_ready: hasReadyExecutor(runtime),
     timestamp: new Date().toISOString(),
     version: workerVersion,
@@ -47,16 +47,16 @@ export const health = defineRoute({
 
 /** The part of a container that health and readiness are told from. */
 export interface Vitals {
-  readonly executors: ReadonlyMap<string, Pick<Executor, "worker" | "state" | "startError">>;
+  readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
   readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;
 }
 
 export function hasReadyExecutor({ executors }: Vitals): boolean {
-  return [...executors.values()].some(({ state }) => state === "idle" || state === "busy");
+  return [...executors.values()].some(({ status: { state } }) => state === "idle" || state === "busy");
 }
 
 export function healthOf({ executors, dispatcher }: Vitals): z.output<typeof healthStatus> {
-  const all = [...executors.values()];
+  const all = [...executors.values()].map(({ status }) => status);
   const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
   if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
   return all.some(({ state }) => state === "starting") ? "starting" : "healthy";

@@ -23,7 +23,7 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
   if (dispatcher.state === "paused") return new HttpError("NOT_READY", "The container is paused: it takes no jobs.");
   if (!dispatcher.reachesSource) return new HttpError("NOT_READY", "The source of jobs does not answer.");
   if (hasReadyExecutor(vitals)) return null;
-  const states = [...executors.values()].map(({ worker, state }) => ({ worker, state }));
+  const states = [...executors.values()].map(({ status: { worker, state } }) => ({ worker, state }));
   const summary = states.map(({ worker, state }) => `${worker} is ${state}`).join(", ");
   return new HttpError("NOT_READY", `No executor can take a job: ${summary}.`, { details: states });
 }

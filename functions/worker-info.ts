@@ -105,7 +105,7 @@ const describeModels = sharedWhileUnderWay(async ({ config, registry, executors 
       warnings: [...warnings],
       needed_by: needed.filter(({ folder }) => folder === name).flatMap(({ neededBy }) => neededBy),
       loaded_by: [...executors.values()]
-        .filter(({ heldModels }) => heldModels.includes(name))
+        .filter(({ status }) => status.heldModels.includes(name))
         .map((each) => each.worker),
     }),
   );

@@ -57,12 +57,12 @@ function depths(workers: readonly string[], stats: readonly QueueStats[]): Recor
   return Object.fromEntries([...own, ...stats.map(({ queue, queued }) => [queue, queued] as const)]);
 }
 
-async function viewWorker(executor: Executor, queues: Readonly<Record<string, number>> | null) {
+async function viewWorker({ status }: Executor, queues: Readonly<Record<string, number>> | null) {
   const view: z.output<typeof worker> = {
-    memory_allocated: await memoryOf(executor),
-    model_loaded: executor.heldModels.length > 0,
-    models: [...executor.heldModels],
-    queue_size: queues?.[queueName(executor.worker)] ?? null,
+    memory_allocated: await memoryOf(status),
+    model_loaded: status.heldModels.length > 0,
+    models: [...status.heldModels],
+    queue_size: queues?.[queueName(status.worker)] ?? null,
   };
-  return [executor.worker, view] as const;
+  return [status.worker, view] as const;
 }

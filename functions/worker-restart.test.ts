@@ -17,7 +17,7 @@ const executor = () => {
 it("gives the running job back uncharged, and runs it in a new process", async () => {
   const { id, open } = await container.submitGated();
   await untilEvent(container.runtime, id, (event) => event.kind === "progress");
-  const before = executor().pid;
+  const before = executor().status.pid;
   const { status, json } = await container.call("POST", "/worker/restart/test");
   expect(status).toBe(202);
   expect(json).toMatchObject({ status: "restarting", worker_id: "test", estimated_startup_time: expect.any(Number) });
@@ -30,9 +30,9 @@ it("gives the running job back uncharged, and runs it in a new process", async (
   const record = await container.runtime.ended(id);
   expect(record).toMatchObject({ status: "completed", attempt: 1 });
   expect(record.attempts.map(({ outcome }) => outcome)).toEqual(["released", "completed"]);
-  expect(executor().pid).not.toBe(before);
+  expect(executor().status.pid).not.toBe(before);
   // What was asked for is no failure.
-  expect(executor()).toMatchObject({ restarts: 0, errors: 0, isRestarting: false });
+  expect(executor().status).toMatchObject({ restarts: 0, errors: 0, isRestarting: false });
 });
 
 it("asked twice at once, is one restart, and the next job runs", async () => {
@@ -50,15 +50,15 @@ it("names the workers when there is none of that name", async () => {
 it("while the container stops, leaves no process behind", async () => {
   const other = await startContainer();
   await untilIdle(other);
-  const pid = other.runtime.executors.get("test")?.pid ?? 0;
+  const pid = other.runtime.executors.get("test")?.status.pid ?? 0;
   const answer = await other.call("POST", "/worker/restart/test");
   expect(answer.status).toBe(202);
   await other.stop();
-  expect(other.runtime.executors.get("test")).toMatchObject({ state: "stopped", pid: null });
+  expect(other.runtime.executors.get("test")?.status).toMatchObject({ state: "stopped", pid: null });
   expect(() => process.kill(pid, 0)).toThrow();
   expect((await other.call("POST", "/worker/restart/test")).status).toBe(503);
 });
 
 async function untilIdle({ runtime }: TestContainer): Promise<void> {
-  await expect.poll(() => runtime.executors.get("test")?.state, { timeout: 20_000 }).toBe("idle");
+  await expect.poll(() => runtime.executors.get("test")?.status.state, { timeout: 20_000 }).toBe("idle");
 }

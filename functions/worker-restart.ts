@@ -26,7 +26,7 @@ export const restartWorker = defineRoute({
 }).handle(({ params }, runtime) => {
   const executor = findExecutor(runtime, params.worker);
   requireRunning(runtime);
-  const estimate = executor.startSeconds ?? usualStartSeconds;
+  const estimate = executor.status.startSeconds ?? usualStartSeconds;
   runtime.restartExecutor(executor);
   return {
     status: 202,

@@ -43,7 +43,7 @@ it("tells what each worker did and does", async () => {
 });
 
 it("counts the end of a process that nobody had asked for", async () => {
-  process.kill(container.runtime.executors.get("test")?.pid ?? 0, "SIGKILL");
+  process.kill(container.runtime.executors.get("test")?.status.pid ?? 0, "SIGKILL");
   await expect
     .poll(async () => (await container.call("GET", "/worker/status")).json, { timeout: 20_000 })
     .toMatchObject({ workers: { test: { restarts: 1, current_job: null, status: "active" } } });

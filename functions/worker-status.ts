@@ -29,7 +29,7 @@ export const workerStatus = defineRoute({
 }).handle(async (_request, runtime) => {
   const [gpus, workers] = await Promise.all([
     runtime.gpu.read(),
-    Promise.all([...runtime.executors.values()].map((each) => viewExecutor(each, Date.now()))),
+    Promise.all([...runtime.executors.values()].map(({ status }) => viewExecutor(status, Date.now()))),
   ]);
   const gpu = gpus?.[0];
   const names = [...runtime.executors.keys()];

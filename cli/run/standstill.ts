@@ -63,10 +63,12 @@ class Standstill {
 
   #startError(): ErrorReport | null {
     const executor = this.#runtime.executors.get(this.#planned.handler.worker);
-    if (executor === undefined || executor.state !== "waiting") return null;
-    if (executor.startError !== null) return executor.startError;
+    if (executor === undefined) return null;
+    const { state, startError, restarts } = executor.status;
+    if (state !== "waiting") return null;
+    if (startError !== null) return startError;
     const began = this.#runtime.events.replay(this.#planned.job.id).length > 0;
-    if (began || executor.restarts < startsBeforeGivingUp) return null;
+    if (began || restarts < startsBeforeGivingUp) return null;
     const message = `The executor of the worker ${executor.worker} dies whenever it starts: --verbose shows its last words.`;
     return { code: "EXECUTOR_CRASHED", message };
   }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Executor, ExecutorState } from "#runtime/executor/parent/executor.ts";
+import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { residentBytes } from "#runtime/observe/process-memory.ts";
 import { iso } from "../jobs/job-view.ts";
 
@@ -41,22 +41,25 @@ const statusOf: Readonly<Record<ExecutorState, z.output<typeof executorStatus>>>
   stopped: "stopped",
 };
 
-export async function viewExecutor(executor: Executor, nowMs: number): Promise<z.output<typeof executorView>> {
-  const { readySinceMs, lastJobAtMs, startError } = executor;
+export async function viewExecutor(status: ExecutorStatus, nowMs: number): Promise<z.output<typeof executorView>> {
+  const { readySinceMs, lastJobAtMs, startError } = status;
   return {
-    status: executor.isRestarting ? "restarting" : statusOf[executor.state],
+    status: status.isRestarting ? "restarting" : statusOf[status.state],
     uptime: readySinceMs === null ? null : Math.max(0, (nowMs - readySinceMs) / 1000),
-    jobs_processed: executor.jobsProcessed,
+    jobs_processed: status.jobsProcessed,
     last_job_time: lastJobAtMs === null ? null : iso(lastJobAtMs),
-    memory_usage: await memoryOf(executor),
-    error_count: executor.errors,
-    restarts: executor.restarts,
-    current_job: executor.currentJobId,
+    memory_usage: await memoryOf(status),
+    error_count: status.errors,
+    restarts: status.restarts,
+    current_job: status.current?.jobId ?? null,
     start_error: startError?.message ?? null,
   };
 }
 
 /** What the system says now, else what the process itself said after its last job. */
-export async function memoryOf({ pid, memoryBytes }: Pick<Executor, "pid" | "memoryBytes">): Promise<number | null> {
+export async function memoryOf({
+  pid,
+  memoryBytes,
+}: Pick<ExecutorStatus, "pid" | "memoryBytes">): Promise<number | null> {
   return (await residentBytes(pid)) ?? memoryBytes;
 }

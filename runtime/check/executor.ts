@@ -13,7 +13,7 @@ export async function tryExecutor(worker: string, config: Config): Promise<{ val
   const executor = new Executor({ worker, handlersFolder, modelsFolder, log }, await createLogger(log));
   const startedAtMs = Date.now();
   const state = await stateAfterStart(executor);
-  const { startError } = executor;
+  const { startError } = executor.status;
   await executor.stop(stopLimitMs);
   if (state === "idle") return { value: null, message: `ready after ${Date.now() - startedAtMs} ms` };
   throw new CodedError(

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/executor.ts";
+import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/task-slot.ts";
 import type { AssetFile } from "#runtime/executor/protocol.ts";
 
 /*

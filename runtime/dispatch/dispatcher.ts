@@ -128,7 +128,7 @@ export class Dispatcher {
     const { executors, offers } = this.#options;
     return [...executors.values()]
       .filter((executor) => executor.available)
-      .map(({ worker, heldModels }) => {
+      .map(({ status: { worker, heldModels } }) => {
         const offer = offers?.of(worker);
         return { worker, slots: 1, heldModels, ...(offer === undefined ? {} : { offer }) };
       });

@@ -5,7 +5,8 @@ import type { Handler } from "#contract/handler.ts";
 import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
-import type { AttemptEnd, Executor } from "#runtime/executor/parent/executor.ts";
+import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
+import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
 import type { Inputs } from "#runtime/inputs/inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
@@ -69,16 +70,18 @@ const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancel
 /** One attempt that is under way. */
 class RunningAttempt {
   readonly lease: TracedLease;
-  readonly executor: Executor;
+  readonly worker: string;
   readonly startedAtMs: number;
   stopReason: StopReason = null;
   progress: number | null = null;
+  readonly #task: RunningTask;
   #killer: NodeJS.Timeout | null = null;
   #isOver = false;
 
-  constructor(lease: TracedLease, executor: Executor, startedAtMs: number) {
+  constructor(lease: TracedLease, worker: string, task: RunningTask, startedAtMs: number) {
     this.lease = lease;
-    this.executor = executor;
+    this.worker = worker;
+    this.#task = task;
     this.startedAtMs = startedAtMs;
   }
 
@@ -86,8 +89,8 @@ class RunningAttempt {
   stop(reason: Exclude<StopReason, null>, graceSeconds: number): void {
     if (this.#isOver || this.stopReason !== null) return;
     this.stopReason = reason;
-    this.executor.abort(this.lease.jobId, reason);
-    this.#killer = setTimeout(() => this.executor.kill(), graceSeconds * 1000);
+    this.#task.abort(reason);
+    this.#killer = setTimeout(() => this.#task.kill(), graceSeconds * 1000);
   }
 
   over(): void {
@@ -110,8 +113,7 @@ export class JobRunner {
    */
   release(worker?: string): void {
     for (const attempt of this.#running) {
-      if (worker === undefined || worker === attempt.executor.worker)
-        attempt.stop("shutdown", this.#options.abortGraceSeconds);
+      if (worker === undefined || worker === attempt.worker) attempt.stop("shutdown", this.#options.abortGraceSeconds);
     }
   }
 
@@ -161,9 +163,9 @@ export class JobRunner {
 
   async #attempt(source: JobSource, lease: TracedLease, handler: Handler, executor: Executor): Promise<void> {
     const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
-    const attempt = new RunningAttempt(lease, executor, nowMs());
+    const startedAtMs = nowMs();
     lease.trace.runs(executor.worker);
-    const ended = executor.run(
+    const task = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
         onProgress: (message) => this.#onProgress(source, attempt, message),
@@ -180,6 +182,7 @@ export class JobRunner {
           }),
       },
     );
+    const attempt = new RunningAttempt(lease, executor.worker, task, startedAtMs);
     this.#running.add(attempt);
     const release = this.#options.keepers.get(source.name)?.hold(
       lease,
@@ -200,7 +203,7 @@ export class JobRunner {
       log.info(fieldsOf(lease), "job started");
       events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
       delivery.sendProcessing(source, lease, 0);
-      const end = await ended;
+      const end = await task.ended;
       // The executor may have its next job by now: nothing of this attempt may reach it any more.
       over();
       lease.trace.ran();
@@ -223,7 +226,7 @@ export class JobRunner {
     delivery.sendProcessing(source, attempt.lease, progress);
   }
 
-  #onStage({ lease, executor: { worker } }: RunningAttempt, message: StageMessage): void {
+  #onStage({ lease, worker }: RunningAttempt, message: StageMessage): void {
     const { name, seconds, model, freed } = message;
     lease.trace.stage(message);
     const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;

@@ -4,7 +4,8 @@ import { inputMimeTypes } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
 
 /*
- * What the dispatcher process and an executor say to each other over IPC (structured clone, so bytes stay bytes).
+ * What the dispatcher process and an executor say to each other over IPC (structured clone, so bytes stay bytes). What
+ * belongs to an attempt travels in one envelope with its key, which each side checks in one place.
  * Both sides validate: a child that was built from other code must not confuse the dispatcher.
  */
 const errorCodes = Object.keys(errorStatus);
@@ -31,9 +32,19 @@ export const assetFile = z.object({
 });
 export type AssetFile = z.output<typeof assetFile>;
 
+/**
+ * Which attempt a message belongs to. `serial` counts the tasks of an executor: a job that was given back, or redriven,
+ * comes again with a number that it had before.
+ */
+export const attemptKey = z.object({ jobId: z.string(), attempt: z.number().int().min(1), serial: z.number().int() });
+export type AttemptKey = z.output<typeof attemptKey>;
+
+export function sameAttempt(left: AttemptKey, right: AttemptKey): boolean {
+  return left.serial === right.serial && left.jobId === right.jobId && left.attempt === right.attempt;
+}
+
 export const executorTask = z.object({
-  jobId: z.string(),
-  attempt: z.number().int().min(1),
+  key: attemptKey,
   job: jobEnvelope,
   /** Absolute path of this attempt's own folder; the executor creates it. */
   workFolder: z.string(),
@@ -49,13 +60,23 @@ export const fetchedInput = z.object({
 });
 export type FetchedInput = z.output<typeof fetchedInput>;
 
+/** What the dispatcher has to say to one attempt. */
+const toAttempt = z.object({
+  kind: z.literal("attempt"),
+  key: attemptKey,
+  message: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("abort"), reason: z.enum(abortReasons) }),
+    z.object({ kind: z.literal("enqueued"), requestId: z.number(), childId: z.string() }),
+    z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
+    z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
+    z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
+  ]),
+});
+export type ToAttempt = z.output<typeof toAttempt>;
+
 export const toExecutor = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("run"), task: executorTask }),
-  z.object({ kind: z.literal("abort"), jobId: z.string(), reason: z.enum(abortReasons) }),
-  z.object({ kind: z.literal("enqueued"), requestId: z.number(), jobId: z.string() }),
-  z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
-  z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
-  z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
+  toAttempt,
   z.object({ kind: z.literal("stop") }),
 ]);
 export type ToExecutor = z.output<typeof toExecutor>;
@@ -83,40 +104,47 @@ export const attemptOutcome = z.discriminatedUnion("kind", [
 ]);
 export type AttemptOutcome = z.output<typeof attemptOutcome>;
 
+/** What one attempt has to say to the dispatcher; `ended` is the last of it. */
+const fromAttempt = z.object({
+  kind: z.literal("attempt"),
+  key: attemptKey,
+  message: z.discriminatedUnion("kind", [
+    z.object({
+      kind: z.literal("progress"),
+      step: z.number(),
+      total: z.number(),
+      preview: z.object({ mimeType: z.enum(["image/webp", "image/png", "image/jpeg"]), bytes }).optional(),
+    }),
+    z.object({
+      kind: z.literal("stage"),
+      name: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/),
+      startedAtMs: z.number(),
+      seconds: z.number().min(0),
+      model: z.string().optional(),
+      freed: z.string().optional(),
+    }),
+    z.object({ kind: z.literal("enqueue"), requestId: z.number(), child: childJob }),
+    z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string() }),
+    z.object({
+      kind: z.literal("ended"),
+      outcome: attemptOutcome,
+      heldModels: z.array(z.string()),
+      memoryBytes: z.number(),
+    }),
+  ]),
+});
+export type FromAttempt = z.output<typeof fromAttempt>;
+export type StageMessage = Extract<FromAttempt["message"], { kind: "stage" }>;
+export type ProgressMessage = Extract<FromAttempt["message"], { kind: "progress" }>;
+
 export const fromExecutor = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("ready"), types: z.array(z.string()) }),
   z.object({ kind: z.literal("unusable"), error: errorReport }),
-  z.object({
-    kind: z.literal("progress"),
-    jobId: z.string(),
-    step: z.number(),
-    total: z.number(),
-    preview: z.object({ mimeType: z.enum(["image/webp", "image/png", "image/jpeg"]), bytes }).optional(),
-  }),
-  z.object({
-    kind: z.literal("stage"),
-    jobId: z.string(),
-    name: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/),
-    startedAtMs: z.number(),
-    seconds: z.number().min(0),
-    model: z.string().optional(),
-    freed: z.string().optional(),
-  }),
-  z.object({ kind: z.literal("enqueue"), requestId: z.number(), jobId: z.string(), child: childJob }),
-  z.object({ kind: z.literal("input"), requestId: z.number(), jobId: z.string(), url: z.string() }),
-  z.object({
-    kind: z.literal("ended"),
-    jobId: z.string(),
-    outcome: attemptOutcome,
-    heldModels: z.array(z.string()),
-    memoryBytes: z.number(),
-  }),
+  fromAttempt,
 ]);
 export type FromExecutor = z.output<typeof fromExecutor>;
-export type StageMessage = Extract<FromExecutor, { kind: "stage" }>;
-export type ProgressMessage = Extract<FromExecutor, { kind: "progress" }>;
 
-/** What an executor process is told at its start, as its one argument (JSON). */
+/** What an executor process gets at its start, as its one argument (JSON). */
 export const executorSettings = z.object({
   worker: z.string(),
   handlersFolder: z.string(),

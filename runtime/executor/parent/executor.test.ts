@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { jobEnvelope } from "#contract/job.ts";
 import { testHandlers } from "#test/support/runtime.ts";
 import { Executor, type ExecutorState } from "./executor.ts";
-import { restartDelayMs } from "./restart-delay.ts";
+import type { TaskHooks } from "./task-slot.ts";
 
 let folder: string;
 let executor: Executor | undefined;
@@ -33,7 +33,7 @@ function create(handlersFolder = testHandlers): Executor {
 }
 
 async function reaches(one: Executor, state: ExecutorState): Promise<void> {
-  while (one.state !== state) await once(one, "state");
+  while (one.status.state !== state) await once(one, "state");
 }
 
 function task(config: Record<string, unknown> = {}) {
@@ -41,7 +41,7 @@ function task(config: Record<string, unknown> = {}) {
   return { jobId: "job", attempt: 1, job, workFolder: join(folder, "work") };
 }
 
-const hooks = {
+const hooks: TaskHooks = {
   onProgress: () => undefined,
   onStage: () => undefined,
   enqueue: async () => "child",
@@ -52,19 +52,19 @@ describe("an executor", () => {
   it("may be given its first job while it boots", async () => {
     const one = create();
     one.start();
-    expect(one).toMatchObject({ state: "starting", available: true });
-    const end = one.run(task(), hooks);
+    expect(one).toMatchObject({ status: { state: "starting" }, available: true });
+    const { ended } = one.run(task(), hooks);
     expect(one.available).toBe(false);
-    expect(await end).toMatchObject({ kind: "completed", assets: [{ index: 0, mimeType: "text/plain" }] });
-    expect(one).toMatchObject({ state: "idle", available: true, jobsProcessed: 1 });
+    expect(await ended).toMatchObject({ kind: "completed", assets: [{ index: 0, mimeType: "text/plain" }] });
+    expect(one).toMatchObject({ available: true, status: { state: "idle", jobsProcessed: 1 } });
   });
 
   it("can be told to stop a job that it has not begun", async () => {
     const one = create();
     one.start();
-    const end = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
-    one.abort("job", "cancelled");
-    expect(await end).toEqual({ kind: "aborted", reason: "cancelled" });
+    const running = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
+    running.abort("cancelled");
+    expect(await running.ended).toEqual({ kind: "aborted", reason: "cancelled" });
     await reaches(one, "idle");
   });
 
@@ -72,9 +72,9 @@ describe("an executor", () => {
     await writeFile(join(folder, "bad.ts"), "throw new Error('no paint in this box');");
     const one = create(folder);
     one.start();
-    const end = one.run(task(), hooks);
-    expect(await end).toEqual({ kind: "not_started" });
-    expect(one.startError).toMatchObject({
+    const { ended } = one.run(task(), hooks);
+    expect(await ended).toEqual({ kind: "not_started" });
+    expect(one.status.startError).toMatchObject({
       code: "HANDLER_INVALID",
       message: expect.stringContaining("no paint in this box"),
     });
@@ -82,19 +82,19 @@ describe("an executor", () => {
     expect(one.available).toBe(false);
     await rm(join(folder, "bad.ts"));
     await reaches(one, "idle");
-    expect(one).toMatchObject({ startError: null, available: true });
+    expect(one).toMatchObject({ status: { startError: null }, available: true });
   });
 
   it("reports how its process died, and starts another", async () => {
     const one = create();
     one.start();
     await reaches(one, "idle");
-    const end = await one.run(task({ failure: "exit", fail_until_attempt: 1 }), hooks);
+    const end = await one.run(task({ failure: "exit", fail_until_attempt: 1 }), hooks).ended;
     expect(end).toMatchObject({
       kind: "crashed",
       evidence: { exitCode: 7, signal: null, lastOutput: expect.stringContaining("last words") },
     });
-    expect(one).toMatchObject({ state: "waiting", restarts: 1, available: false });
+    expect(one).toMatchObject({ status: { state: "waiting", restarts: 1, pid: null }, available: false });
     await reaches(one, "idle");
   });
 
@@ -102,10 +102,10 @@ describe("an executor", () => {
     const one = create();
     one.start();
     await reaches(one, "idle");
-    process.kill(one.pid ?? 0, "SIGINT");
-    process.kill(one.pid ?? 0, "SIGTERM");
-    expect(await one.run(task(), hooks)).toMatchObject({ kind: "completed" });
-    expect(one.restarts).toBe(0);
+    process.kill(one.status.pid ?? 0, "SIGINT");
+    process.kill(one.status.pid ?? 0, "SIGTERM");
+    expect(await one.run(task(), hooks).ended).toMatchObject({ kind: "completed" });
+    expect(one.status.restarts).toBe(0);
   });
 
   it("has no key of the container in its environment", async () => {
@@ -115,7 +115,7 @@ describe("an executor", () => {
     onTestFinished(() => void vi.unstubAllEnvs());
     const one = create(fileURLToPath(new URL("../testing/handlers", import.meta.url)));
     one.start();
-    const end = await one.run({ ...task(), job: jobEnvelope.parse({ id: "job", type: "environment" }) }, hooks);
+    const end = await one.run({ ...task(), job: jobEnvelope.parse({ id: "job", type: "environment" }) }, hooks).ended;
     const names = end.kind === "completed" ? end.metadata.names : end;
     expect(names).toEqual(expect.arrayContaining(["PATH", "OMP_NUM_THREADS"]));
     expect(String(names)).not.toMatch(/KEY|TOKEN|SECRET/);
@@ -125,18 +125,11 @@ describe("an executor", () => {
     const one = create();
     one.start();
     await reaches(one, "idle");
-    const { pid } = one;
-    const end = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
+    const { pid } = one.status;
+    const { ended } = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);
     await one.stop(5000);
-    expect(await end).toEqual({ kind: "aborted", reason: "shutdown" });
-    expect(one.state).toBe("stopped");
+    expect(await ended).toEqual({ kind: "aborted", reason: "shutdown" });
+    expect(one.status.state).toBe("stopped");
     expect(() => process.kill(pid ?? 0, 0)).toThrow(/ESRCH/);
   });
-});
-
-it("waits longer with each failure, up to the limit", () => {
-  const delays = Array.from({ length: 12 }, (_, failures) => restartDelayMs(failures, 60_000));
-  expect(delays.slice(0, 4)).toEqual([500, 1000, 2000, 4000]);
-  expect(delays.at(-1)).toBe(60_000);
-  expect(restartDelayMs(1e6, 60_000)).toBe(60_000);
 });

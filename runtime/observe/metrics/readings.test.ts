@@ -53,7 +53,7 @@ it("tells an executor's memory from the system, else what it said last, and noth
       { ...executor, worker: "running", pid: process.pid, memoryBytes: 1 },
       { ...executor, worker: "gone", pid: 2 ** 30, memoryBytes: 5 },
       { ...executor, worker: "waiting", state: "waiting" as const, restarts: 3 },
-    ].map((one) => [one.worker, one]),
+    ].map((status) => [status.worker, { status }]),
   );
   const values = setUp({ executors });
   const memory = await values("ourvidz_executor_resident_memory_bytes", "worker");
@@ -83,7 +83,7 @@ it("tells an empty queue of this container as 0, and no depth of a source that d
     ["sqlite", new QueueReading({ queue: { stats: async () => [failed] }, isBusy })],
     ["upstash", new QueueReading({ queue: { stats: away }, isBusy })],
   ]);
-  const values = setUp({ queueReadings, executors: new Map([["sdxl", executor]]) });
+  const values = setUp({ queueReadings, executors: new Map([["sdxl", { status: executor }]]) });
   expect(await values("ourvidz_queue_readable", "source")).toEqual({ sqlite: 1, upstash: 0 });
   const jobs = await values("ourvidz_queue_jobs", "source", "queue", "state");
   expect(jobs).toMatchObject({ "sqlite,sdxl_queue,queued": 0, "sqlite,wan_queue,failed": 2 });

@@ -2,7 +2,7 @@ import process from "node:process";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
-import type { Executor, ExecutorState } from "#runtime/executor/parent/executor.ts";
+import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
 import type { Usage } from "#runtime/sources/upstash/usage.ts";
 import type { GpuReading } from "../gpu/gpu-reading.ts";
@@ -19,7 +19,7 @@ export interface MeasuredContainer {
   readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "reachesSource">;
   readonly executors: ReadonlyMap<
     string,
-    Pick<Executor, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid">
+    { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
   >;
   readonly outbox: Pick<Outbox, "backlog">;
   /** By source: what waits in the queues of those that can say it. */
@@ -93,12 +93,12 @@ function readExecutors(registry: MetricsRegistry, { executors }: MeasuredContain
   });
   registry.atScrape(async () => {
     memory.clear();
-    for (const executor of executors.values()) {
-      const { worker } = executor;
-      for (const each of executorStates) state.set({ worker, state: each }, each === executor.state ? 1 : 0);
-      restarts.set({ worker }, executor.restarts);
-      models.set({ worker }, executor.heldModels.length);
-      const bytes = (await residentBytes(executor.pid)) ?? executor.memoryBytes;
+    for (const { status } of executors.values()) {
+      const { worker } = status;
+      for (const each of executorStates) state.set({ worker, state: each }, each === status.state ? 1 : 0);
+      restarts.set({ worker }, status.restarts);
+      models.set({ worker }, status.heldModels.length);
+      const bytes = (await residentBytes(status.pid)) ?? status.memoryBytes;
       if (bytes !== null) memory.set({ worker }, bytes);
     }
   });

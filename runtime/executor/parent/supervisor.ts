@@ -1,0 +1,228 @@
+import type { ChildProcess } from "node:child_process";
+import { EventEmitter } from "node:events";
+import type { ErrorReport } from "#contract/errors.ts";
+import { within } from "#runtime/lib/within.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import { type ExecutorSettings, type FromAttempt, fromExecutor, type ToExecutor } from "../protocol.ts";
+import { forkExecutor, LastOutput } from "./fork-executor.ts";
+import { RestartPause } from "./restart-pause.ts";
+
+/*
+ * The life of one executor's process, whatever runs in it.
+ *
+ *   stopped ──start──► starting ──ready──► ready
+ *                         │ exit             │ exit
+ *                         └───► waiting ◄────┘
+ *                                 └── after a pause (restart-pause.ts) ──► starting
+ *   any ──stop──► stopping ──exit──► stopped
+ *   any ──restart──► (its task ends, and no other one is given) ──stop──► stopped ──► starting
+ */
+export type ProcessState = "starting" | "ready" | "waiting" | "stopping" | "stopped";
+
+export interface ProcessExit {
+  /** Whether the process had been ready. */
+  readonly wasReady: boolean;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The last lines that it wrote to standard error. */
+  readonly lastOutput: string;
+  /** Pause until the next one is started; null when the end was asked for. */
+  readonly restartInMs: number | null;
+}
+
+interface SupervisorEvents {
+  /** The state has changed. */
+  state: [ProcessState];
+  /** What an attempt says. */
+  message: [FromAttempt];
+  /** A message in a form that is not understood. */
+  unreadable: [unknown];
+  exit: [ProcessExit];
+}
+
+export interface SupervisorOptions {
+  readonly settings: ExecutorSettings;
+  readonly log: Logger;
+  readonly restartMaxMs: number;
+  readonly fork?: typeof forkExecutor;
+}
+
+/** How long a killed process may take to be gone. */
+const exitTimeoutMs = 2000;
+/** How long a process without a task may take to end at a restart. */
+const restartGraceMs = 2000;
+/** How long a process may take to load its handlers. */
+const startTimeoutMs = 120_000;
+
+export class Supervisor extends EventEmitter<SupervisorEvents> {
+  readonly #options: SupervisorOptions;
+  readonly #pause: RestartPause;
+  readonly #output = new LastOutput();
+  #state: ProcessState = "stopped";
+  #child: ChildProcess | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #isRestarting = false;
+  #startFailed = false;
+  #startError: ErrorReport | null = null;
+
+  constructor(options: SupervisorOptions) {
+    super();
+    this.#options = options;
+    this.#pause = new RestartPause(options.restartMaxMs);
+  }
+
+  get state(): ProcessState {
+    return this.#state;
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /** Why the last start failed, while it does. */
+  get startError(): ErrorReport | null {
+    return this.#startError;
+  }
+
+  /** A restart that was asked for is under way. */
+  get isRestarting(): boolean {
+    return this.#isRestarting;
+  }
+
+  /**
+   * True when a task can be given: to a process that is ready, and to one that boots, so that a container takes its first
+   * job meanwhile. After a start that failed it first has to prove itself.
+   */
+  get acceptsTask(): boolean {
+    if (this.#isRestarting) return false;
+    return this.#state === "ready" || (this.#state === "starting" && !this.#startFailed);
+  }
+
+  start(): void {
+    if (this.#state === "stopped" || this.#state === "waiting") this.#spawn();
+  }
+
+  /** Says nothing to a process that is not there. */
+  send(message: ToExecutor): void {
+    if (this.#child?.connected) this.#child.send(message, () => undefined);
+  }
+
+  /** The evidence of a crash begins here. */
+  clearOutput(): void {
+    this.#output.clear();
+  }
+
+  /** Ends the process at once; another is started. */
+  kill(): void {
+    this.#child?.kill("SIGKILL");
+  }
+
+  /** Ends the process as soon as `idle` resolves, and starts another. */
+  async restart(idle: Promise<unknown>): Promise<void> {
+    if (this.#isRestarting) return;
+    this.#isRestarting = true;
+    await idle;
+    await this.#end(restartGraceMs);
+    // Stopped for good meanwhile.
+    if (!this.#isRestarting) return;
+    this.#isRestarting = false;
+    this.#pause.reset();
+    this.start();
+  }
+
+  /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isRestarting = false;
+    await this.#end(graceMs);
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === null) {
+      this.#setState("stopped");
+      return;
+    }
+    this.#setState("stopping");
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    this.send({ kind: "stop" });
+    const killer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    await within(graceMs + exitTimeoutMs, gone);
+    clearTimeout(killer);
+  }
+
+  #setState(state: ProcessState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit("state", state);
+  }
+
+  #spawn(): void {
+    this.#setState("starting");
+    this.#output.clear();
+    const child = this.#fork();
+    if (child === null) return;
+    this.#child = child;
+    child.stderr?.on("data", this.#output.add);
+    child.on("message", (message) => {
+      // What a dead process had written may be read after its end.
+      if (this.#child === child) this.#receive(message);
+    });
+    const watchdog = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
+    this.once("state", () => clearTimeout(watchdog));
+    child.on("error", (error) => {
+      this.#options.log.error({ error }, "the executor process reports an error");
+      // A process that could not even be made says nothing else.
+      if (child.pid === undefined && this.#child === child) this.#exited(null, null);
+    });
+    child.once("exit", (code, signal) => this.#exited(code, signal));
+  }
+
+  /** Null when the system has no process to give; it is tried again after the usual pause. */
+  #fork(): ChildProcess | null {
+    const { fork = forkExecutor, settings, log } = this.#options;
+    try {
+      return fork(settings);
+    } catch (error) {
+      log.error({ error }, "the executor process cannot be made");
+      this.#exited(null, null);
+      return null;
+    }
+  }
+
+  #receive(received: unknown): void {
+    const parsed = fromExecutor.safeParse(received);
+    if (!parsed.success) {
+      this.#options.log.error({ error: parsed.error }, "a message from the executor is not understood");
+      this.emit("unreadable", received);
+      return;
+    }
+    const message = parsed.data;
+    switch (message.kind) {
+      case "ready":
+        this.#startError = null;
+        this.#startFailed = false;
+        this.#pause.ready(Date.now());
+        if (this.#state === "starting") this.#setState("ready");
+        break;
+      case "unusable":
+        this.#startError = message.error;
+        this.#options.log.error({ error: message.error }, "the executor cannot start");
+        break;
+      case "attempt":
+        this.emit("message", message);
+        break;
+    }
+  }
+
+  #exited(exitCode: number | null, signal: string | null): void {
+    this.#child = null;
+    const wasReady = this.#state !== "starting";
+    this.#startFailed = !wasReady;
+    const isWanted = this.#state === "stopping" || this.#isRestarting;
+    const restartInMs = isWanted ? null : this.#pause.failed(Date.now());
+    if (restartInMs !== null) this.#timer = setTimeout(() => this.start(), restartInMs);
+    this.#setState(isWanted ? "stopped" : "waiting");
+    this.emit("exit", { wasReady, exitCode, signal, lastOutput: this.#output.text, restartInMs });
+  }
+}

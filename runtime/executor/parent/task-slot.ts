@@ -1,0 +1,159 @@
+import { CodedError, toErrorReport } from "#contract/errors.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import {
+  type AbortReason,
+  type AttemptKey,
+  type AttemptOutcome,
+  type ChildJobRequest,
+  type ExecutorTask,
+  type FetchedInput,
+  type FromAttempt,
+  type ProgressMessage,
+  type StageMessage,
+  sameAttempt,
+  type ToAttempt,
+} from "../protocol.ts";
+
+/*
+ * The one task of an executor, seen from the dispatcher: free ──take──► taken ──end──► free. What an attempt says is
+ * checked against the key of the attempt that is here, in one place: `receive`.
+ */
+export type AttemptEnd =
+  | AttemptOutcome
+  | { readonly kind: "crashed"; readonly evidence: CrashEvidence }
+  /** The process died before it was ready: the job never began. */
+  | { readonly kind: "not_started" };
+
+export interface CrashEvidence {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The last lines that the process wrote to standard error. */
+  readonly lastOutput: string;
+}
+
+/** What an attempt asks of the dispatcher process. */
+export interface TaskHooks {
+  onProgress(message: ProgressMessage): void;
+  onStage(message: StageMessage): void;
+  enqueue(child: ChildJobRequest): Promise<string>;
+  /** @param name of the file, without its extension; the signal ends with the attempt */
+  input(url: string, name: string, signal: AbortSignal): Promise<FetchedInput>;
+}
+
+/** What an executor gets to run: one attempt of a job, and the folder of its files. */
+export type TaskRequest = Pick<ExecutorTask, "job" | "workFolder"> & Pick<AttemptKey, "jobId" | "attempt">;
+
+interface Taken {
+  readonly task: ExecutorTask;
+  readonly hooks: TaskHooks;
+  /** Aborted when the attempt is to stop, and when it has ended. */
+  readonly controller: AbortController;
+  readonly ended: PromiseWithResolvers<AttemptEnd>;
+}
+
+/** Ends what was still under way for an attempt. One for all of them: an error is made with a stack trace. */
+const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
+
+export class TaskSlot {
+  readonly #log: Logger;
+  readonly #send: (message: ToAttempt) => void;
+  #taken: Taken | null = null;
+  #serial = 0;
+
+  constructor(log: Logger, send: (message: ToAttempt) => void) {
+    this.#log = log;
+    this.#send = send;
+  }
+
+  get task(): ExecutorTask | null {
+    return this.#taken?.task ?? null;
+  }
+
+  get isFree(): boolean {
+    return this.#taken === null;
+  }
+
+  holds(key: AttemptKey): boolean {
+    return this.#taken !== null && sameAttempt(this.#taken.task.key, key);
+  }
+
+  /** Resolves when there is no task any more. */
+  async free(): Promise<void> {
+    await this.#taken?.ended.promise;
+  }
+
+  /** `ended` resolves with how the task ended; never rejects. */
+  take({ jobId, attempt, job, workFolder }: TaskRequest, hooks: TaskHooks) {
+    if (this.#taken !== null) throw new Error(`${this.#taken.task.key.jobId} runs: there is one task at a time.`);
+    const ended = Promise.withResolvers<AttemptEnd>();
+    const task: ExecutorTask = { key: { jobId, attempt, serial: ++this.#serial }, job, workFolder };
+    this.#taken = { task, hooks, controller: new AbortController(), ended };
+    return { task, ended: ended.promise };
+  }
+
+  /** The attempt is to stop: what the dispatcher does for it stops at once. */
+  abort(reason: AbortReason): void {
+    if (this.#taken === null) return;
+    this.#taken.controller.abort(new CodedError("CANCELLED", `The job was stopped: ${reason}.`));
+    this.#say(this.#taken, { kind: "abort", reason });
+  }
+
+  /** What an attempt says while it runs; false for the word of another attempt than the one that is here, which goes no further. */
+  receive({ key, message }: FromAttempt): boolean {
+    const taken = this.#taken;
+    if (taken === null || !sameAttempt(taken.task.key, key)) {
+      this.#log.warn(
+        { job_id: key.jobId, attempt: key.attempt, kind: message.kind },
+        "a message of an attempt that does not run here was dropped",
+      );
+      return false;
+    }
+    switch (message.kind) {
+      case "progress":
+        taken.hooks.onProgress(message);
+        break;
+      case "stage":
+        taken.hooks.onStage(message);
+        break;
+      case "enqueue":
+        void this.#enqueue(taken, message.requestId, message.child);
+        break;
+      case "input":
+        void this.#input(taken, message.requestId, message.url);
+        break;
+      case "ended":
+        break;
+    }
+    return true;
+  }
+
+  /** The task has ended, in whatever way. */
+  end(end: AttemptEnd): void {
+    const taken = this.#taken;
+    this.#taken = null;
+    taken?.controller.abort(attemptEnded);
+    taken?.ended.resolve(end);
+  }
+
+  async #enqueue(taken: Taken, requestId: number, child: ChildJobRequest): Promise<void> {
+    try {
+      const childId = await taken.hooks.enqueue(child);
+      this.#say(taken, { kind: "enqueued", requestId, childId });
+    } catch (error) {
+      this.#say(taken, { kind: "enqueue_failed", requestId, error: toErrorReport(error) });
+    }
+  }
+
+  async #input(taken: Taken, requestId: number, url: string): Promise<void> {
+    try {
+      const input = await taken.hooks.input(url, String(requestId), taken.controller.signal);
+      this.#say(taken, { kind: "input_ready", requestId, input });
+    } catch (error) {
+      this.#say(taken, { kind: "input_failed", requestId, error: toErrorReport(error) });
+    }
+  }
+
+  #say(taken: Taken, message: ToAttempt["message"]): void {
+    if (this.#taken === taken) this.#send({ kind: "attempt", key: taken.task.key, message });
+  }
+}
