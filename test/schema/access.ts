@@ -17,6 +17,8 @@ import {
 const tables = [
   "jobs",
   "job_attempts",
+  "job_ends",
+  "offers",
   "idempotency_keys",
   "queue_outbox",
   "request_rates",
@@ -112,13 +114,18 @@ function describeReading(use: UseProject): void {
       expect(Array.isArray(body) && body.length > 0).toBe(true);
     });
 
-    test.each(["job_attempts", "idempotency_keys", "queue_outbox", "request_rates", "workers"] as const)(
-      "%s is for the service",
-      async (table) => {
-        expect((await read(use(), user(ann), table)).status).toBe(403);
-        expect((await read(use(), service, table)).status).toBe(200);
-      },
-    );
+    test.each([
+      "job_attempts",
+      "job_ends",
+      "offers",
+      "idempotency_keys",
+      "queue_outbox",
+      "request_rates",
+      "workers",
+    ] as const)("%s is for the service", async (table) => {
+      expect((await read(use(), user(ann), table)).status).toBe(403);
+      expect((await read(use(), service, table)).status).toBe(200);
+    });
   });
 }
 
@@ -131,6 +138,8 @@ function describeWriting(use: UseProject): void {
     "insert into public.workers (worker_id, url) values ('w', 'https://worker.example')",
     "insert into public.job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",
     "delete from public.usage",
+    "delete from public.job_ends",
+    "insert into public.offers values ('w', 'sdxl', '{}', '{}', '{}', now())",
     "update public.enhancement_presets set max_tokens = 1",
     "truncate public.jobs",
   ];
@@ -171,6 +180,9 @@ function describeWriting(use: UseProject): void {
       ["apply_job_callback", { callback: {} }],
       ["claim_jobs", { worker_id: "w", requests: [] }],
       ["settle_job", { settlement: {} }],
+      ["take_jobs", { worker_id: "w", requests: [] }],
+      ["ends_reported", { ends: [] }],
+      ["announce_offers", { worker_id: "w", offers: [] }],
       ["register_worker", { worker: {} }],
       ["list_jobs", {}],
     ])("%s is refused to users and strangers", async (name, args) => {

@@ -45,6 +45,7 @@ export function describeCallbacks(use: UseProject): void {
         job_id: jobId,
         job_status: "completed",
         job_type: "sdxl_image_fast",
+        run: 1,
         attempt: 1,
         user_id: ann,
         assets: 2,

@@ -52,6 +52,37 @@ test("many claimers share a queue: each job once, none forgotten", async () => {
   expect(attempts).toEqual([{ attempts: 120, most: 1 }]);
 });
 
+test("a claim reads no more rows when ten thousand jobs that nobody here can run stand in front", async () => {
+  const many = (count: number, type: string, model: string | null, priority: number) =>
+    postgres.database.query(
+      `insert into public.jobs (type, worker, source, bucket, element, model_variant, priority)
+       select $1::text, 'sdxl', 'supabase', 'b', '{}', $2::text, $3 from generate_series(1, $4::int)`,
+      [type, model, priority, count],
+    );
+  await many(5000, "sdxl_image_fast", "big", 9);
+  await many(5000, "sdxl_image_high", null, 0);
+  await many(3, "sdxl_image_fast", null, 0);
+  await postgres.database.query("analyze public.jobs");
+  const offer = { types: ["sdxl_image_fast"], default_model_types: ["sdxl_image_fast"], models: ["tiny", "small"] };
+  for (const held_models of [[], ["tiny"]]) {
+    const rows = await postgres.database.transaction(async (query) => {
+      const requests = JSON.stringify([{ worker: "sdxl", slots: 3, held_models, offer }]);
+      const [taken] = await query("select jsonb_array_length(public.take_jobs('w', $1) -> 'leases') as jobs", [
+        requests,
+      ]);
+      const [read] = await query(
+        `select (seq_tup_read + idx_tup_fetch)::int as rows from pg_catalog.pg_stat_xact_user_tables
+          where relid = 'public.jobs'::regclass`,
+      );
+      expect(taken).toEqual({ jobs: 3 });
+      await query("rollback");
+      await query("begin");
+      return Number(read?.rows);
+    });
+    expect(rows).toBeLessThan(300);
+  }
+});
+
 test("a claim does not wait for a job that somebody is busy with, and takes the next", async () => {
   const [first, second] = await enqueueMany(2);
   await postgres.database.transaction(async (query) => {

@@ -110,7 +110,7 @@ export function describeLeases(use: UseProject): void {
       await rpc(use(), "request_cancel", { job_id: cancelled });
       await expire(lost);
       await expire(cancelled);
-      expect(await rpc(use(), "sweep_expired")).toEqual({ expired: 2, deleted: 0 });
+      expect(await rpc(use(), "sweep_expired")).toEqual({ expired: 2, overdue: 0, deleted: 0 });
       expect(await rowOf(use(), lost)).toMatchObject({
         status: "queued",
         attempt: 1,
@@ -125,7 +125,7 @@ export function describeLeases(use: UseProject): void {
       await use().owner.query("update public.jobs set settled_at = settled_at - interval '31 days'");
       const recent = await enqueue(use());
       await settle(use(), await claimOne(use()), { call: "fail", error: failure });
-      expect(await rpc(use(), "sweep_expired", { keep_days: 30 })).toEqual({ expired: 0, deleted: 1 });
+      expect(await rpc(use(), "sweep_expired", { keep_days: 30 })).toEqual({ expired: 0, overdue: 0, deleted: 1 });
       expect(await use().owner.query("select id from public.jobs")).toEqual([{ id: recent }]);
       expect(await use().owner.query("select 1 from public.usage where job_id = $1", [old])).toHaveLength(1);
     });

@@ -5,7 +5,14 @@ import { jobTypesMigration, jobTypesSql } from "../../tools/supabase/job-types-s
 import { type Migration, migrate, readMigrations, type TestDatabase } from "../support/supabase/database.ts";
 import { startEmptyPglite } from "../support/supabase/pglite.ts";
 import { startPostgres } from "../support/supabase/postgres.ts";
-import { ann } from "./support.ts";
+import { ann, type Json, object } from "./support.ts";
+
+/** The migrations before this are of the first version. */
+const firstVersionEnds = "20261128";
+
+function list(value: unknown): Json[] {
+  return Array.isArray(value) ? value.map(object) : [];
+}
 
 /** Projects before their first migration, as many as asked for. */
 interface EmptyProjects {
@@ -108,8 +115,61 @@ describe.each(Object.entries(databases))("the migrations on %s", (_name, start) 
     await database.query("update public.job_types set bucket = 'image_fast' where type = 'image_fast'");
     await database.query("delete from storage.buckets where id = 'one_for_all'");
     await database.query("delete from public.enhancement_presets where preset = 'sdxl-nature'");
-    await apply(database, migrations.slice(-1));
+    await apply(database, migrations);
     expect(await database.query(structure)).toEqual(once);
+  });
+
+  test("bring a project of the first version here, with jobs in every state and leases that are held", async () => {
+    const database = await projects.another();
+    await database.query("insert into auth.users (id) values ($1)", [ann]);
+    const isFirst = ({ name }: Migration) => name < firstVersionEnds;
+    await apply(database, migrations.filter(isFirst));
+    const call = async (text: string, ...values: unknown[]) => {
+      const [row] = await database.query(
+        `select ${text} as answer`,
+        values.map((value) => JSON.stringify(value)),
+      );
+      return row?.answer;
+    };
+    const make = async (prompt: string, options: object = { source: "supabase" }) => {
+      const job = { type: "sdxl_image_fast", prompt, user_id: ann, config: { expires_in_seconds: 3600 } };
+      return object(await call("public.enqueue_job($1, $2)", job, options)).job_id;
+    };
+    const claimed = async () => {
+      const [lease] = list(await call("public.claim_jobs('old', $1)", [{ worker: "sdxl", slots: 1 }]));
+      return { job_id: lease?.job_id, token: lease?.token };
+    };
+    const error = { code: "OUT_OF_MEMORY", message: "the GPU is full" };
+    const settle = (settlement: object) => call("public.settle_job($1)", settlement);
+    await make("over Redis", { source: "upstash" });
+    const failed = await make("failed");
+    await settle({ ...(await claimed()), call: "fail", error });
+    await make("completed");
+    await settle({ ...(await claimed()), call: "complete", result: { assets: [], metadata: {} } });
+    const retried = await make("to be tried again");
+    await settle({ ...(await claimed()), call: "retry", error, delay_seconds: 0 });
+    const waiting = await make("waiting");
+    const held = await claimed();
+
+    await apply(
+      database,
+      migrations.filter((migration) => !isFirst(migration)),
+    );
+    expect(await database.query(structure)).toEqual(once);
+    const left = await database.query(
+      "select count(*)::int as jobs, min(run) as run, count(expires_at) filter (where source = 'supabase')::int as limited from public.jobs",
+    );
+    expect(left).toEqual([{ jobs: 5, run: 1, limited: 2 }]);
+    expect(held.job_id).toBe(retried);
+    expect(await settle({ ...held, call: "retry", error, delay_seconds: 60 })).toMatchObject({ outcome: "settled" });
+    expect(await call(`public.request_cancel('${retried}')`)).toMatchObject({ outcome: "cancelled", attempt: 2 });
+    await call(`public.redrive_job('${failed}')`);
+    const { leases, ends } = object(await call("public.take_jobs('new', $1)", [{ worker: "sdxl", slots: 9 }]));
+    expect(leases).toMatchObject([
+      { job_id: failed, run: 2, attempt: 1 },
+      { job_id: waiting, run: 1, attempt: 1 },
+    ]);
+    expect(ends).toMatchObject([{ job_id: retried, run: 1, attempt: 2, status: "cancelled" }]);
   });
 
   test("stop at a fault without leaving half of a file behind", async () => {

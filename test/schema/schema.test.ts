@@ -4,9 +4,13 @@ import { startPostgres } from "../support/supabase/postgres.ts";
 import { describeAccess } from "./access.ts";
 import { describeCallbacks } from "./callbacks.ts";
 import { describeDependencies } from "./dependencies.ts";
+import { describeEnds } from "./ends.ts";
 import { describeEnqueueing } from "./enqueueing.ts";
+import { describeExpiry } from "./expiry.ts";
 import { describeLeases } from "./leases.ts";
+import { describeOffers } from "./offers.ts";
 import { describeOperators } from "./operators.ts";
+import { describeRuns } from "./runs.ts";
 import { ann, bob, type Project, type UseProject } from "./support.ts";
 import { describeTransitions } from "./transitions.ts";
 import { describeWorkers } from "./workers.ts";
@@ -39,7 +43,7 @@ describe.each(Object.entries(databases))("%s", (_name, start) => {
   afterAll(() => project?.stop());
 
   beforeEach(async () => {
-    await project?.owner.query("truncate public.jobs, public.usage, public.workers cascade");
+    await project?.owner.query("truncate public.jobs, public.usage, public.workers, public.offers cascade");
   });
 
   const use: UseProject = () => {
@@ -52,6 +56,10 @@ describe.each(Object.entries(databases))("%s", (_name, start) => {
   describeLeases(use);
   describeDependencies(use);
   describeCallbacks(use);
+  describeRuns(use);
+  describeEnds(use);
+  describeExpiry(use);
+  describeOffers(use);
   describeOperators(use);
   describeWorkers(use);
 });

@@ -98,6 +98,23 @@ export async function claimOne(project: Project): Promise<TakenLease> {
   return lease;
 }
 
+export interface TakeOptions {
+  readonly container?: string;
+  readonly slots?: number;
+  readonly offer?: Json;
+  readonly heldModels?: readonly string[];
+  readonly more?: Json;
+}
+
+/** Takes as a container does: leases of jobs for the worker `sdxl`, and ends that nobody has reported. */
+export async function take(project: Project, options: TakeOptions = {}) {
+  const { container = "container-1", slots = 1, offer, heldModels = [], more } = options;
+  const requests = [{ worker: "sdxl", slots, held_models: heldModels, ...(offer === undefined ? {} : { offer }) }];
+  const { leases, ends } = await rpc(project, "take_jobs", { worker_id: container, requests, ...more });
+  if (!Array.isArray(leases) || !Array.isArray(ends)) throw new Error("take_jobs answered no lists");
+  return { leases: leases.map(object), ends: ends.map(object) };
+}
+
 export async function settle(project: Project, lease: TakenLease, ending: Json & { call: string }): Promise<unknown> {
   const { job_id, token } = lease;
   return (await rpc(project, "settle_job", { settlement: { job_id, token, ...ending } })).outcome;
@@ -115,7 +132,17 @@ export async function statusOf(project: Project, jobId: string): Promise<unknown
 
 /** Everything in these tables, to see that a refused call left nothing behind. */
 export async function everything(project: Project): Promise<unknown> {
-  const tables = ["jobs", "job_attempts", "assets", "usage", "queue_outbox", "idempotency_keys", "workers"];
+  const tables = [
+    "jobs",
+    "job_attempts",
+    "job_ends",
+    "offers",
+    "assets",
+    "usage",
+    "queue_outbox",
+    "idempotency_keys",
+    "workers",
+  ];
   const dumps = tables.map(
     (table) => `(select jsonb_agg(to_jsonb(t) order by t::text) from public.${table} as t) as ${table}`,
   );

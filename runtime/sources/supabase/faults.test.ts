@@ -76,7 +76,7 @@ describe.each<readonly [string, DoorFault]>([
   test("to take: each job once, uncharged", () =>
     withHarness(async (harness) => {
       for (const id of ["a", "b", "c"]) await enqueue(harness, id);
-      const leases = await failingOnce("claim_jobs", fault, () => take(harness, 2));
+      const leases = await failingOnce("take_jobs", fault, () => take(harness, 2));
       expect(leases.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
         ["a", 1],
         ["b", 1],
@@ -127,7 +127,7 @@ describe("an outage", () => {
     withHarness(
       async (harness) => {
         await enqueue(harness, "a");
-        shared.fault = (path) => (path.endsWith("/rpc/claim_jobs") ? "lose" : undefined);
+        shared.fault = (path) => (path.endsWith("/rpc/take_jobs") ? "lose" : undefined);
         await expect(take(harness)).rejects.toMatchObject({ code: "QUEUE_UNREACHABLE" });
         shared.fault = undefined;
         expect(await take(harness)).toMatchObject([{ jobId: "a", attempt: 1 }]);

@@ -5,6 +5,7 @@ const shared = useProject();
 
 testAgainstModel({
   runs: Number(process.env.RUNS ?? 15),
+  ends: true,
   open: () => openHarness(shared, { random: () => 0 }),
   losing: {
     on() {

@@ -3,7 +3,14 @@ import { decodeElement } from "#contract/decode.ts";
 import { type ErrorCode, type ErrorReport, isErrorCode, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
-import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
+import {
+  type AttemptRecord,
+  attemptOutcomes,
+  type JobRecord,
+  jobStatuses,
+  type Lease,
+  type UnreportedEnd,
+} from "../job-source.ts";
 
 /* Shapes of what the database's functions answer, and how they become the port's types. */
 
@@ -17,27 +24,71 @@ const errorReport: z.ZodType<ErrorReport> = z.object({
 const ms = z.number().int();
 const count = z.number().int().min(0);
 
-export const leases = z.array(
-  z.object({
+const run = z.number().int().min(1);
+
+const lease = z
+  .object({
     job_id: z.string(),
     job: z.unknown(),
     token: z.string(),
     attempt: count,
+    run,
     queued_at_ms: ms,
     taken_at_ms: ms,
     expires_at_ms: ms,
     previous_error: errorReport.nullable(),
-  }),
-);
-export type LeaseAnswer = z.output<typeof leases>[number];
+  })
+  .transform(
+    ({ job_id, job, token, attempt, run, queued_at_ms, taken_at_ms, expires_at_ms, previous_error }): Lease => {
+      return {
+        jobId: job_id,
+        ...readJob(job),
+        token,
+        attempt,
+        run,
+        queuedAtMs: queued_at_ms,
+        takenAtMs: taken_at_ms,
+        expiresAtMs: expires_at_ms,
+        ...(previous_error === null ? {} : { previousError: previous_error }),
+      };
+    },
+  );
+
+const unreportedEnd = z
+  .object({
+    job_id: z.string(),
+    job: z.unknown(),
+    run,
+    attempt: count,
+    status: z.enum(["failed", "cancelled"]),
+    error: errorReport.nullable(),
+    ended_at_ms: ms,
+  })
+  .transform(
+    ({ job_id, job, run, attempt, status, error, ended_at_ms }): UnreportedEnd => ({
+      jobId: job_id,
+      job: readJob(job).job,
+      run,
+      attempt,
+      status,
+      ...(error === null ? {} : { error }),
+      endedAtMs: ended_at_ms,
+    }),
+  );
+
+export const taken = z.object({ leases: z.array(lease), ends: z.array(unreportedEnd) });
 
 export const renewals = z.array(z.enum(["held", "cancelled", "lost"]));
-export const settled = z.object({ outcome: z.enum(["settled", "lost"]) });
+export const settled = z.discriminatedUnion("outcome", [
+  z.object({ outcome: z.literal("settled"), became: z.enum(["completed", "failed", "cancelled", "requeued"]) }),
+  z.object({ outcome: z.literal("lost") }),
+]);
 export const enqueued = z.object({ job_id: z.string(), created: z.boolean(), position: count });
 export const cancelled = z.object({ outcome: z.enum(["cancelled", "requested"]) });
 export const redriven = z.object({ job_status: z.enum(jobStatuses) });
 export const dueJobs = z.object({ now_ms: ms, due: z.array(z.string()), next_ms: ms.nullable() });
 export const tokens = z.array(z.string());
+export const counted = count;
 
 export const stats = z.array(
   z.object({
@@ -47,6 +98,11 @@ export const stats = z.array(
     running: count,
     failed: count,
     oldest_queued_seconds: z.number().nullable(),
+    unoffered: z.array(
+      z
+        .object({ type: z.string(), model: z.string().nullable(), jobs: count, oldest_seconds: z.number() })
+        .transform(({ oldest_seconds, ...need }) => ({ ...need, oldestSeconds: oldest_seconds })),
+    ),
   }),
 );
 
@@ -88,6 +144,7 @@ export const record = z.object({
     .catch(null),
   error: errorReport.nullable(),
   attempts: z.array(attempt),
+  waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
 });
 export const records = z.array(record);
 export type RecordAnswer = z.output<typeof record>;
@@ -107,7 +164,7 @@ export function toJobRecord(row: RecordAnswer): JobRecord {
     result: row.result,
     error: row.error,
     attempts: row.attempts,
-    waitingFor: null,
+    waitingFor: row.waiting_for,
   };
 }
 

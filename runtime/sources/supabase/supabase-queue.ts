@@ -105,7 +105,6 @@ export class SupabaseQueue implements JobQueue {
     return queues.map(({ oldest_queued_seconds, ...counts }) => ({
       ...counts,
       oldestQueuedSeconds: oldest_queued_seconds,
-      unoffered: [],
     }));
   }
 

@@ -1,17 +1,19 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
 import { storable } from "#contract/storable.ts";
-import type {
-  ChangeKind,
-  JobResult,
-  JobSource,
-  Lease,
-  LeaseKey,
-  Renewal,
-  RenewalOutcome,
-  SettleOutcome,
-  Taken,
-  TakeRequest,
+import {
+  type ChangeKind,
+  type JobResult,
+  type JobSource,
+  type LeaseKey,
+  type Offer,
+  offerTtlSeconds,
+  type Renewal,
+  type RenewalOutcome,
+  type SettleOutcome,
+  type Taken,
+  type TakeRequest,
+  type UnreportedEnd,
 } from "../job-source.ts";
 import { LeaseWatch } from "../lease-watch.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
@@ -20,15 +22,6 @@ import { type DueJobs, JobWatch } from "./job-watch.ts";
 import { type ResolvedOptions, resolveOptions, type SupabaseSourceOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { SupabaseQueue } from "./supabase-queue.ts";
-
-/** What each call makes of a job whose cancel was not requested. */
-const becomes = {
-  complete: "completed",
-  fail: "failed",
-  cancelled: "cancelled",
-  retry: "requeued",
-  release: "requeued",
-} as const satisfies Record<string, SettleOutcome>;
 
 /**
  * The source of jobs in a Supabase project's own database, for installations without Redis: any number of containers
@@ -60,14 +53,27 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     const wanted = requests.filter(({ slots }) => slots > 0);
     if (wanted.length === 0) return { leases: [], ends: [] };
     this.#workers = wanted.map(({ worker }) => worker);
-    const answers = await this.#claim(wanted);
-    for (const { token } of answers) this.#held.hold(token);
+    const taken = await this.#take(wanted);
+    for (const { token } of taken.leases) this.#held.hold(token);
     // Who found something is likely to find more: the next wait looks soon.
-    if (answers.length > 0) this.#jobs.stir();
-    return { leases: answers.map(toLease), ends: [] };
+    if (taken.leases.length > 0 || taken.ends.length > 0) this.#jobs.stir();
+    return taken;
   }
 
-  async reported(): Promise<void> {}
+  async reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+    if (ends.length === 0) return;
+    const args = { ends: ends.map(({ jobId, run }) => ({ job_id: jobId, run })) };
+    await this.client.call("ends_reported", { args: () => args, answer: replies.counted });
+  }
+
+  async announce(offers: ReadonlyMap<string, Offer>): Promise<void> {
+    const args = {
+      worker_id: this.options.workerId,
+      offers: [...offers].map(([worker, offer]) => ({ worker, ...toWire(offer) })),
+      ttl_seconds: offerTtlSeconds,
+    };
+    await this.client.call("announce_offers", { args: () => args, answer: replies.counted });
+  }
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     if (renewals.length === 0) return [];
@@ -133,10 +139,15 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     this.#leases.look();
   }
 
-  /** Each try has a ticket of its own; the leases of those that went unanswered are given back by the next one. */
-  async #claim(requests: readonly TakeRequest[]): Promise<readonly replies.LeaseAnswer[]> {
+  /** Each try has a ticket of its own; what those took that went unanswered is given back by the next one. */
+  async #take(requests: readonly TakeRequest[]): Promise<Taken> {
     let ticket: string | undefined;
-    const wanted = requests.map(({ worker, slots, heldModels }) => ({ worker, slots, held_models: heldModels ?? [] }));
+    const wanted = requests.map(({ worker, slots, heldModels, offer }) => ({
+      worker,
+      slots,
+      held_models: heldModels ?? [],
+      ...(offer === undefined ? {} : { offer: toWire(offer) }),
+    }));
     const args = () => {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       const unanswered = this.#unanswered.tickets();
@@ -145,7 +156,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
       return { worker_id, requests: wanted, lease_seconds: this.leaseSeconds, ticket, unanswered };
     };
     try {
-      return await this.client.call("claim_jobs", { args, answer: replies.leases });
+      return await this.client.call("take_jobs", { args, answer: replies.taken });
     } catch (error) {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       throw error;
@@ -154,14 +165,14 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
 
   async #settle(
     lease: LeaseKey,
-    ending: Readonly<Record<string, unknown>> & { readonly call: keyof typeof becomes },
+    ending: Readonly<Record<string, unknown>> & { readonly call: string },
   ): Promise<SettleOutcome> {
     const settlement = { job_id: lease.jobId, token: lease.token, ...ending };
     // What cannot be kept as it is must not keep a job from its end.
     const args = () => ({ settlement: storable(settlement) });
-    const { outcome } = await this.client.call("settle_job", { args, answer: replies.settled });
+    const answer = await this.client.call("settle_job", { args, answer: replies.settled });
     this.#held.letGo(lease.token);
-    return outcome === "settled" ? becomes[ending.call] : "lost";
+    return answer.outcome === "lost" ? "lost" : answer.became;
   }
 
   async #lookForJobs(): Promise<DueJobs> {
@@ -183,20 +194,8 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   }
 }
 
-function toLease(answer: replies.LeaseAnswer): Lease {
-  const { job, rejection } = replies.readJob(answer.job);
-  return {
-    jobId: answer.job_id,
-    job,
-    token: answer.token,
-    attempt: answer.attempt,
-    run: 1,
-    queuedAtMs: answer.queued_at_ms,
-    takenAtMs: answer.taken_at_ms,
-    expiresAtMs: answer.expires_at_ms,
-    ...(answer.previous_error === null ? {} : { previousError: answer.previous_error }),
-    ...(rejection === undefined ? {} : { rejection }),
-  };
+function toWire({ types, defaultModelTypes, models }: Offer) {
+  return { types, default_model_types: defaultModelTypes, models };
 }
 
 /** @throws CodedError CONFIG_INVALID */
