@@ -6,6 +6,9 @@
 export type PipelineErrorCode =
   | "MODEL_NOT_FOUND"
   | "MODEL_INVALID"
+  | "MODEL_TOO_LARGE"
+  | "DEVICE_LOST"
+  | "DEVICE_FAULT"
   | "UNSUPPORTED_OPTION"
   | "INVALID_JOB"
   | "NUMERICAL_ERROR"
@@ -35,6 +38,35 @@ export function modelNotFound(what: string, path: string, cause?: unknown): Pipe
 /** A file of the model is there, but cannot be what it should be. */
 export function modelInvalid(path: string, problem: string, cause?: unknown): PipelineError {
   return new PipelineError("MODEL_INVALID", `${path}: ${problem}`, { permanent: true, cause });
+}
+
+/** The device has no room for the model, whatever the job is. */
+export function modelTooLarge(path: string, cause: unknown): PipelineError {
+  return new PipelineError(
+    "MODEL_TOO_LARGE",
+    `${path}: not enough memory to load the model. Export it in float16, free memory, or run it on a larger device.`,
+    { permanent: false, cause },
+  );
+}
+
+/** The device is gone or broken: this machine can run nothing on it. */
+export function deviceLost(path: string, cause: Error): PipelineError {
+  return new PipelineError(
+    "DEVICE_LOST",
+    `${path}: the GPU is lost (${cause.message}). Restart the machine, or replace it.`,
+    {
+      permanent: false,
+      cause,
+    },
+  );
+}
+
+/** What ran on the device failed, and took the process's access to it along. */
+export function deviceFault(path: string, cause: Error): PipelineError {
+  return new PipelineError("DEVICE_FAULT", `${path}: a computation on the GPU failed (${cause.message}).`, {
+    permanent: false,
+    cause,
+  });
 }
 
 /** The job asks for something that this pipeline does not do. */

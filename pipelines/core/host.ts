@@ -27,8 +27,8 @@ export interface PipelineHost {
   }): void;
   /** The job's parameters, resolved over all tiers and checked. */
   parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
-  /** The model folder that the job asks for. */
-  model(): Promise<{ readonly name: string; readonly path: string }>;
+  /** The model folder that the job asks for; `version` is another one after a file was written to or replaced. */
+  model(): Promise<{ readonly name: string; readonly path: string; readonly version: string }>;
   /** Takes a finished file over. */
   asset(
     content: Uint8Array,

@@ -2,7 +2,16 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { modelInvalid, modelNotFound, outOfMemory, unsupportedOption } from "./errors.ts";
+import { deviceProblem } from "./device-errors.ts";
+import {
+  deviceFault,
+  deviceLost,
+  modelInvalid,
+  modelNotFound,
+  modelTooLarge,
+  outOfMemory,
+  unsupportedOption,
+} from "./errors.ts";
 import { elementCount, type IntTensor, shapeText, type Tensor } from "./tensor.ts";
 
 /** How sessions are made. Nothing here changes results beyond rounding. */
@@ -66,7 +75,8 @@ export class Component {
   /**
    * Loads `<folder>/model.onnx` with its external data.
    * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
-   *   OUT_OF_MEMORY when the device has no room for it, UNSUPPORTED_OPTION when CUDA is asked for and not installed
+   *   MODEL_TOO_LARGE when the device has no room for it, DEVICE_LOST or DEVICE_FAULT when the device does not work,
+   *   UNSUPPORTED_OPTION when CUDA is asked for and not installed
    */
   static async load(folder: string, settings: SessionSettings = {}): Promise<Component> {
     const path = join(folder, "model.onnx");
@@ -81,7 +91,9 @@ export class Component {
       try {
         return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings), undefined);
       } catch (error) {
-        if (executionProvider === "cuda" || isOutOfMemory(error)) throw loadError(path, error);
+        // A device that is lost is not replaced by the CPU, on which a job takes a hundred times as long.
+        const mustHaveDevice = executionProvider === "cuda" || isOutOfMemory(error) || deviceProblem(messageOf(error));
+        if (mustHaveDevice) throw loadError(path, error);
         cudaProblem = messageOf(error);
       }
     }
@@ -99,7 +111,8 @@ export class Component {
 
   /**
    * Brings a value into the form of an input: its data type and memory. Float32 data is not copied.
-   * @throws PipelineError MODEL_INVALID when the model has no such input or the shape does not fit
+   * @throws PipelineError MODEL_INVALID when the model has no such input; UNSUPPORTED_OPTION when the shape does not fit:
+   *   a model that was exported for one size is in order, and takes other jobs
    */
   prepare(name: string, value: Tensor | IntTensor): PreparedInput {
     const spec = this.inputs.get(name);
@@ -110,9 +123,8 @@ export class Component {
       spec.shape.length === value.dims.length &&
       spec.shape.every((size, axis) => typeof size === "string" || size === value.dims[axis]);
     if (!fits) {
-      throw modelInvalid(
-        this.path,
-        `input "${name}" has shape ${shapeText(spec.shape)} and cannot take ${shapeText(value.dims)}`,
+      throw unsupportedOption(
+        `${this.path}: input "${name}" has shape ${shapeText(spec.shape)} and cannot take ${shapeText(value.dims)}; use the size and the number of images that the model was exported for`,
       );
     }
     return new PreparedInput(toOrtTensor(spec.type, value));
@@ -123,7 +135,8 @@ export class Component {
    * @param feeds a value for every input
    * @param fetches the outputs to return; others are not copied out
    * @returns the outputs as float32
-   * @throws PipelineError MODEL_INVALID when inputs or outputs are not those of the model, OUT_OF_MEMORY
+   * @throws PipelineError MODEL_INVALID when inputs or outputs are not those of the model, UNSUPPORTED_OPTION when a shape
+   *   does not fit, OUT_OF_MEMORY, DEVICE_LOST or DEVICE_FAULT
    */
   async run<Name extends string>(
     feeds: Readonly<Record<string, Feed>>,
@@ -152,7 +165,7 @@ export class Component {
       return await this.#session.run(inputs, fetches);
     } catch (error) {
       if (isOutOfMemory(error)) throw outOfMemory(this.path, error);
-      throw new Error(`${this.path}: ${messageOf(error)}`, { cause: error });
+      throw deviceError(this.path, error) ?? new Error(`${this.path}: ${messageOf(error)}`, { cause: error });
     } finally {
       this.#millisecondsInRun += performance.now() - start;
     }
@@ -231,8 +244,17 @@ function toFloat32(value: InferenceSession.ReturnType[string] | undefined, name:
 }
 
 function loadError(path: string, error: unknown): Error {
-  if (isOutOfMemory(error)) return outOfMemory(path, error);
+  if (isOutOfMemory(error)) return modelTooLarge(path, error);
+  const onDevice = deviceError(path, error);
+  if (onDevice !== null) return onDevice;
   return modelInvalid(path, `ONNX Runtime cannot load the file (${messageOf(error)}). Copy or export it again.`, error);
+}
+
+function deviceError(path: string, error: unknown): Error | null {
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const problem = deviceProblem(cause.message);
+  if (problem === null) return null;
+  return problem === "lost" ? deviceLost(path, cause) : deviceFault(path, cause);
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -33,7 +33,7 @@ function collectingHost(
       return schema.parse(parameters);
     },
     async model() {
-      return { name: "tiny-sdxl", path: tinySdxl };
+      return { name: "tiny-sdxl", path: tinySdxl, version: "1" };
     },
     async asset(bytes, options) {
       assets.push({ bytes, options });

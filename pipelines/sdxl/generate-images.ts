@@ -18,7 +18,7 @@ export interface ImageJobOutput {
  * Runs an SDXL job: text to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
  * @throws PipelineError UNSUPPORTED_OPTION for a job that starts from a picture, INVALID_JOB, MODEL_NOT_FOUND,
- *   MODEL_INVALID, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
+ *   MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST, DEVICE_FAULT, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
  */
 export async function generateImages(job: ImageJob, host: PipelineHost): Promise<ImageJobOutput> {
   checkDrawsFromText(job);
@@ -26,18 +26,21 @@ export async function generateImages(job: ImageJob, host: PipelineHost): Promise
   const seeds = imageSeeds(parameters);
   const model = await host.model();
   const { loadedPipeline } = await import("./loaded-pipeline.ts");
-  return loadedPipeline.use(model.path, async (loaded) => {
-    host.signal.throwIfAborted();
-    reportLoad(loaded, model.name, host);
-    const start = performance.now();
-    const timer = new StageTimer((stage) => host.stage?.(stage));
-    const result = await draw(loaded, job, parameters, seeds, host, timer);
-    const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
-    await save(result, generations, host);
-    timer.ended("save");
-    const generationSeconds = (performance.now() - start) / 1000;
-    return { metadata: report(result, generations, loaded, generationSeconds, job) };
-  });
+  return loadedPipeline.use(
+    () => host.model(),
+    async (loaded) => {
+      host.signal.throwIfAborted();
+      reportLoad(loaded, model.name, host);
+      const start = performance.now();
+      const timer = new StageTimer((stage) => host.stage?.(stage));
+      const result = await draw(loaded, job, parameters, seeds, host, timer);
+      const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
+      await save(result, generations, host);
+      timer.ended("save");
+      const generationSeconds = (performance.now() - start) / 1000;
+      return { metadata: report(result, generations, loaded, generationSeconds, job) };
+    },
+  );
 }
 
 function draw(

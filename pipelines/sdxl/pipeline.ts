@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { invalidJob } from "#pipelines/core/errors.ts";
+import { invalidJob, modelInvalid, PipelineError } from "#pipelines/core/errors.ts";
 import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
 import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
@@ -98,11 +98,11 @@ export class SdxlPipeline {
 
   /**
    * Loads a model folder. What was loaded before a failure is given back.
-   * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, UNSUPPORTED_OPTION (the model's scheduler) or OUT_OF_MEMORY
+   * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST or DEVICE_FAULT
    */
   static async load(folder: string, settings: SdxlSettings = {}): Promise<SdxlPipeline> {
     const model = await readModelFolder(folder);
-    const scheduler = createScheduler(model.scheduler.className, model.scheduler.config, model.scheduler.path);
+    const scheduler = ownScheduler(model);
     const loaded: Component[] = [];
     const load = async (name: string) => {
       const component = await Component.load(join(folder, name), settings);
@@ -244,5 +244,16 @@ export class SdxlPipeline {
   #all(): readonly Component[] {
     const { textEncoders, unet, vaeDecoder } = this.#components;
     return [...textEncoders.map(({ model }) => model), unet, vaeDecoder];
+  }
+}
+
+/** A scheduler that is not here is the model's fault, and not the job's, which named none. */
+function ownScheduler({ scheduler: { className, config, path } }: SdxlModelFolder): Scheduler {
+  try {
+    return createScheduler(className, config, path);
+  } catch (error) {
+    if (error instanceof PipelineError && error.code === "UNSUPPORTED_OPTION")
+      throw modelInvalid(path, error.message, error);
+    throw error;
   }
 }

@@ -59,6 +59,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
 const conditionCodes: ReadonlySet<ErrorCode> = new Set([
   "MODEL_NOT_FOUND",
   "MODEL_INVALID",
+  "MODEL_TOO_LARGE",
   "HANDLER_INVALID",
   "DEVICE_LOST",
   "DISK_FULL",

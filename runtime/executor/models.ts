@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { PermanentError } from "#contract/errors.ts";
 import type { ModelFolder } from "#contract/handler.ts";
+import { filesIn, signatureOf } from "#runtime/lib/folder-files.ts";
 
 /*
  * Finds a model's folder by name. `<models folder>/aliases.json` may give a name to another folder
@@ -12,7 +13,7 @@ const aliases = z.record(z.string(), z.string());
 const generationConfig = z.record(z.string(), z.unknown());
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
-export interface ModelEntry extends ModelFolder {
+export interface ModelEntry extends Pick<ModelFolder, "name" | "path"> {
   /** Name under which it was asked for. */
   readonly alias: string | null;
 }
@@ -41,8 +42,22 @@ export async function findModel(modelsFolder: string, name: string): Promise<Mod
   );
 }
 
+/** Of the folder's files as they are now: changes when one is written to or replaced. @throws PermanentError MODEL_NOT_FOUND */
+export async function modelVersion(path: string): Promise<string> {
+  try {
+    return signatureOf(await filesIn(path));
+  } catch (cause) {
+    throw new PermanentError(`The model's folder ${path} cannot be read: it is being replaced, or is not readable.`, {
+      code: "MODEL_NOT_FOUND",
+      cause,
+    });
+  }
+}
+
 /** The model's own defaults of generation parameters; a model without the file has none. */
-export async function readGenerationConfig(model: ModelFolder): Promise<Readonly<Record<string, unknown>>> {
+export async function readGenerationConfig(
+  model: Pick<ModelFolder, "path">,
+): Promise<Readonly<Record<string, unknown>>> {
   return (await readJson(join(model.path, "generation_config.json"), generationConfig)) ?? {};
 }
 

@@ -18,7 +18,7 @@ import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob, parseWith } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
-import { findModel, readGenerationConfig } from "../models.ts";
+import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
 import type { WorkFolder } from "./work-folder.ts";
 
@@ -81,7 +81,8 @@ export class JobContext implements HandlerContext {
   }
 
   async parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>> {
-    const model = this.#modelName() === undefined ? {} : await readGenerationConfig(await this.model());
+    const name = this.#modelName();
+    const model = name === undefined ? {} : await readGenerationConfig(await findModel(this.#host.modelsFolder, name));
     const resolved = resolveParameters(schema, {
       explicit: this.#job.config,
       model,
@@ -98,9 +99,9 @@ export class JobContext implements HandlerContext {
       throw new PermanentError(
         `The handler ${this.#handler.type} names no model; give it a "model" or ask for one by name.`,
       );
-    const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
     this.#host.modelUsed(name);
-    return { name: folder, path };
+    const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
+    return { name: folder, path, version: await modelVersion(path) };
   }
 
   async input(url: string): Promise<InputFile> {

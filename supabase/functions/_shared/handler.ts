@@ -19,6 +19,8 @@ export interface ModelFolder {
   readonly name: string;
   /** Absolute path. */
   readonly path: string;
+  /** Another one after a file of the folder was written to or replaced: what was loaded from it before is out of date. */
+  readonly version: string;
 }
 
 /** What a reference file may be; told from its first bytes, never from its name or headers. */
