@@ -14,6 +14,7 @@ import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
 import { addValidate } from "./commands/validate.ts";
 import { usageError } from "./errors.ts";
+import { addSourceOptions } from "./job/options.ts";
 
 /** Commands that can ask a container. */
 const askable = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
   );
   for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addQueues]) add(program);
+  for (const command of program.commands) if (askable.has(command.name())) addSourceOptions(command);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");

@@ -2,47 +2,50 @@ import { randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import type { Config, SourceName } from "#runtime/container/config.ts";
+import type { Config } from "#runtime/container/config.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
-import type { JobQueue, JobSource } from "#runtime/sources/job-source.ts";
+import type { Sources } from "#runtime/sources/connect-sources.ts";
+import { sourceDefinitions } from "#runtime/sources/index.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import type { ConfiguredSource } from "#runtime/sources/source-definition.ts";
 
 /** The queue that a command looks at or changes, and where the files of its jobs may lie. */
 export interface OpenQueue {
-  readonly source: JobSource & JobQueue;
+  /** Over all sources that are meant. */
+  readonly queue: JobQueues;
   readonly store: LocalAssetStore;
+  /** Resolves when something may have changed in one of them, after `timeoutMs` or when `signal` aborts. */
+  waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface QueueChoice {
-  /** The queue on Redis instead of the one in the data folder. */
-  readonly upstash?: boolean;
-  /** The queue in the Supabase project's database. */
-  readonly supabase?: boolean;
+  /** A source by its name, as the option of that name says. */
+  readonly source?: string;
   /** --data: a folder that is named is meant. */
   readonly data?: string;
 }
 
-/** The queue that a container with this configuration enqueues to, unless the command line says which one. */
-function chosenSource(config: Config, choice: QueueChoice): SourceName {
-  if (choice.upstash) return "upstash";
-  if (choice.supabase) return "supabase";
-  return choice.data === undefined ? (config.sources[0] ?? "sqlite") : "sqlite";
+/**
+ * The sources that a container with this configuration takes jobs from, unless the command line says which one.
+ *
+ * @throws CodedError CONFIG_INVALID when that is not configured
+ */
+function chosenSources(config: Config, { source, data }: QueueChoice): readonly ConfiguredSource[] {
+  if (source === undefined)
+    return data === undefined ? config.sources : config.configuredSources.filter(({ isEmbedded }) => isEmbedded);
+  const chosen = config.configuredSources.filter(({ name }) => name === source);
+  if (chosen.length > 0) return chosen;
+  const needs = sourceDefinitions.find(({ name }) => name === source)?.needs ?? [];
+  throw new CodedError("CONFIG_INVALID", `--${source} needs ${needs.join(" and ")} in the environment.`);
 }
 
 /** Opens the queue of the data folder, made when it is missing, or the one elsewhere, and closes it afterwards. */
-export async function withQueue<Result>(
+export function withQueue<Result>(
   config: Config,
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  const chosen = chosenSource(config, choice);
-  if (chosen !== "sqlite") return withRemote(config, await connect(config, chosen), body);
-  const { openEmbedded } = await import("#runtime/container/runtime.ts");
-  const embedded = await openEmbedded(config);
-  try {
-    return await body(embedded);
-  } finally {
-    await embedded.close();
-  }
+  return withSources(config, chosenSources(config, choice), body);
 }
 
 /**
@@ -56,13 +59,16 @@ export async function withExistingQueue<Result>(
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  if (chosenSource(config, choice) === "sqlite" && !(await hasDatabase(config))) {
+  const chosen = chosenSources(config, choice);
+  const isThere = await hasDatabase(config);
+  const existing = chosen.filter(({ isEmbedded }) => !isEmbedded || isThere);
+  if (existing.length === 0) {
     throw new CodedError(
       "DATA_FOLDER_UNUSABLE",
       `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
     );
   }
-  return withQueue(config, choice, body);
+  return withSources(config, existing, body);
 }
 
 async function hasDatabase(config: Config): Promise<boolean> {
@@ -73,36 +79,39 @@ async function hasDatabase(config: Config): Promise<boolean> {
   );
 }
 
-/** @throws CodedError CONFIG_INVALID */
-async function connect(config: Config, chosen: "upstash" | "supabase"): Promise<JobSource & JobQueue> {
-  const { connectSupabase, connectUpstash } = await import("#runtime/sources/connect-sources.ts");
-  if (chosen === "upstash") {
-    if (config.upstash !== null) return connectUpstash(config, config.upstash, []);
-    throw missing("--upstash needs UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in the environment.");
-  }
-  if (config.supabase !== null) return connectSupabase(config, config.supabase, []);
-  throw missing("--supabase needs SUPABASE_URL and SUPABASE_SERVICE_KEY in the environment.");
-}
-
-function missing(message: string): CodedError {
-  return new CodedError("CONFIG_INVALID", message);
-}
-
-async function withRemote<Result>(
+async function withSources<Result>(
   config: Config,
-  source: JobSource & JobQueue,
+  chosen: readonly ConfiguredSource[],
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  const { LocalAssetStore } = await import("#runtime/delivery/stores/local-asset-store.ts");
-  // Only for looking up files; nothing is signed here.
-  const store = new LocalAssetStore({
-    folder: join(config.dataFolder, "files"),
-    signingKey: randomBytes(32),
-    nowMs: Date.now,
-  });
+  const [{ connectSources }, { lazyEmbedded }, { LocalAssetStore }] = await Promise.all([
+    import("#runtime/sources/connect-sources.ts"),
+    import("#runtime/container/runtime.ts"),
+    import("#runtime/delivery/stores/local-asset-store.ts"),
+  ]);
+  const embedded = lazyEmbedded(config);
   try {
-    return await body({ source, store });
+    const sources = await connectSources(chosen, { workers: [], embedded: embedded.source });
+    // Only for looking up files; nothing is signed here.
+    const folder = join(config.dataFolder, "files");
+    const store = new LocalAssetStore({ folder, signingKey: randomBytes(32), nowMs: Date.now });
+    try {
+      return await body({
+        queue: sources.queues,
+        store,
+        waitForChange: (timeoutMs, signal) => waitForAny(sources, timeoutMs, signal),
+      });
+    } finally {
+      await sources.close();
+    }
   } finally {
-    await source.close();
+    await embedded.close();
   }
+}
+
+async function waitForAny({ byName }: Sources, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  await Promise.race([...byName.values()].map(({ source }) => source.waitForChange(timeoutMs, either)));
+  over.abort();
 }

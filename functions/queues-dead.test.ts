@@ -85,7 +85,7 @@ describe("a queue on Redis", () => {
   it("is not asked again for its depth at each request", async () => {
     const container = await start();
     await container.call("GET", "/queues");
-    const { upstash } = container.runtime.sources;
+    const upstash = container.runtime.sources.get("upstash")?.paid;
     const before = upstash?.usage().commandsByOperation.stats;
     for (let n = 0; n < 20; n++) {
       expect((await container.call("GET", "/queues")).status).toBe(200);

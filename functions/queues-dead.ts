@@ -36,7 +36,7 @@ export const deadLetters = defineRoute({
       jobs: z.array(jobView),
       /** For the next page; null on the last. */
       cursor: z.string().nullable(),
-      /** Elements of a Redis list in which there is no job, the newest first; with the first page only. */
+      /** Elements of a queue in which there is no job, the newest first; with the first page only. */
       undecodable: z.array(undecodable),
     }),
   },
@@ -58,9 +58,12 @@ export const deadLetters = defineRoute({
   };
 });
 
-async function undecodableOf({ sources: { upstash } }: Runtime, worker: string) {
-  const letters = (await upstash?.deadLetters(mostUndecodable)) ?? [];
-  return letters
-    .filter((letter) => letter.worker === worker)
+async function undecodableOf({ sources }: Runtime, worker: string) {
+  const lists = await Promise.all(
+    [...sources.values()].map(async ({ undecodable }) => (await undecodable?.list(mostUndecodable)) ?? []),
+  );
+  return lists
+    .flat()
+    .filter((element) => element.worker === worker)
     .map(({ reason, atMs, raw }) => ({ reason, at: iso(atMs), element: String(shortened(raw)) }));
 }

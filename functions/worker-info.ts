@@ -68,7 +68,7 @@ export const workerInfo = defineRoute({
     worker_id: runtime.config.workerId,
     started_at: new Date(runtime.startedAtMs).toISOString(),
     versions: versions(),
-    sources: [...runtime.config.sources],
+    sources: runtime.config.sources.map(({ name }) => name),
     workers: [...runtime.executors.keys()],
     job_types: describeJobTypes(runtime),
     models: await describeModels(runtime),

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
 import { defineRoute } from "./http/route.ts";
+import { readQueues } from "./queues/read-queues.ts";
 import { memoryOf } from "./worker/executor-view.ts";
 import { gpuView, viewGpu } from "./worker/gpu-view.ts";
 
@@ -33,10 +34,11 @@ export const workerResources = defineRoute({
       queues_age: z.number(),
     }),
   },
-}).handle(async (_request, { gpu, executors, queueReadings, config }) => {
-  const reading = queueReadings.get(config.sources[0] ?? "sqlite");
-  const [gpus, waiting] = await Promise.all([gpu.read(), reading?.read() ?? { stats: null, ageSeconds: 0 }]);
-  const queues = waiting.stats === null ? null : depths([...executors.keys()], waiting.stats);
+}).handle(async (_request, runtime) => {
+  const { executors } = runtime;
+  const [gpus, read] = await Promise.all([runtime.gpu.read(), readQueues(runtime)]);
+  const answered = read.flatMap(({ stats }) => (stats === null ? [] : [stats]));
+  const queues = answered.length === 0 ? null : depths([...executors.keys()], answered.flat());
   const workers = await Promise.all([...executors.values()].map((executor) => viewWorker(executor, queues)));
   const [first] = gpus ?? [];
   return {
@@ -46,15 +48,16 @@ export const workerResources = defineRoute({
       gpus: (gpus ?? []).map(viewGpu),
       workers: Object.fromEntries(workers),
       queues,
-      queues_age: waiting.ageSeconds,
+      queues_age: Math.max(0, ...read.map(({ ageSeconds }) => ageSeconds)),
     },
   };
 });
 
-/** Also 0 for a queue of this container in which there is nothing. */
+/** Over all sources; also 0 for a queue of this container in which there is nothing. */
 function depths(workers: readonly string[], stats: readonly QueueStats[]): Record<string, number> {
-  const own = workers.map((name) => [queueName(name), 0] as const);
-  return Object.fromEntries([...own, ...stats.map(({ queue, queued }) => [queue, queued] as const)]);
+  const depths = Object.fromEntries(workers.map((name) => [queueName(name), 0]));
+  for (const { queue, queued } of stats) depths[queue] = (depths[queue] ?? 0) + queued;
+  return depths;
 }
 
 async function viewWorker({ status }: Executor, queues: Readonly<Record<string, number>> | null) {

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { signCallback } from "#contract/signature.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { connectUpstash } from "#runtime/sources/connect-sources.ts";
-import type { UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
+import type { JobQueue, JobSource } from "#runtime/sources/job-source.ts";
 import { startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 
 /* What an operator does at a container to jobs of an app, whose queue is on Redis and whose rows are in the database. */
 let project: TestProject;
 let ann: TestUser;
-let source: UpstashSource;
+let source: JobSource & JobQueue;
 
 beforeAll(async () => {
   project = await startProject();
@@ -21,18 +20,24 @@ beforeEach(async () => {
   return () => source.close();
 });
 
-async function connect(changes: { leaseSeconds?: number } = {}): Promise<UpstashSource> {
+async function connect(changes: Record<string, string> = {}): Promise<JobSource & JobQueue> {
   const config = readConfig(
     {
       UPSTASH_REDIS_REST_URL: project.gateway.url,
       UPSTASH_REDIS_REST_TOKEN: project.gateway.token,
       SUPABASE_URL: project.door.url,
       SUPABASE_SERVICE_KEY: project.door.serviceKey,
+      ...changes,
     },
     () => "container-1",
   );
-  if (config.upstash === null) throw new Error("the queue is configured");
-  return connectUpstash(config, { ...config.upstash, ...changes }, ["sdxl"]);
+  const [configured] = config.sources;
+  const connected = await configured?.connect({
+    workers: ["sdxl"],
+    embedded: () => Promise.reject(new Error("unused")),
+  });
+  if (!connected?.queue) throw new Error("the queue is configured");
+  return Object.assign(connected.source, connected.queue);
 }
 
 async function queueOne(): Promise<string> {
@@ -107,7 +112,7 @@ describe("a job that is cancelled at a container", () => {
 
   test("is told to its user when the container that ran it dies, by the next one that can", async () => {
     const job_id = await queueOne();
-    const dying = await connect({ leaseSeconds: 1 });
+    const dying = await connect({ UPSTASH_LEASE_SECONDS: "1" });
     await dying.take([{ worker: "sdxl", slots: 1 }]);
     await dying.close();
     await tell({ job_id, status: "processing" });

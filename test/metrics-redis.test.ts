@@ -23,7 +23,7 @@ afterEach(async () => {
 const scrape = async () => parsePrometheus(await runtime.metricsRegistry.text());
 
 it("costs 3 commands and 2 for each queue, once in a while, however often somebody scrapes", async () => {
-  const stats = () => runtime.sources.upstash?.usage().commandsByOperation.stats ?? 0;
+  const stats = () => runtime.sources.get("upstash")?.paid?.usage().commandsByOperation.stats ?? 0;
   const families = await scrape();
   const workers = new Set([...Object.values(jobTypes).map(({ worker }) => worker), ...runtime.registry.workers]);
   const cost = stats();
@@ -39,7 +39,7 @@ it("costs 3 commands and 2 for each queue, once in a while, however often somebo
 it("counts elements in which there is no job", async () => {
   await gateway.client().lpush("test_queue", "no job at all", "[]");
   await gateway.client().publish("ourvidz:events", "jobs");
-  const undecodable = async () => valuesOf(await scrape(), "ourvidz_undecodable_elements_total")[""];
+  const undecodable = async () => valuesOf(await scrape(), "ourvidz_undecodable_elements_total", "source").upstash;
   await expect.poll(undecodable, { timeout: 30_000 }).toBe(2);
 });
 

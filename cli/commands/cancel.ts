@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
-import { supabaseOption, upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -13,8 +12,6 @@ export function addCancel(program: Command): void {
     .summary("cancel a job, queued or running")
     .description("Cancels a job: one that is queued at once, one that runs within a step, whichever container runs it.")
     .argument("<job>", "job id")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText("after", examples("ourvidz cancel 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
     .action(action(cancel));
 }
@@ -33,5 +30,5 @@ async function requestCancel(id: string, options: GlobalOptions & QueueChoice): 
   const client = await remoteClient(options);
   if (client !== null) return (await client.cancel(id)).status === "cancelled" ? "cancelled" : "requested";
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, ({ source }) => source.cancel(id));
+  return withExistingQueue(config, options, ({ queue }) => queue.cancel(id));
 }

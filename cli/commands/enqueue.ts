@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
 import type { EnqueueOptions } from "../job/enqueue-job.ts";
-import { addJobOptions, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
+import { addJobOptions, numberOption } from "../job/options.ts";
 
 export function addEnqueue(program: Command): void {
   const command = program
@@ -15,8 +15,6 @@ export function addEnqueue(program: Command): void {
     .option("--delay <seconds>", "not before this time has passed", numberOption)
     .option("--idempotency-key <key>", "the same key again answers the first job")
     .option("--user <id>", "whose job it is")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples(

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { type ShowJobOptions, supabaseOption, upstashOption } from "../job/options.ts";
+import type { ShowJobOptions } from "../job/options.ts";
 
 export function addJob(program: Command): void {
   program
@@ -12,8 +12,6 @@ export function addJob(program: Command): void {
     )
     .argument("<job>", "job id")
     .option("--follow", "wait for the end of the job and tell what happens meanwhile")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples(

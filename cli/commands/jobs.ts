@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { action, examples } from "../command.ts";
 import type { JobsOptions } from "../job/list-jobs.ts";
-import { maxListedJobs, numberOption, supabaseOption, upstashOption } from "../job/options.ts";
+import { maxListedJobs, numberOption } from "../job/options.ts";
 
 const statuses = ["queued", "running", "completed", "failed", "cancelled"] satisfies JobStatus[];
 
@@ -16,8 +16,6 @@ export function addJobs(program: Command): void {
     .option("--user <id>", "only jobs of this user")
     .option("--limit <n>", `how many, 1 to ${maxListedJobs}`, numberOption, 20)
     .option("--cursor <cursor>", "go on after the page that named this cursor")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText(
       "after",
       examples("ourvidz jobs", "ourvidz jobs --status failed --limit 100", "ourvidz jobs --json | jq '.jobs[].job_id'"),

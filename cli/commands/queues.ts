@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import { supabaseOption, upstashOption } from "../job/options.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -9,8 +8,6 @@ export function addQueues(program: Command): void {
     .command("queues")
     .summary("show what waits, runs and failed in each queue")
     .description("Shows for each queue how many jobs are due, delayed, running and failed, and how old the oldest is.")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText("after", examples("ourvidz queues", "ourvidz --url https://worker.example queues --json"))
     .action(
       action(async (_operands, options: GlobalOptions & QueueChoice) =>

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
-import { supabaseOption, upstashOption } from "../job/options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -13,8 +12,6 @@ export function addRetry(program: Command): void {
     .summary("put a failed job back on its queue")
     .description("Puts a failed job back on its queue, due now, with its attempts forgotten.")
     .argument("<job>", "job id")
-    .addOption(upstashOption())
-    .addOption(supabaseOption())
     .addHelpText("after", examples("ourvidz retry 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
     .action(action(retry));
 }
@@ -24,7 +21,7 @@ async function retry([id = ""]: readonly string[], options: GlobalOptions & Queu
   if (client !== null) await client.retry(id);
   else {
     const config = await readSettings(options, { serves: false });
-    await withExistingQueue(config, options, ({ source }) => source.redrive(id));
+    await withExistingQueue(config, options, ({ queue }) => queue.redrive(id));
   }
   printResult(options, { job_id: id, status: "queued" }, `${id} is queued again`);
   return exitCodes.completed;

@@ -38,13 +38,13 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
   }
   const config = await readSettings(options, { serves: false });
   const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
-  const { jobId, position, created, status } = await withQueue(config, options, async ({ source }) => {
-    const outcome = await source.enqueue(job, {
+  const { jobId, position, created, status } = await withQueue(config, options, async ({ queue }) => {
+    const outcome = await queue.enqueue(job, {
       worker: handler.worker,
       delaySeconds: delay,
       ...(key === undefined ? {} : { idempotencyKey: key }),
     });
-    const known = outcome.created ? undefined : await source.get(outcome.jobId);
+    const known = outcome.created ? undefined : await queue.get(outcome.jobId);
     return { ...outcome, status: known?.status ?? "queued" };
   });
   return printOutcome(options, { job_id: jobId, status, queue_position: position, created });

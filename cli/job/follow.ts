@@ -10,7 +10,7 @@ const lookAgainMs = 2000;
  * that reads differently from the one before.
  */
 export async function followJob(
-  source: OpenQueue["source"],
+  { queue, waitForChange }: Pick<OpenQueue, "queue" | "waitForChange">,
   first: JobRecord,
   signal: AbortSignal,
   onChange: (status: string) => void,
@@ -23,7 +23,7 @@ export async function followJob(
     if (text !== told) onChange(text);
     told = text;
     if (isSettled(record.status) || signal.aborted) return record;
-    await source.waitForChange(lookAgainMs, signal);
-    record = (await source.get(record.job.id)) ?? record;
+    await waitForChange(lookAgainMs, signal);
+    record = (await queue.get(record.job.id)) ?? record;
   }
 }

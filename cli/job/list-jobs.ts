@@ -38,9 +38,9 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     ...(cursor === undefined ? {} : { cursor }),
   };
   const config = await readSettings(options, { serves: false });
-  const [page, views] = await withExistingQueue(config, options, async (embedded) => {
-    const listed = await embedded.source.list(filter);
-    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, embedded, config)))];
+  const [page, views] = await withExistingQueue(config, options, async (open) => {
+    const listed = await open.queue.list(filter);
+    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open, config)))];
   });
   return printPage(options, { jobs: views, cursor: page.cursor });
 }

@@ -6,6 +6,7 @@ import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
 
 interface ShownQueue {
+  readonly source: string;
   readonly queue: string;
   readonly queued: number;
   readonly delayed: number;
@@ -26,12 +27,28 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
   const client = await remoteClient(options);
   if (client !== null) return (await client.queues()).queues;
   const config = await readSettings(options, { serves: false });
-  const stats = await withExistingQueue(config, options, ({ source }) => source.stats());
-  return stats.map(({ oldestQueuedSeconds, ...counts }) => ({ ...counts, oldest_queued_seconds: oldestQueuedSeconds }));
+  return withExistingQueue(config, options, async ({ queue: { byName } }) => {
+    const read = await Promise.all(
+      [...byName].map(async ([source, queue]) => ({ source, stats: await queue.stats() })),
+    );
+    return read.flatMap(({ source, stats }) =>
+      stats.map(({ queue, queued, delayed, running, failed, oldestQueuedSeconds }) => ({
+        source,
+        queue,
+        queued,
+        delayed,
+        running,
+        failed,
+        oldest_queued_seconds: oldestQueuedSeconds,
+      })),
+    );
+  });
 }
 
 function queueTable(queues: readonly ShownQueue[]): string {
+  const hasSeveral = new Set(queues.map(({ source }) => source)).size > 1;
   return table(queues, [
+    ...(hasSeveral ? [{ title: "SOURCE", value: ({ source }: ShownQueue) => source }] : []),
     { title: "QUEUE", value: ({ queue }) => queue },
     { title: "QUEUED", value: ({ queued }) => String(queued) },
     { title: "DELAYED", value: ({ delayed }) => String(delayed) },

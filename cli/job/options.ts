@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isJsonObject, type JsonObject, parseSize, type Size } from "#contract/synonyms.ts";
+import { sourceDefinitions } from "#runtime/sources/index.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -25,24 +26,16 @@ export interface ShowJobOptions extends GlobalOptions, QueueChoice {
 /** What `ourvidz jobs --limit` takes. */
 export const maxListedJobs = 1000;
 
-/* The queues that a command can mean instead of the one in the data folder. */
-
-export function upstashOption(): Option {
-  return new Option(
-    "--upstash",
-    "the queue on Redis; the default where UPSTASH_REDIS_REST_URL is set and --data is not given",
-  );
+/** Adds an option for each queue that a command can mean instead of the one in the data folder: `--<source>`. */
+export function addSourceOptions(command: Command): void {
+  const elsewhere = sourceDefinitions.filter(({ needs }) => needs.length > 0);
+  for (const { name, description } of elsewhere) {
+    const others = elsewhere.map((other) => other.name).filter((other) => other !== name);
+    command.addOption(new Option(`--${name}`, description).implies({ source: name }).conflicts(others));
+  }
 }
 
-export function supabaseOption(): Option {
-  const option = new Option(
-    "--supabase",
-    "the queue in the Supabase project's database; the default where SOURCES names it first",
-  );
-  return option.conflicts("upstash");
-}
-
-/** Adds them. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */
+/** Adds the options that describe a job. Ranges are the job type's matter; here only what is no number, size or JSON at all is refused. */
 export function addJobOptions(command: Command): Command {
   return command
     .option("--seed <n>", "same seed, same picture (0 is a seed)", numberOption)

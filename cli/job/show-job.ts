@@ -16,21 +16,21 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
   const client = await remoteClient(options);
   if (client !== null) return (await import("../remote/show-job.ts")).showRemoteJob(client, id, options);
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, async (embedded) => {
-    const first = await embedded.source.get(id);
+  return withExistingQueue(config, options, async (open) => {
+    const first = await open.queue.get(id);
     if (first === null) throw new CodedError("JOB_NOT_FOUND", `There is no job ${id}: "ourvidz jobs" lists them.`);
     const { record, exitCode } = options.follow
-      ? await follow(embedded.source, first)
+      ? await follow(open, first)
       : { record: first, exitCode: exitCodes.completed };
-    const shown = await jobJson(record, embedded, config);
+    const shown = await jobJson(record, open, config);
     printResult(options, shown, describeJob(shown));
     return exitCode;
   });
 }
 
-async function follow(source: OpenQueue["source"], first: JobRecord): Promise<{ record: JobRecord; exitCode: number }> {
+async function follow(open: OpenQueue, first: JobRecord): Promise<{ record: JobRecord; exitCode: number }> {
   const interruption = new Interruption();
-  const record = await followJob(source, first, interruption.signal, note);
+  const record = await followJob(open, first, interruption.signal, note);
   interruption.close();
   const endCode = record.status === "completed" ? exitCodes.completed : exitCodes.failed;
   return { record, exitCode: interruption.exitCode ?? endCode };

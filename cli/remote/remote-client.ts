@@ -10,10 +10,7 @@ import type { GlobalOptions } from "../settings.ts";
 export async function remoteClient(options: GlobalOptions & QueueChoice): Promise<OurvidzClient | null> {
   const { url, key } = options;
   if (url === undefined || options.data !== undefined) return null;
-  if (options.upstash || options.supabase) {
-    throw usageError(
-      `--url (or OURVIDZ_URL) names a container: leave out ${options.upstash ? "--upstash" : "--supabase"}.`,
-    );
-  }
+  if (options.source !== undefined)
+    throw usageError(`--url (or OURVIDZ_URL) names a container: leave out --${options.source}.`);
   return new (await import("#client/client.ts")).OurvidzClient({ url, key });
 }

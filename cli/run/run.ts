@@ -103,8 +103,8 @@ function configForOneJob(
     dataFolder: scratch.path,
     workers: [handler.worker],
     // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is told.
-    sources: ["sqlite"],
-    upstash: null,
+    sources: settings.configuredSources.filter(({ isEmbedded }) => isEmbedded),
+    configuredSources: [],
     supabase: null,
     callback: null,
     shutdownGraceSeconds: 0,

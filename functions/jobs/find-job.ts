@@ -7,7 +7,7 @@ import { HttpError } from "../errors.ts";
 export const jobParams = z.object({ id: z.string() });
 
 /** @throws CodedError JOB_NOT_FOUND */
-export async function findJob(queue: JobQueue, id: string): Promise<JobRecord> {
+export async function findJob(queue: Pick<JobQueue, "get">, id: string): Promise<JobRecord> {
   const record = await queue.get(id);
   if (record === null) throw new HttpError("JOB_NOT_FOUND", `There is no job ${shortened(id)}.`);
   return record;

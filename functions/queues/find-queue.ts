@@ -3,20 +3,20 @@ import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { queueName } from "#runtime/sources/job-source.ts";
 import { HttpError } from "../errors.ts";
+import { readQueues } from "./read-queues.ts";
 
 export const queueParams = z.object({ queue: z.string() });
 
 /**
- * The worker that a queue belongs to: one of this container's job types, or any other whose jobs the source has.
+ * The worker that a queue belongs to: one of this container's job types, or any other whose jobs a source has.
  * @throws HttpError NOT_FOUND naming the queues
  */
 export async function workerOfQueue(runtime: Runtime, queue: string): Promise<string> {
-  const { registry, executors, queueReadings, config } = runtime;
+  const { registry, executors } = runtime;
   const own = [...new Set([...registry.workers, ...executors.keys()])];
   const worker = own.find((name) => queueName(name) === queue);
   if (worker !== undefined) return worker;
-  const { stats } = (await queueReadings.get(config.sources[0] ?? "sqlite")?.read()) ?? { stats: null };
-  const others = (stats ?? []).map((each) => each.queue);
+  const others = (await readQueues(runtime)).flatMap(({ stats }) => (stats ?? []).map((each) => each.queue));
   if (others.includes(queue)) return queue.replace(/_queue$/, "");
   const queues = [...new Set([...own.map(queueName), ...others])].toSorted();
   throw new HttpError("NOT_FOUND", `There is no queue ${shortened(queue)}; there are: ${queues.join(", ")}.`, {

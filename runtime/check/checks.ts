@@ -1,5 +1,6 @@
 import process from "node:process";
 import type { Config } from "#runtime/container/config.ts";
+import { lazyEmbedded } from "#runtime/container/runtime.ts";
 import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import { tryDataFolder } from "./data-folder.ts";
@@ -25,9 +26,8 @@ export async function runChecks(readConfig: () => Promise<Config>): Promise<Chec
     return { value: read, message: `listens on ${read.http.host}:${read.http.port}` };
   });
   if (config === null) return checks;
-  const queued = await tried(checks, "storage", "data folder", () => tryDataFolder(config));
-  if (queued !== null && config.sources.includes("sqlite"))
-    checks.push({ subject: "queue", name: "embedded queue", status: "ok", message: `jobs queued: ${queued}` });
+  const folder = await tried(checks, "storage", "data folder", () => tryDataFolder(config));
+  await checkSources(checks, config, { hasFolder: folder !== null });
   const registry = await tried(checks, "handlers", "handlers", async () => {
     const loaded = await loadHandlers(config.handlersFolder);
     if (loaded.types.length === 0)
@@ -47,6 +47,21 @@ export async function runChecks(readConfig: () => Promise<Config>): Promise<Chec
 
 function workersOf(config: Config, registry: Registry): readonly string[] {
   return config.workers.length > 0 ? config.workers : registry.workers;
+}
+
+/** Every source that is configured, also when no jobs are taken from it; the data folder's own when they are. */
+async function checkSources(checks: Check[], config: Config, { hasFolder }: { hasFolder: boolean }): Promise<void> {
+  for (const { isEmbedded, name, probe } of config.configuredSources) {
+    if (isEmbedded && !(hasFolder && config.sources.some((used) => used.name === name))) continue;
+    await tried(checks, "queue", probe.name, async () => {
+      const embedded = lazyEmbedded(config);
+      try {
+        return { value: null, message: await probe.run({ workers: [], embedded: embedded.source }) };
+      } finally {
+        await embedded.close();
+      }
+    });
+  }
 }
 
 /** A broken folder that nothing needs is a warning: a download may be under way. */

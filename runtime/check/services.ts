@@ -10,16 +10,11 @@ import { type Check, type Subject, tried } from "./tried.ts";
 export async function checkServices(checks: Check[], config: Config, registry: Registry): Promise<void> {
   const attempt = (subject: Subject, name: string, probe: () => Promise<string>) =>
     tried(checks, subject, name, async () => ({ value: null, message: await probe() }));
-  const { upstash, supabase: project, callback, workerId, http } = config;
-  if (upstash !== null)
-    await attempt("queue", "queue", async () => (await import("./probes/probe-upstash.ts")).probeUpstash(upstash));
+  const { supabase: project, callback, workerId, http } = config;
   if (project !== null) {
     const handlers = registry
       .all()
       .filter(({ worker }) => config.workers.length === 0 || config.workers.includes(worker));
-    await attempt("queue", "database", async () =>
-      (await import("./probes/probe-database.ts")).probeDatabase(project, workerId),
-    );
     await attempt("storage", "storage", async () =>
       (await import("./probes/probe-storage.ts")).probeStorage(project, handlers),
     );

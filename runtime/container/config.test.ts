@@ -3,6 +3,7 @@ import { readConfig } from "./config.ts";
 
 const read = (env: Record<string, string | undefined> = {}) => readConfig(env, () => "here-1");
 const key = "k".repeat(32);
+const names = (sources: readonly { readonly name: string }[]) => sources.map(({ name }) => name);
 
 describe("readConfig", () => {
   it("needs nothing: the embedded defaults, on loopback", () => {
@@ -50,17 +51,31 @@ describe("readConfig", () => {
 
   it("takes jobs from Redis when it is configured, and needs both address and token", () => {
     const redis = { UPSTASH_REDIS_REST_URL: "https://db.example", UPSTASH_REDIS_REST_TOKEN: "secret-token" };
-    expect(read()).toMatchObject({ sources: ["sqlite"], upstash: null });
-    expect(read({ ...redis, UPSTASH_POP_SIDE: "sdxl_queue=left,right" })).toMatchObject({
-      sources: ["upstash"],
-      upstash: { url: "https://db.example", events: true, popSides: { sdxl_queue: "left", "*": "right" } },
-    });
-    expect(read({ ...redis, SOURCES: "upstash,sqlite" }).sources).toEqual(["upstash", "sqlite"]);
+    expect(names(read().sources)).toEqual(["sqlite"]);
+    expect(names(read().configuredSources)).toEqual(["sqlite"]);
+    expect(names(read({ ...redis, UPSTASH_POP_SIDE: "sdxl_queue=left,right" }).sources)).toEqual(["upstash"]);
+    expect(names(read({ ...redis, SOURCES: "upstash,sqlite,upstash" }).sources)).toEqual(["upstash", "sqlite"]);
+    expect(names(read({ ...redis, SOURCES: "sqlite" }).configuredSources)).toEqual(["sqlite", "upstash"]);
     expect(() => read({ UPSTASH_REDIS_REST_URL: redis.UPSTASH_REDIS_REST_URL })).toThrow(/UPSTASH_REDIS_REST_TOKEN/);
     expect(() => read({ UPSTASH_REDIS_REST_TOKEN: "secret-token" })).toThrow(/UPSTASH_REDIS_REST_URL/);
     expect(() => read({ SOURCES: "upstash" })).toThrow(/UPSTASH_REDIS_REST_URL/);
     expect(() => read({ SOURCES: "kafka" })).toThrow(/SOURCES/);
     expect(() => read({ ...redis, UPSTASH_POP_SIDE: "up" })).toThrow(/sdxl_queue=left/);
+  });
+
+  it("takes jobs from the project's table only when it is named", () => {
+    const project = { SUPABASE_URL: "https://abcd.supabase.co", SUPABASE_SERVICE_KEY: "sb_secret_of_a_test" };
+    expect(names(read(project).sources)).toEqual(["sqlite"]);
+    expect(names(read(project).configuredSources)).toEqual(["sqlite", "supabase"]);
+    expect(names(read({ ...project, SOURCES: "supabase" }).sources)).toEqual(["supabase"]);
+    expect(() => read({ SOURCES: "supabase" })).toThrow(/SUPABASE_URL.*because SOURCES names supabase/);
+  });
+
+  it("lists what is wrong with its sources beside all else that is wrong", () => {
+    const broken = () => read({ PORT: "70000", SOURCES: "supabase", UPSTASH_EVENTS: "loud", UPSTASH_PREFIX: "a b" });
+    for (const variable of ["PORT", "UPSTASH_EVENTS", "UPSTASH_PREFIX"]) expect(broken).toThrow(variable);
+    const unset = () => read({ HOST: "0.0.0.0", SOURCES: "supabase", UPSTASH_EVENTS: "loud" });
+    for (const variable of ["WAN_WORKER_API_KEY", "SUPABASE_URL", "UPSTASH_EVENTS"]) expect(unset).toThrow(variable);
   });
 
   it("never prints a secret that is wrong", () => {

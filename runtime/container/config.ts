@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
-import type { FieldProblem } from "#contract/job.ts";
-import { describeProblems, parseWith } from "#contract/problems.ts";
+import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
+import { type ConfiguredSources, readSources, sourceNames } from "#runtime/sources/configured-sources.ts";
 import {
   type CallbackConfig,
   callbackConfig,
@@ -26,15 +26,7 @@ const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
 
 const seconds = (fallback: number, min: number, max: number) => numberFrom(min, max).default(fallback);
 
-const list = z
-  .string()
-  .default("")
-  .transform((text) =>
-    text
-      .split(",")
-      .map((part) => part.trim())
-      .filter((part) => part !== ""),
-  );
+const list = z.string().default("").transform(commaSeparated);
 
 const refusedKeys = new Set(["default_key_123"]);
 
@@ -54,24 +46,6 @@ const apiKeys = list.superRefine((keys, context) => {
   }
 });
 
-const sourceNames = ["sqlite", "upstash", "supabase"] as const;
-export type SourceName = (typeof sourceNames)[number];
-
-/** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
-const popSides = list.transform((parts, context) => {
-  const sides: Record<string, "left" | "right"> = {};
-  for (const part of parts) {
-    const [, queue = "*", side] = /^(?:([a-z0-9_]+)=)?(left|right)$/.exec(part) ?? [];
-    if (side === "left" || side === "right") sides[queue] = side;
-    else
-      context.addIssue({
-        code: "custom",
-        message: "must be left, right, or a list such as sdxl_queue=left,wan_queue=right",
-      });
-  }
-  return sides;
-});
-
 const environment = z.object({
   DATA_DIR: z.string().min(1).default("data"),
   MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
@@ -82,18 +56,6 @@ const environment = z.object({
     .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/)
     .optional(),
   SOURCES: list.pipe(z.array(z.enum(sourceNames))),
-  UPSTASH_REDIS_REST_URL: z
-    .url({ protocol: /^https?$/, error: "must be the https address of the database's REST API" })
-    .optional(),
-  UPSTASH_REDIS_REST_TOKEN: z.string().regex(/^\S+$/, "must be the database's token, without spaces").optional(),
-  UPSTASH_PREFIX: z
-    .string()
-    .regex(/^[A-Za-z0-9:_-]{1,64}$/, "must be 1 to 64 letters, digits, ':', '_' or '-'")
-    .default("ourvidz"),
-  UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
-  UPSTASH_POP_SIDE: popSides,
-  UPSTASH_LEASE_SECONDS: seconds(90, 1, 3600),
-  UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumberFrom(0, 65_535).default(7860),
   PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
@@ -118,17 +80,16 @@ const environment = z.object({
   ...supabaseEnvironment,
 });
 
-export interface Config {
+type Values = z.output<typeof environment>;
+
+/** Sources are what the environment makes of their definitions: nothing else here knows one by its name. */
+export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
   /** Workers to run; empty means every worker that has a handler. */
   readonly workers: readonly string[];
   readonly workerId: string;
-  /** Where jobs come from; the first one also takes the jobs that are enqueued here. */
-  readonly sources: readonly SourceName[];
-  /** Null when it is not configured. */
-  readonly upstash: UpstashConfig | null;
   /** The app's project: its storage takes the files, its functions take registrations. Null when it is not configured. */
   readonly supabase: SupabaseConfig | null;
   /** Where the app is told about its jobs; null when only the local record is kept. */
@@ -145,7 +106,7 @@ export interface Config {
     readonly apiKeys: readonly string[];
   };
   readonly log: {
-    readonly level: z.output<typeof environment>["LOG_LEVEL"];
+    readonly level: Values["LOG_LEVEL"];
     readonly format: "json" | "pretty" | undefined;
   };
   /** Where spans are sent; null for nowhere. */
@@ -164,18 +125,6 @@ export interface Config {
   readonly fileRetentionDays: number;
 }
 
-export interface UpstashConfig {
-  readonly url: string;
-  readonly token: string;
-  readonly prefix: string;
-  readonly events: boolean;
-  /** By queue, `*` for the others. */
-  readonly popSides: Readonly<Record<string, "left" | "right">>;
-  readonly leaseSeconds: number;
-  /** 0 for any number. */
-  readonly mostWaitingPerUser: number;
-}
-
 /** True for an address that only this machine reaches. A name that merely begins like one (`127.example.com`) is not. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
@@ -185,30 +134,27 @@ export function isLoopback(host: string): boolean {
  * @param env usually `process.env`; empty strings count as not set
  * @throws CodedError CONFIG_INVALID listing every variable that is wrong and what it should be
  */
-export function readConfig(env: Readonly<Record<string, string | undefined>>, defaultWorkerId: () => string): Config {
+export function readConfig(env: Environment, defaultWorkerId: () => string): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
-  const parsed = parseWith(environment, given);
-  const problems = parsed.ok
-    ? [...exposureProblems(parsed.value), ...sourceProblems(parsed.value), ...supabaseProblems(parsed.value)]
-    : parsed.problems.map(describeProblem);
-  if (!parsed.ok || problems.length > 0) {
-    throw new CodedError(
-      "CONFIG_INVALID",
-      `The environment has ${problems.length === 1 ? "a problem" : "problems"}:\n  ${problems.join("\n  ")}`,
-    );
-  }
-  return toConfig(parsed.value, defaultWorkerId);
+  const read = readVariables(environment, given, secretVariables);
+  const sources = readSources(given);
+  if (!read.ok) throw invalid([...read.problems, ...sources.problems]);
+  const config = toConfig(read.values, defaultWorkerId);
+  const { problems, ...chosen } = sources.choose(read.values.SOURCES, config);
+  const wrong = [...exposureProblems(read.values), ...sources.problems, ...problems, ...supabaseProblems(read.values)];
+  if (wrong.length > 0) throw invalid(wrong);
+  return { ...config, ...chosen };
 }
 
-const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", "UPSTASH_REDIS_REST_TOKEN", ...supabaseSecrets]);
+const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", ...supabaseSecrets]);
 
-function describeProblem(problem: FieldProblem): string {
-  if (secretVariables.has(problem.field)) return `${problem.field}: ${problem.message}`;
-  return describeProblems([problem]);
+function invalid(problems: readonly string[]): CodedError {
+  const what = problems.length === 1 ? "a problem" : "problems";
+  return new CodedError("CONFIG_INVALID", `The environment has ${what}:\n  ${problems.join("\n  ")}`);
 }
 
 /** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */
-function exposureProblems(values: z.output<typeof environment>): string[] {
+function exposureProblems(values: Values): string[] {
   if (values.WAN_WORKER_API_KEY.length > 0) return [];
   const because = !isLoopback(values.HOST)
     ? `HOST=${values.HOST} is reachable from outside`
@@ -222,38 +168,8 @@ function exposureProblems(values: z.output<typeof environment>): string[] {
     : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
 }
 
-function sourceProblems(values: z.output<typeof environment>): string[] {
-  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token, SOURCES: sources } = values;
-  if (url !== undefined && token === undefined)
-    return ["UPSTASH_REDIS_REST_TOKEN: must be set beside UPSTASH_REDIS_REST_URL"];
-  if (url === undefined && token !== undefined)
-    return ["UPSTASH_REDIS_REST_URL: must be set beside UPSTASH_REDIS_REST_TOKEN"];
-  if (url === undefined && sources.includes("upstash"))
-    return ["UPSTASH_REDIS_REST_URL: must be set, because SOURCES names upstash"];
-  if (values.SUPABASE_URL === undefined && sources.includes("supabase"))
-    return ["SUPABASE_URL: must be set, because SOURCES names supabase"];
-  return [];
-}
-
-function upstashConfig(values: z.output<typeof environment>): UpstashConfig | null {
-  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = values;
-  if (url === undefined || token === undefined) return null;
+function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, keyof ConfiguredSources> {
   return {
-    url,
-    token,
-    prefix: values.UPSTASH_PREFIX,
-    events: values.UPSTASH_EVENTS === "on",
-    popSides: values.UPSTASH_POP_SIDE,
-    leaseSeconds: values.UPSTASH_LEASE_SECONDS,
-    mostWaitingPerUser: values.UPSTASH_MOST_WAITING_PER_USER,
-  };
-}
-
-function toConfig(values: z.output<typeof environment>, defaultWorkerId: () => string): Config {
-  const upstash = upstashConfig(values);
-  return {
-    sources: values.SOURCES.length > 0 ? values.SOURCES : [upstash === null ? "sqlite" : "upstash"],
-    upstash,
     supabase: supabaseConfig(values),
     callback: callbackConfig(values),
     inputs: inputsConfig(values),

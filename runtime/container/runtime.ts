@@ -23,7 +23,7 @@ import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { createMetrics, type Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { measuredCallback, measuredStore } from "#runtime/observe/metrics/ports.ts";
-import { type QueueReading, readableQueues } from "#runtime/observe/metrics/queue-reading.ts";
+import { type QueueReading, readQueues } from "#runtime/observe/metrics/queue-reading.ts";
 import { readAtScrape } from "#runtime/observe/metrics/readings.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
 import { connectTracing } from "#runtime/observe/tracing/connect-tracing.ts";
@@ -31,7 +31,8 @@ import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-por
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
-import type { JobQueue, Lease } from "#runtime/sources/job-source.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import type { Lease } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
@@ -55,8 +56,9 @@ export interface Embedded {
 export interface Runtime {
   readonly config: Config;
   readonly registry: Registry;
-  readonly queue: JobQueue;
-  readonly sources: Sources;
+  /** The queues of all sources as one. */
+  readonly queue: JobQueues;
+  readonly sources: Sources["byName"];
   readonly events: JobEvents;
   /** Where this container's results go. */
   readonly store: AssetStore;
@@ -112,6 +114,19 @@ export async function openEmbedded(config: Config): Promise<Embedded> {
   };
 }
 
+/** The queue in the data folder for who may not need it: the folder is opened, or made, when it is asked for. */
+export function lazyEmbedded(config: Config): { source(): Promise<SqliteSource>; close(): Promise<void> } {
+  let opened: Promise<Embedded> | undefined;
+  return {
+    async source() {
+      opened ??= openEmbedded(config);
+      return (await opened).source;
+    },
+    // What could not be opened has been reported, and has nothing to close.
+    close: async () => (await opened?.catch(() => undefined))?.close(),
+  };
+}
+
 /**
  * Starts a container: executors first, because they take longest.
  * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker), DATA_FOLDER_UNUSABLE, DISK_FULL
@@ -120,7 +135,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const startedAtMs = Date.now();
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
   const executors = startExecutors(config, registry, log);
-  const sources = await connectSources(config, embedded.source, [...executors.keys()], log);
+  const context = { workers: [...executors.keys()], log, embedded: async () => embedded.source };
+  const sources = await connectSources(config.sources, context);
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
@@ -128,17 +144,11 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const destinations = connectDelivery(config, embedded, log);
   const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
   const { dispatcher, delivery, events } = parts;
-  const queueReadings = readableQueues(sources.byName, () => dispatcher.activeJobs > 0);
+  const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
-  readAtScrape(metricsRegistry, {
-    workerId: config.workerId,
-    dispatcher,
-    executors,
-    outbox,
-    queueReadings,
-    gpu,
-    paid: sources.upstash,
-  });
+  const { workerId } = config;
+  const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, sources: sources.byName };
+  readAtScrape(metricsRegistry, measured);
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   await delivery.start();
@@ -160,8 +170,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   return {
     config,
     registry,
-    queue: sources.queue,
-    sources,
+    queue: sources.queues,
+    sources: sources.byName,
     events,
     store: destinations.store,
     files: embedded.store,
@@ -210,8 +220,9 @@ function wire({
   destinations,
   executors,
   outbox,
-  sources: { byName: sources, queue },
+  sources: { byName, queues },
 }: Collaborators) {
+  const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
   const { folder } = embedded;
   const store = measuredStore(tracedStore(destinations.store, tracing), metrics);
   const callback = measuredCallback(tracedCallback(destinations.callback, tracing), metrics);
@@ -229,7 +240,7 @@ function wire({
     inputs,
     workFolder: folder.work,
     abortGraceSeconds,
-    enqueueChild: (parent, child) => enqueueChild(queue, registry, parent, child),
+    enqueueChild: (source, parent, child) => enqueueChild({ queues, registry, source }, parent, child),
   });
   const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
   return { keepers, events, delivery, runner, dispatcher };
@@ -265,9 +276,9 @@ function createExecutor(worker: string, config: Config, log: Logger): Executor {
   );
 }
 
+/** Puts a child job beside its parent, in the same source. */
 async function enqueueChild(
-  queue: JobQueue,
-  registry: Registry,
+  { queues, registry, source }: { queues: JobQueues; registry: Registry; source: string },
   parent: Lease,
   child: ChildJobRequest,
 ): Promise<string> {
@@ -288,5 +299,5 @@ async function enqueueChild(
       ...(traceparent === undefined ? {} : { traceparent }),
     },
   });
-  return (await queue.enqueue(job, { worker: handler.worker })).jobId;
+  return (await queues.enqueue(job, { worker: handler.worker }, { beside: source })).jobId;
 }

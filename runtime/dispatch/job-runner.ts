@@ -39,7 +39,8 @@ export interface JobRunnerOptions {
   readonly nowMs: () => number;
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
-  enqueueChild(parent: Lease, child: ChildJobRequest): Promise<string>;
+  /** @param source where the parent came from */
+  enqueueChild(source: string, parent: Lease, child: ChildJobRequest): Promise<string>;
   /**
    * Something about this container keeps it from running the job, which goes back to its queue when this resolves:
    * what cannot be run is by then not taken any more. Without it there is a pause before the job goes back.
@@ -171,7 +172,7 @@ export class JobRunner {
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
         // A child whose body changed from attempt to attempt would be taken for another one.
-        enqueue: (child) => this.#options.enqueueChild(lease.taken, child),
+        enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
         input: (url, name, signal) =>
           this.#options.inputs.fetch({
             url,

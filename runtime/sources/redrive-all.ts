@@ -1,6 +1,8 @@
 import { CodedError } from "#contract/errors.ts";
 import type { JobQueue } from "./job-source.ts";
 
+type Redrivable = Pick<JobQueue, "list" | "redrive">;
+
 export interface RedriveAllOptions {
   readonly worker: string;
   /** How many jobs are looked at. */
@@ -25,7 +27,7 @@ const atOnce = 5;
  * Puts the failed jobs of a worker back on its queue, the newest first. Each job goes by itself: what somebody else
  * redrives or deletes at the same time is passed over, and a queue that stops answering leaves no job half redriven.
  */
-export async function redriveAll(queue: JobQueue, options: RedriveAllOptions): Promise<RedriveAllOutcome> {
+export async function redriveAll(queue: Redrivable, options: RedriveAllOptions): Promise<RedriveAllOutcome> {
   const { worker, limit, signal } = options;
   let redriven = 0;
   let refused = 0;
@@ -50,7 +52,7 @@ export async function redriveAll(queue: JobQueue, options: RedriveAllOptions): P
   return { redriven, refused, more: false };
 }
 
-async function redrive(queue: JobQueue, jobId: string): Promise<"redriven" | "refused" | "gone"> {
+async function redrive(queue: Redrivable, jobId: string): Promise<"redriven" | "refused" | "gone"> {
   try {
     await queue.redrive(jobId);
     return "redriven";

@@ -11,6 +11,13 @@ import { MetricsRegistry } from "./registry.ts";
 const page = new URL("../../../docs/11-metrics.md", import.meta.url);
 const dashboard = new URL("../../../docs/grafana-dashboard.json", import.meta.url);
 const registry = new MetricsRegistry({ jobTypes: [], log: pino({ level: "silent" }) });
+const usage = {
+  commands: 0,
+  commandsByOperation: {},
+  requests: 0,
+  commandsPerHour: 0,
+  estimatedDollarsPerMonth: 0,
+};
 let families: ReadonlyMap<string, Family>;
 
 beforeAll(async () => {
@@ -22,16 +29,7 @@ beforeAll(async () => {
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },
-    paid: {
-      undecodable: 0,
-      usage: () => ({
-        commands: 0,
-        commandsByOperation: {},
-        requests: 0,
-        commandsPerHour: 0,
-        estimatedDollarsPerMonth: 0,
-      }),
-    },
+    sources: new Map([["upstash", { paid: { usage: () => usage }, undecodable: { count: 0, list: async () => [] } }]]),
   });
   families = parsePrometheus(await registry.text());
 });

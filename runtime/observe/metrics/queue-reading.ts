@@ -1,5 +1,6 @@
 import { within } from "#runtime/lib/within.ts";
-import type { JobQueue, JobSource, QueueStats } from "#runtime/sources/job-source.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import type { JobQueue, QueueStats } from "#runtime/sources/job-source.ts";
 
 /*
  * What waits in a queue, as it is told to whoever scrapes: asked again only when the last answer has become old, and
@@ -20,20 +21,16 @@ export interface ReadQueue {
   readonly ageSeconds: number;
 }
 
-/** Not every source can say what waits in it. */
-export function readableQueues(
-  sources: ReadonlyMap<string, JobSource>,
-  isBusy: () => boolean,
-): ReadonlyMap<string, QueueReading> {
-  const queues = [...sources].flatMap(([name, source]) => (isQueue(source) ? [[name, source] as const] : []));
-  return new Map(queues.map(([name, queue]) => [name, new QueueReading({ queue, isBusy })]));
-}
-
-function isQueue(source: JobSource): source is JobSource & Pick<JobQueue, "stats" | "statsAge"> {
-  return "stats" in source && typeof source.stats === "function";
+/** One for each queue; what this container changes in it makes the last answer old. */
+export function readQueues(queues: JobQueues, isBusy: () => boolean): ReadonlyMap<string, QueueReading> {
+  const readings = new Map([...queues.byName].map(([name, queue]) => [name, new QueueReading({ queue, isBusy })]));
+  queues.onChange((source) => readings.get(source)?.changed());
+  return readings;
 }
 
 const anyQueue = { busySeconds: 2, restSeconds: 2 };
+/** After a change made here, a queue that is paid by the call is asked again no sooner than this after the last answer. */
+const changedSeconds = 5;
 /** A queue that failed is asked again after this, however often somebody scrapes. */
 const failedSeconds = 10;
 
@@ -42,6 +39,7 @@ export class QueueReading {
   readonly #isBusy: () => boolean;
   readonly #limitMs: number;
   readonly #monotonicMs: () => number;
+  #changed = false;
   #last: { readonly stats: readonly QueueStats[] | null; readonly atMs: number } | null = null;
   #asked: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
 
@@ -64,7 +62,19 @@ export class QueueReading {
     return { stats: late ? null : stats, ageSeconds: (this.#monotonicMs() - atMs) / 1000 };
   }
 
+  /** As `read`, but a queue that is not paid by the call is asked now. Never rejects. */
+  readNow(): Promise<ReadQueue> {
+    if (this.#queue.statsAge === undefined) this.#last = null;
+    return this.read();
+  }
+
+  /** This container put a job on the queue, or took one off it: the last answer counts no more. */
+  changed(): void {
+    this.#changed = true;
+  }
+
   async #ask(): Promise<void> {
+    this.#changed = false;
     const stats = await this.#queue.stats().catch(() => null);
     this.#last = { stats, atMs: this.#monotonicMs() };
     this.#asked = null;
@@ -79,6 +89,7 @@ export class QueueReading {
   #mostSeconds(stats: readonly QueueStats[] | null): number {
     if (stats === null) return failedSeconds;
     const { busySeconds, restSeconds } = this.#queue.statsAge ?? anyQueue;
+    if (this.#changed) return this.#queue.statsAge === undefined ? 0 : Math.min(changedSeconds, busySeconds);
     const isEmpty = stats.every(({ queued, running }) => queued + running === 0);
     return isEmpty && !this.#isBusy() ? restSeconds : busySeconds;
   }

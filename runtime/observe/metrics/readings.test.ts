@@ -17,7 +17,7 @@ function setUp(parts: Partial<MeasuredContainer>) {
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },
-    paid: null,
+    sources: new Map(),
     ...parts,
   });
   return async (name: string, ...labels: string[]) => valuesOf(parsePrometheus(await registry.text()), name, ...labels);
@@ -101,11 +101,11 @@ it("tells the age of the outbox and the cost of a paid queue, whose estimate is 
   };
   const values = setUp({
     outbox: { backlog: () => ({ rows: 3, oldestSeconds: 42 }) },
-    paid: { undecodable: 1, usage: () => usage },
+    sources: new Map([["upstash", { paid: { usage: () => usage }, undecodable: { count: 1, list: async () => [] } }]]),
   });
   expect(await values("ourvidz_outbox_rows")).toEqual({ "": 3 });
   expect(await values("ourvidz_outbox_oldest_seconds")).toEqual({ "": 42 });
   expect(await values("ourvidz_upstash_commands_total", "operation")).toEqual({ take: 8, renew: 4 });
-  expect(await values("ourvidz_undecodable_elements_total")).toEqual({ "": 1 });
+  expect(await values("ourvidz_undecodable_elements_total", "source")).toEqual({ upstash: 1 });
   expect(await values("ourvidz_upstash_estimated_dollars_per_month")).toEqual({});
 });

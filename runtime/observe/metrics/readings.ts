@@ -4,7 +4,7 @@ import type { Outbox } from "#runtime/delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
-import type { Usage } from "#runtime/sources/upstash/usage.ts";
+import type { ConnectedSource } from "#runtime/sources/source-definition.ts";
 import type { GpuReading } from "../gpu/gpu-reading.ts";
 import { residentBytes } from "../process-memory.ts";
 import type { QueueReading } from "./queue-reading.ts";
@@ -25,8 +25,8 @@ export interface MeasuredContainer {
   /** By source: what waits in the queues of those that can say it. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: Pick<GpuReading, "read">;
-  /** Of a source that is paid by the command. */
-  readonly paid: { readonly undecodable: number; usage(): Usage } | null;
+  /** What the sources tell of themselves. */
+  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "paid" | "undecodable">>;
 }
 
 const dispatcherStates: readonly DispatcherState[] = ["running", "paused", "stopped"];
@@ -38,7 +38,8 @@ export function readAtScrape(registry: MetricsRegistry, container: MeasuredConta
   readGpus(registry, container);
   readOutbox(registry, container);
   readQueues(registry, container);
-  if (container.paid !== null) readCost(registry, container.paid);
+  for (const [name, { paid }] of container.sources) if (paid !== undefined) readCost(registry, name, paid);
+  readUndecodable(registry, container);
 }
 
 function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher }: MeasuredContainer): void {
@@ -202,7 +203,8 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
   });
 }
 
-function emptyQueue(worker: string): QueueStats {
+/** What a queue in which there is nothing looks like. */
+export function emptyQueue(worker: string): QueueStats {
   return {
     queue: queueName(worker),
     queued: 0,
@@ -214,30 +216,37 @@ function emptyQueue(worker: string): QueueStats {
   };
 }
 
-function readCost(registry: MetricsRegistry, source: NonNullable<MeasuredContainer["paid"]>): void {
-  const undecodable = registry.total({
+function readUndecodable(registry: MetricsRegistry, { sources }: MeasuredContainer): void {
+  const counts = [...sources].flatMap(([source, { undecodable }]) => (undecodable ? [{ source, undecodable }] : []));
+  if (counts.length === 0) return;
+  const elements = registry.total({
     name: "ourvidz_undecodable_elements_total",
-    help: "Elements of a Redis list in which there was no job, moved to the dead letters by this container.",
-    labels: [],
+    help: "Elements of a queue in which there was no job, moved to the dead letters by this container.",
+    labels: ["source"],
   });
+  registry.atScrape(() => {
+    for (const { source, undecodable } of counts) elements.set({ source }, undecodable.count);
+  });
+}
+
+function readCost(registry: MetricsRegistry, source: string, paid: NonNullable<ConnectedSource["paid"]>): void {
   const commands = registry.total({
-    name: "ourvidz_upstash_commands_total",
-    help: "Commands that Upstash bills, by what they were for.",
+    name: `ourvidz_${source}_commands_total`,
+    help: "Commands that the source bills, by what they were for.",
     labels: ["operation"],
   });
   const requests = registry.total({
-    name: "ourvidz_upstash_requests_total",
-    help: "Requests to the REST API of Upstash, repeated ones included.",
+    name: `ourvidz_${source}_requests_total`,
+    help: "Requests to the source, repeated ones included.",
     labels: [],
   });
   const dollars = registry.gauge({
-    name: "ourvidz_upstash_estimated_dollars_per_month",
+    name: `ourvidz_${source}_estimated_dollars_per_month`,
     help: "What a month would cost at the rate since the start; absent in the first minute.",
     labels: [],
   });
   registry.atScrape(() => {
-    const usage = source.usage();
-    undecodable.set({}, source.undecodable);
+    const usage = paid.usage();
     requests.set({}, usage.requests);
     for (const [operation, count] of Object.entries(usage.commandsByOperation)) commands.set({ operation }, count);
     dollars.clear();

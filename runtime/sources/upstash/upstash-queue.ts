@@ -16,6 +16,7 @@ import {
   queueName,
   refuseDependencies,
 } from "../job-source.ts";
+import type { SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -24,7 +25,7 @@ import type { DeadLetter } from "./replies.ts";
 import * as replies from "./replies.ts";
 import { RestClient } from "./rest-client.ts";
 import { type TakeSettings, takeCall } from "./take-call.ts";
-import { type Usage, UsageCounter } from "./usage.ts";
+import { UsageCounter } from "./usage.ts";
 
 const noTickets = { ticket: "none", unanswered: [], known: [] };
 /** What one call of `prune` looks at. */
@@ -53,7 +54,7 @@ export class UpstashQueue implements JobQueue {
   }
 
   /** What this source's commands cost so far. */
-  usage(): Usage {
+  usage(): SourceUsage {
     return this.usageCounter.read();
   }
 

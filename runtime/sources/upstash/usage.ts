@@ -1,17 +1,9 @@
+import type { SourceUsage } from "../source-definition.ts";
+
 /** What Upstash charges on its pay-as-you-go plan. */
 const dollarsPerCommand = 0.2 / 100_000;
 const hoursPerMonth = 730;
 const hourMs = 3_600_000;
-
-export interface Usage {
-  /** Commands that were billed since the source was made, by what they were for. */
-  readonly commands: number;
-  readonly commandsByOperation: Readonly<Record<string, number>>;
-  readonly requests: number;
-  readonly commandsPerHour: number;
-  /** What a month costs at this rate. Not known in the first minute, when a start weighs too much. */
-  readonly estimatedDollarsPerMonth: number | null;
-}
 
 /** Counts what this source's commands cost: each script says how many calls it made. */
 export class UsageCounter {
@@ -33,7 +25,7 @@ export class UsageCounter {
     this.#requests += 1;
   }
 
-  read(): Usage {
+  read(): SourceUsage {
     const elapsedMs = this.#monotonicMs() - this.#startedAtMs;
     const commands = [...this.#commands.values()].reduce((sum, each) => sum + each, 0);
     const commandsPerHour = (commands * hourMs) / Math.max(elapsedMs, 1000);

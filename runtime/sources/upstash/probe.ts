@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "#contract/errors.ts";
-import type { UpstashConfig } from "#runtime/container/config.ts";
-import { RestClient } from "#runtime/sources/upstash/rest-client.ts";
-import { UsageCounter } from "#runtime/sources/upstash/usage.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { RestClient } from "./rest-client.ts";
+import { UsageCounter } from "./usage.ts";
 
 /** What taking a job needs: a script that writes. The key is gone when it ends, and in ten seconds in any case. */
 const script = `
@@ -16,7 +16,11 @@ return kept`;
  *
  * @throws CodedError CONFIG_INVALID (the token is wrong, or may only read), QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
  */
-export async function probeUpstash({ url, token, prefix }: UpstashConfig): Promise<string> {
+export async function probeUpstash({
+  url,
+  token,
+  prefix,
+}: Pick<ResolvedOptions, "url" | "token" | "prefix">): Promise<string> {
   const usage = new UsageCounter(() => performance.now());
   const client = new RestClient({ url, token, requestTimeoutMs: 5_000, tries: 2, random: Math.random, usage });
   try {

@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import { commaSeparated } from "#runtime/lib/environment.ts";
+import type { JobRows } from "../job-rows.ts";
+import { queueName } from "../job-source.ts";
+import { type ConnectContext, defineSource, missingBeside, type SharedSettings } from "../source-definition.ts";
+
+/** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
+const popSides = z
+  .string()
+  .default("")
+  .transform((text, context) => {
+    const sides: Record<string, "left" | "right"> = {};
+    for (const part of commaSeparated(text)) {
+      const [, queue = "*", side] = /^(?:([a-z0-9_]+)=)?(left|right)$/.exec(part) ?? [];
+      if (side === "left" || side === "right") sides[queue] = side;
+      else
+        context.addIssue({
+          code: "custom",
+          message: "must be left, right, or a list such as sdxl_queue=left,wan_queue=right",
+        });
+    }
+    return sides;
+  });
+
+const environment = {
+  UPSTASH_REDIS_REST_URL: z
+    .url({ protocol: /^https?$/, error: "must be the https address of the database's REST API" })
+    .optional(),
+  UPSTASH_REDIS_REST_TOKEN: z.string().regex(/^\S+$/, "must be the database's token, without spaces").optional(),
+  UPSTASH_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9:_-]{1,64}$/, "must be 1 to 64 letters, digits, ':', '_' or '-'")
+    .default("ourvidz"),
+  UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
+  UPSTASH_POP_SIDE: popSides,
+  UPSTASH_LEASE_SECONDS: numberFrom(1, 3600).default(90),
+  UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
+};
+
+/** Under load the next take comes within this time, and the settling goes with it. */
+const settlePatienceMs = 4;
+
+/** Redis over Upstash's REST API, or over the gateway in front of any other. */
+export const upstash = defineSource({
+  name: "upstash",
+  environment,
+  secrets: ["UPSTASH_REDIS_REST_TOKEN"],
+  needs: ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"],
+  usedWhenConfigured: true,
+  description: "the queue on Redis; the default where UPSTASH_REDIS_REST_URL is set and --data is not given",
+  problems: (values) => missingBeside(values, "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
+  settings(values, { workerId, supabase }) {
+    const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = values;
+    if (url === undefined || token === undefined) return null;
+    return {
+      popSides: values.UPSTASH_POP_SIDE,
+      supabase,
+      options: {
+        url,
+        token,
+        workerId,
+        prefix: values.UPSTASH_PREFIX,
+        events: values.UPSTASH_EVENTS === "on",
+        leaseSeconds: values.UPSTASH_LEASE_SECONDS,
+        mostWaitingPerUser: values.UPSTASH_MOST_WAITING_PER_USER,
+        settlePatienceMs,
+      },
+    };
+  },
+  async connect({ options, popSides, supabase }, { workers, log }) {
+    const { createUpstashSource } = await import("./upstash-source.ts");
+    const lists = workers.flatMap((worker) => {
+      const side = popSides[queueName(worker)] ?? popSides["*"];
+      return side === undefined ? [] : [[worker, { side }] as const];
+    });
+    const rows = jobRows({ supabase, workerId: options.workerId }, log);
+    const source = createUpstashSource({
+      ...options,
+      workers,
+      lists: Object.fromEntries(lists),
+      ...(rows === null ? {} : { rows }),
+      ...(log ? { log } : {}),
+    });
+    return {
+      source,
+      queue: source,
+      paid: source,
+      undecodable: {
+        get count() {
+          return source.undecodable;
+        },
+        list: (limit) => source.deadLetters(limit),
+      },
+    };
+  },
+  probe: {
+    name: "queue",
+    run: async ({ options }) => (await import("./probe.ts")).probeUpstash(options),
+  },
+});
+
+/** The code for it is loaded when somebody cancels or redrives a job for the first time. */
+function jobRows(
+  { supabase, workerId }: Pick<SharedSettings, "supabase" | "workerId">,
+  log: ConnectContext["log"],
+): JobRows | null {
+  if (supabase === null) return null;
+  const options = { ...supabase, workerId, ...(log ? { log } : {}) };
+  const load = async () => new (await import("../supabase/supabase-job-rows.ts")).SupabaseJobRows(options);
+  return {
+    cancelled: async (jobId) => (await load()).cancelled(jobId),
+    redriven: async (jobId) => (await load()).redriven(jobId),
+  };
+}
