@@ -35,6 +35,8 @@ import type { Job } from "#contract/job.ts";
  * transaction. The next `take` of any container on the same queue answers it; that container writes the final callback
  * into its outbox and then calls `reported`. An end that was answered and is not reported within one lease time is
  * answered again. So every job gets one final callback, whoever ended it. A redrive removes the job's unreported end.
+ * A retry or release that makes the job cancelled leaves an end too, which counts as answered to its caller: should the
+ * caller die before it has written the callback down, another container gets it one lease time later.
  *
  * Offers. `take` with an offer leaves the jobs outside of it where they are: they keep their place and their age, are
  * never charged, and do not keep those behind them from being taken. What a container offers at all it announces, so

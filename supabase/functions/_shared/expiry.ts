@@ -1,20 +1,30 @@
+import { z } from "zod";
 import type { ErrorReport } from "./errors.ts";
-import type { Job } from "./job.ts";
 
-/** The longest time that a job may ask to be kept waiting: 30 days. */
-export const maxExpirySeconds = 30 * 24 * 60 * 60;
+/** 30 days. */
+const maxExpirySeconds = 30 * 24 * 60 * 60;
+const rule = "must be a number above 0 and at most 2,592,000 (30 days)";
 
-/** `config.expires_in_seconds` of a job: how long it may wait, from its creation or its redrive. Null: without end. */
-export function expirySecondsOf({ config }: Pick<Job, "config">): number | null {
-  const { expires_in_seconds: seconds } = config;
-  return typeof seconds === "number" && seconds > 0 && seconds <= maxExpirySeconds ? seconds : null;
+/** `config.expires_in_seconds` of a job of any type: how long it may wait, from its creation or its redrive. */
+export const expiresInSeconds = z.number(rule).positive(rule).max(maxExpirySeconds, rule);
+
+/** Null for a job that may wait without end. */
+export function expirySecondsOf({ config }: { readonly config: Readonly<Record<string, unknown>> }): number | null {
+  return expiresInSeconds.safeParse(config.expires_in_seconds).data ?? null;
 }
 
-/** @param waitedFor what the job needed that nobody offered, when that is known: `the model "sdxl-base"` */
-export function expiredError(seconds: number, waitedFor?: string): ErrorReport {
-  const what = waitedFor === undefined ? "" : ` It waited for ${waitedFor}, which no container offered.`;
+/** @param need what the job needed that no container offered, where that is known */
+export function expiredError(
+  seconds: number,
+  need: { readonly type: string; readonly model: string | null } | null = null,
+): ErrorReport {
+  const what = need === null ? "" : ` It needed ${described(need)}, which no container offered.`;
   return {
     code: "EXPIRED",
     message: `The job waited longer than its own limit of ${seconds} s (config.expires_in_seconds).${what}`,
   };
+}
+
+function described({ type, model }: { readonly type: string; readonly model: string | null }): string {
+  return model === null ? `the job type ${type}` : `the job type ${type} with the model ${model}`;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { expiresInSeconds } from "./expiry.ts";
 import { optional } from "./job.ts";
 import { isGiven, isReference, type JsonObject, parseSize } from "./synonyms.ts";
 
@@ -129,9 +130,10 @@ export const guidanceScale = numberFrom(0, 30);
 /** 0 is a seed. */
 export const seed = optional(wholeNumberFrom(0, 2 ** 53));
 
-/** What producers add to `config` for the app; the inference does not read it. */
+/** What producers add to `config` for the queue and for the app; the inference does not read it. */
 export const deliveryFields = {
   expected_time: optional(numberFrom(0, 86_400)),
+  expires_in_seconds: optional(expiresInSeconds),
   content_type: optionalOneOf(["image", "video", "text"]),
   file_extension: optional(
     z

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { expiresInSeconds } from "./expiry.ts";
 
 /** Ids become file names and queue keys, so they are limited to what is safe in both. */
 export const safeId = z
@@ -31,7 +32,7 @@ export const jobEnvelope = z.looseObject({
   priority: defaulted(z.number().int().min(-100).max(100).default(0)),
   model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
   bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
-  config: defaulted(anyObject.prefault({})),
+  config: defaulted(z.looseObject({ expires_in_seconds: optional(expiresInSeconds) }).prefault({})),
   metadata: defaulted(anyObject.prefault({})),
 });
 

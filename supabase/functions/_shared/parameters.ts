@@ -24,8 +24,8 @@ export interface ResolvedParameters<Values> {
   readonly ignored: readonly string[];
 }
 
-/** Read by the delivery and not by the inference. */
-const deliveryKeys = new Set(["expected_time", "content_type", "file_extension"]);
+/** Read by the queue and the delivery and not by the inference. */
+const deliveryKeys = new Set(["expected_time", "expires_in_seconds", "content_type", "file_extension"]);
 
 const sourceOf = {
   job: { prefix: "config", remark: "" },
