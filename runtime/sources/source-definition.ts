@@ -67,6 +67,8 @@ export interface ConnectedSource {
   readonly undecodable?: {
     /** How many elements this container took off the queue. */
     readonly count: number;
+    /** How many others it dropped: their jobs are known, with the same body. */
+    readonly repeated: number;
     /** The newest first. */
     list(limit: number): Promise<readonly DeadElement[]>;
   };

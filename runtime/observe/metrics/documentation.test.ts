@@ -29,7 +29,9 @@ beforeAll(async () => {
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },
-    sources: new Map([["upstash", { paid: { usage: () => usage }, undecodable: { count: 0, list: async () => [] } }]]),
+    sources: new Map([
+      ["upstash", { paid: { usage: () => usage }, undecodable: { count: 0, repeated: 0, list: async () => [] } }],
+    ]),
   });
   families = parsePrometheus(await registry.text());
 });

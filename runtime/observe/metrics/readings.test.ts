@@ -101,11 +101,14 @@ it("tells the age of the outbox and the cost of a paid queue, whose estimate is 
   };
   const values = setUp({
     outbox: { backlog: () => ({ rows: 3, oldestSeconds: 42 }) },
-    sources: new Map([["upstash", { paid: { usage: () => usage }, undecodable: { count: 1, list: async () => [] } }]]),
+    sources: new Map([
+      ["upstash", { paid: { usage: () => usage }, undecodable: { count: 1, repeated: 3, list: async () => [] } }],
+    ]),
   });
   expect(await values("ourvidz_outbox_rows")).toEqual({ "": 3 });
   expect(await values("ourvidz_outbox_oldest_seconds")).toEqual({ "": 42 });
   expect(await values("ourvidz_upstash_commands_total", "operation")).toEqual({ take: 8, renew: 4 });
   expect(await values("ourvidz_undecodable_elements_total", "source")).toEqual({ upstash: 1 });
+  expect(await values("ourvidz_repeated_elements_total", "source")).toEqual({ upstash: 3 });
   expect(await values("ourvidz_upstash_estimated_dollars_per_month")).toEqual({});
 });

@@ -224,8 +224,16 @@ function readUndecodable(registry: MetricsRegistry, { sources }: MeasuredContain
     help: "Elements of a queue in which there was no job, moved to the dead letters by this container.",
     labels: ["source"],
   });
+  const repeated = registry.total({
+    name: "ourvidz_repeated_elements_total",
+    help: "Elements of a queue that this container dropped because their jobs are known, with the same body.",
+    labels: ["source"],
+  });
   registry.atScrape(() => {
-    for (const { source, undecodable } of counts) elements.set({ source }, undecodable.count);
+    for (const { source, undecodable } of counts) {
+      elements.set({ source }, undecodable.count);
+      repeated.set({ source }, undecodable.repeated);
+    }
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Keys } from "#contract/queue-keys.ts";
 import { waitIsOver } from "#runtime/lib/within.ts";
-import type { ChangeKind } from "../job-source.ts";
+import type { ChangeKind, Offer, TakeRequest } from "../job-source.ts";
 import { LeaseWatch } from "../lease-watch.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
@@ -21,8 +21,8 @@ export interface ChangesOptions {
   readonly usage: UsageCounter;
   /** Names this container in what it publishes. */
   readonly origin: string;
-  /** The workers that jobs are waited for. */
-  readonly workers: () => readonly string[];
+  /** What jobs are waited for. */
+  readonly asked: () => readonly Pick<TakeRequest, "worker" | "offer">[];
 }
 
 /** How many entries of the timetable are read to find one that is not our own lease. */
@@ -128,12 +128,18 @@ export class Changes {
     const event = parseEvent(text);
     if (event.origin === this.#from.origin) return;
     if (event.kind === "cancel") this.cancelAsked(event.jobId);
-    else if (event.worker === undefined || this.#from.workers().includes(event.worker)) this.jobsDue(event.dueAtMs);
+    else if (event.worker === undefined || this.#from.asked().some(({ worker }) => worker === event.worker)) {
+      this.jobsDue(event.dueAtMs);
+    }
   }
 
   async #countNonEmpty(): Promise<number> {
-    const { keys, workers, client } = this.#from;
-    const names = workers().flatMap((worker) => [keys.producersList(worker).list, keys.ready(worker)]);
+    const { keys, asked, client } = this.#from;
+    const names = asked().flatMap(({ worker, offer }) => [
+      keys.producersList(worker).list,
+      keys.ready(worker),
+      ...parkedKeys(keys, worker, offer),
+    ]);
     return names.length === 0 ? 0 : Number(await client.command("look", ["EXISTS", ...names]));
   }
 
@@ -145,8 +151,12 @@ export class Changes {
     const answer = await client.command("look", [
       "ZRANGE",
       keys.timetable,
+      `(${afterMs}`,
+      "+inf",
+      "BYSCORE",
+      "LIMIT",
       "0",
-      String(upcomingCount - 1),
+      String(upcomingCount),
       "WITHSCORES",
     ]);
     return this.#firstOfOthers(parseMoments(answer).filter(({ atMs }) => atMs > afterMs));
@@ -167,4 +177,13 @@ export class Changes {
     for (const lease of changed) lease.isDoubtful = true;
     return changed.length > 0;
   }
+}
+
+/** Where jobs inside the offer are parked by containers that cannot run them. */
+function parkedKeys(keys: Keys, worker: string, offer: Offer | undefined): string[] {
+  if (offer === undefined) return [keys.parked(worker)];
+  return [
+    ...offer.defaultModelTypes.map((type) => keys.parkedFor(worker, type, null)),
+    ...offer.types.flatMap((type) => offer.models.map((model) => keys.parkedFor(worker, type, model))),
+  ];
 }

@@ -35,7 +35,7 @@ const environment = {
   UPSTASH_EVENTS: z.enum(["on", "off"]).default("on"),
   UPSTASH_POP_SIDE: popSides,
   UPSTASH_LEASE_SECONDS: numberFrom(1, 3600).default(90),
-  UPSTASH_MOST_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
+  UPSTASH_MAX_WAITING_PER_USER: wholeNumberFrom(0, 1_000_000).default(0),
 };
 
 /** Under load the next take comes within this time, and the settling goes with it. */
@@ -63,7 +63,7 @@ export const upstash = defineSource({
         prefix: values.UPSTASH_PREFIX,
         events: values.UPSTASH_EVENTS === "on",
         leaseSeconds: values.UPSTASH_LEASE_SECONDS,
-        mostWaitingPerUser: values.UPSTASH_MOST_WAITING_PER_USER,
+        maxWaitingPerUser: values.UPSTASH_MAX_WAITING_PER_USER,
         settlePatienceMs,
       },
     };
@@ -89,6 +89,9 @@ export const upstash = defineSource({
       undecodable: {
         get count() {
           return source.undecodable;
+        },
+        get repeated() {
+          return source.repeated;
         },
         list: (limit) => source.deadLetters(limit),
       },

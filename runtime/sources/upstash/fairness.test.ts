@@ -152,7 +152,7 @@ describe("held models", () => {
 });
 
 test("a user with too many jobs waiting is told so, others are not", async () => {
-  const limited = await harness.second({ mostWaitingPerUser: 2 });
+  const limited = await harness.second({ maxWaitingPerUser: 2 });
   for (const job of jobsOf("ann", 2)) await limited.queue.enqueue(job, { worker: "sdxl" });
   const third = limited.queue.enqueue(makeJob("ann-3", { user_id: "ann" }), { worker: "sdxl" });
   await expect(third).rejects.toMatchObject({ code: "TOO_MANY_JOBS" });

@@ -1,6 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Keys } from "#contract/queue-keys.ts";
 import type { JobPage, JobRecord, ListFilter } from "../job-source.ts";
+import { readOffers } from "./offers.ts";
 import { toJobRecord } from "./records.ts";
 import { listAnswer } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";
@@ -19,7 +20,7 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
   for (let before = filter.cursor; ; ) {
     const page = await readPage(client, keys, filter, before);
     for (const [arrival, state, body, progress] of page.jobs) {
-      const record = toJobRecord(state, body, progress);
+      const record = toJobRecord(state, body, progress, page.offers);
       if (filter.type !== undefined && record.job.type !== filter.type) continue;
       if (filter.worker !== undefined && record.worker !== filter.worker) continue;
       // One more than was asked for: there is a next page.
@@ -41,7 +42,9 @@ async function readPage(client: RestClient, keys: Keys, filter: ListFilter, befo
     status: filter.status,
     user: filter.userId,
   };
-  const answer = await client.run("list", { keys: [keys.index, keys.timetable], args: [JSON.stringify(request)] });
-  const [jobs, cursor] = listAnswer.parse(answer);
-  return { jobs, cursor };
+  const listKeys = [keys.index, keys.timetable, keys.offers];
+  const [jobs, cursor, nowMs, texts] = listAnswer.parse(
+    await client.run("list", { keys: listKeys, args: [JSON.stringify(request)] }),
+  );
+  return { jobs, cursor, offers: readOffers(texts, nowMs) };
 }

@@ -8,6 +8,7 @@ const shared = useGateway();
 
 testAgainstModel({
   runs: Number(process.env.RUNS ?? 60),
+  ends: true,
   async open() {
     const harness = await openHarness(shared.gateway, { events: false, random: () => 0 });
     return { ...harness, advance: (ms) => harness.hasten(ms) };
@@ -34,7 +35,9 @@ async function checkPlaces(model: ModelQueue): Promise<void> {
   const client = shared.gateway.client();
   const ready: string[] = await client.zrange(`ourvidz:ready:${worker}`, 0, -1);
   const timed: string[] = await client.zrange("ourvidz:timetable", 0, -1);
-  const places = [...ready, ...timed].map((member) => member.split(":")[1]).toSorted();
+  const places = [...ready, ...timed.filter((member) => !member.startsWith(":"))]
+    .map((member) => member.split(":")[1])
+    .toSorted();
   const expected = [...model.jobs.values()]
     .filter(({ status }) => status === "queued" || status === "running" || status === "failed")
     .map((job) => job.id)

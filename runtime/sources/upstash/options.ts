@@ -20,8 +20,8 @@ export interface UpstashOptions {
   readonly leaseSeconds?: number;
   /** How long the record of a settled job is kept. */
   readonly keepSettledDays?: number;
-  /** How many jobs of one user may wait in one queue; any number by default. */
-  readonly mostWaitingPerUser?: number;
+  /** How many jobs of one user may wait in one queue, delayed ones too; any number by default. */
+  readonly maxWaitingPerUser?: number;
   /** Hear of changes by the server's event stream, so that asking can be rare. On by default. */
   readonly events?: boolean;
   readonly idlePoll?: Partial<IdlePoll>;
@@ -82,7 +82,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     lists: options.lists ?? {},
     leaseSeconds: options.leaseSeconds ?? 90,
     keepSettledDays: options.keepSettledDays ?? defaultKeepSettledDays,
-    mostWaitingPerUser: options.mostWaitingPerUser ?? 0,
+    maxWaitingPerUser: options.maxWaitingPerUser ?? 0,
     events: options.events ?? true,
     idlePoll: { ...defaultIdlePoll, ...options.idlePoll },
     eventStreamMaxAgeMs: options.eventStreamMaxAgeMs ?? 600_000,

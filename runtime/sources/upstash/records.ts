@@ -4,6 +4,7 @@ import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#c
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
+import { type ContainerOffers, isOffered } from "./offers.ts";
 
 /* A job as the scripts keep it, and how it becomes the port's types. */
 
@@ -53,17 +54,29 @@ const state = z.object({
   created: z.number(),
   available: z.number(),
   settled: z.number().optional(),
+  /** Of a job that failed while no attempt ran. */
+  error: json(errorReport).optional(),
   result: json(z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })).optional(),
   attempts: z.array(attempt).default([]),
 });
 type State = z.output<typeof state>;
 
-/** @param progress that of a running job, which is kept with its lease; empty when it is not known */
-export function toJobRecord(stateText: string, body: string, progress: string): JobRecord {
+/**
+ * @param progress that of a running job, which is kept with its lease; empty when it is not known
+ * @param offers what containers offer now
+ */
+export function toJobRecord(
+  stateText: string,
+  body: string,
+  progress: string,
+  offers: readonly ContainerOffers[],
+): JobRecord {
   const kept = state.parse(JSON.parse(stateText));
   const { attempts } = kept;
+  const { job } = readJob(body, kept);
+  const need = { type: job.type, model: job.model_variant ?? null };
   return {
-    job: readJob(body, kept).job,
+    job,
     worker: kept.worker,
     status: kept.status,
     attempt: kept.attempt,
@@ -76,13 +89,14 @@ export function toJobRecord(stateText: string, body: string, progress: string): 
     result: kept.result ?? null,
     error: errorOf(kept),
     attempts,
-    waitingFor: null,
+    waitingFor: kept.status === "queued" && !isOffered(offers, kept.worker, need) ? need : null,
   };
 }
 
-/** The last error of an attempt; one that ended well, or was cancelled, has none. */
-function errorOf({ status, attempts }: State): ErrorReport | null {
+/** Why the job failed, or its last attempt did; one that ended well, or was cancelled, has no error. */
+function errorOf({ status, attempts, error }: State): ErrorReport | null {
   if (status === "completed" || status === "cancelled") return null;
+  if (error !== undefined) return error;
   return attempts.findLast(({ error }) => error !== null)?.error ?? null;
 }
 

@@ -43,8 +43,8 @@ async function renewPlainly({ client, keys, leaseSeconds, clock, held }: Renewin
 }
 
 async function renewOneByOne({ client, keys, leaseSeconds, clock, held }: Renewing, renewals: readonly Renewal[]) {
-  const { jobPrefix, readyPrefix } = keys;
-  const settings = JSON.stringify({ jobPrefix, readyPrefix, leaseMs: leaseSeconds * 1000 });
+  const { jobPrefix, readyPrefix, parkedPrefix } = keys;
+  const settings = JSON.stringify({ jobPrefix, readyPrefix, parkedPrefix, leaseMs: leaseSeconds * 1000 });
   const leases = renewals.flatMap(({ lease, progress }) => {
     const known = held.get(lease.token)?.progress;
     return [lease.jobId, lease.token, String(progress ?? known ?? "")];

@@ -34,11 +34,12 @@ const emptyOr = <Schema extends z.ZodType>(schema: Schema) =>
 const errorText = emptyOr(z.string().transform((text) => errorReport.parse(JSON.parse(text))));
 
 const leaseAnswer = z
-  .tuple([z.string(), z.string(), z.string(), count, count, count, count, errorText, z.string()])
-  .transform(([jobId, worker, token, attempt, queuedAtMs, takenAtMs, expiresAtMs, previousError, body]) => ({
+  .tuple([z.string(), z.string(), z.string(), count, count, count, count, count, errorText, z.string()])
+  .transform(([jobId, worker, token, run, attempt, queuedAtMs, takenAtMs, expiresAtMs, previousError, body]) => ({
     jobId,
     worker,
     token,
+    run,
     attempt,
     queuedAtMs,
     takenAtMs,
@@ -48,11 +49,51 @@ const leaseAnswer = z
   }));
 export type LeaseAnswer = z.output<typeof leaseAnswer>;
 
-export const takeAnswer = z
-  .tuple([count, z.unknown().transform(parseMoments), count, z.array(leaseAnswer), z.array(z.string())])
-  .transform(([nowMs, upcoming, deadCount, leases, cancelled]) => ({ nowMs, upcoming, deadCount, leases, cancelled }));
+const endAnswer = z
+  .tuple([
+    z.string(),
+    count,
+    count,
+    z.enum(["failed", "cancelled"]),
+    errorText,
+    count,
+    z.string(),
+    z.string(),
+    z.string(),
+    number,
+    z.string(),
+  ])
+  .transform(([jobId, run, attempt, status, error, endedAtMs, ticket, type, user, priority, body]) => ({
+    end: { jobId, run, attempt, status, endedAtMs, ...(error === undefined ? {} : { error }) },
+    ticket,
+    card: { id: jobId, type, user, priority },
+    body,
+  }));
+export type EndAnswer = z.output<typeof endAnswer>;
 
-export const settleAnswer = z.tuple([z.array(count)]).transform(([settled]) => settled);
+export const takeAnswer = z
+  .tuple([
+    count,
+    z.unknown().transform(parseMoments),
+    count,
+    count,
+    z.array(leaseAnswer),
+    z.array(endAnswer),
+    count.transform((hides) => hides === 1),
+  ])
+  .transform(([nowMs, upcoming, deadCount, repeatedCount, leases, ends, hidesMore]) => ({
+    nowMs,
+    upcoming,
+    deadCount,
+    repeatedCount,
+    leases,
+    ends,
+    /** Jobs outside of the offers were moved away, and there may be others behind them. */
+    hidesMore,
+  }));
+
+const settleOutcome = z.enum(["completed", "failed", "cancelled", "requeued", "lost"]);
+export const settleAnswer = z.tuple([z.array(settleOutcome)]).transform(([outcomes]) => outcomes);
 export const renewAnswer = z.tuple([z.array(count), count]);
 
 export const enqueueAnswer = z.union([
@@ -70,11 +111,21 @@ export const redriveAnswer = z.union([
   z.tuple([z.literal("refused"), z.string()]),
 ]);
 
-export const getAnswer = z.union([z.tuple([]), z.tuple([z.string(), z.string(), z.string()])]);
-export const listAnswer = z.tuple([z.array(z.tuple([z.string(), z.string(), z.string(), z.string()])), z.string()]);
-export const statsAnswer = z.tuple([z.array(z.tuple([z.string(), count, count, count, count, number]))]);
+/** The server's time and what containers have announced. */
+const announced = [count, z.array(z.string())] as const;
+
+export const getAnswer = z.union([z.tuple([]), z.tuple([z.string(), z.string(), z.string(), ...announced])]);
+export const listAnswer = z.tuple([
+  z.array(z.tuple([z.string(), z.string(), z.string(), z.string()])),
+  z.string(),
+  ...announced,
+]);
+export const statsAnswer = z.tuple([
+  z.array(z.tuple([z.string(), count, count, count, count, number])),
+  z.array(z.tuple([z.string(), z.string(), z.string(), count, number])),
+  ...announced,
+]);
 export const pruneAnswer = z.tuple([z.string()]);
-export const buryAnswer = z.tuple([count]);
 
 export interface DeadLetter {
   readonly worker: string;

@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 
 /** Each operation of the source is one file of `scripts/`. */
 export const scriptNames = [
-  "bury",
   "cancel",
   "cancelled",
   "complete",
+  "dead-letter",
   "enqueue",
   "fail",
   "get",

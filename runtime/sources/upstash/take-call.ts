@@ -7,6 +7,8 @@ export interface TakeSettings {
   readonly leaseSeconds: number;
   readonly keepSeconds: number;
   readonly workerId: string;
+  /** Names this instance in what the script publishes. */
+  readonly origin: string;
 }
 
 export interface TakeTickets {
@@ -18,20 +20,25 @@ export interface TakeTickets {
   readonly known: readonly string[];
 }
 
-/** What the script `take` is called with. */
+/**
+ * What the script `take` is called with.
+ *
+ * @param maxEnds how many unreported ends it may answer
+ */
 export function takeCall(
-  { keys, leaseSeconds, keepSeconds, workerId }: TakeSettings,
+  { keys, leaseSeconds, keepSeconds, workerId, origin }: TakeSettings,
   requests: readonly TakeRequest[],
   tickets: TakeTickets,
+  maxEnds: number,
 ): ScriptCall {
-  const workers = requests.map(({ worker, slots, heldModels = [] }) => {
+  const workers = requests.map(({ worker, slots, heldModels = [], offer }) => {
     const { list, side } = keys.producersList(worker);
     const [ready, turns] = [keys.ready(worker), keys.turns(worker)];
-    return { worker, slots, held: heldModels, list, side: side.toUpperCase(), ready, turns };
+    return { worker, slots, held: heldModels, list, side: side.toUpperCase(), ready, turns, offer };
   });
-  const { jobPrefix, readyPrefix, timetable, index, deadLetters } = keys;
-  const leaseMs = leaseSeconds * 1000;
-  const args = { jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ...tickets, workers };
+  const { jobPrefix, readyPrefix, parkedPrefix, timetable, index, deadLetters, events: channel } = keys;
+  const places = { jobPrefix, readyPrefix, parkedPrefix, channel, origin };
+  const args = { ...places, leaseMs: leaseSeconds * 1000, keepSeconds, workerId, ...tickets, maxEnds, workers };
   const perWorker = workers.flatMap(({ list, ready, turns }) => [list, ready, turns]);
   return { keys: [timetable, index, deadLetters, ...perWorker], args: [JSON.stringify(args)] };
 }

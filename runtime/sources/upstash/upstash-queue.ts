@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { maxJobCharacters } from "#contract/decode.ts";
 import { CodedError } from "#contract/errors.ts";
+import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
@@ -19,6 +20,7 @@ import {
 import type { SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
+import { isOffered, readOffers } from "./offers.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
@@ -79,7 +81,7 @@ export class UpstashQueue implements JobQueue {
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
     const call = {
       keys: [this.keys.job(jobId), this.keys.timetable],
-      args: [this.#operatorArgs({ keepSeconds: this.keepSeconds, turnsPrefix: this.keys.turnsPrefix })],
+      args: [this.#operatorArgs({ keepSeconds: this.keepSeconds })],
     };
     let [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
     if (answer === "missing") {
@@ -94,6 +96,8 @@ export class UpstashQueue implements JobQueue {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
     }
     if (answer === "requested") this.cancelRequested(jobId);
+    // Its end is to be reported.
+    else this.jobsDue();
     return answer;
   }
 
@@ -115,10 +119,11 @@ export class UpstashQueue implements JobQueue {
   }
 
   async get(jobId: string): Promise<JobRecord | null> {
-    const keys = [this.keys.job(jobId), this.keys.timetable];
-    const [state, body, progress] = replies.getAnswer.parse(await this.client.run("get", { keys, args: [] }));
-    if (state === undefined || body === undefined || progress === undefined) return null;
-    return toJobRecord(state, body, progress);
+    const keys = [this.keys.job(jobId), this.keys.timetable, this.keys.offers];
+    const answer = replies.getAnswer.parse(await this.client.run("get", { keys, args: [] }));
+    if (answer.length === 0) return null;
+    const [state, body, progress, nowMs, offers] = answer;
+    return toJobRecord(state, body, progress, readOffers(offers, nowMs));
   }
 
   list(filter: ListFilter): Promise<JobPage> {
@@ -127,9 +132,23 @@ export class UpstashQueue implements JobQueue {
 
   async stats(): Promise<QueueStats[]> {
     const workers = [...this.#workers].toSorted();
-    const keys = workers.flatMap((worker) => [this.keys.producersList(worker).list, this.keys.ready(worker)]);
-    const run = await this.client.run("stats", { keys: [this.keys.timetable, ...keys], args: workers });
-    const [queues] = replies.statsAnswer.parse(run);
+    const { timetable, offers } = this.keys;
+    const keys = workers.flatMap((worker) => [
+      this.keys.producersList(worker).list,
+      this.keys.ready(worker),
+      this.keys.parked(worker),
+    ]);
+    const run = await this.client.run("stats", { keys: [timetable, offers, ...keys], args: workers });
+    const [queues, needs, nowMs, texts] = replies.statsAnswer.parse(run);
+    const announced = readOffers(texts, nowMs);
+    const unoffered = needs
+      .map(([worker, type, model, jobs, oldestMs]) => ({
+        worker,
+        need: { type, model: model === "" ? null : model },
+        jobs,
+        oldestSeconds: oldestMs / 1000,
+      }))
+      .filter(({ worker, need }) => !isOffered(announced, worker, need));
     return queues
       .filter(([, ...counts]) => counts.some((count) => count > 0))
       .map(([worker, queued, delayed, running, failed, oldestMs]) => ({
@@ -139,7 +158,9 @@ export class UpstashQueue implements JobQueue {
         running,
         failed,
         oldestQueuedSeconds: oldestMs < 0 ? null : oldestMs / 1000,
-        unoffered: [],
+        unoffered: unoffered
+          .filter((each) => each.worker === worker)
+          .map(({ need, jobs, oldestSeconds }) => ({ ...need, jobs, oldestSeconds })),
       }));
   }
 
@@ -149,25 +170,25 @@ export class UpstashQueue implements JobQueue {
     return replies.deadLetters.parse(answer);
   }
 
-  /** Takes jobs whose records are gone off the index. Once an hour is enough. */
+  /** Takes jobs whose records are gone off the index, and offers of containers that are gone. Once an hour is enough. */
   async prune(): Promise<void> {
-    const { jobPrefix, index } = this.keys;
+    const { jobPrefix, index, offers } = this.keys;
     for (let from = "0"; from !== ""; ) {
       const args = [JSON.stringify({ jobPrefix, from, keepSeconds: this.keepSeconds, limit: pruneBatch })];
-      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index], args }));
+      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index, offers], args }));
     }
   }
 
   /** A job is due, or will be at this time of the server: for whoever waits in this process. */
   protected jobsDue(_dueAtMs?: number): void {}
 
-  /** The cancel of a running job was asked here. */
+  /** The cancel of a running job was requested here. */
   protected cancelRequested(_jobId: string): void {}
 
   protected get takeSettings(): TakeSettings {
-    const { keys, keepSeconds } = this;
+    const { keys, keepSeconds, origin } = this;
     const { leaseSeconds, workerId } = this.options;
-    return { keys, keepSeconds, leaseSeconds, workerId };
+    return { keys, keepSeconds, leaseSeconds, workerId, origin };
   }
 
   protected seenWorker(worker: string): void {
@@ -178,10 +199,10 @@ export class UpstashQueue implements JobQueue {
     return [...this.#workers];
   }
 
-  /** A take without a slot does everything but lease. */
+  /** A take without a slot files and sweeps, but leases nothing; ends are left to those who report them. */
   async #fileArrivals(): Promise<void> {
     const requests = this.workers.map((worker) => ({ worker, slots: 0 }));
-    await this.client.run("take", takeCall(this.takeSettings, requests, noTickets));
+    await this.client.run("take", takeCall(this.takeSettings, requests, noTickets, 0));
   }
 
   async #enqueue(
@@ -190,10 +211,12 @@ export class UpstashQueue implements JobQueue {
     call: { readonly body: string; readonly request: string; readonly digestOfKnown?: string },
   ) {
     const { body, ...rest } = call;
+    const expirySeconds = expirySecondsOf(job);
     const key = idempotencyKey === undefined ? "" : this.keys.idempotency(job.user_id, idempotencyKey);
     const args = {
       ...rest,
       jobPrefix: this.keys.jobPrefix,
+      parkedPrefix: this.keys.parkedPrefix,
       channel: this.keys.events,
       origin: this.origin,
       id: job.id,
@@ -203,9 +226,10 @@ export class UpstashQueue implements JobQueue {
       priority: job.priority,
       model: job.model_variant,
       digest: bodyDigest(job),
+      expiresIn: expirySeconds === null ? undefined : Math.ceil(expirySeconds * 1000),
       delayMs: Math.round(delaySeconds * 1000),
       keepSeconds: this.keepSeconds,
-      mostWaiting: this.options.mostWaitingPerUser,
+      maxWaiting: this.options.maxWaitingPerUser,
     };
     const { index, timetable } = this.keys;
     const keys = [index, timetable, this.keys.ready(worker), this.keys.turns(worker), key];
@@ -226,7 +250,7 @@ export class UpstashQueue implements JobQueue {
       case "full":
         throw new CodedError(
           "TOO_MANY_JOBS",
-          `User ${job.user_id} has ${answer[1]} jobs waiting: at most ${this.options.mostWaitingPerUser} are taken.`,
+          `User ${job.user_id} has ${answer[1]} jobs waiting: at most ${this.options.maxWaitingPerUser} are taken.`,
         );
       default: {
         const [, by, jobId] = answer;
@@ -241,8 +265,16 @@ export class UpstashQueue implements JobQueue {
   }
 
   #operatorArgs(more: Readonly<Record<string, unknown>>): string {
-    const { readyPrefix, events: channel } = this.keys;
-    return JSON.stringify({ readyPrefix, channel, origin: this.origin, request: randomUUID(), ...more });
+    const { readyPrefix, parkedPrefix, turnsPrefix, events: channel } = this.keys;
+    return JSON.stringify({
+      readyPrefix,
+      parkedPrefix,
+      turnsPrefix,
+      channel,
+      origin: this.origin,
+      request: randomUUID(),
+      ...more,
+    });
   }
 }
 

@@ -3,4 +3,8 @@ import { openHarness, useGateway } from "./testing/upstash-harness.ts";
 
 const shared = useGateway();
 
-describeJobSource("upstash", () => openHarness(shared.gateway), { ...allCapabilities, dependencies: false });
+describeJobSource("upstash", () => openHarness(shared.gateway), {
+  ...allCapabilities,
+  dependencies: false,
+  ends: true,
+});

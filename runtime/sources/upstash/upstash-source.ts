@@ -6,15 +6,20 @@ import type {
   JobSource,
   Lease,
   LeaseKey,
+  Offer,
   Renewal,
   RenewalOutcome,
   SettleOutcome,
   Taken,
   TakeRequest,
+  UnreportedEnd,
 } from "../job-source.ts";
+import { offerTtlSeconds } from "../job-source.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
 import { Changes } from "./changes.ts";
+import { HeldEnds } from "./held-ends.ts";
 import { HeldLeases } from "./held-leases.ts";
+import { formatOffers } from "./offers.ts";
 import { type ResolvedOptions, resolveOptions, type UpstashOptions } from "./options.ts";
 import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
@@ -27,16 +32,9 @@ import { UpstashQueue } from "./upstash-queue.ts";
 
 type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";
 
-/** What each call makes of a job whose cancel was not requested. */
-const becomes = {
-  complete: "completed",
-  fail: "failed",
-  cancelled: "cancelled",
-  retry: "requeued",
-  release: "requeued",
-} as const satisfies Record<SettleCall, SettleOutcome>;
-
 const pruneEveryMs = 3_600_000;
+/** More are answered by the calls that follow at once. */
+const maxEndsInOneCall = 64;
 
 /**
  * The source of jobs over Redis' REST API, shared by any number of containers. Each operation is one script that Redis
@@ -50,12 +48,14 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #clock: ServerClock;
   readonly #held = new HeldLeases();
   readonly #changes: Changes;
+  readonly #ends = new HeldEnds();
   readonly #rowNotices: RowNotices;
   readonly #unanswered: UnansweredTakes;
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
-  #asked: readonly string[] | undefined;
+  #asked: readonly TakeRequest[] | undefined;
   #prunedAtMs: number;
   #undecodable = 0;
+  #repeated = 0;
 
   constructor(options: ResolvedOptions) {
     super(options);
@@ -72,7 +72,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       held: this.#held,
       usage: this.usageCounter,
       origin: this.origin,
-      workers: () => this.#asked ?? this.workers,
+      asked: () => this.#asked ?? this.workers.map((worker) => ({ worker })),
     });
     const batch = (call: SettleCall) => new SettleBatch((settlements) => this.#settleAll(call, settlements));
     this.#batches = {
@@ -85,31 +85,58 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
-    const wanted = requests.filter(({ slots }) => slots > 0);
+    let wanted = requests.filter(({ slots }) => slots > 0);
     if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#asked = wanted.map(({ worker }) => worker);
-    for (const worker of this.#asked) this.seenWorker(worker);
+    this.#asked = wanted;
+    for (const { worker } of wanted) this.seenWorker(worker);
     // What was heard up to here, this take sees for itself.
     const restoreHeard = this.#changes.forgetHeardJobs();
-    const answer = await this.#runTake(wanted).catch((error: unknown) => {
-      restoreHeard();
-      throw error;
-    });
-    if (answer.nowMs > 0) this.#clock.hear(answer.nowMs);
-    if (answer.deadCount > 0) {
-      this.#undecodable += answer.deadCount;
-      this.options.log?.warn({ elements: answer.deadCount }, "elements without a job went to the dead letters");
+    const leases: Lease[] = [];
+    const ends: UnreportedEnd[] = [];
+    const free = new Map(wanted.map(({ worker, slots }) => [worker, slots]));
+    for (;;) {
+      const answer = await this.#runTake(wanted).catch((error: unknown) => {
+        restoreHeard();
+        // What was leased by the calls before is not given away.
+        if (leases.length + ends.length > 0) return undefined;
+        throw error;
+      });
+      if (answer === undefined) return { leases, ends };
+      for (const { worker, lease } of await this.#accept(answer.leases)) {
+        leases.push(lease);
+        free.set(worker, (free.get(worker) ?? 0) - 1);
+      }
+      ends.push(...this.#acceptEnds(answer.ends));
+      wanted = withFreeSlots(wanted, free);
+      if (answer.hidesMore && wanted.length > 0) continue;
+      const isDrained = wanted.length > 0;
+      if (!isDrained) restoreHeard();
+      this.#changes.taken(answer.upcoming, isDrained);
+      this.#rowNotices.cancelled(ends.flatMap(({ jobId, status }) => (status === "cancelled" ? [jobId] : [])));
+      this.#pruneFromTimeToTime();
+      return { leases, ends };
     }
-    this.#rowNotices.cancelled(answer.cancelled);
-    const leases = await this.#accept(answer.leases);
-    const isDrained = leases.length < wanted.reduce((sum, { slots }) => sum + slots, 0);
-    if (!isDrained) restoreHeard();
-    this.#changes.taken(answer.upcoming, isDrained);
-    this.#pruneFromTimeToTime();
-    return { leases, ends: [] };
   }
 
-  async reported(): Promise<void> {}
+  async reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+    if (ends.length === 0) return;
+    const members = ends.flatMap((end) => this.#ends.members(end));
+    await this.client.command("reported", ["ZREM", this.keys.timetable, ...members]);
+    for (const end of ends) this.#ends.letGo(end);
+  }
+
+  async announce(offers: ReadonlyMap<string, Offer>): Promise<void> {
+    const { workerId } = this.options;
+    if (offers.size === 0) {
+      await this.client.command("announce", ["HDEL", this.keys.offers, workerId]);
+      return;
+    }
+    if (this.#clock.nowMs() === undefined) {
+      this.#clock.hear(replies.serverTime.parse(await this.client.command("announce", ["TIME"])));
+    }
+    const untilMs = (this.#clock.nowMs() ?? 0) + offerTtlSeconds * 1000;
+    await this.client.command("announce", ["HSET", this.keys.offers, workerId, formatOffers(offers, untilMs)]);
+  }
 
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     const { client, keys, leaseSeconds } = this;
@@ -150,9 +177,14 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return this.#changes.isLive;
   }
 
-  /** Elements without a job that this source moved to the dead letters. */
+  /** Elements without a job, or with another one's id, that this source moved to the dead letters. */
   get undecodable(): number {
     return this.#undecodable;
+  }
+
+  /** Elements of known jobs that this source dropped: their producers pushed them again. */
+  get repeated(): number {
+    return this.#repeated;
   }
 
   async close(): Promise<void> {
@@ -176,10 +208,20 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       ticket = randomBytes(9).toString("base64url");
       const unanswered = this.#unanswered.tickets();
       const known = unanswered.length === 0 ? [] : this.#held.tokens();
-      return takeCall(this.takeSettings, requests, { ticket, unanswered, known });
+      return takeCall(this.takeSettings, requests, { ticket, unanswered, known }, maxEndsInOneCall);
     };
     try {
-      return replies.takeAnswer.parse(await this.client.run("take", nextTry));
+      const answer = replies.takeAnswer.parse(await this.client.run("take", nextTry));
+      if (answer.nowMs > 0) this.#clock.hear(answer.nowMs);
+      this.#repeated += answer.repeatedCount;
+      if (answer.deadCount > 0) {
+        this.#undecodable += answer.deadCount;
+        this.options.log?.warn(
+          { elements: answer.deadCount },
+          "elements that cannot be filed went to the dead letters",
+        );
+      }
+      return answer;
     } catch (error) {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       throw error;
@@ -187,31 +229,37 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   /** Leases as the port has them. One that was answered before, or whose element is no job, is not among them. */
-  async #accept(answers: readonly replies.LeaseAnswer[]): Promise<Lease[]> {
-    const leases: Lease[] = [];
+  async #accept(answers: readonly replies.LeaseAnswer[]): Promise<{ worker: string; lease: Lease }[]> {
+    const leases: { worker: string; lease: Lease }[] = [];
     for (const { worker, body, previousError, ...rest } of answers) {
       if (this.#held.get(rest.token) !== undefined) continue;
       const read = readJob(body, { id: rest.jobId, type: "unknown", user: "anonymous", priority: 0 });
       if (read.undecodable !== undefined) {
-        await this.#bury(rest, read.undecodable);
+        await this.#moveToDeadLetters(rest, read.undecodable);
         continue;
       }
       this.#held.hold(rest, worker);
-      leases.push({
-        ...rest,
-        run: 1,
-        job: read.job,
+      const problems = {
         ...(previousError === undefined ? {} : { previousError }),
         ...(read.rejection === undefined ? {} : { rejection: read.rejection }),
-      });
+      };
+      leases.push({ worker, lease: { ...rest, job: read.job, ...problems } });
     }
     return leases;
   }
 
-  async #bury({ jobId, token }: Pick<LeaseKey, "jobId" | "token">, reason: string): Promise<void> {
+  /** Ends as the port has them; of one that two answers have, the newer claim. */
+  #acceptEnds(answers: readonly replies.EndAnswer[]): UnreportedEnd[] {
+    const newest = new Map(answers.map((answer) => [`${answer.end.jobId}:${answer.end.run}`, answer]));
+    return [...newest.values()]
+      .filter(({ end, ticket }) => this.#ends.hold(end, ticket))
+      .map(({ end, body, card }) => ({ ...end, job: readJob(body, card).job }));
+  }
+
+  async #moveToDeadLetters({ jobId, token }: Pick<LeaseKey, "jobId" | "token">, reason: string): Promise<void> {
     const { timetable, index, deadLetters } = this.keys;
     const keys = [this.keys.job(jobId), timetable, index, deadLetters];
-    await this.client.run("bury", { keys, args: [token, reason] });
+    await this.client.run("dead-letter", { keys, args: [token, reason] });
     this.#undecodable += 1;
     this.options.log?.warn({ job_id: jobId, reason }, "an element without a job went to the dead letters");
   }
@@ -224,18 +272,15 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   async #settleAll(call: SettleCall, settlements: readonly Settlement[]): Promise<SettleOutcome[]> {
-    const { jobPrefix, readyPrefix, timetable, events: channel } = this.keys;
-    const settings = { jobPrefix, readyPrefix, keepSeconds: this.keepSeconds };
-    // When a job is due again is decided by the server's clock; when it ended is only told.
+    const { jobPrefix, readyPrefix, parkedPrefix, timetable, events: channel } = this.keys;
+    const settings = { jobPrefix, readyPrefix, parkedPrefix, keepSeconds: this.keepSeconds };
+    // When a job is due again is decided by the server's clock; when it ended is only reported.
     const isRequeue = call === "retry" || call === "release";
     const more = isRequeue ? { channel, origin: this.origin } : { now: this.#clock.nowMs() };
     const leases = settlements.flatMap(({ jobId, token, ending }) => [jobId, token, ending]);
     const args = [JSON.stringify({ ...settings, ...more }), ...leases];
     const { settlePatienceMs } = this.options;
-    const answers = replies.settleAnswer.parse(
-      await this.client.run(call, { keys: [timetable], args }, settlePatienceMs),
-    );
-    return answers.map((settled) => (settled === 1 ? becomes[call] : "lost"));
+    return replies.settleAnswer.parse(await this.client.run(call, { keys: [timetable], args }, settlePatienceMs));
   }
 
   #pruneFromTimeToTime(): void {
@@ -244,6 +289,13 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     this.#prunedAtMs = nowMs;
     this.prune().catch((error: unknown) => this.options.log?.debug({ error }, "the index could not be pruned"));
   }
+}
+
+/** The requests that still have a slot. */
+function withFreeSlots(requests: readonly TakeRequest[], free: ReadonlyMap<string, number>): TakeRequest[] {
+  return requests
+    .map((request) => ({ ...request, slots: free.get(request.worker) ?? 0 }))
+    .filter(({ slots }) => slots > 0);
 }
 
 /** @throws CodedError CONFIG_INVALID */

@@ -1,18 +1,20 @@
 // Written by tools/generate/cancel-script.ts from runtime/sources/upstash/scripts/cancel.lua; a test compares them.
 export const cancelScript = `--[[
-  Asks for the end of a job: one that waits ends at once, one that runs when its worker hears of it.
+  Requests the end of a job: one that waits ends at once, and leaves an end for a container to report; one that runs ends
+  when its container hears of it.
 
     KEYS[1]  job
     KEYS[2]  timetable
     KEYS[3]  index; only with \`absent\`
-    ARGV[1]  JSON {readyPrefix, turnsPrefix, channel, origin, request, keepSeconds, absent?}: \`request\` names this call,
-             so that it may be repeated; \`absent\` {id, type, worker, user, priority} is what the caller knows of a job
-             whose element may still be on its way. Without a record it gets one of a cancelled job, so that its element
+    ARGV[1]  JSON {readyPrefix, parkedPrefix, turnsPrefix, channel, origin, request, keepSeconds, absent?}: \`request\` names
+             this call, so that it may be repeated; \`absent\` {id, type, worker, user, priority} is what the caller knows of a
+             job whose element may still be on its way. Without a record it gets one of a cancelled job, so that its element
              is dropped, as one of a known id, whenever it arrives.
     ARGV[2]  body of such a job
 
   Answers {commands billed, answer}: "cancelled", "requested", "missing", or "settled" and the state that it is in.
-  Billed: 8 for a job that waits, 8 for one that runs, 5 for one that is absent.
+  Billed: 9 for a job that waits, 10 for one that is delayed, 11 for one that is parked, 8 for one that runs, 7 for one
+  that is absent.
 ]]
 -- Each inner call is billed as a command of its own: every script makes its calls through here and answers their number.
 local billed = 1
@@ -55,8 +57,9 @@ local function readRecords(jobPrefix, ids)
   return jobs
 end
 
--- Members of the timetable: a lease, whose name changes when a cancel is asked so that the plain renewal of it fails,
--- and a delay.
+-- Members of the timetable: a lease, whose name changes when a cancel is requested so that the plain renewal of it fails,
+-- a delay, and what begins with a colon: the moment from which a job that still waits expires, an end that no container
+-- has reported (with the ticket of the call that has it, while one does), and that jobs of a worker are parked.
 local function leaseMember(state)
   return state.worker .. ':' .. state.id .. ':' .. state.token .. (state.cancel and '!' or '')
 end
@@ -65,10 +68,34 @@ local function delayMember(state)
   return state.worker .. ':' .. state.id
 end
 
--- Member of a ready queue. Arrival comes first, because it decides between equal scores; the rest is what choosing needs
--- to know, so that it need not read the records of those that are not chosen. The score is the one that the job was given
--- first: a later one is the entry's own.
+local function expiryMember(state)
+  return ':expiry:' .. state.id
+end
+
+local function endMember(state, ticket)
+  return ':end:' .. state.id .. ':' .. (state.run or 1) .. (ticket and ':' .. ticket or '')
+end
+
+local function parkedMember(worker)
+  return ':parked:' .. worker
+end
+
+-- The job type as far as it decides who can run the job. One that is no type's name is in no offer: whoever takes the
+-- job rejects it, so that any container may.
+local function offeredType(state)
+  return #state.type <= 64 and string.find(state.type, '^[a-z0-9][a-z0-9_]*$') and state.type or ''
+end
+
+-- Member of a ready queue, and of what is parked. Arrival comes first, because it decides between equal scores; the rest
+-- is what choosing needs to know, so that it need not read the records of those that are not chosen. The score is the
+-- one that the job was given first: a later one is the entry's own.
 local function readyMember(state)
+  return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. state.score .. ':' .. (state.model or '')
+    .. ':' .. offeredType(state)
+end
+
+-- As it was written before offers, without the type: it may be on a queue that was not empty at the upgrade.
+local function formerReadyMember(state)
   return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. state.score .. ':' .. (state.model or '')
 end
 
@@ -81,10 +108,8 @@ local function serverTime()
   return math.floor(us / 1000), us
 end
 
-
-
 -- As many attempts as a record keeps: a job that is released over and over must not grow without end.
-local MOST_ATTEMPTS = 64
+local MAX_ATTEMPTS = 64
 
 local function beginAttempt(state, workerId, now)
   state.attempt = state.attempt + 1
@@ -92,7 +117,7 @@ local function beginAttempt(state, workerId, now)
   attempts[#attempts + 1] = {
     attempt = state.attempt, by = workerId, token = state.token, started = now, outcome = 'running'
   }
-  if #attempts > MOST_ATTEMPTS then table.remove(attempts, 1) end
+  if #attempts > MAX_ATTEMPTS then table.remove(attempts, 1) end
   state.attempts = attempts
 end
 
@@ -148,50 +173,102 @@ local function scoreText(score)
 end
 
 
+
+-- Ends that no attempt has settled. They are left in the timetable for the next take of any container, which has them
+-- until it has reported them or its lease time is over.
+
 local LEASE_EXPIRED = cjson.encode({
   code = 'LEASE_EXPIRED',
   message = 'The lease ran out before the attempt ended: its worker crashed, hung or was cut off.'
 })
 
--- The attempt of a lease that ran out is over and charged. Its job waits again, from the moment that the lease ran out,
--- and keeps the token, so that a late worker is let in as long as nobody has taken it; if a cancel was asked it ends.
-local function expireLease(job, moment, now)
+local function expiredProblem(state, isParked)
+  local message = string.format(
+    'The job waited longer than its own limit of %.14g s (config.expires_in_seconds).', state.expiresIn / 1000)
+  if isParked and state.model then
+    message = message .. ' It waited for the model "' .. state.model .. '", which no container offered.'
+  elseif isParked then
+    message = message .. ' It waited for a container that runs jobs of type "' .. state.type .. '": none offered it.'
+  end
+  return cjson.encode({ code = 'EXPIRED', message = message })
+end
+
+local function hasExpired(state, now)
+  return state.expires ~= nil and state.expires <= now
+end
+
+-- Brings a job that waits to its end. A failed one gets a mark that counts it, as one that an attempt has failed does.
+local function endWaiting(state, status, now, problem)
+  state.status, state.settled, state.token, state.progress = status, now, nil, nil
+  state.error = problem
+  if status == 'failed' then state.mark = state.worker .. ':' .. state.id .. ':expired' end
+end
+
+-- An end as \`take\` answers it.
+local function endAnswer(job, ticket)
   local state = job.state
-  endAttempt(state, 'expired', now, LEASE_EXPIRED)
-  state.progress = nil
-  if state.cancel then
-    state.status, state.settled, state.token = 'cancelled', now, nil
-  else
-    state.status, state.available = 'queued', moment
+  return {
+    state.id, state.run or 1, state.attempt, state.status, state.error or '', state.settled, ticket,
+    state.type, state.user, state.priority, job.body
+  }
+end
+
+
+
+
+-- Jobs that stand in front of a container which cannot run them are parked, so that it meets each of them once. What is
+-- parked keeps its score. A container that can run it looks there as well as at the ready queue: it takes the first of
+-- both.
+--
+--   <parked><worker>                  all of them: for counting, and for who takes without an offer
+--   <parked><worker>:<type>:<model>   the same by what they need, so that an offer finds its own and no other
+--
+-- The timetable has a member for each worker with something parked, with a score before all times: it is read anyway.
+local MARK_SCORE = -1
+
+local function parkedKey(prefix, worker)
+  return prefix .. worker
+end
+
+local function needKey(prefix, worker, jobType, model)
+  return prefix .. worker .. ':' .. jobType .. ':' .. model
+end
+
+-- The keys of what is parked and inside a worker's offer. Without an offer: all.
+local function offeredKeys(prefix, worker, offer)
+  if not offer then return { parkedKey(prefix, worker) } end
+  local keys = {}
+  for _, jobType in ipairs(offer.defaultModelTypes) do keys[#keys + 1] = needKey(prefix, worker, jobType, '') end
+  for _, jobType in ipairs(offer.types) do
+    for _, model in ipairs(offer.models) do keys[#keys + 1] = needKey(prefix, worker, jobType, model) end
+  end
+  return keys
+end
+
+local function setOf(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return set
+end
+
+-- A function that says whether an offer covers a type and a model ('': none is named).
+local function covering(offer)
+  if not offer then return function() return true end end
+  local types, defaults, models = setOf(offer.types), setOf(offer.defaultModelTypes), setOf(offer.models)
+  return function(jobType, model)
+    if jobType == '' then return true end
+    if model == '' then return types[jobType] and defaults[jobType] or false end
+    return types[jobType] and models[model] or false
   end
 end
 
--- What the timetable's \`entries\` (members and scores, in order) say is due: jobs whose delay is over and jobs whose
--- lease ran out. Takes them off the timetable.
-local function sweep(timetableKey, entries, jobPrefix, now)
-  local due, ids = {}, {}
-  for place = 1, #entries, 2 do
-    local member, score = entries[place], tonumber(entries[place + 1])
-    if momentOf(score) > now then break end
-    local _, id = string.match(member, '^([^:]+):([^:]+)')
-    due[#due + 1] = { member = member, id = id, moment = momentOf(score) }
-    ids[#ids + 1] = id
-  end
-  if #due == 0 then return {} end
-  local members, back = {}, {}
-  local jobs = readRecords(jobPrefix, ids)
-  for place, entry in ipairs(due) do
-    members[place] = entry.member
-    local job = jobs[entry.id]
-    if job and job.state.status == 'running' and entry.member == leaseMember(job.state) then
-      expireLease(job, entry.moment, now)
-      back[#back + 1] = job
-    elseif job and job.state.status == 'queued' and entry.member == delayMember(job.state) then
-      back[#back + 1] = job
-    end
-  end
-  call('ZREM', timetableKey, unpack(members))
-  return back
+-- Takes a job that is due from where it waits. Answers 'ready', 'parked', or nil when it was in neither place.
+local function removeWaiting(state, readyPrefix, parkedPrefix)
+  local member = readyMember(state)
+  if call('ZREM', readyPrefix .. state.worker, member, formerReadyMember(state)) > 0 then return 'ready' end
+  if call('ZREM', parkedKey(parkedPrefix, state.worker), member) == 0 then return nil end
+  call('ZREM', needKey(parkedPrefix, state.worker, offeredType(state), state.model or ''), member)
+  return 'parked'
 end
 
 
@@ -283,6 +360,12 @@ end
 
 local request = cjson.decode(ARGV[1])
 local timetable = KEYS[2]
+
+local function leaveEnd(state, now)
+  call('ZADD', timetable, scoreText(now), endMember(state))
+  call('PUBLISH', request.channel, 'end:' .. request.origin .. ':' .. state.id)
+end
+
 local job = parseRecord(call('GET', KEYS[1]))
 if not job then
   local absent = request.absent
@@ -295,6 +378,7 @@ if not job then
   }
   call('ZADD', KEYS[3], called.arrived, called.id)
   call('SET', KEYS[1], formatRecord({ state = called, body = ARGV[2] }), 'EX', request.keepSeconds)
+  leaveEnd(called, moment)
   return { billed, 'cancelled' }
 end
 local state = job.state
@@ -304,7 +388,8 @@ local now = serverTime()
 
 if state.status == 'running' then
   local member = leaseMember(state)
-  local score = tonumber(call('ZSCORE', timetable, member))
+  -- A lease that the timetable has lost has run out.
+  local score = tonumber(call('ZSCORE', timetable, member) or 0)
   if momentOf(score) > now then
     if state.cancel then return { billed, 'requested' } end
     state.cancel = true
@@ -314,16 +399,18 @@ if state.status == 'running' then
     call('PUBLISH', request.channel, 'cancel:' .. request.origin .. ':' .. state.id)
     return { billed, 'requested' }
   end
-  -- Its worker is gone: the job waits for the next one already, and need not wait to be cancelled.
-  call('ZREM', timetable, member)
-  expireLease(job, momentOf(score), now)
+  -- Its container is gone: the job waits for the next one already, and need not wait to be cancelled.
+  call('ZREM', timetable, member, expiryMember(state))
+  endAttempt(state, 'expired', now, LEASE_EXPIRED)
 else
-  call('ZREM', request.readyPrefix .. state.worker, readyMember(state))
-  call('ZREM', timetable, delayMember(state))
-  giveTurnBack(request.turnsPrefix .. state.worker, state)
+  local place = removeWaiting(state, request.readyPrefix, request.parkedPrefix)
+  if place ~= 'ready' or state.expires then call('ZREM', timetable, delayMember(state), expiryMember(state)) end
+  -- What was parked kept its turn when the turns may have begun anew.
+  if place ~= 'parked' then giveTurnBack(request.turnsPrefix .. state.worker, state) end
 end
-state.status, state.settled, state.token = 'cancelled', now, nil
 state.cancel, state.cancelledBy = true, request.request
+endWaiting(state, 'cancelled', now)
 call('SET', KEYS[1], formatRecord(job), 'EX', request.keepSeconds)
+leaveEnd(state, now)
 return { billed, 'cancelled' }
 `;

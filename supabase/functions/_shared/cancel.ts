@@ -18,7 +18,8 @@ export type CancelAnswer = "cancelled" | "requested" | "settled";
 /**
  * Cancels a job in Redis from outside of the containers, with the script that they run: one that waits is taken off
  * its queue, one that runs is ended by its container. One that is not filed yet (its element is still on its producer's
- * list, or will be pushed again) is dropped when it arrives.
+ * list, or will be pushed again) is dropped when it arrives. Of a job that was cancelled here the next container that
+ * takes sends the final callback, as of any other.
  *
  * @throws CodedError CONFIG_INVALID, QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
  */
@@ -27,6 +28,7 @@ export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): P
   const keys = createKeys({ prefix: target.prefix ?? defaultPrefix, lists: {} });
   const request = {
     readyPrefix: keys.readyPrefix,
+    parkedPrefix: keys.parkedPrefix,
     turnsPrefix: keys.turnsPrefix,
     channel: keys.events,
     origin: "producer",
@@ -47,9 +49,9 @@ export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): P
       JSON.stringify({ ...body, config: {}, metadata: {} }),
     ],
   ]);
-  const [, said, state]: unknown[] = Array.isArray(answer) ? answer : [];
+  const [, word, state]: unknown[] = Array.isArray(answer) ? answer : [];
   // Its end may have been asked before, by a call that died, or by an operator at a container.
-  if (said === "settled" && state === "cancelled") return "cancelled";
-  if (said === "cancelled" || said === "requested" || said === "settled") return said;
-  throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(said)}.`);
+  if (word === "settled" && state === "cancelled") return "cancelled";
+  if (word === "cancelled" || word === "requested" || word === "settled") return word;
+  throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(word)}.`);
 }

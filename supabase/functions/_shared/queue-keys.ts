@@ -31,10 +31,15 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *
  *   job:<id>                   string  a job's state as JSON, a line feed, its body; with a time to live once it is settled
  *   ready:<worker>             zset    jobs that are due, by priority and turn
+ *   parked:<worker>            zset    jobs that are due and that a container met which could not run them
+ *   parked:<worker>:<type>:<model>
+ *                              zset    the same, by what they need
  *   turns:<worker>             hash    which turn is served, and each user's last one
- *   timetable                  zset    what happens at a moment: a delay is over, a lease runs out, a failed job is forgotten
+ *   timetable                  zset    what happens at a moment: a delay is over, a lease runs out, a job expires, an end is
+ *                                      to be reported, a failed job is forgotten
  *   index                      zset    all jobs by arrival
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
+ *   offers                     hash    what each container can run, and until when that counts
  *   dead-letters               list    elements in which there is no job, each with the reason
  *   events                     channel
  */
@@ -45,10 +50,15 @@ export function createKeys({ prefix, lists }: KeySettings) {
     jobPrefix: key("job", ""),
     ready: (worker: string) => key("ready", worker),
     readyPrefix: key("ready", ""),
+    parked: (worker: string) => key("parked", worker),
+    /** @param model what the job names; null: none */
+    parkedFor: (worker: string, type: string, model: string | null) => key("parked", worker, type, model ?? ""),
+    parkedPrefix: key("parked", ""),
     turns: (worker: string) => key("turns", worker),
     turnsPrefix: key("turns", ""),
     timetable: key("timetable"),
     index: key("index"),
+    offers: key("offers"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
     deadLetters: key("dead-letters"),
     events: eventsChannel(prefix),

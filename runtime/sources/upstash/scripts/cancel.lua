@@ -1,25 +1,36 @@
 --[[
-  Asks for the end of a job: one that waits ends at once, one that runs when its worker hears of it.
+  Requests the end of a job: one that waits ends at once, and leaves an end for a container to report; one that runs ends
+  when its container hears of it.
 
     KEYS[1]  job
     KEYS[2]  timetable
     KEYS[3]  index; only with `absent`
-    ARGV[1]  JSON {readyPrefix, turnsPrefix, channel, origin, request, keepSeconds, absent?}: `request` names this call,
-             so that it may be repeated; `absent` {id, type, worker, user, priority} is what the caller knows of a job
-             whose element may still be on its way. Without a record it gets one of a cancelled job, so that its element
+    ARGV[1]  JSON {readyPrefix, parkedPrefix, turnsPrefix, channel, origin, request, keepSeconds, absent?}: `request` names
+             this call, so that it may be repeated; `absent` {id, type, worker, user, priority} is what the caller knows of a
+             job whose element may still be on its way. Without a record it gets one of a cancelled job, so that its element
              is dropped, as one of a known id, whenever it arrives.
     ARGV[2]  body of such a job
 
   Answers {commands billed, answer}: "cancelled", "requested", "missing", or "settled" and the state that it is in.
-  Billed: 8 for a job that waits, 8 for one that runs, 5 for one that is absent.
+  Billed: 9 for a job that waits, 10 for one that is delayed, 11 for one that is parked, 8 for one that runs, 7 for one
+  that is absent.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
---- @include "lib/sweep"
+--- @include "lib/attempts"
+--- @include "lib/moments"
+--- @include "lib/ending"
+--- @include "lib/parking"
 --- @include "lib/turns"
 
 local request = cjson.decode(ARGV[1])
 local timetable = KEYS[2]
+
+local function leaveEnd(state, now)
+  call('ZADD', timetable, scoreText(now), endMember(state))
+  call('PUBLISH', request.channel, 'end:' .. request.origin .. ':' .. state.id)
+end
+
 local job = parseRecord(call('GET', KEYS[1]))
 if not job then
   local absent = request.absent
@@ -32,6 +43,7 @@ if not job then
   }
   call('ZADD', KEYS[3], called.arrived, called.id)
   call('SET', KEYS[1], formatRecord({ state = called, body = ARGV[2] }), 'EX', request.keepSeconds)
+  leaveEnd(called, moment)
   return { billed, 'cancelled' }
 end
 local state = job.state
@@ -41,7 +53,8 @@ local now = serverTime()
 
 if state.status == 'running' then
   local member = leaseMember(state)
-  local score = tonumber(call('ZSCORE', timetable, member))
+  -- A lease that the timetable has lost has run out.
+  local score = tonumber(call('ZSCORE', timetable, member) or 0)
   if momentOf(score) > now then
     if state.cancel then return { billed, 'requested' } end
     state.cancel = true
@@ -51,15 +64,17 @@ if state.status == 'running' then
     call('PUBLISH', request.channel, 'cancel:' .. request.origin .. ':' .. state.id)
     return { billed, 'requested' }
   end
-  -- Its worker is gone: the job waits for the next one already, and need not wait to be cancelled.
-  call('ZREM', timetable, member)
-  expireLease(job, momentOf(score), now)
+  -- Its container is gone: the job waits for the next one already, and need not wait to be cancelled.
+  call('ZREM', timetable, member, expiryMember(state))
+  endAttempt(state, 'expired', now, LEASE_EXPIRED)
 else
-  call('ZREM', request.readyPrefix .. state.worker, readyMember(state))
-  call('ZREM', timetable, delayMember(state))
-  giveTurnBack(request.turnsPrefix .. state.worker, state)
+  local place = removeWaiting(state, request.readyPrefix, request.parkedPrefix)
+  if place ~= 'ready' or state.expires then call('ZREM', timetable, delayMember(state), expiryMember(state)) end
+  -- What was parked kept its turn when the turns may have begun anew.
+  if place ~= 'parked' then giveTurnBack(request.turnsPrefix .. state.worker, state) end
 end
-state.status, state.settled, state.token = 'cancelled', now, nil
 state.cancel, state.cancelledBy = true, request.request
+endWaiting(state, 'cancelled', now)
 call('SET', KEYS[1], formatRecord(job), 'EX', request.keepSeconds)
+leaveEnd(state, now)
 return { billed, 'cancelled' }

@@ -1,5 +1,5 @@
 --[[
-  Ends running jobs whose cancel was asked.
+  Ends running jobs whose cancel was requested.
 
     KEYS and ARGV  as lib/settling.lua says; the third is the last known progress, or empty
 

@@ -6,10 +6,10 @@
     KEYS[3]  ready queue of the worker
     KEYS[4]  turns of the worker
     KEYS[5]  idempotency key, or empty
-    ARGV[1]  JSON {jobPrefix, channel, origin, request, id, type, worker, user, priority, model?, digest, digestOfKnown?,
-             delayMs, keepSeconds, mostWaiting}: `request` names this call, so that it may be repeated; `digest` is that
-             of the body; `digestOfKnown` is that of the earlier job, when this script has asked for it; `mostWaiting`
-             is how many jobs of the user may wait in this queue (0: any number)
+    ARGV[1]  JSON {jobPrefix, parkedPrefix, channel, origin, request, id, type, worker, user, priority, model?, expiresIn?,
+             digest, digestOfKnown?, delayMs, keepSeconds, maxWaiting}: `request` names this call, so that it may be repeated; `digest` is that
+             of the body; `digestOfKnown` is that of the earlier job, when this script has asked for it; `maxWaiting`
+             is how many jobs of the user may wait in this queue, delayed ones too (0: any number)
     ARGV[2]  body
 
   Answers {commands billed, answer, …}:
@@ -18,13 +18,15 @@
     {"compare", body, id}               a producer pushed the earlier job: what is the digest of this body?
     {"full", number of jobs that wait}
 
-  Billed: 10; with a key 12; known jobs 4.
+  Billed: 10; with a key 12, with a time limit 1 more; known jobs 4. A limit of waiting jobs costs 4.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
 --- @include "lib/turns"
 --- @include "lib/moments"
+--- @include "lib/parking"
 
+local READ_AT_ONCE = 512
 local index, timetable, ready, turns, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local request = cjson.decode(ARGV[1])
 
@@ -48,10 +50,24 @@ local function answerKnown(job, by)
   return { billed, 'enqueued', job.state.request == request.request and 1 or 0, job.state.id, position, job.state.available }
 end
 
+-- Jobs of the user in this queue that wait: due, parked, or delayed.
 local function waitingOf(user)
-  local waiting = 0
-  for _, member in ipairs(call('ZRANGE', ready, 0, -1)) do
-    if string.match(member, '^%d+:[^:]+:([^:]+):') == user then waiting = waiting + 1 end
+  local waiting, delayed = 0, {}
+  for _, key in ipairs({ ready, parkedKey(request.parkedPrefix, request.worker) }) do
+    for _, member in ipairs(call('ZRANGE', key, 0, -1)) do
+      if string.match(member, '^%d+:[^:]+:([^:]+):') == user then waiting = waiting + 1 end
+    end
+  end
+  for _, member in ipairs(call('ZRANGE', timetable, 0, -1)) do
+    local worker, id = string.match(member, '^([^:]+):([^:]+)$')
+    if worker == request.worker then delayed[#delayed + 1] = id end
+  end
+  for start = 1, #delayed, READ_AT_ONCE do
+    local ids = { unpack(delayed, start, math.min(start + READ_AT_ONCE - 1, #delayed)) }
+    for _, job in pairs(readRecords(request.jobPrefix, ids)) do
+      if job.state.user == user then waiting = waiting + 1 end
+    end
+    if waiting >= request.maxWaiting then break end
   end
   return waiting
 end
@@ -61,16 +77,17 @@ local jobs = readRecords(request.jobPrefix, keyed and { keyed, request.id } or {
 if keyed and jobs[keyed] then return answerKnown(jobs[keyed], 'key') end
 if jobs[request.id] then return answerKnown(jobs[request.id], 'id') end
 
-if request.mostWaiting > 0 then
+if request.maxWaiting > 0 then
   local waiting = waitingOf(request.user)
-  if waiting >= request.mostWaiting then return { billed, 'full', waiting } end
+  if waiting >= request.maxWaiting then return { billed, 'full', waiting } end
 end
 
 local now, nowUs = serverTime()
 local state = {
   id = request.id, type = request.type, worker = request.worker, user = request.user, priority = request.priority,
   model = request.model, digest = request.digest, request = request.request, arrived = string.format('%.0f', nowUs),
-  status = 'queued', attempt = 0, created = now, available = now + request.delayMs
+  status = 'queued', attempt = 0, created = now, available = now + request.delayMs,
+  expiresIn = request.expiresIn, expires = request.expiresIn and now + request.expiresIn
 }
 call('ZADD', index, state.arrived, state.id)
 assignTurns(turns, { state }, now)
@@ -80,6 +97,7 @@ if request.delayMs > 0 then
 else
   call('ZADD', ready, state.score, readyMember(state))
 end
+if state.expires then call('ZADD', timetable, scoreText(state.expires), expiryMember(state)) end
 remember(state.id)
 local position = positionOf(state)
 call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. state.worker .. ':' .. scoreText(state.available))

@@ -3,14 +3,17 @@
 
     KEYS[1]  index
     KEYS[2]  timetable
+    KEYS[3]  offers
     ARGV[1]  JSON {jobPrefix, before?, limit, status?, user?}: `before` is the arrival below which the page begins
 
-  Answers {commands billed, jobs, arrival of the last one looked at (empty: there are no more)}; each job is {arrival,
-  state as JSON, body, progress or empty}. A page may be shorter than its limit: what the filter leaves out counts.
-  Billed: 3, when jobs are running 4.
+  Answers {commands billed, jobs, arrival of the last one looked at (empty: there are no more), now, what containers have
+  announced}; each job is {arrival, state as JSON, body, progress or empty}. The last two are there when a job waits. A
+  page may be shorter than its limit: what the filter leaves out counts.
+  Billed: 3, when jobs are running 1 more, when jobs wait 2 more.
 ]]
 --- @include "lib/records"
 --- @include "lib/moments"
+--- @include "lib/clock"
 
 local request = cjson.decode(ARGV[1])
 local before = request.before and '(' .. request.before or '+inf'
@@ -21,7 +24,7 @@ for place = 1, #page, 2 do
   arrivals[#arrivals + 1] = page[place + 1]
 end
 
-local jobs, found, members, running = readRecords(request.jobPrefix, ids), {}, {}, {}
+local jobs, found, members, running, isAnyQueued = readRecords(request.jobPrefix, ids), {}, {}, {}, false
 for place, id in ipairs(ids) do
   local job = jobs[id]
   local isAsked = job and (not request.status or job.state.status == request.status)
@@ -32,6 +35,7 @@ for place, id in ipairs(ids) do
       members[#members + 1] = leaseMember(job.state)
       running[#running + 1] = #found
     end
+    isAnyQueued = isAnyQueued or job.state.status == 'queued'
   end
 end
 if #members > 0 then
@@ -39,4 +43,7 @@ if #members > 0 then
     found[running[place]][4] = tostring(score and progressOf(tonumber(score)) or '')
   end
 end
-return { billed, found, #ids == request.limit and string.format('%.0f', tonumber(arrivals[#ids])) or '' }
+local now, offers = 0, {}
+if isAnyQueued then now, offers = serverTime(), call('HVALS', KEYS[3]) end
+local last = #ids == request.limit and string.format('%.0f', tonumber(arrivals[#ids])) or ''
+return { billed, found, last, now, offers }

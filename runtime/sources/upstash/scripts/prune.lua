@@ -1,16 +1,24 @@
 --[[
-  Takes jobs whose records are gone off the index.
+  Takes jobs whose records are gone off the index, and with the first page offers of containers that are gone.
 
     KEYS[1]  index
+    KEYS[2]  offers
     ARGV[1]  JSON {jobPrefix, from, keepSeconds, limit}: jobs that arrived after `from` and long enough ago
 
   Answers {commands billed, arrival to go on after (empty: done)}.
-  Billed: 4, and 1 when there is something to take off.
+  Billed: 4, for the first page 5, and 1 when there is something to take off.
 ]]
 --- @include "lib/clock"
 
 local request = cjson.decode(ARGV[1])
-local _, nowUs = serverTime()
+local now, nowUs = serverTime()
+if request.from == '0' then
+  local offers, old = call('HGETALL', KEYS[2]), {}
+  for place = 1, #offers, 2 do
+    if tonumber(string.match(offers[place + 1], '^%d+')) < now then old[#old + 1] = offers[place] end
+  end
+  if #old > 0 then call('HDEL', KEYS[2], unpack(old)) end
+end
 local before = string.format('%.0f', nowUs - request.keepSeconds * 1000000)
 local page = call('ZRANGE', KEYS[1], '(' .. request.from, before, 'BYSCORE', 'LIMIT', 0, request.limit, 'WITHSCORES')
 local keys, gone = {}, {}

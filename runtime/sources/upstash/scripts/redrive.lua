@@ -1,12 +1,13 @@
 --[[
-  Brings a failed job back to its queue, due now, with its attempts forgotten. It keeps its place among the others.
+  Brings a failed job back to its queue, due now, as its next run, with its attempts forgotten. It keeps its place among the
+  others. An end of the run before that nobody has reported is dropped when it is met.
 
     KEYS[1]  job
     KEYS[2]  timetable
     ARGV[1]  JSON {readyPrefix, channel, origin, request}: `request` names this call, so that it may be repeated
 
   Answers {commands billed, answer}: "redriven", "missing", or "refused" and the state that it is in.
-  Billed: 7.
+  Billed: 7, with a time limit 8.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
@@ -22,9 +23,12 @@ if state.status ~= 'failed' then return { billed, 'refused', state.status } end
 local now = serverTime()
 call('ZREM', KEYS[2], state.mark)
 state.status, state.attempt, state.available, state.redrivenBy = 'queued', 0, now, request.request
-state.attempts, state.settled, state.progress, state.cancel, state.mark = nil, nil, nil, nil, nil
+state.attempts, state.settled, state.progress, state.cancel, state.mark, state.error = nil, nil, nil, nil, nil, nil
+state.run = (state.run or 1) + 1
+state.expires = state.expiresIn and now + state.expiresIn
 -- Without a time to live: the record is kept for as long as the job is not settled.
 call('SET', KEYS[1], formatRecord(job))
 call('ZADD', request.readyPrefix .. state.worker, state.score, readyMember(state))
+if state.expires then call('ZADD', KEYS[2], scoreText(state.expires), expiryMember(state)) end
 call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. state.worker .. ':' .. scoreText(now))
 return { billed, 'redriven' }

@@ -1,5 +1,5 @@
 --[[
-  Brings jobs back to their queue now, the attempt not charged. A job whose cancel was asked ends.
+  Brings jobs back to their queue now, the attempt not charged. A job whose cancel was requested ends.
 
     KEYS and ARGV  as lib/settling.lua says, without `now` and with {channel, origin} for the events; the third is empty
 

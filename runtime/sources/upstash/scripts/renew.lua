@@ -3,16 +3,17 @@
   lease, to tell which, and to bring back those that ran out and whose job nobody has taken since.
 
     KEYS[1]  timetable
-    ARGV[1]  JSON {jobPrefix, readyPrefix, leaseMs}
+    ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, leaseMs}
     ARGV[2…] for each lease: job id, token, progress (or empty: as it was)
 
-  Answers {commands billed, {0 (lost), 1 (held) or 2 (held, and its cancel was asked) for each lease}, now}.
-  Billed: 5, and for leases that had run out 1, and 1 for each worker that they belong to.
+  Answers {commands billed, {0 (lost), 1 (held) or 2 (held, and its cancel was requested) for each lease}, now}.
+  Billed: 5, and for leases that had run out 1, and 1 for each of them (3 when it was parked).
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
 --- @include "lib/attempts"
 --- @include "lib/moments"
+--- @include "lib/parking"
 
 local settings = cjson.decode(ARGV[1])
 local timetable = KEYS[1]
@@ -34,13 +35,11 @@ end
 if #held == 0 then return { billed, answers, now } end
 
 local scores = call('ZMSCORE', timetable, unpack(members))
-local renewals, revived, ready = {}, {}, {}
+local renewals, revived, waiting = {}, {}, {}
 for place, lease in ipairs(held) do
   local state = lease.job.state
   if state.status == 'queued' then
-    local key = settings.readyPrefix .. state.worker
-    ready[key] = ready[key] or {}
-    table.insert(ready[key], readyMember(state))
+    waiting[#waiting + 1] = state
     state.status = 'running'
     endAttempt(state, 'running', nil, nil)
     revived[#revived + 1] = settings.jobPrefix .. state.id
@@ -52,5 +51,5 @@ for place, lease in ipairs(held) do
 end
 call('ZADD', timetable, unpack(renewals))
 if #revived > 0 then call('MSET', unpack(revived)) end
-for key, waiting in pairs(ready) do call('ZREM', key, unpack(waiting)) end
+for _, state in ipairs(waiting) do removeWaiting(state, settings.readyPrefix, settings.parkedPrefix) end
 return { billed, answers, now }

@@ -1,102 +1,92 @@
 --[[
   Leases due jobs for all workers of one container at once: files what producers pushed to their lists, brings back jobs
-  whose delay is over or whose lease ran out, and chooses by priority, then user in turn, then held model.
+  whose delay is over or whose lease ran out, ends those whose time to wait is over, and chooses by priority, then user in
+  turn, then held model, among the jobs that are inside each worker's offer. Jobs outside of it are parked, as
+  lib/parking.lua says: at most 1,024 a call, so that no call lasts long, however many stand in front.
 
     KEYS[1]  timetable
     KEYS[2]  index
     KEYS[3]  dead letters
     KEYS[…]  list, ready queue and turns of each worker, as they are also in ARGV[1]
-    ARGV[1]  JSON {jobPrefix, readyPrefix, leaseMs, keepSeconds, workerId, ticket, unanswered, known,
-             workers: [{worker, list, side, ready, turns, slots, held}]}
+    ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, channel, origin, leaseMs, keepSeconds, workerId, ticket,
+             unanswered, known, maxEnds, workers: [{worker, list, side, ready, turns, slots, held, offer?}]}
              Tokens are made from `ticket`; leases of the tickets in `unanswered` are answered again, but for the tokens
-             that are `known`.
+             that are `known`, and so are their ends. `maxEnds` is how many unreported ends may be answered.
 
   Answers {commands billed, now (0: nothing was there), what the timetable holds next (members and scores), number of
-  elements that went to the dead letters, leases, ids of jobs that ended as cancelled since their lease ran out}; each
-  lease is {id, worker, token, attempt, due since, taken, expires, last error report as JSON or empty, body}.
+  elements that went to the dead letters, number of elements that repeat a known job, leases, ends, 1 when there may be
+  jobs behind those that were parked}; each lease is {id, worker, token, run, attempt, due since, taken, expires, last
+  error report as JSON or empty, body}, each end {id, run, attempt, status, error report as JSON or empty, ended, ticket,
+  type, user, priority, body}.
 
   Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
-  enqueued. Several workers cost 1 more when there is something, a backlog 2 more.
+  enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 1 or 2 more and 1 for each job
+  that ended here. Parking costs 4 more and 1 for each pair of type and model; taking what is parked 4 more and 1 for each.
 ]]
 --- @include "lib/clock"
 --- @include "lib/arrivals"
 --- @include "lib/choosing"
 --- @include "lib/sweep"
 --- @include "lib/leasing"
+--- @include "lib/waiting"
 
 local SWEEP_COUNT = 128
 local UPCOMING_COUNT = 8
 local request = cjson.decode(ARGV[1])
 local timetable, index, deadLetters = KEYS[1], KEYS[2], KEYS[3]
 
-local leases = recoverLeases(timetable, request.jobPrefix, request.unanswered, request.known)
-local elements = popArrivals(request.workers)
-local popped = popReady(request.workers)
+local leases, ends = recover(timetable, request.jobPrefix, request.unanswered, request.known)
 local entries = call('ZRANGE', timetable, 0, SWEEP_COUNT - 1, 'WITHSCORES')
-if #elements == 0 and #entries == 0 and next(popped) == nil then return { billed, 0, {}, 0, leases, {} } end
-local now, nowUs = serverTime()
+local elements = popArrivals(request.workers)
+local now, nowUs
+if #entries > 0 or #elements > 0 then now, nowUs = serverTime() end
+-- Before jobs are taken off the ready queues: one whose time is over must not be among them.
+local back, ended, waitingEnds, isParked = sweep(timetable, entries, request, now)
+local popped = popReady(request.workers, request.parkedPrefix)
+if not now then
+  if next(popped) == nil then return { billed, 0, {}, 0, 0, leases, ends, 0 } end
+  now, nowUs = serverTime()
+end
+local filed, deadCount, repeated = fileArrivals(elements, index, deadLetters, request.jobPrefix, now, nowUs)
 
+for _, lease in ipairs(leases) do
+  for _, worker in ipairs(request.workers) do
+    if worker.worker == lease[2] then worker.slots = math.max(worker.slots - 1, 0) end
+  end
+end
 -- Candidates of each worker, in memory until what is left of them is written back.
-local candidates, isMixed, changed, settled = {}, {}, {}, {}
-
-local function addCandidate(job)
-  local state = job.state
-  candidates[state.worker] = candidates[state.worker] or {}
-  isMixed[state.worker] = true
-  table.insert(candidates[state.worker], {
-    score = tonumber(state.score), turn = tonumber(state.score), member = readyMember(state), id = state.id,
-    user = state.user, model = state.model or '', job = job
-  })
-  changed[state.id] = job
-end
-
-for worker, ready in pairs(popped) do candidates[worker] = ready.entries end
-for _, job in ipairs(sweep(timetable, entries, request.jobPrefix, now)) do
-  if job.state.status == 'queued' then addCandidate(job) else settled[#settled + 1] = job end
-end
-
-local filed, deadCount = fileArrivals(elements, index, deadLetters, request.jobPrefix, now, nowUs)
-local slotsOf = {}
-for _, worker in ipairs(request.workers) do slotsOf[worker.worker] = worker.slots end
-for _, lease in ipairs(leases) do slotsOf[lease[2]] = math.max((slotsOf[lease[2]] or 0) - 1, 0) end
+local waiting = createWaiting(request, popped)
+for _, job in ipairs(back) do waiting.add(job, true) end
+local timed = {}
 for _, worker in ipairs(request.workers) do
-  local jobs, states = filed[worker.worker] or {}, {}
-  for place, job in ipairs(jobs) do states[place] = job.state end
-  if candidates[worker.worker] or #jobs > slotsOf[worker.worker] then
+  local jobs, states, outside = filed[worker.worker] or {}, {}, false
+  for place, job in ipairs(jobs) do
+    states[place] = job.state
+    outside = outside or not waiting.isInside(job.state)
+    if job.state.expires then
+      timed[#timed + 1] = scoreText(job.state.expires)
+      timed[#timed + 1] = expiryMember(job.state)
+    end
+  end
+  if waiting.isAny(worker.worker) or #jobs > worker.slots or outside or isParked[worker.worker] then
     if #jobs > 0 then assignTurns(worker.turns, states, now) end
   else
     -- Nobody waits and everybody gets a slot: there are no turns to take.
     for _, state in ipairs(states) do state.score = string.format('%.0f', scoreOfTurn(state.priority, now)) end
   end
-  for _, job in ipairs(jobs) do addCandidate(job) end
+  for _, job in ipairs(jobs) do waiting.add(job) end
 end
 
-local chosen = {}
-for _, worker in ipairs(request.workers) do
-  local scores = {}
-  local waiting = candidates[worker.worker] or {}
-  -- What was popped is in order.
-  if isMixed[worker.worker] then table.sort(waiting, isBefore) end
-  local first, rest = choose(waiting, slotsOf[worker.worker], worker.held)
-  candidates[worker.worker] = rest
-  for _, candidate in ipairs(first) do
-    chosen[#chosen + 1] = candidate
-    scores[#scores + 1] = candidate.score
-  end
-  local ready = popped[worker.worker]
-  if #rest > 0 or (ready and not ready.isEmpty) then
-    if #scores > 0 then advanceTurns(worker.turns, scores) end
-  elseif ready then
-    call('DEL', worker.turns)
-  end
-end
+local chosen = waiting.choose()
+waiting.takeAway()
+for _, worker in ipairs(request.workers) do waiting.settleTurns(worker, isParked[worker.worker]) end
 
 local unread = {}
 for _, candidate in ipairs(chosen) do
   if not candidate.job then unread[#unread + 1] = candidate.id end
 end
 local read = readRecords(request.jobPrefix, unread)
-local expires, timed = now + request.leaseMs, {}
+local expires, changed = now + request.leaseMs, waiting.changed
 for place, candidate in ipairs(chosen) do
   local job = candidate.job or read[candidate.id]
   if job and job.state.status == 'queued' then
@@ -116,20 +106,36 @@ for id, job in pairs(changed) do
   written[#written + 1] = formatRecord(job)
 end
 if #written > 0 then call('MSET', unpack(written)) end
-local ended = {}
-for place, job in ipairs(settled) do
-  ended[place] = job.state.id
-  call('SET', request.jobPrefix .. job.state.id, formatRecord(job), 'EX', request.keepSeconds)
+
+-- Ends are answered by age; those beyond the limit, by number or by size, are left for the next call.
+local claimed, claimedBytes, isEndLeft = {}, 0, false
+local function claim(job, member)
+  isEndLeft = isEndLeft or #ends >= request.maxEnds or claimedBytes > MAX_POPPED_BYTES
+  if isEndLeft then return end
+  claimedBytes = claimedBytes + #job.body
+  ends[#ends + 1] = endAnswer(job, request.ticket)
+  if member then claimed[#claimed + 1] = member end
+  timed[#timed + 1] = scoreText(expires)
+  timed[#timed + 1] = endMember(job.state, request.ticket)
+  return true
 end
-if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
-for worker, waiting in pairs(candidates) do
-  local back = {}
-  for _, candidate in ipairs(waiting) do
-    back[#back + 1] = scoreText(candidate.score)
-    back[#back + 1] = candidate.member
+for _, each in ipairs(waitingEnds) do claim(each.job, each.member) end
+for _, job in ipairs(ended) do
+  local state = job.state
+  if not claim(job) then
+    timed[#timed + 1] = scoreText(now)
+    timed[#timed + 1] = endMember(state)
   end
-  if #back > 0 then call('ZADD', request.readyPrefix .. worker, unpack(back)) end
+  if state.mark then
+    timed[#timed + 1] = scoreText(forgetScore(now + request.keepSeconds * 1000))
+    timed[#timed + 1] = state.mark
+  end
+  call('SET', request.jobPrefix .. state.id, formatRecord(job), 'EX', request.keepSeconds)
 end
+if #claimed > 0 then call('ZREM', timetable, unpack(claimed)) end
+waiting.putBack(timed)
+if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
+waiting.publish()
 
 local upcoming = {}
 for place = 1, #entries, 2 do
@@ -138,8 +144,8 @@ for place = 1, #entries, 2 do
     upcoming[#upcoming + 1] = entries[place + 1]
   end
 end
-if #upcoming == 0 and #entries == 2 * SWEEP_COUNT then
-  -- There is more that is due than one call brings back.
+if (#upcoming == 0 and #entries == 2 * SWEEP_COUNT) or (isEndLeft and request.maxEnds > 0) then
+  -- There is more that is due than one call sees to.
   upcoming = { '', scoreText(now) }
 end
-return { billed, now, upcoming, deadCount, leases, ended }
+return { billed, now, upcoming, deadCount, repeated, leases, ends, waiting.hides() and 1 or 0 }

@@ -12,11 +12,25 @@ const leaseSeconds = 30;
 /** Longest time that is really waited. */
 const realWaitMs = 1_000;
 
-/** Brings every moment of the timetable nearer, which is the same as letting time go by on the server. */
+/** Brings every moment nearer that is kept, which is the same as letting time go by on the server. */
 const hastenScript = `
   local entries = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
   for place = 1, #entries, 2 do
     redis.call('ZADD', KEYS[1], string.format('%.17g', entries[place + 1] - ARGV[1]), entries[place])
+  end
+  for _, container in ipairs(redis.call('HKEYS', KEYS[2])) do
+    local offer = redis.call('HGET', KEYS[2], container)
+    local moment, rest = string.match(offer, '^(%d+)(.*)$')
+    redis.call('HSET', KEYS[2], container, string.format('%.0f', moment - ARGV[1]) .. rest)
+  end
+  for _, key in ipairs(redis.call('KEYS', ARGV[2])) do
+    local record = redis.call('GET', key)
+    local stop = string.find(record, '\\n', 1, true)
+    local state = cjson.decode(string.sub(record, 1, stop - 1))
+    if state.expires then
+      state.expires = state.expires - ARGV[1]
+      redis.call('SET', key, cjson.encode(state) .. string.sub(record, stop), 'KEEPTTL')
+    end
   end`;
 
 export interface UpstashSide {
@@ -70,7 +84,7 @@ export async function openHarness(
   }
   const first = open();
   async function hasten(ms: number): Promise<void> {
-    await gateway.client().eval(hastenScript, ["ourvidz:timetable"], [ms]);
+    await gateway.client().eval(hastenScript, ["ourvidz:timetable", "ourvidz:offers"], [ms, "ourvidz:job:*"]);
   }
   await gateway.client().flushall();
   return {

@@ -1,5 +1,5 @@
 -- As many attempts as a record keeps: a job that is released over and over must not grow without end.
-local MOST_ATTEMPTS = 64
+local MAX_ATTEMPTS = 64
 
 local function beginAttempt(state, workerId, now)
   state.attempt = state.attempt + 1
@@ -7,7 +7,7 @@ local function beginAttempt(state, workerId, now)
   attempts[#attempts + 1] = {
     attempt = state.attempt, by = workerId, token = state.token, started = now, outcome = 'running'
   }
-  if #attempts > MOST_ATTEMPTS then table.remove(attempts, 1) end
+  if #attempts > MAX_ATTEMPTS then table.remove(attempts, 1) end
   state.attempts = attempts
 end
 

@@ -1,8 +1,22 @@
 -- What the queue itself must know of an element that a producer pushed: its job's id, and what decides its place. The
 -- element is kept as it is; what it means is decided by the contract's decodeElement when it is taken. An element that
 -- decodeElement reads is never refused here.
-local MOST_BYTES = 3 * 1048576
-local MOST_WRAPPERS = 6
+local MAX_BYTES = 3 * 1048576
+local MAX_WRAPPERS = 6
+local MAX_EXPIRY_SECONDS = 30 * 24 * 60 * 60
+local MAX_SAFE_INTEGER = 2 ^ 53 - 1
+
+-- Names that older producers send, and what they are called now (`currentJobType` of the contract).
+local RENAMED_TYPES = { wan_video_fast = 'video_fast', wan_video_high = 'video_high' }
+
+-- Names of the fields at the top of a job, the present one first; the first that is given wins (decode.ts of the contract).
+local DIALECTS = {
+  { 'id', 'jobId', 'job_id' }, { 'type', 'jobType', 'job_type' }, { 'user_id', 'userId' },
+  { 'negative_prompt', 'negativePrompt' }, { 'created_at', 'createdAt' }, { 'model_variant', 'modelVariant' },
+  { 'image_id', 'imageId' }, { 'video_id', 'videoId' }, { 'character_id', 'characterId' },
+  { 'compel_enabled', 'compelEnabled' }, { 'compel_weights', 'compelWeights' },
+  { 'reference_image_url', 'referenceImageUrl' }
+}
 
 local function given(value)
   return value ~= nil and value ~= cjson.null
@@ -32,7 +46,7 @@ end
 
 -- The object that is the job, or nil and the reason.
 local function unwrap(value)
-  for _ = 0, MOST_WRAPPERS do
+  for _ = 0, MAX_WRAPPERS do
     if type(value) == 'string' then
       local isJson, inner = parseJson(value)
       if not isJson then return nil, 'the element is not JSON' end
@@ -48,7 +62,13 @@ local function unwrap(value)
       return value
     end
   end
-  return nil, 'the element is wrapped more than ' .. MOST_WRAPPERS .. ' times'
+  return nil, 'the element is wrapped more than ' .. MAX_WRAPPERS .. ' times'
+end
+
+-- A number as it is meant for an id: its digits. Numbers that a double does not hold exactly stay numbers.
+local function idText(value)
+  if type(value) ~= 'number' or value ~= math.floor(value) or math.abs(value) > MAX_SAFE_INTEGER then return value end
+  return string.format('%.0f', value)
 end
 
 local function isSafeId(value)
@@ -63,26 +83,74 @@ local function isModelName(value)
   return type(value) == 'string' and #value <= 100 and string.find(value, '^[%w][%w._-]*$') ~= nil
 end
 
--- Id, type, user, priority and model of an element, or nil and the reason why there is no job in it. A field that is
+-- How long the job may wait, in milliseconds, or nil.
+local function expiryOf(object)
+  local seconds = type(object.config) == 'table' and object.config.expires_in_seconds
+  if type(seconds) ~= 'number' or seconds <= 0 or seconds > MAX_EXPIRY_SECONDS then return nil end
+  return math.ceil(seconds * 1000)
+end
+
+-- Id, type, user, priority, model and time limit of an element, or nil and the reason why there is no job in it. A field that is
 -- wrong is left out; that the job fails because of it is decided by who takes it.
 local function readCard(raw)
-  if #raw > MOST_BYTES then return nil, 'the element is too large: it has ' .. #raw .. ' bytes' end
+  if #raw > MAX_BYTES then return nil, 'the element is too large: it has ' .. #raw .. ' bytes' end
   local object, reason = unwrap(raw)
   if not object then return nil, reason end
-  local id, jobType = firstGiven(object, { 'id', 'jobId', 'job_id' }), typeOf(object)
+  local id, jobType = idText(firstGiven(object, { 'id', 'jobId', 'job_id' })), typeOf(object)
   if not given(id) then return nil, 'the job has no id (id, jobId, job_id)' end
   if not isSafeId(id) then
     return nil, "the job's id must be 1 to 128 letters, digits, '-' or '_', beginning with a letter or digit"
   end
   if not given(jobType) or jobType == '' then return nil, 'the job has no type (type, jobType, job_type)' end
   if type(jobType) ~= 'string' then return nil, "the job's type must be a text" end
-  local user = firstGiven(object, { 'user_id', 'userId' })
+  local user = idText(firstGiven(object, { 'user_id', 'userId' }))
   local model = firstGiven(object, { 'model_variant', 'modelVariant' })
   return {
     id = id,
-    type = jobType,
+    type = RENAMED_TYPES[jobType] or jobType,
     user = isSafeId(user) and user or 'anonymous',
     priority = isPriority(object.priority) and object.priority or 0,
-    model = isModelName(model) and model or nil
+    model = isModelName(model) and model or nil,
+    expiresIn = expiryOf(object)
   }
+end
+
+-- What an element asks for, under the present names: without id and time stamp, which say nothing of it, without what
+-- is not given, and with the defaults that its reader fills in.
+local function requestOf(raw)
+  local object = unwrap(raw)
+  if type(object) ~= 'table' then return raw end
+  local request = {}
+  for name, value in pairs(object) do
+    if given(value) then request[name] = value end
+  end
+  for _, names in ipairs(DIALECTS) do
+    local value = firstGiven(object, names)
+    for _, name in ipairs(names) do request[name] = nil end
+    request[names[1]] = value
+  end
+  request.id, request.created_at = nil, nil
+  request.type = RENAMED_TYPES[request.type] or request.type
+  request.user_id = request.user_id and idText(request.user_id) or 'anonymous'
+  request.priority = request.priority or 0
+  request.config, request.metadata = request.config or {}, request.metadata or {}
+  return request
+end
+
+local function isEqual(one, other)
+  if type(one) ~= 'table' or type(other) ~= 'table' then return one == other end
+  for name, value in pairs(one) do
+    if not isEqual(value, other[name]) then return false end
+  end
+  for name in pairs(other) do
+    if one[name] == nil then return false end
+  end
+  return true
+end
+
+-- Whether two elements ask for the same job.
+local function isSameRequest(raw, other)
+  if raw == other then return true end
+  local isRead, isSame = pcall(function() return isEqual(requestOf(raw), requestOf(other)) end)
+  return isRead and isSame
 end

@@ -1,38 +1,88 @@
 --- @include "call"
 --- @include "turns"
+--- @include "parking"
 
 -- How many of a user's jobs are looked at for a model that the executor holds, and how many may pass over another.
 local WINDOW = 32
 -- How many jobs of all users are taken off a queue to find those: the jobs of one user lie far apart when many wait.
 local DEPTH = 256
 
--- {score, turn, member, id, user, model} of a ready queue's entry. The score says when it goes now, the turn when it
--- would go if none of the user's had passed it over.
-local function candidateOf(member, score)
-  local id, user, turn, model = string.match(member, '^%d+:([^:]+):([^:]+):(%d+):(.*)$')
-  return { score = tonumber(score), turn = tonumber(turn), member = member, id = id, user = user, model = model }
+-- How many jobs outside of a worker's offer are taken off its ready queue to find those inside.
+local PARKED_AT_ONCE = 1024
+
+-- {score, turn, member, id, user, model, type, from} of an entry of the ready queue or of what is parked. The score says
+-- when it goes now, the turn when it would go if none of the user's had passed it over. The type is nil in members from
+-- before offers.
+local function candidateOf(member, score, from)
+  local id, user, turn, model, rest = string.match(member, '^%d+:([^:]+):([^:]+):(%d+):([^:]*)(.*)$')
+  return {
+    score = tonumber(score), popped = tonumber(score), turn = tonumber(turn), member = member, id = id, user = user,
+    model = model, type = rest ~= '' and string.sub(rest, 2) or nil, from = from
+  }
 end
 
--- Takes the first candidates off the ready queues of all workers: one call tells that there are none at all. It is one
--- more than there are slots, so that it shows whether a queue is empty then; what is not chosen is put back. Answers
--- {worker = {entries, isEmpty}}.
-local function popReady(workers)
-  local keys, workerOf, count = {}, {}, 1
+-- Takes entries off one queue into `found.entries`. Answers how many are inside the offer, and whether it was as many as
+-- were asked for: then there may be more.
+local function collect(found, entries, key, count)
+  local inside = 0
+  for _, entry in ipairs(entries) do
+    local candidate = candidateOf(entry[1], entry[2], key)
+    found.entries[#found.entries + 1] = candidate
+    if not candidate.type or found.covers(candidate.type, candidate.model) then inside = inside + 1 end
+  end
+  return inside, #entries == count
+end
+
+-- Takes more off a ready queue whose first jobs are outside of the offer, so that they do not hide those behind them.
+local function popBehind(found, request, inside, isFull)
+  local seen = #found.entries
+  while isFull and inside < request.slots and seen < PARKED_AT_ONCE do
+    local count = PARKED_AT_ONCE - seen
+    local answer = callWith('ZMPOP', { request.ready }, 'MIN', 'COUNT', count)
+    if not answer then
+      isFull = false
+      break
+    end
+    local more
+    more, isFull = collect(found, answer[2], request.ready, count)
+    inside, seen = inside + more, seen + #answer[2]
+  end
+  found.isEmpty = not isFull
+  found.hides = isFull and inside < request.slots
+end
+
+-- Takes the first candidates off the ready queues of all workers, and off what is parked and inside their offers: one
+-- call tells that there are none at all. The ready queues come last: who finds one full knows that nothing is parked.
+-- It is one more than there are slots, so that it shows whether a queue is empty then; what is not chosen is put back.
+-- Answers {worker = {entries, isEmpty (the ready queue is, now), hides (there may be jobs behind those outside)}}.
+local function popReady(workers, parkedPrefix)
+  local keys, requestOf, count = {}, {}, 1
   for _, request in ipairs(workers) do
-    keys[#keys + 1] = request.ready
-    workerOf[request.ready] = request.worker
+    for _, key in ipairs(offeredKeys(parkedPrefix, request.worker, request.offer)) do
+      keys[#keys + 1] = key
+      requestOf[key] = request
+    end
     count = math.max(count, request.slots + (#request.held > 0 and DEPTH - 1 or 1))
   end
-  local popped = {}
-  while #keys > 0 do
-    local answer = callWith('ZMPOP', keys, 'MIN', 'COUNT', count)
+  for _, request in ipairs(workers) do
+    keys[#keys + 1] = request.ready
+    requestOf[request.ready] = request
+  end
+  local popped, place = {}, 1
+  while place <= #keys do
+    local answer = callWith('ZMPOP', { unpack(keys, place) }, 'MIN', 'COUNT', count)
     if not answer then break end
-    local entries = {}
-    for _, entry in ipairs(answer[2]) do entries[#entries + 1] = candidateOf(entry[1], entry[2]) end
-    popped[workerOf[answer[1]]] = { entries = entries, isEmpty = #entries < count }
-    for place, key in ipairs(keys) do
-      if key == answer[1] then table.remove(keys, place) break end
-    end
+    local key, request = answer[1], requestOf[answer[1]]
+    -- Those before it are empty.
+    while keys[place] ~= key do place = place + 1 end
+    place = place + 1
+    popped[request.worker] = popped[request.worker]
+      or { entries = {}, isEmpty = true, hides = false, covers = covering(request.offer) }
+    local found = popped[request.worker]
+    -- The ready queue comes after what is parked: then the entries are not in order.
+    found.isMixed = #found.entries > 0
+    local inside, isFull = collect(found, answer[2], key, count)
+    if key == request.ready then popBehind(found, request, inside, isFull) end
   end
   return popped
 end

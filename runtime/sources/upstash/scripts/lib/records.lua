@@ -24,8 +24,9 @@ local function readRecords(jobPrefix, ids)
   return jobs
 end
 
--- Members of the timetable: a lease, whose name changes when a cancel is asked so that the plain renewal of it fails,
--- and a delay.
+-- Members of the timetable: a lease, whose name changes when a cancel is requested so that the plain renewal of it fails,
+-- a delay, and what begins with a colon: the moment from which a job that still waits expires, an end that no container
+-- has reported (with the ticket of the call that has it, while one does), and that jobs of a worker are parked.
 local function leaseMember(state)
   return state.worker .. ':' .. state.id .. ':' .. state.token .. (state.cancel and '!' or '')
 end
@@ -34,9 +35,33 @@ local function delayMember(state)
   return state.worker .. ':' .. state.id
 end
 
--- Member of a ready queue. Arrival comes first, because it decides between equal scores; the rest is what choosing needs
--- to know, so that it need not read the records of those that are not chosen. The score is the one that the job was given
--- first: a later one is the entry's own.
+local function expiryMember(state)
+  return ':expiry:' .. state.id
+end
+
+local function endMember(state, ticket)
+  return ':end:' .. state.id .. ':' .. (state.run or 1) .. (ticket and ':' .. ticket or '')
+end
+
+local function parkedMember(worker)
+  return ':parked:' .. worker
+end
+
+-- The job type as far as it decides who can run the job. One that is no type's name is in no offer: whoever takes the
+-- job rejects it, so that any container may.
+local function offeredType(state)
+  return #state.type <= 64 and string.find(state.type, '^[a-z0-9][a-z0-9_]*$') and state.type or ''
+end
+
+-- Member of a ready queue, and of what is parked. Arrival comes first, because it decides between equal scores; the rest
+-- is what choosing needs to know, so that it need not read the records of those that are not chosen. The score is the
+-- one that the job was given first: a later one is the entry's own.
 local function readyMember(state)
+  return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. state.score .. ':' .. (state.model or '')
+    .. ':' .. offeredType(state)
+end
+
+-- As it was written before offers, without the type: it may be on a queue that was not empty at the upgrade.
+local function formerReadyMember(state)
   return state.arrived .. ':' .. state.id .. ':' .. state.user .. ':' .. state.score .. ':' .. (state.model or '')
 end

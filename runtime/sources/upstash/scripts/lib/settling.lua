@@ -3,31 +3,33 @@
 --- @include "records"
 --- @include "attempts"
 --- @include "moments"
+--- @include "parking"
 
 -- What the five settling scripts share. They settle any number of leases in one call:
 --
 --   KEYS[1]  timetable
---   ARGV[1]  JSON {jobPrefix, readyPrefix, keepSeconds, now?}: `now` is what the caller takes for the server's time
+--   ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, keepSeconds, now?}: `now` is what the caller takes for the server's time
 --   ARGV[2…] for each lease: job id, token, and what the script says of the third
 --
--- and answer {commands billed, {1 (settled) or 0 (lost) for each lease}}.
+-- and answer {commands billed, {what the job became ("completed", "failed", "cancelled" or "requeued"), or "lost", for
+-- each lease}}.
 local settings = cjson.decode(ARGV[1])
 local timetable = KEYS[1]
 -- A time that only tells people when the job ended need not cost a call; a caller that has none lets the server say it.
 local now = settings.now or serverTime()
-local finished, leave = {}, { [timetable] = {} }
+local finished, leaving = {}, {}
 
-local function leaves(key, member)
-  leave[key] = leave[key] or {}
-  table.insert(leave[key], member)
-end
+-- What the job of an attempt that ended so became by the settling of it.
+local OUTCOMES = {
+  completed = 'completed', failed = 'failed', cancelled = 'cancelled', retried = 'requeued', released = 'requeued'
+}
 
 -- Takes the job away from wherever it runs or, after its lease ran out, waits.
 local function withdraw(state)
   if state.status == 'running' then
-    leaves(timetable, leaseMember(state))
+    leaving[#leaving + 1] = leaseMember(state)
   else
-    leaves(settings.readyPrefix .. state.worker, readyMember(state))
+    removeWaiting(state, settings.readyPrefix, settings.parkedPrefix)
   end
 end
 
@@ -36,6 +38,7 @@ local function finish(job, status)
   job.state.status = status
   job.state.settled = now
   job.state.token = nil
+  if job.state.expires then leaving[#leaving + 1] = expiryMember(job.state) end
   finished[#finished + 1] = job
 end
 
@@ -48,11 +51,12 @@ local function settleLeases(outcomes, visit)
   for place, id in ipairs(ids) do
     local job, token = jobs[id], ARGV[3 * place]
     if job and job.state.token == token then
+      local attempts = job.state.attempts
       visit(job, ARGV[3 * place + 1])
-      answers[place] = 1
+      answers[place] = OUTCOMES[attempts[#attempts].outcome]
     else
       local attempt = job and attemptOf(job.state, token)
-      answers[place] = attempt and outcomes[attempt.outcome] and 1 or 0
+      answers[place] = attempt and outcomes[attempt.outcome] and OUTCOMES[attempt.outcome] or 'lost'
     end
   end
   return answers
@@ -61,9 +65,7 @@ end
 -- A full database refuses the first write of a script when it would take room. Taking away comes first, so that jobs
 -- can end all the same.
 local function writeEnds()
-  for key, members in pairs(leave) do
-    if #members > 0 then call('ZREM', key, unpack(members)) end
-  end
+  if #leaving > 0 then call('ZREM', timetable, unpack(leaving)) end
   for _, job in ipairs(finished) do
     call('SET', settings.jobPrefix .. job.state.id, formatRecord(job), 'EX', settings.keepSeconds)
   end

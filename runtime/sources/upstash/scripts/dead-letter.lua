@@ -8,7 +8,7 @@
     ARGV[1]  token
     ARGV[2]  reason
 
-  Answers {commands billed, 1 (buried) or 0 (somebody else has it)}.
+  Answers {commands billed, 1 (moved) or 0 (somebody else has it)}.
   Billed: 8.
 ]]
 --- @include "lib/records"
@@ -19,7 +19,7 @@ if not job or job.state.token ~= ARGV[1] or job.state.status ~= 'running' then r
 local now = serverTime()
 local letter = cjson.encode({ worker = job.state.worker, reason = ARGV[2], at = now })
 call('DEL', KEYS[1])
-call('ZREM', KEYS[2], leaseMember(job.state))
+call('ZREM', KEYS[2], leaseMember(job.state), expiryMember(job.state))
 call('ZREM', KEYS[3], job.state.id)
 call('LPUSH', KEYS[4], letter .. '\n' .. job.body)
 call('LTRIM', KEYS[4], 0, 999)

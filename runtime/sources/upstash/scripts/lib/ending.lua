@@ -1,0 +1,40 @@
+--- @include "records"
+
+-- Ends that no attempt has settled. They are left in the timetable for the next take of any container, which has them
+-- until it has reported them or its lease time is over.
+
+local LEASE_EXPIRED = cjson.encode({
+  code = 'LEASE_EXPIRED',
+  message = 'The lease ran out before the attempt ended: its worker crashed, hung or was cut off.'
+})
+
+local function expiredProblem(state, isParked)
+  local message = string.format(
+    'The job waited longer than its own limit of %.14g s (config.expires_in_seconds).', state.expiresIn / 1000)
+  if isParked and state.model then
+    message = message .. ' It waited for the model "' .. state.model .. '", which no container offered.'
+  elseif isParked then
+    message = message .. ' It waited for a container that runs jobs of type "' .. state.type .. '": none offered it.'
+  end
+  return cjson.encode({ code = 'EXPIRED', message = message })
+end
+
+local function hasExpired(state, now)
+  return state.expires ~= nil and state.expires <= now
+end
+
+-- Brings a job that waits to its end. A failed one gets a mark that counts it, as one that an attempt has failed does.
+local function endWaiting(state, status, now, problem)
+  state.status, state.settled, state.token, state.progress = status, now, nil, nil
+  state.error = problem
+  if status == 'failed' then state.mark = state.worker .. ':' .. state.id .. ':expired' end
+end
+
+-- An end as `take` answers it.
+local function endAnswer(job, ticket)
+  local state = job.state
+  return {
+    state.id, state.run or 1, state.attempt, state.status, state.error or '', state.settled, ticket,
+    state.type, state.user, state.priority, job.body
+  }
+end

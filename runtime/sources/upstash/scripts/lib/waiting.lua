@@ -1,0 +1,166 @@
+--- @include "choosing"
+
+-- The candidates of one take, by worker: what was taken off the queues, what came back, what was filed. They are in
+-- memory until what is not chosen is put back: to where it came from when it is inside the worker's offer, else to what
+-- is parked.
+local function createWaiting(request, popped)
+  local candidates, covers, requests = {}, {}, {}
+  local removals, returns, parkedWorkers, changed = {}, {}, {}, {}
+  local waiting = { changed = changed }
+  for _, worker in ipairs(request.workers) do
+    requests[worker.worker], covers[worker.worker] = worker, covering(worker.offer)
+  end
+  for worker, found in pairs(popped) do candidates[worker] = found.entries end
+
+  local function push(lists, key, ...)
+    lists[key] = lists[key] or {}
+    for _, word in ipairs({ ... }) do table.insert(lists[key], word) end
+  end
+
+  -- Members from before offers do not name the type: their records do.
+  local function readTypes()
+    local former, ids = {}, {}
+    for worker in pairs(popped) do
+      for _, candidate in ipairs(candidates[worker]) do
+        if not candidate.type then
+          former[#former + 1] = candidate
+          ids[#ids + 1] = candidate.id
+        end
+      end
+    end
+    local jobs = readRecords(request.jobPrefix, ids)
+    for _, candidate in ipairs(former) do
+      local job = jobs[candidate.id]
+      candidate.job, candidate.type = job, job and offeredType(job.state) or ''
+      if job then candidate.member = readyMember(job.state) end
+    end
+  end
+
+  -- A job that is in no queue: it came back, or is new.
+  function waiting.add(job, isBack)
+    local state = job.state
+    candidates[state.worker] = candidates[state.worker] or {}
+    if popped[state.worker] then popped[state.worker].isMixed = true end
+    table.insert(candidates[state.worker], {
+      score = tonumber(state.score), turn = tonumber(state.score), member = readyMember(state), id = state.id,
+      user = state.user, model = state.model or '', type = offeredType(state), job = job, isBack = isBack
+    })
+    changed[state.id] = job
+  end
+
+  function waiting.isAny(worker)
+    return candidates[worker] ~= nil
+  end
+
+  function waiting.isInside(state)
+    return not covers[state.worker] or covers[state.worker](offeredType(state), state.model or '')
+  end
+
+  local function park(worker, candidate)
+    local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
+    push(returns, need, scoreText(candidate.score), candidate.member)
+    push(returns, parkedKey(request.parkedPrefix, worker), scoreText(candidate.score), candidate.member)
+    -- Whoever can run a job that comes back has not been told of it.
+    parkedWorkers[worker] = parkedWorkers[worker] or candidate.isBack or false
+  end
+
+  local function putBack(worker, candidate)
+    local from = candidate.from or request.readyPrefix .. worker
+    push(returns, from, scoreText(candidate.score), candidate.member)
+    local all = parkedKey(request.parkedPrefix, worker)
+    if candidate.from and candidate.from ~= request.readyPrefix .. worker and candidate.score ~= candidate.popped then
+      local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
+      push(returns, from == all and need or all, scoreText(candidate.score), candidate.member)
+    end
+  end
+
+  -- Takes the chosen one out of what is parked: it was taken off one of the two places there.
+  local function unpark(worker, candidate)
+    if not candidate.from or candidate.from == request.readyPrefix .. worker then return end
+    local all = parkedKey(request.parkedPrefix, worker)
+    local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
+    push(removals, candidate.from == all and need or all, candidate.member)
+  end
+
+  local scores, isLeft = {}, {}
+
+  function waiting.choose()
+    readTypes()
+    local chosen, order = {}, {}
+    for _, asked in ipairs(request.workers) do order[#order + 1] = asked.worker end
+    for worker in pairs(candidates) do
+      if not requests[worker] then order[#order + 1] = worker end
+    end
+    for _, worker in ipairs(order) do
+      local asked, entries = requests[worker], candidates[worker] or {}
+      local inside = {}
+      for _, candidate in ipairs(entries) do
+        if not asked or covers[worker](candidate.type, candidate.model) then
+          inside[#inside + 1] = candidate
+        else
+          park(worker, candidate)
+          isLeft[worker] = true
+        end
+      end
+      -- What was taken off one queue is in order.
+      if not popped[worker] or popped[worker].isMixed then table.sort(inside, isBefore) end
+      local first, rest = choose(inside, asked and asked.slots or 0, asked and asked.held or {})
+      scores[worker] = {}
+      for _, candidate in ipairs(first) do
+        chosen[#chosen + 1] = candidate
+        table.insert(scores[worker], candidate.score)
+        unpark(worker, candidate)
+      end
+      for _, candidate in ipairs(rest) do
+        putBack(worker, candidate)
+        isLeft[worker] = true
+      end
+    end
+    return chosen
+  end
+
+  -- A full database refuses the first write of a script when it would take room: taking away comes first.
+  function waiting.takeAway()
+    for key, members in pairs(removals) do call('ZREM', key, unpack(members)) end
+  end
+
+  -- Says what has been served, or forgets the turns when nobody waits any more.
+  function waiting.settleTurns(worker, isParked)
+    local name, found = worker.worker, popped[worker.worker]
+    if isParked and not isLeft[name] and call('EXISTS', parkedKey(request.parkedPrefix, name)) == 0 then
+      call('ZREM', KEYS[1], parkedMember(name))
+      isParked = false
+    end
+    if isLeft[name] or isParked or (found and not found.isEmpty) then
+      if scores[name] and #scores[name] > 0 then advanceTurns(worker.turns, scores[name]) end
+    elseif found then
+      call('DEL', worker.turns)
+    end
+  end
+
+  -- Writes what is left to its queues; the marks of what is parked go to the timetable with all else.
+  function waiting.putBack(timed)
+    for key, entries in pairs(returns) do call('ZADD', key, unpack(entries)) end
+    for worker in pairs(parkedWorkers) do
+      timed[#timed + 1] = MARK_SCORE
+      timed[#timed + 1] = parkedMember(worker)
+    end
+  end
+
+  function waiting.publish()
+    for worker, isBack in pairs(parkedWorkers) do
+      if isBack then
+        call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. worker .. ':0')
+      end
+    end
+  end
+
+  function waiting.hides()
+    for _, found in pairs(popped) do
+      if found.hides then return true end
+    end
+    return false
+  end
+
+  return waiting
+end
