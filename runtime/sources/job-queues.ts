@@ -64,11 +64,6 @@ export class JobQueues {
     return (await this.#find(jobId))?.record ?? null;
   }
 
-  /** The source of a job, as far as it is known without asking. */
-  sourceOf(jobId: string): string | null {
-    return this.#only()?.[0] ?? this.#holders.get(jobId) ?? null;
-  }
-
   /**
    * Newest first, over all of them or of one. A source that does not answer is named with the page; its jobs come with
    * a later one.

@@ -13,8 +13,13 @@ import type { JobRecord } from "#runtime/sources/job-source.ts";
 /** A whole container in this process, on a folder of its own, with the handlers of this folder. */
 export interface TestRuntime extends Runtime {
   readonly folder: string;
-  /** Enqueues a job and returns its id. */
-  submit(type: string, config?: Record<string, unknown>, fields?: Record<string, unknown>): Promise<string>;
+  /** Enqueues a job, in the first source unless one is named, and returns its id. */
+  submit(
+    type: string,
+    config?: Record<string, unknown>,
+    fields?: Record<string, unknown>,
+    source?: string,
+  ): Promise<string>;
   /** The job's record when it has ended. */
   ended(jobId: string): Promise<JobRecord>;
   remove(): Promise<void>;
@@ -32,9 +37,10 @@ export async function startTestRuntime(env: Record<string, string> = {}): Promis
   return {
     ...runtime,
     folder,
-    async submit(type, jobConfig = {}, fields = {}) {
+    async submit(type, jobConfig = {}, fields = {}, source) {
       const job = jobEnvelope.parse({ id: randomUUID(), type, prompt: "a quiet lake", config: jobConfig, ...fields });
-      const { jobId } = await runtime.queue.enqueue(job, { worker: runtime.registry.get(type)?.worker ?? "test" });
+      const worker = runtime.registry.get(type)?.worker ?? "test";
+      const { jobId } = await runtime.queue.enqueue(job, { worker }, { source });
       return jobId;
     },
     async ended(jobId) {

@@ -66,6 +66,41 @@ it("asks a queue that is paid by the call as seldom as that says: at rest, and w
   expect(await askedAfter(60)).toBe(0);
 });
 
+it("asks a queue again at once after a change that was made here, a paid one within a bound", async () => {
+  const free = setUp(async () => [empty]);
+  await free.reading.read();
+  free.reading.changed();
+  await free.reading.read();
+  await free.reading.read();
+  expect(free.state.asked).toBe(2);
+
+  let stats = [empty];
+  const paid = setUp(async () => stats, { busySeconds: 60, restSeconds: 600 });
+  await paid.reading.read();
+  paid.state.nowMs += 120_000;
+  stats = [waiting];
+  paid.reading.changed();
+  expect((await paid.reading.read()).stats).toEqual([waiting]);
+  for (let n = 0; n < 50; n++) {
+    paid.state.nowMs += 100;
+    paid.reading.changed();
+    await paid.reading.read();
+  }
+  expect(paid.state.asked).toBe(3);
+});
+
+it("hears a change that is made while it asks", async () => {
+  const { promise, resolve } = Promise.withResolvers<QueueStats[]>();
+  const answers = [promise, Promise.resolve([waiting])];
+  const { state, reading } = setUp(() => answers.shift() ?? Promise.resolve([]));
+  const first = reading.read();
+  reading.changed();
+  resolve([empty]);
+  expect((await first).stats).toEqual([empty]);
+  expect((await reading.read()).stats).toEqual([waiting]);
+  expect(state.asked).toBe(2);
+});
+
 it("does not wait for a queue that does not answer, nor ask it twice, and takes its late answer", async () => {
   const { promise, resolve } = Promise.withResolvers<QueueStats[]>();
   const { state, reading } = setUp(() => promise);
