@@ -44,10 +44,10 @@ export class RestClient {
   /**
    * Runs a script, which the server is sent whole only when it does not know it, and returns what follows the count.
    * A function makes the call anew for each try.
-   * @param patienceMs how long the call may wait for another one to share a request with
+   * @param maxWaitMs how long the call may wait for another one to share a request with
    */
-  async run(name: ScriptName, call: ScriptCall | (() => ScriptCall), patienceMs = 0): Promise<unknown[]> {
-    const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call, patienceMs));
+  async run(name: ScriptName, call: ScriptCall | (() => ScriptCall), maxWaitMs = 0): Promise<unknown[]> {
+    const answer = await this.#try(() => this.#evaluate(name, typeof call === "function" ? call() : call, maxWaitMs));
     if (!Array.isArray(answer)) throw new CodedError("INTERNAL", `The script "${name}" gave no list.`);
     const [billed, ...rest] = answer;
     this.#options.usage.count(name, Number(billed));
@@ -85,11 +85,11 @@ export class RestClient {
     }
   }
 
-  async #evaluate(name: ScriptName, { keys, args }: ScriptCall, patienceMs: number): Promise<unknown> {
+  async #evaluate(name: ScriptName, { keys, args }: ScriptCall, maxWaitMs: number): Promise<unknown> {
     const script = this.#scripts.get(name);
     if (script === undefined) throw new CodedError("INTERNAL", `There is no script "${name}".`);
     try {
-      return await this.#transport.send(["EVALSHA", script.sha, String(keys.length), ...keys, ...args], patienceMs);
+      return await this.#transport.send(["EVALSHA", script.sha, String(keys.length), ...keys, ...args], maxWaitMs);
     } catch (error) {
       if (classify(error) !== "no script") throw error;
       this.#options.usage.count(name, 1);

@@ -1,10 +1,10 @@
-import { type IncomingMessage, Agent as PlainAgent, request as plainRequest, type RequestOptions } from "node:http";
-import { Agent as SecureAgent, request as secureRequest } from "node:https";
+import type { Dispatcher } from "undici";
+import Pool from "undici/lib/dispatcher/pool.js";
 
 /*
- * Commands to the REST API. The official client does the same on `fetch`, which makes web streams of every answer and
- * costs three times the processor time: most of what a small job costs. It would also have to be kept from
- * repeating, reordering and parsing what it sends.
+ * Commands to the REST API, over a pool of connections. The official client does the same on `fetch`, which makes web
+ * streams of every answer and costs three times the processor time: most of what a small job costs. It would also have
+ * to be kept from repeating, reordering and parsing what it sends.
  */
 export interface TransportOptions {
   readonly url: string;
@@ -41,32 +41,39 @@ interface Answer {
 }
 
 /** A longer command has a request of its own, and so have those after this many: servers take 10 MB at once. */
-const longestSharedCharacters = 64_000;
-const mostTogether = 32;
+const maxSharedCharacters = 64_000;
+const maxTogether = 32;
 
 /** A take answers whole jobs, which have at most 8 million characters each. */
-const longestAnswerBytes = 256 * 1024 * 1024;
+const maxAnswerBytes = 256 * 1024 * 1024;
+
+/** How long a connection at rest is kept, unless the server says less. */
+const keepAliveMs = 60_000;
 
 /**
  * Connections stay open between requests. The sync token of the last answer goes with the next request, so that a
  * replica that lags behind is not asked about newer writes.
  */
 export class RestTransport {
-  readonly #request: typeof plainRequest;
-  readonly #options: RequestOptions;
+  readonly #pool: Pool;
   readonly #prefix: string;
   readonly #token: string;
   readonly #timeoutMs: number;
   #syncToken = "";
-  #patient: Waiting[] = [];
-  #patience: NodeJS.Timeout | undefined;
+  #waiting: Waiting[] = [];
+  #flushTimer: NodeJS.Timeout | undefined;
 
   constructor({ url, token, timeoutMs }: TransportOptions) {
-    const { protocol, hostname, port, pathname } = new URL(url);
-    const isSecure = protocol === "https:";
-    const agent = new (isSecure ? SecureAgent : PlainAgent)({ keepAlive: true });
-    this.#request = isSecure ? secureRequest : plainRequest;
-    this.#options = { agent, hostname: hostname.replace(/^\[|\]$/g, ""), port, method: "POST" };
+    const { origin, pathname } = new URL(url);
+    this.#pool = new Pool(origin, {
+      // Every request has one limit of its own, see #exchange.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: timeoutMs },
+      keepAliveTimeout: keepAliveMs,
+      maxResponseSize: maxAnswerBytes,
+      allowH2: false,
+    });
     this.#prefix = pathname.replace(/\/+$/, "");
     this.#token = token;
     this.#timeoutMs = timeoutMs;
@@ -74,26 +81,26 @@ export class RestTransport {
 
   /**
    * Resolves with the command's result; rejects with one of the errors above, or with why there is no answer.
-   * @param patienceMs how long the command may wait for another one to share a request with, which saves half its cost
+   * @param maxWaitMs how long the command may wait for another one to share a request with, which saves half its cost
    */
-  send(command: readonly string[], patienceMs = 0): Promise<unknown> {
+  send(command: readonly string[], maxWaitMs = 0): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const waiting = { text: JSON.stringify(command), resolve, reject };
-    if (waiting.text.length > longestSharedCharacters) {
+    if (waiting.text.length > maxSharedCharacters) {
       void this.#sendTogether([waiting]);
     } else {
-      this.#patient.push(waiting);
-      if (patienceMs <= 0 || this.#patient.length === mostTogether) this.#flush();
-      else this.#patience ??= setTimeout(() => this.#flush(), patienceMs);
+      this.#waiting.push(waiting);
+      if (maxWaitMs <= 0 || this.#waiting.length === maxTogether) this.#flush();
+      else this.#flushTimer ??= setTimeout(() => this.#flush(), maxWaitMs);
     }
     return promise;
   }
 
   #flush(): void {
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
-    const commands = this.#patient;
-    this.#patient = [];
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    const commands = this.#waiting;
+    this.#waiting = [];
     void this.#sendTogether(commands);
   }
 
@@ -111,26 +118,16 @@ export class RestTransport {
   }
 
   async #exchange(path: string, body: string): Promise<Answer> {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const reader = new AnswerReader();
+    const limit = setTimeout(() => reader.abort(new RequestTimeout()), this.#timeoutMs);
     const headers = {
       authorization: `Bearer ${this.#token}`,
       "content-type": "application/json",
-      "content-length": Buffer.byteLength(body),
       "upstash-sync-token": this.#syncToken,
     };
-    const options = { ...this.#options, path: `${this.#prefix}${path}`, headers };
-    const request = this.#request(options, (response) => readAnswer(response).then(resolve, reject));
-    const limit = setTimeout(() => {
-      reject(new RequestTimeout());
-      request.destroy();
-    }, this.#timeoutMs);
-    request.on("error", (error) => {
-      const isStale = request.reusedSocket && isClosedConnection(error);
-      reject(isStale ? new StaleConnectionError(error.message, { cause: error }) : worded(error));
-    });
-    request.end(body);
+    this.#pool.dispatch({ method: "POST", path: `${this.#prefix}${path}`, headers, body }, reader);
     try {
-      const answer = await promise;
+      const answer = await reader.answer;
       this.#syncToken = answer.syncToken ?? this.#syncToken;
       return answer;
     } finally {
@@ -144,24 +141,57 @@ class RequestTimeout extends Error {
   override readonly message = "the request took too long";
 }
 
-async function readAnswer(response: IncomingMessage): Promise<Answer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  response.on("data", (chunk: Buffer) => {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > longestAnswerBytes) response.destroy(new Error("the answer is too long"));
-  });
-  response.on("error", (error) => reject(worded(error)));
-  response.on("end", resolve);
-  await promise;
-  const { "upstash-sync-token": token } = response.headers;
-  return {
-    status: response.statusCode ?? 0,
-    syncToken: typeof token === "string" ? token : undefined,
-    text: Buffer.concat(chunks).toString("utf8"),
-  };
+/** Collects one answer without a stream in between, which would cost as much as the request itself. */
+class AnswerReader implements Dispatcher.DispatchHandler {
+  readonly #outcome = Promise.withResolvers<Answer>();
+  readonly #chunks: Buffer[] = [];
+  #controller: Dispatcher.DispatchController | undefined;
+  #reason: Error | undefined;
+  #status = 0;
+  #syncToken: string | undefined;
+
+  get answer(): Promise<Answer> {
+    return this.#outcome.promise;
+  }
+
+  abort(reason: Error): void {
+    this.#reason = reason;
+    this.#outcome.reject(reason);
+    this.#controller?.abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#reason !== undefined) controller.abort(this.#reason);
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    const { "upstash-sync-token": token } = headers;
+    this.#status = status;
+    this.#syncToken = typeof token === "string" ? token : undefined;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    const text = Buffer.concat(this.#chunks).toString("utf8");
+    this.#outcome.resolve({ status: this.#status, syncToken: this.#syncToken, text });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const hasAnswer = this.#status > 0;
+    this.#outcome.reject(
+      !hasAnswer && isClosedConnection(error)
+        ? new StaleConnectionError(error.message, { cause: error })
+        : worded(error),
+    );
+  }
 }
 
 /** The body is `{"result": …}` or `{"error": "…"}`. */
@@ -197,7 +227,7 @@ function parseJson(text: string): unknown {
 }
 
 function isClosedConnection(error: Error): boolean {
-  return "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
+  return "code" in error && ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"].includes(String(error.code));
 }
 
 /** Connecting to several addresses of one host fails with an error that has a code but no words. */
