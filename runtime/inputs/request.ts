@@ -19,6 +19,7 @@ export interface RequestOptions {
 /**
  * One GET request: the host is resolved once, all its addresses are checked, and the connection goes to one of them.
  * Resolves with the answer's head; the body is still to come and ends with an error when it breaks off or falls silent.
+ * On node:http: each request has a socket of its own that was made for a checked address, so a pool has nothing to give.
  *
  * @throws PermanentError INPUT_REFUSED, RetryableError INPUT_UNREACHABLE; the signal's reason when it is aborted
  */

@@ -6,6 +6,9 @@ import { pipeline } from "node:stream/promises";
 /*
  * One HTTP request in which everything has a limit: the time in which nothing moves, the time of the whole, the length of
  * the answer. Bodies are streamed. Redirects are answers like any other: what carries a key goes nowhere else.
+ *
+ * On node:http and not undici: whether a request may be repeated depends on whether its connection had been used before,
+ * and undici does not say; nor does it limit how long a body that is being sent may stand still.
  */
 export interface RequestParts {
   readonly method: string;

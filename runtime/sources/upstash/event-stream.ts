@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { EventSourceParserStream } from "eventsource-parser/stream";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { UsageCounter } from "./usage.ts";
 
@@ -21,7 +22,7 @@ export interface EventStreamOptions {
 }
 
 const reconnectPause = { baseSeconds: 0.5, maxSeconds: 60 };
-const longestLine = 65_536;
+const maxEventCharacters = 65_536;
 
 /**
  * Reads the server's event stream of one channel, and connects again whenever it ends. The library's `subscribe` does
@@ -86,10 +87,10 @@ export class EventStream {
         await response.body?.cancel();
         throw new Error(`the server answered ${response.status}`);
       }
-      for await (const line of linesOf(response.body)) {
-        if (!line.startsWith("data: ")) continue;
+      const parser = new EventSourceParserStream({ maxBufferSize: maxEventCharacters });
+      for await (const { data } of response.body.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
         if (!this.#isLive) clearTimeout(limit);
-        this.#receive(line.slice("data: ".length));
+        this.#receive(data);
       }
     } finally {
       clearTimeout(limit);
@@ -103,16 +104,5 @@ export class EventStream {
     if (kind !== "subscribe") return;
     this.#isLive = true;
     this.#options.onOpen();
-  }
-}
-
-async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let pending = "";
-  for await (const chunk of body) {
-    const lines = (pending + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
-    pending = lines.pop() ?? "";
-    if (pending.length > longestLine) throw new Error("the stream has a line that does not end");
-    yield* lines;
   }
 }
