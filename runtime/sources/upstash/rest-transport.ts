@@ -1,3 +1,4 @@
+/// <reference path="../../lib/undici.d.ts" />
 import type { Dispatcher } from "undici";
 import Pool from "undici/lib/dispatcher/pool.js";
 
