@@ -3,9 +3,8 @@ import { RetryableError } from "#contract/errors.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
-import { partBytes, uploadResumable } from "./supabase/resumable-upload.ts";
 import { SignedAddresses } from "./supabase/signed-addresses.ts";
-import { StorageClient, type UploadedFile } from "./supabase/storage-client.ts";
+import { partBytes, StorageClient, type UploadedFile } from "./supabase/storage-client.ts";
 
 /*
  * The app's storage: a file of up to 6 MB goes in one request, a larger one in parts that survive a cut. Both replace what
@@ -37,8 +36,10 @@ export class SupabaseAssetStore implements AssetStore {
   async put(file: StoredFile, signal: AbortSignal): Promise<void> {
     assertJobPath(file);
     const whole: UploadedFile = { ...file, sizeBytes: (await stat(file.file)).size };
-    if (whole.sizeBytes > partBytes) await uploadResumable(this.#client, whole, this.#options, signal);
-    else await this.#uploadWhole(whole, signal);
+    if (whole.sizeBytes <= partBytes) return this.#uploadWhole(whole, signal);
+    // Its library is not loaded by containers that make no large files.
+    const { uploadResumable } = await import("./supabase/resumable-upload.ts");
+    await uploadResumable(this.#client, whole, this.#options, signal);
   }
 
   /** A screen with a file missing is better than none: an address that cannot be had now is null. */

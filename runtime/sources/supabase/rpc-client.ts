@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { PostgrestClient } from "@supabase/postgrest-js";
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
+import { ProjectClient } from "#runtime/lib/project-client.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { classify, type RestFailure } from "./rest-errors.ts";
 
@@ -20,17 +20,14 @@ const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
  */
 export class RpcClient {
   readonly #options: ResolvedOptions;
-  readonly #rest: PostgrestClient;
+  readonly #project: ProjectClient;
   readonly #closing = new AbortController();
   /** Requests so far, every try counted. */
   requests = 0;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
-    this.#rest = new PostgrestClient(`${options.url}/rest/v1`, {
-      headers: headersFor(options.serviceKey),
-      retry: false,
-    });
+    this.#project = new ProjectClient(options);
   }
 
   /** @throws CodedError */
@@ -57,16 +54,12 @@ export class RpcClient {
     args: Readonly<Record<string, unknown>>,
   ): Promise<{ readonly data: unknown; readonly failure?: RestFailure }> {
     this.requests += 1;
+    const client = await this.#project.get();
     const signal = AbortSignal.timeout(this.#options.requestTimeoutMs);
-    const { data, error, status } = await this.#rest.rpc(name, { ...args }).abortSignal(signal);
+    const { data, error, status } = await client.rpc(name, { ...args }).abortSignal(signal);
     if (error === null) return { data };
     return { data: null, failure: { ...error, status } };
   }
-}
-
-/** A secret key is no JWT: as a bearer token it would be refused by whoever expects one. */
-function headersFor(key: string): Record<string, string> {
-  return key.startsWith("sb_") ? { apikey: key } : { apikey: key, Authorization: `Bearer ${key}` };
 }
 
 function parseAnswer<Schema extends z.ZodType>(name: string, schema: Schema, data: unknown): z.output<Schema> {

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { DetailedError, Upload } from "tus-js-client";
 import { RetryableError, retryMeaning } from "#contract/errors.ts";
-import { cacheSeconds, type StorageClient, type UploadedFile } from "./storage-client.ts";
+import { cacheSeconds, partBytes, type StorageClient, type UploadedFile } from "./storage-client.ts";
 import { AlreadyThere, FilePart, TusHttpStack, UploadForgotten } from "./tus-http-stack.ts";
 import { UploadNote } from "./upload-note.ts";
 
@@ -15,8 +15,6 @@ import { UploadNote } from "./upload-note.ts";
  *                                  ─► ask for the object ─► stored        not there: note goes, from the beginning
  *   note, forgotten there ─► create
  */
-/** What the service asks for: exactly 6 MB, but for the last part. */
-export const partBytes = 6 * 1024 * 1024;
 /** A cut is mended at once; a service that stays away is the outbox's matter. The library counts anew after each part. */
 const defaultCutRetryDelaysMs = [200, 1000, 3000];
 

@@ -27,6 +27,7 @@ interface Exchange extends ObjectRoutes {
 }
 
 const signOne = z.object({ expiresIn: z.number().int().min(1) });
+const removeMany = z.object({ prefixes: z.array(z.string()).min(1).max(1000) });
 const signMany = signOne.extend({ paths: z.array(z.string()).min(1).max(1000) });
 
 /** True for addresses that need no key: they carry their own token. */
@@ -60,10 +61,22 @@ const actions: Readonly<Record<string, (exchange: Exchange) => Promise<void>>> =
     await objects.bucket(bucket);
     sendJson(response, 200, info(objects.get(bucket, path)));
   },
-  DELETE: async ({ objects, bucket, path, response }) => {
+  DELETE: async ({ objects, bucket, path, request, response }) => {
     await objects.bucket(bucket);
-    objects.remove(bucket, path);
-    sendJson(response, 200, { message: "Successfully deleted" });
+    if (path !== "") {
+      objects.remove(bucket, path);
+      sendJson(response, 200, { message: "Successfully deleted" });
+      return;
+    }
+    // What is not there is not among those that were removed.
+    const { prefixes } = parsed(removeMany, await json(request));
+    const found = prefixes.filter((name) => objects.find(bucket, name) !== undefined);
+    for (const name of found) objects.remove(bucket, name);
+    sendJson(
+      response,
+      200,
+      found.map((name) => ({ name, bucket_id: bucket })),
+    );
   },
   "POST sign": sign,
   "GET sign": async (exchange) => {
