@@ -139,7 +139,12 @@ describe("bad input ends with 2 and one sentence, before anything starts", () =>
     [["draw", "x", "--images", "2"], "INVALID_JOB", "--images is 2: must be 1, 3 or 6."],
     [["draw", "x", "--size", "1023x1024"], "INVALID_JOB", "--size (width) is 1023: must be a multiple of 8"],
     [["draw", "x", "--size", "big"], "INVALID_REQUEST", "It must be WIDTHxHEIGHT"],
-    [["draw", "x", "--seed", "-1"], "INVALID_JOB", "--seed is -1: must be a whole number from 0 to 2^53"],
+    [
+      ["draw", "x", "--seed", "-1"],
+      "INVALID_JOB",
+      "--seed is -1: must be a whole number from 0 to 2^53 (leave it out for a random one)",
+    ],
+    [["draw", "x", "--seed", "9007199254740993"], "INVALID_REQUEST", "too large to be kept exactly"],
     [["draw", "x", "--seed", "0x10"], "INVALID_REQUEST", "It must be a number."],
     [["draw", "x", "--config", "{"], "INVALID_REQUEST", "It must be JSON"],
     [["draw", "x", "--config", "[1]"], "INVALID_REQUEST", "It must be a JSON object"],

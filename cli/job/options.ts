@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { isExact, parseExactJson } from "#contract/json.ts";
 import { isJsonObject, type JsonObject, parseSize, type Size } from "#contract/synonyms.ts";
 import { sourceDefinitions } from "#runtime/sources/index.ts";
 import type { QueueChoice } from "../queue.ts";
@@ -49,10 +50,12 @@ export function addJobOptions(command: Command): Command {
     .option("--metadata <json>", "the job's metadata, as a JSON object", jsonOption);
 }
 
-/** "25", "-1" and "7.5" as numbers. Number() alone would also take "", "0x10" and " 7". */
+/** "25", "-1" and "7.5" as numbers. Number() alone would also take "", "0x10" and " 7", and round what is too large. */
 export function numberOption(text: string): number {
   if (!/^-?\d+(?:\.\d+)?$/.test(text)) throw new InvalidArgumentError("It must be a number.");
-  return Number(text);
+  const value = Number(text);
+  if (!isExact(text, value)) throw new InvalidArgumentError("It is too large to be kept exactly: at most 2^53.");
+  return value;
 }
 
 function sizeOption(text: string): Size {
@@ -64,7 +67,7 @@ function sizeOption(text: string): Size {
 function jsonOption(text: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseExactJson(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new InvalidArgumentError(`It must be JSON, for example '{"scheduler":"euler"}' (${reason}).`);

@@ -1,3 +1,4 @@
+import { parseExactJson } from "#contract/json.ts";
 import { HttpError } from "../errors.ts";
 
 export const maxBodyBytes = 10 * 1024 * 1024;
@@ -69,7 +70,7 @@ function decode(bytes: Uint8Array): string {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new HttpError("INVALID_REQUEST", `The body is not valid JSON: ${reason}.`, { cause });

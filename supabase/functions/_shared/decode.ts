@@ -1,5 +1,6 @@
 import { type FieldProblem, type Job, jobEnvelope, safeId } from "./job.ts";
 import { currentJobType } from "./job-types.ts";
+import { parseExactJson } from "./json.ts";
 import { describeProblems, parseWith, shortened } from "./problems.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
@@ -99,7 +100,7 @@ function isWrapper(value: JsonObject): boolean {
 function parseJson(text: string): Step<unknown> {
   if (text.trim() === "") return { reason: "the element is empty" };
   try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
+    const value = parseExactJson(text.replace(/^\uFEFF/, ""));
     return makeSafe(value) ? { value } : { reason: `the element is nested deeper than ${maxDepth} levels` };
   } catch {
     return { reason: "the element is not JSON" };

@@ -24,8 +24,9 @@ export function numberFrom(min: number, max: number) {
   return z.preprocess(fromDecimal, z.number(error).min(min, error).max(max, error));
 }
 
-export function wholeNumberFrom(min: number, max: number) {
-  const error = `must be a whole number from ${shown(min)} to ${shown(max)}`;
+/** @param remark follows the rule where a number is refused */
+export function wholeNumberFrom(min: number, max: number, remark = "") {
+  const error = `must be a whole number from ${shown(min)} to ${shown(max)}${remark}`;
   // 2^53 is a legal seed, and `int()` ends one below it.
   const whole = max > Number.MAX_SAFE_INTEGER ? z.number(error).multipleOf(1, error) : z.number(error).int(error);
   return z.preprocess(fromDecimal, whole.min(min, error).max(max, error));
@@ -127,8 +128,9 @@ export const passedThrough = z.union([z.string(), z.number(), z.null()], "must b
 
 export const steps = wholeNumberFrom(1, 150);
 export const guidanceScale = numberFrom(0, 30);
-/** 0 is a seed. */
-export const seed = optional(wholeNumberFrom(0, 2 ** 53));
+export const largestSeed = 2 ** 53;
+/** 0 is a seed; -1, which means "random" elsewhere, is none. */
+export const seed = optional(wholeNumberFrom(0, largestSeed, " (leave it out for a random one)"));
 
 /** What producers add to `config` for the queue and for the app; the inference does not read it. */
 export const deliveryFields = {

@@ -141,7 +141,7 @@ describe("synonyms", () => {
 
 const sizeRule = "must be a multiple of 8 from 64 to 2048";
 const stepRule = "must be a whole number from 1 to 150";
-const seedRule = "must be a whole number from 0 to 2^53";
+const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
 
 describe("ranges", () => {
   it.each([

@@ -66,7 +66,7 @@ describe("ranges", () => {
     ["config.flow_shift", { flow_shift: 0 }, 0, "must be a number from 0.1 to 20"],
     ["config.num_inference_steps", { steps: 151 }, 151, "must be a whole number from 1 to 150 (given as config.steps)"],
     ["config.guidance_scale", { guidance_scale: 31 }, 31, "must be a number from 0 to 30"],
-    ["config.seed", { seed: -1 }, -1, "must be a whole number from 0 to 2^53"],
+    ["config.seed", { seed: -1 }, -1, "must be a whole number from 0 to 2^53 (leave it out for a random one)"],
     ["config.enhance_prompt", { enhance_prompt: 1 }, 1, "must be true or false"],
     ["config.first_frame", { first_frame: 4 }, 4, "must be a URL"],
     ["config.content_type", { content_type: "clip" }, "clip", 'must be "image", "video" or "text"'],

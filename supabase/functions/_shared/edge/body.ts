@@ -1,3 +1,4 @@
+import { parseExactJson } from "../json.ts";
 import { isStorable } from "../storable.ts";
 import { HttpError } from "./answer.ts";
 
@@ -90,7 +91,7 @@ function decode(bytes: Uint8Array): string {
 function parse(text: string): unknown {
   if (text.trim() === "") throw new HttpError("INVALID_REQUEST", "The body is empty: send a JSON object.");
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch (cause) {
     // The engine's own words may quote the body.
     throw new HttpError("INVALID_REQUEST", "The body is not valid JSON.", { cause });
