@@ -1,5 +1,5 @@
 import { defineHandler } from "#contract/handler.ts";
-import { sdxlGenerateJob } from "#contract/sdxl.ts";
+import { sdxlGenerateParameters, sdxlJob } from "#contract/sdxl.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 
 /** Pure inference: steps and guidance are the job's own, and nothing is assumed for it. */
@@ -9,7 +9,8 @@ export default defineHandler({
   model: "sdxl",
   produces: "image",
   description: "1 to 6 pictures from a prompt, with the job's own steps and guidance",
-  input: sdxlGenerateJob,
+  input: sdxlJob,
+  parameters: sdxlGenerateParameters,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   run: generateImages,
 });

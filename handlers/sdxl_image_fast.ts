@@ -1,5 +1,5 @@
 import { defineHandler } from "#contract/handler.ts";
-import { sdxlJob } from "#contract/sdxl.ts";
+import { sdxlJob, sdxlParameters } from "#contract/sdxl.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 
 export default defineHandler({
@@ -9,6 +9,7 @@ export default defineHandler({
   produces: "image",
   description: "1, 3 or 6 pictures from a prompt, in few steps",
   input: sdxlJob,
+  parameters: sdxlParameters,
   defaults: { num_inference_steps: 15, guidance_scale: 6.0 },
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   run: generateImages,

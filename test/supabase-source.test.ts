@@ -149,7 +149,9 @@ describe("without Redis", { timeout: 120_000 }, () => {
     const jobId = randomUUID();
     const job = { id: jobId, type: "video_fast", prompt: "a pond", config: { trace: "none" } };
     await project.database.query("select public.enqueue_job($1, $2)", [job, { source: "supabase" }]);
-    expect(await cli("enqueue", "video_fast", "a quiet lake")).toMatchObject({ created: true });
+    expect(await cli("enqueue", "video_fast", "a quiet lake", "--config", '{"trace":"none"}')).toMatchObject({
+      created: true,
+    });
     expect(await cli("jobs", "--status", "queued")).toMatchObject({
       jobs: [{ prompt: "a quiet lake" }, { job_id: jobId }],
     });

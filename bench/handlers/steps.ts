@@ -24,9 +24,10 @@ export default defineHandler({
   worker: "bench",
   produces: "nothing",
   input: jobEnvelope,
+  parameters,
   retry: { maxAttempts: 1, timeoutSeconds: 600 },
   async run(job, ctx) {
-    const { steps, step_ms, trace } = await ctx.parameters(parameters);
+    const { steps, step_ms, trace } = await ctx.parameters();
     const note = (what: string) => appendFileSync(trace, `${job.id} ${what} ${Date.now()}\n`);
     try {
       for (let step = 1; step <= steps; step++) {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
@@ -29,7 +30,7 @@ export function planJob(registry: Registry, operands: readonly string[], options
   const request = { id: randomUUID(), created_at: new Date().toISOString(), ...describedJob(type, words, options) };
   const envelope = parseWith(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
-  const parsed = parseWith(handler.input, envelope.value);
+  const parsed = checkJob(handler, envelope.value);
   if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
   return { job: envelope.value, handler };
 }

@@ -15,7 +15,7 @@ export const accepted = z
     queue_position: z.number().int(),
     /** False when an earlier request with the same id or idempotency key has made the job. */
     created: z.boolean(),
-    /** Fields at the top of the body that nothing reads. */
+    /** What nothing reads: fields at the top of the body, `config.<name>` and `metadata.<name>`. */
     ignored: z.array(z.string()),
   })
   .meta({ id: "Accepted" });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { checkJob, ignoredBy, knownFields } from "#contract/check-job.ts";
 import { numberFrom } from "#contract/fields.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type FieldProblem, type Job, jobEnvelope, optional, safeId } from "#contract/job.ts";
@@ -44,12 +45,17 @@ export function jobOf({ delay_seconds, idempotency_key, ...fields }: Submission,
   return { ...fields, id };
 }
 
-/** Fields at the top that neither the queue nor the handler knows. They stay in the job, but nothing reads them. */
+/**
+ * What nothing reads: fields at the top that neither the queue nor the handler knows, and what the handler does not read of
+ * `config` and `metadata`. It stays in the job.
+ */
 export function ignoredFields(given: Submission, handler: Handler): string[] {
-  const known = knownFields(handler);
-  if (known === null) return [];
   const canonical = canonicalJob(given);
-  return isJsonObject(canonical) ? Object.keys(canonical).filter((field) => !known.has(field)) : [];
+  if (!isJsonObject(canonical)) return [];
+  const { job: known } = knownFields(handler.input);
+  const isRead = (field: string) => known === null || known.has(field) || Object.hasOwn(submission.shape, field);
+  const below = ignoredBy(handler, canonical).map((name) => (name.startsWith("metadata.") ? name : `config.${name}`));
+  return [...Object.keys(canonical).filter((field) => !isRead(field)), ...below];
 }
 
 function handlerFor(given: unknown, registry: Registry): Handler | undefined {
@@ -64,23 +70,11 @@ function problemsFor(handler: Handler, given: Record<string, unknown>): readonly
   const { delay_seconds, idempotency_key, ...job } = given;
   const { id, config, metadata } = job;
   const filled = { ...job, id: id ?? "unnamed", config: config ?? {}, metadata: metadata ?? {} };
-  const parsed = parseWith(handler.input, filled);
+  const parsed = checkJob(handler, filled);
   return parsed.ok ? [] : parsed.problems;
 }
 
 /** The handler's word on a field comes first: it says more than the envelope's. */
 function onePerField(problems: readonly FieldProblem[]): FieldProblem[] {
   return [...Map.groupBy(problems, ({ field }) => field).values()].flatMap((same) => same.slice(0, 1));
-}
-
-const knownByHandler = new WeakMap<Handler, ReadonlySet<string> | null>();
-
-/** Null when the handler's schema does not say which fields it has. */
-function knownFields(handler: Handler): ReadonlySet<string> | null {
-  const remembered = knownByHandler.get(handler);
-  if (remembered !== undefined) return remembered;
-  const { properties } = z.toJSONSchema(handler.input, { io: "input", unrepresentable: "any" });
-  const known = properties && new Set([...Object.keys(properties), ...Object.keys(submission.shape)]);
-  knownByHandler.set(handler, known ?? null);
-  return known ?? null;
 }

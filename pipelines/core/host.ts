@@ -1,10 +1,8 @@
-import type { z } from "zod";
-
 /**
  * What a pipeline needs of whoever runs its job, stated as a shape, so that pipelines import no job runtime: the context
- * of a handler fits it.
+ * of a handler fits it, when what its `parameters` make of a job fits `Parameters`.
  */
-export interface PipelineHost {
+export interface PipelineHost<Parameters = unknown> {
   /** Aborted on cancel, time-out and shutdown. */
   readonly signal: AbortSignal;
   readonly log: {
@@ -26,7 +24,7 @@ export interface PipelineHost {
     readonly freed?: string;
   }): void;
   /** The job's parameters, resolved over all tiers and checked. */
-  parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
+  parameters(): Promise<Parameters>;
   /** The model folder that the job asks for; `version` is another one after a file was written to or replaced. */
   model(): Promise<{ readonly name: string; readonly path: string; readonly version: string }>;
   /** Takes a finished file over. */

@@ -3,8 +3,10 @@ import type { LoadedPipeline } from "#pipelines/core/pipeline-slot.ts";
 import { reportLoad, roundSeconds } from "#pipelines/diffusion/report-load.ts";
 import { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Generation } from "./generation-text.ts";
-import { checkDrawsFromText, type ImageJob, type ImageParameters, imageParameters, imageSeeds } from "./image-job.ts";
+import { type ImageJob, type ImageParameters, imageSeeds } from "./image-job.ts";
 import type { SdxlPipeline, SdxlResult } from "./pipeline.ts";
+
+type ImageHost = PipelineHost<ImageParameters>;
 
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
@@ -17,12 +19,11 @@ export interface ImageJobOutput {
 /**
  * Runs an SDXL job: text to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
- * @throws PipelineError UNSUPPORTED_OPTION for a job that starts from a picture, INVALID_JOB, MODEL_NOT_FOUND,
- *   MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST, DEVICE_FAULT, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
+ * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
+ *   DEVICE_FAULT, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
  */
-export async function generateImages(job: ImageJob, host: PipelineHost): Promise<ImageJobOutput> {
-  checkDrawsFromText(job);
-  const parameters = await host.parameters(imageParameters);
+export async function generateImages(job: ImageJob, host: ImageHost): Promise<ImageJobOutput> {
+  const parameters = await host.parameters();
   const seeds = imageSeeds(parameters);
   const model = await host.model();
   const { loadedPipeline } = await import("./loaded-pipeline.ts");
@@ -48,7 +49,7 @@ function draw(
   job: ImageJob,
   parameters: ImageParameters,
   seeds: readonly number[],
-  host: PipelineHost,
+  host: ImageHost,
   timer: StageTimer,
 ): Promise<SdxlResult> {
   const request = {
@@ -95,7 +96,7 @@ function describe(
   };
 }
 
-async function save({ images }: SdxlResult, generations: readonly Generation[], host: PipelineHost): Promise<void> {
+async function save({ images }: SdxlResult, generations: readonly Generation[], host: ImageHost): Promise<void> {
   const [{ saveImages }, { generationTexts }] = await Promise.all([
     import("#pipelines/diffusion/save-images.ts"),
     import("./generation-text.ts"),

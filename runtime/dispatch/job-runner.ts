@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { checkJob } from "#contract/check-job.ts";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
@@ -154,7 +155,7 @@ export class JobRunner {
     if (lease.attempt > handler.retry.maxAttempts)
       return attemptsExhausted(handler.retry.maxAttempts, lease.previousError);
     try {
-      const parsed = parseWith(handler.input, lease.job);
+      const parsed = checkJob(handler, lease.job);
       return parsed.ok ? null : toErrorReport(invalidJob(parsed.problems));
     } catch (error) {
       // A schema with a transform of its own may throw.

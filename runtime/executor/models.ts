@@ -10,7 +10,8 @@ import { filesIn, signatureOf } from "#runtime/lib/folder-files.ts";
  * (`{"sdxl": "tiny-sdxl"}`); a real folder of that name goes first, so that putting a model in place is enough.
  */
 const aliases = z.record(z.string(), z.string());
-const generationConfig = z.record(z.string(), z.unknown());
+const parameterSets = z.record(z.string(), z.record(z.string(), z.unknown())).optional();
+const generationConfig = z.looseObject({ job_types: parameterSets, sampler_presets: parameterSets });
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 export interface ModelEntry extends Pick<ModelFolder, "name" | "path"> {
@@ -54,7 +55,10 @@ export async function modelVersion(path: string): Promise<string> {
   }
 }
 
-/** The model's own defaults of generation parameters; a model without the file has none. */
+/**
+ * The model's own defaults of generation parameters: for all jobs, under `job_types` for single types, and under
+ * `sampler_presets` for single schedulers. A model without the file has none.
+ */
 export async function readGenerationConfig(
   model: Pick<ModelFolder, "path">,
 ): Promise<Readonly<Record<string, unknown>>> {
@@ -75,7 +79,7 @@ async function readJson<Schema extends z.ZodType>(path: string, schema: Schema):
     return schema.parse(JSON.parse(text));
   } catch (cause) {
     throw new PermanentError(
-      `${path} is not valid: it must hold one JSON object (names for aliases.json, parameters for generation_config.json).`,
+      `${path} is not valid: it must hold one JSON object (names for aliases.json; for generation_config.json parameters, and objects of parameters in job_types and sampler_presets).`,
       { code: "MODEL_INVALID", cause },
     );
   }

@@ -47,6 +47,21 @@ describe("loadHandlers", () => {
     expect(message).toMatch(/broken\.ts: /);
   });
 
+  it("refuses defaults that the parameters do not have, or do not allow", async () => {
+    const parameters = "parameters: z.object({ stripes: z.number().max(64), width: z.number().optional() })";
+    await writeFile(join(folder, "bare.ts"), handler("bare", "defaults: { stripes: 8 }"));
+    await writeFile(join(folder, "typo.ts"), handler("typo", `${parameters}, defaults: { strips: 8 }`));
+    await writeFile(join(folder, "wide.ts"), handler("wide", `${parameters}, defaults: { stripes: 65 }`));
+    await writeFile(join(folder, "list.ts"), handler("list", "parameters: [1]"));
+    await writeFile(join(folder, "good.ts"), handler("good", `${parameters}, defaults: { width: 8 }`));
+    const message = await loadHandlers(folder).catch((error: unknown) => String(error));
+    expect(message).toMatch(/bare\.ts: defaults: there are no parameters to have defaults/);
+    expect(message).toMatch(/typo\.ts: defaults: parameters has no strips/);
+    expect(message).toMatch(/wide\.ts: defaults\.stripes is 65: must be at most 64/);
+    expect(message).toMatch(/list\.ts: parameters: must be a zod object/);
+    expect(message).not.toContain("good.ts");
+  });
+
   it("says what to set when the folder is not there", async () => {
     await expect(loadHandlers(join(folder, "none"))).rejects.toThrow(/HANDLERS_DIR/);
   });

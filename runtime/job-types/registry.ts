@@ -4,6 +4,8 @@ import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import { parameterProblems, unreadKeys } from "#contract/parameters.ts";
+import { describeProblems } from "#contract/problems.ts";
 
 /*
  * Finds the handlers: every `<job type>.ts` in one folder, whose default export is a handler of that name.
@@ -18,6 +20,7 @@ const handlerShape = z.object({
   produces: z.enum(["image", "video", "text", "nothing"]),
   description: z.string().optional(),
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "must be a zod schema"),
+  parameters: z.custom<z.ZodObject>((value) => value instanceof z.ZodObject, "must be a zod object").optional(),
   defaults: z.record(z.string(), z.unknown()).optional(),
   retry: z.object({
     maxAttempts: z.number().int().min(1).max(100),
@@ -87,10 +90,22 @@ async function loadHandler(folder: string, file: string): Promise<{ handler: Han
     const handler = parsed.data.default;
     if (handler.type !== name)
       return { problem: `${path}: its type is "${handler.type}", so the file must be called ${handler.type}.ts` };
-    return { handler };
+    const problem = defaultsProblem(handler);
+    return problem === null ? { handler } : { problem: `${path}: ${problem}` };
   } catch (error) {
     return { problem: `${path}: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+/** Found now, and not by the first job that gives nothing. */
+function defaultsProblem({ parameters, defaults }: Handler): string | null {
+  if (defaults === undefined) return null;
+  if (parameters === undefined) return "defaults: there are no parameters to have defaults";
+  const unread = unreadKeys(parameters, defaults);
+  if (unread.length > 0) return `defaults: parameters has no ${unread.join(", ")}`;
+  const problems = parameterProblems(parameters, { explicit: {}, handler: defaults });
+  const own = problems.filter(({ field }) => field.startsWith("defaults."));
+  return own.length === 0 ? null : describeProblems(own);
 }
 
 function describeIssues(error: z.ZodError): string {

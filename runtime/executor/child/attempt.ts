@@ -1,3 +1,4 @@
+import { checkJob } from "#contract/check-job.ts";
 import {
   CodedError,
   type ErrorReport,
@@ -8,7 +9,7 @@ import {
   toErrorReport,
 } from "#contract/errors.ts";
 import type { Handler, Preview, Stage } from "#contract/handler.ts";
-import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
+import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
@@ -115,7 +116,7 @@ export class Attempt {
   async #runHandler(handler: Handler): Promise<AttemptOutcome> {
     const { job, key } = this.#task;
     const { registry, settings, modelUsed } = this.#host;
-    const parsed = parseWith(handler.input, job);
+    const parsed = checkJob(handler, job);
     if (!parsed.ok) throw invalidJob(parsed.problems);
     const ctx = new JobContext(contextJob(job, parsed.value), key.attempt, handler, {
       registry,

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { checkJob, ignoredBy } from "#contract/check-job.ts";
 import { PermanentError } from "#contract/errors.ts";
 import type {
   AssetOptions,
@@ -15,7 +16,7 @@ import type {
 } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
-import { invalidJob, parseWith } from "#contract/problems.ts";
+import { invalidJob } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
@@ -38,12 +39,15 @@ export interface ContextHost {
   nextChild(): number;
 }
 
-const checkedConfig = z.looseObject({ config: z.record(z.string(), z.unknown()) });
+const checkedParts = z.looseObject({
+  config: z.record(z.string(), z.unknown()),
+  metadata: z.record(z.string(), z.unknown()),
+});
 
-/** The job with the `config` that its schema made of it: synonyms have become the names that parameters are known by. */
+/** The job with the `config` and `metadata` that its schema made of them: synonyms have become canonical names. */
 export function contextJob(job: Job, checked: unknown): Job {
-  const found = checkedConfig.safeParse(checked);
-  return found.success ? { ...job, config: found.data.config } : job;
+  const found = checkedParts.safeParse(checked);
+  return found.success ? { ...job, config: found.data.config, metadata: found.data.metadata } : job;
 }
 
 /** The `ctx` of one attempt: all that its handler may touch. */
@@ -53,7 +57,7 @@ export class JobContext implements HandlerContext {
   readonly #job: Job;
   readonly #handler: Handler;
   readonly #host: ContextHost;
-  /** Effective parameters and ignored keys, for the callback. */
+  /** Effective parameters, and what was given and nothing read, for the callback. */
   readonly reported: Record<string, unknown> = {};
 
   constructor(job: Job, attempt: number, handler: Handler, host: ContextHost) {
@@ -62,6 +66,7 @@ export class JobContext implements HandlerContext {
     this.#job = job;
     this.#handler = handler;
     this.#host = host;
+    this.reported.ignored = ignoredBy(handler, job);
   }
 
   get signal(): AbortSignal {
@@ -80,17 +85,17 @@ export class JobContext implements HandlerContext {
     this.#host.reportStage(stage);
   }
 
-  async parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>> {
+  async parameters(): Promise<Record<string, unknown>> {
+    const { type, parameters, defaults } = this.#handler;
+    if (parameters === undefined) {
+      const message = `The handler ${type} has no "parameters": declare them beside its "input".`;
+      throw new PermanentError(message, { code: "HANDLER_INVALID" });
+    }
     const name = this.#modelName();
     const model = name === undefined ? {} : await readGenerationConfig(await findModel(this.#host.modelsFolder, name));
-    const resolved = resolveParameters(schema, {
-      explicit: this.#job.config,
-      model,
-      handler: this.#handler.defaults ?? {},
-    });
+    const resolved = resolveParameters(parameters, { explicit: this.#job.config, model, type, handler: defaults });
     this.reported.parameters = resolved.values;
     this.reported.parameter_tiers = resolved.tiers;
-    this.reported.ignored = resolved.ignored;
     return resolved.values;
   }
 
@@ -127,7 +132,7 @@ export class JobContext implements HandlerContext {
       );
     }
     const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
-    const parsed = parseWith(handler.input, inner);
+    const parsed = checkJob(handler, inner);
     if (!parsed.ok) throw invalidJob(parsed.problems);
     return handler.run(
       parsed.value,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-import { chatJob, chatRequest, enhanceJob, enhanceRequest, messagesOf } from "./chat.ts";
+import { chatJob, chatParameters, chatRequest, enhanceJob, enhanceRequest, messagesOf } from "./chat.ts";
+import { checkJob } from "./check-job.ts";
+import { resolveParameters } from "./parameters.ts";
 import { describeProblems, parseWith } from "./problems.ts";
 
 const base = { id: "job-1", type: "chat" };
@@ -25,9 +27,14 @@ it("reads a request with an id and a type as a job", () => {
     user_id: "anonymous",
     priority: 0,
     messages: [question],
-    config: { max_tokens: 50, temperature: 0, top_p: 0.9, stop: ["###"], seed: 0, stream: true },
+    config: { max_tokens: 50, temperature: 0, top_p: "0.9", stop: "###", seed: 0, stream: true },
     metadata: {},
   });
+});
+
+it("resolves the settings of a job as parameters", () => {
+  const { config: explicit } = accepted(enhanceJob, { ...base, prompt: "a", top_p: "0.9", stop: "###" });
+  expect(resolveParameters(chatParameters, { explicit }).values).toEqual({ top_p: 0.9, stop: ["###"] });
 });
 
 it("finds the messages in config", () => {
@@ -86,9 +93,10 @@ it.each([
   [{ target_model: "flux" }, 'must be "sdxl" or "wan"'],
 ])("setting %j", (settings, message) => {
   const [name] = Object.keys(settings);
-  expect(refused(enhanceJob, { ...base, prompt: "a", config: settings })).toMatchObject([
-    { field: `config.${name}`, message },
-  ]);
+  const job = { ...base, prompt: "a", config: settings };
+  expect(checkJob({ input: enhanceJob, parameters: chatParameters }, job)).toMatchObject({
+    problems: [{ field: `config.${name}`, message }],
+  });
   expect(refused(enhanceRequest, { prompt: "a", ...settings })).toMatchObject([{ field: name, message }]);
 });
 

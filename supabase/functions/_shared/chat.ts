@@ -66,8 +66,11 @@ export const chatRequest = z
 /** Body of `/enhance`, `/enhance/base` and `/enhance/instruct`. */
 export const enhanceRequest = z.looseObject({ prompt: promptText, ...chatSettings }, "must be an object");
 
+/** The settings of a job. */
+export const chatParameters = z.object(chatSettings);
+
 const jobFields = {
-  config: defaulted(z.looseObject({ ...chatSettings, ...deliveryFields }, "must be an object").prefault({})),
+  config: defaulted(z.looseObject(deliveryFields, "must be an object").prefault({})),
   metadata: defaulted(z.looseObject(enhancementFields, "must be an object").prefault({})),
 };
 

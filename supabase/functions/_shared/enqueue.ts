@@ -1,8 +1,9 @@
+import { checkJob } from "./check-job.ts";
 import { decodeElement, maxJobCharacters } from "./decode.ts";
 import { CodedError, PermanentError } from "./errors.ts";
 import type { FieldProblem, Job } from "./job.ts";
 import { isJobType, jobTypes, queueName } from "./job-types.ts";
-import { invalidJob, parseWith, unknownJobType } from "./problems.ts";
+import { invalidJob, unknownJobType } from "./problems.ts";
 import { eventsChannel } from "./queue-keys.ts";
 import { type QueueTarget, sendCommands } from "./redis-rest.ts";
 import { schemaOf } from "./schemas.ts";
@@ -98,7 +99,7 @@ export function readNewJob(job: NewJob): ReadNewJob {
 /** What the schema of its type says of a job, but for fields that are known to be bad: they are missing from it. */
 function problemsOfType(job: Job, known: readonly FieldProblem[]): readonly FieldProblem[] {
   const schema = schemaOf(job.type);
-  const parsed = schema === undefined ? undefined : parseWith(schema, job);
+  const parsed = schema === undefined ? undefined : checkJob(schema, job);
   if (parsed === undefined || parsed.ok) return [];
   const isKnown = ({ field }: FieldProblem) =>
     known.some((bad) => field === bad.field || field.startsWith(`${bad.field}.`));

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { expiresInSeconds } from "./expiry.ts";
 import { optional } from "./job.ts";
-import { isGiven, isReference, type JsonObject, parseSize } from "./synonyms.ts";
+import { isReference } from "./synonyms.ts";
 
 /** Field schemas shared by the job types. Each has one message that says all that is allowed. */
 
@@ -56,24 +56,7 @@ export function sizeInMultiplesOf(multiple: number) {
   );
 }
 
-/** Width and height come as a pair: one without the other would silently change the picture's shape. */
-export function reportLoneSize(config: JsonObject, ctx: z.core.$RefinementCtx): void {
-  for (const [given, missing] of [
-    ["width", "height"],
-    ["height", "width"],
-  ] as const) {
-    if (!isGiven(config[given]) || isGiven(config[missing])) continue;
-    const message = `must be given together with config.${given}`;
-    ctx.addIssue({ code: "custom", path: ["config", missing], input: undefined, message });
-  }
-}
-
-/** `"1024*1024"`. A well-formed one is resolved into width and height before the schema sees the job. */
-export const namedSize = optional(
-  z.string('must be "WIDTH*HEIGHT", for example "1024*1024"').refine((text) => parseSize(text) !== undefined, {
-    error: 'must be "WIDTH*HEIGHT", for example "1024*1024"',
-  }),
-);
+export const namedSizeRule = 'must be "WIDTH*HEIGHT", for example "1024*1024"';
 
 export const maxPromptCharacters = 8000;
 
@@ -131,6 +114,9 @@ export const guidanceScale = numberFrom(0, 30);
 export const largestSeed = 2 ** 53;
 /** 0 is a seed; -1, which means "random" elsewhere, is none. */
 export const seed = optional(wholeNumberFrom(0, largestSeed, " (leave it out for a random one)"));
+
+/** Marks a field of the wire that is checked and kept, and that nothing acts on: forms leave it out. */
+export const unusedYet = { "x-unused": true } as const;
 
 /** What producers add to `config` for the queue and for the app; the inference does not read it. */
 export const deliveryFields = {

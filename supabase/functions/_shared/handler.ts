@@ -1,4 +1,8 @@
 import type { z } from "zod";
+import type { JobSchema } from "./check-job.ts";
+
+/** For handlers outside the project's folder, where no package is found. */
+export { z } from "zod";
 
 /** What a job's handler returns. Assets are not returned: they are handed to `ctx.asset` as they are made. */
 export interface JobOutput {
@@ -85,8 +89,8 @@ export interface ChildJob {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** All that a handler may touch. */
-export interface HandlerContext {
+/** All that a handler may touch; `Parameters` is what its `parameters` makes of a job. */
+export interface HandlerContext<Parameters = unknown> {
   readonly jobId: string;
   /** Counted from 1. */
   readonly attempt: number;
@@ -98,13 +102,14 @@ export interface HandlerContext {
   /** Tells of a stage that has ended, for metrics and traces. */
   stage(stage: Stage): void;
   /**
-   * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` › the handler's
-   * `defaults` › the schema's own defaults. What was used is reported in the callback, and keys of `config`
-   * that the schema does not know as `metadata.ignored`.
+   * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` (its sampler preset, its
+   * values for the job type, its values for all) › the handler's `defaults` › the defaults of `parameters`. What was used is
+   * reported in the callback.
    * @throws PermanentError INVALID_JOB naming each bad field, its value and what is allowed; MODEL_INVALID or
-   *   HANDLER_INVALID when only the model's or the handler's own values are wrong
+   *   HANDLER_INVALID when only the model's or the handler's own values are wrong; HANDLER_INVALID when the handler
+   *   declares no `parameters`
    */
-  parameters<Schema extends z.ZodObject>(schema: Schema): Promise<z.output<Schema>>;
+  parameters(): Promise<Parameters>;
   /** The model folder of this name (`job.model_variant` or the handler's `model` when left out).
    * @throws PermanentError MODEL_NOT_FOUND with the folders that were looked at */
   model(name?: string): Promise<ModelFolder>;
@@ -133,7 +138,8 @@ export interface RetryPolicy {
 }
 
 /** A job type: its schema, its policy and its body. */
-export interface Handler<Input extends z.ZodType = z.ZodType> {
+export interface Handler<Input extends z.ZodType = z.ZodType, Parameters extends z.ZodObject = z.ZodObject>
+  extends JobSchema<Input> {
   /** Name of the job type; the file is called `<type>.ts`. */
   readonly type: string;
   /** Group of job types that share a queue and a process. */
@@ -143,13 +149,20 @@ export interface Handler<Input extends z.ZodType = z.ZodType> {
   /** What a completed job must have made; `text` and `nothing` may complete without an asset. */
   readonly produces: "image" | "video" | "text" | "nothing";
   readonly description?: string;
-  readonly input: Input;
-  readonly defaults?: Readonly<Record<string, unknown>>;
+  /**
+   * What the pipeline does with `config`, each value with its range: every door checks it, forms and descriptions show it,
+   * and `ctx.parameters()` resolves it. What is not in it is listed as ignored.
+   */
+  readonly parameters?: Parameters;
   readonly retry: RetryPolicy;
-  run(job: z.output<Input>, ctx: HandlerContext): Promise<JobOutput>;
+  run(job: z.output<Input>, ctx: HandlerContext<z.output<Parameters>>): Promise<JobOutput>;
 }
 
-/** Types a handler file: the type of `job` in `run` comes from `input`. */
-export function defineHandler<Input extends z.ZodType>(handler: Handler<Input>): Handler<Input> {
+/** Types a handler file: the type of `job` in `run` comes from `input`, that of `ctx.parameters()` from `parameters`. */
+export function defineHandler<Input extends z.ZodType, Parameters extends z.ZodObject = z.ZodObject<NoParameters>>(
+  handler: Handler<Input, Parameters>,
+): Handler<Input, Parameters> {
   return handler;
 }
+
+type NoParameters = Readonly<Record<never, never>>;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CodedError, PermanentError } from "./errors.ts";
-import { resolveParameters } from "./parameters.ts";
+import { defaultParameters, parameterProblems, presetNames, resolveParameters, unreadKeys } from "./parameters.ts";
 
 const schema = z.object({
   width: z.number().multipleOf(8).default(1024),
@@ -42,7 +42,6 @@ describe("tiers", () => {
         negative_prompt: "system",
         upscale: "system",
       },
-      ignored: [],
     });
   });
 
@@ -108,24 +107,75 @@ describe("names", () => {
     expect(resolveParameters(both, { explicit: { steps: 4 } }).values).toEqual({ num_inference_steps: 4, steps: 1 });
   });
 
-  it("lists what the schema does not read, but neither null nor what the delivery reads", () => {
-    const explicit = {
-      seed: 1,
-      novelty: 0,
-      absent: null,
-      num_inference_steps: 25,
-      steps: 20,
-      expected_time: 30,
-      content_type: "image",
-      file_extension: "png",
-      constructor: 1,
-    };
-    expect(resolveParameters(schema, { explicit, model: { architectures: [] } }).ignored).toEqual([
-      "novelty",
-      "steps",
-      "constructor",
-    ]);
+  it("lists what the schema does not read, but not null", () => {
+    const config = { seed: 1, novelty: 0, absent: null, num_inference_steps: 25, steps: 20, constructor: 1 };
+    expect(unreadKeys(schema, config)).toEqual(["novelty", "steps", "constructor"]);
   });
+});
+
+describe("a model's own words", () => {
+  const withScheduler = z.object({ ...schema.shape, scheduler: z.string().optional() });
+  const model = {
+    num_inference_steps: 20,
+    size: "512*512",
+    job_types: { sketch: { steps: 8, scheduler: "euler" }, "": { steps: 1 } },
+    sampler_presets: { euler: { sample_guide_scale: 3 }, lms: { guidance_scale: 4, steps: 40 } },
+  };
+  it.each([
+    ["a type without words of its own", "oil", {}, { num_inference_steps: 20, guidance_scale: 5, width: 512 }],
+    ["its own type", "sketch", {}, { num_inference_steps: 8, scheduler: "euler", guidance_scale: 3 }],
+    ["the scheduler of the job", "sketch", { scheduler: "lms" }, { num_inference_steps: 40, guidance_scale: 4 }],
+    ["what the job gives", "sketch", { steps: 9, guidance_scale: 0 }, { num_inference_steps: 9, guidance_scale: 0 }],
+    ["a scheduler without preset", "oil", { scheduler: "toString" }, { num_inference_steps: 20, guidance_scale: 5 }],
+  ])("%s", (_name, type, explicit, expected) => {
+    expect(resolveParameters(withScheduler, { explicit, model, type }).values).toMatchObject(expected);
+  });
+
+  it("are tiers of their own", () => {
+    const { tiers } = resolveParameters(withScheduler, { explicit: {}, model, type: "sketch" });
+    expect(tiers).toMatchObject({ num_inference_steps: "model", guidance_scale: "preset", width: "model" });
+    expect(presetNames(model)).toEqual(["euler", "lms"]);
+  });
+
+  it("are the defaults that are shown, with what is required and not known left out", () => {
+    const required = withScheduler.extend({ steps_of_thought: z.number() });
+    expect(defaultParameters(required, { model, type: "sketch", handler: { upscale: false } })).toEqual({
+      width: 512,
+      height: 512,
+      num_inference_steps: 8,
+      guidance_scale: 3,
+      negative_prompt: "blurry",
+      upscale: false,
+      scheduler: "euler",
+    });
+  });
+
+  it("that are wrong say where", () => {
+    const bad = { ...model, sampler_presets: { euler: { guidance_scale: 99 } } };
+    const error = errorOf(() => resolveParameters(withScheduler, { explicit: {}, model: bad, type: "sketch" }));
+    expect(error.code).toBe("MODEL_INVALID");
+    expect(error.message).toContain("(from a sampler preset in the model's generation_config.json)");
+  });
+});
+
+it("asks a job for what the schema requires and the handler does not give, before the model is known", () => {
+  const strict = z.object({ steps: z.number(), guidance: z.number(), label: z.string().optional() });
+  expect(parameterProblems(strict, { explicit: { sample_steps: "x" }, handler: { guidance: 6 } })).toEqual([
+    { field: "config.steps", value: "x", message: "must be a number (given as config.sample_steps)" },
+  ]);
+  expect(parameterProblems(strict, { explicit: { steps: 3 } })).toEqual([
+    { field: "config.guidance", message: "must be a number" },
+  ]);
+});
+
+it("refuses a size that cannot be read, and lists one that lost", () => {
+  const problems = parameterProblems(schema, { explicit: { size: "big" } });
+  expect(problems).toEqual([
+    { field: "config.size", value: "big", message: 'must be "WIDTH*HEIGHT", for example "1024*1024"' },
+  ]);
+  const lost = { width: 512, height: 512, resolution: "64x64" };
+  expect(parameterProblems(schema, { explicit: lost })).toEqual([]);
+  expect(unreadKeys(schema, lost)).toEqual(["resolution"]);
 });
 
 describe("width and height are one value", () => {

@@ -3,7 +3,7 @@ import { PermanentError } from "./errors.ts";
 import { listed } from "./fields.ts";
 import type { FieldProblem } from "./job.ts";
 import { redact, redactValue } from "./redact.ts";
-import { isGiven, isJsonObject, synonymsOf } from "./synonyms.ts";
+import { isGiven, isJsonObject, nameGiven } from "./synonyms.ts";
 
 export type Parsed<Output> =
   | { readonly ok: true; readonly value: Output }
@@ -143,7 +143,6 @@ function givenAs(path: readonly PropertyKey[], input: unknown): string {
   const [parent, name] = path;
   if (path.length !== 2 || parent !== "config" || typeof name !== "string") return "";
   const config = isJsonObject(input) && isJsonObject(input.config) ? input.config : {};
-  const names = name === "width" || name === "height" ? [name, "size", "resolution"] : synonymsOf(name);
-  const used = names.find((candidate) => isGiven(config[candidate]));
+  const used = nameGiven(config, name);
   return used === undefined || used === name ? "" : ` (given as config.${used})`;
 }

@@ -1,28 +1,43 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import { checkJob, ignoredBy, type JobSchema } from "./check-job.ts";
 import { nearestSizes } from "./fields.ts";
-import { describeProblems, parseWith } from "./problems.ts";
-import { isExactCopy, isImageToImage, sdxlGenerateJob, sdxlJob } from "./sdxl.ts";
+import { resolveParameters, unreadKeys } from "./parameters.ts";
+import { describeProblems } from "./problems.ts";
+import { schemaOf } from "./schemas.ts";
+import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
+import { canonicalConfig, type JsonObject } from "./synonyms.ts";
 
 const base = { id: "job-1", type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: "user-1" };
 const generate = { num_inference_steps: 20, guidance_scale: 6 };
+const classic = { input: sdxlJob, parameters: sdxlParameters, defaults: generate };
+const pure = { input: sdxlJob, parameters: sdxlGenerateParameters };
 
-function accepted(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
-  const result = parseWith(schema, { ...base, ...job });
+function accepted(job: JsonObject, schema: JobSchema<typeof sdxlJob> = classic) {
+  const result = checkJob(schema, { ...base, ...job });
   if (!result.ok) throw new Error(describeProblems(result.problems));
   return result.value;
 }
 
-function refused(job: Record<string, unknown>, schema: typeof sdxlJob | typeof sdxlGenerateJob = sdxlJob) {
-  const result = parseWith(schema, { ...base, ...job });
+function refused(job: JsonObject, schema: JobSchema<typeof sdxlJob> = classic) {
+  const result = checkJob(schema, { ...base, ...job });
   if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
+}
+
+/** What the job itself gives of the parameters, and under their canonical names the keys that nothing reads. */
+function given(config: JsonObject): JsonObject {
+  const explicit = accepted({ config }).config;
+  const { values, tiers } = resolveParameters(sdxlParameters, { explicit, handler: generate });
+  const fromJob = Object.entries(values).filter(([name]) => tiers[name] === "job");
+  const unread = unreadKeys(sdxlParameters, config).map((name) => [name, canonicalConfig(config)[name]]);
+  return Object.fromEntries([...fromJob, ...unread]);
 }
 
 describe("what is not given stays absent", () => {
   it("assumes no parameter", () => {
     expect(accepted({})).toEqual({ ...base, priority: 0, config: {}, metadata: {} });
+    expect(given({})).toEqual({});
   });
 
   it("takes null as not given, and 0 and an empty negative prompt as given", () => {
@@ -30,9 +45,8 @@ describe("what is not given stays absent", () => {
       negative_prompt: "",
       compel_weights: null,
       image_id: null,
-      config: { seed: 0, guidance_scale: 0, steps: null, width: null },
     });
-    expect(job.config).toEqual({ seed: 0, guidance_scale: 0 });
+    expect(given({ seed: 0, guidance_scale: 0, steps: null, width: null })).toEqual({ seed: 0, guidance_scale: 0 });
     expect(job).toMatchObject({ negative_prompt: "", image_id: null });
     expect(job.compel_weights).toBeUndefined();
   });
@@ -51,8 +65,8 @@ describe("synonyms", () => {
     [{ steps: "25" }, { num_inference_steps: 25 }],
     [{ sample_guide_scale: 6.5 }, { guidance_scale: 6.5 }],
     [{ guidance_scale: "7.5" }, { guidance_scale: 7.5 }],
-    [{ sample_solver: "unipc" }, { scheduler: "unipc" }],
-    [{ scheduler: "euler_a" }, { scheduler: "euler_a" }],
+    [{ sample_solver: "Euler" }, { scheduler: "euler" }],
+    [{ scheduler: "eulerdiscretescheduler" }, { scheduler: "EulerDiscreteScheduler" }],
     [{ size: "832*480" }, { width: 832, height: 480 }],
     [{ resolution: "832x480" }, { width: 832, height: 480 }],
     [{ resolution: " 832 X 480 " }, { width: 832, height: 480 }],
@@ -74,7 +88,7 @@ describe("synonyms", () => {
       { denoise_strength: 0.4, expected_time: 30 },
     ],
   ])("%j is %j", (config, expected) => {
-    expect(accepted({ config }).config).toEqual(expected);
+    expect(given(config)).toEqual(expected);
   });
 
   it.each([
@@ -97,7 +111,7 @@ describe("synonyms", () => {
     ],
     [{ num_inference_steps: 20, steps: "20" }, { num_inference_steps: 20 }],
   ])("conflict %j is %j", (config, expected) => {
-    expect(accepted({ config }).config).toEqual(expected);
+    expect(given(config)).toEqual(expected);
   });
 
   it.each([
@@ -107,18 +121,8 @@ describe("synonyms", () => {
     [{ metadata: { reference_image_url: "" }, config: { reference_image_url: "b.png" } }, "b.png"],
     [{ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "c.png" } }, "c.png"],
     [{ metadata: null, reference_image_url: "a.png" }, "a.png"],
-    [{ metadata: { reference_image_url: "" } }, undefined],
-  ])("%j has its reference in metadata", (job, expected) => {
-    const result = accepted(job);
-    expect(result.metadata.reference_image_url).toBe(expected);
-    expect(result).not.toHaveProperty("reference_image_url");
-    expect(result.config).not.toHaveProperty("reference_image_url");
-  });
-
-  it("keeps a second, different reference where it was", () => {
-    const result = accepted({ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "b.png" } });
-    expect(result.metadata.reference_image_url).toBe("c.png");
-    expect(result.config).toEqual({ reference_image_url: "b.png" });
+  ])("%j has its reference in metadata", (job, value) => {
+    expect(refused(job)).toEqual([{ field: "metadata.reference_image_url", value, message: notMeant }]);
   });
 
   it("is settled after one pass: a parsed job parses to itself", () => {
@@ -131,8 +135,8 @@ describe("synonyms", () => {
     );
     fc.assert(
       fc.property(config, (given) => {
-        const first = parseWith(sdxlJob, { ...base, config: given });
-        if (first.ok) expect(parseWith(sdxlJob, first.value)).toEqual(first);
+        const first = checkJob(classic, { ...base, config: given });
+        if (first.ok) expect(checkJob(classic, first.value)).toEqual(first);
         if (first.ok) expect(first.value.config.width === undefined).toBe(first.value.config.height === undefined);
       }),
     );
@@ -141,6 +145,9 @@ describe("synonyms", () => {
 
 const sizeRule = "must be a multiple of 8 from 64 to 2048";
 const stepRule = "must be a whole number from 1 to 150";
+const fromPrompt = "pictures are drawn from the prompt alone";
+const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
+const seedsRule = "must be at most 2^53 - 2 for 3 pictures: each one's seed is one more than the last";
 const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
 
 describe("ranges", () => {
@@ -170,8 +177,19 @@ describe("ranges", () => {
     ["config.num_images", { num_images: 4 }, 4, "must be 1, 3 or 6"],
     ["config.num_images", { num_images: 5 }, 5, "must be 1, 3 or 6"],
     ["config.num_images", { num_images: 0 }, 0, "must be 1, 3 or 6"],
-    ["config.denoise_strength", { denoise_strength: 1.1 }, 1.1, "must be a number from 0 to 1"],
-    ["config.pipeline", { pipeline: "upscale" }, "upscale", 'must be "txt2img" or "img2img"'],
+    ["config.clip_skip", { clip_skip: "two" }, "two", "must be a whole number from 0 to 12"],
+    ["config.guidance_rescale", { guidance_rescale: 7 }, 7, "must be a number from 0 to 1"],
+    ["config.scheduler", { scheduler: "ddim" }, "ddim", 'must be "euler" or "EulerDiscreteScheduler"'],
+    [
+      "config.scheduler",
+      { sample_solver: 7 },
+      7,
+      'must be "euler" or "EulerDiscreteScheduler" (given as config.sample_solver)',
+    ],
+    ["config.pipeline", { pipeline: "img2img" }, "img2img", `must be "txt2img" or left out: ${fromPrompt}`],
+    ["config.mask_image_url", { mask_image_url: "m.png" }, "m.png", `must be left out: ${fromPrompt}`],
+    ["config.init_image", { init_image: "a.png" }, "a.png", `must be left out: ${fromPrompt}`],
+    ["config.seed", { seed: 2 ** 53, num_images: 3 }, 2 ** 53, seedsRule],
   ])("%s of %j", (field, config, value, message) => {
     expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
   });
@@ -187,17 +205,15 @@ describe("ranges", () => {
     { num_images: 1 },
     { num_images: 6 },
   ])("accepts %j", (config) => {
-    expect(accepted({ config }).config).toEqual(config);
+    expect(given(config)).toEqual(config);
   });
 
   it.each([
-    ["metadata.reference_strength", { reference_strength: 0.05 }, 0.05, "must be a number from 0.1 to 1"],
-    ["metadata.reference_type", { reference_type: "mood" }, "mood", 'must be "style", "composition" or "character"'],
-    ["metadata.reference_mode", { reference_mode: "steal" }, "steal", 'must be "modify" or "copy"'],
-    ["metadata.exact_copy_mode", { exact_copy_mode: "yes" }, "yes", "must be true or false"],
-    ["metadata.reference_image_url", { reference_image_url: 7 }, 7, "must be a URL"],
-  ])("%s of %j", (field, metadata, value, message) => {
-    expect(refused({ metadata })).toEqual([{ field, value, message }]);
+    ["metadata.exact_copy_mode", { exact_copy_mode: true }, true],
+    ["metadata.reference_mode", { reference_mode: "copy" }, "copy"],
+    ["metadata.reference_image_url", { reference_image_url: "user/a.png" }, "user/a.png"],
+  ])("%s of %j", (field, metadata, value) => {
+    expect(refused({ metadata })).toEqual([{ field, value, message: notMeant }]);
   });
 
   it("offers sizes that are valid and next to what was asked", () => {
@@ -205,7 +221,7 @@ describe("ranges", () => {
       fc.property(fc.integer({ min: -100, max: 5000 }), fc.constantFrom(8, 16), (value, multiple) => {
         const nearest = nearestSizes(value, multiple);
         for (const size of nearest) {
-          expect(accepted({ config: { width: size, height: 64 } }).config.width).toBe(size);
+          expect(given({ width: size, height: 64 }).width).toBe(size);
           expect(size % multiple).toBe(0);
         }
         const inRange = Math.min(Math.max(value, 64), 2048);
@@ -218,8 +234,8 @@ describe("ranges", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4096 }), (width) => {
         const valid = width % 8 === 0 && width >= 64 && width <= 2048;
-        expect(parseWith(sdxlJob, { ...base, config: { width, height: 512 } }).ok).toBe(valid);
-        expect(parseWith(sdxlJob, { ...base, config: { size: `${width}*512` } }).ok).toBe(valid);
+        expect(checkJob(classic, { ...base, config: { width, height: 512 } }).ok).toBe(valid);
+        expect(checkJob(classic, { ...base, config: { size: `${width}*512` } }).ok).toBe(valid);
       }),
     );
   });
@@ -241,18 +257,6 @@ describe("prompt", () => {
     expect(problem?.value).toBe(`${"a".repeat(120)}… (8,001 characters)`);
     expect(refused({ prompt: "🌊".repeat(8001) })).toHaveLength(1);
   });
-
-  it.each([{ exact_copy_mode: true }, { reference_mode: "copy" }])("may be missing from an exact copy: %j", (copy) => {
-    const job = accepted({ prompt: null, metadata: { ...copy, reference_image_url: "a.png" } });
-    expect(job.prompt).toBe("");
-    expect(isExactCopy(job.metadata)).toBe(true);
-  });
-
-  it("may not be missing from an exact copy of nothing", () => {
-    expect(refused({ prompt: null, metadata: { exact_copy_mode: true } }).map(({ field }) => field)).toEqual([
-      "prompt",
-    ]);
-  });
 });
 
 it("says what is wrong with metadata that is not an object, whatever the reference", () => {
@@ -261,44 +265,37 @@ it("says what is wrong with metadata that is not an object, whatever the referen
   ]);
 });
 
-describe("image to image", () => {
+describe("what does no harm is listed as ignored", () => {
+  const reference = { reference_image_url: "a.png", reference_type: "style" };
   it.each([
-    [{ config: { denoise_strength: 0.5 } }, false],
-    [{ metadata: { denoise_strength: 0.5 } }, false],
-    [{ reference_image_url: "a.png" }, true],
-    [{ reference_image_url: "a.png", config: { pipeline: "txt2img" } }, false],
-    [{ reference_image_url: "a.png", config: { pipeline: "img2img" } }, true],
-  ])("%j: %j", (job, expected) => {
-    expect(isImageToImage(accepted(job))).toBe(expected);
-  });
-
-  it("needs a reference", () => {
-    expect(refused({ config: { pipeline: "img2img" } }).map(({ field }) => field)).toEqual([
-      "metadata.reference_image_url",
-    ]);
+    [{ config: { strength: 0.5 } }, ["denoise_strength"]],
+    [{ config: { novelty: 1, absent: null, expected_time: 30, pipeline: "txt2img" } }, ["novelty"]],
+    [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
+    [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],
+    [
+      { config: { pipeline: "txt2img" }, metadata: { ...reference, reference_mode: "copy" } },
+      ["metadata.reference_image_url", "metadata.reference_type", "metadata.reference_mode"],
+    ],
+  ])("%j: %j", (job, ignored) => {
+    expect(ignoredBy(classic, accepted(job))).toEqual(ignored);
   });
 });
 
 describe("sdxl_generate", () => {
   it("requires steps and guidance", () => {
-    expect(refused({}, sdxlGenerateJob)).toEqual([
+    expect(refused({}, pure)).toEqual([
       { field: "config.num_inference_steps", message: stepRule },
       { field: "config.guidance_scale", message: "must be a number from 0 to 30" },
     ]);
-    expect(refused({ config: { steps: null, guidance_scale: 0 } }, sdxlGenerateJob)).toHaveLength(1);
+    expect(refused({ config: { steps: null, guidance_scale: 0 } }, pure)).toHaveLength(1);
   });
 
   it.each([1, 2, 3, 4, 5, 6])("makes %i images", (num_images) => {
-    expect(accepted({ config: { ...generate, num_images } }, sdxlGenerateJob).config.num_images).toBe(num_images);
+    expect(accepted({ config: { ...generate, num_images } }, pure).config.num_images).toBe(num_images);
   });
 
   it.each([0, 7, 1.5])("refuses %d images", (num_images) => {
-    expect(refused({ config: { ...generate, num_images } }, sdxlGenerateJob)).toHaveLength(1);
-  });
-
-  it("accepts a reference strength from 0 to 1", () => {
-    const metadata = { reference_strength: 0 };
-    expect(accepted({ config: generate, metadata }, sdxlGenerateJob).metadata).toEqual(metadata);
+    expect(refused({ config: { ...generate, num_images } }, pure)).toHaveLength(1);
   });
 });
 
@@ -322,16 +319,16 @@ it("names every bad field at once, and reports what is not a job", () => {
     "prompt",
   ]);
   for (const input of ["x", null, 7, []]) {
-    expect(parseWith(sdxlJob, input)).toMatchObject({ ok: false, problems: [{ field: "job" }] });
+    expect(checkJob(classic, input)).toMatchObject({ ok: false, problems: [{ field: "job" }] });
   }
 });
 
-it("describes itself as JSON schema, for forms", () => {
-  for (const schema of [sdxlJob, sdxlGenerateJob]) {
-    const described = z.toJSONSchema(schema, { io: "input" });
-    expect(described.properties?.config).toHaveProperty("properties.width.multipleOf", 8);
-  }
-  // An exact copy has no prompt.
-  expect(z.toJSONSchema(sdxlJob, { io: "input" }).required).toEqual(["id", "type"]);
-  expect(z.toJSONSchema(sdxlGenerateJob, { io: "input" }).required).toEqual(["id", "type", "config"]);
+it("is what the contract knows of the types that ship", () => {
+  expect(schemaOf("sdxl_image_high")).toEqual({
+    input: sdxlJob,
+    parameters: sdxlParameters,
+    defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  });
+  expect(schemaOf("sdxl_generate")).toEqual({ input: sdxlJob, parameters: sdxlGenerateParameters, defaults: {} });
+  expect(schemaOf("contact_sheet")).toBeUndefined();
 });

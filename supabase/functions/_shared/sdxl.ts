@@ -3,141 +3,104 @@ import {
   deliveryFields,
   fromDecimal,
   guidanceScale,
-  namedSize,
+  largestSeed,
   numberFrom,
   optionalFlag,
-  optionalOneOf,
-  optionalReference,
   optionalText,
   passedThrough,
   promptOrEmpty,
   promptRule,
-  reportLoneSize,
   seed,
   sizeInMultiplesOf,
   steps,
+  unusedYet,
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
+import { schedulerName } from "./scheduler-names.ts";
 import { canonicalJob, isGiven, isJsonObject, isReference } from "./synonyms.ts";
 
 /**
- * SDXL jobs under canonical names: `config.width`, `height`, `num_inference_steps`, `guidance_scale`, `scheduler`,
- * `seed`, `num_images`, `denoise_strength`; the reference picture in `metadata.reference_image_url`. Nothing is
- * defaulted: what the job does not give is absent here, so that the model's and the handler's values can apply.
- * Keys that the schema does not know are kept.
+ * SDXL jobs. `parameters` has what the pipeline does with `config`, and nothing else; the schema of the job has its other
+ * fields, and refuses by name what the wire knows and nothing here draws.
  */
-
-const strength = optional(numberFrom(0, 1));
-
-const configFields = {
-  width: optional(sizeInMultiplesOf(8)),
-  height: optional(sizeInMultiplesOf(8)),
-  size: namedSize,
-  resolution: namedSize,
-  scheduler: optionalText(64),
-  seed,
-  denoise_strength: strength,
-  pipeline: optionalOneOf(["txt2img", "img2img"]),
-  mask_image_url: optionalReference,
-  ...deliveryFields,
-};
-
-const metadataFields = {
-  reference_image_url: optionalReference,
-  reference_type: optionalOneOf(["style", "composition", "character"]),
-  denoise_strength: strength,
-  exact_copy_mode: optionalFlag,
-  reference_mode: optionalOneOf(["modify", "copy"]),
-};
 
 const oneThreeOrSix = z.preprocess(fromDecimal, z.literal([1, 3, 6], { error: "must be 1, 3 or 6" }));
 
-function sdxlSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config: Config, metadata: Metadata) {
-  const schema = jobEnvelope.extend({
-    prompt: optional(promptOrEmpty),
-    negative_prompt: optional(promptOrEmpty),
-    compel_enabled: optionalFlag,
-    compel_weights: optionalText(8000),
-    image_id: passedThrough,
-    video_id: passedThrough,
-    character_id: passedThrough,
-    config,
-    metadata,
-  });
-  // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
-  return z.preprocess(
-    canonicalJob,
-    schema
-      .superRefine(checkBetweenFields, { when: () => true })
-      .transform((job) => ({ ...job, prompt: job.prompt ?? "" })),
-  );
+function parameters<Images extends z.ZodType<number>>(images: Images) {
+  return z
+    .object({
+      width: sizeInMultiplesOf(8).default(1024),
+      height: sizeInMultiplesOf(8).default(1024),
+      num_inference_steps: steps,
+      guidance_scale: guidanceScale,
+      guidance_rescale: optional(numberFrom(0, 1)),
+      scheduler: optional(schedulerName),
+      /** Drawn at random where no tier has one, and reported. */
+      seed,
+      num_images: images,
+      /** Layers of the text encoders to leave out, beyond the last one. */
+      clip_skip: optional(wholeNumberFrom(0, 12)),
+    })
+    .superRefine(checkSeeds, { when: () => true });
 }
 
-/** Classic types: `num_images` is 1, 3 or 6; steps, guidance and the rest may be left out. */
-export const sdxlJob = sdxlSchema(
-  defaulted(
-    z
-      .looseObject(
-        {
-          ...configFields,
-          num_inference_steps: optional(steps),
-          guidance_scale: optional(guidanceScale),
-          num_images: optional(oneThreeOrSix),
-        },
-        "must be an object",
-      )
-      .prefault({}),
-  ),
-  defaulted(
-    z
-      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object")
-      .prefault({}),
-  ),
-);
+/** Classic types: 1, 3 or 6 pictures. */
+export const sdxlParameters = parameters(oneThreeOrSix.default(1));
 
-/** Pure inference: steps and guidance are the job's own, and 1 to 6 images. */
-export const sdxlGenerateJob = sdxlSchema(
-  z.preprocess(
-    (value) => value ?? {},
-    z.looseObject(
-      {
-        ...configFields,
-        num_inference_steps: steps,
-        guidance_scale: guidanceScale,
-        num_images: optional(wholeNumberFrom(1, 6)),
-      },
-      "must be an object",
-    ),
-  ),
-  defaulted(
-    z
-      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object")
-      .prefault({}),
-  ),
+/** Pure inference: any number of pictures from 1 to 6. */
+export const sdxlGenerateParameters = parameters(wholeNumberFrom(1, 6).default(1));
+
+export type SdxlParameters = z.output<typeof sdxlGenerateParameters>;
+
+/** Picture i has `seed + i`: a seed beyond 2^53 would draw the one before it again. */
+function checkSeeds(values: unknown, ctx: z.core.$RefinementCtx): void {
+  if (!isJsonObject(values)) return;
+  const { seed: first, num_images: count } = values;
+  if (typeof first !== "number" || typeof count !== "number") return;
+  // What is out of range by itself has been reported.
+  if (first > largestSeed || first <= largestSeed - (count - 1)) return;
+  const message = `must be at most 2^53 - ${count - 1} for ${count} pictures: each one's seed is one more than the last`;
+  ctx.addIssue({ code: "custom", path: ["seed"], input: first, message });
+}
+
+const fromPromptAlone = "pictures are drawn from the prompt alone";
+const drawsFromText = `must be "txt2img" or left out: ${fromPromptAlone}`;
+
+/** All three types take the same fields beside `parameters`. */
+export const sdxlJob = z.preprocess(
+  canonicalJob,
+  jobEnvelope
+    .extend({
+      prompt: optional(promptOrEmpty),
+      negative_prompt: optional(promptOrEmpty),
+      compel_enabled: optionalFlag.meta(unusedYet),
+      compel_weights: optionalText(8000).meta(unusedYet),
+      image_id: passedThrough,
+      video_id: passedThrough,
+      character_id: passedThrough,
+      config: defaulted(
+        z
+          .looseObject(
+            { pipeline: optional(z.enum(["txt2img"], { error: drawsFromText })), ...deliveryFields },
+            "must be an object",
+          )
+          .prefault({}),
+      ),
+      metadata: defaulted(z.looseObject({}, "must be an object").prefault({})),
+    })
+    // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
+    .superRefine(checkPrompt, { when: () => true })
+    .superRefine(checkPictures, { when: () => true })
+    .transform((job) => ({ ...job, prompt: job.prompt ?? "" })),
 );
 
 export type SdxlJob = z.output<typeof sdxlJob>;
-export type SdxlGenerateJob = z.output<typeof sdxlGenerateJob>;
 
-/** Whether the reference is to be copied as it is; such a job needs no prompt. */
-export function isExactCopy(metadata: Readonly<Record<string, unknown>>): boolean {
-  return metadata.exact_copy_mode === true || metadata.reference_mode === "copy";
-}
-
-/**
- * Whether the job starts from a picture: it has a reference, or says so in `config.pipeline`. A `denoise_strength`
- * alone does not make it image-to-image: some producers send one with every job.
- */
-export function isImageToImage(job: {
-  readonly config: Pick<SdxlJob["config"], "pipeline">;
-  readonly metadata: Readonly<Record<string, unknown>>;
-}): boolean {
-  return job.config.pipeline === "img2img" || (job.config.pipeline === undefined && hasReference(job.metadata));
-}
-
-function hasReference(metadata: Readonly<Record<string, unknown>>): boolean {
-  return isReference(metadata.reference_image_url);
+function checkPrompt(job: unknown, ctx: z.core.$RefinementCtx): void {
+  if (!isJsonObject(job) || isPrompt(job.prompt)) return;
+  const message = `${promptRule} ("" asks for any picture)`;
+  ctx.addIssue({ code: "custom", path: ["prompt"], input: job.prompt, message });
 }
 
 /** Whether it says what to draw. "" does: anything. White space alone is a slip, and what is no text has a rule of its own. */
@@ -145,17 +108,27 @@ function isPrompt(prompt: unknown): boolean {
   return typeof prompt === "string" ? prompt === "" || prompt.trim() !== "" : isGiven(prompt);
 }
 
-function checkBetweenFields(job: unknown, ctx: z.core.$RefinementCtx): void {
+/** Names under which jobs give a picture to begin with, or a part of one. */
+const pictureKeys = ["image", "image_url", "init_image", "reference_image_url", "mask_image_url"] as const;
+
+/**
+ * Refuses what would draw another picture than the one that is asked for. A `denoise_strength`, and what is said of a
+ * reference that is not there, do no harm: some producers send them with every job, and they are listed as ignored.
+ */
+function checkPictures(job: unknown, ctx: z.core.$RefinementCtx): void {
   if (!isJsonObject(job)) return;
   const config = isJsonObject(job.config) ? job.config : {};
   const metadata = isJsonObject(job.metadata) ? job.metadata : {};
-  if (!isPrompt(job.prompt) && !(isExactCopy(metadata) && hasReference(metadata))) {
-    const message = `${promptRule} (only an exact copy of a reference image needs none, and "" asks for any picture)`;
-    ctx.addIssue({ code: "custom", path: ["prompt"], input: job.prompt, message });
+  const refuse = (path: string[], input: unknown, message: string) =>
+    ctx.addIssue({ code: "custom", path, input, message });
+  for (const key of pictureKeys) {
+    if (isReference(config[key])) refuse(["config", key], config[key], `must be left out: ${fromPromptAlone}`);
   }
-  if (config.pipeline === "img2img" && !hasReference(metadata)) {
-    const message = 'must be given, because config.pipeline is "img2img"';
-    ctx.addIssue({ code: "custom", path: ["metadata", "reference_image_url"], input: undefined, message });
+  if (config.pipeline === "txt2img") return;
+  const remark = `must be left out: ${fromPromptAlone} (config.pipeline "txt2img" says that it is not meant)`;
+  if (isReference(metadata.reference_image_url)) {
+    refuse(["metadata", "reference_image_url"], metadata.reference_image_url, remark);
   }
-  reportLoneSize(config, ctx);
+  if (metadata.exact_copy_mode === true) refuse(["metadata", "exact_copy_mode"], true, remark);
+  if (metadata.reference_mode === "copy") refuse(["metadata", "reference_mode"], "copy", remark);
 }

@@ -33,6 +33,12 @@ export function synonymsOf(name: string): readonly string[] {
   return parameterSynonyms.find((names) => names.some((candidate) => candidate === name)) ?? [name];
 }
 
+/** The name under which a `config` gives a parameter: the one that wins where it gives several. */
+export function nameGiven(config: Readonly<JsonObject>, name: string): string | undefined {
+  const names = name === "width" || name === "height" ? [name, "size", "resolution"] : synonymsOf(name);
+  return names.find((candidate) => isGiven(config[candidate]));
+}
+
 export const sizeText = /^\s*(\d{1,5})\s*[*xX×]\s*(\d{1,5})\s*$/;
 
 /** `"832*480"` or `"832x480"` as width and height, in this order; undefined for anything else. */

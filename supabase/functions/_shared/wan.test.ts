@@ -1,19 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { describeProblems, parseWith } from "./problems.ts";
-import { referenceMode, wanGenerateJob, wanJob, wanReferences } from "./wan.ts";
+import { checkJob, type JobSchema } from "./check-job.ts";
+import { resolveParameters } from "./parameters.ts";
+import { describeProblems } from "./problems.ts";
+import { referenceMode, wanGenerateJob, wanJob, wanParameters, wanReferences } from "./wan.ts";
 
 const base = { id: "job-1", type: "video_fast", prompt: "waves on a pebble beach" };
+const defaults = { num_inference_steps: 25, guidance_scale: 6.5 };
+const classic = { input: wanJob, parameters: wanParameters, defaults };
+const pure = { input: wanGenerateJob, parameters: wanParameters };
 
-function accepted(job: Record<string, unknown>, schema: typeof wanJob | typeof wanGenerateJob = wanJob) {
-  const result = parseWith(schema, { ...base, ...job });
+function accepted(job: Record<string, unknown>, schema: JobSchema<typeof wanJob> = classic) {
+  const result = checkJob(schema, { ...base, ...job });
   if (!result.ok) throw new Error(describeProblems(result.problems));
   return result.value;
 }
 
-function refused(job: Record<string, unknown>, schema: typeof wanJob | typeof wanGenerateJob = wanJob) {
-  const result = parseWith(schema, { ...base, ...job });
+function refused(job: Record<string, unknown>, schema: JobSchema<typeof wanJob> = classic) {
+  const result = checkJob(schema, { ...base, ...job });
   if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
+}
+
+/** As a handler has it: parameters beside the job's metadata. */
+function references(job: Record<string, unknown>): Parameters<typeof wanReferences>[0] {
+  const { config: explicit, metadata } = accepted(job);
+  return { config: resolveParameters(wanParameters, { explicit, handler: defaults }).values, metadata };
 }
 
 it("reads a classic job under canonical names and assumes nothing", () => {
@@ -31,7 +42,8 @@ it("reads a classic job under canonical names and assumes nothing", () => {
     task: "t2v-1.3B",
     unheard: 1,
   };
-  expect(accepted({ config }).config).toEqual({
+  const { config: explicit } = accepted({ config });
+  expect(explicit).toEqual({
     width: 480,
     height: 832,
     num_inference_steps: 25,
@@ -103,12 +115,9 @@ describe("ranges", () => {
 });
 
 it("wan_generate requires steps and guidance, and allows a reference strength of 0", () => {
-  expect(refused({}, wanGenerateJob).map(({ field }) => field)).toEqual([
-    "config.num_inference_steps",
-    "config.guidance_scale",
-  ]);
+  expect(refused({}, pure).map(({ field }) => field)).toEqual(["config.num_inference_steps", "config.guidance_scale"]);
   const config = { num_inference_steps: 1, guidance_scale: 0 };
-  expect(accepted({ config, metadata: { reference_strength: 0 } }, wanGenerateJob).config).toEqual(config);
+  expect(accepted({ config, metadata: { reference_strength: 0 } }, pure).config).toEqual(config);
 });
 
 describe("reference mode", () => {
@@ -129,11 +138,11 @@ describe("reference mode", () => {
     [{ first_frame: "" }, { start_reference_url: "s" }, "start"],
     [{ image: null }, { reference_image_url: "i" }, "single"],
   ])("%j with metadata %j is %s", (config, metadata, mode) => {
-    expect(referenceMode(accepted({ config, metadata }))).toBe(mode);
+    expect(referenceMode(references({ config, metadata }))).toBe(mode);
   });
 
   it("prefers config over metadata", () => {
-    const job = accepted({
+    const job = references({
       config: { image: "a", first_frame: "b", last_frame: "c" },
       metadata: { reference_image_url: "d", start_reference_url: "e", end_reference_url: "f" },
     });
@@ -141,12 +150,12 @@ describe("reference mode", () => {
   });
 
   it("reads a reference at the top level", () => {
-    expect(referenceMode(accepted({ reference_image_url: "i" }))).toBe("single");
+    expect(referenceMode(references({ reference_image_url: "i" }))).toBe("single");
   });
 });
 
 it.each(["x", null, 7, []])("reports %j, which is not a job", (input) => {
-  expect(parseWith(wanJob, input)).toMatchObject({
+  expect(checkJob(classic, input)).toMatchObject({
     ok: false,
     problems: [{ field: "job", message: "must be an object" }],
   });

@@ -3,7 +3,6 @@ import {
   deliveryFields,
   enhancementFields,
   guidanceScale,
-  namedSize,
   numberFrom,
   optionalFlag,
   optionalOneOf,
@@ -12,25 +11,24 @@ import {
   passedThrough,
   promptOrEmpty,
   promptText,
-  reportLoneSize,
   seed,
   sizeInMultiplesOf,
   steps,
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
-import { canonicalJob, isJsonObject } from "./synonyms.ts";
+import { canonicalJob } from "./synonyms.ts";
 
 /**
- * WAN jobs under canonical names: `config.width`, `height`, `num_inference_steps`, `guidance_scale`, `scheduler`,
- * `flow_shift`, `frame_num`, `seed`, and the reference frames. Nothing is defaulted, unknown keys are kept.
+ * WAN jobs: `parameters` has the settings in `config`, the schemas of the job its other fields. Nothing is defaulted, unknown
+ * keys are kept.
  */
 
-const configFields = {
+export const wanParameters = z.object({
   width: optional(sizeInMultiplesOf(16)),
   height: optional(sizeInMultiplesOf(16)),
-  size: namedSize,
-  resolution: namedSize,
+  num_inference_steps: steps,
+  guidance_scale: guidanceScale,
   scheduler: optionalOneOf(["unipc", "dpm++", "euler"]),
   flow_shift: optional(numberFrom(0.1, 20)),
   frame_num: optional(wholeNumberFrom(1, 161)),
@@ -40,62 +38,42 @@ const configFields = {
   image: optionalReference,
   first_frame: optionalReference,
   last_frame: optionalReference,
-  ...deliveryFields,
-};
+});
 
-const metadataFields = {
-  reference_image_url: optionalReference,
-  start_reference_url: optionalReference,
-  end_reference_url: optionalReference,
-  ...enhancementFields,
-};
+export type WanParameters = z.output<typeof wanParameters>;
 
-function wanSchema<Config extends z.ZodType, Metadata extends z.ZodType>(config: Config, metadata: Metadata) {
+/** @param least reference strength */
+function wanSchema(least: number) {
   const schema = jobEnvelope.extend({
     prompt: promptText,
     negative_prompt: optional(promptOrEmpty),
     image_id: passedThrough,
     video_id: passedThrough,
     character_id: passedThrough,
-    config,
-    metadata,
+    config: defaulted(z.looseObject(deliveryFields, "must be an object").prefault({})),
+    metadata: defaulted(
+      z
+        .looseObject(
+          {
+            reference_image_url: optionalReference,
+            start_reference_url: optionalReference,
+            end_reference_url: optionalReference,
+            reference_strength: optional(numberFrom(least, 1)),
+            ...enhancementFields,
+          },
+          "must be an object",
+        )
+        .prefault({}),
+    ),
   });
-  return z.preprocess(canonicalJob, schema.superRefine(checkSize, { when: () => true }));
+  return z.preprocess(canonicalJob, schema);
 }
 
-function checkSize(job: unknown, ctx: z.core.$RefinementCtx): void {
-  if (isJsonObject(job) && isJsonObject(job.config)) reportLoneSize(job.config, ctx);
-}
+/** Classic types, with or without prompt enhancement. */
+export const wanJob = wanSchema(0.1);
 
-/** Classic types, with or without prompt enhancement: steps, guidance and the rest may be left out. */
-export const wanJob = wanSchema(
-  defaulted(
-    z
-      .looseObject(
-        { ...configFields, num_inference_steps: optional(steps), guidance_scale: optional(guidanceScale) },
-        "must be an object",
-      )
-      .prefault({}),
-  ),
-  defaulted(
-    z
-      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0.1, 1)) }, "must be an object")
-      .prefault({}),
-  ),
-);
-
-/** Pure inference: steps and guidance are the job's own. */
-export const wanGenerateJob = wanSchema(
-  z.preprocess(
-    (value) => value ?? {},
-    z.looseObject({ ...configFields, num_inference_steps: steps, guidance_scale: guidanceScale }, "must be an object"),
-  ),
-  defaulted(
-    z
-      .looseObject({ ...metadataFields, reference_strength: optional(numberFrom(0, 1)) }, "must be an object")
-      .prefault({}),
-  ),
-);
+/** Pure inference. */
+export const wanGenerateJob = wanSchema(0);
 
 export type WanJob = z.output<typeof wanJob>;
 export type WanGenerateJob = z.output<typeof wanGenerateJob>;
@@ -109,7 +87,7 @@ export interface WanReferences {
 }
 
 interface WithReferences {
-  readonly config: Pick<WanJob["config"], "image" | "first_frame" | "last_frame">;
+  readonly config: Pick<WanParameters, "image" | "first_frame" | "last_frame">;
   readonly metadata: Pick<WanJob["metadata"], "reference_image_url" | "start_reference_url" | "end_reference_url">;
 }
 

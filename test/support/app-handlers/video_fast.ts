@@ -17,9 +17,10 @@ export default defineHandler({
   worker: "wan",
   produces: "video",
   input: jobEnvelope,
+  parameters,
   retry: { maxAttempts: 3, timeoutSeconds: 120, backoffSeconds: 0.1 },
   async run(job, ctx) {
-    const { steps, step_ms, bytes, trace } = await ctx.parameters(parameters);
+    const { steps, step_ms, bytes, trace } = await ctx.parameters();
     await appendFile(trace, `${job.id}\n`);
     for (let step = 1; step <= steps; step++) {
       await pause(step_ms, undefined, { signal: ctx.signal });

@@ -26,9 +26,10 @@ export default defineHandler({
   worker: "test",
   produces: "text",
   input: jobEnvelope,
+  parameters,
   retry: { maxAttempts: 3, timeoutSeconds: 30, backoffSeconds: 0.1 },
   async run(job, ctx) {
-    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure } = await ctx.parameters(parameters);
+    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure } = await ctx.parameters();
     if (trace !== undefined) await appendFile(trace, `${job.id} ${ctx.attempt}\n`);
     for (let step = 1; step <= steps; step++) {
       await pause(step_ms, undefined, { signal: ctx.signal });

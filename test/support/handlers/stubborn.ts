@@ -10,9 +10,10 @@ export default defineHandler({
   worker: "test",
   produces: "nothing",
   input: jobEnvelope,
+  parameters,
   retry: { maxAttempts: 1, timeoutSeconds: 0.3 },
   async run(_job, ctx) {
-    const { blocks } = await ctx.parameters(parameters);
+    const { blocks } = await ctx.parameters();
     if (blocks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
     await new Promise((_resolve, reject) =>
       ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason), { once: true }),

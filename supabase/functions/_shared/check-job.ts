@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { deliveryFields } from "./fields.ts";
+import type { FieldProblem } from "./job.ts";
+import { parameterProblems, unreadKeys } from "./parameters.ts";
+import { type Parsed, parseWith } from "./problems.ts";
+import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
+
+/** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
+export interface JobSchema<Input extends z.ZodType = z.ZodType> {
+  /** The whole job, but for what `parameters` says of its `config`. */
+  readonly input: Input;
+  /** What is read from `config`. Without it, `config` is the schema of the job's own matter. */
+  readonly parameters?: z.ZodObject;
+  /** Parameters that apply where neither the job nor its model gives them. */
+  readonly defaults?: Readonly<JsonObject>;
+}
+
+/**
+ * The check of every door: the edge function, HTTP, the command, the take from a queue, and the executor. It names every
+ * bad field of the job and of its parameters. The value is what the handler's `run` gets.
+ */
+export function checkJob<Input extends z.ZodType>(
+  { input, parameters, defaults = {} }: JobSchema<Input>,
+  job: unknown,
+): Parsed<z.output<Input>> {
+  const parsed = parseWith(input, job);
+  const written = configOf(job);
+  // Some schemas move fields into `config`.
+  const config = parsed.ok ? configOf(parsed.value) : written;
+  const ofParameters =
+    parameters === undefined || config === null
+      ? []
+      : parameterProblems(parameters, { explicit: config, handler: defaults }, written ?? {});
+  if (parsed.ok && ofParameters.length === 0) return parsed;
+  return { ok: false, problems: together(parsed.ok ? [] : parsed.problems, ofParameters) };
+}
+
+/** Null for what is no object: then that is the problem, and not what it lacks. */
+function configOf(job: unknown): JsonObject | null {
+  if (!isJsonObject(job)) return null;
+  if (!isGiven(job.config)) return {};
+  return isJsonObject(job.config) ? job.config : null;
+}
+
+/** The job's own word on a field comes first. */
+function together(ofJob: readonly FieldProblem[], ofParameters: readonly FieldProblem[]): FieldProblem[] {
+  const known = new Set(ofJob.map(({ field }) => field));
+  return [...ofJob, ...ofParameters.filter(({ field }) => !known.has(field))];
+}
+
+/** What the wire knows in `metadata` for the inference. All other keys there are the app's own, and nothing reads them. */
+const inferenceMetadata = [
+  "reference_image_url",
+  "reference_type",
+  "reference_strength",
+  "reference_mode",
+  "exact_copy_mode",
+  "denoise_strength",
+  "start_reference_url",
+  "end_reference_url",
+] as const;
+
+/**
+ * What a job gives and nothing reads, the queue and the delivery included: keys of `config` by name, those of `metadata` as `metadata.<name>`. Nothing is said
+ * of the `config` of a job type without `parameters`: its own code reads it.
+ */
+export function ignoredBy({ input, parameters }: JobSchema, job: Readonly<JsonObject>): string[] {
+  const [config, metadata] = [job.config, job.metadata].map((place) => (isJsonObject(place) ? place : {}));
+  const known = knownFields(input);
+  const ofConfig = parameters === undefined ? [] : unreadKeys(parameters, config ?? {});
+  const ofMetadata = inferenceMetadata.filter((key) => isGiven(metadata?.[key]) && metadata?.[key] !== "");
+  return [
+    ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
+    ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
+  ];
+}
+
+interface KnownFields {
+  /** Null when the schema does not say which fields it has. */
+  readonly job: ReadonlySet<string> | null;
+  readonly config: ReadonlySet<string>;
+  readonly metadata: ReadonlySet<string>;
+}
+
+const knownByInput = new WeakMap<z.ZodType, KnownFields>();
+const withProperties = z.object({ properties: z.record(z.string(), z.unknown()).optional() }).catch({});
+
+/** The fields that a job's schema names, at its top and one level below. */
+export function knownFields(input: z.ZodType): KnownFields {
+  const remembered = knownByInput.get(input);
+  if (remembered !== undefined) return remembered;
+  const { properties } = withProperties.parse(z.toJSONSchema(input, { io: "input", unrepresentable: "any" }));
+  const below = (name: string) => new Set(Object.keys(withProperties.parse(properties?.[name]).properties ?? {}));
+  const known = {
+    job: properties === undefined ? null : new Set(Object.keys(properties)),
+    config: below("config"),
+    metadata: below("metadata"),
+  };
+  knownByInput.set(input, known);
+  return known;
+}
