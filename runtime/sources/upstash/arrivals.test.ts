@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { createClient } from "redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { decodeElement } from "#contract/decode.ts";
+import { expirySecondsOf } from "#contract/expiry.ts";
 import { failure, makeJob, result, take, takenIds, takeOne } from "#test/conformance/sources/harness.ts";
 import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-harness.ts";
 
@@ -96,6 +97,74 @@ describe("an element that is pushed", () => {
   test("twice in one batch becomes one job", async () => {
     for (const id of ["a", "b", "a", "b"]) await push(element(id));
     expect(await takenIds(harness, 5)).toEqual(["a", "b"]);
+    expect(harness.source.repeated).toBe(2);
+  });
+
+  test.each([
+    ["the same bytes", element("a")],
+    [
+      "in another order, with a time stamp",
+      '{"prompt":"a red cube","created_at":"now","type":"sdxl_image_fast","id":"a"}',
+    ],
+    ["with defaults and nulls", element("a", { priority: 0, user_id: null, config: {}, metadata: {}, bucket: null })],
+    ["in another dialect, wrapped", JSON.stringify([{ jobId: "a", jobType: "sdxl_image_fast", prompt: "a red cube" }])],
+  ])("again with %s is counted, in one batch and later", async (_how, again) => {
+    await push(element("a"));
+    await push(again);
+    expect(await takenIds(harness, 5)).toEqual(["a"]);
+    await push(again);
+    expect(await takenIds(harness, 5)).toEqual([]);
+    expect(harness.source.repeated).toBe(2);
+    expect(await harness.source.deadLetters(5)).toEqual([]);
+  });
+
+  test.each([
+    ["another prompt", element("a", { prompt: "a blue cube" })],
+    ["another type", JSON.stringify({ id: "a", type: "sdxl_image_high", prompt: "a red cube" })],
+    ["one more setting", element("a", { config: { seed: 7 } })],
+  ])("with a known id and %s goes to the dead letters with the reason", async (_how, other) => {
+    await push(element("a", { user_id: "ann" }));
+    await push(other);
+    expect(await takenIds(harness, 5)).toEqual(["a"]);
+    await push(other);
+    expect(await takenIds(harness, 5)).toEqual([]);
+    const letters = await harness.source.deadLetters(5);
+    expect(letters).toHaveLength(2);
+    for (const { reason, raw } of letters) {
+      expect(reason).toContain("the job a is known with another body");
+      expect(raw).toBe(other);
+    }
+    expect(harness.source).toMatchObject({ repeated: 0, undecodable: 2 });
+    expect(await harness.queue.get("a")).toMatchObject({ job: { user_id: "ann", prompt: "a red cube" } });
+  });
+
+  test("again after it was enqueued over HTTP is compared with what was enqueued", async () => {
+    await harness.queue.enqueue(makeJob("a", { user_id: "ann" }), { worker: "sdxl" });
+    await push(JSON.stringify({ ...makeJob("a"), userId: "ann", user_id: null }));
+    expect(await takenIds(harness, 5)).toEqual(["a"]);
+    expect(harness.source).toMatchObject({ repeated: 1, undecodable: 0 });
+  });
+
+  test("with ids that are numbers is read with their digits", async () => {
+    await push('{"id":17,"type":"sdxl_image_fast","prompt":"a red cube","user_id":4503599627370496}');
+    const lease = await takeOne(harness);
+    expect(lease).toMatchObject({ jobId: "17", job: { id: "17", user_id: "4503599627370496" } });
+    await harness.queue.enqueue(makeJob("18", { user_id: "4503599627370496" }), { worker: "sdxl" });
+    expect(await harness.queue.get("17")).toMatchObject({ status: "running" });
+  });
+
+  test("with the name that its type had before is taken by who offers the type", async () => {
+    await redis.lPush("wan_queue", element("clip", { type: "wan_video_fast" }));
+    const offer = { types: ["video_fast"], defaultModelTypes: ["video_fast"], models: [] };
+    const { leases } = await harness.source.take([{ worker: "wan", slots: 1, offer }]);
+    expect(leases).toMatchObject([{ jobId: "clip", job: { type: "video_fast" } }]);
+  });
+
+  test("of a type that is no name is taken by anybody, to be rejected", async () => {
+    await push(element("a", { type: "Not a type: at all" }));
+    const offer = { types: [], defaultModelTypes: [], models: [] };
+    const { leases } = await harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
+    expect(leases).toMatchObject([{ jobId: "a", rejection: { code: "INVALID_JOB" } }]);
   });
 
   test("can be enqueued again, and is compared in its own dialect", async () => {
@@ -136,6 +205,9 @@ describe("an element without a job", () => {
     ["is not JSON", "not JSON", "not JSON"],
     ["is empty", "", "not JSON"],
     ["has no id", '{"type":"sdxl_image_fast"}', "no id"],
+    ["has a number as its id that is not exact", '{"id":9007199254740993,"type":"sdxl_image_fast"}', "id must be"],
+    ["has half a number as its id", '{"id":1.5,"type":"sdxl_image_fast"}', "id must be"],
+    ["has a negative number as its id", '{"id":-5,"type":"sdxl_image_fast"}', "id must be"],
     ["has an id that is none", '{"id":"../etc","type":"sdxl_image_fast"}', "id must be"],
     ["has no type", '{"id":"a"}', "no type"],
     ["is a list of two", `[${element("a")},${element("b")}]`, "more than one"],
@@ -170,20 +242,23 @@ describe("an element without a job", () => {
 test("the queue's own reading of an element agrees with the contract's", { timeout: 60_000 }, async () => {
   const mostly = <Usual, Odd>(usual: readonly Usual[], odd: readonly Odd[]) =>
     fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
-  const id = mostly(["a-1", "B_2"], ["../x", "", 7, null]);
+  const id = mostly(["a-1", "B_2"], ["../x", "", 7, 1.5, -3, 2 ** 53, 2 ** 53 - 1, 1e300, null]);
   const half = fc.constantFrom("\ud83d", "\\\\ud83d \udc00", '"\ud83d\\"');
   const text = fc.oneof(fc.string({ unit: "binary", maxLength: 12 }), fc.string({ maxLength: 12 }), half);
   const fields = fc.record(
     {
       id,
       jobId: id,
-      type: mostly(["sdxl_image_fast"], ["", null, 3]),
+      type: mostly(["sdxl_image_fast"], ["wan_video_high", "", null, 3]),
       jobType: mostly(["video_fast"], [null]),
-      user_id: mostly(["ann"], ["not an id", null, 9]),
+      user_id: mostly(["ann", 42], ["not an id", null, 9.5]),
       priority: mostly([-100, 0, 7, 100], [-120, 120, 0.5, "1", null]),
       model_variant: mostly(["tiny-sdxl"], ["../..", null]),
       prompt: text,
-      config: fc.dictionary(text, fc.jsonValue({ maxDepth: 2 })),
+      config: fc.oneof(
+        fc.dictionary(text, fc.jsonValue({ maxDepth: 2 })),
+        fc.record({ expires_in_seconds: fc.constantFrom<unknown>(60, 3600, 0, -1, "60", null, 3e6) }),
+      ),
       data: mostly([null, 5], ["text"]),
     },
     { requiredKeys: ["type", "id"] },
@@ -214,6 +289,9 @@ test("the queue's own reading of an element agrees with the contract's", { timeo
       const state = JSON.parse((await redis.get(`ourvidz:job:${lease.jobId}`))?.split("\n")[0] ?? "");
       expect(state).toMatchObject({ id: decoded.job.id, user: decoded.job.user_id, priority: decoded.job.priority });
       expect(state.model).toBe(decoded.job.model_variant);
+      expect(state.type).toBe(decoded.job.type);
+      const seconds = expirySecondsOf(decoded.job);
+      expect(state.expiresIn).toBe(seconds === null ? undefined : seconds * 1000);
     }),
     { numRuns: 400 },
   );

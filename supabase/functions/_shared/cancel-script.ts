@@ -273,6 +273,7 @@ end
 
 
 
+
 -- Users take turns, by start-time fair queueing: a job's turn is one later than its user's last one, and never
 -- earlier than the turn that is being served, so that who comes new is served with the others and not after them. The
 -- order is decided once, when a job arrives; taking it is taking the first.
@@ -281,7 +282,9 @@ end
 -- begin at the clock's milliseconds, so that those of a queue that was empty in between follow each other.
 --
 -- The hash of a queue's turns has, for each priority, \`<priority>\`: the turn that is being served, and
--- \`<priority>:<user>\`: the user's last turn. It is deleted whenever its queue becomes empty.
+-- \`<priority>:<user>\`: the user's last turn. What is parked is served by others, at a turn of its own: that is
+-- \`<priority>::<type>:<model>\`, as long as something with this need is parked. The hash is deleted whenever its queue
+-- becomes empty, with nothing parked.
 local BLOCK = 2 ^ 42
 local HIGHEST_PRIORITY = 100
 
@@ -314,11 +317,19 @@ local function writeTurns(turnsKey, turns)
   call('HSET', turnsKey, unpack(pairsToWrite))
 end
 
+local function needField(priority, jobType, model)
+  return priority .. '::' .. jobType .. ':' .. model
+end
+
 -- Gives each state, in this order, its turn among what waits.
 local function assignTurns(turnsKey, states, now)
   local fields, known = {}, {}
+  local function fieldsOf(state)
+    return tostring(state.priority), state.priority .. ':' .. state.user,
+      needField(state.priority, offeredType(state), state.model or '')
+  end
   for _, state in ipairs(states) do
-    for _, field in ipairs({ tostring(state.priority), state.priority .. ':' .. state.user }) do
+    for _, field in ipairs({ fieldsOf(state) }) do
       if not known[field] then
         known[field] = true
         fields[#fields + 1] = field
@@ -327,27 +338,26 @@ local function assignTurns(turnsKey, states, now)
   end
   local turns = readTurns(turnsKey, fields)
   for _, state in ipairs(states) do
-    local served, own = tostring(state.priority), state.priority .. ':' .. state.user
+    local served, own, need = fieldsOf(state)
     turns[served] = turns[served] or now
-    turns[own] = math.max(turns[served], (turns[own] or 0) + 1)
+    turns[own] = math.max(turns[need] or turns[served], (turns[own] or 0) + 1)
     state.score = string.format('%.0f', scoreOfTurn(state.priority, turns[own]))
   end
   writeTurns(turnsKey, turns)
 end
 
--- Tells what has been served. \`scores\` are those of the jobs that were taken.
-local function advanceTurns(turnsKey, scores)
-  local latest, fields = {}, {}
-  for _, score in ipairs(scores) do
-    local served = tostring(priorityOf(score))
-    if not latest[served] then fields[#fields + 1] = served end
-    latest[served] = math.max(latest[served] or 0, turnOf(score))
-  end
-  for field, turn in pairs(readTurns(turnsKey, fields)) do
-    -- A job that came back with an old turn does not set the clock back.
-    latest[field] = math.max(latest[field], turn)
-  end
-  writeTurns(turnsKey, latest)
+-- Notes what is being served: \`served\` has the latest turn of what was taken, by field; \`parked\` the first turn of what
+-- was parked, which is where the turns of such a need begin.
+local function advanceTurns(turnsKey, served, parked)
+  local fields, turns = {}, {}
+  for field in pairs(served) do fields[#fields + 1] = field end
+  for field in pairs(parked) do fields[#fields + 1] = field end
+  if #fields == 0 then return end
+  local known = readTurns(turnsKey, fields)
+  for field, turn in pairs(parked) do turns[field] = known[field] or turn end
+  -- A job that came back with an old turn does not set the clock back.
+  for field, turn in pairs(served) do turns[field] = math.max(turn, known[field] or 0) end
+  writeTurns(turnsKey, turns)
 end
 
 -- A job that is withdrawn before it was taken does not count against its user.

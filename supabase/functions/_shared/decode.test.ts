@@ -120,6 +120,10 @@ describe("keys", () => {
       { priority: 0, config: {}, metadata: {} },
     ],
     [{ id: "a", type: "of_a_deployment" }, { type: "of_a_deployment" }],
+    [
+      { jobId: 17, type: "chat", userId: 2 ** 53 - 1 },
+      { id: "17", user_id: "9007199254740991" },
+    ],
   ])("%j", (given, expected) => {
     const result = decodeElement({ ...bare, ...given });
     if (expected === undefined) return expect(result.ok).toBe(false);
@@ -141,11 +145,14 @@ describe("keys", () => {
     expect(result.rejected).toBeUndefined();
   });
 
-  it.each(["../etc", "a/b", "", "a b", "-a", 7, { a: 1 }, "a".repeat(129), "a\u0000", "__proto__"])("id %j", (id) => {
-    const result = refused({ ...job, id });
-    expect(result.reason).toMatch(/^the job's id is .*: must be 1 to 128 letters/);
-    expect(result.rejected).toBeUndefined();
-  });
+  it.each(["../etc", "a/b", "", "a b", "-a", 7.5, -7, 2 ** 53, { a: 1 }, "a".repeat(129), "a\u0000", "__proto__"])(
+    "id %j",
+    (id) => {
+      const result = refused({ ...job, id });
+      expect(result.reason).toMatch(/^the job's id is .*: must be 1 to 128 letters/);
+      expect(result.rejected).toBeUndefined();
+    },
+  );
 });
 
 describe("a job whose shared fields are wrong", () => {

@@ -131,7 +131,13 @@ function underCanonicalNames(job: JsonObject): JsonObject {
     if (used !== undefined) result[names[0]] = job[used];
   }
   if (typeof result.type === "string") result.type = currentJobType(result.type);
+  for (const name of ["id", "user_id"]) if (isGiven(result[name])) result[name] = idText(result[name]);
   return result;
+}
+
+/** Some producers' ids are numbers: they are meant as texts. One that JSON's numbers do not hold exactly stays as it is. */
+function idText(id: unknown): unknown {
+  return typeof id === "number" && Number.isSafeInteger(id) ? String(id) : id;
 }
 
 function checked(job: JsonObject, raw: string): DecodeResult {

@@ -2,7 +2,7 @@
   Leases due jobs for all workers of one container at once: files what producers pushed to their lists, brings back jobs
   whose delay is over or whose lease ran out, ends those whose time to wait is over, and chooses by priority, then user in
   turn, then held model, among the jobs that are inside each worker's offer. Jobs outside of it are parked, as
-  lib/parking.lua says: at most 1,024 a call, so that no call lasts long, however many stand in front.
+  lib/parking.lua says: at most 512 a call, so that no call lasts long, however many stand in front.
 
     KEYS[1]  timetable
     KEYS[2]  index

@@ -8,7 +8,7 @@ local WINDOW = 32
 local DEPTH = 256
 
 -- How many jobs outside of a worker's offer are taken off its ready queue to find those inside.
-local PARKED_AT_ONCE = 1024
+local PARKED_AT_ONCE = 512
 
 -- {score, turn, member, id, user, model, type, from} of an entry of the ready queue or of what is parked. The score says
 -- when it goes now, the turn when it would go if none of the user's had passed it over. The type is nil in members from
@@ -77,12 +77,12 @@ local function popReady(workers, parkedPrefix)
     while keys[place] ~= key do place = place + 1 end
     place = place + 1
     popped[request.worker] = popped[request.worker]
-      or { entries = {}, isEmpty = true, hides = false, covers = covering(request.offer) }
+      or { entries = {}, isEmpty = true, hides = false, isDrained = {}, covers = covering(request.offer) }
     local found = popped[request.worker]
     -- The ready queue comes after what is parked: then the entries are not in order.
     found.isMixed = #found.entries > 0
     local inside, isFull = collect(found, answer[2], key, count)
-    if key == request.ready then popBehind(found, request, inside, isFull) end
+    if key == request.ready then popBehind(found, request, inside, isFull) else found.isDrained[key] = not isFull end
   end
   return popped
 end

@@ -6,6 +6,8 @@
 local function createWaiting(request, popped)
   local candidates, covers, requests = {}, {}, {}
   local removals, returns, parkedWorkers, changed = {}, {}, {}, {}
+  -- By worker and field of its turns.
+  local served, parkedTurns, forgotten = {}, {}, {}
   local waiting = { changed = changed }
   for _, worker in ipairs(request.workers) do
     requests[worker.worker], covers[worker.worker] = worker, covering(worker.offer)
@@ -56,11 +58,19 @@ local function createWaiting(request, popped)
     return not covers[state.worker] or covers[state.worker](offeredType(state), state.model or '')
   end
 
+  local function isFromParked(worker, candidate)
+    return candidate.from and candidate.from ~= request.readyPrefix .. worker
+  end
+
   local function park(worker, candidate)
     local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
     push(returns, need, scoreText(candidate.score), candidate.member)
     push(returns, parkedKey(request.parkedPrefix, worker), scoreText(candidate.score), candidate.member)
-    -- Whoever can run a job that comes back has not been told of it.
+    local turn = turnOf(candidate.score)
+    local field = needField(priorityOf(candidate.score), candidate.type, candidate.model)
+    parkedTurns[worker] = parkedTurns[worker] or {}
+    parkedTurns[worker][field] = math.min(parkedTurns[worker][field] or turn, turn)
+    -- Whoever can run a job that comes back has not heard of it.
     parkedWorkers[worker] = parkedWorkers[worker] or candidate.isBack or false
   end
 
@@ -68,7 +78,7 @@ local function createWaiting(request, popped)
     local from = candidate.from or request.readyPrefix .. worker
     push(returns, from, scoreText(candidate.score), candidate.member)
     local all = parkedKey(request.parkedPrefix, worker)
-    if candidate.from and candidate.from ~= request.readyPrefix .. worker and candidate.score ~= candidate.popped then
+    if isFromParked(worker, candidate) and candidate.score ~= candidate.popped then
       local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
       push(returns, from == all and need or all, scoreText(candidate.score), candidate.member)
     end
@@ -76,13 +86,29 @@ local function createWaiting(request, popped)
 
   -- Takes the chosen one out of what is parked: it was taken off one of the two places there.
   local function unpark(worker, candidate)
-    if not candidate.from or candidate.from == request.readyPrefix .. worker then return end
+    if not isFromParked(worker, candidate) then return end
     local all = parkedKey(request.parkedPrefix, worker)
     local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
     push(removals, candidate.from == all and need or all, candidate.member)
   end
 
-  local scores, isLeft = {}, {}
+  local isLeft = {}
+
+  local function noteServed(worker, field, score)
+    served[worker][field] = math.max(served[worker][field] or 0, turnOf(score))
+  end
+
+  -- A need of which nothing is parked any more has no turns of its own.
+  local function forgetNeeds(worker, first)
+    for _, candidate in ipairs(first) do
+      local isDrained = isFromParked(worker, candidate) and popped[worker].isDrained[candidate.from]
+      if isDrained and not returns[candidate.from] then
+        local field = needField(priorityOf(candidate.score), candidate.type, candidate.model)
+        served[worker][field] = nil
+        push(forgotten, worker, field)
+      end
+    end
+  end
 
   function waiting.choose()
     readTypes()
@@ -105,16 +131,21 @@ local function createWaiting(request, popped)
       -- What was taken off one queue is in order.
       if not popped[worker] or popped[worker].isMixed then table.sort(inside, isBefore) end
       local first, rest = choose(inside, asked and asked.slots or 0, asked and asked.held or {})
-      scores[worker] = {}
+      served[worker] = {}
       for _, candidate in ipairs(first) do
         chosen[#chosen + 1] = candidate
-        table.insert(scores[worker], candidate.score)
+        local priority = priorityOf(candidate.score)
+        noteServed(worker, tostring(priority), candidate.score)
+        if isFromParked(worker, candidate) then
+          noteServed(worker, needField(priority, candidate.type, candidate.model), candidate.score)
+        end
         unpark(worker, candidate)
       end
       for _, candidate in ipairs(rest) do
         putBack(worker, candidate)
         isLeft[worker] = true
       end
+      forgetNeeds(worker, first)
     end
     return chosen
   end
@@ -132,7 +163,8 @@ local function createWaiting(request, popped)
       isParked = false
     end
     if isLeft[name] or isParked or (found and not found.isEmpty) then
-      if scores[name] and #scores[name] > 0 then advanceTurns(worker.turns, scores[name]) end
+      advanceTurns(worker.turns, served[name] or {}, parkedTurns[name] or {})
+      if forgotten[name] then call('HDEL', worker.turns, unpack(forgotten[name])) end
     elseif found then
       call('DEL', worker.turns)
     end
