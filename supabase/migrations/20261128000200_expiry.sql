@@ -53,12 +53,7 @@ begin
       case job.waits_for when 1 then 'a job' else job.waits_for || ' jobs' end,
       case job.waits_for when 1 then 'has' else 'have' end);
   elsif not ourvidz.is_offered(job.worker, job.type, job.model_variant) then
-    cause := format(' It waited for %s, which no container offered.', case
-      when not exists (select from public.offers
-                        where worker = job.worker and offers.expires_at > ourvidz.clock() and job.type = any (types))
-        then 'the job type "' || job.type || '"'
-      when job.model_variant is null then 'the model of the job type "' || job.type || '"'
-      else 'the model "' || job.model_variant || '"' end);
+    cause := format(' It needed the job type %s%s, which no container offered.', job.type, ' with the model ' || job.model_variant);
   end if;
   update public.jobs
      set status = 'failed', settled_at = ourvidz.clock(), lease_token = null, progress = null,

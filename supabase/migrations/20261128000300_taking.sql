@@ -138,11 +138,9 @@ begin
     select attempts.job_id, attempts.token from public.job_attempts as attempts
      where attempts.ticket = any (claim_jobs.unanswered) and attempts.outcome = 'running'
   loop
-    -- No container knows of the lease, so an end by it is one that nobody reports.
-    if public.settle_job(jsonb_build_object('job_id', lost.job_id, 'token', lost.token, 'call', 'release'))
-         ->> 'became' = 'cancelled' then
-      insert into public.job_ends (job_id, free_at) values (lost.job_id, ourvidz.clock()) on conflict do nothing;
-    end if;
+    -- No container knows of the lease, so an end by it is nobody's to report: it is free at once.
+    perform public.settle_job(jsonb_build_object(
+      'job_id', lost.job_id, 'token', lost.token, 'call', 'release', 'lease_seconds', 0));
   end loop;
   for request in select value from jsonb_array_elements(requests) loop
     held := (ourvidz.texts(request -> 'held_models'))[1:32];

@@ -21,11 +21,11 @@ $$;
 --
 --   settlement  {"job_id", "token", "call": "complete" | "fail" | "cancelled" | "retry" | "release",
 --                "result": {"assets", "metadata"} with complete, "error": {"code", "message"} with fail and retry,
---                "delay_seconds" with retry}
+--                "delay_seconds" with retry, "lease_seconds" with retry and release}
 --
 -- Returns {"outcome": "settled", "became": "completed" | "failed" | "cancelled" | "requeued"} or {"outcome": "lost"}. Said
 -- twice, the answer is the same and nothing changes. A job whose cancel was asked never goes back to the queue: retry and
--- release end it.
+-- release end it, and the end is the caller's to report, for `lease_seconds`; then it is given to another container.
 create or replace function public.settle_job(settlement jsonb)
 returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
@@ -56,8 +56,12 @@ begin
     perform ourvidz.requeue_job(job, call,
       case call when 'retry' then ourvidz.to_number(settlement -> 'delay_seconds') else 0 end,
       case call when 'retry' then error end);
-    return jsonb_build_object('outcome', 'settled',
-      'became', case when job.cancel_requested_at is null then 'requeued' else 'cancelled' end);
+    if job.cancel_requested_at is null then
+      return '{"outcome": "settled", "became": "requeued"}';
+    end if;
+    insert into public.job_ends (job_id, free_at)
+    values (job.id, ourvidz.clock() + ourvidz.seconds(coalesce(ourvidz.to_number(settlement -> 'lease_seconds'), 90)));
+    return '{"outcome": "settled", "became": "cancelled"}';
   end if;
   case call
     when 'complete' then

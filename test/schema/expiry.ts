@@ -62,7 +62,7 @@ export function describeExpiry(use: UseProject): void {
 
     test.each([
       ["for a time that is delayed", { options: { delay_seconds: 3600 } }, undefined],
-      ["for a container", {}, 'It waited for the job type "sdxl_image_fast", which no container offered.'],
+      ["for a container", {}, "It needed the job type sdxl_image_fast, which no container offered."],
     ])("may wait %s", async (_what, options, cause) => {
       const jobId = await enqueue(use(), { fields: limited(60), ...options });
       await outlive(jobId);
@@ -80,8 +80,8 @@ export function describeExpiry(use: UseProject): void {
       const waiting = await enqueue(use(), { fields: limited(60, { depends_on: [offered, named] }) });
       const causes = {
         [waiting]: " It waited for 2 jobs that have not completed.",
-        [named]: ' It waited for the model "big", which no container offered.',
-        [unnamed]: ' It waited for the model of the job type "sdxl_image_fast", which no container offered.',
+        [named]: " It needed the job type sdxl_image_fast with the model big, which no container offered.",
+        [unnamed]: " It needed the job type sdxl_image_fast, which no container offered.",
         [offered]: "",
       };
       for (const [jobId, cause] of Object.entries(causes)) {

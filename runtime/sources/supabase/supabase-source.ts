@@ -167,7 +167,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     lease: LeaseKey,
     ending: Readonly<Record<string, unknown>> & { readonly call: string },
   ): Promise<SettleOutcome> {
-    const settlement = { job_id: lease.jobId, token: lease.token, ...ending };
+    const settlement = { job_id: lease.jobId, token: lease.token, lease_seconds: this.leaseSeconds, ...ending };
     // What cannot be kept as it is must not keep a job from its end.
     const args = () => ({ settlement: storable(settlement) });
     const answer = await this.client.call("settle_job", { args, answer: replies.settled });
