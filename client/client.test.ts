@@ -90,7 +90,7 @@ describe("what goes wrong", () => {
 
   it.each([
     ["a page", 200, "<!doctype html>"],
-    ["other JSON", 200, '{"status":"up"}'],
+    ["JSON that is no object", 200, '"up"'],
     ["an error of another make", 502, "Bad Gateway"],
     ["a redirect", 302, ""],
   ])("a server that answers with %s is no container", async (_name, status, body) => {

@@ -1,36 +1,32 @@
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { generate } from "#functions/generate.ts";
-import { health } from "#functions/health.ts";
-import type { Responses } from "#functions/http/route.ts";
-import type { Accepted } from "#functions/jobs/accept.ts";
-import type { JobView } from "#functions/jobs/job-view.ts";
-import type { submission } from "#functions/jobs/submission.ts";
-import { cancelJob } from "#functions/jobs-cancel.ts";
-import { createJob } from "#functions/jobs-create.ts";
-import { jobEvents } from "#functions/jobs-events.ts";
-import { getJob } from "#functions/jobs-get.ts";
-import { listJobs } from "#functions/jobs-list.ts";
-import { retryJob } from "#functions/jobs-retry.ts";
-import { deadLetters } from "#functions/queues-dead.ts";
-import { listQueues } from "#functions/queues-list.ts";
-import { redriveQueue } from "#functions/queues-redrive.ts";
-import { workerInfo } from "#functions/worker-info.ts";
-import { pauseWorker } from "#functions/worker-pause.ts";
-import { workerResources } from "#functions/worker-resources.ts";
-import { restartWorker } from "#functions/worker-restart.ts";
-import { resumeWorker } from "#functions/worker-resume.ts";
-import { workerStatus } from "#functions/worker-status.ts";
-import { validateWorker } from "#functions/worker-validate.ts";
+import type { generate } from "#functions/api/generate.ts";
+import type { health } from "#functions/api/health.ts";
+import type { cancelJob } from "#functions/api/jobs-cancel.ts";
+import type { createJob } from "#functions/api/jobs-create.ts";
+import type { jobEvents } from "#functions/api/jobs-events.ts";
+import type { getJob } from "#functions/api/jobs-get.ts";
+import type { listJobs } from "#functions/api/jobs-list.ts";
+import type { retryJob } from "#functions/api/jobs-retry.ts";
+import type { deadLetters } from "#functions/api/queues-dead.ts";
+import type { listQueues } from "#functions/api/queues-list.ts";
+import type { redriveQueue } from "#functions/api/queues-redrive.ts";
+import type { JobView } from "#functions/api/schemas/job-view.ts";
+import type { Accepted, submission } from "#functions/api/schemas/submission.ts";
+import type { workerInfo } from "#functions/api/worker-info.ts";
+import type { pauseWorker } from "#functions/api/worker-pause.ts";
+import type { workerResources } from "#functions/api/worker-resources.ts";
+import type { restartWorker } from "#functions/api/worker-restart.ts";
+import type { resumeWorker } from "#functions/api/worker-resume.ts";
+import type { workerStatus } from "#functions/api/worker-status.ts";
+import type { validateWorker } from "#functions/api/worker-validate.ts";
 import { type JobEvent, readJobEvents } from "./event-reader.ts";
-import { Connection, type ConnectionOptions } from "./http-call.ts";
+import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
 import { pause } from "./pause.ts";
 
-export type { Accepted, JobEvent, JobView };
+export type { Accepted, ConnectionOptions, JobEvent, JobView };
 export { CodedError };
 
-/** What a route answers, whatever its status. */
-type AnswerOf<Declared extends Responses> = z.output<Declared[keyof Declared]>;
 /** What a route takes, before defaults are filled in. */
 type Filter = z.input<NonNullable<typeof listJobs.query>>;
 type Page = z.input<NonNullable<typeof deadLetters.query>>;
@@ -52,7 +48,7 @@ export interface FollowOptions {
 }
 
 /** Streams in a row that may bring nothing before following is given up. */
-const mostEmptyStreams = 5;
+const maxEmptyStreams = 5;
 
 /**
  * A container's API, typed by the schemas that the container answers by:
@@ -71,17 +67,17 @@ export class OurvidzClient {
     this.#connection = new Connection(options);
   }
 
-  health(): Promise<AnswerOf<typeof health.responses>> {
-    return this.#connection.call(health);
+  health(): Promise<AnswerOf<typeof health>> {
+    return this.#connection.call<typeof health>("GET", "/health");
   }
 
   enqueue(job: NewJob): Promise<Accepted> {
-    return this.#connection.call(createJob, { body: job });
+    return this.#connection.call<typeof createJob>("POST", "/jobs", { body: job });
   }
 
   /** Runs a job and waits: the completed job, or what was accepted when the wait was over before. */
   generate(job: NewJob, { waitSeconds = 300, signal }: GenerateOptions = {}): Promise<JobView | Accepted> {
-    return this.#connection.call(generate, {
+    return this.#connection.call<typeof generate>("POST", "/generate", {
       body: job,
       headers: { Prefer: `wait=${Math.round(waitSeconds)}` },
       timeoutMs: (waitSeconds + 30) * 1000,
@@ -89,23 +85,23 @@ export class OurvidzClient {
     });
   }
 
-  jobs(filter: Filter = {}): Promise<AnswerOf<typeof listJobs.responses>> {
+  jobs(filter: Filter = {}): Promise<AnswerOf<typeof listJobs>> {
     const { status, type, user_id, cursor, limit } = filter;
-    return this.#connection.call(listJobs, {
+    return this.#connection.call<typeof listJobs>("GET", "/jobs", {
       query: { status, type, user_id, cursor, limit: limit === undefined ? undefined : String(limit) },
     });
   }
 
   job(id: string): Promise<JobView> {
-    return this.#connection.call(getJob, { params: { id } });
+    return this.#connection.call<typeof getJob>("GET", "/jobs/:id", { params: { id } });
   }
 
-  cancel(id: string): Promise<AnswerOf<typeof cancelJob.responses>> {
-    return this.#connection.call(cancelJob, { params: { id } });
+  cancel(id: string): Promise<AnswerOf<typeof cancelJob>> {
+    return this.#connection.call<typeof cancelJob>("DELETE", "/jobs/:id", { params: { id } });
   }
 
-  retry(id: string): Promise<AnswerOf<typeof retryJob.responses>> {
-    return this.#connection.call(retryJob, { params: { id } });
+  retry(id: string): Promise<AnswerOf<typeof retryJob>> {
+    return this.#connection.call<typeof retryJob>("POST", "/jobs/:id/retry", { params: { id } });
   }
 
   /**
@@ -114,7 +110,7 @@ export class OurvidzClient {
    */
   async *follow(id: string, { signal, pauseMs = 2000 }: FollowOptions = {}): AsyncGenerator<JobEvent> {
     let lastId: string | undefined;
-    for (let empty = 0; empty < mostEmptyStreams; empty++) {
+    for (let empty = 0; empty < maxEmptyStreams; empty++) {
       if (empty > 0) await pause(pauseMs, signal);
       try {
         for await (const event of this.#events(id, lastId, signal)) {
@@ -130,51 +126,55 @@ export class OurvidzClient {
     throw new CodedError("WORKER_UNREACHABLE", `The events of job ${id} break off again and again.`);
   }
 
-  queues(): Promise<AnswerOf<typeof listQueues.responses>> {
-    return this.#connection.call(listQueues);
+  queues(): Promise<AnswerOf<typeof listQueues>> {
+    return this.#connection.call<typeof listQueues>("GET", "/queues");
   }
 
-  deadLetters(queue: string, { limit, cursor }: Page = {}): Promise<AnswerOf<typeof deadLetters.responses>> {
+  deadLetters(queue: string, { limit, cursor }: Page = {}): Promise<AnswerOf<typeof deadLetters>> {
     const query = { cursor, limit: limit === undefined ? undefined : String(limit) };
-    return this.#connection.call(deadLetters, { params: { queue }, query });
+    return this.#connection.call<typeof deadLetters>("GET", "/queues/:queue/dead", { params: { queue }, query });
   }
 
-  redrive(queue: string): Promise<AnswerOf<typeof redriveQueue.responses>> {
-    return this.#connection.call(redriveQueue, { params: { queue } });
+  redrive(queue: string): Promise<AnswerOf<typeof redriveQueue>> {
+    return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue } });
   }
 
-  status(): Promise<AnswerOf<typeof workerStatus.responses>> {
-    return this.#connection.call(workerStatus);
+  status(): Promise<AnswerOf<typeof workerStatus>> {
+    return this.#connection.call<typeof workerStatus>("GET", "/worker/status");
   }
 
-  resources(): Promise<AnswerOf<typeof workerResources.responses>> {
-    return this.#connection.call(workerResources);
+  resources(): Promise<AnswerOf<typeof workerResources>> {
+    return this.#connection.call<typeof workerResources>("GET", "/worker/resources");
   }
 
-  info(): Promise<AnswerOf<typeof workerInfo.responses>> {
-    return this.#connection.call(workerInfo);
+  info(): Promise<AnswerOf<typeof workerInfo>> {
+    return this.#connection.call<typeof workerInfo>("GET", "/worker/info");
   }
 
   /** Tries everything; takes as long as that takes. */
-  validate(): Promise<AnswerOf<typeof validateWorker.responses>> {
-    return this.#connection.call(validateWorker, { timeoutMs: 300_000 });
+  validate(): Promise<AnswerOf<typeof validateWorker>> {
+    return this.#connection.call<typeof validateWorker>("GET", "/worker/validate", { timeoutMs: 300_000 });
   }
 
-  restart(worker: string): Promise<AnswerOf<typeof restartWorker.responses>> {
-    return this.#connection.call(restartWorker, { params: { worker } });
+  restart(worker: string): Promise<AnswerOf<typeof restartWorker>> {
+    return this.#connection.call<typeof restartWorker>("POST", "/worker/restart/:worker", { params: { worker } });
   }
 
-  pause(): Promise<AnswerOf<typeof pauseWorker.responses>> {
-    return this.#connection.call(pauseWorker);
+  pause(): Promise<AnswerOf<typeof pauseWorker>> {
+    return this.#connection.call<typeof pauseWorker>("POST", "/worker/pause");
   }
 
-  resume(): Promise<AnswerOf<typeof resumeWorker.responses>> {
-    return this.#connection.call(resumeWorker);
+  resume(): Promise<AnswerOf<typeof resumeWorker>> {
+    return this.#connection.call<typeof resumeWorker>("POST", "/worker/resume");
   }
 
   async *#events(id: string, lastId: string | undefined, signal: AbortSignal | undefined): AsyncGenerator<JobEvent> {
     const headers: Record<string, string> = lastId === undefined ? {} : { "Last-Event-ID": lastId };
-    const response = await this.#connection.open(jobEvents, { params: { id }, headers, signal });
+    const response = await this.#connection.open<typeof jobEvents>("GET", "/jobs/:id/events", {
+      params: { id },
+      headers,
+      signal,
+    });
     if (response.body !== null) yield* readJobEvents(response.body);
   }
 }

@@ -1,10 +1,9 @@
-import { z } from "zod";
-import { CodedError } from "#contract/errors.ts";
-import { errorBody } from "#functions/errors.ts";
-import type { Method } from "#functions/http/route.ts";
+import type { z } from "zod";
+import { CodedError, isErrorCode } from "#contract/errors.ts";
+import type { RouteDeclaration } from "#functions/api/declare.ts";
 
 export interface ConnectionOptions {
-  /** Where the container is reached: `https://worker.example`. */
+  /** Where the container is reached: `https://worker.example`, or the path of an app's own proxy to it. */
   readonly url: string;
   /** One of its keys; none for a container on this machine that has none. */
   readonly key?: string | undefined;
@@ -13,12 +12,10 @@ export interface ConnectionOptions {
   readonly timeoutMs?: number;
 }
 
-/** The part of a route that calling it needs. `Answer`: any of the schemas of its answers. */
-export interface Callable<Answer extends z.ZodType> {
-  readonly method: Method;
-  readonly path: string;
-  readonly responses: Readonly<Record<number, Answer>>;
-}
+/** What a route answers, whatever its status. */
+export type AnswerOf<Declaration extends RouteDeclaration> = z.output<
+  Declaration["responses"][keyof Declaration["responses"]]
+>;
 
 export interface CallOptions {
   readonly params?: Readonly<Record<string, string>>;
@@ -29,39 +26,43 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-const usualTimeoutMs = 30_000;
+const defaultTimeoutMs = 30_000;
 
-/** One container, over HTTP. Answers are checked against the schemas that the container itself answers by. */
+/**
+ * One container, over HTTP. Methods, paths and answers are those of the routes' declarations, for the type checker alone:
+ * the schemas would be most of the client's weight, and a container's tests hold every answer to them.
+ */
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #base: URL;
 
   /** @throws CodedError INVALID_REQUEST for an address that is none */
   constructor(options: ConnectionOptions) {
-    const base = URL.parse(options.url.endsWith("/") ? options.url : `${options.url}/`);
-    if (base === null || !/^https?:$/.test(base.protocol)) {
-      throw new CodedError("INVALID_REQUEST", `"${options.url}" is not an http or https address of a container.`);
-    }
     this.#options = options;
-    this.#base = base;
+    this.#base = baseOf(options.url);
   }
 
   /**
    * @throws CodedError with the code that the container answers; WORKER_UNREACHABLE when it does not answer, or what
    *   answers is no such container; TIMED_OUT
    */
-  async call<Answer extends z.ZodType>(route: Callable<Answer>, options: CallOptions = {}): Promise<z.output<Answer>> {
-    const limit = AbortSignal.timeout(options.timeoutMs ?? this.#options.timeoutMs ?? usualTimeoutMs);
-    const response = await this.open(route, { ...options, signal: eitherOf(options.signal, limit) });
-    const schema = route.responses[response.status];
-    if (schema === undefined) throw this.#stranger(`it answered with the status ${response.status}`);
-    const parsed = schema.safeParse(await this.#json(response));
-    if (!parsed.success) throw this.#stranger(`its answer has another form: ${z.prettifyError(parsed.error)}`);
-    return parsed.data;
+  async call<Declaration extends RouteDeclaration>(
+    method: Declaration["method"],
+    path: Declaration["path"],
+    options: CallOptions = {},
+  ): Promise<AnswerOf<Declaration>> {
+    const limit = AbortSignal.timeout(options.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
+    const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
+    const response = await this.open(method, path, { ...options, signal });
+    return this.#json(response);
   }
 
   /** The answer as it comes, not yet read; an error is thrown as `call` throws it. */
-  async open({ method, path }: Pick<Callable<z.ZodType>, "method" | "path">, options: CallOptions): Promise<Response> {
+  async open<Declaration extends RouteDeclaration>(
+    method: Declaration["method"],
+    path: Declaration["path"],
+    options: CallOptions,
+  ): Promise<Response> {
     const { body, signal } = options;
     const response = await this.#fetch(this.#address(path, options), {
       method,
@@ -76,9 +77,9 @@ export class Connection {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (response.ok) return response;
-    const refusal = errorBody.safeParse(await this.#json(response));
-    if (!refusal.success) throw this.#stranger(`it answered with the status ${response.status}`);
-    const { code, error, details } = refusal.data;
+    const { code, error, details } = await this.#json(response);
+    if (typeof error !== "string" || !isErrorCode(code))
+      throw this.#notAContainer(`it answered with the status ${response.status}`);
     throw new CodedError(code, error, { details });
   }
 
@@ -90,15 +91,14 @@ export class Connection {
     }
   }
 
-  async #json(response: Response): Promise<unknown> {
+  /** The JSON of an answer, which every route answers with an object. */
+  async #json(response: Response) {
     const text = await response.text().catch((cause: unknown) => {
       throw this.#unreachable(cause, null);
     });
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw this.#stranger(`its answer (status ${response.status}) is not JSON`, cause);
-    }
+    const value = parseJson(text);
+    if (typeof value === "object" && value !== null) return value;
+    throw this.#notAContainer(`its answer (status ${response.status}) is no JSON object`);
   }
 
   #address(path: string, { params = {}, query = {} }: CallOptions): URL {
@@ -116,10 +116,28 @@ export class Connection {
     return new CodedError("WORKER_UNREACHABLE", `${this.#base.origin} cannot be reached: ${reason}.`, { cause });
   }
 
-  #stranger(what: string, cause?: unknown): CodedError {
-    return new CodedError("WORKER_UNREACHABLE", `${this.#base.origin} is no container of this version: ${what}.`, {
-      cause,
-    });
+  #notAContainer(what: string): CodedError {
+    return new CodedError("WORKER_UNREACHABLE", `${this.#base.origin} is no container of this version: ${what}.`);
+  }
+}
+
+/** In a page, also a path of the page's own site. */
+function baseOf(address: string): URL {
+  const page: unknown = Reflect.get(globalThis, "location");
+  try {
+    const base = new URL(address.endsWith("/") ? address : `${address}/`, page === undefined ? page : String(page));
+    if (/^https?:$/.test(base.protocol) && address !== "") return base;
+  } catch {
+    // Said below.
+  }
+  throw new CodedError("INVALID_REQUEST", `"${address}" is not an http or https address of a container.`);
+}
+
+function parseJson(text: string) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
@@ -132,8 +150,4 @@ function pathPart(name: string, value: string): string {
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === "TimeoutError";
-}
-
-function eitherOf(signal: AbortSignal | undefined, limit: AbortSignal): AbortSignal {
-  return signal === undefined ? limit : AbortSignal.any([signal, limit]);
 }

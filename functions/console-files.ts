@@ -1,24 +1,9 @@
-import { z } from "zod";
+import { consoleFile } from "./api/console-files.ts";
 import { readConsoleFile } from "./console/files.ts";
 import { HttpError } from "./errors.ts";
-import { defineRoute, noContent } from "./http/route.ts";
+import { defineRoute } from "./http/route.ts";
 
-/** GET /console/<file>: the console's scripts and styles. They are the program's own, the same everywhere. */
-export const consoleFile = defineRoute({
-  method: "GET",
-  path: "/console/:file",
-  access: "open",
-  summary: "The console's scripts and styles",
-  produces: "text/javascript",
-  params: z.object({ file: z.string() }),
-  headers: { "If-None-Match": z.string().describe("The ETag of what the client has.") },
-  responses: {
-    200: z.string(),
-    /** The client has it. */
-    304: noContent,
-  },
-  errors: ["NOT_FOUND"],
-}).handle(async ({ params, headers }) => {
+export const consoleFileRoute = defineRoute(consoleFile).handle(async ({ params, headers }) => {
   const file = await readConsoleFile(params.file);
   if (file === null) throw new HttpError("NOT_FOUND", "The console has no such file.");
   const { bytes, mimeType, etag } = file;

@@ -1,17 +1,7 @@
-import { z } from "zod";
+import { consolePage } from "./api/console.ts";
 import { pageResponse } from "./console/page.ts";
 import { defineRoute } from "./http/route.ts";
 
-/**
- * GET /: the console. A browser that has no key gets the page too, because it holds nothing of this container: its
- * script asks for the key. Who is not a browser gets the error.
- */
-export const consolePage = defineRoute({
-  method: "GET",
-  path: "/",
-  access: "key or loopback",
-  summary: "The console: a page that shows the container and works it",
-  produces: "text/html",
-  responses: { 200: z.string() },
+export const consolePageRoute = defineRoute(consolePage, {
   withoutKey: (runtime) => pageResponse(runtime.config, 401),
 }).handle((_request, runtime) => ({ response: pageResponse(runtime.config, 200) }));

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { errorBody } from "./errors.ts";
+import { noContent } from "./api/declare.ts";
+import { errorBody } from "./api/schemas/errors.ts";
 import { eventStreamType } from "./http/event-stream.ts";
-import { noContent, type Route } from "./http/route.ts";
+import type { Route } from "./http/route.ts";
 import { routes } from "./index.ts";
 import { documentedErrors } from "./openapi/documented-errors.ts";
 import { type Answer, startContainer, type TestContainer, testKey } from "./testing/container.ts";

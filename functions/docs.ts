@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import { docs } from "./api/docs.ts";
 import { renderDocs } from "./docs/page.ts";
 import { style } from "./docs/style.ts";
 import { defineRoute } from "./http/route.ts";
@@ -14,15 +14,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** GET /docs: the API's description for people, made from the same document as `/openapi.json`. */
-export const docs = defineRoute({
-  method: "GET",
-  path: "/docs",
-  access: "key or loopback",
-  summary: "The API's description as a page",
-  produces: "text/html",
-  responses: { 200: z.string() },
-}).handle(async ({ routes }, runtime) => {
+export const docsRoute = defineRoute(docs).handle(async ({ routes }, runtime) => {
   const { publicUrl, port } = runtime.config.http;
   const page = await renderDocs(describeApi(routes, runtime), publicUrl ?? `http://127.0.0.1:${port}`);
   const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy };

@@ -1,5 +1,5 @@
-import { z } from "zod";
-import { CodedError, type CodedErrorOptions, type ErrorCode, errorCodes } from "#contract/errors.ts";
+import { CodedError, type CodedErrorOptions, type ErrorCode } from "#contract/errors.ts";
+import type { ErrorBody } from "./api/schemas/errors.ts";
 
 /*
  * The one place where errors become answers. Every error of the API has one shape:
@@ -9,28 +9,6 @@ import { CodedError, type CodedErrorOptions, type ErrorCode, errorCodes } from "
  * Messages and details of coded errors were redacted when the errors were built. What was not foreseen (an error
  * without a code) is logged and answered without its message, which may hold anything.
  */
-export const errorBody = z
-  .object({
-    success: z.literal(false),
-    /** A sentence that says what is wrong and what to do. */
-    error: z.string(),
-    code: z.enum(errorCodes),
-    details: z.unknown().optional(),
-  })
-  .meta({ id: "Error" });
-
-export type ErrorBody = z.output<typeof errorBody>;
-
-/** What a route may answer because the queue is elsewhere: the source's own trouble, told as it is. */
-export const queueErrors = [
-  "QUEUE_UNREACHABLE",
-  "QUEUE_OVER_QUOTA",
-  "DATABASE_UNREACHABLE",
-  "CONFIG_INVALID",
-  "DATA_FOLDER_UNUSABLE",
-  "DISK_FULL",
-] as const satisfies readonly ErrorCode[];
-
 export interface HttpErrorOptions extends CodedErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openDataFolder } from "#runtime/container/data-folder.ts";
 import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
-import { jobView } from "./jobs/job-view.ts";
+import { jobView } from "./api/schemas/job-view.ts";
 import type { RunningServer } from "./server.ts";
 import { startContainer, type TestContainer, testKey } from "./testing/container.ts";
 import { rawGet, statusOf } from "./testing/raw-request.ts";

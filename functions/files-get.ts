@@ -1,11 +1,11 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
-import { z } from "zod";
 import type { Runtime } from "#runtime/container/runtime.ts";
+import { file } from "./api/files-get.ts";
 import { HttpError } from "./errors.ts";
 import { type ByteRange, parseByteRange } from "./http/byte-range.ts";
 import { fileStream } from "./http/file-stream.ts";
-import { defineRoute, noContent } from "./http/route.ts";
+import { defineRoute } from "./http/route.ts";
 import { signedName } from "./http/signed-name.ts";
 
 /** What jobs make. Anything else is sent as bytes, so that no browser runs it. */
@@ -21,28 +21,7 @@ const mimeTypes: Readonly<Record<string, string>> = {
   ".webp": "image/webp",
 };
 
-/** The signature was checked before this route is reached. */
-export const file = defineRoute({
-  method: "GET",
-  path: "/files/*",
-  access: "signed",
-  summary: "A file that a job has made; ranges are supported, so that videos can be sought in",
-  produces: "application/octet-stream",
-  query: z.looseObject({ expires: z.string(), signature: z.string() }),
-  headers: {
-    Range: z.string().describe("One range of bytes."),
-    "If-None-Match": z.string().describe("The ETag of what the client has."),
-    "If-Modified-Since": z.string().describe("When the client got what it has."),
-    "If-Range": z.string().describe("The ETag, or the time, of the file that the range is of."),
-  },
-  responses: {
-    200: z.string(),
-    206: z.string(),
-    /** The client has it. */
-    304: noContent,
-  },
-  errors: ["NOT_FOUND", "RANGE_NOT_SATISFIABLE"],
-}).handle(async ({ path, method, headers }, { files }) => {
+export const fileRoute = defineRoute(file).handle(async ({ path, method, headers }, { files }) => {
   const opened = await openFile(files, path);
   try {
     return { response: respond(opened, method, headers) };

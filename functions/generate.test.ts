@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { untilEvent } from "#test/support/runtime.ts";
-import { generate } from "./generate.ts";
+import { generate } from "./api/generate.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 let container: TestContainer;

@@ -1,60 +1,25 @@
-import { z } from "zod";
 import { CodedError, isErrorCode } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
-import { HttpError, queueErrors } from "./errors.ts";
+import { generate } from "./api/generate.ts";
+import type { JobView } from "./api/schemas/job-view.ts";
+import type { Accepted } from "./api/schemas/submission.ts";
+import { HttpError } from "./errors.ts";
 import { parsePrefer } from "./http/prefer.ts";
 import { defineRoute, type RouteRequest } from "./http/route.ts";
-import { type Accepted, accepted, acceptJob, submissionHeaders } from "./jobs/accept.ts";
+import { acceptJob } from "./jobs/accept.ts";
 import { findJob } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
-import { type JobView, jobView, viewJob } from "./jobs/job-view.ts";
-import { parseSubmission, submission } from "./jobs/submission.ts";
+import { viewJob } from "./jobs/job-view.ts";
+import { parseSubmission } from "./jobs/submission.ts";
 
 /** How long an answer is waited for when the client does not say, and at the most. */
 const waits = { usualSeconds: 300, mostSeconds: 600 };
 /** The record is read this often for a job that runs in another container. */
 const pollMs = 2000;
 
-/**
- * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
- * same priorities, limits and retries, and its result is kept.
- *
- * Who made the job and leaves before it ends has no use for it: it is cancelled. A job that an earlier request made is
- * not; nor is one whose wait is over, which the client was told, nor one whose container shuts down.
- */
-export const generate = defineRoute({
-  method: "POST",
-  path: "/generate",
-  access: "key",
-  summary: "Run a job and wait for its result",
-  description:
-    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
-  headers: {
-    ...submissionHeaders,
-    Prefer: z
-      .string()
-      .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said."),
-  },
-  body: submission,
+export const generateRoute = defineRoute(generate, {
   parseBody: (input, { registry }) => parseSubmission(input, registry),
-  takesJob: true,
-  responses: { 200: jobView, 202: accepted },
-  errors: [
-    "UNKNOWN_JOB_TYPE",
-    "IDEMPOTENCY_CONFLICT",
-    "JOB_NOT_FOUND",
-    "TOO_MANY_JOBS",
-    "QUEUE_FULL",
-    "CANCELLED",
-    "HANDLER_FAILED",
-    "STORAGE_REFUSED",
-    "TIMED_OUT",
-    "OVERLOADED",
-    "SHUTTING_DOWN",
-    "DEPENDENCY_FAILED",
-    ...queueErrors,
-  ],
 }).handle(async (request, runtime) => {
   const { isAsync, waitSeconds } = parsePrefer(request.headers.get("prefer"));
   // Taken before the job is made: a job that nobody can wait for is not begun.

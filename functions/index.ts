@@ -3,70 +3,70 @@ import { requestId } from "hono/request-id";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { consolePage } from "./console.ts";
-import { consoleFile } from "./console-files.ts";
-import { docs } from "./docs.ts";
+import { consolePageRoute } from "./console.ts";
+import { consoleFileRoute } from "./console-files.ts";
+import { docsRoute } from "./docs.ts";
 import { errorResponse, HttpError } from "./errors.ts";
-import { file } from "./files-get.ts";
-import { generate } from "./generate.ts";
-import { health } from "./health.ts";
+import { fileRoute } from "./files-get.ts";
+import { generateRoute } from "./generate.ts";
+import { healthRoute } from "./health.ts";
 import { onlyThisMachine } from "./http/browser-guard.ts";
 import { EventStreams } from "./http/event-stream.ts";
 import { mount } from "./http/mount.ts";
 import { type RequestState, requestLog } from "./http/request-log.ts";
 import { requestMetrics } from "./http/request-metrics.ts";
 import type { Route } from "./http/route.ts";
-import { cancelJob } from "./jobs-cancel.ts";
-import { createJob } from "./jobs-create.ts";
-import { jobEvents } from "./jobs-events.ts";
-import { getJob } from "./jobs-get.ts";
-import { listJobs } from "./jobs-list.ts";
-import { retryJob } from "./jobs-retry.ts";
-import { metrics } from "./metrics.ts";
-import { openApi } from "./openapi-json.ts";
-import { deadLetters } from "./queues-dead.ts";
-import { listQueues } from "./queues-list.ts";
-import { redriveQueue } from "./queues-redrive.ts";
-import { ready } from "./ready.ts";
-import { workerInfo } from "./worker-info.ts";
-import { pauseWorker } from "./worker-pause.ts";
-import { workerResources } from "./worker-resources.ts";
-import { restartWorker } from "./worker-restart.ts";
-import { resumeWorker } from "./worker-resume.ts";
-import { workerStatus } from "./worker-status.ts";
-import { validateWorker } from "./worker-validate.ts";
+import { cancelJobRoute } from "./jobs-cancel.ts";
+import { createJobRoute } from "./jobs-create.ts";
+import { jobEventsRoute } from "./jobs-events.ts";
+import { getJobRoute } from "./jobs-get.ts";
+import { listJobsRoute } from "./jobs-list.ts";
+import { retryJobRoute } from "./jobs-retry.ts";
+import { metricsRoute } from "./metrics.ts";
+import { openApiRoute } from "./openapi-json.ts";
+import { deadLettersRoute } from "./queues-dead.ts";
+import { listQueuesRoute } from "./queues-list.ts";
+import { redriveQueueRoute } from "./queues-redrive.ts";
+import { readyRoute } from "./ready.ts";
+import { workerInfoRoute } from "./worker-info.ts";
+import { pauseWorkerRoute } from "./worker-pause.ts";
+import { workerResourcesRoute } from "./worker-resources.ts";
+import { restartWorkerRoute } from "./worker-restart.ts";
+import { resumeWorkerRoute } from "./worker-resume.ts";
+import { workerStatusRoute } from "./worker-status.ts";
+import { validateWorkerRoute } from "./worker-validate.ts";
 
 /** Every function of the container, by who may call it. */
 export const routes: readonly Route[] = [
   // open
-  health,
-  ready,
-  consoleFile,
+  healthRoute,
+  readyRoute,
+  consoleFileRoute,
   // key
-  createJob,
-  listJobs,
-  getJob,
-  jobEvents,
-  cancelJob,
-  retryJob,
-  generate,
-  listQueues,
-  deadLetters,
-  redriveQueue,
-  workerStatus,
-  workerResources,
-  workerInfo,
-  validateWorker,
-  restartWorker,
-  pauseWorker,
-  resumeWorker,
+  createJobRoute,
+  listJobsRoute,
+  getJobRoute,
+  jobEventsRoute,
+  cancelJobRoute,
+  retryJobRoute,
+  generateRoute,
+  listQueuesRoute,
+  deadLettersRoute,
+  redriveQueueRoute,
+  workerStatusRoute,
+  workerResourcesRoute,
+  workerInfoRoute,
+  validateWorkerRoute,
+  restartWorkerRoute,
+  pauseWorkerRoute,
+  resumeWorkerRoute,
   // key, or from this machine
-  consolePage,
-  metrics,
-  openApi,
-  docs,
+  consolePageRoute,
+  metricsRoute,
+  openApiRoute,
+  docsRoute,
   // signed
-  file,
+  fileRoute,
 ];
 
 export interface App {

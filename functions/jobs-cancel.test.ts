@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { untilEvent } from "#test/support/runtime.ts";
-import { cancelJob } from "./jobs-cancel.ts";
+import { cancelJob } from "./api/jobs-cancel.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 let container: TestContainer;

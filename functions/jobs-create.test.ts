@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createJob } from "./jobs-create.ts";
+import { createJob } from "./api/jobs-create.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 const accepted = z.object({ job_id: z.string(), queue_position: z.number(), created: z.boolean() });

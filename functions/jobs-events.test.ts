@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { untilEvent } from "#test/support/runtime.ts";
+import { jobEvents } from "./api/jobs-events.ts";
 import type { ServerEvent } from "./http/event-stream.ts";
-import { jobEvents } from "./jobs-events.ts";
 import type { RunningServer } from "./server.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 import { inShort, readEvents } from "./testing/events.ts";

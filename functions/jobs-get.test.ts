@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { jobView } from "./jobs/job-view.ts";
+import { jobView } from "./api/schemas/job-view.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 let container: TestContainer;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { listJobs } from "./jobs-list.ts";
+import { listJobs } from "./api/jobs-list.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 const page = z.object({ jobs: z.array(z.object({ job_id: z.string() })), cursor: z.string().nullable() });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { retryJob } from "./jobs-retry.ts";
+import { retryJob } from "./api/jobs-retry.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 let container: TestContainer;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
-import { deadLetters } from "./queues-dead.ts";
-import { redriveQueue } from "./queues-redrive.ts";
+import { deadLetters } from "./api/queues-dead.ts";
+import { redriveQueue } from "./api/queues-redrive.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 const page = z.object({ jobs: z.array(z.object({ job_id: z.string() })), cursor: z.string().nullable() });

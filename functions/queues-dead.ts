@@ -1,47 +1,13 @@
-import { z } from "zod";
-import { wholeNumberFrom } from "#contract/fields.ts";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
-import { queueErrors } from "./errors.ts";
+import { deadLetters } from "./api/queues-dead.ts";
 import { defineRoute } from "./http/route.ts";
-import { cursor } from "./jobs/cursor.ts";
-import { iso, jobView, viewJob } from "./jobs/job-view.ts";
-import { queueParams, workerOfQueue } from "./queues/find-queue.ts";
+import { iso, viewJob } from "./jobs/job-view.ts";
+import { workerOfQueue } from "./queues/find-queue.ts";
 
 const mostUndecodable = 100;
 
-const undecodable = z.object({
-  /** Why there is no job in it. */
-  reason: z.string(),
-  at: z.iso.datetime(),
-  /** Its beginning, without secrets. */
-  element: z.string(),
-});
-
-/** GET /queues/:queue/dead: jobs that failed for good, with why. */
-export const deadLetters = defineRoute({
-  method: "GET",
-  path: "/queues/:queue/dead",
-  access: "key",
-  summary: "Dead letters of a queue: jobs that failed for good, with why, newest first",
-  params: queueParams,
-  query: z.strictObject({
-    limit: wholeNumberFrom(1, 200).default(50),
-    cursor: cursor.optional(),
-  }),
-  responses: {
-    200: z.object({
-      queue: z.string(),
-      /** Can be redriven. */
-      jobs: z.array(jobView),
-      /** For the next page; null on the last. */
-      cursor: z.string().nullable(),
-      /** Elements of a queue in which there is no job, the newest first; with the first page only. */
-      undecodable: z.array(undecodable),
-    }),
-  },
-  errors: ["NOT_FOUND", ...queueErrors],
-}).handle(async ({ params: { queue }, query }, runtime) => {
+export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params: { queue }, query }, runtime) => {
   const worker = await workerOfQueue(runtime, queue);
   const [page, elements] = await Promise.all([
     runtime.queue.list({ ...query, worker, status: "failed" }),

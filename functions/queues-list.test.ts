@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { listQueues } from "./queues-list.ts";
+import { listQueues } from "./api/queues-list.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 
 let container: TestContainer;

@@ -1,16 +1,9 @@
-import { z } from "zod";
+import { ready } from "./api/ready.ts";
 import { HttpError } from "./errors.ts";
 import { hasReadyExecutor, type Vitals } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
 
-export const ready = defineRoute({
-  method: "GET",
-  path: "/ready",
-  access: "open",
-  summary: "Whether the container takes jobs now",
-  responses: { 200: z.object({ ready: z.literal(true) }) },
-  errors: ["NOT_READY", "SHUTTING_DOWN"],
-}).handle((_request, runtime) => {
+export const readyRoute = defineRoute(ready).handle((_request, runtime) => {
   const obstacle = obstacleOf(runtime);
   if (obstacle !== null) throw obstacle;
   return { status: 200, body: { ready: true } };

@@ -5,64 +5,12 @@ import { inspectModels } from "#runtime/check/models/inspect-models.ts";
 import { neededModels } from "#runtime/check/models/needed-models.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
+import { type JobTypeView, type ModelView, workerInfo } from "./api/worker-info.ts";
 import { defineRoute } from "./http/route.ts";
 import { jobSchema } from "./jobs/job-schema.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
-const jobType = z.object({
-  type: z.string(),
-  worker: z.string(),
-  /** What it makes. */
-  produces: z.enum(["image", "video", "text", "nothing"]),
-  description: z.string().nullable(),
-  /** The model that it needs unless the job names another one. */
-  model: z.string().nullable(),
-  /** Parameters that the handler sets where neither the job nor the model does. */
-  defaults: z.record(z.string(), z.unknown()),
-  max_attempts: z.number().int(),
-  /** Seconds that one attempt may take. */
-  timeout: z.number(),
-  /** Whether its worker runs in this container. */
-  runs_here: z.boolean(),
-  /** JSON Schema (2020-12) of what is posted to `/jobs`. */
-  schema: z.record(z.string(), z.unknown()),
-});
-
-const model = z.object({
-  name: z.string(),
-  aliases: z.array(z.string()),
-  size_bytes: z.number(),
-  components: z.array(z.string()),
-  /** What keeps it from loading. */
-  problems: z.array(z.string()),
-  /** What may keep it from loading, depending on the handler. */
-  warnings: z.array(z.string()),
-  /** Job types that use it. */
-  needed_by: z.array(z.string()),
-  /** Workers that have it loaded. */
-  loaded_by: z.array(z.string()),
-});
-
-/** GET /worker/info: what this container can do, for forms and for people. */
-export const workerInfo = defineRoute({
-  method: "GET",
-  path: "/worker/info",
-  access: "key",
-  summary: "Job types with the schemas of their fields, models, versions",
-  responses: {
-    200: z.object({
-      worker_id: z.string(),
-      started_at: z.iso.datetime(),
-      versions: z.record(z.string(), z.string()),
-      /** Where jobs come from; the first one takes those that are posted here. */
-      sources: z.array(z.string()),
-      workers: z.array(z.string()),
-      job_types: z.array(jobType),
-      models: z.array(model),
-    }),
-  },
-  errors: ["MODEL_NOT_FOUND", "MODEL_INVALID"],
-}).handle(async (_request, runtime) => ({
+export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, runtime) => ({
   status: 200,
   body: {
     worker_id: runtime.config.workerId,
@@ -75,7 +23,7 @@ export const workerInfo = defineRoute({
   },
 }));
 
-function describeJobTypes({ registry, executors }: Runtime): z.output<typeof jobType>[] {
+function describeJobTypes({ registry, executors }: Runtime): JobTypeView[] {
   return registry.all().map((handler) => ({
     type: handler.type,
     worker: handler.worker,
@@ -96,7 +44,7 @@ const describeModels = sharedWhileUnderWay(async ({ config, registry, executors 
     neededModels(registry, config.modelsFolder),
   ]);
   return reports.map(
-    ({ name, aliases, sizeBytes, components, problems, warnings }): z.output<typeof model> => ({
+    ({ name, aliases, sizeBytes, components, problems, warnings }): ModelView => ({
       name,
       aliases: [...aliases],
       size_bytes: sizeBytes,

@@ -1,40 +1,12 @@
-import { z } from "zod";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
+import { type WorkerResourcesView, workerResources } from "./api/worker-resources.ts";
 import { defineRoute } from "./http/route.ts";
 import { readQueues } from "./queues/read-queues.ts";
 import { memoryOf } from "./worker/executor-view.ts";
-import { gpuView, viewGpu } from "./worker/gpu-view.ts";
+import { viewGpu } from "./worker/gpu-view.ts";
 
-const worker = z.object({
-  /** Resident bytes of its process. */
-  memory_allocated: z.number().int().nullable(),
-  model_loaded: z.boolean(),
-  models: z.array(z.string()),
-  /** Jobs that are due in its queue; null when the source does not answer. */
-  queue_size: z.number().int().nullable(),
-});
-
-/** GET /worker/resources: what is used. Answers at once: what must be asked elsewhere is some seconds old. */
-export const workerResources = defineRoute({
-  method: "GET",
-  path: "/worker/resources",
-  access: "key",
-  summary: "GPU, memory and models of each worker, and what waits",
-  responses: {
-    200: z.object({
-      /** The first GPU; null without one. */
-      gpu: gpuView.nullable(),
-      gpus: z.array(gpuView),
-      /** By worker. */
-      workers: z.record(z.string(), worker),
-      /** Jobs that are due, by queue; null when the source does not answer. */
-      queues: z.record(z.string(), z.number().int()).nullable(),
-      /** How old the numbers of the queues are, in seconds. */
-      queues_age: z.number(),
-    }),
-  },
-}).handle(async (_request, runtime) => {
+export const workerResourcesRoute = defineRoute(workerResources).handle(async (_request, runtime) => {
   const { executors } = runtime;
   const [gpus, read] = await Promise.all([runtime.gpu.read(), readQueues(runtime)]);
   const answered = read.flatMap(({ stats }) => (stats === null ? [] : [stats]));
@@ -61,7 +33,7 @@ function depths(workers: readonly string[], stats: readonly QueueStats[]): Recor
 }
 
 async function viewWorker({ status }: Executor, queues: Readonly<Record<string, number>> | null) {
-  const view: z.output<typeof worker> = {
+  const view: WorkerResourcesView = {
     memory_allocated: await memoryOf(status),
     model_loaded: status.heldModels.length > 0,
     models: [...status.heldModels],

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { untilEvent } from "#test/support/runtime.ts";
+import { workerInfo } from "./api/worker-info.ts";
+import { workerResources } from "./api/worker-resources.ts";
+import { workerStatus } from "./api/worker-status.ts";
+import { validateWorker } from "./api/worker-validate.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
-import { workerInfo } from "./worker-info.ts";
-import { workerResources } from "./worker-resources.ts";
-import { workerStatus } from "./worker-status.ts";
-import { validateWorker } from "./worker-validate.ts";
 
 let container: TestContainer;
 beforeAll(async () => {

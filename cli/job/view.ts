@@ -1,6 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
-import { type JobView, viewJob } from "#functions/jobs/job-view.ts";
+import type { JobView } from "#functions/api/schemas/job-view.ts";
+import { viewJob } from "#functions/jobs/job-view.ts";
 import type { Config } from "#runtime/container/config.ts";
 import type { Embedded } from "#runtime/container/runtime.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";

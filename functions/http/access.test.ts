@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Access } from "../api/declare.ts";
 import { routes } from "../index.ts";
 import { startContainer, type TestContainer, testKey } from "../testing/container.ts";
-import type { Access, Route } from "./route.ts";
+import type { Route } from "./route.ts";
 
 const otherKey = "another-key-for-tests-0002";
 

@@ -3,9 +3,9 @@ import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Context, MiddlewareHandler } from "hono";
 import { isLoopback } from "#runtime/container/config.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
+import type { Access } from "../api/declare.ts";
 import { HttpError } from "../errors.ts";
 import { isLoopbackHost } from "./browser-guard.ts";
-import type { Access } from "./route.ts";
 import { signedName } from "./signed-name.ts";
 
 /** The check that each kind of access asks for. */

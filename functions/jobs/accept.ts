@@ -1,28 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
 import type { Runtime } from "#runtime/container/runtime.ts";
-import { type JobStatus, jobStatuses } from "#runtime/sources/job-source.ts";
+import type { JobStatus } from "#runtime/sources/job-source.ts";
+import { type Accepted, idempotencyKey, type Submission } from "../api/schemas/submission.ts";
 import { HttpError } from "../errors.ts";
-import { idempotencyKey, ignoredFields, jobOf, type Submission } from "./submission.ts";
-
-/** The answer to a job that was handed in. */
-export const accepted = z
-  .object({
-    job_id: z.string(),
-    /** "queued" for a new job; for a repeated request, what has become of the first one's. */
-    status: z.enum(jobStatuses),
-    /** 1 goes next; 0 does not wait any more. */
-    queue_position: z.number().int(),
-    /** False when an earlier request with the same id or idempotency key has made the job. */
-    created: z.boolean(),
-    /** What nothing reads: fields at the top of the body, `config.<name>` and `metadata.<name>`. */
-    ignored: z.array(z.string()),
-  })
-  .meta({ id: "Accepted" });
-
-export type Accepted = z.output<typeof accepted>;
-
-export const submissionHeaders = { "Idempotency-Key": idempotencyKey.describe("As the field idempotency_key.") };
+import { ignoredFields, jobOf } from "./submission.ts";
 
 /** Puts a job that was handed in on its queue. */
 export async function acceptJob(

@@ -1,10 +1,6 @@
-import { z } from "zod";
 import { shortened } from "#contract/problems.ts";
 import type { JobQueue, JobRecord } from "#runtime/sources/job-source.ts";
 import { HttpError } from "../errors.ts";
-
-/** Path parameters of the routes under `/jobs/:id`. Any text may be asked for; what is no job's id is not found. */
-export const jobParams = z.object({ id: z.string() });
 
 /** @throws CodedError JOB_NOT_FOUND */
 export async function findJob(queue: Pick<JobQueue, "get">, id: string): Promise<JobRecord> {

@@ -1,40 +1,10 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { isEnd, type JobEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
-import { type JobRecord, jobStatuses } from "#runtime/sources/job-source.ts";
+import type { JobRecord } from "#runtime/sources/job-source.ts";
+import type { jobEventData, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
+import type { JobView } from "../api/schemas/job-view.ts";
 import type { ServerEvent } from "../http/event-stream.ts";
-import { errorView, iso, type JobView, jobView } from "./job-view.ts";
-
-/* The events of one job as they are sent. Their names are `state`, `progress` and `preview`. */
-
-const stateEvent = z.object({
-  job_id: z.string(),
-  status: z.enum(jobStatuses),
-  attempt: z.number().int(),
-  at: z.iso.datetime(),
-  /** Why the attempt before did not finish, or why the job failed. */
-  error: errorView.nullable(),
-  /** When a job goes back to its queue to be tried again. */
-  retry_in_seconds: z.number().nullable(),
-  /** With the final state only. */
-  job: jobView.optional(),
-});
-
-const progressEvent = z.object({
-  /** 0 to 1. */
-  progress: z.number(),
-  /** Null when the job runs in another process, which tells the progress alone. */
-  step: z.number().nullable(),
-  total: z.number().nullable(),
-});
-
-const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe("a data: URL") });
-
-export const jobEventData = z.union([stateEvent, progressEvent, previewEvent]);
-
-/** The data of an event, by its name. */
-export const eventSchemas = { state: stateEvent, progress: progressEvent, preview: previewEvent } as const;
-
-export type StateEvent = z.output<typeof stateEvent>;
+import { iso } from "./job-view.ts";
 
 export interface RecordedState {
   readonly id: EventId;

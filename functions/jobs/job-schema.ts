@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Handler } from "#contract/handler.ts";
 import { parameterSynonyms } from "#contract/synonyms.ts";
-import { submission } from "./submission.ts";
+import { submission } from "../api/schemas/submission.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 

@@ -1,26 +1,11 @@
-import { z } from "zod";
 import { checkJob, ignoredBy, knownFields } from "#contract/check-job.ts";
-import { numberFrom } from "#contract/fields.ts";
 import type { Handler } from "#contract/handler.ts";
-import { type FieldProblem, type Job, jobEnvelope, optional, safeId } from "#contract/job.ts";
+import type { FieldProblem, Job } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import { canonicalJob, isJsonObject } from "#contract/synonyms.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
-
-/** At most 30 days. */
-const maxDelaySeconds = 2_592_000;
-
-export const idempotencyKey = z.string().min(1).max(255);
-
-/** A job as it is handed in over HTTP: its fields, and beside them how it is to be queued. */
-export const submission = jobEnvelope.extend({
-  /** Made when absent. */
-  id: optional(safeId),
-  delay_seconds: optional(numberFrom(0, maxDelaySeconds)),
-  idempotency_key: optional(idempotencyKey),
-});
-export type Submission = z.output<typeof submission>;
+import { type Submission, submission } from "../api/schemas/submission.ts";
 
 /**
  * Reads a submission, and checks its job as the handler of its type will: what is wrong is told now, all of it, and not

@@ -1,11 +1,8 @@
-import { z } from "zod";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { queueName } from "#runtime/sources/job-source.ts";
 import { HttpError } from "../errors.ts";
 import { readQueues } from "./read-queues.ts";
-
-export const queueParams = z.object({ queue: z.string() });
 
 /**
  * The worker that a queue belongs to: one of this container's job types, or any other whose jobs a source has.

@@ -1,11 +1,6 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
-
-/** Whether jobs are taken, and how many run. */
-export const dispatcherView = z.object({
-  status: z.enum(["running", "paused", "stopped"]),
-  active_jobs: z.number().int(),
-});
+import type { dispatcherView } from "../api/schemas/worker-views.ts";
 
 export function viewDispatcher({
   state,

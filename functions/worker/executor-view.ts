@@ -1,36 +1,8 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { residentBytes } from "#runtime/observe/process-memory.ts";
+import type { executorStatus, executorView } from "../api/schemas/worker-views.ts";
 import { iso } from "../jobs/job-view.ts";
-
-/*
- * An executor's state in the words of `/worker/status`:
- *
- *   starting     its process loads (for the first time, or after it was stopped)
- *   active       at rest, takes jobs
- *   busy         runs a job
- *   restarting   a restart that was asked for is under way, or its process died and is started again
- *   stopped      the container is shutting down
- */
-const executorStatus = z.enum(["active", "starting", "busy", "restarting", "stopped"]);
-
-export const executorView = z.object({
-  status: executorStatus,
-  /** Seconds since its process is ready; null while none is. */
-  uptime: z.number().nullable(),
-  /** Attempts that it has run to an end, whatever the end. */
-  jobs_processed: z.number().int(),
-  last_job_time: z.iso.datetime().nullable(),
-  /** Resident bytes of its process; null while there is none. */
-  memory_usage: z.number().int().nullable(),
-  /** Attempts that failed, or that died with the process. */
-  error_count: z.number().int(),
-  /** Ends of its process that nobody had asked for. */
-  restarts: z.number().int(),
-  current_job: z.string().nullable(),
-  /** Why its process cannot start, while it cannot. */
-  start_error: z.string().nullable(),
-});
 
 const statusOf: Readonly<Record<ExecutorState, z.output<typeof executorStatus>>> = {
   starting: "starting",

@@ -1,10 +1,7 @@
-import { z } from "zod";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { HttpError } from "../errors.ts";
-
-export const workerParams = z.object({ worker: z.string() });
 
 /** @throws HttpError NOT_FOUND naming the workers that run here */
 export function findExecutor({ executors }: Pick<Runtime, "executors">, worker: string): Executor {

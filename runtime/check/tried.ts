@@ -1,18 +1,7 @@
+import type { checkSubjects } from "#contract/check-subjects.ts";
 import { toErrorReport } from "#contract/errors.ts";
 
-/** What a check is about, as `/worker/validate` sums it up. `app`: what tells the app of its jobs and of this container. */
-export const subjects = [
-  "environment_variables",
-  "model_paths",
-  "gpu_availability",
-  "dependencies",
-  "handlers",
-  "queue",
-  "storage",
-  "ffmpeg",
-  "app",
-] as const;
-export type Subject = (typeof subjects)[number];
+export type Subject = (typeof checkSubjects)[number];
 
 /** One thing that was tried. A warning does not keep a container from running. */
 export interface Check {

@@ -1,5 +1,6 @@
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
+import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
 
 /*
  * The port through which jobs come in. Words:
@@ -46,7 +47,8 @@ import type { Job } from "#contract/job.ts";
  * that long after its creation, or its redrive, fails with EXPIRED. A running one is not interrupted; one that comes
  * back to the queue after its time expires then.
  */
-export const jobStatuses = ["queued", "running", "completed", "failed", "cancelled"] as const;
+export { attemptOutcomes, jobStatuses };
+
 export type JobStatus = (typeof jobStatuses)[number];
 
 export function isSettled(status: JobStatus): boolean {
@@ -201,15 +203,6 @@ export interface JobSource {
   close(): Promise<void>;
 }
 
-export const attemptOutcomes = [
-  "running",
-  "completed",
-  "retried",
-  "failed",
-  "released",
-  "cancelled",
-  "expired",
-] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 /** One attempt as it is kept with the job. A released attempt gives its number to the next one. */

@@ -4,15 +4,18 @@ import { hasAlias, type Import } from "./import-graph.ts";
  * Who may import whom. An area is a top folder; the contract is one that lies deeper, because edge functions are
  * deployed with it.
  *
- *   handlers ──► pipelines          functions ──► runtime          pipelines ──► (themselves)
- *      └───────► contract ◄────────────┴────────────┘              contract ──► (itself)
+ *   handlers ──► pipelines     client ──► functions/api ◄── functions ──► runtime     pipelines ──► (themselves)
+ *      └───────► contract ◄──────┴─────────────┴──────────────┴────────────┘          contract ──► (itself)
  */
 const contract = "supabase/functions/_shared";
 const edgeFunctions = "supabase/functions";
+/** Of routes: what clients and descriptions are made from, without the server. */
+const declarations = "functions/api";
 
 type Area = (typeof areas)[number];
 const areas = [
   "handlers",
+  declarations,
   "functions",
   "runtime",
   "pipelines",
@@ -26,11 +29,12 @@ const areas = [
 /** What an area may import beside itself: an area, or a folder of one. */
 const allowed: Readonly<Record<Area, readonly string[]>> = {
   handlers: ["pipelines", contract],
-  functions: ["runtime", contract],
+  functions: [declarations, "runtime", contract],
   runtime: [contract],
   pipelines: [],
   cli: ["runtime", "functions", "client", "gateway", contract],
-  client: ["functions", contract],
+  client: [declarations, contract],
+  [declarations]: [contract],
   gateway: ["runtime/observe", "runtime/lib", "runtime/container", contract],
   [contract]: [],
   [edgeFunctions]: [contract],
@@ -83,7 +87,7 @@ function importedByWhomItMayNot({ from, to, specifier }: Import): string | null 
   return `${area} may import itself and ${others}`;
 }
 
-/** The contract before the edge functions: it lies within them. */
+/** What lies within another area stands before it. */
 function areaOf(file: string): Area | undefined {
   return areas.find((area) => isWithin(file, area));
 }

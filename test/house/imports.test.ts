@@ -73,6 +73,9 @@ describe("the rules themselves", () => {
     ["pipelines/sdxl/a.ts", `import "../core/host.ts";`],
     ["client/a.ts", `import { setTimeout } from "node:timers/promises";`],
     ["client/a.ts", `import "#runtime/lib/within.ts";`],
+    ["client/a.ts", `import type { Route } from "#functions/http/route.ts";`],
+    ["functions/api/a.ts", `import type { Runtime } from "#runtime/container/runtime.ts";`],
+    ["functions/api/a.ts", `import { HttpError } from "../errors.ts";`],
     ["gateway/a.ts", `import "#runtime/sources/job-source.ts";`],
     ["supabase/functions/_shared/a.ts", `import { randomUUID } from "node:crypto";`],
     ["supabase/functions/_shared/a.ts", `import "#contract/job.ts";`],
@@ -87,6 +90,7 @@ describe("the rules themselves", () => {
     ["handlers/a.ts", `import "#pipelines/sdxl/image-job.ts"; import { z } from "zod";`],
     ["runtime/dispatch/a.ts", `import "./backoff.ts"; import "#runtime/lib/within.ts"; import "#contract/job.ts";`],
     ["pipelines/core/onnx.ts", `import * as ort from "onnxruntime-node";`],
+    ["client/a.ts", `import type { getJob } from "#functions/api/jobs-get.ts";`],
     ["functions/a.test.ts", `import "#test/support/runtime.ts"; import "#pipelines/core/host.ts";`],
     ["supabase/functions/queue-job/a.ts", `import "../_shared/job.ts";`],
   ])("%s may: %s", (file, source) => {

@@ -5,7 +5,7 @@
  * for this tab alone. Event streams are read with fetch, because an EventSource cannot send the header.
  */
 
-/** @typedef {import("../../jobs/job-view.ts").JobView} Job */
+/** @typedef {import("../../api/schemas/job-view.ts").JobView} Job */
 /** @typedef {{ field: string, message: string }} Problem one field that the container refuses */
 /** @typedef {{ id: string, event: string, data: unknown }} ServerEvent */
 

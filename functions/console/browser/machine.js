@@ -5,8 +5,8 @@ import { counted, duration, size } from "./words.js";
 /* The container itself: its health, workers, GPU and queues. */
 
 /** @typedef {import("./api.js").Api} Api */
-/** @typedef {import("zod").z.output<typeof import("../../worker/executor-view.ts").executorView>} Worker */
-/** @typedef {import("zod").z.output<typeof import("../../worker/gpu-view.ts").gpuView>} Gpu */
+/** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").executorView>} Worker */
+/** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
 /** @typedef {{ dispatcher: string, workers: Record<string, Worker> }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */

@@ -1,0 +1,45 @@
+import { z } from "zod";
+import { declareRoute } from "./declare.ts";
+import { queueErrors } from "./schemas/errors.ts";
+import { jobView } from "./schemas/job-view.ts";
+import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
+
+/**
+ * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
+ * same priorities, limits and retries, and its result is kept.
+ *
+ * Who made the job and leaves before it ends has no use for it: it is cancelled. A job that an earlier request made is
+ * not; nor is one whose wait is over, which the client was told, nor one whose container shuts down.
+ */
+export const generate = declareRoute({
+  method: "POST",
+  path: "/generate",
+  access: "key",
+  summary: "Run a job and wait for its result",
+  description:
+    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
+  headers: {
+    ...submissionHeaders,
+    Prefer: z
+      .string()
+      .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said."),
+  },
+  body: submission,
+  takesJob: true,
+  responses: { 200: jobView, 202: accepted },
+  errors: [
+    "UNKNOWN_JOB_TYPE",
+    "IDEMPOTENCY_CONFLICT",
+    "JOB_NOT_FOUND",
+    "TOO_MANY_JOBS",
+    "QUEUE_FULL",
+    "CANCELLED",
+    "HANDLER_FAILED",
+    "STORAGE_REFUSED",
+    "TIMED_OUT",
+    "OVERLOADED",
+    "SHUTTING_DOWN",
+    "DEPENDENCY_FAILED",
+    ...queueErrors,
+  ],
+});

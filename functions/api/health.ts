@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { declareRoute } from "./declare.ts";
+
+/*
+ * Liveness. Everything here is in memory: the answer does not wait for a disk, a queue or the GPU.
+ *
+ *   degraded   an executor cannot start or has crashed and waits, a source does not answer, or the container is stopping
+ *   starting   an executor is still loading
+ *   healthy    none of these
+ */
+export const healthStatus = z.enum(["healthy", "starting", "degraded"]);
+export type HealthStatus = z.output<typeof healthStatus>;
+
+const healthView = z.object({
+  status: healthStatus,
+  /** Whether the chat executor holds a Qwen model. */
+  qwen_loaded: z.boolean(),
+  /** Whether an executor could take a job. */
+  worker_ready: z.boolean(),
+  timestamp: z.iso.datetime(),
+  version: z.string(),
+  /** Job types. */
+  capabilities: z.array(z.string()),
+  endpoints: z.array(z.string()),
+});
+
+export const health = declareRoute({
+  method: "GET",
+  path: "/health",
+  access: "open",
+  summary: "Whether the container is alive, and what it can do",
+  responses: { 200: healthView },
+});

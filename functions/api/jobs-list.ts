@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { wholeNumberFrom } from "#contract/fields.ts";
+import { jobStatuses } from "#contract/job-states.ts";
+import { declareRoute } from "./declare.ts";
+import { queueErrors } from "./schemas/errors.ts";
+import { jobView } from "./schemas/job-view.ts";
+import { cursor } from "./schemas/parameters.ts";
+
+// Strict: a misspelt filter that is ignored would list what was not asked for.
+const filter = z.strictObject({
+  status: z.enum(jobStatuses).optional(),
+  type: z.string().max(200).optional(),
+  user_id: z.string().max(200).optional(),
+  limit: wholeNumberFrom(1, 200).default(50),
+  cursor: cursor.optional(),
+});
+
+export const listJobs = declareRoute({
+  method: "GET",
+  path: "/jobs",
+  access: "key",
+  summary: "Jobs, newest first",
+  query: filter,
+  responses: {
+    200: z.object({
+      jobs: z.array(jobView),
+      /** For the next page; null on the last. */
+      cursor: z.string().nullable(),
+    }),
+  },
+  errors: queueErrors,
+});

@@ -1,0 +1,14 @@
+import { z } from "zod";
+import { declareRoute } from "./declare.ts";
+import { queueErrors } from "./schemas/errors.ts";
+import { jobParams } from "./schemas/parameters.ts";
+
+export const retryJob = declareRoute({
+  method: "POST",
+  path: "/jobs/:id/retry",
+  access: "key",
+  summary: "Put a failed job back on its queue",
+  params: jobParams,
+  responses: { 202: z.object({ job_id: z.string(), status: z.literal("queued") }) },
+  errors: ["JOB_NOT_FOUND", "JOB_NOT_FAILED", "DEPENDENCY_FAILED", ...queueErrors],
+});

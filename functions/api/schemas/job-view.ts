@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { callbackAsset } from "#contract/callback.ts";
+import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
+
+/* A job as the API shows it: one shape, in lists, alone and at the end of its events. */
+
+const time = z.iso.datetime();
+const anyObject = z.record(z.string(), z.unknown());
+
+export const errorView = z.object({
+  code: z.string(),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+
+const attemptView = z.object({
+  attempt: z.number().int(),
+  worker_id: z.string(),
+  started_at: time,
+  ended_at: time.nullable(),
+  outcome: z.enum(attemptOutcomes),
+  error: errorView.nullable(),
+});
+
+/**
+ * As in the callback, but with addresses that can be opened; the stored path is `path`. An address is null when the app's
+ * storage, which signs it, cannot be asked or has no such file.
+ */
+const assetView = callbackAsset.extend({
+  url: z.string().nullable(),
+  thumbnail_url: z.string().nullable(),
+  path: z.string(),
+});
+
+export const jobView = z
+  .object({
+    job_id: z.string(),
+    type: z.string(),
+    worker: z.string(),
+    user_id: z.string(),
+    status: z.enum(jobStatuses),
+    /** Attempts charged so far, the running one included. */
+    attempt: z.number().int(),
+    attempts: z.array(attemptView),
+    priority: z.number(),
+    prompt: z.string().nullable(),
+    config: anyObject,
+    metadata: anyObject,
+    /** Its other fields as they were handed in: `negative_prompt`, `model_variant`, `bucket` and the like. */
+    fields: anyObject,
+    created_at: time,
+    /** When the job is, or was, due. */
+    available_at: time,
+    started_at: time.nullable(),
+    settled_at: time.nullable(),
+    cancel_requested: z.boolean(),
+    /** 0 to 1. */
+    progress: z.number().nullable(),
+    error: errorView.nullable(),
+    assets: z.array(assetView),
+    /** What the handler and the runtime say of the result: seed, timings, effective parameters. */
+    result_metadata: anyObject.nullable(),
+  })
+  .meta({ id: "Job" });
+
+export type JobView = z.output<typeof jobView>;

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { declareRoute } from "./declare.ts";
+
+const jobTypeView = z.object({
+  type: z.string(),
+  worker: z.string(),
+  /** What it makes. */
+  produces: z.enum(["image", "video", "text", "nothing"]),
+  description: z.string().nullable(),
+  /** The model that it needs unless the job names another one. */
+  model: z.string().nullable(),
+  /** Parameters that the handler sets where neither the job nor the model does. */
+  defaults: z.record(z.string(), z.unknown()),
+  max_attempts: z.number().int(),
+  /** Seconds that one attempt may take. */
+  timeout: z.number(),
+  /** Whether its worker runs in this container. */
+  runs_here: z.boolean(),
+  /** JSON Schema (2020-12) of what is posted to `/jobs`. */
+  schema: z.record(z.string(), z.unknown()),
+});
+
+const modelView = z.object({
+  name: z.string(),
+  aliases: z.array(z.string()),
+  size_bytes: z.number(),
+  components: z.array(z.string()),
+  /** What keeps it from loading. */
+  problems: z.array(z.string()),
+  /** What may keep it from loading, depending on the handler. */
+  warnings: z.array(z.string()),
+  /** Job types that use it. */
+  needed_by: z.array(z.string()),
+  /** Workers that have it loaded. */
+  loaded_by: z.array(z.string()),
+});
+
+export type JobTypeView = z.output<typeof jobTypeView>;
+export type ModelView = z.output<typeof modelView>;
+
+/** GET /worker/info: what this container can do, for forms and for people. */
+export const workerInfo = declareRoute({
+  method: "GET",
+  path: "/worker/info",
+  access: "key",
+  summary: "Job types with the schemas of their fields, models, versions",
+  responses: {
+    200: z.object({
+      worker_id: z.string(),
+      started_at: z.iso.datetime(),
+      versions: z.record(z.string(), z.string()),
+      /** Where jobs come from; the first one takes those that are posted here. */
+      sources: z.array(z.string()),
+      workers: z.array(z.string()),
+      job_types: z.array(jobTypeView),
+      models: z.array(modelView),
+    }),
+  },
+  errors: ["MODEL_NOT_FOUND", "MODEL_INVALID"],
+});

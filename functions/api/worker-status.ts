@@ -1,0 +1,29 @@
+import { z } from "zod";
+import { declareRoute } from "./declare.ts";
+import { healthStatus } from "./health.ts";
+import { executorView } from "./schemas/worker-views.ts";
+
+/** GET /worker/status: what each worker does, and how full the first GPU is. */
+export const workerStatus = declareRoute({
+  method: "GET",
+  path: "/worker/status",
+  access: "key",
+  summary: "What each worker does, and how full the GPU is",
+  responses: {
+    200: z.object({
+      status: healthStatus,
+      /** Whether jobs are taken. */
+      dispatcher: z.enum(["running", "paused", "stopped"]),
+      /** By worker. */
+      workers: z.record(z.string(), executorView),
+      system: z.object({
+        /** Bytes, of the first GPU; null without one. */
+        gpu_memory_total: z.number().int().nullable(),
+        gpu_memory_used: z.number().int().nullable(),
+        /** Percent. */
+        gpu_utilization: z.number().nullable(),
+        active_jobs: z.number().int(),
+      }),
+    }),
+  },
+});
