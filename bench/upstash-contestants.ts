@@ -4,7 +4,6 @@ import { Queue as UpstashPeer } from "@upstash/queue";
 import { Redis } from "@upstash/redis";
 import { createNodeRedisClient, Queue, RedisConnection, Worker } from "bullmq";
 import { createClient } from "redis";
-import { connectQueue } from "#contract/edge/connect-queue.ts";
 import { enqueueJob } from "#contract/enqueue.ts";
 import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 
@@ -58,7 +57,6 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
       for (let done = 0; done < count; ) done += await takeAndSettle(Math.min(atOnce, count - done));
     },
     async pickUp() {
-      const producer = connectQueue({ url: gatewayUrl, token });
       // At rest: nothing is there, and what was heard before is told.
       while ((await takeAndSettle(1)) > 0);
       while (!source.hearsEvents) await source.waitForChange(10, never, "jobs");
@@ -72,7 +70,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
           for (const lease of leases) await source.complete(lease, result);
           return leases.length === 1 ? tookMs : Number.NaN;
         }),
-        enqueueJob(producer, { ...payload }),
+        enqueueJob({ ...payload }, { url: gatewayUrl, token }),
       ]);
       return delayMs;
     },

@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { platform } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -82,6 +82,13 @@ describe("a job that completes", () => {
   });
 });
 
+/** A models folder with the model that the job type "break" needs: without it, no job of that type is begun. */
+async function withSledge(): Promise<Record<string, string>> {
+  const models = await temporaryFolder();
+  await mkdir(join(models, "sledge"));
+  return { MODELS_DIR: models };
+}
+
 describe("a job that fails", () => {
   const cases = [
     ["permanent", "HANDLER_FAILED", "The wall is too hard: use a softer one."],
@@ -92,7 +99,8 @@ describe("a job that fails", () => {
 
   test.each(cases)("%s: exit code 1, and the reason", async (prompt, code, message) => {
     const folder = await temporaryFolder();
-    const { exitCode, stdout } = await runCli(folder, ["run", "break", prompt, "--json"]);
+    const env = prompt === "model" ? {} : await withSledge();
+    const { exitCode, stdout } = await runCli(folder, ["run", "break", prompt, "--json"], env);
     expect(JSON.parse(stdout)).toStrictEqual({
       job_id: expect.any(String),
       status: "failed",
@@ -105,7 +113,7 @@ describe("a job that fails", () => {
   });
 
   test("says so before it tries again", async () => {
-    const { stdout, stderr } = await runCli(await temporaryFolder(), ["run", "break", "slip"]);
+    const { stdout, stderr } = await runCli(await temporaryFolder(), ["run", "break", "slip"], await withSledge());
     expect(stdout).toBe("");
     expect(stderr).toContain("attempt 1 failed: The hammer slipped. Trying again in 1 s.\n");
     expect(stderr.trimEnd().endsWith("error: The hammer slipped.")).toBe(true);

@@ -17,8 +17,10 @@ export function addHandlers(program: Command): void {
 
 async function handlers(_operands: readonly string[], options: GlobalOptions): Promise<number> {
   const { handlersFolder } = await readSettings(options, { serves: false });
-  const { loadHandlers } = await import("#runtime/job-types/registry.ts");
-  const all = (await loadHandlers(handlersFolder)).all().toSorted((a, b) => a.type.localeCompare(b.type));
+  const { handlersInvalid, loadHandlers } = await import("#runtime/job-types/registry.ts");
+  const registry = await loadHandlers(handlersFolder);
+  if (registry.problems.length > 0) throw handlersInvalid(registry.problems);
+  const all = registry.all().toSorted((a, b) => a.type.localeCompare(b.type));
   printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson) }, handlerTable(all));
   if (!options.json && all.length === 0)
     note(`There are no handlers in ${handlersFolder}: write one with "ourvidz new-handler <type>".`);

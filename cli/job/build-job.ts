@@ -6,7 +6,7 @@ import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { describeProblems, parseWith, unknownJobType } from "#contract/problems.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
-import type { Registry } from "#runtime/job-types/registry.ts";
+import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
 import { didYouMean } from "../suggest.ts";
 import type { JobOptions } from "./options.ts";
 
@@ -20,12 +20,14 @@ export interface PlannedJob {
  * anything starts.
  *
  * @param operands the job type, then the words of the prompt
- * @throws CodedError UNKNOWN_JOB_TYPE, INVALID_JOB naming every bad field by its option
+ * @throws CodedError UNKNOWN_JOB_TYPE, HANDLER_INVALID (its handler's file is broken), INVALID_JOB naming every bad field by its option
  */
 export function planJob(registry: Registry, operands: readonly string[], options: JobOptions): PlannedJob {
   const [given = "", ...words] = operands;
   const type = currentJobType(given);
   const handler = registry.get(type);
+  const broken = registry.problems.filter((problem) => problem.type === type);
+  if (handler === undefined && broken.length > 0) throw handlersInvalid(broken);
   if (handler === undefined) throw unknownType(given, registry.types);
   const request = { id: randomUUID(), created_at: new Date().toISOString(), ...describedJob(type, words, options) };
   const envelope = parseWith(jobEnvelope, request);

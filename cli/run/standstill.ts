@@ -9,6 +9,7 @@ import type { JobEnd } from "./run-outcome.ts";
  * A container waits for better times for as long as it takes: a full disk is cleaned up some day, a broken driver is
  * repaired. A person at a terminal wants to know. Every second this looks whether the job can still come to an end:
  *
+ *   offer         this container cannot run the job, and no other one takes from its queue
  *   executor      it reports that it cannot start, or died several times before the job began
  *   delivery      the result has been on disk for a while and does not get through
  *   settlement    the attempt is over, nothing is left to deliver, and the job still counts as running
@@ -53,6 +54,8 @@ class Standstill {
     if (startError !== null) return { status: "failed", error: startError };
     const status = (await this.#runtime.queue.get(this.#planned.job.id))?.status ?? "queued";
     if (isSettled(status)) return "settled";
+    const obstacle = status === "queued" ? this.#runtime.offers.obstacleTo(this.#planned.job) : null;
+    if (obstacle !== null) return { status: "failed", error: obstacle };
     const pending = this.#runtime.delivery.pending > 0;
     const stuck = !pending && status === "running" && this.#runtime.dispatcher.activeJobs === 0;
     this.#undeliveredLooks = pending ? this.#undeliveredLooks + 1 : 0;

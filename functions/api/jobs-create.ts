@@ -15,5 +15,12 @@ export const createJob = declareRoute({
     200: accepted,
     202: accepted,
   },
-  errors: ["UNKNOWN_JOB_TYPE", "IDEMPOTENCY_CONFLICT", "TOO_MANY_JOBS", "QUEUE_FULL", ...queueErrors],
+  errors: [
+    "UNKNOWN_JOB_TYPE",
+    "HANDLER_INVALID",
+    "IDEMPOTENCY_CONFLICT",
+    "TOO_MANY_JOBS",
+    "QUEUE_FULL",
+    ...queueErrors,
+  ],
 });

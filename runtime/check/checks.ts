@@ -34,6 +34,8 @@ export async function runChecks(readConfig: () => Promise<Config>): Promise<Chec
       throw new Error(`There are no handlers in ${config.handlersFolder}: set HANDLERS_DIR.`);
     return { value: loaded, message: `${loaded.types.length} job types, workers ${loaded.workers.join(", ")}` };
   });
+  for (const { type, problem } of registry?.problems ?? [])
+    checks.push({ subject: "handlers", name: `handler ${type}`, status: "failed", message: problem });
   await checkModels(checks, config, registry);
   checks.push(await tryGpu(new GpuReading({ waitMs: 10_000 })));
   if (registry === null) return checks;

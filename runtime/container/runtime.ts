@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { CodedError } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
@@ -12,7 +13,7 @@ import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { JobRunner } from "#runtime/dispatch/job-runner.ts";
 import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
-import { Executor } from "#runtime/executor/parent/executor.ts";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
@@ -30,13 +31,16 @@ import { connectTracing } from "#runtime/observe/tracing/connect-tracing.ts";
 import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-ports.ts";
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
+import type { Offers } from "#runtime/offers/offers.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
+import { connectOffers } from "./connect-offers.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
+import { startExecutors } from "./executors.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { shutDown } from "./shutdown.ts";
 
@@ -67,6 +71,8 @@ export interface Runtime {
   readonly dispatcher: Dispatcher;
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
+  /** What this container can run now, and what keeps it from the rest. */
+  readonly offers: Offers;
   readonly metrics: Metrics;
   /** Where the metrics are read; who lets others read them loads it. */
   readonly metricsRegistry: MetricsRegistry;
@@ -142,8 +148,10 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
   const destinations = connectDelivery(config, embedded, log);
-  const parts = wire({ config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources });
-  const { dispatcher, delivery, events } = parts;
+  const onHandler = ({ type }: Handler) => metricsRegistry.addJobType(type);
+  const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
+  const parts = wire({ ...own, onHandler });
+  const { dispatcher, delivery, events, offers } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
   const { workerId } = config;
@@ -151,7 +159,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   readAtScrape(metricsRegistry, measured);
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  await delivery.start();
+  await Promise.all([delivery.start(), offers.start()]);
   dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   const types = registry.types.length;
@@ -178,6 +186,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     dispatcher,
     delivery,
     executors,
+    offers,
     metrics,
     metricsRegistry,
     queueReadings,
@@ -204,9 +213,11 @@ interface Collaborators {
   readonly registry: Registry;
   readonly embedded: Embedded;
   readonly destinations: Destinations;
-  readonly executors: ReadonlyMap<string, Executor>;
+  readonly executors: Map<string, Executor>;
   readonly outbox: Outbox;
   readonly sources: Sources;
+  /** A handler has come, or was mended. */
+  onHandler(handler: Handler): void;
 }
 
 /** Makes the parts between a job's source and its delivery, none of them running yet. */
@@ -220,6 +231,7 @@ function wire({
   destinations,
   executors,
   outbox,
+  onHandler,
   sources: { byName, queues },
 }: Collaborators) {
   const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
@@ -232,6 +244,15 @@ function wire({
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
   const inputs = connectInputs(config, folder.inputs, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
+  const offers = connectOffers({
+    config,
+    log,
+    registry,
+    executors,
+    sources: [...sources.values()],
+    onHandler,
+    onExecutor: (executor) => dispatcher.watch(executor),
+  });
   const runner = new JobRunner({
     ...shared,
     registry,
@@ -241,39 +262,13 @@ function wire({
     workFolder: folder.work,
     abortGraceSeconds,
     enqueueChild: (source, parent, child) => enqueueChild({ queues, registry, source }, parent, child),
+    onCondition: (condition, lease) => offers.onCondition(condition, lease),
+    obstacleTo: (job) => offers.obstacleTo(job),
+    onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
-  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner });
-  return { keepers, events, delivery, runner, dispatcher };
-}
-
-function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {
-  const executors = chooseWorkers(config, registry).map((worker) => createExecutor(worker, config, log));
-  for (const executor of executors) executor.start();
-  return new Map(executors.map((executor) => [executor.worker, executor]));
-}
-
-function chooseWorkers(config: Config, registry: Registry): readonly string[] {
-  const unknown = config.workers.filter((worker) => !registry.workers.includes(worker));
-  if (unknown.length > 0) {
-    throw new CodedError(
-      "CONFIG_INVALID",
-      `WORKERS names ${unknown.join(", ")}, but the handlers belong to: ${registry.workers.join(", ")}.`,
-    );
-  }
-  return config.workers.length > 0 ? config.workers : registry.workers;
-}
-
-function createExecutor(worker: string, config: Config, log: Logger): Executor {
-  return new Executor(
-    {
-      worker,
-      handlersFolder: config.handlersFolder,
-      modelsFolder: config.modelsFolder,
-      log: { level: config.log.level, format: config.log.format ?? "json" },
-    },
-    log,
-    config.executorRestartMaxSeconds * 1000,
-  );
+  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner, offers });
+  offers.on("change", () => dispatcher.wake());
+  return { offers, keepers, events, delivery, runner, dispatcher };
 }
 
 /** Puts a child job beside its parent, in the same source. */
@@ -283,6 +278,8 @@ async function enqueueChild(
   child: ChildJobRequest,
 ): Promise<string> {
   const handler = registry.get(child.type);
+  const broken = registry.problems.find(({ type }) => type === child.type);
+  if (handler === undefined && broken !== undefined) throw new CodedError("HANDLER_INVALID", broken.problem);
   if (handler === undefined)
     throw new CodedError(
       "UNKNOWN_JOB_TYPE",

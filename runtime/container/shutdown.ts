@@ -6,12 +6,13 @@ import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import type { Offers } from "#runtime/offers/offers.ts";
 import type { Config } from "./config.ts";
 
 /*
  * The end of a container, in order, each phase with a limit:
  *
- *   stop taking → let running jobs finish (grace) → release the rest → deliver the outbox → deregister →
+ *   stop taking, withdraw the offer → let running jobs finish (grace) → release the rest → deliver the outbox → deregister →
  *   stop executors → close the server → close the database
  *
  * What does not fit into a limit is not lost: a job's lease runs out, an outbox row is taken up at the next start.
@@ -23,6 +24,7 @@ export interface ShutdownParts {
   readonly runner: JobRunner;
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
+  readonly offers: Pick<Offers, "stop">;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   /** Null when the container is not registered anywhere. */
   readonly heartbeat: Pick<Heartbeat, "stop" | "deregister"> | null;
@@ -38,7 +40,7 @@ const deregisterLimitMs = 6_000;
 const closeLimitMs = 10_000;
 
 export async function shutDown(parts: ShutdownParts): Promise<void> {
-  const { config, log, dispatcher, runner, delivery, executors, keepers, heartbeat } = parts;
+  const { config, log, dispatcher, runner, delivery, executors, offers, keepers, heartbeat } = parts;
   /** What fails or takes too long is logged, and the next phase comes. */
   const phase = async (name: string, limitMs: number, work: () => Promise<unknown>) => {
     await within(limitMs, work()).catch((error: unknown) =>
@@ -46,7 +48,7 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
     );
   };
   log.info({ active_jobs: dispatcher.activeJobs }, "stopping: no more jobs are taken");
-  await phase("stop taking", takeLimitMs, () => Promise.all([dispatcher.stop(), heartbeat?.stop()]));
+  await phase("stop taking", takeLimitMs, () => Promise.all([dispatcher.stop(), offers.stop(), heartbeat?.stop()]));
   await phase("finish", config.shutdownGraceSeconds * 1000, () => dispatcher.settled());
   if (dispatcher.activeJobs > 0) {
     log.info({ active_jobs: dispatcher.activeJobs }, "stopping: running jobs are given back to their queue");

@@ -71,10 +71,20 @@ export class Dispatcher {
 
   start(): void {
     this.#state = "running";
-    for (const executor of this.#options.executors.values()) executor.on("state", this.#poke);
+    for (const executor of this.#options.executors.values()) this.watch(executor);
     this.#loop = this.#run().catch((error: unknown) => {
       this.#options.log.fatal({ error }, "the dispatcher has stopped taking jobs: restart the container");
     });
+  }
+
+  /** An executor that came to `executors` after the start. */
+  watch(executor: Executor): void {
+    executor.on("state", this.#poke);
+  }
+
+  /** What can be taken may have changed. */
+  wake(): void {
+    this.#poke();
   }
 
   /** Takes no more. What is being taken at this moment is given back; jobs that run go on. */

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { checkJob } from "#contract/check-job.ts";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
@@ -47,6 +48,10 @@ export interface JobRunnerOptions {
    * what cannot be run is by then not taken any more. Without it there is a pause before the job goes back.
    */
   onCondition?(condition: ErrorReport, lease: Lease): Promise<void>;
+  /** Why a job that was taken is not to be run here, as far as that is known before; null when nothing is. */
+  obstacleTo?(job: Job): ErrorReport | null;
+  /** An attempt that nobody stopped has ended. */
+  onAttemptEnd?(attempt: { readonly lease: Lease; readonly worker: string; readonly end: AttemptEnd }): void;
 }
 
 /** How long a job keeps its lease that could not be given to its own worker. */
@@ -137,6 +142,8 @@ export class JobRunner {
         handler === undefined ? toErrorReport(unknownJobType(lease.job.type, registry.types)) : wrongQueue(lease);
       return this.#settle(source, lease, { kind: "release", condition: report }, null);
     }
+    const obstacle = this.#options.obstacleTo?.(lease.job) ?? null;
+    if (obstacle !== null) return this.#settle(source, lease, { kind: "release", condition: obstacle }, null);
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor);
   }
@@ -209,6 +216,7 @@ export class JobRunner {
       // The executor may have its next job by now: nothing of this attempt may reach it any more.
       over();
       lease.trace.ran();
+      if (attempt.stopReason === null) this.#options.onAttemptEnd?.({ lease, worker: executor.worker, end });
       const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
       await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
     } finally {

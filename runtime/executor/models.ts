@@ -14,6 +14,11 @@ const parameterSets = z.record(z.string(), z.record(z.string(), z.unknown())).op
 const generationConfig = z.looseObject({ job_types: parameterSets, sampler_presets: parameterSets });
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+/** Whether a job may name a model so. */
+export function isModelName(name: string): boolean {
+  return safeName.test(name);
+}
+
 export interface ModelEntry extends Pick<ModelFolder, "name" | "path"> {
   /** Name under which it was asked for. */
   readonly alias: string | null;

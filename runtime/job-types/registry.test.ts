@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { testHandlers } from "#test/support/runtime.ts";
-import { loadHandlers } from "./registry.ts";
+import { loadHandler, loadHandlers } from "./registry.ts";
 
 const zod = fileURLToPath(import.meta.resolve("zod"));
 let folder: string;
@@ -30,7 +30,7 @@ describe("loadHandlers", () => {
     expect((await loadHandlers(folder)).types).toEqual(["sort_shells"]);
   });
 
-  it("names every bad file and what is wrong with it", async () => {
+  it("names every bad file and what is wrong with it when none works", async () => {
     await writeFile(join(folder, "sort_shells.ts"), handler("sort_stones"));
     await writeFile(
       join(folder, "count_birds.ts"),
@@ -54,12 +54,31 @@ describe("loadHandlers", () => {
     await writeFile(join(folder, "wide.ts"), handler("wide", `${parameters}, defaults: { stripes: 65 }`));
     await writeFile(join(folder, "list.ts"), handler("list", "parameters: [1]"));
     await writeFile(join(folder, "good.ts"), handler("good", `${parameters}, defaults: { width: 8 }`));
-    const message = await loadHandlers(folder).catch((error: unknown) => String(error));
+    const registry = await loadHandlers(folder);
+    const message = registry.problems.map(({ problem }) => problem).join("\n");
+    expect(registry.types).toEqual(["good"]);
     expect(message).toMatch(/bare\.ts: defaults: there are no parameters to have defaults/);
     expect(message).toMatch(/typo\.ts: defaults: parameters has no strips/);
     expect(message).toMatch(/wide\.ts: defaults\.stripes is 65: must be at most 64/);
     expect(message).toMatch(/list\.ts: parameters: must be a zod object/);
     expect(message).not.toContain("good.ts");
+  });
+
+  it("leaves a bad file out, names it, and takes it in when it is mended", async () => {
+    await writeFile(join(folder, "sort_shells.ts"), handler("sort_shells"));
+    await writeFile(join(folder, "broken.ts"), "export default {{");
+    const registry = await loadHandlers(folder);
+    expect(registry.types).toEqual(["sort_shells"]);
+    expect(registry.problems).toMatchObject([{ type: "broken", problem: expect.stringMatching(/broken\.ts: /) }]);
+    await writeFile(join(folder, "broken.ts"), handler("broken"));
+    registry.update(await loadHandler(folder, "broken.ts", "2"));
+    expect(registry).toMatchObject({ types: ["broken", "sort_shells"], problems: [] });
+  });
+
+  it("does not start with two files of one type", async () => {
+    await writeFile(join(folder, "sort_shells.ts"), handler("sort_shells"));
+    await writeFile(join(folder, "sort_stones.ts"), handler("sort_shells"));
+    await expect(loadHandlers(folder)).rejects.toThrow(/sort_stones\.ts: its type is "sort_shells"/);
   });
 
   it("says what to set when the folder is not there", async () => {

@@ -9,7 +9,7 @@ import { describeProblems } from "#contract/problems.ts";
 
 /*
  * Finds the handlers: every `<job type>.ts` in one folder, whose default export is a handler of that name.
- * A bad file stops the start and is named: a container that silently lacks a job type loses its jobs later.
+ * A bad file is named, and its job type is not offered; the others run.
  */
 const snakeCase = /^[a-z0-9][a-z0-9_]{0,63}$/;
 
@@ -33,11 +33,34 @@ const handlerShape = z.object({
   ),
 });
 
-export class Registry {
-  readonly #handlers: ReadonlyMap<string, Handler>;
+/** A file that is no handler, and why. */
+export interface HandlerProblem {
+  /** The job type that its name stands for. */
+  readonly type: string;
+  /** A sentence that names the file. */
+  readonly problem: string;
+}
 
-  constructor(handlers: readonly Handler[]) {
+export class Registry {
+  readonly #handlers: Map<string, Handler>;
+  readonly #problems: Map<string, HandlerProblem>;
+
+  constructor(handlers: readonly Handler[], problems: readonly HandlerProblem[] = []) {
     this.#handlers = new Map(handlers.map((handler) => [handler.type, handler]));
+    this.#problems = new Map(problems.map((problem) => [problem.type, problem]));
+  }
+
+  /** Files that cannot be used, by name. */
+  get problems(): readonly HandlerProblem[] {
+    return [...this.#problems.values()].sort((a, b) => a.type.localeCompare(b.type));
+  }
+
+  /** Takes a handler in whose file came or was mended, or notes what is wrong with it now. */
+  update(result: LoadedHandler): void {
+    const type = "handler" in result ? result.handler.type : result.type;
+    this.#problems.delete(type);
+    if ("handler" in result) this.#handlers.set(type, result.handler);
+    else this.#problems.set(type, result);
   }
 
   get(type: string): Handler | undefined {
@@ -57,19 +80,36 @@ export class Registry {
   }
 }
 
-/** @throws CodedError HANDLER_INVALID naming every bad file and what is wrong with it */
+export type LoadedHandler = { readonly handler: Handler } | HandlerProblem;
+
+/**
+ * Loads every handler of the folder; a bad file is among the registry's problems.
+ *
+ * @throws CodedError HANDLER_INVALID when there is no such folder, when none of its files works, or when two are of one type
+ */
 export async function loadHandlers(folder: string): Promise<Registry> {
   const files = await handlerFiles(folder);
   const loaded = await Promise.all(files.map((file) => loadHandler(folder, file)));
-  const problems = loaded.flatMap((result) => ("problem" in result ? [result.problem] : []));
-  if (problems.length > 0)
-    throw new CodedError("HANDLER_INVALID", `Handlers cannot be loaded:\n  ${problems.join("\n  ")}`, {
-      details: problems,
-    });
-  return new Registry(loaded.flatMap((result) => ("handler" in result ? [result.handler] : [])));
+  const handlers = loaded.flatMap((result) => ("handler" in result ? [result.handler] : []));
+  const problems = loaded.flatMap((result) => ("handler" in result ? [] : [result]));
+  const isTwice = problems.some(({ otherType }) => otherType !== undefined && files.includes(`${otherType}.ts`));
+  if (isTwice || (handlers.length === 0 && problems.length > 0)) throw handlersInvalid(problems);
+  return new Registry(handlers, problems);
 }
 
-async function handlerFiles(folder: string): Promise<string[]> {
+/** For those who want every file to be in order. */
+export function handlersInvalid(problems: readonly HandlerProblem[]): CodedError {
+  const sentences = problems.map(({ problem }) => problem);
+  return new CodedError("HANDLER_INVALID", `Handlers cannot be loaded:\n  ${sentences.join("\n  ")}`, {
+    details: sentences,
+  });
+}
+
+/**
+ * Names of the files that are handlers, sorted.
+ * @throws CodedError HANDLER_INVALID when the folder cannot be read
+ */
+export async function handlerFiles(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((cause: unknown) => {
     throw new CodedError(
       "HANDLER_INVALID",
@@ -80,20 +120,28 @@ async function handlerFiles(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts")).sort();
 }
 
-async function loadHandler(folder: string, file: string): Promise<{ handler: Handler } | { problem: string }> {
+/** @param version another one after the file has changed: a module of the same address is not read again */
+export async function loadHandler(
+  folder: string,
+  file: string,
+  version?: string,
+): Promise<{ readonly handler: Handler } | (HandlerProblem & { readonly otherType?: string })> {
   const path = join(folder, file);
-  const name = file.slice(0, -".ts".length);
+  const type = file.slice(0, -".ts".length);
+  const query = version === undefined ? "" : `?version=${encodeURIComponent(version)}`;
   try {
-    const module: unknown = await import(pathToFileURL(path).href);
+    const module: unknown = await import(`${pathToFileURL(path).href}${query}`);
     const parsed = z.object({ default: handlerShape }).safeParse(module);
-    if (!parsed.success) return { problem: `${path}: ${describeIssues(parsed.error)}` };
+    if (!parsed.success) return { type, problem: `${path}: ${describeIssues(parsed.error)}` };
     const handler = parsed.data.default;
-    if (handler.type !== name)
-      return { problem: `${path}: its type is "${handler.type}", so the file must be called ${handler.type}.ts` };
+    if (handler.type !== type) {
+      const problem = `${path}: its type is "${handler.type}", so the file must be called ${handler.type}.ts`;
+      return { type, problem, otherType: handler.type };
+    }
     const problem = defaultsProblem(handler);
-    return problem === null ? { handler } : { problem: `${path}: ${problem}` };
+    return problem === null ? { handler } : { type, problem: `${path}: ${problem}` };
   } catch (error) {
-    return { problem: `${path}: ${error instanceof Error ? error.message : String(error)}` };
+    return { type, problem: `${path}: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 

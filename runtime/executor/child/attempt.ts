@@ -48,6 +48,8 @@ export class Attempt {
   readonly #workFolder: WorkFolder;
   #abortReason: AbortReason | null = null;
   #children = 0;
+  /** The model that was asked for last. */
+  #model: string | undefined;
 
   constructor(task: ExecutorTask, host: AttemptHost) {
     this.#task = task;
@@ -103,7 +105,7 @@ export class Attempt {
       this.#log.error({ error }, "the handler failed");
       return {
         kind: "failed",
-        error: describeFailure(error),
+        error: withModel(describeFailure(error), this.#model),
         retry: isDiskFull(error) ? "backoff" : retryMeaning(error),
       };
     } finally {
@@ -129,7 +131,10 @@ export class Attempt {
       enqueue: (child) => this.#enqueue(child),
       input: (url) => this.#input(url),
       nextChild: () => this.#children++,
-      modelUsed,
+      modelUsed: (name) => {
+        this.#model = name;
+        modelUsed(name);
+      },
     });
     const output = await handler.run(parsed.value, ctx);
     return completed(handler, this.#workFolder, { ...ctx.reported, ...output?.metadata }, output?.enhanced_prompt);
@@ -185,6 +190,12 @@ function answeredError({ code, message, details }: ErrorReport): Error {
 
 function isDiskFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+/** What is wrong with a model is about the one that was asked for last: its folder is looked for, or it is loaded. */
+function withModel(error: ErrorReport, model: string | undefined): ErrorReport {
+  if (!error.code.startsWith("MODEL_") || model === undefined || error.details !== undefined) return error;
+  return { ...error, details: { model } };
 }
 
 function describeFailure(error: unknown): ErrorReport {

@@ -26,6 +26,8 @@ export interface ExecutorStatus extends ExecutorCounts {
   readonly pid: number | null;
   /** Why the last start failed, while it does. */
   readonly startError: ErrorReport | null;
+  /** Job types that its process has loaded; null while none is ready, or a restart is under way. */
+  readonly types: readonly string[] | null;
   /** The attempt that runs. */
   readonly current: AttemptKey | null;
 }
@@ -72,10 +74,10 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   }
 
   get status(): ExecutorStatus {
-    const { pid, startError, isRestarting } = this.#supervisor;
+    const { pid, startError, isRestarting, types } = this.#supervisor;
     const current = this.#slot.task?.key ?? null;
     const { worker } = this;
-    return { worker, ...this.#statistics.counts, state: this.#state(), isRestarting, pid, startError, current };
+    return { worker, ...this.#statistics.counts, state: this.#state(), isRestarting, pid, startError, types, current };
   }
 
   /** Whether it can be given a task now. */

@@ -64,6 +64,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #isRestarting = false;
   #startFailed = false;
   #startError: ErrorReport | null = null;
+  #types: readonly string[] | null = null;
 
   constructor(options: SupervisorOptions) {
     super();
@@ -73,6 +74,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   get state(): ProcessState {
     return this.#state;
+  }
+
+  /** Job types that the process has loaded; null while there is none that is ready, or a restart is under way. */
+  get types(): readonly string[] | null {
+    return this.#isRestarting ? null : this.#types;
   }
 
   get pid(): number | null {
@@ -202,6 +208,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       case "ready":
         this.#startError = null;
         this.#startFailed = false;
+        this.#types = message.types;
         this.#pause.ready(Date.now());
         if (this.#state === "starting") this.#setState("ready");
         break;
@@ -217,6 +224,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #exited(exitCode: number | null, signal: string | null): void {
     this.#child = null;
+    this.#types = null;
     const wasReady = this.#state !== "starting";
     this.#startFailed = !wasReady;
     const isWanted = this.#state === "stopping" || this.#isRestarting;

@@ -66,7 +66,7 @@ const mostValues = 100;
 const eventLoopSampleMs = 20;
 
 export class MetricsRegistry {
-  readonly #jobTypes: ReadonlySet<string>;
+  readonly #jobTypes: Set<string>;
   readonly #log: Logger;
   readonly #known: KnownMetric[] = [];
   readonly #makers: ((client: Client, registry: ClientRegistry) => void)[] = [];
@@ -124,6 +124,11 @@ export class MetricsRegistry {
         clear: () => counter.reset(),
       };
     });
+  }
+
+  /** A job type that came after the start. */
+  addJobType(type: string): void {
+    this.#jobTypes.add(type);
   }
 
   /** `read` sets gauges and totals before each scrape. One that fails costs its own values and is logged. */

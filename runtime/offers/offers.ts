@@ -1,0 +1,292 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
+import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { JobSource, Lease, Offer } from "#runtime/sources/job-source.ts";
+import { Announcer } from "./announcer.ts";
+import { computeOffer, emptyOffer, isCovered, type JobNeed } from "./compute-offer.ts";
+import { type Condition, type ConditionKey, Conditions, keyOf, type Watched } from "./conditions.ts";
+import { FailureStreak } from "./failure-streak.ts";
+import { HandlerWatch } from "./handler-watch.ts";
+import { logChanges } from "./log-changes.ts";
+import { ModelWatch } from "./model-watch.ts";
+import { SeenConditions, type SeenExecutor } from "./seen-conditions.ts";
+
+/** What the offers need to know of an executor. */
+export interface OfferingExecutor extends SeenExecutor {
+  on(event: "state", listener: () => void): unknown;
+  off(event: "state", listener: () => void): unknown;
+}
+
+export interface OffersOptions {
+  readonly registry: Registry;
+  readonly executors: ReadonlyMap<string, OfferingExecutor>;
+  readonly sources: readonly JobSource[];
+  readonly handlersFolder: string;
+  readonly modelsFolder: string;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** The worker's process must not be used any more. */
+  restart(worker: string): void;
+  /** A handler came, or its file was mended: the worker's process has to load it too, if there is one. */
+  onHandler(handler: Handler): void;
+}
+
+/** What kind of end an attempt had, as far as it says something of its worker. */
+export interface AttemptReport {
+  readonly lease: Lease;
+  readonly worker: string;
+  readonly end: AttemptEnd;
+}
+
+/** How often models and handlers are looked at; each look costs `stat` calls. */
+const lookEveryMs = 2000;
+/** How long a job is held that was taken although it is not offered, before it goes back. */
+const notOfferedPauseMs = 1000;
+
+const namesModel = z.object({ model: z.string() });
+
+/**
+ * What this container offers, by worker: from the handlers that work, the models that are in order, and what attempts have
+ * found. Emits `change` when an offer or a condition is another one.
+ */
+export class Offers extends EventEmitter<{ change: [] }> {
+  readonly #options: OffersOptions;
+  readonly #conditions: Conditions;
+  readonly #models: ModelWatch;
+  readonly #handlers: HandlerWatch;
+  readonly #announcer: Announcer;
+  readonly #streaks = new Map<string, FailureStreak>();
+  readonly #seen: SeenConditions;
+  #offers: ReadonlyMap<string, Offer> = new Map();
+  #current: readonly Condition[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #wake: NodeJS.Timeout | null = null;
+  #look: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(options: OffersOptions) {
+    super();
+    this.#options = options;
+    this.#conditions = new Conditions(options.nowMs);
+    this.#models = new ModelWatch(options.modelsFolder, options.nowMs);
+    this.#handlers = new HandlerWatch(options.handlersFolder);
+    this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
+    this.#announcer = new Announcer(options.sources, options.log);
+  }
+
+  /** Looks at everything once; resolves when the offers are known. */
+  async start(): Promise<void> {
+    for (const executor of this.#options.executors.values()) this.watch(executor);
+    await this.look();
+  }
+
+  /** Another executor to be heard of. */
+  watch(executor: OfferingExecutor): void {
+    executor.on("state", this.#update);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of [this.#timer, this.#wake]) if (timer) clearTimeout(timer);
+    for (const executor of this.#options.executors.values()) executor.off("state", this.#update);
+    await this.#look;
+    await this.#announcer.stop();
+  }
+
+  of(worker: string): Offer {
+    return this.#offers.get(worker) ?? emptyOffer;
+  }
+
+  get all(): ReadonlyMap<string, Offer> {
+    return this.#offers;
+  }
+
+  /** What keeps this container from running everything that its handlers are for. */
+  get conditions(): readonly Condition[] {
+    return this.#current;
+  }
+
+  /** Why the job would not be run here now; null when it would. */
+  obstacleTo(job: JobNeed): ErrorReport | null {
+    const { registry, executors } = this.#options;
+    const handler = registry.get(job.type);
+    if (handler === undefined) {
+      const known = registry.problems.find(({ type }) => type === job.type);
+      if (known !== undefined) return { code: "HANDLER_INVALID", message: known.problem };
+      return { code: "UNKNOWN_JOB_TYPE", message: `There is no handler for ${job.type} here.` };
+    }
+    const { worker } = handler;
+    if (!executors.has(worker)) return { code: "UNKNOWN_JOB_TYPE", message: `The worker ${worker} does not run here.` };
+    if (isCovered(this.of(worker), job)) return null;
+    const model = job.model_variant ?? handler.model;
+    const folder = model === undefined ? undefined : this.#models.folderOf(model);
+    const concerns = ({ kind, subject }: Condition) =>
+      kind === "worker" || (kind === "type" ? subject === job.type : subject === folder);
+    const found = this.#current.find((each) => each.worker === worker && each.state === "active" && concerns(each));
+    if (found !== undefined) return found.error;
+    return (model === undefined ? null : this.#models.problemOf(model)) ?? { code: "NOT_READY", message: "Not now." };
+  }
+
+  /** An attempt has found what keeps this container from running its job. When this resolves, the offer leaves it out. */
+  async onCondition(error: ErrorReport, lease: Lease): Promise<void> {
+    const handler = this.#options.registry.get(lease.job.type);
+    if (handler === undefined || !isCovered(this.of(handler.worker), lease.job)) {
+      // It was taken although it is not offered: at once it would be taken again at once.
+      await pause(notOfferedPauseMs);
+      return;
+    }
+    const { worker } = handler;
+    if (error.code === "DISK_FULL") {
+      // One disk for all workers.
+      for (const each of this.#options.executors.keys())
+        this.#conditions.found({ worker: each, kind: "worker", subject: each }, error);
+    } else {
+      const { key, watched } = this.#subjectOf(error, lease, worker, handler.model);
+      this.#conditions.found(key, error, watched);
+    }
+    if (error.code === "DEVICE_LOST") this.#options.restart(worker);
+    this.#update();
+  }
+
+  /** Every attempt that was run to an end; `undefined` errors are those of no interest here. */
+  onAttemptEnd({ lease, worker, end }: AttemptReport): void {
+    const streak = this.#streaks.get(worker) ?? new FailureStreak();
+    this.#streaks.set(worker, streak);
+    const self: ConditionKey = { worker, kind: "worker", subject: worker };
+    if (end.kind === "completed") {
+      streak.succeeded();
+      const model = lease.job.model_variant ?? this.#options.registry.get(lease.job.type)?.model;
+      this.#conditions.overcome(self);
+      this.#conditions.overcome({ worker, kind: "type", subject: lease.job.type });
+      if (model !== undefined && model !== null)
+        this.#conditions.overcome({ worker, kind: "model", subject: this.#models.folderOf(model) });
+    } else {
+      const error = causeOf(end);
+      if (error === null || !FailureStreak.counts(error)) return;
+      if (error.code === "DEVICE_FAULT") this.#options.restart(worker);
+      const isProbe = this.#conditions.all().some((each) => keyOf(each) === keyOf(self) && each.state === "probing");
+      const verdict = isProbe ? error : streak.failed(lease.jobId, error);
+      if (verdict !== null) this.#conditions.found(self, verdict);
+    }
+    this.#update();
+  }
+
+  #subjectOf(
+    error: ErrorReport,
+    { job }: Lease,
+    worker: string,
+    ownModel: string | undefined,
+  ): { readonly key: ConditionKey; readonly watched: Watched | null } {
+    const type = { worker, kind: "type", subject: job.type } as const;
+    if (error.code === "DEVICE_LOST") return { key: { worker, kind: "worker", subject: worker }, watched: null };
+    const asked = job.model_variant ?? ownModel;
+    const model = namesModel.safeParse(error.details).data?.model ?? asked;
+    if (!error.code.startsWith("MODEL_") || model === undefined)
+      return { key: type, watched: this.#watched("handler", job.type) };
+    const folder = this.#models.folderOf(model);
+    const watched = this.#watched("model", folder);
+    // A model that the handler asks for beside the one that the offer names is its own matter.
+    if (asked === undefined || folder !== this.#models.folderOf(asked)) return { key: type, watched };
+    return { key: { worker, kind: "model", subject: folder }, watched };
+  }
+
+  #watched(kind: Watched["kind"], name: string): Watched {
+    return { kind, name, version: this.#versionOf({ kind, name }) };
+  }
+
+  readonly #versionOf = ({ kind, name }: Pick<Watched, "kind" | "name">): string | undefined =>
+    kind === "model" ? this.#models.models.get(name)?.signature : this.#handlers.versionOf(name);
+
+  /** Looks at models and handlers now; one look at a time. */
+  look(): Promise<void> {
+    this.#look ??= this.#lookOnce().finally(() => {
+      this.#look = null;
+    });
+    return this.#look;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const startMs = performance.now();
+    if (this.#timer) clearTimeout(this.#timer);
+    try {
+      await this.#lookAtHandlers();
+      await this.#models.look(this.#neededModels());
+    } catch (error) {
+      this.#options.log.error({ error }, "models and handlers could not be looked at; trying again");
+    }
+    if (this.#stopped) return;
+    this.#update();
+    // Longer where looking takes long: a slow disk is left alone for most of the time.
+    const tookMs = performance.now() - startMs;
+    this.#timer = setTimeout(() => void this.look(), Math.max(lookEveryMs, tookMs * 10)).unref();
+  }
+
+  /** Handlers that came, or whose file was broken here or in the executor, are loaded anew when their file is another one. */
+  async #lookAtHandlers(): Promise<void> {
+    const { registry, handlersFolder, log, onHandler } = this.#options;
+    for (const [file, version] of await this.#handlers.look()) {
+      const type = file.slice(0, -".ts".length);
+      const isSound = registry.get(type) !== undefined && !this.#isWithheld(type);
+      if (isSound) continue;
+      const result: LoadedHandler = await loadHandler(handlersFolder, file, version);
+      registry.update(result);
+      if (!("handler" in result)) continue;
+      log.info({ type, worker: result.handler.worker }, "a handler was loaded anew");
+      onHandler(result.handler);
+    }
+  }
+
+  #isWithheld(type: string): boolean {
+    return this.#current.some((each) => each.kind === "type" && each.subject === type);
+  }
+
+  #neededModels(): string[] {
+    return this.#options.registry.all().flatMap(({ model }) => (model === undefined ? [] : [model]));
+  }
+
+  readonly #update = (): void => {
+    if (this.#stopped) return;
+    this.#conditions.look(this.#versionOf);
+    const { registry, executors } = this.#options;
+    const before = this.#current;
+    this.#current = [...this.#seen.look(executors), ...this.#conditions.all()];
+    const offers = new Map<string, Offer>();
+    for (const worker of executors.keys()) {
+      const active = this.#current.filter((each) => each.worker === worker && each.state === "active");
+      const subjects = (kind: Condition["kind"]) =>
+        new Set(active.filter((each) => each.kind === kind).map(({ subject }) => subject));
+      const handlers = registry.all().filter((handler) => handler.worker === worker);
+      const withheld = { worker: subjects("worker").size > 0, types: subjects("type"), models: subjects("model") };
+      offers.set(worker, computeOffer({ handlers, models: this.#models.models, withheld }));
+    }
+    const hasChanged = JSON.stringify([...this.#offers]) !== JSON.stringify([...offers]);
+    this.#offers = offers;
+    this.#announcer.offer(offers);
+    this.#wakeForNextLook();
+    if (logChanges(this.#options.log, before, this.#current) || hasChanged) this.emit("change");
+  };
+
+  /** A pause that is over is seen at once, and not with the next look at files. */
+  #wakeForNextLook(): void {
+    const { nextLookMs } = this.#conditions;
+    if (this.#wake) clearTimeout(this.#wake);
+    this.#wake = null;
+    if (nextLookMs === null) return;
+    this.#wake = setTimeout(this.#update, Math.max(1, nextLookMs - this.#options.nowMs())).unref();
+  }
+}
+
+/** What a failed attempt says of its worker: a job that was refused for good by its handler says nothing. */
+function causeOf(end: AttemptEnd): ErrorReport | null {
+  if (end.kind === "crashed") {
+    const { exitCode, signal } = end.evidence;
+    return { code: "EXECUTOR_CRASHED", message: `The executor died (${signal ?? `exit code ${exitCode}`}).` };
+  }
+  if (end.kind !== "failed") return null;
+  return end.retry === "never" && end.error.code === "HANDLER_FAILED" ? null : end.error;
+}

@@ -1,0 +1,78 @@
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import { type Condition, type ConditionKey, keyOf } from "./conditions.ts";
+import type { ModelWatch } from "./model-watch.ts";
+
+export interface SeenExecutor {
+  readonly status: {
+    /** Job types that its process has loaded; null while none is ready. */
+    readonly types: readonly string[] | null;
+    readonly startError: ErrorReport | null;
+  };
+}
+
+type Seen = ConditionKey & { readonly error: ErrorReport };
+
+/**
+ * Conditions that are seen without running a job: models that handlers name and that are missing or broken, files that are no
+ * handlers, handlers that an executor has not loaded, executors that cannot start. They go when what they are about is mended.
+ */
+export class SeenConditions {
+  readonly #registry: Pick<Registry, "all" | "get" | "problems">;
+  readonly #models: Pick<ModelWatch, "problemOf" | "folderOf">;
+  readonly #nowMs: () => number;
+  readonly #since = new Map<string, number>();
+
+  constructor(
+    registry: Pick<Registry, "all" | "get" | "problems">,
+    models: Pick<ModelWatch, "problemOf" | "folderOf">,
+    nowMs: () => number,
+  ) {
+    this.#registry = registry;
+    this.#models = models;
+    this.#nowMs = nowMs;
+  }
+
+  look(executors: ReadonlyMap<string, SeenExecutor>): Condition[] {
+    const seen = [...executors].flatMap(([worker, executor]) => this.#ofWorker(worker, executor));
+    return this.#withTimes([...seen, ...this.#brokenFiles()]);
+  }
+
+  #ofWorker(worker: string, { status }: SeenExecutor): Seen[] {
+    const handlers = this.#registry.all().filter((handler) => handler.worker === worker);
+    if (status.startError !== null) return [{ worker, kind: "worker", subject: worker, error: status.startError }];
+    const models = new Set(handlers.flatMap(({ model }) => (model === undefined ? [] : [model])));
+    const broken = [...models].flatMap((model): Seen[] => {
+      const error = this.#models.problemOf(model);
+      return error === null ? [] : [{ worker, kind: "model", subject: this.#models.folderOf(model), error }];
+    });
+    const { types } = status;
+    const unloaded = types === null ? [] : handlers.filter(({ type }) => !types.includes(type));
+    return [...broken, ...unloaded.map(({ type }) => notLoaded(worker, type))];
+  }
+
+  #brokenFiles(): Seen[] {
+    return this.#registry.problems.map(({ type, problem }) => ({
+      // A file that cannot be read does not say whose it is.
+      worker: this.#registry.get(type)?.worker ?? "unknown",
+      kind: "type",
+      subject: type,
+      error: { code: "HANDLER_INVALID", message: problem },
+    }));
+  }
+
+  #withTimes(seen: readonly Seen[]): Condition[] {
+    const keys = new Set(seen.map(keyOf));
+    for (const key of this.#since.keys()) if (!keys.has(key)) this.#since.delete(key);
+    return seen.map((each) => {
+      const sinceMs = this.#since.get(keyOf(each)) ?? this.#nowMs();
+      this.#since.set(keyOf(each), sinceMs);
+      return { ...each, sinceMs, nextLookMs: null, state: "active" };
+    });
+  }
+}
+
+function notLoaded(worker: string, type: string): Seen {
+  const message = `The executor of ${worker} has not loaded the handler of ${type}, whose file has changed; mend it, and it is loaded again.`;
+  return { worker, kind: "type", subject: type, error: { code: "HANDLER_INVALID", message } };
+}
