@@ -149,7 +149,7 @@ export type RenewalOutcome = "held" | "cancelled" | "lost";
  */
 export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost";
 
-/** `jobs`: one may be due. `leases`: one that is held may have been cancelled or lost. */
+/** `jobs`: one may be due, or an end is to be reported. `leases`: one that is held may have been cancelled or lost. */
 export type ChangeKind = "jobs" | "leases";
 
 /** What is remembered of a finished job. */

@@ -2,13 +2,16 @@ import { z } from "zod";
 import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
+import { needOf } from "../job-need.ts";
 import {
   type AttemptRecord,
   attemptOutcomes,
+  type JobNeed,
   type JobRecord,
   jobStatuses,
   type QueueStats,
   queueName,
+  type UnofferedJobs,
 } from "../job-source.ts";
 
 /* Shapes of the rows that the statements return, and how they become the port's types. */
@@ -51,6 +54,7 @@ export const jobRow = z.object({
   priority: z.number(),
   status: z.enum(jobStatuses),
   attempt: z.number(),
+  run: z.number(),
   cancel_requested: flagColumn,
   progress: z.number().nullable(),
   created_at_ms: z.number(),
@@ -72,11 +76,49 @@ export const attemptRow = z.object({
 });
 export type AttemptRow = z.output<typeof attemptRow>;
 
+const needColumns = { type: z.string(), model_variant: z.string().nullable() };
+
+export const firstRow = z.object({
+  ...needColumns,
+  sequence: z.number(),
+  priority: z.number(),
+  user_id: z.string(),
+});
+
+export const overdueRow = z.object({
+  ...needColumns,
+  sequence: z.number(),
+  worker: z.string(),
+  due: flagColumn,
+  body: jsonColumn(storedJob),
+});
+
+export const endRow = z.object({
+  sequence: z.number(),
+  id: z.string(),
+  body: jsonColumn(storedJob),
+  run: z.number(),
+  attempt: z.number(),
+  status: z.enum(["failed", "cancelled"]),
+  error: errorColumn,
+  settled_at_ms: z.number(),
+});
+
+export const offerRow = z.object({
+  worker: z.string(),
+  offer: jsonColumn(
+    z.object({ types: z.array(z.string()), defaultModelTypes: z.array(z.string()), models: z.array(z.string()) }),
+  ),
+});
+
+export const needRow = z.object({ ...needColumns, jobs: z.number(), oldest_ms: z.number() });
+
 export const leasedRow = z.object({
   sequence: z.number(),
   id: z.string(),
   body: jsonColumn(storedJob),
   attempt: z.number(),
+  run: z.number(),
   available_at_ms: z.number(),
   error: errorColumn,
 });
@@ -98,8 +140,16 @@ export const countsRow = z.object({
   oldest_ms: z.number().nullable(),
 });
 
-/** @param attempts those of this job, in the order in which they started */
-export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[]): JobRecord {
+/**
+ * @param attempts those of this job, in the order in which they started
+ * @param isOffered whether a container offers to run what needs this
+ */
+export function toJobRecord(
+  row: JobRow,
+  attempts: readonly AttemptRow[],
+  isOffered: (worker: string, need: JobNeed) => boolean,
+): JobRecord {
+  const need = needOf(row.body);
   return {
     job: row.body,
     worker: row.worker,
@@ -114,7 +164,7 @@ export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[]): JobRe
     result: row.result,
     error: row.error,
     attempts: attempts.map(toAttemptRecord),
-    waitingFor: null,
+    waitingFor: row.status === "queued" && !isOffered(row.worker, need) ? need : null,
   };
 }
 
@@ -129,7 +179,11 @@ function toAttemptRecord(row: AttemptRow): AttemptRecord {
   };
 }
 
-export function toQueueStats(row: z.output<typeof countsRow>, nowMs: number): QueueStats {
+export function toQueueStats(
+  row: z.output<typeof countsRow>,
+  unoffered: readonly UnofferedJobs[],
+  nowMs: number,
+): QueueStats {
   return {
     queue: queueName(row.worker),
     queued: row.queued,
@@ -137,6 +191,6 @@ export function toQueueStats(row: z.output<typeof countsRow>, nowMs: number): Qu
     running: row.running,
     failed: row.failed,
     oldestQueuedSeconds: row.oldest_ms === null ? null : (nowMs - row.oldest_ms) / 1000,
-    unoffered: [],
+    unoffered,
   };
 }

@@ -75,4 +75,36 @@ const tables = `
   CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job_sequence);
 `;
 
-export const sourceMigrations: readonly Migration[] = [{ component: "source", version: 1, sql: tables }];
+/*
+ * Since version 2 a job has:
+ *
+ *   run            1, and one more with every redrive
+ *   expires_at_ms  when it fails if it still waits; NULL: never
+ *   report_at_ms   from when on its end is answered to a container that reports it; NULL: reported, or nothing to report
+ *
+ * jobs_by_need finds the first job of each need, however many jobs of other needs stand before it.
+ * offers: what each container can run, by worker; counts until it runs out.
+ */
+const endsAndOffers = `
+  ALTER TABLE jobs ADD COLUMN run INTEGER NOT NULL DEFAULT 1 CHECK (run >= 1);
+  ALTER TABLE jobs ADD COLUMN expires_at_ms INTEGER;
+  ALTER TABLE jobs ADD COLUMN report_at_ms INTEGER CHECK (report_at_ms IS NULL OR status IN ('failed', 'cancelled'));
+
+  CREATE INDEX jobs_by_need   ON jobs (worker, type, model_variant, priority DESC, sequence)
+                                                     WHERE status = 'queued' AND due = 1;
+  CREATE INDEX jobs_to_expire ON jobs (expires_at_ms) WHERE status = 'queued' AND expires_at_ms IS NOT NULL;
+  CREATE INDEX jobs_to_report ON jobs (report_at_ms)  WHERE report_at_ms IS NOT NULL;
+
+  CREATE TABLE offers (
+    container     TEXT    NOT NULL,
+    worker        TEXT    NOT NULL,
+    offer         TEXT    NOT NULL CHECK (json_valid(offer)),
+    expires_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (container, worker)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+export const sourceMigrations: readonly Migration[] = [
+  { component: "source", version: 1, sql: tables },
+  { component: "source", version: 2, sql: endsAndOffers },
+];

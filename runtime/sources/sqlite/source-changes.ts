@@ -1,8 +1,14 @@
 import type { Database } from "#runtime/lib/database/database.ts";
 import { waitIsOver } from "#runtime/lib/within.ts";
-import type { ChangeKind } from "../job-source.ts";
+import type { ChangeKind, TakeRequest } from "../job-source.ts";
 import { ChangeWatch } from "./change-watch.ts";
 import { prepareChangeStatements } from "./statements.ts";
+
+export interface SourceChangesOptions {
+  readonly nowMs: () => number;
+  /** Whether a job is due that a take with this request would lease. */
+  isAnyFor(request: TakeRequest): boolean;
+}
 
 /** How often other processes' commits are looked for. A running job should hear of its cancel within one step. */
 const pollMs = { jobs: 100, leases: 50 } as const satisfies Record<ChangeKind, number>;
@@ -14,7 +20,7 @@ const pollMs = { jobs: 100, leases: 50 } as const satisfies Record<ChangeKind, n
  */
 export class SourceChanges {
   readonly #database: Database;
-  readonly #nowMs: () => number;
+  readonly #options: SourceChangesOptions;
   readonly #statements: ReturnType<typeof prepareChangeStatements>;
   readonly #jobs = new ChangeWatch(() => this.#pollJobs());
   readonly #leases = new ChangeWatch(() => this.#pollLeases());
@@ -24,14 +30,20 @@ export class SourceChanges {
   readonly #cancelTold = new Set<string>();
   readonly #seenVersion: Record<ChangeKind, number>;
   #seenUntilMs: number;
+  #asked: readonly TakeRequest[] | undefined;
 
-  constructor(database: Database, nowMs: () => number) {
+  constructor(database: Database, options: SourceChangesOptions) {
     this.#database = database;
-    this.#nowMs = nowMs;
+    this.#options = options;
     this.#statements = prepareChangeStatements(database);
     const version = database.dataVersion();
     this.#seenVersion = { jobs: version, leases: version };
-    this.#seenUntilMs = nowMs();
+    this.#seenUntilMs = options.nowMs();
+  }
+
+  /** What was taken for last: a job of somebody else that becomes due is no news. */
+  asked(requests: readonly TakeRequest[]): void {
+    this.#asked = requests;
   }
 
   hold(token: string): void {
@@ -66,14 +78,20 @@ export class SourceChanges {
     this.#leases.close();
   }
 
-  /** Has somebody else committed while a job is due, or has a moment come at which one becomes due by itself? */
+  /** Has somebody else committed while there is something to take, or has a moment come at which there is? */
   #pollJobs(): number {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.nowMs();
     const untilMomentMs = this.#nextMomentMs() - nowMs;
-    const due = this.#committed("jobs") && this.#statements.anyDue.get()?.answer === true;
-    if (!due && untilMomentMs > 0) return Math.min(untilMomentMs, pollMs.jobs);
+    const isAny = this.#committed("jobs") && this.#isAnyToTake(nowMs);
+    if (!isAny && untilMomentMs > 0) return Math.min(untilMomentMs, pollMs.jobs);
     this.#seenUntilMs = nowMs;
     return 0;
+  }
+
+  #isAnyToTake(nowMs: number): boolean {
+    if (this.#statements.anyEndToReport.get({ now_ms: nowMs })?.answer === true) return true;
+    if (this.#asked !== undefined) return this.#asked.some((request) => this.#options.isAnyFor(request));
+    return this.#statements.anyDue.get()?.answer === true;
   }
 
   #pollLeases(): number {

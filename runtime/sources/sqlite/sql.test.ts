@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import * as sql from "./sql.ts";
+import * as endsSql from "./sql-ends.ts";
+import * as leasingSql from "./sql-leasing.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
 const planRow = z.object({ detail: z.string() });
-const { jobPage, ...statements } = sql;
+const { jobPage, ...coreSql } = sql;
+const statements = { ...coreSql, ...leasingSql, ...endsSql };
 
 let harness: SqliteHarness;
 beforeAll(async () => {
@@ -41,20 +44,23 @@ describe("query plans", () => {
     ["anyDue", "COVERING INDEX jobs_to_take"],
     ["nextMoment", "jobs_to_promote (available_at_ms>?)"],
     ["nextMoment", "jobs_leased (lease_expires_at_ms>?)"],
+    ["nextMoment", "jobs_to_expire (expires_at_ms>?)"],
+    ["nextMoment", "jobs_to_report (report_at_ms>?)"],
+    ["firstDue", "jobs_to_take (worker=?)"],
+    ["firstOffered", "jobs_by_need (worker=? AND type=? AND model_variant=?)"],
+    ["leaseFrom", "jobs_to_take (worker=? AND priority=? AND sequence>? AND sequence<?)"],
+    ["overdue", "jobs_to_expire (expires_at_ms>? AND expires_at_ms<?)"],
+    ["claimEnds", "jobs_to_report (report_at_ms>? AND report_at_ms<?)"],
+    ["anyEndToReport", "jobs_to_report (report_at_ms>? AND report_at_ms<?)"],
+    ["needsOfDue", "jobs_to_take (worker=?)"],
+    ["needsOfDue", "jobs_to_promote (available_at_ms<?)"],
     ["pruneSettled", "jobs_to_prune (settled_at_ms>? AND settled_at_ms<?)"],
   ] as const)("%s does not read jobs that it is not about: %s", (name, index) => {
     expect(planOf(statements[name])).toContainEqual(expect.stringContaining(index));
   });
 
-  test("take finds the head of a queue and its neighbours by index alone", () => {
-    const plan = planOf(sql.leaseNext);
-    expect(plan).toContainEqual(
-      expect.stringMatching(/^SEARCH jobs USING (COVERING )?INDEX jobs_to_take \(worker=\?\)/),
-    );
-    expect(plan).toContainEqual(
-      expect.stringContaining("jobs_to_take (worker=? AND priority=? AND sequence>? AND sequence<?)"),
-    );
-    expect(plan).toContainEqual("SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)");
+  test.each(["firstOffered", "leaseFrom"] as const)("%s reads the rows that it has found by an index alone", (name) => {
+    expect(planOf(statements[name])).toContainEqual("SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)");
   });
 
   test.each([

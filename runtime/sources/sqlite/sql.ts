@@ -15,11 +15,15 @@ export const expireAttempts = `
    WHERE token IN (SELECT lease_token FROM jobs INDEXED BY jobs_leased
                     WHERE status = 'running' AND lease_expires_at_ms <= :now_ms)`;
 
-/** Their jobs wait again, from the moment that the lease ran out, and keep the token; if a cancel was asked they end. */
+/**
+ * Their jobs wait again, from the moment that the lease ran out, and keep the token; those whose cancel was requested end,
+ * and nobody has reported it.
+ */
 export const requeueExpired = `
   UPDATE jobs INDEXED BY jobs_leased
      SET status = iif(cancel_requested, 'cancelled', 'queued'),
          settled_at_ms = iif(cancel_requested, :now_ms, NULL),
+         report_at_ms = iif(cancel_requested, :now_ms, NULL),
          lease_token = iif(cancel_requested, NULL, lease_token),
          error = iif(cancel_requested, NULL, :error),
          available_at_ms = lease_expires_at_ms,
@@ -32,33 +36,6 @@ export const promoteDue = `
   UPDATE jobs INDEXED BY jobs_to_promote
      SET due = 1
    WHERE status = 'queued' AND due = 0 AND available_at_ms <= :now_ms`;
-
-/**
- * Leases the next job of a worker: highest priority, then the oldest. A younger job for a model that the executor holds
- * goes before it when it has the same priority and user and is among the 32 that arrived from there on. The window is
- * counted in arrivals, not in rows of the queue: jobs that come later never widen it, so a job is passed over by 31 at
- * the most and cannot starve.
- */
-export const leaseNext = `
-  UPDATE jobs
-     SET status = 'running', attempt = attempt + 1, lease_token = :token, lease_expires_at_ms = :expires_at_ms
-   WHERE sequence = (
-           WITH head AS (
-             SELECT sequence, priority, user_id
-               FROM jobs
-              WHERE worker = :worker AND status = 'queued' AND due = 1
-              ORDER BY priority DESC, sequence
-              LIMIT 1)
-           SELECT candidate.sequence
-             FROM head JOIN jobs AS candidate
-               ON candidate.worker = :worker AND candidate.status = 'queued' AND candidate.due = 1
-              AND candidate.priority = head.priority
-              AND candidate.sequence BETWEEN head.sequence AND head.sequence + 31
-            WHERE candidate.user_id = head.user_id
-            ORDER BY coalesce(candidate.model_variant IN (SELECT value FROM json_each(:held_models)), 0) DESC,
-                     candidate.sequence
-            LIMIT 1)
-  RETURNING sequence, id, body, attempt, available_at_ms, error`;
 
 export const insertAttempt = `
   INSERT INTO attempts (token, job_sequence, attempt, worker_id, started_at_ms)
@@ -93,11 +70,12 @@ export const endJob = `
          lease_token = NULL, lease_expires_at_ms = NULL
    WHERE id = :id AND lease_token = :token`;
 
-/** Back to the queue, or to the end if a cancel was asked. */
+/** Back to the queue, or to the end if a cancel was requested: the caller reports it, or after one lease time another. */
 export const requeueJob = `
   UPDATE jobs
      SET status = iif(cancel_requested, 'cancelled', 'queued'),
          settled_at_ms = iif(cancel_requested, :now_ms, NULL),
+         report_at_ms = iif(cancel_requested, :report_at_ms, NULL),
          error = iif(cancel_requested, NULL, :error),
          due = :available_at_ms <= :now_ms,
          available_at_ms = :available_at_ms,
@@ -124,9 +102,10 @@ export const jobByKey = `
 export const jobById = "SELECT * FROM jobs WHERE id = :id";
 
 export const insertJob = `
-  INSERT INTO jobs (id, worker, type, user_id, model_variant, priority, body, due, created_at_ms, available_at_ms)
+  INSERT INTO jobs (id, worker, type, user_id, model_variant, priority, body, due, created_at_ms, available_at_ms,
+                    expires_at_ms)
   VALUES (:id, :worker, :type, :user_id, :model_variant, :priority, :body,
-          :available_at_ms <= :now_ms, :now_ms, :available_at_ms)
+          :available_at_ms <= :now_ms, :now_ms, :available_at_ms, :expires_at_ms)
   RETURNING *`;
 
 export const insertKey = `
@@ -140,11 +119,12 @@ export const jobsAhead = `
            WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority = :priority
              AND sequence < :sequence) AS ahead`;
 
-/** A queued job ends at once, a running one when its worker hears of it. Settled jobs are not touched. */
+/** A queued job ends at once, a running one when its container hears of it. Settled jobs are not touched. */
 export const cancelJob = `
   UPDATE jobs
      SET cancel_requested = 1,
          settled_at_ms = iif(status = 'queued', :now_ms, NULL),
+         report_at_ms = iif(status = 'queued', :now_ms, NULL),
          error = iif(status = 'queued', NULL, error),
          lease_token = iif(status = 'queued', NULL, lease_token),
          status = iif(status = 'queued', 'cancelled', status)
@@ -152,10 +132,9 @@ export const cancelJob = `
 
 export const redriveJob = `
   UPDATE jobs
-     SET status = 'queued', due = 1, attempt = 0, cancel_requested = 0, progress = NULL, error = NULL,
-         settled_at_ms = NULL, available_at_ms = :now_ms
-   WHERE id = :id AND status = 'failed'
-  RETURNING sequence`;
+     SET status = 'queued', due = 1, run = run + 1, attempt = 0, cancel_requested = 0, progress = NULL, error = NULL,
+         settled_at_ms = NULL, report_at_ms = NULL, available_at_ms = :now_ms, expires_at_ms = :expires_at_ms
+   WHERE sequence = :sequence`;
 
 export const forgetAttempts = "DELETE FROM attempts WHERE job_sequence = :sequence";
 
@@ -205,7 +184,10 @@ export const pruneSettled = `
 export const anyDue = `
   SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND due = 1) AS answer`;
 
-/** The next moment after `after_ms` at which a delay ends or a lease of somebody else runs out. */
+/**
+ * The next moment after `after_ms` at which a delay ends, a lease of somebody else runs out, a job expires, or an end that
+ * was given to a container to report is given to another.
+ */
 export const nextMoment = `
   SELECT min(at_ms) AS at_ms FROM (
     SELECT min(available_at_ms) AS at_ms FROM jobs INDEXED BY jobs_to_promote
@@ -213,9 +195,19 @@ export const nextMoment = `
     UNION ALL
     SELECT min(lease_expires_at_ms) FROM jobs INDEXED BY jobs_leased
      WHERE status = 'running' AND lease_expires_at_ms > :after_ms
-       AND lease_token NOT IN (SELECT value FROM json_each(:held_tokens)))`;
+       AND lease_token NOT IN (SELECT value FROM json_each(:held_tokens))
+    UNION ALL
+    SELECT min(expires_at_ms) FROM jobs INDEXED BY jobs_to_expire
+     WHERE status = 'queued' AND expires_at_ms IS NOT NULL AND expires_at_ms > :after_ms
+    UNION ALL
+    SELECT min(report_at_ms) FROM jobs INDEXED BY jobs_to_report
+     WHERE report_at_ms IS NOT NULL AND report_at_ms > :after_ms)`;
 
-/** Whether one of these leases was lost, or its cancel asked. */
+export const anyEndToReport = `
+  SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_report
+                  WHERE report_at_ms IS NOT NULL AND report_at_ms <= :now_ms) AS answer`;
+
+/** Whether one of these leases was lost, or its cancel requested. */
 export const anyEnded = `
   SELECT EXISTS (
     SELECT 1

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
+import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Query } from "#runtime/lib/database/statements.ts";
@@ -15,13 +16,14 @@ import {
   type QueueStats,
   refuseDependencies,
 } from "../job-source.ts";
+import { LiveOffers } from "./live-offers.ts";
 import { type JobRow, jobRow, toJobRecord, toQueueStats } from "./rows.ts";
 import * as sql from "./sql.ts";
 import { prepareQueueStatements } from "./statements.ts";
 
 const leaseExpired: ErrorReport = {
   code: "LEASE_EXPIRED",
-  message: "The lease ran out before the attempt ended: its worker crashed, hung or was cut off.",
+  message: "The lease ran out before the attempt ended: its container crashed, hung or was cut off.",
 };
 
 /** Rows that one transaction of `prune` deletes, so that it holds the write lock for milliseconds only. */
@@ -37,11 +39,13 @@ export class SqliteQueue implements JobQueue {
   protected readonly database: Database;
   protected readonly nowMs: () => number;
   readonly #statements: ReturnType<typeof prepareQueueStatements>;
+  protected readonly offers: LiveOffers;
   readonly #pages = new Map<string, Query<JobRow>>();
 
   constructor(database: Database, nowMs: () => number = Date.now) {
     this.database = database;
     this.nowMs = nowMs;
+    this.offers = new LiveOffers(database, nowMs);
     this.#statements = prepareQueueStatements(database);
   }
 
@@ -69,20 +73,26 @@ export class SqliteQueue implements JobQueue {
     if (!cancelled) {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${job.status}: there is nothing to cancel.`);
     }
-    if (job.status === "cancelled") return "cancelled";
+    if (job.status === "cancelled") {
+      // Its end is to be reported.
+      this.changed("jobs");
+      return "cancelled";
+    }
     this.changed("leases");
     return "requested";
   }
 
   async redrive(jobId: string): Promise<void> {
     await this.database.write(() => {
-      const redriven = this.#statements.redriveJob.get({ id: jobId, now_ms: this.nowMs() });
-      if (redriven === undefined) {
-        const job = this.#statements.jobById.get({ id: jobId });
-        if (job === undefined) throw jobNotFound(jobId);
+      const job = this.#statements.jobById.get({ id: jobId });
+      if (job === undefined) throw jobNotFound(jobId);
+      if (job.status !== "failed") {
         throw new CodedError("JOB_NOT_FAILED", `Job ${jobId} is ${job.status}: only a failed job can be redriven.`);
       }
-      this.#statements.forgetAttempts.run({ sequence: redriven.sequence });
+      const { sequence } = job;
+      const now_ms = this.nowMs();
+      this.#statements.redriveJob.run({ sequence, now_ms, expires_at_ms: expiryMs(job.body, now_ms) });
+      this.#statements.forgetAttempts.run({ sequence });
     });
     this.changed("jobs");
   }
@@ -118,7 +128,11 @@ export class SqliteQueue implements JobQueue {
   stats(): Promise<QueueStats[]> {
     return this.database.read(() => {
       const nowMs = this.nowMs();
-      return this.#statements.queueCounts.all({ now_ms: nowMs }).map((row) => toQueueStats(row, nowMs));
+      const isOffered = this.offers.read();
+      return this.#statements.queueCounts.all({ now_ms: nowMs }).map((row) => {
+        const unoffered = row.queued === 0 ? [] : this.offers.unoffered(row.worker, isOffered);
+        return toQueueStats(row, unoffered, nowMs);
+      });
     });
   }
 
@@ -169,6 +183,7 @@ export class SqliteQueue implements JobQueue {
       body: JSON.stringify(job),
       now_ms: nowMs,
       available_at_ms: nowMs + Math.round(delaySeconds * 1000),
+      expires_at_ms: expiryMs(job, nowMs),
     });
     if (row === undefined) throw new Error("an INSERT with RETURNING returned no row");
     return row;
@@ -196,7 +211,8 @@ export class SqliteQueue implements JobQueue {
   #records(rows: readonly JobRow[]): JobRecord[] {
     const sequences = JSON.stringify(rows.map((row) => row.sequence));
     const attempts = Map.groupBy(this.#statements.attemptsOf.all({ sequences }), (row) => row.job_sequence);
-    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? []));
+    const isOffered = this.offers.read();
+    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], isOffered));
   }
 }
 
@@ -204,6 +220,12 @@ export class SqliteQueue implements JobQueue {
 function request(job: Job): unknown {
   const { id, created_at, ...body } = job;
   return JSON.parse(JSON.stringify(body));
+}
+
+/** When a job expires that begins to wait now; null: never. */
+function expiryMs(job: Job, nowMs: number): number | null {
+  const seconds = expirySecondsOf(job);
+  return seconds === null ? null : nowMs + Math.ceil(seconds * 1000);
 }
 
 function jobNotFound(jobId: string): CodedError {

@@ -4,7 +4,13 @@ import { enqueue, failure, result, takeOne } from "#test/conformance/sources/har
 import { allCapabilities, describeJobSource } from "#test/conformance/sources/index.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
-describeJobSource("sqlite", () => openHarness(), { ...allCapabilities, dependencies: false, ends: true });
+describeJobSource("sqlite", () => openHarness(), {
+  ...allCapabilities,
+  dependencies: false,
+  ends: true,
+  offers: true,
+  expiry: true,
+});
 
 describe("prune", () => {
   let harness: SqliteHarness;
@@ -75,5 +81,39 @@ test("a job that was stored with an error code of a newer program can be read", 
   await harness.source.fail(await takeOne(harness), failure);
   harness.database.command(`UPDATE jobs SET error = '{"code":"FROM_THE_FUTURE","message":"new"}'`).run();
   expect((await harness.queue.get("a"))?.error).toEqual({ code: "INTERNAL", message: "new" });
+  await harness.close();
+});
+
+test("more jobs than one take changes expire, and none of them is taken meanwhile", async () => {
+  const harness = await openHarness({ durable: false });
+  for (let index = 0; index < 700; index += 1) {
+    await enqueue(harness, `job-${index}`, { config: { expires_in_seconds: 1 } });
+  }
+  await enqueue(harness, "patient");
+  await harness.advance(1001);
+  const ends = new Set<string>();
+  const leases: string[] = [];
+  for (let takes = 0; takes < 10; takes += 1) {
+    const taken = await harness.source.take([{ worker: "sdxl", slots: 1 }]);
+    await harness.source.reported(taken.ends);
+    for (const { jobId } of taken.ends) ends.add(jobId);
+    leases.push(...taken.leases.map(({ jobId }) => jobId));
+  }
+  expect(ends.size).toBe(700);
+  expect(leases).toEqual(["patient"]);
+  await harness.close();
+});
+
+test("a container that can run nothing of what waits is not woken by it", async () => {
+  const harness = await openHarness({ durable: false });
+  const other = await harness.second();
+  const offer = { types: ["sdxl_image_high"], defaultModelTypes: ["sdxl_image_high"], models: [] };
+  await harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
+  const woken = harness.source.waitForChange(10_000, new AbortController().signal, "jobs").then(() => "woken");
+  await enqueue(other, "foreign");
+  const pause = new Promise((resolve) => setTimeout(() => resolve("still waiting"), 300));
+  expect(await Promise.race([woken, pause])).toBe("still waiting");
+  await enqueue(other, "own", { type: "sdxl_image_high" });
+  expect(await woken).toBe("woken");
   await harness.close();
 });

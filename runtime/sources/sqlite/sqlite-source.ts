@@ -6,14 +6,17 @@ import type {
   ChangeKind,
   JobResult,
   JobSource,
-  Lease,
   LeaseKey,
+  Offer,
   Renewal,
   RenewalOutcome,
   SettleOutcome,
   Taken,
   TakeRequest,
+  UnreportedEnd,
 } from "../job-source.ts";
+import { Ends } from "./ends.ts";
+import { Leasing } from "./leasing.ts";
 import { SourceChanges } from "./source-changes.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
 import { prepareLeaseStatements } from "./statements.ts";
@@ -50,31 +53,48 @@ const becomes: Readonly<Record<SettleCall, Partial<Readonly<Record<AttemptOutcom
 export class SqliteSource extends SqliteQueue implements JobSource {
   readonly name = "sqlite";
   readonly leaseSeconds: number;
-  readonly #workerId: string;
-  readonly #newToken: () => string;
+  /** Two containers that were given the same name do not withdraw each other's offers. */
+  readonly #instance: string;
+  readonly #leasing: Leasing;
+  readonly #ends: Ends;
   readonly #statements: ReturnType<typeof prepareLeaseStatements>;
   readonly #changes: SourceChanges;
 
   constructor(database: Database, options: SqliteSourceOptions) {
     super(database, options.nowMs);
     this.leaseSeconds = options.leaseSeconds ?? 30;
-    this.#workerId = options.workerId;
-    this.#newToken = options.newToken ?? randomUUID;
+    this.#instance = `${options.workerId}/${randomUUID()}`;
+    const { nowMs, leaseSeconds } = this;
+    const { workerId, newToken = randomUUID } = options;
+    this.#leasing = new Leasing(database, { workerId, leaseSeconds, nowMs, newToken });
+    this.#ends = new Ends(database, { leaseSeconds, nowMs });
     this.#statements = prepareLeaseStatements(database);
-    this.#changes = new SourceChanges(database, this.nowMs);
+    this.#changes = new SourceChanges(database, { nowMs, isAnyFor: (request) => this.#leasing.isAnyFor(request) });
   }
 
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
-    const leases = await this.database.writeSoon(() => {
+    const wanted = requests.filter(({ slots }) => slots > 0);
+    if (wanted.length === 0) return { leases: [], ends: [] };
+    this.#changes.asked(wanted);
+    const taken = await this.database.writeSoon(() => {
       this.expireLeases();
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
-      return requests.flatMap((request) => this.#takeFor(request));
+      const isThrough = this.#ends.expire(this.offers);
+      // What has expired is not leased: when so many have that some are left, the next take goes on.
+      const leases = isThrough ? wanted.flatMap((request) => this.#leasing.lease(request)) : [];
+      return { leases, ends: this.#ends.claim() };
     });
-    for (const lease of leases) this.#changes.hold(lease.token);
-    return { leases, ends: [] };
+    for (const lease of taken.leases) this.#changes.hold(lease.token);
+    return taken;
   }
 
-  async reported(): Promise<void> {}
+  async reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+    await this.database.writeSoon(() => this.#ends.reported(ends));
+  }
+
+  announce(offers: ReadonlyMap<string, Offer>): Promise<void> {
+    return this.offers.announce(this.#instance, offers);
+  }
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     if (renewals.length === 0) return [];
@@ -122,36 +142,6 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.#changes.notify(what);
   }
 
-  #takeFor({ worker, slots, heldModels = [] }: TakeRequest): Lease[] {
-    const leases: Lease[] = [];
-    while (leases.length < slots) {
-      const nowMs = this.nowMs();
-      const token = this.#newToken();
-      const expiresAtMs = nowMs + this.leaseSeconds * 1000;
-      const row = this.#statements.leaseNext.get({
-        worker,
-        token,
-        expires_at_ms: expiresAtMs,
-        held_models: JSON.stringify(heldModels),
-      });
-      if (row === undefined) break;
-      const { sequence, attempt } = row;
-      this.#statements.insertAttempt.run({ token, sequence, attempt, worker_id: this.#workerId, now_ms: nowMs });
-      leases.push({
-        jobId: row.id,
-        job: row.body,
-        token,
-        attempt,
-        run: 1,
-        queuedAtMs: row.available_at_ms,
-        takenAtMs: nowMs,
-        expiresAtMs,
-        ...(row.error === null ? {} : { previousError: row.error }),
-      });
-    }
-    return leases;
-  }
-
   #renewOne({ lease, progress }: Renewal): RenewalOutcome {
     const { jobId: id, token } = lease;
     const expires_at_ms = this.nowMs() + this.leaseSeconds * 1000;
@@ -197,6 +187,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       token,
       now_ms,
       available_at_ms: now_ms + Math.round(delaySeconds * 1000),
+      report_at_ms: now_ms + this.leaseSeconds * 1000,
       given_back: outcome === "released" ? 1 : 0,
       error: toJson(error),
     });

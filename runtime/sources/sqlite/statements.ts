@@ -1,6 +1,8 @@
 import type { Database } from "#runtime/lib/database/database.ts";
 import * as rows from "./rows.ts";
 import * as sql from "./sql.ts";
+import * as endsSql from "./sql-ends.ts";
+import * as leasingSql from "./sql-leasing.ts";
 
 /** Prepares what a producer and an operator need, once a connection. */
 export function prepareQueueStatements(database: Database) {
@@ -13,7 +15,7 @@ export function prepareQueueStatements(database: Database) {
     insertKey: database.command(sql.insertKey),
     jobsAhead: database.query(sql.jobsAhead, rows.aheadRow),
     cancelJob: database.command(sql.cancelJob),
-    redriveJob: database.query(sql.redriveJob, rows.sequenceRow),
+    redriveJob: database.command(sql.redriveJob),
     forgetAttempts: database.command(sql.forgetAttempts),
     attemptsOf: database.query(sql.attemptsOf, rows.attemptRow),
     queueCounts: database.query(sql.queueCounts, rows.countsRow),
@@ -25,8 +27,6 @@ export function prepareQueueStatements(database: Database) {
 export function prepareLeaseStatements(database: Database) {
   return {
     promoteDue: database.command(sql.promoteDue),
-    leaseNext: database.query(sql.leaseNext, rows.leasedRow),
-    insertAttempt: database.command(sql.insertAttempt),
     renewLease: database.query(sql.renewLease, rows.renewedRow),
     reviveAttempt: database.command(sql.reviveAttempt),
     restorePreviousError: database.command(sql.restorePreviousError),
@@ -37,11 +37,42 @@ export function prepareLeaseStatements(database: Database) {
   };
 }
 
+/** Prepares what finds and leases the next job. */
+export function prepareLeasingStatements(database: Database) {
+  return {
+    firstDue: database.query(leasingSql.firstDue, rows.firstRow),
+    firstOffered: database.query(leasingSql.firstOffered, rows.firstRow),
+    leaseFrom: database.query(leasingSql.leaseFrom, rows.leasedRow),
+    insertAttempt: database.command(sql.insertAttempt),
+  };
+}
+
+/** Prepares what is needed for jobs that end while no attempt runs. */
+export function prepareEndStatements(database: Database) {
+  return {
+    overdue: database.query(endsSql.overdue, rows.overdueRow),
+    expireJob: database.command(endsSql.expireJob),
+    claimEnds: database.query(endsSql.claimEnds, rows.endRow),
+    endReported: database.command(endsSql.endReported),
+  };
+}
+
+/** Prepares what is needed to announce offers and to tell what no container offers. */
+export function prepareOfferStatements(database: Database) {
+  return {
+    withdrawOffers: database.command(endsSql.withdrawOffers),
+    insertOffer: database.command(endsSql.insertOffer),
+    liveOffers: database.query(endsSql.liveOffers, rows.offerRow),
+    needsOfDue: database.query(endsSql.needsOfDue, rows.needRow),
+  };
+}
+
 /** Prepares what tells a waiting loop that there is something for it. */
 export function prepareChangeStatements(database: Database) {
   return {
     anyDue: database.query(sql.anyDue, rows.answerRow),
     nextMoment: database.query(sql.nextMoment, rows.momentRow),
+    anyEndToReport: database.query(sql.anyEndToReport, rows.answerRow),
     anyEnded: database.query(sql.anyEnded, rows.answerRow),
   };
 }

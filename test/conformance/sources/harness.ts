@@ -11,6 +11,7 @@ import type {
   Lease,
   LeaseKey,
   SettleOutcome,
+  UnreportedEnd,
 } from "#runtime/sources/job-source.ts";
 
 /** One container's view of the storage under test. */
@@ -46,6 +47,10 @@ export interface Capabilities {
   readonly dependencies: boolean;
   /** Settling answers a cancel that it carried out; ends are reported, runs are counted. */
   readonly ends: boolean;
+  /** `offer` of take, announced offers, and jobs that nobody offers to run. */
+  readonly offers: boolean;
+  /** `config.expires_in_seconds`. */
+  readonly expiry: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -58,6 +63,8 @@ export const allCapabilities: Capabilities = {
   redriving: true,
   dependencies: true,
   ends: false,
+  offers: false,
+  expiry: false,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */
@@ -105,6 +112,11 @@ export function enqueue(
 
 export async function take({ source }: Side, slots = 1, heldModels: readonly string[] = []): Promise<readonly Lease[]> {
   return (await source.take([{ worker, slots, heldModels }])).leases;
+}
+
+/** Ends that nobody has reported, asked for without taking a job. */
+export async function takeEnds({ source }: Side): Promise<readonly UnreportedEnd[]> {
+  return (await source.take([{ worker: "nobody", slots: 1 }])).ends;
 }
 
 /** Takes the one job that must be due. */

@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import { describeCancelling } from "./cancelling.ts";
 import { describeDepending } from "./depending.ts";
+import { describeEnding } from "./ending.ts";
+import { describeExpiring } from "./expiring.ts";
 import { allCapabilities, type Capabilities, type Harness, type Suite } from "./harness.ts";
 import { describeLeases } from "./leases.ts";
+import { describeOffering } from "./offering.ts";
 import { describeQueueing } from "./queueing.ts";
 import { describeSettling } from "./settling.ts";
 import { describeTaking } from "./taking.ts";
@@ -44,6 +47,9 @@ export function describeJobSource(
     describeSettling(suite);
     describeLeases(suite);
     describeCancelling(suite);
+    describeEnding(suite);
+    describeOffering(suite);
+    describeExpiring(suite);
     describeQueueing(suite);
     describeDepending(suite);
     describeWaiting(suite);

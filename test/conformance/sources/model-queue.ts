@@ -1,17 +1,36 @@
-import { isSettled, type JobStatus, type RenewalOutcome, type SettleOutcome } from "#runtime/sources/job-source.ts";
+import { isCovered, needOf } from "#runtime/sources/job-need.ts";
+import {
+  isSettled,
+  type JobStatus,
+  type Offer,
+  type RenewalOutcome,
+  type SettleOutcome,
+  type UnreportedEnd,
+} from "#runtime/sources/job-source.ts";
 import type { SettleCall } from "./harness.ts";
 
 /*
  * For tests: the contract of job-source.ts once more, in memory and as plainly as it can be said, to compare random
  * sequences of calls against. One worker's queue.
  */
-export interface ModelJob {
-  readonly id: string;
+/** What a job was enqueued with. */
+export interface ModelBody {
   readonly priority: number;
+  readonly model: string | null;
+  readonly expiresInMs: number | null;
+}
+
+export interface ModelJob extends ModelBody {
+  readonly id: string;
   status: JobStatus;
+  run: number;
   attempt: number;
   cancelRequested: boolean;
   availableAtMs: number;
+  /** When it fails if it still waits; null: never. */
+  deadlineMs: number | null;
+  /** From when on its end is answered to be reported; null: nothing is to be reported. */
+  reportAtMs: number | null;
   /** Newest token that nobody has settled. */
   token: string | null;
   expiresAtMs: number | null;
@@ -36,6 +55,16 @@ const outcomes: Readonly<Record<string, SettleOutcome>> = {
   cancelled: "cancelled",
 };
 
+/** The fields of a job that the model knows, as they are enqueued. */
+export function toEnvelope({ priority, model, expiresInMs }: ModelBody) {
+  return {
+    type: "sdxl_image_fast",
+    priority,
+    ...(model === null ? {} : { model_variant: model }),
+    ...(expiresInMs === null ? {} : { config: { expires_in_seconds: expiresInMs / 1000 } }),
+  };
+}
+
 export class ModelQueue {
   readonly leaseMs: number;
   nowMs = 0;
@@ -47,19 +76,48 @@ export class ModelQueue {
     this.leaseMs = leaseMs;
   }
 
-  enqueue(id: string, priority: number, delayMs: number): boolean {
+  enqueue(id: string, body: ModelBody, delayMs: number): boolean {
     if (this.jobs.has(id)) return false;
     const availableAtMs = this.nowMs + delayMs;
-    const fresh = { attempt: 0, cancelRequested: false, token: null, expiresAtMs: null };
-    this.jobs.set(id, { id, priority, status: "queued", availableAtMs, ...fresh });
+    const fresh = { run: 1, attempt: 0, cancelRequested: false, token: null, expiresAtMs: null, reportAtMs: null };
+    const deadlineMs = this.#deadlineMs(body);
+    this.jobs.set(id, { id, ...body, status: "queued", availableAtMs, deadlineMs, ...fresh });
     return true;
   }
 
-  /** Ids that a take must give out, in order. */
-  dueIds(slots: number): string[] {
+  /** What every take begins with: leases that ran out, and jobs whose time is over. */
+  sweep(): void {
     this.#expire();
+    for (const job of this.jobs.values()) {
+      if (job.status !== "queued" || job.deadlineMs === null || job.deadlineMs > this.nowMs) continue;
+      this.#end(job, "failed");
+      job.reportAtMs = this.nowMs;
+    }
+  }
+
+  /** Ends that a take must answer, which nobody else is answered for the time of a lease. */
+  takeEnds(): Pick<UnreportedEnd, "jobId" | "run" | "attempt" | "status">[] {
+    const ends: ReturnType<ModelQueue["takeEnds"]> = [];
+    for (const job of this.jobs.values()) {
+      const { id: jobId, run, attempt, status, reportAtMs } = job;
+      if (reportAtMs === null || reportAtMs > this.nowMs) continue;
+      if (status !== "failed" && status !== "cancelled") throw new Error(`${jobId} is ${status}: it has no end`);
+      ends.push({ jobId, run, attempt, status });
+      job.reportAtMs = this.nowMs + this.leaseMs;
+    }
+    return ends;
+  }
+
+  reported(id: string, run: number): void {
+    const job = this.#job(id);
+    if (job.run === run) job.reportAtMs = null;
+  }
+
+  /** Ids that a take must give out, in order. */
+  dueIds(slots: number, offer: Offer | undefined): string[] {
     return [...this.jobs.values()]
       .filter((job) => job.status === "queued" && job.availableAtMs <= this.nowMs)
+      .filter((job) => offer === undefined || isCovered(needOf(toEnvelope(job)), offer))
       .sort((a, b) => b.priority - a.priority)
       .slice(0, slots)
       .map((job) => job.id);
@@ -89,6 +147,7 @@ export class ModelQueue {
       Object.assign(job, { token: null, expiresAtMs: null });
     } else {
       this.#end(job, how === "completed" || how === "failed" ? how : "cancelled");
+      if (requeues) job.reportAtMs = this.nowMs + this.leaseMs;
     }
     return outcomes[how] ?? "lost";
   }
@@ -101,6 +160,7 @@ export class ModelQueue {
     job.cancelRequested = true;
     if (job.status === "running") return "requested";
     this.#end(job, "cancelled");
+    job.reportAtMs = this.nowMs;
     return "cancelled";
   }
 
@@ -109,6 +169,7 @@ export class ModelQueue {
     if (job === undefined) return "JOB_NOT_FOUND";
     if (job.status !== "failed") return "JOB_NOT_FAILED";
     Object.assign(job, { status: "queued", attempt: 0, cancelRequested: false, availableAtMs: this.nowMs });
+    Object.assign(job, { run: job.run + 1, reportAtMs: null, deadlineMs: this.#deadlineMs(job) });
     for (const [token, { jobId }] of this.#ended) if (jobId === id) this.#ended.delete(token);
     return "redriven";
   }
@@ -116,9 +177,15 @@ export class ModelQueue {
   #expire(): void {
     for (const job of this.jobs.values()) {
       if (job.status !== "running" || job.expiresAtMs === null || job.expiresAtMs > this.nowMs) continue;
-      if (job.cancelRequested) this.#end(job, "cancelled");
-      else Object.assign(job, { status: "queued", availableAtMs: job.expiresAtMs, expiresAtMs: null });
+      if (job.cancelRequested) {
+        this.#end(job, "cancelled");
+        job.reportAtMs = this.nowMs;
+      } else Object.assign(job, { status: "queued", availableAtMs: job.expiresAtMs, expiresAtMs: null });
     }
+  }
+
+  #deadlineMs({ expiresInMs }: ModelBody): number | null {
+    return expiresInMs === null ? null : this.nowMs + expiresInMs;
   }
 
   #end(job: ModelJob, status: JobStatus): void {

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CodedError } from "#contract/errors.ts";
-import type { JobRecord, Lease } from "#runtime/sources/job-source.ts";
+import type { JobRecord, Lease, Offer, TakeRequest, UnreportedEnd } from "#runtime/sources/job-source.ts";
 import { failure, type Harness, makeJob, result, type SettleCall, type Side, settleCalls, worker } from "./harness.ts";
-import { ModelQueue } from "./model-queue.ts";
+import { type ModelBody, ModelQueue, toEnvelope } from "./model-queue.ts";
 
 /*
  * Random sequences of calls, from two containers, against the plain model of the contract. Where the storage is a service,
@@ -16,7 +16,7 @@ export interface ModelStorage {
   readonly runs: number;
   /** The storage's time, where it is known to the millisecond: delays are then compared, and the order of a take. */
   readonly nowMs?: () => number;
-  /** Settling answers a cancel that it carried out. */
+  /** Settling answers a cancel that it carried out; ends, runs, offers and expiry. */
   readonly ends?: boolean;
   /** The next answer is lost; `off` ends that when there was none. */
   readonly losing?: { readonly on: () => void; readonly off: () => void };
@@ -33,9 +33,32 @@ const seconds = fc.constantFrom(0, 4, 20);
 /** One in ten. */
 const isLost = fc.nat(9).map((draw) => draw === 0);
 
+const types = ["sdxl_image_fast"];
+const offers: Readonly<Record<"tiny" | "modelless" | "nothing", Offer>> = {
+  tiny: { types, defaultModelTypes: [], models: ["tiny"] },
+  modelless: { types, defaultModelTypes: types, models: [] },
+  nothing: { types: [], defaultModelTypes: [], models: [] },
+};
+
 const call = fc.oneof(
-  fc.record({ kind: fc.constant("enqueue"), id, side, isLost, priority: fc.nat(1), seconds }),
-  fc.record({ kind: fc.constant("take"), side, isLost, slots: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({
+    kind: fc.constant("enqueue"),
+    id,
+    side,
+    isLost,
+    seconds,
+    priority: fc.nat(1),
+    model: fc.constantFrom(null, "base", "tiny"),
+    expiresInMs: fc.constantFrom(null, null, 15_000),
+  }),
+  fc.record({
+    kind: fc.constant("take"),
+    side,
+    isLost,
+    slots: fc.integer({ min: 1, max: 3 }),
+    offer: fc.constantFrom(undefined, undefined, offers.tiny, offers.modelless, offers.nothing),
+  }),
+  fc.record({ kind: fc.constant("reported"), side, isLost, end: fc.nat(30) }),
   fc.record({ kind: fc.constant("renew"), side, isLost, lease }),
   fc.record({ kind: fc.constant("settle"), side, isLost, lease, how: fc.constantFrom(...settleCalls), seconds }),
   fc.record({ kind: fc.constant("cancel"), side, isLost, id }),
@@ -66,6 +89,7 @@ class Run {
   readonly #sides: readonly Side[];
   readonly #model: ModelQueue;
   readonly #leases: Lease[] = [];
+  readonly #ends: UnreportedEnd[] = [];
   #settled = new Map<string, JobRecord>();
 
   private constructor(storage: ModelStorage, harness: Harness, second: Side) {
@@ -92,7 +116,7 @@ class Run {
     } else {
       const at = this.#sides[each.side];
       // The model's cancel notices every lease that has run out; elsewhere the next take does, of whichever worker.
-      if (each.kind === "cancel") await at?.source.take([{ worker: "nobody", slots: 1 }]);
+      if (each.kind === "cancel" && at !== undefined) await this.#take(at, { worker: "nobody", slots: 1 });
       if (each.isLost) this.#storage.losing?.on();
       if (at !== undefined) await this.#act(each, at);
       this.#storage.losing?.off();
@@ -103,19 +127,23 @@ class Run {
   async #act(each: Exclude<Call, { kind: "advance" }>, at: Side): Promise<void> {
     switch (each.kind) {
       case "enqueue": {
-        const job = makeJob(each.id, { priority: this.#model.jobs.get(each.id)?.priority ?? each.priority });
+        const fresh = this.#storage.ends === true ? each : { ...each, model: null, expiresInMs: null };
+        const body: ModelBody = this.#model.jobs.get(each.id) ?? fresh;
+        const job = makeJob(each.id, toEnvelope(body));
         const outcome = await at.queue.enqueue(job, { worker, delaySeconds: each.seconds });
-        expect(outcome.created).toBe(this.#model.enqueue(each.id, each.priority, each.seconds * 1000));
+        expect(outcome.created).toBe(this.#model.enqueue(each.id, body, each.seconds * 1000));
         break;
       }
       case "take": {
-        const { leases } = await at.source.take([{ worker, slots: each.slots }]);
-        const [taken, due] = [leases.map((lease) => lease.jobId), this.#model.dueIds(each.slots)];
-        // Without an exact clock, jobs of one moment may have come in either order.
-        if (this.#storage.nowMs === undefined) expect(taken.toSorted()).toEqual(due.toSorted());
-        else expect(taken).toEqual(due);
-        for (const { jobId, token } of leases) this.#model.lease(jobId, token);
-        this.#leases.push(...leases);
+        const offer = this.#storage.ends === true ? each.offer : undefined;
+        await this.#take(at, { worker, slots: each.slots, ...(offer === undefined ? {} : { offer }) });
+        break;
+      }
+      case "reported": {
+        const chosen = this.#ends[each.end % Math.max(this.#ends.length, 1)];
+        if (chosen === undefined) break;
+        await at.source.reported([chosen]);
+        this.#model.reported(chosen.jobId, chosen.run);
         break;
       }
       case "renew":
@@ -132,6 +160,26 @@ class Run {
         this.#settled.delete(each.id);
         break;
     }
+  }
+
+  async #take({ source }: Side, request: TakeRequest): Promise<void> {
+    const { leases, ends } = await source.take([request]);
+    this.#model.sweep();
+    const due = request.worker === worker ? this.#model.dueIds(request.slots, request.offer) : [];
+    const taken = leases.map((lease) => lease.jobId);
+    // Without an exact clock, jobs of one moment may have come in either order.
+    if (this.#storage.nowMs === undefined) expect(taken.toSorted()).toEqual(due.toSorted());
+    else expect(taken).toEqual(due);
+    for (const { jobId, token, run } of leases) {
+      this.#model.lease(jobId, token);
+      if (this.#storage.ends === true) expect(run).toBe(this.#model.jobs.get(jobId)?.run);
+    }
+    this.#leases.push(...leases);
+    const expected = this.#model.takeEnds();
+    if (this.#storage.ends !== true) return;
+    const answered = ends.map(({ jobId, run, attempt, status }) => ({ jobId, run, attempt, status }));
+    expect(answered.toSorted(byId)).toEqual(expected.toSorted(byId));
+    this.#ends.push(...ends);
   }
 
   async #useLease(each: Extract<Call, { kind: "renew" | "settle" }>, { source }: Side, chosen: Lease): Promise<void> {
@@ -181,6 +229,10 @@ class Run {
     if (earlier !== undefined) expect(record).toEqual(earlier);
     if (record.settledAtMs !== null) this.#settled.set(record.job.id, record);
   }
+}
+
+function byId(a: { readonly jobId: string }, b: { readonly jobId: string }): number {
+  return a.jobId < b.jobId ? -1 : 1;
 }
 
 async function answer(call: Promise<string>): Promise<string> {

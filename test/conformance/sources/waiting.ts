@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ChangeKind } from "#runtime/sources/job-source.ts";
-import { enqueue, failure, type Side, type Suite, take, takeOne } from "./harness.ts";
+import { enqueue, failure, type Side, type Suite, take, takeEnds, takeOne } from "./harness.ts";
 
 /** More than any source's poll; a wait that lasts this long has missed its change. */
 const missedMs = 10_000;
@@ -83,6 +83,16 @@ function describeWaitForJobs(suite: Suite): void {
       await expectWake(suite.harness(), "jobs", () => suite.harness().advance(2001));
       await expectNoWake(suite.harness(), "jobs", async () => {});
       expect(await take(suite.harness())).toHaveLength(1);
+    });
+
+    const { cancelling, ends } = suite.capabilities;
+    test.skipIf(!cancelling || !ends)("ends when there is an end to report, here or by another container", async () => {
+      const other = await suite.harness().second();
+      for (const [id, { queue }] of Object.entries({ a: suite.harness(), b: other })) {
+        await enqueue(suite.harness(), id);
+        await expectWake(suite.harness(), "jobs", () => queue.cancel(id));
+        await suite.harness().source.reported(await takeEnds(suite.harness()));
+      }
     });
 
     test("ends when another container's lease runs out", async () => {

@@ -1,0 +1,87 @@
+import type { Database } from "#runtime/lib/database/database.ts";
+import { isCovered } from "../job-need.ts";
+import type { Lease, TakeRequest } from "../job-source.ts";
+import { prepareLeasingStatements } from "./statements.ts";
+
+export interface LeasingOptions {
+  /** Names this container in the attempts that it makes. */
+  readonly workerId: string;
+  readonly leaseSeconds: number;
+  readonly nowMs: () => number;
+  readonly newToken: () => string;
+}
+
+/** Finds and leases the next jobs of a worker. */
+export class Leasing {
+  readonly #options: LeasingOptions;
+  readonly #statements: ReturnType<typeof prepareLeasingStatements>;
+
+  constructor(database: Database, options: LeasingOptions) {
+    this.#options = options;
+    this.#statements = prepareLeasingStatements(database);
+  }
+
+  /** Whether `lease` would give a job; changes nothing. */
+  isAnyFor(request: TakeRequest): boolean {
+    return this.#first(request) !== undefined;
+  }
+
+  /** Leases up to `slots` jobs. Part of a transaction. */
+  lease(request: TakeRequest): Lease[] {
+    const leases: Lease[] = [];
+    while (leases.length < request.slots) {
+      const lease = this.#leaseOne(request);
+      if (lease === undefined) break;
+      leases.push(lease);
+    }
+    return leases;
+  }
+
+  #leaseOne(request: TakeRequest): Lease | undefined {
+    const first = this.#first(request);
+    if (first === undefined) return undefined;
+    const { workerId, leaseSeconds, newToken } = this.#options;
+    const nowMs = this.#options.nowMs();
+    const token = newToken();
+    const expiresAtMs = nowMs + leaseSeconds * 1000;
+    const { sequence, priority, user_id } = first;
+    const { worker, offer, heldModels = [] } = request;
+    const leased = this.#statements.leaseFrom.get({
+      sequence,
+      priority,
+      user_id,
+      worker,
+      token,
+      expires_at_ms: expiresAtMs,
+      offer: offer === undefined ? null : JSON.stringify(offer),
+      held_models: JSON.stringify(heldModels),
+    });
+    if (leased === undefined) return undefined;
+    const { attempt, run } = leased;
+    this.#statements.insertAttempt.run({
+      token,
+      sequence: leased.sequence,
+      attempt,
+      worker_id: workerId,
+      now_ms: nowMs,
+    });
+    return {
+      jobId: leased.id,
+      job: leased.body,
+      token,
+      attempt,
+      run,
+      queuedAtMs: leased.available_at_ms,
+      takenAtMs: nowMs,
+      expiresAtMs,
+      ...(leased.error === null ? {} : { previousError: leased.error }),
+    };
+  }
+
+  #first({ worker, offer }: TakeRequest) {
+    const first = this.#statements.firstDue.get({ worker });
+    if (first === undefined || offer === undefined) return first;
+    if (isCovered({ type: first.type, model: first.model_variant }, offer)) return first;
+    return this.#statements.firstOffered.get({ worker, offer: JSON.stringify(offer) });
+  }
+}
