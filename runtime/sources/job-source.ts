@@ -172,7 +172,7 @@ export interface JobSource {
    * it comes back to the queue. Never waits. Answers unreported ends too, of any worker, when it asks for any slot.
    */
   take(requests: readonly TakeRequest[]): Promise<Taken>;
-  /** The ends are in an outbox, on disk: they need not be answered any more. Idempotent. */
+  /** The ends, which this container was answered, are in its outbox, on disk: nobody need be answered them any more. Idempotent. */
   reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void>;
   /**
    * What this container offers, by worker; kept for `offerTtlSeconds`, so that it is to be announced again well before.

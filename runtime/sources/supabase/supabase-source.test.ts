@@ -3,4 +3,9 @@ import { openHarness, useProject } from "./testing/supabase-harness.ts";
 
 const shared = useProject();
 
-describeJobSource("supabase", () => openHarness(shared), { ...allCapabilities, ends: true });
+describeJobSource("supabase", () => openHarness(shared), {
+  ...allCapabilities,
+  ends: true,
+  offers: true,
+  expiry: true,
+});

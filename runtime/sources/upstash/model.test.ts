@@ -30,12 +30,13 @@ testAgainstModel({
   check: checkPlaces,
 });
 
-/** Each job is in one place: in the ready queue or the timetable while it is not settled, in neither when it is. */
+/** Each job is in one place: in the ready queue, parked, or in the timetable while it is not settled, in none when it is. */
 async function checkPlaces(model: ModelQueue): Promise<void> {
   const client = shared.gateway.client();
   const ready: string[] = await client.zrange(`ourvidz:ready:${worker}`, 0, -1);
+  const parked: string[] = await client.zrange(`ourvidz:parked:${worker}`, 0, -1);
   const timed: string[] = await client.zrange("ourvidz:timetable", 0, -1);
-  const places = [...ready, ...timed.filter((member) => !member.startsWith(":"))]
+  const places = [...ready, ...parked, ...timed.filter((member) => !member.startsWith(":"))]
     .map((member) => member.split(":")[1])
     .toSorted();
   const expected = [...model.jobs.values()]

@@ -7,4 +7,6 @@ describeJobSource("upstash", () => openHarness(shared.gateway), {
   ...allCapabilities,
   dependencies: false,
   ends: true,
+  offers: true,
+  expiry: true,
 });

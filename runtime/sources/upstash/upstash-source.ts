@@ -276,7 +276,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const settings = { jobPrefix, readyPrefix, parkedPrefix, keepSeconds: this.keepSeconds };
     // When a job is due again is decided by the server's clock; when it ended is only reported.
     const isRequeue = call === "retry" || call === "release";
-    const more = isRequeue ? { channel, origin: this.origin } : { now: this.#clock.nowMs() };
+    const more = isRequeue
+      ? { channel, origin: this.origin, leaseMs: this.leaseSeconds * 1000 }
+      : { now: this.#clock.nowMs() };
     const leases = settlements.flatMap(({ jobId, token, ending }) => [jobId, token, ending]);
     const args = [JSON.stringify({ ...settings, ...more }), ...leases];
     const { settlePatienceMs } = this.options;

@@ -38,15 +38,17 @@ function describeWaitingJob(suite: Suite): void {
     expect(await take(suite.harness(), 5)).toMatchObject([{ jobId: "later" }]);
   });
 
-  test("says what it waited for when no container offered it", async () => {
+  const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: [] };
+
+  test.skipIf(!suite.capabilities.offers)("says what it waited for when no container offered it", async () => {
     await enqueue(suite.harness(), "a", { config, model_variant: "base" });
+    expect((await suite.harness().source.take([{ worker: "sdxl", slots: 1, offer }])).leases).toEqual([]);
     await suite.harness().advance(isOverMs);
     const [end] = await takeEnds(suite.harness());
-    expect(end?.error?.message).toMatch(/sdxl_image_fast with the model base, which no container offered\.$/);
+    expect(end?.error?.message).toMatch(/It waited for the model "base", which no container offered\.$/);
   });
 
   test.skipIf(!suite.capabilities.offers)("does not say so when one did", async () => {
-    const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: [] };
     await suite.harness().source.announce?.(new Map([["sdxl", offer]]));
     await enqueue(suite.harness(), "a", { config });
     await suite.harness().advance(isOverMs);

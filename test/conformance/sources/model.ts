@@ -89,7 +89,8 @@ class Run {
   readonly #sides: readonly Side[];
   readonly #model: ModelQueue;
   readonly #leases: Lease[] = [];
-  readonly #ends: UnreportedEnd[] = [];
+  /** Ends that were answered, with who has them now: nobody else reports them. */
+  readonly #ends = new Map<string, { readonly end: UnreportedEnd; readonly at: Side }>();
   #settled = new Map<string, JobRecord>();
 
   private constructor(storage: ModelStorage, harness: Harness, second: Side) {
@@ -140,10 +141,10 @@ class Run {
         break;
       }
       case "reported": {
-        const chosen = this.#ends[each.end % Math.max(this.#ends.length, 1)];
+        const chosen = [...this.#ends.values()][each.end % Math.max(this.#ends.size, 1)];
         if (chosen === undefined) break;
-        await at.source.reported([chosen]);
-        this.#model.reported(chosen.jobId, chosen.run);
+        await chosen.at.source.reported([chosen.end]);
+        this.#model.reported(chosen.end.jobId, chosen.end.run);
         break;
       }
       case "renew":
@@ -162,8 +163,8 @@ class Run {
     }
   }
 
-  async #take({ source }: Side, request: TakeRequest): Promise<void> {
-    const { leases, ends } = await source.take([request]);
+  async #take(at: Side, request: TakeRequest): Promise<void> {
+    const { leases, ends } = await at.source.take([request]);
     this.#model.sweep();
     const due = request.worker === worker ? this.#model.dueIds(request.slots, request.offer) : [];
     const taken = leases.map((lease) => lease.jobId);
@@ -179,7 +180,7 @@ class Run {
     if (this.#storage.ends !== true) return;
     const answered = ends.map(({ jobId, run, attempt, status }) => ({ jobId, run, attempt, status }));
     expect(answered.toSorted(byId)).toEqual(expected.toSorted(byId));
-    this.#ends.push(...ends);
+    for (const end of ends) this.#ends.set(`${end.jobId}/${end.run}`, { end, at });
   }
 
   async #useLease(each: Extract<Call, { kind: "renew" | "settle" }>, { source }: Side, chosen: Lease): Promise<void> {

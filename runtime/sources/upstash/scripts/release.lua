@@ -1,7 +1,7 @@
 --[[
   Brings jobs back to their queue now, the attempt not charged. A job whose cancel was requested ends.
 
-    KEYS and ARGV  as lib/settling.lua says, without `now` and with {channel, origin} for the events; the third is empty
+    KEYS and ARGV  as lib/settling.lua says, without `now` and with {channel, origin} for the events and leaseMs; the third is empty
 
   Billed for one job: 7.
 ]]

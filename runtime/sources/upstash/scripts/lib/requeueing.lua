@@ -1,6 +1,7 @@
 --- @include "settling"
 
--- What retry and release share: the job goes back to its queue, or to its end when a cancel was asked.
+-- What retry and release share: the job goes back to its queue, or to its end when a cancel was requested. That end is the
+-- caller's to report; another container has it when it is not reported within one lease time.
 local returned, ready, moments, dueFrom = {}, {}, {}, {}
 
 local function requeue(job, outcome, available, problem)
@@ -10,6 +11,8 @@ local function requeue(job, outcome, available, problem)
   if state.cancel then
     endAttempt(state, 'cancelled', now, problem)
     finish(job, 'cancelled')
+    moments[#moments + 1] = scoreText(now + settings.leaseMs)
+    moments[#moments + 1] = endMember(state)
     return
   end
   endAttempt(state, outcome, now, problem)

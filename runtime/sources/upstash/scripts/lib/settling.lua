@@ -8,7 +8,7 @@
 -- What the five settling scripts share. They settle any number of leases in one call:
 --
 --   KEYS[1]  timetable
---   ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, keepSeconds, now?}: `now` is what the caller takes for the server's time
+--   ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, keepSeconds, leaseMs?, now?}: `now` is what the caller takes for the server's time
 --   ARGV[2…] for each lease: job id, token, and what the script says of the third
 --
 -- and answer {commands billed, {what the job became ("completed", "failed", "cancelled" or "requeued"), or "lost", for
