@@ -179,7 +179,7 @@ describe("a job with a time limit", () => {
     await harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
     await harness.hasten(10_001);
     const { ends } = await harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
-    expect(ends[0]?.error?.message).toContain('the model "lake-xl", which no container offered');
+    expect(ends[0]?.error?.message).toContain("with the model lake-xl, which no container offered");
   });
 
   test("has its time anew in its next run", async () => {

@@ -38,8 +38,8 @@ describe("the error of an expired job", () => {
   });
 
   test.each([
-    [{ type: "video_fast", model: null }, 'It waited for the job type "video_fast", which no container offered.'],
-    [{ type: "chat", model: "tiny" }, 'It waited for the model "tiny", which no container offered.'],
+    [{ type: "video_fast", model: null }, "It needed the job type video_fast, which no container offered."],
+    [{ type: "chat", model: "tiny" }, "It needed the job type chat with the model tiny, which no container offered."],
   ])("and what for", (need, sentence) => {
     expect(expiredError(60, need).message.endsWith(sentence)).toBe(true);
   });

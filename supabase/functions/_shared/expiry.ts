@@ -18,7 +18,7 @@ export function expiredError(
   seconds: number,
   need: { readonly type: string; readonly model: string | null } | null = null,
 ): ErrorReport {
-  const what = need === null ? "" : ` It waited for ${described(need)}, which no container offered.`;
+  const what = need === null ? "" : ` It needed ${described(need)}, which no container offered.`;
   return {
     code: "EXPIRED",
     message: `The job waited longer than its own limit of ${seconds} s (config.expires_in_seconds).${what}`,
@@ -26,5 +26,5 @@ export function expiredError(
 }
 
 function described({ type, model }: { readonly type: string; readonly model: string | null }): string {
-  return model === null ? `the job type "${type}"` : `the model "${model}"`;
+  return model === null ? `the job type ${type}` : `the job type ${type} with the model ${model}`;
 }

@@ -45,7 +45,9 @@ function describeWaitingJob(suite: Suite): void {
     expect((await suite.harness().source.take([{ worker: "sdxl", slots: 1, offer }])).leases).toEqual([]);
     await suite.harness().advance(isOverMs);
     const [end] = await takeEnds(suite.harness());
-    expect(end?.error?.message).toMatch(/It waited for the model "base", which no container offered\.$/);
+    expect(end?.error?.message).toMatch(
+      /the job type sdxl_image_fast with the model base, which no container offered\.$/,
+    );
   });
 
   test.skipIf(!suite.capabilities.offers)("does not say so when one did", async () => {

@@ -11,10 +11,9 @@ local LEASE_EXPIRED = cjson.encode({
 local function expiredProblem(state, isParked)
   local message = string.format(
     'The job waited longer than its own limit of %.14g s (config.expires_in_seconds).', state.expiresIn / 1000)
-  if isParked and state.model then
-    message = message .. ' It waited for the model "' .. state.model .. '", which no container offered.'
-  elseif isParked then
-    message = message .. ' It waited for a container that runs jobs of type "' .. state.type .. '": none offered it.'
+  if isParked then
+    local model = state.model and ' with the model ' .. state.model or ''
+    message = message .. ' It needed the job type ' .. state.type .. model .. ', which no container offered.'
   end
   return cjson.encode({ code = 'EXPIRED', message = message })
 end
