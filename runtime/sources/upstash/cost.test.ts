@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { failure, makeJob, result, take, takeOne } from "#test/conformance/sources/harness.ts";
+import type { UnreportedEnd } from "../job-source.ts";
 import { defaultIdlePoll, resolveOptions } from "./options.ts";
 import { type CommandStats, readCommandStats } from "./testing/command-stats.ts";
 import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-harness.ts";
@@ -10,6 +11,7 @@ import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-
 const shared = useGateway();
 const anyDatabase = { url: "https://database.test", token: "token", workerId: "container" };
 const never = new AbortController().signal;
+const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: ["lake"] };
 let stats: CommandStats;
 let harness: UpstashHarness;
 
@@ -109,6 +111,43 @@ describe("one operation costs", () => {
     expect(await costOf(settle)).toBe(commands);
   });
 
+  test("9 commands for the cancel of a job that waits, 2 more to answer its end and 1 to report it", async () => {
+    await harness.queue.cancel("nobody").catch(() => undefined);
+    await harness.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+    expect(await costOf(() => harness.queue.cancel("a"))).toBe(9);
+    let ends: readonly UnreportedEnd[] = [];
+    expect(await costOf(async () => ({ ends } = await harness.source.take([{ worker: "sdxl", slots: 1 }])))).toBe(8);
+    expect(ends).toHaveLength(1);
+    expect(await costOf(() => harness.source.reported(ends))).toBe(1);
+    expect(await costOf(() => take(harness))).toBe(4);
+  });
+
+  test("nothing more with an offer, while nothing is parked", async () => {
+    const takeInside = () => harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
+    expect(await costOf(takeInside)).toBe(4);
+    await harness.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+    expect(await costOf(takeInside)).toBe(9);
+    await push("b");
+    expect(await costOf(takeInside)).toBe(8);
+  });
+
+  test("11 commands for parking what is outside of an offer, 5 for a take while it is parked, 13 for its own", async () => {
+    for (const id of ["a", "b"])
+      await harness.queue.enqueue(makeJob(id, { model_variant: "hill" }), { worker: "sdxl" });
+    const takeInside = () => harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
+    expect(await costOf(takeInside)).toBe(11);
+    expect(await costOf(takeInside)).toBe(5);
+    const able = { ...offer, models: ["hill"] };
+    expect(await costOf(() => harness.source.take([{ worker: "sdxl", slots: 1, offer: able }]))).toBe(13);
+  });
+
+  test("1 command for announcing an offer", async () => {
+    await take(harness);
+    await push("a");
+    await takeOne(harness);
+    expect(await costOf(() => harness.source.announce(new Map([["sdxl", offer]])))).toBe(1);
+  });
+
   test("less for jobs that end together", async () => {
     await Promise.all(Array.from({ length: 20 }, (_, place) => push(`job-${place}`)));
     const leases = await take(harness, 20);
@@ -144,14 +183,18 @@ describe("an hour at rest costs", () => {
       events,
       idlePoll: Object.fromEntries(Object.entries(defaultIdlePoll).map(([name, ms]) => [name, ms / shorter])),
     });
-    await source.take([{ worker: "sdxl", slots: 1 }]);
+    await source.take([{ worker: "sdxl", slots: 1, offer }]);
+    await source.announce(new Map([["sdxl", offer]]));
     await pause(100);
     const before = source.usage().commands;
     const rest = AbortSignal.timeout(6_000);
+    // A container announces its offer anew every two minutes.
+    const announcing = setInterval(() => void source.announce(new Map([["sdxl", offer]])), 120_000 / shorter);
     while (!rest.aborted) {
       await source.waitForChange((source.idleTakeSeconds * 1000) / shorter, AbortSignal.any([rest, never]), "jobs");
-      if (!rest.aborted) await source.take([{ worker: "sdxl", slots: 1 }]);
+      if (!rest.aborted) await source.take([{ worker: "sdxl", slots: 1, offer }]);
     }
+    clearInterval(announcing);
     const inSixMinutes = source.usage().commands - before;
     console.log(`an hour at rest ${events ? "with" : "without"} events: ${inSixMinutes * 10} commands`);
     expect(inSixMinutes * 10).toBeLessThanOrEqual(most);

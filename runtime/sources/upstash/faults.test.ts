@@ -133,6 +133,46 @@ describe("an answer that is lost", () => {
       await expect(queue.cancel("a")).rejects.toMatchObject({ code: "JOB_ALREADY_SETTLED" });
     }));
 
+  test("to a take with ends: they are answered again, to this container and nobody else", () =>
+    withHarness(async (harness) => {
+      const { queue, source } = harness;
+      await take(harness);
+      for (const id of ["a", "b"]) await queue.enqueue(makeJob(id), { worker: "sdxl" });
+      for (const id of ["a", "b"]) await queue.cancel(id);
+      const takeEnds = async () => (await source.take([{ worker: "sdxl", slots: 1 }])).ends;
+      const ends = await losingTheAnswerOf("take", takeEnds);
+      expect(ends.map(({ jobId }) => jobId).toSorted()).toEqual(["a", "b"]);
+      expect(await takeEnds()).toEqual([]);
+      const other = await harness.second();
+      expect((await other.source.take([{ worker: "sdxl", slots: 1 }])).ends).toEqual([]);
+      shared.faults = faultOnce({ kind: "drop", at: "after" });
+      await source.reported(ends);
+      await harness.hasten(harness.source.leaseSeconds * 1000 + 1);
+      expect(await takeEnds()).toEqual([]);
+    }));
+
+  test("to a cancel: its end is answered once", () =>
+    withHarness(async (harness) => {
+      await harness.queue.enqueue(makeJob("first"), { worker: "wan" });
+      await harness.queue.cancel("first");
+      await harness.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+      await losingTheAnswerOf("cancel", () => harness.queue.cancel("a"));
+      const { ends } = await harness.source.take([{ worker: "sdxl", slots: 1 }]);
+      expect(ends.map(({ jobId }) => jobId)).toEqual(["first", "a"]);
+    }));
+
+  test("to a take that parks: nothing is lost, and nothing is in two places", () =>
+    withHarness(async (harness) => {
+      await take(harness);
+      for (const id of ["a", "b"]) {
+        await harness.queue.enqueue(makeJob(id, { model_variant: "hill" }), { worker: "sdxl" });
+      }
+      const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: [] };
+      await losingTheAnswerOf("take", () => harness.source.take([{ worker: "sdxl", slots: 1, offer }]));
+      expect((await take(await harness.second(), 5)).map(({ jobId }) => jobId)).toEqual(["a", "b"]);
+      expect(await shared.gateway.client().keys("ourvidz:parked:*")).toEqual([]);
+    }));
+
   test("to redrive: the job was redriven by this call, once", () =>
     withHarness(async (harness) => {
       const { queue, source } = harness;

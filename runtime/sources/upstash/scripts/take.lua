@@ -20,8 +20,9 @@
   type, user, priority, body}.
 
   Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
-  enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 1 or 2 more and 1 for each job
-  that ended here. Parking costs 4 more and 1 for each pair of type and model; taking what is parked 4 more and 1 for each.
+  enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each job
+  that ended here. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
+  parked that others run; 13 for a job that others have parked.
 ]]
 --- @include "lib/clock"
 --- @include "lib/arrivals"

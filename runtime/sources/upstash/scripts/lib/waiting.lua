@@ -158,7 +158,7 @@ local function createWaiting(request, popped)
   -- Says what has been served, or forgets the turns when nobody waits any more.
   function waiting.settleTurns(worker, isParked)
     local name, found = worker.worker, popped[worker.worker]
-    if isParked and not isLeft[name] and call('EXISTS', parkedKey(request.parkedPrefix, name)) == 0 then
+    if isParked and found and not isLeft[name] and call('EXISTS', parkedKey(request.parkedPrefix, name)) == 0 then
       call('ZREM', KEYS[1], parkedMember(name))
       isParked = false
     end
