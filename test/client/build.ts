@@ -1,0 +1,30 @@
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const projectFolder = resolve(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+/** A program of the project's packages, run in a folder. Its output is the reason when it fails. */
+export async function runTool(name: string, args: readonly string[], cwd = projectFolder): Promise<string> {
+  try {
+    const { stdout, stderr } = await run(join(projectFolder, "node_modules/.bin", name), [...args], { cwd });
+    return `${stdout}${stderr}`;
+  } catch (error) {
+    const { stdout = "", stderr = "" } = Object(error);
+    throw new Error(`${name} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause: error });
+  }
+}
+
+/** An app of its own that has installed the client, as `npm run build:client` builds it, and its one dependency. */
+export async function appWithClient(): Promise<{ readonly folder: string; remove(): Promise<void> }> {
+  await run("npm", ["run", "--silent", "build:client"], { cwd: projectFolder });
+  const folder = await mkdtemp(join(tmpdir(), "ourvidz-app-"));
+  const modules = join(folder, "node_modules");
+  await mkdir(modules);
+  await cp(join(projectFolder, "dist/client"), join(modules, "ourvidz-client"), { recursive: true });
+  await symlink(join(projectFolder, "node_modules/zod"), join(modules, "zod"));
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
