@@ -35,6 +35,48 @@ describe("toErrorReport", () => {
     });
   });
 
+  it("reports an error whatever its details are", () => {
+    const details = Object.defineProperty({ seed: 7n, draw: () => 1 }, "brush", {
+      enumerable: true,
+      get() {
+        throw new Error("no brush");
+      },
+    });
+    const report = { seed: "7", draw: "[a function]", brush: "[cannot be read]" };
+    expect(toErrorReport(new PermanentError("no paint", { details })).details).toEqual(report);
+    expect(toErrorReport({ code: "TIMED_OUT", message: "slow", details }).details).toEqual(report);
+    const large = toErrorReport(new CodedError("INTERNAL", "x", { details: { log: "a".repeat(5_000_000) } }));
+    expect(JSON.stringify(large).length).toBeLessThan(65_000);
+  });
+
+  it("shortens a message that is too long to be read, and cuts no secret in two", () => {
+    const secret = "sb_secret_abcdefghijklmnopqrstuvwxyz";
+    const { message } = toErrorReport(new Error(`${"a".repeat(7980)} ${secret} ${"b".repeat(5_000_000)}`));
+    expect(message.slice(-40)).toMatch(/^a+ sb_\D*… \(5,008,018 characters\)$/);
+    expect(message).not.toContain("abcd");
+    expect(toErrorReport(new Error("a".repeat(9000))).message.slice(7998)).toBe("aa… (9,000 characters)");
+  });
+
+  it("reports what throws when it is read", () => {
+    const thrown = Object.defineProperties(
+      {},
+      {
+        code: {
+          get() {
+            throw new Error("no code");
+          },
+        },
+        message: {
+          get() {
+            throw new Error("no message");
+          },
+        },
+      },
+    );
+    expect(toErrorReport(thrown)).toEqual({ code: "INTERNAL", message: "An object that is not an error was thrown" });
+    expect(retryMeaning(thrown)).toBe("backoff");
+  });
+
   it.each([
     [Object.assign(new Error("gone"), { code: "ENOENT" }), "gone"],
     [Object.assign(new Error("odd"), { code: "toString" }), "odd"],
@@ -56,6 +98,7 @@ describe("retryMeaning", () => {
     [new RetryableError("later", { delaySeconds: 30 }), { delaySeconds: 30 }],
     [new RetryableError("later", { delaySeconds: Number.NaN }), "backoff"],
     [new RetryableError("later", { delaySeconds: -1 }), "backoff"],
+    [new RetryableError("later", { delaySeconds: 1e300 }), { delaySeconds: 604_800 }],
     [new PipelineError("UNSUPPORTED_OPTION", true), "never"],
     [new PipelineError("OUT_OF_MEMORY", false), "backoff"],
     [new CodedError("INTERNAL", "odd"), "backoff"],

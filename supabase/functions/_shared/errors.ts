@@ -4,6 +4,7 @@
  * after its delay, anything else is retried until the handler's `maxAttempts`.
  */
 
+import { safeJson, shortText } from "./plain-json.ts";
 import { redact, redactValue } from "./redact.ts";
 
 export { redact };
@@ -97,10 +98,10 @@ export class CodedError extends Error {
   readonly details: unknown;
 
   constructor(code: ErrorCode, message: string, options: CodedErrorOptions = {}) {
-    super(redact(message), { cause: options.cause });
+    super(safeMessage(message), { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
-    this.details = redactValue(options.details);
+    this.details = safeDetails(options.details);
   }
 
   get status(): number {
@@ -134,19 +135,22 @@ export class RetryableError extends CodedError {
  */
 export function toErrorReport(error: unknown, fallback: ErrorCode = "INTERNAL"): ErrorReport {
   const code = codeOf(error) ?? fallback;
-  const details = codeOf(error) === undefined ? undefined : redactValue(property(error, "details"));
-  return { code, message: redact(messageOf(error)), ...(details === undefined ? {} : { details }) };
+  const details = codeOf(error) === undefined ? undefined : safeDetails(property(error, "details"));
+  return { code, message: safeMessage(messageOf(error)), ...(details === undefined ? {} : { details }) };
 }
+
+/** A job does not wait longer for its next attempt, whatever its handler wants: seven days. */
+const maxDelaySeconds = 604_800;
 
 /**
  * What a thrown value says about another attempt: a PermanentError, or any error with `permanent: true`, "never"; a
- * RetryableError its own delay when it has one; anything else "backoff", until the handler's `maxAttempts`.
+ * RetryableError its own delay when it has one, up to seven days; anything else "backoff", until the handler's `maxAttempts`.
  */
 export function retryMeaning(error: unknown): "never" | "backoff" | { readonly delaySeconds: number } {
   if (error instanceof PermanentError || property(error, "permanent") === true) return "never";
-  const delaySeconds = error instanceof RetryableError ? error.delaySeconds : undefined;
-  if (delaySeconds === undefined || !Number.isFinite(delaySeconds) || delaySeconds < 0) return "backoff";
-  return { delaySeconds };
+  const delaySeconds = error instanceof RetryableError ? property(error, "delaySeconds") : undefined;
+  if (typeof delaySeconds !== "number" || !Number.isFinite(delaySeconds) || delaySeconds < 0) return "backoff";
+  return { delaySeconds: Math.min(delaySeconds, maxDelaySeconds) };
 }
 
 export const errorCodes: readonly ErrorCode[] = Object.keys(errorStatus).filter(isErrorCode);
@@ -166,6 +170,28 @@ function messageOf(error: unknown): string {
   return typeof error === "object" && error !== null ? "An object that is not an error was thrown" : String(error);
 }
 
+/** Undefined also where reading throws: what was thrown may be anything. */
 function property(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  try {
+    return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const maxMessage = 8000;
+/** What is redacted beyond the part that is kept, so that no secret is cut in two and not recognised. */
+const redactedBeyond = 4000;
+
+/** Redacted, and cut when it is too long to be read: an error goes into databases, callbacks and on screens. */
+function safeMessage(message: string): string {
+  if (message.length <= maxMessage + redactedBeyond) return shortText(redact(message), maxMessage);
+  const beginning = redact(message.slice(0, maxMessage + redactedBeyond));
+  const kept = beginning.slice(0, Math.max(0, Math.min(maxMessage, beginning.length - redactedBeyond)));
+  return `${kept.toWellFormed()}… (${message.length.toLocaleString("en-US")} characters)`;
+}
+
+/** Details as bounded JSON, redacted, whatever they are. */
+function safeDetails(details: unknown): unknown {
+  return details === undefined ? undefined : redactValue(safeJson(details));
 }
