@@ -46,7 +46,8 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
         status: "completed",
         assets: settlement.assets.map((file) => callbackAsset(facts.lease.job, file)),
         ...(settlement.enhancedPrompt === undefined ? {} : { enhanced_prompt: settlement.enhancedPrompt }),
-        metadata: withRatio({ ...commonMetadata(facts), ...timings, ...settlement.metadata }),
+        // What the runtime knows is not for a handler to say.
+        metadata: withRatio({ ...settlement.metadata, ...commonMetadata(facts), ...timings }),
       };
     case "fail":
       return {

@@ -1,31 +1,26 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { checkJob } from "#contract/check-job.ts";
-import {
-  CodedError,
-  type ErrorReport,
-  errorStatus,
-  PermanentError,
-  RetryableError,
-  retryMeaning,
-  toErrorReport,
-} from "#contract/errors.ts";
-import type { Handler, Preview, Stage } from "#contract/handler.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { Handler, JobOutput } from "#contract/handler.ts";
+import { safeJson } from "#contract/plain-json.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import {
-  type AbortReason,
-  type AttemptKey,
-  type AttemptOutcome,
-  attemptOutcome,
-  type ChildJobRequest,
-  type ExecutorSettings,
-  type ExecutorTask,
-  type FetchedInput,
-  type FromAttempt,
-  type ToAttempt,
+import type {
+  AbortReason,
+  AttemptKey,
+  AttemptOutcome,
+  ExecutorSettings,
+  ExecutorTask,
+  FetchedInput,
+  FromAttempt,
+  ToAttempt,
 } from "../protocol.ts";
-import { contextJob, JobContext } from "./job-context.ts";
+import { LateCallError } from "./calls.ts";
+import { failedOutcome, reportedError } from "./failure.ts";
+import { loggedError } from "./handler-log.ts";
+import { contextJob, JobContext, runHandler } from "./job-context.ts";
 import { Requests } from "./requests.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -37,7 +32,22 @@ export interface AttemptHost {
   modelUsed(name: string): void;
 }
 
-/** One task inside the executor: its handler, its signal and what it has asked of the dispatcher process. */
+/** The attempt that the code which runs now was started by, also when that attempt has ended. */
+const owner = new AsyncLocalStorage<Attempt>();
+
+export function attemptOfThisCode(): Attempt | undefined {
+  return owner.getStore();
+}
+
+/** Stops what an attempt left behind. One for all of them: an error is made with a stack trace. */
+const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
+
+/**
+ * One task inside the executor: its handler, its signal and what it has asked of the dispatcher process.
+ *
+ *   running ──run returns──► what it began without await ends ──► ended
+ *   running ──it throws, is stopped, or an error is caught by nobody──► what it began is stopped ──► ended
+ */
 export class Attempt {
   readonly #task: ExecutorTask;
   readonly #host: AttemptHost;
@@ -47,6 +57,8 @@ export class Attempt {
   readonly #inputs = new Requests<FetchedInput>();
   readonly #workFolder: WorkFolder;
   #abortReason: AbortReason | null = null;
+  #uncaught: { readonly error: unknown } | null = null;
+  #hasEnded = false;
   #children = 0;
   /** The model that was asked for last. */
   #model: string | undefined;
@@ -62,6 +74,10 @@ export class Attempt {
 
   get key(): AttemptKey {
     return this.#task.key;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** The first reason counts. */
@@ -81,130 +97,103 @@ export class Attempt {
         this.#enqueues.resolve(message.requestId, message.childId);
         break;
       case "enqueue_failed":
-        this.#enqueues.reject(message.requestId, answeredError(message.error));
+        this.#enqueues.reject(message.requestId, reportedError(message.error));
         break;
       case "input_ready":
         this.#inputs.resolve(message.requestId, message.input);
         break;
       case "input_failed":
-        this.#inputs.reject(message.requestId, answeredError(message.error));
+        this.#inputs.reject(message.requestId, reportedError(message.error));
         break;
     }
   }
 
+  /**
+   * An error in code of this attempt that nobody caught. It stops and fails the attempt, unless that has ended or nothing is
+   * lost. True when the handler has to end now.
+   */
+  uncaught(error: unknown): boolean {
+    if (error instanceof LateCallError && !error.loses) return false;
+    if (this.#hasEnded) {
+      this.#log.warn({ error: loggedError(error) }, "an error that nobody caught, after the attempt had ended");
+      return false;
+    }
+    this.#uncaught ??= { error };
+    this.#controller.abort(error);
+    // Who has stopped it sees to its end.
+    return this.#abortReason === null;
+  }
+
   /** Never rejects: whatever is thrown becomes the attempt's outcome. */
   async run(): Promise<AttemptOutcome> {
+    const outcome = await owner.run(this, () => this.#outcome());
+    this.#hasEnded = true;
+    this.#controller.abort(attemptEnded);
+    await this.#workFolder
+      .removeInputs()
+      .catch((error: unknown) => this.#log.warn({ error }, "reference files are left behind"));
+    return outcome;
+  }
+
+  async #outcome(): Promise<AttemptOutcome> {
     const { registry } = this.#host;
     const { type } = this.#task.job;
     try {
       const handler = registry.get(type);
       if (handler === undefined) throw unknownJobType(type, registry.types);
-      return await this.#runHandler(handler);
-    } catch (error) {
-      if (this.#abortReason !== null) return { kind: "aborted", reason: this.#abortReason };
-      this.#log.error({ error }, "the handler failed");
+      const { metadata, enhanced_prompt } = await this.#runHandler(handler);
+      if (this.#uncaught !== null) throw this.#uncaught.error;
       return {
-        kind: "failed",
-        error: withModel(describeFailure(error), this.#model),
-        retry: isDiskFull(error) ? "backoff" : retryMeaning(error),
+        kind: "completed",
+        assets: [...this.#workFolder.assets],
+        metadata: { ...metadata },
+        ...(enhanced_prompt === undefined ? {} : { enhancedPrompt: enhanced_prompt }),
       };
-    } finally {
-      await this.#workFolder
-        .removeInputs()
-        .catch((error: unknown) => this.#log.warn({ error }, "reference files are left behind"));
+    } catch (thrown) {
+      if (this.#abortReason !== null) return { kind: "aborted", reason: this.#abortReason };
+      // What nobody caught came first: it stopped the rest.
+      const { error } = this.#uncaught ?? { error: thrown };
+      this.#log.error({ error: loggedError(error) }, "the handler failed");
+      return failedOutcome(error, this.#model);
     }
   }
 
-  async #runHandler(handler: Handler): Promise<AttemptOutcome> {
+  async #runHandler(handler: Handler): Promise<JobOutput> {
     const { job, key } = this.#task;
-    const { registry, settings, modelUsed } = this.#host;
     const parsed = checkJob(handler, job);
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    const ctx = new JobContext(contextJob(job, parsed.value), key.attempt, handler, {
+    const ctx = new JobContext(contextJob(job, parsed.value), key.attempt, handler, this.#contextHost());
+    const output = await runHandler(handler, parsed.value, ctx, () => this.#stopRest());
+    // Parameters are what a schema made of them, which need not be JSON.
+    const reported = safeJson(ctx.reported);
+    return { ...output, metadata: { ...(typeof reported === "object" ? reported : {}), ...output.metadata } };
+  }
+
+  #contextHost() {
+    const { registry, settings, send, modelUsed } = this.#host;
+    return {
       registry,
       modelsFolder: settings.modelsFolder,
       signal: this.#controller.signal,
       log: this.#log,
       workFolder: this.#workFolder,
-      reportProgress: (step, total, preview) => this.#reportProgress(step, total, preview),
-      reportStage: (stage) => this.#reportStage(stage),
-      enqueue: (child) => this.#enqueue(child),
-      input: (url) => this.#input(url),
+      reportProgress: (progress) => send({ kind: "progress", ...progress }),
+      reportStage: (stage) => send({ kind: "stage", startedAtMs: Date.now() - stage.seconds * 1000, ...stage }),
+      enqueue: (child) => this.#enqueues.open((requestId) => send({ kind: "enqueue", requestId, child })),
+      // Done by the dispatcher process: it has the key with which expired addresses are renewed, and no handlers.
+      input: (url) => this.#inputs.open((requestId) => send({ kind: "input", requestId, url })),
       nextChild: () => this.#children++,
       modelUsed: (name) => {
         this.#model = name;
         modelUsed(name);
       },
-    });
-    const output = await handler.run(parsed.value, ctx);
-    return completed(handler, this.#workFolder, { ...ctx.reported, ...output?.metadata }, output?.enhanced_prompt);
+    } satisfies ConstructorParameters<typeof JobContext>[3];
   }
 
-  #reportProgress(step: number, total: number, preview: Preview | undefined): void {
-    this.#host.send({ kind: "progress", step, total, ...(preview === undefined ? {} : { preview }) });
+  /** The handler has failed: nobody waits for what it had begun. */
+  #stopRest(): void {
+    this.#controller.abort(attemptEnded);
+    this.#enqueues.rejectAll(attemptEnded);
+    this.#inputs.rejectAll(attemptEnded);
   }
-
-  #reportStage(stage: Stage): void {
-    this.#host.send({ kind: "stage", startedAtMs: Date.now() - stage.seconds * 1000, ...stage });
-  }
-
-  #enqueue(child: ChildJobRequest): Promise<string> {
-    const { requestId, answer } = this.#enqueues.open();
-    this.#host.send({ kind: "enqueue", requestId, child });
-    return answer;
-  }
-
-  /** Done by the dispatcher process: it has the key with which expired addresses are renewed, and no handlers. */
-  #input(url: string): Promise<FetchedInput> {
-    const { requestId, answer } = this.#inputs.open();
-    this.#host.send({ kind: "input", requestId, url });
-    return answer;
-  }
-}
-
-/** What a handler returned, checked: it goes into a database and over the wire. */
-function completed(
-  handler: Handler,
-  workFolder: WorkFolder,
-  metadata: unknown,
-  enhancedPrompt: unknown,
-): AttemptOutcome {
-  try {
-    return attemptOutcome.parse({
-      kind: "completed",
-      assets: [...workFolder.assets],
-      metadata: JSON.parse(JSON.stringify(metadata)),
-      enhancedPrompt: enhancedPrompt ?? undefined,
-    });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PermanentError(`The handler ${handler.type} returned what cannot be sent as JSON: ${why}`, { cause });
-  }
-}
-
-/** What can never be had (a child of no known type, a file that is refused) ends the job; what does not answer may later. */
-function answeredError({ code, message, details }: ErrorReport): Error {
-  const isFinal = errorStatus[code] < 500;
-  return isFinal ? new PermanentError(message, { code, details }) : new RetryableError(message, { code, details });
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
-}
-
-/** What is wrong with a model is about the one that was asked for last: its folder is looked for, or it is loaded. */
-function withModel(error: ErrorReport, model: string | undefined): ErrorReport {
-  if (!error.code.startsWith("MODEL_") || model === undefined || error.details !== undefined) return error;
-  return { ...error, details: { model } };
-}
-
-function describeFailure(error: unknown): ErrorReport {
-  if (isDiskFull(error)) {
-    return {
-      code: "DISK_FULL",
-      message:
-        "The disk is full while writing an asset: free some space in the data folder (DATA_DIR), and retry the job.",
-    };
-  }
-  return toErrorReport(error, "HANDLER_FAILED");
 }

@@ -1,10 +1,12 @@
 import process from "node:process";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { inspect } from "node:util";
 import { toErrorReport } from "#contract/errors.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { executorSettings, type FromExecutor, toExecutor } from "../protocol.ts";
 import { ExecutorProcess } from "./executor-process.ts";
+import { loggedError } from "./handler-log.ts";
 
 /*
  * Entry of an executor: the child process in which one worker's handlers run. It owns nothing that must survive it:
@@ -25,9 +27,17 @@ function send(message: FromExecutor): Promise<void> {
   });
 }
 
+/** What Node.js does with an error that nobody caught. */
+function crash(error: unknown): never {
+  process.stderr.write(`${inspect(loggedError(error))}\n`);
+  process.exit(1);
+}
+
 try {
   const registry = await loadHandlers(settings.handlersFolder);
-  const executor = new ExecutorProcess({ registry, settings, log, send });
+  const executor = new ExecutorProcess({ registry, settings, log, send, crash });
+  process.on("unhandledRejection", (error) => executor.uncaught(error));
+  process.on("uncaughtException", (error) => executor.uncaught(error));
   process.on("message", (message) => {
     const parsed = toExecutor.safeParse(message);
     if (!parsed.success) log.error({ error: parsed.error }, "a message from the dispatcher is not understood");

@@ -2,22 +2,30 @@ import { memoryUsage } from "node:process";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import {
+  type AttemptOutcome,
   type ExecutorSettings,
   type ExecutorTask,
+  type FromAttempt,
   type FromExecutor,
   sameAttempt,
   type ToAttempt,
   type ToExecutor,
 } from "../protocol.ts";
-import { Attempt } from "./attempt.ts";
+import { Attempt, attemptOfThisCode } from "./attempt.ts";
+import { failedOutcome } from "./failure.ts";
 
 export interface ExecutorProcessOptions {
   readonly registry: Registry;
   readonly settings: ExecutorSettings;
   readonly log: Logger;
-  /** Resolves when the message has left this process. */
+  /** Resolves when the message has left this process. @throws what cannot be sent */
   readonly send: (message: FromExecutor) => Promise<void>;
+  /** Ends the process, with the error as evidence. */
+  readonly crash: (error: unknown) => void;
 }
+
+/** How long a handler may go on after an error of its own that nobody caught. */
+const uncaughtGraceMs = 5000;
 
 interface Current {
   readonly attempt: Attempt;
@@ -48,6 +56,20 @@ export class ExecutorProcess {
     await this.#current?.done;
   }
 
+  /**
+   * An error that nobody caught. It belongs to the attempt whose code threw it; where there is none, or where the handler
+   * does not end of it, the process cannot be trusted any more.
+   */
+  uncaught(error: unknown): void {
+    const attempt = attemptOfThisCode();
+    if (attempt === undefined) this.#options.crash(error);
+    else if (attempt.uncaught(error)) {
+      setTimeout(() => {
+        if (!attempt.hasEnded) this.#options.crash(error);
+      }, uncaughtGraceMs).unref();
+    }
+  }
+
   #toAttempt({ key, message }: ToAttempt): void {
     const attempt = this.#current?.attempt;
     if (attempt !== undefined && sameAttempt(attempt.key, key)) attempt.receive(message);
@@ -59,12 +81,14 @@ export class ExecutorProcess {
   }
 
   #start(task: ExecutorTask): void {
-    const { registry, settings, log, send } = this.#options;
+    const { registry, settings, log } = this.#options;
     const attempt = new Attempt(task, {
       registry,
       settings,
       log,
-      send: (message) => void send({ kind: "attempt", key: task.key, message }),
+      send: (message) => {
+        this.#send(attempt, message).catch((error: unknown) => void attempt.uncaught(error));
+      },
       modelUsed: (name) => {
         this.#heldModels.clear();
         this.#heldModels.add(name);
@@ -76,11 +100,18 @@ export class ExecutorProcess {
   async #run(attempt: Attempt): Promise<void> {
     const outcome = await attempt.run();
     this.#current = null;
-    const heldModels = [...this.#heldModels];
-    await this.#options.send({
-      kind: "attempt",
-      key: attempt.key,
-      message: { kind: "ended", outcome, heldModels, memoryBytes: memoryUsage.rss() },
-    });
+    const end = (how: AttemptOutcome) =>
+      this.#send(attempt, {
+        kind: "ended",
+        outcome: how,
+        heldModels: [...this.#heldModels],
+        memoryBytes: memoryUsage.rss(),
+      });
+    // The job must not wait for an end that cannot be sent.
+    await end(outcome).catch((error: unknown) => end(failedOutcome(error)));
+  }
+
+  #send({ key }: Attempt, message: FromAttempt["message"]): Promise<void> {
+    return this.#options.send({ kind: "attempt", key, message });
   }
 }

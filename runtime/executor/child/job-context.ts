@@ -19,8 +19,21 @@ import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
+import { Calls } from "./calls.ts";
+import {
+  checkedAsset,
+  checkedChild,
+  checkedInnerJob,
+  checkedModelName,
+  checkedOutput,
+  checkedProgress,
+  checkedStage,
+  checkedUrl,
+} from "./handed-over.ts";
+import { handlerLog } from "./handler-log.ts";
 import type { WorkFolder } from "./work-folder.ts";
 
 /** What a context needs of the executor around it. */
@@ -28,9 +41,9 @@ export interface ContextHost {
   readonly registry: Registry;
   readonly modelsFolder: string;
   readonly signal: AbortSignal;
-  readonly log: HandlerLog;
+  readonly log: Logger;
   readonly workFolder: WorkFolder;
-  reportProgress(step: number, total: number, preview?: Preview): void;
+  reportProgress(progress: { readonly step: number; readonly total: number; readonly preview?: Preview }): void;
   reportStage(stage: Stage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
   input(url: string): Promise<FetchedInput>;
@@ -50,13 +63,39 @@ export function contextJob(job: Job, checked: unknown): Job {
   return found.success ? { ...job, config: found.data.config, metadata: found.data.metadata } : job;
 }
 
-/** The `ctx` of one attempt: all that its handler may touch. */
+/**
+ * Runs a handler to the end of all that it began: what it called without `await` is waited for, and a failure of it is the
+ * handler's own.
+ * @param stopRest called when the handler has failed, before what it began is waited for
+ */
+export async function runHandler(
+  handler: Handler,
+  job: unknown,
+  ctx: JobContext,
+  stopRest: () => void = () => undefined,
+): Promise<JobOutput> {
+  let returned: unknown;
+  try {
+    returned = await handler.run(job, ctx);
+  } catch (error) {
+    stopRest();
+    await ctx.close();
+    throw error;
+  }
+  const failures = await ctx.close();
+  if (failures.length > 0) throw failures[0];
+  return checkedOutput(handler.type, returned);
+}
+
+/** The `ctx` of one run of a handler: all that it may touch. */
 export class JobContext implements HandlerContext {
   readonly jobId: string;
   readonly attempt: number;
   readonly #job: Job;
   readonly #handler: Handler;
   readonly #host: ContextHost;
+  readonly #calls: Calls;
+  readonly log: HandlerLog;
   /** Effective parameters, and what was given and nothing read, for the callback. */
   readonly reported: Record<string, unknown> = {};
 
@@ -66,6 +105,8 @@ export class JobContext implements HandlerContext {
     this.#job = job;
     this.#handler = handler;
     this.#host = host;
+    this.#calls = new Calls(handler.type, host.log);
+    this.log = handlerLog(host.log);
     this.reported.ignored = ignoredBy(handler, job);
   }
 
@@ -73,19 +114,23 @@ export class JobContext implements HandlerContext {
     return this.#host.signal;
   }
 
-  get log(): HandlerLog {
-    return this.#host.log;
+  /** The handler has returned. Resolves when what it had called has ended, with the errors that nobody waited for. */
+  close(): Promise<readonly unknown[]> {
+    return this.#calls.close();
   }
 
   progress(step: number, total: number, preview?: Preview): void {
-    this.#host.reportProgress(step, total, preview);
+    this.#calls.use("progress");
+    this.#host.reportProgress(checkedProgress(step, total, preview));
   }
 
   stage(stage: Stage): void {
-    this.#host.reportStage(stage);
+    this.#calls.use("stage");
+    this.#host.reportStage(checkedStage(stage));
   }
 
   async parameters(): Promise<Record<string, unknown>> {
+    this.#calls.use("parameters");
     const { type, parameters, defaults } = this.#handler;
     if (parameters === undefined) {
       const message = `The handler ${type} has no "parameters": declare them beside its "input".`;
@@ -100,27 +145,47 @@ export class JobContext implements HandlerContext {
   }
 
   async model(name = this.#modelName()): Promise<ModelFolder> {
+    this.#calls.use("model");
     if (name === undefined)
       throw new PermanentError(
         `The handler ${this.#handler.type} names no model; give it a "model" or ask for one by name.`,
       );
-    this.#host.modelUsed(name);
-    const { name: folder, path } = await findModel(this.#host.modelsFolder, name);
+    const checked = checkedModelName(name);
+    this.#host.modelUsed(checked);
+    const { name: folder, path } = await findModel(this.#host.modelsFolder, checked);
     return { name: folder, path, version: await modelVersion(path) };
   }
 
-  async input(url: string): Promise<InputFile> {
+  input(url: string): Promise<InputFile> {
+    return this.#calls.track("input", async () => await this.#input(checkedUrl(url)));
+  }
+
+  asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {
+    return this.#calls.track("asset", async () => {
+      const checked = checkedAsset(content, options);
+      await this.#host.workFolder.add(checked.content, checked.options);
+    });
+  }
+
+  run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
+    return this.#calls.track("run", async () => await this.#run(type, checkedInnerJob(job)));
+  }
+
+  enqueue(child: ChildJob): Promise<string> {
+    return this.#calls.track("enqueue", async () => {
+      const checked = checkedChild(child);
+      return await this.#host.enqueue({ ...checked, id: childId(this.jobId, this.#host.nextChild()) });
+    });
+  }
+
+  async #input(url: string): Promise<InputFile> {
     this.signal.throwIfAborted();
     await this.#host.workFolder.forInputs();
     const input = await this.#host.input(url);
     return input.mimeType.startsWith("image/") ? { ...input, ...(await pictureSize(input.file)) } : input;
   }
 
-  async asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {
-    await this.#host.workFolder.add(content, options);
-  }
-
-  async run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
+  async #run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
     const handler = this.#host.registry.get(type);
     if (handler === undefined || handler.worker !== this.#handler.worker) {
       const known = this.#host.registry.all().filter((other) => other.worker === this.#handler.worker);
@@ -134,14 +199,8 @@ export class JobContext implements HandlerContext {
     const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
     const parsed = checkJob(handler, inner);
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    return handler.run(
-      parsed.value,
-      new JobContext(contextJob(inner, parsed.value), this.attempt, handler, this.#host),
-    );
-  }
-
-  enqueue(child: ChildJob): Promise<string> {
-    return this.#host.enqueue({ ...child, id: childId(this.jobId, this.#host.nextChild()) });
+    const ctx = new JobContext(contextJob(inner, parsed.value), this.attempt, handler, this.#host);
+    return await runHandler(handler, parsed.value, ctx);
   }
 
   #modelName(): string | undefined {

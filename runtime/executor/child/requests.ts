@@ -3,11 +3,13 @@ export class Requests<Answer> {
   readonly #open = new Map<number, PromiseWithResolvers<Answer>>();
   #count = 0;
 
-  open(): { readonly requestId: number; readonly answer: Promise<Answer> } {
+  /** @param send sends the request, whose answer is what the call resolves with */
+  open(send: (requestId: number) => void): Promise<Answer> {
     const requestId = ++this.#count;
     const request = Promise.withResolvers<Answer>();
     this.#open.set(requestId, request);
-    return { requestId, answer: request.promise };
+    send(requestId);
+    return request.promise;
   }
 
   resolve(requestId: number, answer: Answer): void {
@@ -16,6 +18,10 @@ export class Requests<Answer> {
 
   reject(requestId: number, error: Error): void {
     this.#take(requestId)?.reject(error);
+  }
+
+  rejectAll(error: Error): void {
+    for (const requestId of [...this.#open.keys()]) this.reject(requestId, error);
   }
 
   #take(requestId: number): PromiseWithResolvers<Answer> | undefined {

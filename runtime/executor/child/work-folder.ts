@@ -1,4 +1,4 @@
-import { mkdir, open, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PermanentError } from "#contract/errors.ts";
 import type { AssetOptions } from "#contract/handler.ts";
@@ -10,8 +10,6 @@ import type { AssetFile } from "../protocol.ts";
  * The folder of one attempt: `<data>/work/<job>/<attempt>/`. What `ctx.asset` resolves for is on disk, with the
  * folder's entry, before anything is said about it, so that the outbox never names a file that a power cut took.
  */
-const safeExtension = /^[a-z0-9]{1,8}$/;
-
 export class WorkFolder {
   readonly #path: string;
   readonly #assets: AssetFile[] = [];
@@ -31,12 +29,8 @@ export class WorkFolder {
     return this.#assets.toSorted((a, b) => a.index - b.index);
   }
 
-  /** @throws PermanentError INVALID_JOB for an extension that is not one; file system errors as they are */
+  /** @throws PermanentError HANDLER_FAILED for what is no regular file; file system errors as they are */
   async add(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<AssetFile> {
-    for (const extension of [options.extension, options.thumbnail?.extension ?? options.extension]) {
-      if (!safeExtension.test(extension))
-        throw new PermanentError(`"${extension}" is not a file extension; use 1 to 8 letters or digits.`);
-    }
     const index = this.#reserved++;
     await this.#ready();
     const file = join(this.#path, `${index}.${options.extension}`);
@@ -97,6 +91,9 @@ export class WorkFolder {
       }
       return content.byteLength;
     }
+    // A link would be delivered as what it points to, which may be any file of this machine.
+    if (!(await lstat(content.file)).isFile())
+      throw new PermanentError(`ctx.asset refuses ${content.file}: it must be a regular file, not a link or a folder.`);
     await moveFile(content.file, target);
     await syncFile(target);
     return (await stat(target)).size;

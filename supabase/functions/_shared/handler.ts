@@ -6,7 +6,10 @@ export { z } from "zod";
 
 /** What a job's handler returns. Assets are not returned: they are handed to `ctx.asset` as they are made. */
 export interface JobOutput {
-  /** Goes into the callback's `metadata`, beside what the runtime adds (timings, effective parameters). */
+  /**
+   * Plain JSON. Goes into the callback's `metadata`, beside what the runtime adds (timings, effective parameters, worker and
+   * job type), which goes first under the same name.
+   */
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly enhanced_prompt?: string;
 }
@@ -89,7 +92,12 @@ export interface ChildJob {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** All that a handler may touch; `Parameters` is what its `parameters` makes of a job. */
+/**
+ * All that a handler may touch; `Parameters` is what its `parameters` makes of a job. Each method checks at the call what it
+ * gets, and throws a PermanentError HANDLER_FAILED that names the place (`metadata.seed: a BigInt is not JSON`). Its time is
+ * that of `run`: what `asset`, `enqueue`, `input` and `run` have begun when `run` returns is waited for, and fails the attempt
+ * when it fails; a later call of any method throws HANDLER_FAILED.
+ */
 export interface HandlerContext<Parameters = unknown> {
   readonly jobId: string;
   /** Counted from 1. */
@@ -97,7 +105,10 @@ export interface HandlerContext<Parameters = unknown> {
   /** Aborted on cancel, time-out and shutdown; check it (or pass it on) between steps. */
   readonly signal: AbortSignal;
   readonly log: HandlerLog;
-  /** Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. */
+  /**
+   * Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. Both are finite
+   * and at least 0, and `step` is not more than `total`.
+   */
   progress(step: number, total: number, preview?: Preview): void;
   /** Tells of a stage that has ended, for metrics and traces. */
   stage(stage: Stage): void;
@@ -120,11 +131,14 @@ export interface HandlerContext<Parameters = unknown> {
    *   RetryableError INPUT_UNREACHABLE
    */
   input(url: string): Promise<InputFile>;
-  /** Hands over a finished file. It is on disk, fsynced, when the promise resolves; it is delivered after `run` returns. */
+  /**
+   * Hands over a finished file, which is a regular one, no link. It is on disk, fsynced, when the promise resolves; it is
+   * delivered after `run` returns. `options.metadata` is plain JSON.
+   */
   asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void>;
   /** Runs another handler of the same worker here and now, under this job's lease, and returns its output. */
   run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput>;
-  /** Puts a durable child job on its queue and returns its id. */
+  /** Puts a durable child job, plain JSON, on its queue and returns its id. */
   enqueue(job: ChildJob): Promise<string>;
 }
 

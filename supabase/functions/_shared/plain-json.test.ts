@@ -169,7 +169,7 @@ describe("safeJson", () => {
   test("leaves small JSON as it is", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
-        expect(safeJson(value)).toEqual(JSON.parse(JSON.stringify(value)));
+        expect(JSON.stringify(safeJson(value))).toBe(JSON.stringify(value));
       }),
     );
   });

@@ -1,0 +1,51 @@
+import {
+  type ErrorReport,
+  errorStatus,
+  PermanentError,
+  RetryableError,
+  retryMeaning,
+  toErrorReport,
+} from "#contract/errors.ts";
+import type { AttemptOutcome } from "../protocol.ts";
+
+/**
+ * How an attempt ends that threw this, whatever it is. Never throws.
+ * @param model the one that was asked for last, which is what a fault of a model is about
+ */
+export function failedOutcome(error: unknown, model?: string): Extract<AttemptOutcome, { kind: "failed" }> {
+  try {
+    if (isDiskFull(error)) return { kind: "failed", error: diskFull, retry: "backoff" };
+    const report = withModel(toErrorReport(error, "HANDLER_FAILED"), model);
+    return { kind: "failed", error: report, retry: retryMeaning(error) };
+  } catch {
+    // A proxy may throw at being looked at.
+    return {
+      kind: "failed",
+      error: { code: "HANDLER_FAILED", message: "What was thrown cannot be read." },
+      retry: "backoff",
+    };
+  }
+}
+
+const diskFull: ErrorReport = {
+  code: "DISK_FULL",
+  message: "The disk is full while writing an asset: free some space in the data folder (DATA_DIR), and retry the job.",
+};
+
+function withModel(error: ErrorReport, model: string | undefined): ErrorReport {
+  if (!error.code.startsWith("MODEL_") || model === undefined || error.details !== undefined) return error;
+  return { ...error, details: { model } };
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+/**
+ * An error that the dispatcher process reported. What can never be had (a child of no known type, a file that is refused)
+ * ends the job; what does not answer may later.
+ */
+export function reportedError({ code, message, details }: ErrorReport): Error {
+  const isFinal = errorStatus[code] < 500;
+  return isFinal ? new PermanentError(message, { code, details }) : new RetryableError(message, { code, details });
+}

@@ -1,0 +1,124 @@
+import { z } from "zod";
+import { PermanentError } from "#contract/errors.ts";
+import type { AssetOptions, ChildJob, JobOutput, Preview, Stage } from "#contract/handler.ts";
+import { type Json, NotJsonError, requireJsonObject } from "#contract/plain-json.ts";
+
+/*
+ * What a handler hands to its `ctx`, and returns: checked at the call, where its author sees it, and copied, so that nothing
+ * that another process could not be sent, or a database keep, gets any further. Whatever is refused cannot be helped by
+ * another attempt.
+ */
+
+/** @throws PermanentError HANDLER_FAILED naming the method and the place */
+function refused(what: string, problem: string): PermanentError {
+  return new PermanentError(`${what}: ${problem}`);
+}
+
+/** The first problem of a value whose shape is wrong, with its path. */
+function shaped<Schema extends z.ZodType>(what: string, schema: Schema, value: unknown): z.output<Schema> {
+  const result = parsed(what, schema, value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw refused(
+    what,
+    issue === undefined ? "is wrong" : [issue.path.map(String).join("."), issue.message].filter(Boolean).join(": "),
+  );
+}
+
+function parsed<Schema extends z.ZodType>(what: string, schema: Schema, value: unknown) {
+  try {
+    return schema.safeParse(value);
+  } catch {
+    // A getter, or a proxy.
+    throw refused(what, "cannot be read");
+  }
+}
+
+function plain<Result>(what: string, copy: () => Result): Result {
+  try {
+    return copy();
+  } catch (error) {
+    if (error instanceof NotJsonError) throw refused(what, error.message);
+    throw error;
+  }
+}
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "must be bytes (a Uint8Array)");
+const count = z.number("must be a finite number").min(0, "must be at least 0");
+const preview = z.object({ mimeType: z.enum(["image/webp", "image/png", "image/jpeg"]), bytes });
+const progress = z
+  .object({ step: count, total: count, preview: preview.optional() })
+  .refine(({ step, total }) => step <= total, { path: ["step"], message: "must not be more than total" });
+
+export function checkedProgress(step: number, total: number, picture: Preview | undefined) {
+  return shaped("ctx.progress refuses what it got", progress, { step, total, preview: picture });
+}
+
+const stage = z.object({
+  name: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/, "must be one of few fixed names in snake_case"),
+  seconds: count,
+  startedAtMs: z.number().optional(),
+  model: z.string().max(200).optional(),
+  freed: z.string().max(200).optional(),
+});
+
+export function checkedStage(value: Stage): Stage {
+  return shaped("ctx.stage refuses what it got", stage, value);
+}
+
+const extension = z
+  .string()
+  .regex(/^[a-z0-9]{1,8}$/, "must be a file's extension: 1 to 8 lower-case letters or digits");
+const mimeType = z.string().regex(/^[\w.+-]{1,100}\/[\x20-\x7e]{1,100}$/, "must be a media type");
+const content = z.union([bytes, z.object({ file: z.string() })], "must be bytes (a Uint8Array) or { file: path }");
+const assetOptions = z.object({
+  type: z.enum(["image", "video", "text"]),
+  extension,
+  mimeType,
+  thumbnail: z.object({ extension, mimeType, bytes }).optional(),
+});
+
+export function checkedAsset(given: Uint8Array | { readonly file: string }, options: AssetOptions) {
+  const what = "ctx.asset refuses what it got";
+  const checked = shaped(what, z.object({ content, options: assetOptions }), { content: given, options });
+  const metadata = plain(what, () => requireJsonObject(options.metadata, "metadata"));
+  return { content: checked.content, options: { ...checked.options, metadata } };
+}
+
+const childJob = z.object({ type: z.string(), prompt: z.string().optional() });
+
+export function checkedChild(child: ChildJob): ChildJob {
+  const what = "ctx.enqueue refuses the job";
+  const { type, prompt } = shaped(what, childJob, child);
+  const { config, metadata } = child;
+  return plain(what, () => ({
+    type,
+    ...(prompt === undefined ? {} : { prompt: prompt.toWellFormed() }),
+    ...(config === undefined ? {} : { config: requireJsonObject(config, "config") }),
+    ...(metadata === undefined ? {} : { metadata: requireJsonObject(metadata, "metadata") }),
+  }));
+}
+
+export function checkedUrl(url: string): string {
+  return shaped("ctx.input refuses the address", z.string("must be a text"), url);
+}
+
+export function checkedModelName(name: string): string {
+  return shaped("ctx.model refuses the name", z.string("must be a text"), name);
+}
+
+export function checkedInnerJob(job: Readonly<Record<string, unknown>>): Readonly<Record<string, Json>> {
+  return plain("ctx.run refuses the job", () => requireJsonObject(job, "job"));
+}
+
+const output = z.object({ metadata: z.unknown(), enhanced_prompt: z.string().nullish() }).partial().nullish();
+
+/** What `run` returned; a handler may return nothing. */
+export function checkedOutput(handler: string, returned: unknown): JobOutput {
+  const what = `The handler ${handler} returned what is not its output`;
+  const { metadata, enhanced_prompt } = shaped(what, output, returned) ?? {};
+  return {
+    metadata: plain(what, () => requireJsonObject(metadata ?? undefined, "metadata")),
+    ...(typeof enhanced_prompt === "string" ? { enhanced_prompt: enhanced_prompt.toWellFormed() } : {}),
+  };
+}
