@@ -4,6 +4,7 @@ import { Queue as UpstashPeer } from "@upstash/queue";
 import { Redis } from "@upstash/redis";
 import { createNodeRedisClient, Queue, RedisConnection, Worker } from "bullmq";
 import { createClient } from "redis";
+import { connectQueue } from "#contract/edge/connect-queue.ts";
 import { enqueueJob } from "#contract/enqueue.ts";
 import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 
@@ -57,6 +58,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
       for (let done = 0; done < count; ) done += await takeAndSettle(Math.min(atOnce, count - done));
     },
     async pickUp() {
+      const producer = connectQueue({ url: gatewayUrl, token });
       // At rest: nothing is there, and what was heard before is told.
       while ((await takeAndSettle(1)) > 0);
       while (!source.hearsEvents) await source.waitForChange(10, never, "jobs");
@@ -70,7 +72,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
           for (const lease of leases) await source.complete(lease, result);
           return leases.length === 1 ? tookMs : Number.NaN;
         }),
-        enqueueJob({ ...payload }, { url: gatewayUrl, token }),
+        enqueueJob(producer, { ...payload }),
       ]);
       return delayMs;
     },

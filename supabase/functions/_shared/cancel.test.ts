@@ -5,12 +5,14 @@ import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstas
 import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import { cancelScriptFile, cancelScriptModule } from "../../../tools/generate/cancel-script.ts";
 import { cancelQueuedJob } from "./cancel.ts";
+import { connectQueue } from "./edge/connect-queue.ts";
 import { enqueueJob } from "./enqueue.ts";
+import type { QueueClient } from "./queue-client.ts";
 
 let gateway: TestGateway;
 let faults: Faults | undefined;
 let source: UpstashSource;
-let target: { readonly url: string; readonly token: string };
+let redis: QueueClient;
 
 beforeAll(async () => {
   gateway = await startTestGateway({ faults: (request) => faults?.(request) });
@@ -20,20 +22,20 @@ afterAll(() => gateway.close());
 beforeEach(async () => {
   faults = undefined;
   await gateway.client().flushall();
-  target = { url: gateway.url, token: gateway.token };
-  source = createUpstashSource({ ...target, workerId: "container-1" });
+  redis = connectQueue(gateway);
+  source = createUpstashSource({ url: gateway.url, token: gateway.token, workerId: "container-1" });
   return () => source.close();
 });
 
 const job = { id: "a", type: "sdxl_image_fast", prompt: "a red cube", user_id: "ann", priority: 0 };
-const cancel = (id = "a") => cancelQueuedJob({ ...job, id, worker: "sdxl" }, target);
+const cancel = (id = "a") => cancelQueuedJob(redis, { ...job, id, worker: "sdxl" });
 const take = async (slots = 9) => (await source.take([{ worker: "sdxl", slots }])).leases;
 const statusOf = async (id: string) => (await source.get(id))?.status;
 
 describe("cancelQueuedJob", () => {
   test("drops a job whose element nobody has taken off its list, and only that one", async () => {
-    await enqueueJob(job, target);
-    await enqueueJob({ ...job, id: "b" }, target);
+    await enqueueJob(redis, job);
+    await enqueueJob(redis, { ...job, id: "b" });
     expect(await cancel()).toBe("cancelled");
     expect(await take()).toMatchObject([{ jobId: "b" }]);
     expect(await statusOf("a")).toBe("cancelled");
@@ -41,20 +43,20 @@ describe("cancelQueuedJob", () => {
 
   test("drops a job that is pushed after its cancel, however often", async () => {
     expect(await cancel()).toBe("cancelled");
-    for (let push = 0; push < 2; push += 1) await enqueueJob(job, target);
+    for (let push = 0; push < 2; push += 1) await enqueueJob(redis, job);
     expect(await take()).toEqual([]);
     expect(await gateway.client().llen("sdxl_queue")).toBe(0);
   });
 
   test("takes a filed job off its queue", async () => {
-    await enqueueJob(job, target);
+    await enqueueJob(redis, job);
     await take(0);
     expect(await cancel()).toBe("cancelled");
     expect(await take()).toEqual([]);
   });
 
   test("is heard by the container that runs the job", async () => {
-    await enqueueJob(job, target);
+    await enqueueJob(redis, job);
     const [lease] = await take();
     if (lease === undefined) throw new Error("the job was due");
     expect(await cancel()).toBe("requested");
@@ -65,7 +67,7 @@ describe("cancelQueuedJob", () => {
   });
 
   test("tells a job that ended otherwise from one that was cancelled before", async () => {
-    await enqueueJob(job, target);
+    await enqueueJob(redis, job);
     const [lease] = await take();
     if (lease === undefined) throw new Error("the job was due");
     expect(await source.complete(lease, { assets: [], metadata: {} })).toBe("completed");
@@ -80,7 +82,7 @@ describe("cancelQueuedJob", () => {
   });
 
   test("is the same cancel when its answer was lost", async () => {
-    await enqueueJob(job, target);
+    await enqueueJob(redis, job);
     await take(0);
     faults = faultOnce({ kind: "drop", at: "after" });
     expect(await cancel()).toBe("cancelled");
@@ -89,8 +91,8 @@ describe("cancelQueuedJob", () => {
   });
 
   test("says when the queue cannot be reached", async () => {
-    const nobody = { url: "http://127.0.0.1:9", token: "any", tries: 1 };
-    await expect(cancelQueuedJob({ ...job, worker: "sdxl" }, nobody)).rejects.toMatchObject({
+    const nobody = connectQueue({ url: "http://127.0.0.1:9", token: "any" });
+    await expect(cancelQueuedJob(nobody, { ...job, worker: "sdxl" }, { tries: 1 })).rejects.toMatchObject({
       code: "QUEUE_UNREACHABLE",
     });
   });

@@ -1,8 +1,8 @@
 import { cancelScript } from "./cancel-script.ts";
 import { CodedError } from "./errors.ts";
 import type { Job } from "./job.ts";
+import { askQueue, type QueueClient, type QueueOptions } from "./queue-client.ts";
 import { createKeys, defaultKeepSettledDays, defaultPrefix } from "./queue-keys.ts";
-import { type QueueTarget, sendCommands } from "./redis-rest.ts";
 
 /** What a caller knows of the job that is to be cancelled. */
 export interface CancelledJob extends Pick<Job, "id" | "type" | "user_id" | "priority"> {
@@ -23,9 +23,13 @@ export type CancelAnswer = "cancelled" | "requested" | "settled";
  *
  * @throws CodedError CONFIG_INVALID, QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
  */
-export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): Promise<CancelAnswer> {
+export async function cancelQueuedJob(
+  redis: QueueClient,
+  job: CancelledJob,
+  options: QueueOptions = {},
+): Promise<CancelAnswer> {
   const { id, type, worker, user_id: user, priority } = job;
-  const keys = createKeys({ prefix: target.prefix ?? defaultPrefix, lists: {} });
+  const keys = createKeys({ prefix: options.prefix ?? defaultPrefix, lists: {} });
   const request = {
     readyPrefix: keys.readyPrefix,
     parkedPrefix: keys.parkedPrefix,
@@ -37,18 +41,9 @@ export async function cancelQueuedJob(job: CancelledJob, target: QueueTarget): P
     absent: { id, type, worker, user, priority },
   };
   const body = { id, type, user_id: user, priority };
-  const [answer] = await sendCommands(target, "pipeline", [
-    [
-      "EVAL",
-      cancelScript,
-      3,
-      keys.job(id),
-      keys.timetable,
-      keys.index,
-      JSON.stringify(request),
-      JSON.stringify({ ...body, config: {}, metadata: {} }),
-    ],
-  ]);
+  const names = [keys.job(id), keys.timetable, keys.index];
+  const args = [JSON.stringify(request), JSON.stringify({ ...body, config: {}, metadata: {} })];
+  const answer = await askQueue(() => redis.eval(cancelScript, names, args), options);
   const [, word, state]: unknown[] = Array.isArray(answer) ? answer : [];
   // Its end may have been asked before, by a call that died, or by an operator at a container.
   if (word === "settled" && state === "cancelled") return "cancelled";

@@ -4,24 +4,27 @@ import { CodedError, PermanentError } from "./errors.ts";
 import type { FieldProblem, Job } from "./job.ts";
 import { isJobType, jobTypes, queueName } from "./job-types.ts";
 import { invalidJob, unknownJobType } from "./problems.ts";
+import { askQueue, type QueueClient, type QueueOptions } from "./queue-client.ts";
 import { eventsChannel } from "./queue-keys.ts";
-import { type QueueTarget, sendCommands } from "./redis-rest.ts";
 import { schemaOf } from "./schemas.ts";
 import { isGiven } from "./synonyms.ts";
 
 /**
- * The producer's side of the queue, for edge functions (Deno) and Node alike: `fetch` and nothing else.
+ * The producer's side of the queue, for edge functions (Deno) and Node alike, over the client that the caller has:
  *
- *   const { jobId } = await enqueueJob(
- *     { type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: user.id, config: { num_images: 3 } },
- *     { url: Deno.env.get("UPSTASH_REDIS_REST_URL"), token: Deno.env.get("UPSTASH_REDIS_REST_TOKEN") },
- *   );
+ *   import { Redis } from "@upstash/redis";
+ *
+ *   const { jobId } = await enqueueJob(Redis.fromEnv(), {
+ *     type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: user.id, config: { num_images: 3 },
+ *   });
+ *
+ * A caller without one makes it with `connectQueue` (edge/connect-queue.ts).
  *
  * A job is pushed to its worker's plain list and the push is made known, in one request of two commands. It is filed
  * under its id when a container takes it off the list, where an id that is known is dropped: pushing again, after an
  * answer was lost or by a user who is impatient, makes no second job.
  */
-export interface EnqueueTarget extends QueueTarget {
+export interface EnqueueJobOptions extends QueueOptions {
   /** Needed for job types of the deployment's own. */
   readonly worker?: string;
 }
@@ -48,13 +51,13 @@ export interface Enqueued {
 /**
  * Checks a job against the schema of its type and puts it on its queue.
  *
- * @throws CodedError INVALID_JOB (every bad field is named) or UNKNOWN_JOB_TYPE; CONFIG_INVALID when URL or token are
- *   missing or refused; BODY_TOO_LARGE; QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA or QUEUE_FULL when the server takes nothing
+ * @throws CodedError INVALID_JOB (every bad field is named) or UNKNOWN_JOB_TYPE; CONFIG_INVALID when the
+ *   token is missing or refused; BODY_TOO_LARGE; QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA or QUEUE_FULL when the server takes nothing
  */
-export async function enqueueJob(job: NewJob, target: EnqueueTarget): Promise<Enqueued> {
+export async function enqueueJob(redis: QueueClient, job: NewJob, options: EnqueueJobOptions = {}): Promise<Enqueued> {
   const { job: checked, problems } = readNewJob(withIdAndTime(job));
   if (problems.length > 0) throw invalidJob(problems);
-  const worker = isJobType(checked.type) ? jobTypes[checked.type].worker : target.worker;
+  const worker = isJobType(checked.type) ? jobTypes[checked.type].worker : options.worker;
   if (worker === undefined) throw unknownJobType(checked.type, Object.keys(jobTypes));
   const queue = queueName(worker);
   const element = JSON.stringify(checked);
@@ -62,10 +65,13 @@ export async function enqueueJob(job: NewJob, target: EnqueueTarget): Promise<En
     const limit = maxJobCharacters.toLocaleString("en-US");
     throw new CodedError("BODY_TOO_LARGE", `The job has ${element.length} characters: at most ${limit} are taken.`);
   }
-  const [listed] = await sendCommands(target, "multi-exec", [
-    ["LPUSH", queue, element],
-    ["PUBLISH", eventsChannel(target.prefix), `jobs:producer:${worker}:0`],
-  ]);
+  const answer = await askQueue(() => {
+    const transaction = redis.multi();
+    transaction.lpush(queue, element);
+    transaction.publish(eventsChannel(options.prefix), `jobs:producer:${worker}:0`);
+    return transaction.exec();
+  }, options);
+  const [listed]: unknown[] = Array.isArray(answer) ? answer : [];
   return { jobId: checked.id, queue, listed: Number(listed) };
 }
 

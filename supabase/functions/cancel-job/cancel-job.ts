@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { cancelQueuedJob } from "../_shared/cancel.ts";
 import { readJson } from "../_shared/edge/body.ts";
+import { connectQueue } from "../_shared/edge/connect-queue.ts";
 import { connectDatabase } from "../_shared/edge/database.ts";
 import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { jobIdFrom } from "../_shared/edge/job-id.ts";
@@ -67,7 +68,10 @@ async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancell
     }
     const { job: element } = await database.call("get_job", { job_id: job.job_id }, record);
     const known = { id: job.job_id, ...element, worker: job.queue.replace(/_queue$/, "") };
-    const said = await cancelQueuedJob(known, { ...config.queue, tries: 2, timeoutMs: 5_000 });
+    const said = await cancelQueuedJob(connectQueue({ ...config.queue, timeoutMs: 5_000 }), known, {
+      prefix: config.queue.prefix,
+      tries: 2,
+    });
     if (job.outcome === "cancelled" || said !== "cancelled") return job.outcome;
     // Nobody runs it, so nobody calls back: it is said here.
     const callback = { job_id: job.job_id, status: "cancelled", attempt: job.attempt, assets: [], metadata: {} };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { enqueueJob, type NewJob } from "../enqueue.ts";
 import { toErrorReport } from "../errors.ts";
+import { connectQueue } from "./connect-queue.ts";
 import type { CallOfAnybody } from "./edge-function.ts";
 
 /*
@@ -19,7 +20,7 @@ const ownSeconds = 10;
 const rowsAtOnce = 10;
 /** After an outage many wait: one call pushes as many as its processor time allows, and leaves the others. */
 const mostRounds = 5;
-const pushLimits = { tries: 2, timeoutMs: 4_000 } as const;
+const pushLimits = { tries: 2, timeoutMs: 4_000 };
 
 const element = z.looseObject({ type: z.string(), id: z.string() });
 const dueRows = z.array(z.object({ job_id: z.string(), queue: z.string(), element }));
@@ -36,10 +37,10 @@ export async function pushFromOutbox({ config, database, log }: Call, row: Outbo
   if (config.queue === null) return false;
   try {
     const worker = queue.replace(/_queue$/, "");
-    const failure = await enqueueJob(row.element, { ...config.queue, ...pushLimits, worker }).then(
-      () => null,
-      toErrorReport,
-    );
+    const { prefix, ...address } = config.queue;
+    const { tries, timeoutMs } = pushLimits;
+    const redis = connectQueue({ ...address, timeoutMs });
+    const failure = await enqueueJob(redis, row.element, { prefix, tries, worker }).then(() => null, toErrorReport);
     if (failure === null) {
       await database.call("queue_outbox_done", { job_ids: [job_id] }, z.number());
       return true;
