@@ -39,17 +39,17 @@ function chosenSources(config: Config, { source, data }: QueueChoice): readonly 
   throw new CodedError("CONFIG_INVALID", `--${source} needs ${needs.join(" and ")} in the environment.`);
 }
 
-/** Opens the queue of the data folder, made when it is missing, or the one elsewhere, and closes it afterwards. */
-export function withQueue<Result>(
+/** Opens the queue that takes what is enqueued, in a data folder that is made when it is missing, and closes it afterwards. */
+export function withFirstQueue<Result>(
   config: Config,
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
 ): Promise<Result> {
-  return withSources(config, chosenSources(config, choice), body);
+  return withSources(config, chosenSources(config, choice).slice(0, 1), body);
 }
 
 /**
- * As above, but for commands that look: in a folder without a database there is nothing to see, and a mistyped folder
+ * As above, but all of them, for commands that look: in a folder without a database there is nothing to see, and a mistyped folder
  * must not look like an empty queue.
  *
  * @throws CodedError DATA_FOLDER_UNUSABLE when there is no database yet

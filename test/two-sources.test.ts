@@ -58,7 +58,12 @@ it.each(both)("cancels a job of %s that runs, and redrives one that failed", asy
 it("lists the jobs of both, newest first", async () => {
   runtime.dispatcher.pause();
   const ids: string[] = [];
-  for (const source of [...both, ...both]) ids.unshift(await runtime.submit("noop", {}, { user_id: "lister" }, source));
+  for (const source of [...both, ...both]) {
+    ids.unshift(await runtime.submit("noop", {}, { user_id: "lister" }, source));
+    // Jobs of one millisecond are in the order of the sources.
+    const atMs = Date.now();
+    await expect.poll(() => Date.now(), { interval: 1 }).toBeGreaterThan(atMs);
+  }
   const { jobs, cursor, unreachable } = await runtime.queue.list({ userId: "lister", limit: 3 });
   const rest = await runtime.queue.list({ userId: "lister", limit: 3, cursor: cursor ?? "" });
   expect([...jobs, ...rest.jobs].map(({ job }) => job.id)).toEqual(ids);

@@ -1,7 +1,7 @@
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
-import { type QueueChoice, withQueue } from "../queue.ts";
+import { type QueueChoice, withFirstQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { describedJob, planJob } from "./build-job.ts";
@@ -38,7 +38,7 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
   }
   const config = await readSettings(options, { serves: false });
   const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
-  const { jobId, position, created, status } = await withQueue(config, options, async ({ queue }) => {
+  const { jobId, position, created, status } = await withFirstQueue(config, options, async ({ queue }) => {
     const outcome = await queue.enqueue(job, {
       worker: handler.worker,
       delaySeconds: delay,

@@ -141,7 +141,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const startedAtMs = Date.now();
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
   const executors = startExecutors(config, registry, log);
-  const context = { workers: [...executors.keys()], log, embedded: async () => embedded.source };
+  const context = { workers: registry.workers, log, embedded: async () => embedded.source };
   const sources = await connectSources(config.sources, context);
   const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });

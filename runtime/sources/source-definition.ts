@@ -49,7 +49,7 @@ export interface SharedSettings {
 }
 
 export interface ConnectContext {
-  /** Workers that run here; none for a command that only looks. */
+  /** Workers that this container knows, run here or not; none for a command of a person, which takes no jobs. */
   readonly workers: readonly string[];
   readonly log?: Logger;
   /** The queue in the data folder, which is opened (and made) when it is asked for; who opens it closes it. */

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import type { QueueAddress } from "#contract/edge/connect-queue.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { commaSeparated } from "#runtime/lib/environment.ts";
 import type { JobRows } from "../job-rows.ts";
 import { queueName } from "../job-source.ts";
 import { type ConnectContext, defineSource, missingBeside, type SharedSettings } from "../source-definition.ts";
+import type { Transport } from "./rest-client.ts";
 
 /** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
 const popSides = z
@@ -77,6 +79,7 @@ export const upstash = defineSource({
     const rows = jobRows({ supabase, workerId: options.workerId }, log);
     const source = createUpstashSource({
       ...options,
+      transport: workers.length > 0 ? undefined : await producersTransport(options),
       workers,
       lists: Object.fromEntries(lists),
       ...(rows === null ? {} : { rows }),
@@ -102,6 +105,11 @@ export const upstash = defineSource({
     run: async ({ options }) => (await import("./probe.ts")).probeUpstash(options),
   },
 });
+
+/** A command that runs nothing sends what it sends as any producer does. */
+async function producersTransport(address: QueueAddress): Promise<Transport> {
+  return new (await import("./client-transport.ts")).ClientTransport(address);
+}
 
 /** The code for it is loaded when somebody cancels or redrives a job for the first time. */
 function jobRows(

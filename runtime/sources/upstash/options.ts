@@ -2,6 +2,7 @@ import { CodedError } from "#contract/errors.ts";
 import { defaultKeepSettledDays, defaultPrefix, type ProducersList } from "#contract/queue-keys.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobRows } from "../job-rows.ts";
+import type { Transport } from "./rest-client.ts";
 
 export interface UpstashOptions {
   /** `UPSTASH_REDIS_REST_URL` */
@@ -31,6 +32,8 @@ export interface UpstashOptions {
   /** How long the settling of a job may wait for a request to share, for callers that do not wait for it. */
   readonly settlePatienceMs?: number;
   readonly tries?: number;
+  /** How commands are sent, in place of the container's own way. */
+  readonly transport?: Transport | undefined;
   /** Where the app keeps a row for each job. */
   readonly rows?: JobRows;
   readonly log?: Logger;
@@ -53,8 +56,9 @@ export interface IdlePoll {
   readonly cancelMs: number;
 }
 
-export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll" | "rows">> & {
+export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll" | "rows" | "transport">> & {
   readonly rows: JobRows | undefined;
+  readonly transport: Transport | undefined;
   readonly idlePoll: IdlePoll;
   readonly log: Logger | undefined;
 };
@@ -90,6 +94,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     settlePatienceMs: options.settlePatienceMs ?? 0,
     tries: options.tries ?? 4,
     rows: options.rows,
+    transport: options.transport,
     log: options.log,
     random: options.random ?? Math.random,
     monotonicMs: options.monotonicMs ?? (() => performance.now()),

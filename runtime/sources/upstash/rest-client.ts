@@ -6,6 +6,12 @@ import { RestTransport, StaleConnectionError } from "./rest-transport.ts";
 import { loadScript, type Script, type ScriptName, scriptNames } from "./scripts.ts";
 import type { UsageCounter } from "./usage.ts";
 
+/** Sends one command and resolves with its result; rejects as `RestTransport` does. */
+export interface Transport {
+  /** @param maxWaitMs how long the command may wait for another one to share a request with */
+  send(command: readonly string[], maxWaitMs?: number): Promise<unknown>;
+}
+
 export interface RestClientOptions {
   readonly url: string;
   readonly token: string;
@@ -15,6 +21,8 @@ export interface RestClientOptions {
   readonly tries: number;
   readonly random: () => number;
   readonly usage: UsageCounter;
+  /** Its own one unless another is given. */
+  readonly transport?: Transport | undefined;
 }
 
 export interface ScriptCall {
@@ -29,7 +37,7 @@ const retryPause = { baseSeconds: 0.1, maxSeconds: 5 };
  * that is sent through here may be repeated after an answer was lost.
  */
 export class RestClient {
-  readonly #transport: RestTransport;
+  readonly #transport: Transport;
   readonly #options: RestClientOptions;
   readonly #closing = new AbortController();
   readonly #scripts: ReadonlyMap<ScriptName, Script>;
@@ -38,7 +46,7 @@ export class RestClient {
     this.#options = options;
     this.#scripts = new Map(scriptNames.map((name) => [name, loadScript(name)]));
     const { url, token, requestTimeoutMs: timeoutMs } = options;
-    this.#transport = new RestTransport({ url, token, timeoutMs });
+    this.#transport = options.transport ?? new RestTransport({ url, token, timeoutMs });
   }
 
   /**

@@ -44,11 +44,24 @@ export async function askQueue<Answer>(request: () => Promise<Answer>, { tries =
 /** What the client says around the server's words: which command of several it was, and the whole command. */
 const around = /^Command (?:\d+ \[[^\]]*\] )?failed: |, command was: .*$/gs;
 
-/** The client's errors are told from others by their names, so that any version of it will do. */
+/* The client's errors are told from others by their names, so that any version of it will do. */
+
+/** The server has refused the command. */
+export function isServerRefusal(error: unknown): error is Error {
+  return error instanceof Error && error.name === "UpstashError";
+}
+
+/** Why, without the command that the client repeats. */
+export function serverWords({ message }: Error): string {
+  return message.replace(around, "");
+}
+
+/** What answered is not the REST API. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof Error && (error.name === "UpstashJSONParseError" || error instanceof SyntaxError);
+}
+
 function refusalIn(error: unknown): QueueRefusal {
-  if (!(error instanceof Error)) return unanswered(error);
-  if (error.name === "UpstashError") return refusalOf(error.message.replace(around, ""));
-  if (error.name === "UpstashJSONParseError" || error instanceof SyntaxError)
-    return unreachable("something in front of it answered with a page");
-  return unanswered(error);
+  if (isServerRefusal(error)) return refusalOf(serverWords(error));
+  return isUnreadable(error) ? unreachable("something in front of it answered with a page") : unanswered(error);
 }
