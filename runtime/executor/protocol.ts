@@ -4,7 +4,7 @@ import { inputMimeTypes } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
 
 /*
- * What the dispatcher process and an executor say to each other over IPC (structured clone, so bytes stay bytes). What
+ * The messages between the dispatcher process and an executor, over IPC (structured clone, so bytes stay bytes). What
  * belongs to an attempt travels in one envelope with its key, which each side checks in one place.
  * Both sides validate: a child that was built from other code must not confuse the dispatcher.
  */
@@ -60,7 +60,7 @@ export const fetchedInput = z.object({
 });
 export type FetchedInput = z.output<typeof fetchedInput>;
 
-/** What the dispatcher has to say to one attempt. */
+/** A message of the dispatcher to one attempt. */
 const toAttempt = z.object({
   kind: z.literal("attempt"),
   key: attemptKey,
@@ -104,7 +104,7 @@ export const attemptOutcome = z.discriminatedUnion("kind", [
 ]);
 export type AttemptOutcome = z.output<typeof attemptOutcome>;
 
-/** What one attempt has to say to the dispatcher; `ended` is the last of it. */
+/** A message of one attempt to the dispatcher; `ended` is its last. */
 const fromAttempt = z.object({
   kind: z.literal("attempt"),
   key: attemptKey,

@@ -43,7 +43,7 @@ export function attemptOfThisCode(): Attempt | undefined {
 const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
 
 /**
- * One task inside the executor: its handler, its signal and what it has asked of the dispatcher process.
+ * One task inside the executor: its handler, its signal and its requests to the dispatcher process.
  *
  *   running ──run returns──► what it began without await ends ──► ended
  *   running ──it throws, is stopped, or an error is caught by nobody──► what it began is stopped ──► ended
@@ -60,7 +60,7 @@ export class Attempt {
   #uncaught: { readonly error: unknown } | null = null;
   #hasEnded = false;
   #children = 0;
-  /** The model that was asked for last. */
+  /** The last requested model. */
   #model: string | undefined;
 
   constructor(task: ExecutorTask, host: AttemptHost) {

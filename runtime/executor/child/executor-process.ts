@@ -33,7 +33,7 @@ interface Current {
 }
 
 /**
- * The executor's inside: runs one task at a time, and gives what the dispatcher says meanwhile to the attempt that it is
+ * The executor's inside: runs one task at a time, and gives the dispatcher's messages to the attempt that they are
  * meant for. That is checked here and nowhere else.
  */
 export class ExecutorProcess {

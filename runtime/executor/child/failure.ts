@@ -10,7 +10,7 @@ import type { AttemptOutcome } from "../protocol.ts";
 
 /**
  * How an attempt ends that threw this, whatever it is. Never throws.
- * @param model the one that was asked for last, which is what a fault of a model is about
+ * @param model the last requested one, which is what a fault of a model is about
  */
 export function failedOutcome(error: unknown, model?: string): Extract<AttemptOutcome, { kind: "failed" }> {
   try {

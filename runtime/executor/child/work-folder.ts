@@ -8,7 +8,7 @@ import type { AssetFile } from "../protocol.ts";
 
 /*
  * The folder of one attempt: `<data>/work/<job>/<attempt>/`. What `ctx.asset` resolves for is on disk, with the
- * folder's entry, before anything is said about it, so that the outbox never names a file that a power cut took.
+ * folder's entry, before it is reported, so that the outbox never names a file that a power cut took.
  */
 export class WorkFolder {
   readonly #path: string;

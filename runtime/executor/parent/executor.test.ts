@@ -59,7 +59,7 @@ describe("an executor", () => {
     expect(one).toMatchObject({ available: true, status: { state: "idle", jobsProcessed: 1 } });
   });
 
-  it("can be told to stop a job that it has not begun", async () => {
+  it("can stop a job that it has not begun", async () => {
     const one = create();
     one.start();
     const running = one.run(task({ steps: 1000, step_ms: 1000 }), hooks);

@@ -21,7 +21,7 @@ export type ExecutorState = Exclude<ProcessState, "ready"> | "idle" | "busy";
 export interface ExecutorStatus extends ExecutorCounts {
   readonly worker: string;
   readonly state: ExecutorState;
-  /** A restart that was asked for is under way: no task is given meanwhile. */
+  /** A requested restart is under way: no task is given meanwhile. */
   readonly isRestarting: boolean;
   readonly pid: number | null;
   /** Why the last start failed, while it does. */
@@ -114,7 +114,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     await this.#supervisor.restart(within(taskTimeoutMs, this.#slot.free()));
   }
 
-  /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
+  /** Requests the process to end and kills it after `graceMs`. Resolves when it is gone. */
   async stop(graceMs: number): Promise<void> {
     await this.#supervisor.stop(graceMs);
   }

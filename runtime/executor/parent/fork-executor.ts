@@ -5,7 +5,7 @@ import { executorEnvironment } from "./executor-environment.ts";
 
 const entry = fileURLToPath(new URL("../child/child.ts", import.meta.url));
 
-/** A new executor process. @throws what the system says when it has no process to give */
+/** A new executor process. @throws the system's error when it has no process to give */
 export function forkExecutor(settings: ExecutorSettings): ChildProcess {
   return fork(entry, [JSON.stringify(settings)], {
     serialization: "advanced",

@@ -19,7 +19,7 @@ it("goes back to the first pause after a minute in good health, and not before",
   expect(pause.failed(190_000)).toBe(1000);
 });
 
-it("begins anew after a restart that was asked for", () => {
+it("begins anew after a requested restart", () => {
   const pause = new RestartPause(60_000);
   pause.failed(0);
   pause.reset();

@@ -23,7 +23,7 @@ it("counts what was run, what failed, and how long a start took", () => {
   expect(statistics.counts.errors).toBe(1);
 });
 
-it("forgets what the process had when it is gone, and counts the ends that nobody wanted", () => {
+it("forgets what the process had when it is gone, and counts the unexpected ends", () => {
   const statistics = new Statistics(() => 1);
   statistics.ready();
   statistics.reported(ended);

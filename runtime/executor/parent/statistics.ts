@@ -3,7 +3,7 @@ import type { AttemptEnd } from "./task-slot.ts";
 
 /** What an executor has done, and what its process has of the machine. */
 export interface ExecutorCounts {
-  /** Ends of its process that nobody had asked for. */
+  /** Unexpected ends of its process. */
   readonly restarts: number;
   /** Attempts that were run to an end, whatever the end. */
   readonly jobsProcessed: number;

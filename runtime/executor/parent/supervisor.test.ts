@@ -50,7 +50,7 @@ async function started(script: string): Promise<Supervisor> {
   return one;
 }
 
-it("accepts a task while the process boots, and tells when it is ready", async () => {
+it("accepts a task while the process boots, and reports when it is ready", async () => {
   const one = await started(ready + obeys);
   expect(one).toMatchObject({ state: "starting", acceptsTask: true, pid: expect.any(Number) });
   await reaches(one, "ready");
@@ -59,7 +59,7 @@ it("accepts a task while the process boots, and tells when it is ready", async (
   expect(one).toMatchObject({ state: "stopped", acceptsTask: false, pid: null });
 });
 
-it("kills a process that does not end when it is asked to", async () => {
+it("kills a process that does not end on request", async () => {
   const one = await started(`${ready} setInterval(() => undefined, 1000); process.on("message", () => undefined);`);
   await reaches(one, "ready");
   const exit = once(one, "exit");

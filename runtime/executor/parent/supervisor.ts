@@ -26,14 +26,14 @@ export interface ProcessExit {
   readonly signal: string | null;
   /** The last lines that it wrote to standard error. */
   readonly lastOutput: string;
-  /** Pause until the next one is started; null when the end was asked for. */
+  /** Pause until the next one is started; null when the end was requested. */
   readonly restartInMs: number | null;
 }
 
 interface SupervisorEvents {
   /** The state has changed. */
   state: [ProcessState];
-  /** What an attempt says. */
+  /** A message of an attempt. */
   message: [FromAttempt];
   /** A message in a form that is not understood. */
   unreadable: [unknown];
@@ -90,7 +90,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return this.#startError;
   }
 
-  /** A restart that was asked for is under way. */
+  /** A requested restart is under way. */
   get isRestarting(): boolean {
     return this.#isRestarting;
   }
@@ -108,7 +108,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#state === "stopped" || this.#state === "waiting") this.#spawn();
   }
 
-  /** Says nothing to a process that is not there. */
+  /** Does nothing when there is no process. */
   send(message: ToExecutor): void {
     if (this.#child?.connected) this.#child.send(message, () => undefined);
   }
@@ -136,7 +136,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.start();
   }
 
-  /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
+  /** Requests the process to end and kills it after `graceMs`. Resolves when it is gone. */
   async stop(graceMs: number): Promise<void> {
     this.#isRestarting = false;
     await this.#end(graceMs);
@@ -178,7 +178,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.once("state", () => clearTimeout(watchdog));
     child.on("error", (error) => {
       this.#options.log.error({ error }, "the executor process reports an error");
-      // A process that could not even be made says nothing else.
+      // A process that could not even be made sends no other event.
       if (child.pid === undefined && this.#child === child) this.#exited(null, null);
     });
     child.once("exit", (code, signal) => this.#exited(code, signal));

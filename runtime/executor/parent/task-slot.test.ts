@@ -22,7 +22,7 @@ it.each<[string, AttemptKey]>([
   ["another job", { jobId: "before", attempt: 2, serial: 2 }],
   ["another attempt of the same job", { jobId: "now", attempt: 1, serial: 2 }],
   ["the same attempt before it was given back", { jobId: "now", attempt: 2, serial: 1 }],
-])("gives the word of %s to nobody, and logs whose it was", async (_, key) => {
+])("drops a message of %s, and logs whose it was", async (_, key) => {
   const { slot, hooks, send, lines } = setUp();
   slot.take(request("now", 2), hooks);
   slot.end({ kind: "aborted", reason: "shutdown" });
@@ -41,7 +41,7 @@ it.each<[string, AttemptKey]>([
   expect(lines[0]).toMatchObject({ level: 40, job_id: key.jobId, attempt: key.attempt, kind: "enqueue" });
 });
 
-it("answers what its attempt asked for, with its key", async () => {
+it("answers the requests of its attempt, with its key", async () => {
   const { slot, hooks, send } = setUp();
   hooks.enqueue.mockResolvedValueOnce("child").mockRejectedValueOnce(new Error("the queue is away"));
   const { key } = slot.take(request("now"), hooks).task;
@@ -60,7 +60,7 @@ it("answers what its attempt asked for, with its key", async () => {
   });
 });
 
-it("says nothing to the next attempt that the one before had asked for", async () => {
+it("sends the next attempt no answer to a request of the one before", async () => {
   const { slot, hooks, send } = setUp();
   const enqueued = Promise.withResolvers<string>();
   hooks.enqueue.mockReturnValueOnce(enqueued.promise);

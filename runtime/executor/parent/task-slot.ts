@@ -15,8 +15,8 @@ import {
 } from "../protocol.ts";
 
 /*
- * The one task of an executor, seen from the dispatcher: free ──take──► taken ──end──► free. What an attempt says is
- * checked against the key of the attempt that is here, in one place: `receive`.
+ * The one task of an executor, seen from the dispatcher: free ──take──► taken ──end──► free. A message of an
+ * attempt is checked against the key of the attempt that is here, in one place: `receive`.
  */
 export type AttemptEnd =
   | AttemptOutcome
@@ -31,7 +31,7 @@ export interface CrashEvidence {
   readonly lastOutput: string;
 }
 
-/** What an attempt asks of the dispatcher process. */
+/** What an attempt may request of the dispatcher process, and report to it. */
 export interface TaskHooks {
   onProgress(message: ProgressMessage): void;
   onStage(message: StageMessage): void;
@@ -95,10 +95,10 @@ export class TaskSlot {
   abort(reason: AbortReason): void {
     if (this.#taken === null) return;
     this.#taken.controller.abort(new CodedError("CANCELLED", `The job was stopped: ${reason}.`));
-    this.#say(this.#taken, { kind: "abort", reason });
+    this.#sendTo(this.#taken, { kind: "abort", reason });
   }
 
-  /** What an attempt says while it runs; false for the word of another attempt than the one that is here, which goes no further. */
+  /** A message of an attempt; false when that is not the one that is here, and the message goes no further. */
   receive({ key, message }: FromAttempt): boolean {
     const taken = this.#taken;
     if (taken === null || !sameAttempt(taken.task.key, key)) {
@@ -138,22 +138,22 @@ export class TaskSlot {
   async #enqueue(taken: Taken, requestId: number, child: ChildJobRequest): Promise<void> {
     try {
       const childId = await taken.hooks.enqueue(child);
-      this.#say(taken, { kind: "enqueued", requestId, childId });
+      this.#sendTo(taken, { kind: "enqueued", requestId, childId });
     } catch (error) {
-      this.#say(taken, { kind: "enqueue_failed", requestId, error: toErrorReport(error) });
+      this.#sendTo(taken, { kind: "enqueue_failed", requestId, error: toErrorReport(error) });
     }
   }
 
   async #input(taken: Taken, requestId: number, url: string): Promise<void> {
     try {
       const input = await taken.hooks.input(url, String(requestId), taken.controller.signal);
-      this.#say(taken, { kind: "input_ready", requestId, input });
+      this.#sendTo(taken, { kind: "input_ready", requestId, input });
     } catch (error) {
-      this.#say(taken, { kind: "input_failed", requestId, error: toErrorReport(error) });
+      this.#sendTo(taken, { kind: "input_failed", requestId, error: toErrorReport(error) });
     }
   }
 
-  #say(taken: Taken, message: ToAttempt["message"]): void {
+  #sendTo(taken: Taken, message: ToAttempt["message"]): void {
     if (this.#taken === taken) this.#send({ kind: "attempt", key: taken.task.key, message });
   }
 }

@@ -110,7 +110,7 @@ export interface HandlerContext<Parameters = unknown> {
    * and at least 0, and `step` is not more than `total`.
    */
   progress(step: number, total: number, preview?: Preview): void;
-  /** Tells of a stage that has ended, for metrics and traces. */
+  /** Reports a stage that has ended, for metrics and traces. */
   stage(stage: Stage): void;
   /**
    * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` (its sampler preset, its
