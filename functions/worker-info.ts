@@ -5,38 +5,27 @@ import { inspectModels } from "#runtime/check/models/inspect-models.ts";
 import { neededModels } from "#runtime/check/models/needed-models.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
-import { type JobTypeView, type ModelView, workerInfo } from "./api/worker-info.ts";
+import { type ModelView, workerInfo } from "./api/worker-info.ts";
 import { defineRoute } from "./http/route.ts";
-import { jobSchema } from "./jobs/job-schema.ts";
+import { viewJobTypes } from "./worker/job-type-view.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
-export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, runtime) => ({
-  status: 200,
-  body: {
+export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, runtime) => {
+  const models = await describeModels(runtime);
+  const body = {
     worker_id: runtime.config.workerId,
     started_at: new Date(runtime.startedAtMs).toISOString(),
     versions: versions(),
     sources: runtime.config.sources.map(({ name }) => name),
     workers: [...runtime.executors.keys()],
-    job_types: describeJobTypes(runtime),
-    models: await describeModels(runtime),
-  },
-}));
-
-function describeJobTypes({ registry, executors }: Runtime): JobTypeView[] {
-  return registry.all().map((handler) => ({
-    type: handler.type,
-    worker: handler.worker,
-    produces: handler.produces,
-    description: handler.description ?? null,
-    model: handler.model ?? null,
-    defaults: { ...handler.defaults },
-    max_attempts: handler.retry.maxAttempts,
-    timeout: handler.retry.timeoutSeconds,
-    runs_here: executors.has(handler.worker),
-    schema: jobSchema(handler),
-  }));
-}
+    job_types: await viewJobTypes(
+      runtime,
+      models.map(({ name }) => name),
+    ),
+    models,
+  };
+  return { status: 200, body };
+});
 
 const describeModels = sharedWhileUnderWay(async ({ config, registry, executors }: Runtime) => {
   const [reports, needed] = await Promise.all([

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { sdxlParameters } from "#contract/sdxl.ts";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
 
@@ -196,6 +197,64 @@ describe("a job", () => {
       expect.stringContaining("Seed must be a whole number from 0"),
     ]);
     expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
+    await page.context().close();
+  });
+});
+
+describe("the form", () => {
+  const fieldsOf = (page: Page) =>
+    page
+      .locator("[data-part=fields] [name]")
+      .evaluateAll((controls) => controls.map((control) => control.getAttribute("name")));
+  const shownIn = (page: Page, name: string) => page.locator(`[name="config.${name}"]`).getAttribute("placeholder");
+  const queueing = ["user_id", "priority", "bucket", "delay_seconds", "idempotency_key"];
+
+  test("of an image type has what its pipeline reads, with the values that will be used", async () => {
+    const page = await openConsole();
+    await page.getByLabel("Job type").selectOption("sdxl_image_fast");
+    const parameters = Object.keys(sdxlParameters.shape).map((name) => `config.${name}`);
+    const others = ["prompt", "negative_prompt", "model_variant", "image_id", "video_id", "character_id", "metadata"];
+    expect((await fieldsOf(page)).toSorted()).toEqual([...parameters, ...others, ...queueing].toSorted());
+    expect(await shownIn(page, "guidance_scale")).toBe("2");
+    expect(await shownIn(page, "num_inference_steps")).toBe("15");
+    expect(await shownIn(page, "width")).toBe("128");
+    await page.getByLabel("Job type").selectOption("sdxl_image_high");
+    expect(await shownIn(page, "guidance_scale")).toBe("2.5");
+    expect(await shownIn(page, "num_inference_steps")).toBe("25");
+    await page.context().close();
+  });
+
+  test("of the documented example has its own parameters, and draws with them", async () => {
+    const page = await openConsole();
+    await page.getByLabel("Job type").selectOption("stripes");
+    expect((await fieldsOf(page)).filter((name) => name?.includes("config"))).toEqual([
+      "config.width",
+      "config.height",
+      "config.stripes",
+    ]);
+    expect(await shownIn(page, "stripes")).toBe("8");
+    await createJob(page, "stripes", { prompt: "a beach", "config.stripes": "65" });
+    await page.locator(".field.wrong", { hasText: /Stripes\s*must be at most 64/ }).waitFor();
+    expect(complaints.splice(0)).toEqual([expect.stringContaining("422")]);
+    await createJob(page, "stripes", { prompt: "a beach", "config.stripes": "3" });
+    await resultOf(page, "a beach").getByRole("button").click();
+    expect(await page.getByRole("dialog").locator(".group").first().innerText()).toMatch(/Stripes\s+3/);
+    await page.context().close();
+  });
+
+  test("takes a job under other names, and leaves out what nothing reads", async () => {
+    const config = { steps: 2, size: "64*64", novelty: 1, seed: 5 };
+    await container.runtime.ended(await container.runtime.submit("sdxl_image_fast", config, { prompt: "two hills" }));
+    const page = await openConsole();
+    await resultOf(page, "two hills").getByRole("button").click();
+    await page.getByRole("button", { name: "Edit as new job" }).click();
+    const givenIn = (name: string) => page.locator(`[name="config.${name}"]`).inputValue();
+    expect(await Promise.all(["num_inference_steps", "width", "height", "seed"].map(givenIn))).toEqual([
+      "2",
+      "64",
+      "64",
+      "5",
+    ]);
     await page.context().close();
   });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { badJobs, jobText } from "./support/bad-jobs.ts";
 import { startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 
 let project: TestProject;
@@ -87,6 +88,13 @@ describe("queue-job", () => {
     for (const field of ["prompt", "delay_seconds", "id", "priority", "config.num_images", "config.height"]) {
       expect(body.error).toContain(`${field} is`);
     }
+    expect(await jobs()).toEqual([]);
+  });
+
+  test.each(badJobs)("refuses as every door does: %s", async (part, field, message) => {
+    const { status, body } = await queue(jobText(part));
+    expect([status, body.code]).toEqual([422, "INVALID_JOB"]);
+    expect(body.error).toMatch(new RegExp(`${RegExp.escape(field)} is [^:]*: ${RegExp.escape(message)}`));
     expect(await jobs()).toEqual([]);
   });
 

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 
+const values = z.record(z.string(), z.unknown());
+
 const jobTypeView = z.object({
   type: z.string(),
   worker: z.string(),
@@ -9,15 +11,21 @@ const jobTypeView = z.object({
   description: z.string().nullable(),
   /** The model that it needs unless the job names another one. */
   model: z.string().nullable(),
-  /** Parameters that the handler sets where neither the job nor the model does. */
-  defaults: z.record(z.string(), z.unknown()),
+  /** JSON Schema (2020-12) of what is read from `config`; null when the job type declares no parameters. */
+  parameters: values.nullable(),
+  /** Parameters that apply where neither the job nor the model gives one. */
+  defaults: values,
+  /** What applies with each model where the job gives nothing, and where it gives only this scheduler. */
+  model_defaults: z.array(
+    z.object({ model: z.string(), defaults: values, by_scheduler: z.record(z.string(), values) }),
+  ),
   max_attempts: z.number().int(),
   /** Seconds that one attempt may take. */
   timeout: z.number(),
   /** Whether its worker runs in this container. */
   runs_here: z.boolean(),
   /** JSON Schema (2020-12) of what is posted to `/jobs`. */
-  schema: z.record(z.string(), z.unknown()),
+  schema: values,
 });
 
 const modelView = z.object({

@@ -89,6 +89,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="ONNX folder to write (default: models/tiny-sdxl)")
     parser.add_argument("--steps", type=int, default=15, help="default steps of the model")
     parser.add_argument("--guidance", type=float, default=2.0, help="default guidance scale of the model")
+    parser.add_argument("--high-steps", type=int, default=25, help="default steps of sdxl_image_high")
+    parser.add_argument("--high-guidance", type=float, default=2.5, help="default guidance scale of sdxl_image_high")
     options = parser.parse_args()
     pipeline = build_pipeline(options.work, options.size)
     round_to_half(pipeline)
@@ -105,7 +107,10 @@ def main() -> int:
             print(f"assemble.py: {error}", file=sys.stderr)
             return 2
     defaults = {"width": options.size, "height": options.size, "num_inference_steps": options.steps}
-    write_json(options.output / "generation_config.json", defaults | {"guidance_scale": options.guidance})
+    # A model's own values go before a handler's: without these, both classic types would draw the same picture.
+    high = {"num_inference_steps": options.high_steps, "guidance_scale": options.high_guidance}
+    of_types = {"job_types": {"sdxl_image_high": high}}
+    write_json(options.output / "generation_config.json", defaults | {"guidance_scale": options.guidance} | of_types)
     if text is not None:
         card.write_text(text, encoding="utf-8")
     return 0 if passed else 1

@@ -1,12 +1,13 @@
 // @ts-check
 import { element, showText } from "./dom.js";
-import { fieldGroups } from "./schema-fields.js";
 import { shown, title } from "./words.js";
 
-/* The form of one job type: made from its fields, read into a job, filled from a job, told what is wrong with it. */
+/* The form of one job type: made from its fields, read into a job, filled from a job, with what is wrong with it. */
 
 /** @typedef {import("./schema-fields.js").Field} Field */
+/** @typedef {import("./schema-fields.js").Group} Group */
 /** @typedef {import("./schema-fields.js").Schema} Schema */
+/** @typedef {(job: Record<string, unknown>) => Record<string, unknown>} DefaultsFor parameters of a job that gives this much */
 /** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
 /** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement }} Row */
@@ -16,19 +17,25 @@ export class JobForm {
   /** @type {Row[]} */
   #rows = [];
 
+  /** @type {DefaultsFor} */
+  #defaultsFor = () => ({});
+
   /** @param {HTMLElement} place where the fields go */
   constructor(place) {
     this.#place = place;
+    // Another model or scheduler has other defaults.
+    place.addEventListener("change", () => this.#showDefaults());
   }
 
   /**
-   * @param {Schema} schema
-   * @param {Record<string, unknown>} defaults of the job type, told as placeholders
+   * @param {Group[]} fields
+   * @param {DefaultsFor} defaultsFor shown where nothing is given
    */
-  show(schema, defaults) {
+  show(fields, defaultsFor) {
     this.#rows = [];
-    const groups = fieldGroups(schema).map(({ title: name, open, fields }) => {
-      const rows = fields.map((field) => makeRow(field, defaults));
+    this.#defaultsFor = defaultsFor;
+    const groups = fields.map(({ title: name, open, fields }) => {
+      const rows = fields.map((field) => makeRow(field));
       this.#rows.push(...rows);
       const grid = element("div", "grid");
       grid.append(...rows.map(({ box }) => box));
@@ -38,6 +45,15 @@ export class JobForm {
       return more;
     });
     this.#place.replaceChildren(...groups);
+    this.#showDefaults();
+  }
+
+  #showDefaults() {
+    const defaults = this.#defaultsFor(this.read().job);
+    for (const { field, control } of this.#rows) {
+      const own = field.path[0] === "config" ? defaults[field.path.at(-1) ?? ""] : undefined;
+      showFallback(field, control, own ?? field.schema.default);
+    }
   }
 
   focus() {
@@ -60,17 +76,24 @@ export class JobForm {
 
   /** @param {Record<string, unknown>} job */
   fill(job) {
-    const rest = structuredClone(job);
+    const rest = withPair(structuredClone(job));
     const isWhole = (/** @type {Row} */ { field }) => field.kind === "json" && field.path.length === 1;
     for (const { field, control } of this.#rows.filter((row) => !isWhole(row))) {
-      setValue(field, control, takeOut(rest, field.path));
+      const names = [field.path, ...(field.schema["x-synonyms"] ?? []).map((name) => ["config", name])];
+      const values = names.map((path) => takeOut(rest, path));
+      setValue(
+        field,
+        control,
+        values.find((value) => value !== undefined && value !== null),
+      );
     }
     for (const { field, control } of this.#rows.filter(isWhole)) {
       const left = takeOut(rest, field.path);
       const isNothing = left === undefined || (isObject(left) && Object.keys(left).length === 0);
       setValue(field, control, isNothing ? undefined : left);
     }
-    this.tell([]);
+    this.report([]);
+    this.#showDefaults();
     for (const { control } of this.#rows) {
       const more = control.closest("details");
       if (more !== null && control.value !== "") more.open = true;
@@ -82,7 +105,7 @@ export class JobForm {
    * @param {Problem[]} problems
    * @returns {Problem[]} those that belong to no field of the form
    */
-  tell(problems) {
+  report(problems) {
     const left = new Set(problems);
     /** @type {Control | null} */
     let first = null;
@@ -104,20 +127,15 @@ export class JobForm {
 
 let rowCount = 0;
 
-/**
- * @param {Field} field
- * @param {Record<string, unknown>} defaults
- * @returns {Row}
- */
-function makeRow(field, defaults) {
-  const name = field.path.at(-1) ?? "";
+/** @param {Field} field @returns {Row} */
+function makeRow(field) {
   const id = `field-${++rowCount}`;
   const box = element("div", `field ${field.kind === "long text" || field.kind === "json" ? "wide" : ""}`);
   const label = element("label", "label", labelOf(field));
   label.htmlFor = id;
   label.title = field.schema.description ?? field.path.join(".");
   if (field.required) label.append(element("span", "required", " required"));
-  const control = makeControl(field, defaults[name] ?? field.schema.default);
+  const control = makeControl(field);
   control.id = id;
   control.name = field.path.join(".");
   control.required = field.required;
@@ -136,31 +154,37 @@ function labelOf({ path, kind }) {
   return title(name.replace(/^num_/, "").replace(/_url$/, " URL"));
 }
 
-/**
- * @param {Field} field
- * @param {unknown} fallback what applies when nothing is given
- * @returns {Control}
- */
-function makeControl(field, fallback) {
+/** @param {Field} field @returns {Control} */
+function makeControl(field) {
   switch (field.kind) {
     case "choice":
-      return makeSelect(field.values, fallback);
+      return makeSelect(field.values);
     case "flag":
-      return makeSelect([true, false], fallback);
+      return makeSelect([true, false]);
     case "long text":
     case "json":
       return makeArea(field);
     default:
-      return makeInput(field, fallback);
+      return makeInput(field);
   }
 }
 
-/** @param {unknown[]} values @param {unknown} fallback */
-function makeSelect(values, fallback) {
-  const none = new Option(fallback === undefined ? "–" : `${shownFlag(fallback)} (default)`, "");
+/** @param {unknown[]} values */
+function makeSelect(values) {
   const select = element("select");
-  select.append(none, ...values.map((value) => new Option(shownFlag(value), JSON.stringify(value))));
+  select.append(new Option("–", ""), ...values.map((value) => new Option(shownFlag(value), JSON.stringify(value))));
   return select;
+}
+
+/**
+ * @param {Field} field
+ * @param {Control} control
+ * @param {unknown} fallback what applies when nothing is given
+ */
+function showFallback({ schema, path }, control, fallback) {
+  if (control instanceof HTMLInputElement) control.placeholder = placeholderOf(schema, path.at(-1) ?? "", fallback);
+  const none = control instanceof HTMLSelectElement ? control.options[0] : undefined;
+  if (none !== undefined) none.text = fallback === undefined ? "–" : `${shownFlag(fallback)} (default)`;
 }
 
 /** @param {Field} field */
@@ -169,19 +193,18 @@ function makeArea({ kind, required }) {
   area.spellcheck = kind === "long text";
   area.classList.toggle("code", kind === "json");
   if (kind === "json") area.placeholder = "{ }";
-  else if (required) area.placeholder = "A lighthouse on a cliff at dawn";
+  else if (required) area.placeholder = "A red apple on a light blue background";
   return area;
 }
 
-/** @param {Field} field @param {unknown} fallback */
-function makeInput({ kind, schema, path }, fallback) {
+/** @param {Field} field */
+function makeInput({ kind, schema }) {
   const input = element("input");
   input.type = "text";
   input.autocomplete = "off";
   input.spellcheck = false;
   // Kept as text: a browser's number field shows arrows, changes when it is scrolled over, and hides bad input.
   if (kind === "number") input.inputMode = schema.type === "integer" || schema.multipleOf === 1 ? "numeric" : "decimal";
-  input.placeholder = placeholderOf(schema, path.at(-1) ?? "", fallback);
   return input;
 }
 
@@ -254,6 +277,19 @@ function put(job, { path }, value) {
   const present = target[name];
   // A field of its own is stronger than the same key in the JSON of the whole.
   target[name] = isObject(present) && isObject(value) ? { ...value, ...present } : value;
+}
+
+/**
+ * A size under its one name ("832*480") as the two that forms have.
+ * @param {Record<string, unknown>} job
+ */
+function withPair(job) {
+  const { config } = job;
+  if (!isObject(config) || config.width !== undefined || config.height !== undefined) return job;
+  const [, width, height] = /^\s*(\d+)\s*[*xX×]\s*(\d+)\s*$/.exec(String(config.size ?? config.resolution)) ?? [];
+  if (width === undefined) return job;
+  const { size, resolution, ...rest } = config;
+  return { ...job, config: { ...rest, width: Number(width), height: Number(height) } };
 }
 
 /**

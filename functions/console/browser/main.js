@@ -102,9 +102,9 @@ async function refresh() {
 
 async function offerTypes() {
   if (areTypesKnown) return;
-  /** @type {{ job_types: import("./submit.js").JobType[] }} */
-  const { job_types: types } = await api.get("/worker/info");
-  submit.offer(types);
+  /** @type {{ job_types: import("./submit.js").JobType[], models: import("./submit.js").Model[] }} */
+  const { job_types: types, models } = await api.get("/worker/info");
+  submit.offer(types, models);
   areTypesKnown = true;
 }
 

@@ -17,6 +17,8 @@
  * @property {number} [multipleOf]
  * @property {number} [minLength]
  * @property {number} [maxLength]
+ * @property {string[]} [x-synonyms] other names under which it is read
+ * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it
  */
 
 /** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json"} Kind */
@@ -52,10 +54,40 @@ const longText = 1000;
 const deepest = 3;
 
 /**
- * @param {Schema} schema of a job
+ * @typedef {object} FormType what a form is made from
+ * @property {Schema} schema of a job
+ * @property {Schema | null} [parameters] all that is read from `config`
+ * @property {string | null} [model] none: it uses no model folder
+ */
+
+/** @typedef {{ name: string, aliases: string[], problems: string[] }} Model */
+
+/**
+ * The schema that the form shows: what has no effect is left out.
+ * @param {FormType} type
+ * @param {Model[]} models
+ * @returns {Schema}
+ */
+export function formSchema({ schema, parameters, model }, models) {
+  const { model_variant: variant, ...properties } = schema.properties ?? {};
+  const names = models.flatMap(({ name, aliases, problems }) => (problems.length > 0 ? [] : [name, ...aliases]));
+  return {
+    ...schema,
+    properties: {
+      ...properties,
+      ...(parameters ? { config: parameters } : {}),
+      ...(variant !== undefined && model ? { model_variant: { ...variant, enum: names, default: model } } : {}),
+    },
+  };
+}
+
+/**
+ * @param {FormType} type
+ * @param {Model[]} models
  * @returns {Group[]} the first one is always open; none is empty
  */
-export function fieldGroups(schema) {
+export function fieldGroups(type, models) {
+  const schema = formSchema(type, models);
   const all = flatten(schema, [], true);
   const rank = (/** @type {Field} */ field) => {
     const place = common.indexOf(field.path.join("."));
@@ -68,11 +100,15 @@ export function fieldGroups(schema) {
   const others = rest.filter(({ path }) => path.length === 1 || (path[0] !== "config" && path[0] !== "metadata"));
   return [
     { title: "", open: true, fields: first },
-    { title: "More settings", open: false, fields: [...under("config"), furtherValues(schema, "config")].flat() },
+    {
+      title: "More settings",
+      open: false,
+      fields: [...under("config"), ...(type.parameters ? [] : furtherValues(schema, "config"))],
+    },
     {
       title: "References and metadata",
       open: false,
-      fields: [...under("metadata"), furtherValues(schema, "metadata")].flat(),
+      fields: [...under("metadata"), ...furtherValues(schema, "metadata")],
     },
     { title: "Queue and owner", open: false, fields: others },
   ].filter(({ fields }) => fields.length > 0);
@@ -89,7 +125,7 @@ function flatten(schema, path, required) {
   if (properties.length === 0 || path.length > deepest)
     return path.length === 0 ? [] : [fieldOf(schema, path, required)];
   return properties
-    .filter(([name]) => path.length > 0 || !madeElsewhere.has(name))
+    .filter(([name, child]) => (path.length > 0 || !madeElsewhere.has(name)) && child["x-unused"] !== true)
     .flatMap(([name, child]) => {
       // A part with a default of its own may be left out, whatever it holds.
       const needed = required && (schema.required ?? []).includes(name) && child.default === undefined;
@@ -98,14 +134,15 @@ function flatten(schema, path, required) {
 }
 
 /**
- * Schemas of jobs are open: what the form has no field for can be given as JSON.
+ * Where the schema is open and something reads the rest, that can be given as JSON.
  * @param {Schema} schema
  * @param {string} name
  * @returns {Field[]}
  */
 function furtherValues(schema, name) {
-  const properties = schema.properties?.[name]?.properties;
-  return properties === undefined ? [] : [{ path: [name], kind: "json", required: false, schema: {}, values: [] }];
+  const known = Object.keys(schema.properties?.[name]?.properties ?? {});
+  // One that names none is a field by itself.
+  return known.length === 0 ? [] : [{ path: [name], kind: "json", required: false, schema: {}, values: [] }];
 }
 
 /**

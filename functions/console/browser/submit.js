@@ -1,12 +1,13 @@
 // @ts-check
 import { ApiError } from "./api.js";
 import { part, showText } from "./dom.js";
-import { JobForm } from "./job-form.js";
+import { isObject, JobForm } from "./job-form.js";
 import { fieldGroups } from "./schema-fields.js";
 
 /* The panel "New job": the job types, the form of the chosen one, and handing it in. */
 
-/** @typedef {{ type: string, description?: string | null, defaults?: Record<string, unknown>, produces: string, runs_here: boolean, schema: import("./schema-fields.js").Schema }} JobType */
+/** @typedef {import("../../api/worker-info.ts").JobTypeView} JobType */
+/** @typedef {import("./schema-fields.js").Model} Model */
 
 export class Submit {
   #form = new JobForm(part(document, "fields", HTMLElement));
@@ -14,6 +15,8 @@ export class Submit {
   #button = part(document, "submit", HTMLButtonElement);
   /** @type {JobType[]} */
   #types = [];
+  /** @type {Model[]} */
+  #models = [];
   #create;
 
   /** @param {(job: Record<string, unknown>) => Promise<void>} create */
@@ -30,12 +33,13 @@ export class Submit {
     });
   }
 
-  /** @param {JobType[]} types */
-  offer(types) {
+  /** @param {JobType[]} types @param {Model[]} models */
+  offer(types, models) {
     this.#types = types;
+    this.#models = models;
     this.#select.replaceChildren(...types.map(optionOf));
     // To begin with: one that makes pictures, and of these the one that asks for least.
-    this.#select.value = types.toSorted((one, other) => effort(one) - effort(other))[0]?.type ?? "";
+    this.#select.value = types.toSorted((one, other) => effort(one, models) - effort(other, models))[0]?.type ?? "";
     this.#button.disabled = types.length === 0;
     this.#showType();
   }
@@ -52,16 +56,17 @@ export class Submit {
     const chosen = this.#types.find(({ type }) => type === this.#select.value);
     showText(part(document, "type-text", HTMLElement), chosen?.description ?? "");
     const { job } = this.#form.read();
-    this.#form.show(chosen?.schema ?? {}, chosen?.defaults ?? {});
+    const groups = chosen === undefined ? [] : fieldGroups(chosen, this.#models);
+    this.#form.show(groups, (given) => (chosen === undefined ? {} : defaultsOf(chosen, this.#models, given)));
     // What two job types share stays when one changes to the other.
     this.#form.fill(job);
-    this.#tell("");
+    this.#report("");
   }
 
   async #submit() {
     const { job, problems } = this.#form.read();
-    this.#tell("");
-    if (this.#form.tell(problems).length + problems.length > 0) return;
+    this.#report("");
+    if (this.#form.report(problems).length + problems.length > 0) return;
     if (this.#button.disabled) return;
     this.#button.disabled = true;
     try {
@@ -76,14 +81,14 @@ export class Submit {
   /** @param {unknown} error */
   #explain(error) {
     const problems = error instanceof ApiError ? error.problems : [];
-    const left = this.#form.tell(problems);
+    const left = this.#form.report(problems);
     const texts = left.map(({ field, message }) => `${field} ${message}`);
     if (problems.length === 0) texts.push(error instanceof Error ? error.message : String(error));
-    this.#tell(texts.join("; "));
+    this.#report(texts.join("; "));
   }
 
   /** @param {string} text */
-  #tell(text) {
+  #report(text) {
     showText(part(document, "form-problem", HTMLElement), text);
   }
 }
@@ -93,8 +98,26 @@ function optionOf({ type, runs_here: runsHere }) {
   return new Option(runsHere ? type : `${type} (runs in another container)`, type);
 }
 
-/** How many fields a job of this type must have; more than any has when it makes no pictures. @param {JobType} type */
-function effort({ schema, produces }) {
-  const required = fieldGroups(schema).flatMap(({ fields }) => fields.filter((field) => field.required));
-  return required.length + (produces === "image" ? 0 : 1000);
+/**
+ * What applies to a job that gives this much: with its model's own values, and those for its scheduler.
+ * @param {JobType} type
+ * @param {Model[]} models
+ * @param {Record<string, unknown>} job
+ */
+function defaultsOf({ model, defaults, model_defaults: ofModels }, models, { model_variant: variant, config }) {
+  const wanted = variant ?? model;
+  const folder = models.find(({ name, aliases }) => name === wanted || aliases.some((alias) => alias === wanted))?.name;
+  const found = ofModels.find((each) => each.model === folder);
+  const scheduler = isObject(config) ? config.scheduler : undefined;
+  return found?.by_scheduler[String(scheduler)] ?? found?.defaults ?? defaults;
+}
+
+/**
+ * How many fields a job of this type must have; more than any has when it makes no pictures.
+ * @param {JobType} type
+ * @param {Model[]} models
+ */
+function effort(type, models) {
+  const required = fieldGroups(type, models).flatMap(({ fields }) => fields.filter((field) => field.required));
+  return required.length + (type.produces === "image" ? 0 : 1000);
 }

@@ -89,10 +89,10 @@ export function parameterProblems(
   return problemsOf(merged, parsed.ok ? [] : parsed.problems, written);
 }
 
-/** What applies where a job gives nothing: each key that has a value. Not checked: it is for showing. */
-export function defaultParameters(schema: z.ZodObject, given: Omit<ParameterTiers, "explicit">): JsonObject {
+/** What applies where a job gives no more than `explicit`: each key that has a value. Not checked: it is for showing. */
+export function defaultParameters(schema: z.ZodObject, given: Partial<ParameterTiers>): JsonObject {
   const names = Object.keys(schema.shape);
-  const { values } = merge(names, tiersOf(names, { ...given, explicit: {} }));
+  const { values } = merge(names, tiersOf(names, { explicit: {}, ...given }));
   for (const name of names.filter((each) => !isGiven(values[each]))) {
     const own = schema.shape[name]?.safeParse(undefined);
     if (own?.success && own.data !== undefined) values[name] = own.data;

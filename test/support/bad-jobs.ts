@@ -1,0 +1,29 @@
+/*
+ * Jobs that must be refused wherever they come in: what is beside the type and the prompt, the field that is named, and how
+ * its message begins. They are JSON texts, as not every number survives being parsed.
+ */
+const fromPrompt = "pictures are drawn from the prompt alone";
+const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
+const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
+const stepRule = "must be a whole number from 1 to 150 (given as config.steps)";
+
+export const badJobs: readonly (readonly [json: string, field: string, message: string])[] = [
+  ['{"config":{"clip_skip":"two"}}', "config.clip_skip", "must be a whole number from 0 to 12"],
+  ['{"config":{"guidance_rescale":7}}', "config.guidance_rescale", "must be a number from 0 to 1"],
+  ['{"config":{"scheduler":"nearest"}}', "config.scheduler", 'must be "euler"'],
+  ['{"config":{"pipeline":"img2img"}}', "config.pipeline", `must be "txt2img" or left out: ${fromPrompt}`],
+  ['{"config":{"mask_image_url":"ann/mask.png"}}', "config.mask_image_url", `must be left out: ${fromPrompt}`],
+  ['{"config":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
+  ['{"metadata":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
+  ['{"metadata":{"exact_copy_mode":true}}', "metadata.exact_copy_mode", notMeant],
+  ['{"config":{"seed":9007199254740992,"num_images":3}}', "config.seed", "must be at most 2^53 - 2 for 3 pictures"],
+  ['{"config":{"seed":9007199254740993}}', "config.seed", seedRule],
+  ['{"config":{"seed":-1}}', "config.seed", seedRule],
+  ['{"config":{"steps":151}}', "config.num_inference_steps", stepRule],
+];
+
+/** A whole job as text, with such a part. */
+export function jobText(part: string, fields: Readonly<Record<string, unknown>> = {}): string {
+  const job = { type: "sdxl_image_fast", prompt: "a lighthouse at dawn", ...fields };
+  return JSON.stringify(job).replace(/\}$/, `,${part.slice(1)}`);
+}

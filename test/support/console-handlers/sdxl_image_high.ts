@@ -1,0 +1,2 @@
+// The job type that ships with the project, with its model, for tests of the console.
+export { default } from "../../../handlers/sdxl_image_high.ts";

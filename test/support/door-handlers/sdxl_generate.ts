@@ -1,0 +1,1 @@
+export { default } from "../../../handlers/sdxl_generate.ts";
