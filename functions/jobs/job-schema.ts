@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Handler } from "#contract/handler.ts";
+import { defaultParameters } from "#contract/parameters.ts";
 import { parameterSynonyms } from "#contract/synonyms.ts";
 import { submission } from "../api/schemas/submission.ts";
 
@@ -35,17 +36,20 @@ export function jobSchema(handler: Handler): JsonSchema {
 
 /**
  * The parameters of a job type, null when its handler declares none. Those that the handler has a default for need not be
- * given; `x-synonyms` are the other names under which one is read.
+ * given; a model may have another default. `x-synonyms` are the other names under which one is read.
  */
 export function parametersSchema({ parameters, defaults = {} }: Handler): z.output<typeof objectSchema> | null {
   if (parameters === undefined) return null;
   const { $schema, properties, required, ...rest } = inputSchema(parameters);
+  const own = defaultParameters(parameters, { handler: defaults });
+  const described = Object.entries(properties).map(([name, property]) => {
+    const fallback = own[name] === undefined ? {} : { default: own[name] };
+    return [name, { ...property, ...fallback, ...synonymsFor(name, properties) }] as const;
+  });
   return {
     ...rest,
     additionalProperties: true,
-    properties: Object.fromEntries(
-      Object.entries(properties).map(([name, property]) => [name, { ...property, ...synonymsFor(name, properties) }]),
-    ),
+    properties: Object.fromEntries(described),
     required: required.filter((name) => !Object.hasOwn(defaults, name)),
   };
 }
