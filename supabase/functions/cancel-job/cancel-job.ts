@@ -19,6 +19,7 @@ const oneJob = z.object({
   job_status: z.string(),
   source: z.enum(["upstash", "supabase"]),
   queue: z.string(),
+  run: z.number(),
   attempt: z.number(),
 });
 type OneJob = z.output<typeof oneJob>;
@@ -68,13 +69,14 @@ async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancell
     }
     const { job: element } = await database.call("get_job", { job_id: job.job_id }, record);
     const known = { id: job.job_id, ...element, worker: job.queue.replace(/_queue$/, "") };
-    const said = await cancelQueuedJob(connectQueue({ ...config.queue, timeoutMs: 5_000 }), known, {
+    const became = await cancelQueuedJob(connectQueue({ ...config.queue, timeoutMs: 5_000 }), known, {
       prefix: config.queue.prefix,
       tries: 2,
     });
-    if (job.outcome === "cancelled" || said !== "cancelled") return job.outcome;
-    // Nobody runs it, so nobody calls back: it is said here.
-    const callback = { job_id: job.job_id, status: "cancelled", attempt: job.attempt, assets: [], metadata: {} };
+    if (job.outcome === "cancelled" || became !== "cancelled") return job.outcome;
+    // Its row is to say so at once; the container that reports the end finds it known.
+    const { job_id, run, attempt } = job;
+    const callback = { job_id, status: "cancelled", run, attempt, assets: [], metadata: {} };
     await database.call("apply_job_callback", { callback }, z.looseObject({}));
     return "cancelled";
   } catch (error) {

@@ -12,11 +12,13 @@ import { isJsonObject } from "../_shared/synonyms.ts";
  * is not found.
  */
 const jobColumns =
-  "id,type,status,progress,attempt,prompt,enhanced_prompt,error,metadata,created_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at";
+  "id,type,status,progress,run,attempt,prompt,enhanced_prompt,error,metadata,created_at,expires_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at";
 const assetColumns = "index,type,bucket,path,thumbnail_path,mime_type,size_bytes,metadata";
 const mostAssets = 1000;
 
-const jobRow = z.looseObject({ id: z.string(), cancel_requested_at: z.string().nullable() });
+const jobRow = z.looseObject({ id: z.string(), status: z.string(), cancel_requested_at: z.string().nullable() });
+/** What containers offer is not for users to read, but what their own job needs is. */
+const need = z.object({ waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable() });
 const assetRow = z.looseObject({ index: z.number(), bucket: z.string(), path: z.string() });
 
 export const jobStatus = defineEdgeFunction({
@@ -45,10 +47,10 @@ export const jobStatus = defineEdgeFunction({
     if (job === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${job_id}.`);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     const { id, cancel_requested_at, ...rest } = job;
-    return {
-      status: 200,
-      body: { success: true, job: { job_id: id, ...rest, cancel_requested: cancel_requested_at !== null, assets } },
-    };
+    const waits = job.status === "queued" ? await call.database.call("get_job", { job_id }, need.nullable()) : null;
+    const cancel_requested = cancel_requested_at !== null;
+    const shown = { job_id: id, ...rest, cancel_requested, waiting_for: waits?.waiting_for ?? null, assets };
+    return { status: 200, body: { success: true, job: shown } };
   },
 });
 
