@@ -61,7 +61,7 @@ const keptTo: readonly { readonly package: RegExp; readonly within: readonly str
 
 /** Files that belong to nobody's product: they may import anything. */
 export function isTestOrTool(file: string): boolean {
-  return /^(test|bench|tools)\/|\.test\.ts$|\/testing\/|^(vitest|tsdown)\.config\.ts$/.test(file);
+  return /^(test|bench|tools)\/|\.test\.ts$|\/testing\/|^vitest\.config\.ts$/.test(file);
 }
 
 function isWithin(file: string, folder: string): boolean {
