@@ -9,14 +9,15 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { badGateway, randomFaults, tooManyRequests } from "#gateway/faults.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { openEmbedded } from "#runtime/container/runtime.ts";
-import { isSettled } from "#runtime/sources/job-source.ts";
+import { type AttemptRecord, isSettled } from "#runtime/sources/job-source.ts";
 import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 import { childrenOf, killNow } from "./support/kill.ts";
 
 /*
  * Three containers on one Redis while everything goes wrong: containers and executors are killed, requests are dropped
- * before and after they were applied, delayed, answered with 429 and 502, and Redis itself is killed and restarted.
+ * before and after they were applied, delayed, answered with 429 and 502, and Redis itself is killed and restarted. One
+ * container alone has a handler for jobs of the type rare, and one lacks what jobs of the type picky need.
  *
  *   CHAOS_JOBS=2000 CHAOS_SECONDS=1200 npx vitest run test/redis-chaos    for a long run
  */
@@ -24,12 +25,17 @@ const jobs = Number(process.env.CHAOS_JOBS ?? 200);
 const chaosSeconds = Number(process.env.CHAOS_SECONDS ?? 25);
 const quietLimitMs = 120_000 + jobs * 100;
 const cli = fileURLToPath(new URL("../cli/ourvidz.js", import.meta.url));
-const handlers = fileURLToPath(new URL("./support/chaos-handlers", import.meta.url));
+const handlersOf = (place: number) =>
+  fileURLToPath(new URL(place === 0 ? "./support/chaos-handlers-rare" : "./support/chaos-handlers", import.meta.url));
 /** Jobs of three steps that keep the three containers busy for most of the chaos, and short enough to live through it. */
 const stepMs = Math.min(180, Math.round((chaosSeconds * 1000 * 0.6) / jobs));
 /** Every twentieth job is made to fail, in one of these ways in turn; the others may be tried until they succeed. */
 const dooms = ["permanent", "error", "kill"] as const;
 const isDoomed = (index: number) => index % 20 === 7;
+const typeOf = (index: number) => {
+  if (isDoomed(index)) return "noop";
+  return index % 5 === 0 ? "rare" : index % 5 === 1 ? "picky" : "patient";
+};
 const doomOf = (index: number) => dooms[Math.floor(index / 20) % dooms.length];
 
 let gateway: TestGateway;
@@ -44,7 +50,7 @@ function start(place: number): ChildProcess {
     env: {
       PATH: process.env.PATH,
       DATA_DIR: folders[place],
-      HANDLERS_DIR: handlers,
+      HANDLERS_DIR: handlersOf(place),
       PORT: "0",
       UPSTASH_REDIS_REST_URL: gateway.url,
       UPSTASH_REDIS_REST_TOKEN: gateway.token,
@@ -132,7 +138,7 @@ it("loses no job and shows no second result, whatever breaks", {
     const failing = isDoomed(index) ? { fail_until_attempt: 99, failure: doomOf(index) } : {};
     const body = {
       id: `job-${index}`,
-      type: isDoomed(index) ? "noop" : "patient",
+      type: typeOf(index),
       prompt: "a quiet lake",
       user_id: `user-${index % 7}`,
       config: { steps: 3, step_ms: stepMs, ...failing },
@@ -175,6 +181,7 @@ it("loses no job and shows no second result, whatever breaks", {
     expect(new Set(callbacks), id).toEqual(new Set([status]));
     if (callbacks.length > 1) twice++;
     if (status === "completed") expect(await filesOf(id), id).toEqual(["0.txt"]);
+    checkPlaces(index, record?.attempts ?? []);
   }
   const failed = seen.filter((record) => record?.status === "failed");
   const attempts = seen.filter((record) => record?.status === "completed").map((record) => record?.attempt ?? 0);
@@ -186,6 +193,18 @@ it("loses no job and shows no second result, whatever breaks", {
       `${twice} told twice and skipped by an app; up to ${Math.max(...attempts)} attempts for a job that completed`,
   );
 });
+
+/** Who ran the job is who could: the one container with its handler, or one that has what it needs. */
+function checkPlaces(index: number, attempts: readonly AttemptRecord[]): void {
+  const places = new Set(attempts.map(({ workerId }) => workerId));
+  if (typeOf(index) === "rare") expect(places, `job-${index}`).toEqual(new Set(["container-0"]));
+  if (typeOf(index) !== "picky") return;
+  const charged = attempts.filter(({ outcome }) => outcome !== "released" && outcome !== "expired");
+  expect(
+    charged.map(({ workerId }) => workerId),
+    `job-${index}`,
+  ).not.toContain("container-2");
+}
 
 async function pushed(push: () => Promise<unknown>): Promise<void> {
   for (let tries = 1; ; tries++) {
@@ -201,9 +220,10 @@ async function pushed(push: () => Promise<unknown>): Promise<void> {
 
 /** The job's files, by the names that every container would give them. */
 async function filesOf(jobId: string): Promise<string[]> {
-  const user = `user-${Number(jobId.slice(4)) % 7}`;
+  const index = Number(jobId.slice(4));
+  const user = `user-${index % 7}`;
   const names = await Promise.all(
-    folders.map((folder) => readdir(join(folder, "files", "patient", user, jobId)).catch(() => [])),
+    folders.map((folder) => readdir(join(folder, "files", typeOf(index), user, jobId)).catch(() => [])),
   );
   return [...new Set(names.flat())];
 }
