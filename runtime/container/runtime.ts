@@ -13,6 +13,7 @@ import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { JobRunner } from "#runtime/dispatch/job-runner.ts";
 import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { Settler } from "#runtime/dispatch/settler.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
@@ -253,11 +254,13 @@ function wire({
     onHandler,
     onExecutor: (executor) => dispatcher.watch(executor),
   });
+  const settler = new Settler({ ...shared, registry, delivery });
   const runner = new JobRunner({
     ...shared,
     registry,
     executors,
     delivery,
+    settler,
     inputs,
     workFolder: folder.work,
     abortGraceSeconds,
@@ -266,7 +269,7 @@ function wire({
     obstacleTo: (job) => offers.obstacleTo(job),
     onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
-  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner, offers });
+  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner, settler, offers });
   offers.on("change", () => dispatcher.wake());
   return { offers, keepers, events, delivery, runner, dispatcher };
 }

@@ -98,6 +98,7 @@ export class DeliverySteps {
   /** @throws Postponed; whatever else failed, to be tried again */
   async run(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
     const { entry } = row;
+    if (entry.ended) return this.#reportEnd(row, signal);
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
@@ -113,6 +114,11 @@ export class DeliverySteps {
     const current = refusal === null ? row : await this.#failInstead(row, refusal);
     await this.#callBack(current, signal);
     return this.#settle(source, current.entry);
+  }
+
+  async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
+    await this.#callBack(row, signal);
+    return { outcome: row.entry.settlement.kind === "fail" ? "failed" : "cancelled", entry: row.entry };
   }
 
   /** Asks the source, unless it was asked a moment ago. */

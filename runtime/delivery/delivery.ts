@@ -3,6 +3,7 @@ import PQueue from "p-queue";
 import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
 import { bucketOf } from "#contract/job.ts";
 import { removeWork } from "#runtime/container/data-folder.ts";
+import { type JobEnd, publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
@@ -20,7 +21,7 @@ import type { AssetStore } from "./stores/asset-store.ts";
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
  * A crash at any line goes on from the row, here or in another process on the same data folder. Every step may be
- * repeated: uploads replace, callbacks are idempotent by (job, attempt, status), settling is idempotent by lease token.
+ * repeated: uploads replace, callbacks are idempotent by (job, run, attempt, status), settling is idempotent by lease token.
  *
  * This file keeps the rows: who works on which, when, and for how long. What happens to one is in delivery-steps.ts.
  */
@@ -37,6 +38,16 @@ export interface DeliveryOptions {
   readonly concurrency: number;
   readonly nowMs: () => number;
   readonly random: () => number;
+}
+
+/** A job that is at its end, which the app has not heard of. */
+export interface EndedJob
+  extends Pick<Lease, "jobId" | "job" | "run" | "attempt">,
+    Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">> {
+  /** That of the lease under which it ran here; empty when it did not. */
+  readonly token: string;
+  readonly startedAtMs: number | null;
+  readonly settlement: Extract<FinalSettlement, { kind: "fail" | "cancelled" }>;
 }
 
 export interface FinishFacts {
@@ -94,7 +105,8 @@ export class Delivery {
     try {
       const rows = this.#options.outbox.all();
       for (const { entry } of rows) this.#holdLease(entry);
-      for (const [name, entries] of Map.groupBy(rows, ({ entry }) => entry.source)) {
+      const held = rows.filter(({ entry }) => !entry.ended);
+      for (const [name, entries] of Map.groupBy(held, ({ entry }) => entry.source)) {
         await this.#options.sources.get(name)?.renew(entries.map(({ entry }) => ({ lease: entry.lease })));
       }
     } catch (error) {
@@ -129,7 +141,8 @@ export class Delivery {
     const callback = finalCallback({ lease, workerId, nowMs: nowMs(), startedAtMs: facts.startedAtMs }, settlement);
     const entry: OutboxEntry = {
       source: source.name,
-      lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt },
+      lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt, run: lease.run },
+      ended: false,
       bucket: bucketOf(lease.job),
       userId: lease.job.user_id,
       settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
@@ -140,6 +153,26 @@ export class Delivery {
     // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
     const isLong = facts.startedAtMs !== null && nowMs() - facts.startedAtMs > longWorkMs;
     this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
+  }
+
+  /** Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves. */
+  async reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
+    const { workerId, nowMs, outbox } = this.#options;
+    const entries = ends.map(({ job, token, startedAtMs, settlement, ...lease }): OutboxEntry => {
+      void this.#channels.get(token)?.close();
+      return {
+        source: source.name,
+        lease: { jobId: lease.jobId, token, attempt: lease.attempt, run: lease.run },
+        ended: true,
+        bucket: bucketOf(job),
+        userId: job.user_id,
+        settlement,
+        files: [],
+        callback: finalCallback({ lease: { ...lease, job }, workerId, nowMs: nowMs(), startedAtMs }, settlement),
+        workFolder: "",
+      };
+    });
+    for (const row of await outbox.recordAll(entries)) this.#enqueue(row);
   }
 
   /** Until it is written down, the result is only in this process: a disk that is full for a moment must not cost it. */
@@ -265,7 +298,7 @@ export class Delivery {
         log.warn(fields, "a finished attempt is dropped: another worker has the job");
         return;
       }
-      this.#emitEnd(entry);
+      if (!entry.ended) publishEnd(this.#options, endOf(entry));
       log.info({ ...fields, status: entry.callback.status, files: entry.files.length }, "job delivered and settled");
     } catch (error) {
       // Cut short by the stop: the row stays due, and the next process takes it up.
@@ -299,6 +332,7 @@ export class Delivery {
     this.#holds.delete(entry.lease.token);
     this.forget(entry.lease);
     const { settlement } = entry;
+    if (entry.ended) return;
     // A job that completed without files has no folder; one that did not complete may have left some in it.
     if (settlement.kind === "complete" && entry.files.length === 0) return;
     if (settlement.kind === "fail" && keptCodes.has(settlement.error.code)) return;
@@ -307,21 +341,9 @@ export class Delivery {
     });
   }
 
-  #emitEnd(entry: OutboxEntry): void {
-    const { settlement, lease, callback } = entry;
-    const status = ({ complete: "completed", fail: "failed", cancelled: "cancelled" } as const)[settlement.kind];
-    this.#options.metrics.jobs.add({ type: String(callback.metadata.job_type), outcome: status });
-    this.#options.events.emit(lease.jobId, {
-      kind: "state",
-      status,
-      attempt: lease.attempt,
-      ...(settlement.kind === "fail" ? { error: settlement.error } : {}),
-    });
-  }
-
   /** A finished job keeps its lease until it is settled, however long the app's side is away. */
   #holdLease(entry: OutboxEntry): void {
-    if (this.#holds.has(entry.lease.token)) return;
+    if (entry.ended || this.#holds.has(entry.lease.token)) return;
     const release = this.#options.keepers.get(entry.source)?.hold(entry.lease, {
       progress: () => 1,
       onCancel: () => undefined,
@@ -329,4 +351,15 @@ export class Delivery {
     });
     if (release) this.#holds.set(entry.lease.token, release);
   }
+}
+
+function endOf({ settlement, lease, callback }: OutboxEntry): JobEnd {
+  const status = ({ complete: "completed", fail: "failed", cancelled: "cancelled" } as const)[settlement.kind];
+  return {
+    jobId: lease.jobId,
+    type: String(callback.metadata.job_type),
+    attempt: lease.attempt,
+    status,
+    ...(settlement.kind === "fail" ? { error: settlement.error } : {}),
+  };
 }

@@ -17,7 +17,9 @@ import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
  */
 export const outboxEntry = z.object({
   source: z.string(),
-  lease: z.object({ jobId: z.string(), token: z.string(), attempt: z.number() }),
+  lease: z.object({ jobId: z.string(), token: z.string(), attempt: z.number(), run: z.number().default(1) }),
+  /** The source knows the job's end: there is no lease to keep and nothing to settle, only the callback to be sent. */
+  ended: z.boolean().default(false),
   bucket: z.string(),
   userId: z.string(),
   settlement: z.discriminatedUnion("kind", [
@@ -30,6 +32,11 @@ export const outboxEntry = z.object({
   workFolder: z.string(),
 });
 export type OutboxEntry = z.output<typeof outboxEntry>;
+
+/** One row a lease; one a run for a job that ended without one, however often that end is heard of. */
+function keyOf({ ended, lease }: OutboxEntry): string {
+  return ended ? `end/${lease.jobId}/${lease.run}` : lease.token;
+}
 
 export interface OutboxRow {
   readonly id: number;
@@ -102,16 +109,24 @@ export class Outbox {
    * @param durably waits for the disk; without it a power cut, though no crash, may take the row, and the job is run again
    */
   async record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow> {
+    const insert = () => this.#insert(entry);
+    return durably ? this.#database.write(insert) : this.#database.writeGrouped(insert);
+  }
+
+  /** Stores them all or none, as `record` does, on disk when the promise resolves. */
+  recordAll(entries: readonly OutboxEntry[]): Promise<OutboxRow[]> {
+    return this.#database.write(() => entries.map((entry) => this.#insert(entry)));
+  }
+
+  #insert(entry: OutboxEntry): OutboxRow {
     const now = this.#options.nowMs();
-    const insert = () =>
-      this.#statements.insert.get({
-        token: entry.lease.token,
-        entry: JSON.stringify(entry),
-        now,
-        owner: this.#options.owner,
-        until: now + claimMs,
-      });
-    const row = await (durably ? this.#database.write(insert) : this.#database.writeGrouped(insert));
+    const row = this.#statements.insert.get({
+      token: keyOf(entry),
+      entry: JSON.stringify(entry),
+      now,
+      owner: this.#options.owner,
+      until: now + claimMs,
+    });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     const { id, uploaded, tries, earlier, created_at_ms: createdAtMs } = row;
     return { id, entry: earlier ?? entry, uploaded, tries, createdAtMs };

@@ -5,8 +5,9 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, Lease, Offer, TakeRequest } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease, Offer, TakeRequest, UnreportedEnd } from "#runtime/sources/job-source.ts";
 import type { JobRunner } from "./job-runner.ts";
+import type { Settler } from "./settler.ts";
 
 /*
  * The loop that takes jobs and gives each to an executor. It takes only what can start at once: a job that waits in a
@@ -24,6 +25,7 @@ export interface DispatcherOptions {
   readonly sources: readonly JobSource[];
   readonly executors: ReadonlyMap<string, Executor>;
   readonly runner: JobRunner;
+  readonly settler: Pick<Settler, "report">;
   /** Without it, everything is taken. */
   readonly offers?: OfferedJobs;
   readonly log: Logger;
@@ -47,6 +49,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #stopping = new AbortController();
   readonly #jobs = new Set<Promise<void>>();
+  readonly #reports = new Set<Promise<void>>();
   #state: DispatcherState = "paused";
   #wake: (() => void) | null = null;
   #poked = false;
@@ -103,6 +106,7 @@ export class Dispatcher {
     this.#stopping.abort();
     for (const executor of this.#options.executors.values()) executor.off("state", this.#poke);
     await this.#loop;
+    await Promise.all(this.#reports);
   }
 
   /** Resolves when no job runs any more. */
@@ -165,7 +169,8 @@ export class Dispatcher {
   async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<Lease[]> {
     this.firstTakeAtMs ??= Date.now();
     try {
-      const { leases } = await source.take(requests);
+      const { leases, ends } = await source.take(requests);
+      if (ends.length > 0) this.#report(source, ends);
       this.#troubles.delete(source);
       if (this.#state === "running") return [...leases];
       // The answer came too late: nobody waits for these jobs here any more.
@@ -180,6 +185,12 @@ export class Dispatcher {
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }
+  }
+
+  /** The jobs that were taken do not wait for it. */
+  #report(source: JobSource, ends: readonly UnreportedEnd[]): void {
+    const report = this.#options.settler.report(source, ends).finally(() => this.#reports.delete(report));
+    this.#reports.add(report);
   }
 
   /** How long a source that failed is left alone; the others go on. */

@@ -5,39 +5,38 @@ import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
-import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
+import { inputsFolder } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
 import type { Inputs } from "#runtime/inputs/inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
-import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { AttemptEnding, Metrics } from "#runtime/observe/metrics/metrics.ts";
+import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { type TracedLease, traced } from "#runtime/observe/tracing/attempt-trace.ts";
-import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
 import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
 import type { JobEvents } from "./job-events.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import { fieldsOf, type Settler } from "./settler.ts";
 
 /*
  * One job under one lease, from the moment that it is taken to the moment that it is settled, given back, or handed to
- * the delivery. Everything that can go wrong with an attempt is decided in attempt.ts; this file carries it out.
+ * the delivery. Everything that can go wrong with an attempt is decided in attempt.ts, and settler.ts carries it out.
  */
 export interface JobRunnerOptions {
   readonly registry: Registry;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
-  readonly delivery: Delivery;
+  readonly delivery: Pick<Delivery, "sendProcessing">;
+  readonly settler: Settler;
   readonly inputs: Pick<Inputs, "fetch">;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
-  readonly random: () => number;
   readonly nowMs: () => number;
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
@@ -64,15 +63,6 @@ function wrongQueue({ job }: Lease): ErrorReport {
     message: `The job type ${job.type} belongs to a worker that does not run here: the job was on another worker's queue.`,
   };
 }
-
-/** What log lines about an attempt carry. */
-function fieldsOf({ jobId, attempt, job }: Lease) {
-  return { job_id: jobId, attempt, type: job.type, ...traceFields(job.metadata) };
-}
-
-const backoff = { baseSeconds: 2, maxSeconds: 300 };
-
-const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancelled" } as const;
 
 /** One attempt that is under way. */
 class RunningAttempt {
@@ -133,17 +123,17 @@ export class JobRunner {
     const lease = traced(tracing, taken);
     metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
     const refusal = this.#refuse(lease);
-    if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal }, null);
+    if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal });
     const { registry, executors } = this.#options;
     const handler = registry.get(lease.job.type);
     const executor = handler && executors.get(handler.worker);
     if (handler === undefined || executor === undefined) {
       const report =
         handler === undefined ? toErrorReport(unknownJobType(lease.job.type, registry.types)) : wrongQueue(lease);
-      return this.#settle(source, lease, { kind: "release", condition: report }, null);
+      return this.#settle(source, lease, { kind: "release", condition: report });
     }
     const obstacle = this.#options.obstacleTo?.(lease.job) ?? null;
-    if (obstacle !== null) return this.#settle(source, lease, { kind: "release", condition: obstacle }, null);
+    if (obstacle !== null) return this.#settle(source, lease, { kind: "release", condition: obstacle });
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor);
   }
@@ -151,7 +141,7 @@ export class JobRunner {
   /** A job that was on another worker's queue than its own, whose executor is busy. At once, it would be taken again at once. */
   async #releaseLater(source: JobSource, lease: TracedLease): Promise<void> {
     await pause(misplacedPauseMs);
-    await this.#settle(source, lease, { kind: "release" }, null);
+    await this.#settle(source, lease, { kind: "release" });
   }
 
   /** What is wrong with a job before it runs; null when nothing is, or nothing that this container knows of. */
@@ -218,7 +208,7 @@ export class JobRunner {
       lease.trace.ran();
       if (attempt.stopReason === null) this.#options.onAttemptEnd?.({ lease, worker: executor.worker, end });
       const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
-      await this.#settle(source, lease, await this.#unlessCancelled(source, lease, settlement), attempt, end);
+      await this.#settle(source, lease, settlement, startedAtMs);
     } finally {
       over();
       release?.();
@@ -247,76 +237,15 @@ export class JobRunner {
     modelEvictions.add({ worker, model: freed });
   }
 
-  /** A job that would go back to its queue is looked at once more: its cancel may have been asked while it was failing. */
-  async #unlessCancelled(source: JobSource, lease: Lease, settlement: Settlement): Promise<Settlement> {
-    if (settlement.kind !== "retry" && settlement.kind !== "release") return settlement;
-    // A source that is away cannot say; the settling itself will tell.
-    const [outcome] = await source.renew([{ lease }]).catch(() => []);
-    return outcome === "cancelled" ? { kind: "cancelled" } : settlement;
-  }
-
   async #settle(
     source: JobSource,
     lease: TracedLease,
     settlement: Settlement,
-    attempt: RunningAttempt | null,
-    end?: AttemptEnd,
+    startedAtMs: number | null = null,
   ): Promise<void> {
-    const { delivery, events, log } = this.#options;
-    const fields = fieldsOf(lease);
-    const ended = this.#measure(source, lease, settlement, attempt);
-    // Before anything is written down: half-made files may be what fills the disk.
-    if (settlement.kind !== "complete") await this.#removeFiles(lease);
-    if (settlement.kind === "retry" || settlement.kind === "release" || settlement.kind === "drop")
-      delivery.forget(lease);
-    switch (settlement.kind) {
-      case "complete":
-      case "fail":
-      case "cancelled":
-        ended(finalEndings[settlement.kind]);
-        log.info(
-          { ...fields, outcome: settlement.kind, ...("error" in settlement ? { error: settlement.error } : {}) },
-          "job ended",
-        );
-        await delivery.finish(source, lease, settlement, {
-          startedAtMs: attempt?.startedAtMs ?? null,
-          workFolder: this.#workFolder(lease),
-        });
-        break;
-      case "retry": {
-        const { error } = settlement;
-        const delaySeconds = settlement.delaySeconds ?? this.#backoffSeconds(lease);
-        log.warn({ ...fields, error, delay_seconds: delaySeconds, ended: end?.kind }, "job will be retried");
-        const outcome = await source.retry(lease, { error, delaySeconds });
-        ended(outcome === "lost" ? "lost" : "retried");
-        events.emit(lease.jobId, {
-          kind: "state",
-          status: "queued",
-          attempt: lease.attempt,
-          error,
-          retryInSeconds: delaySeconds,
-        });
-        break;
-      }
-      case "release": {
-        const { condition } = settlement;
-        if (condition === undefined) log.info(fields, "job given back to its queue");
-        else await this.#meetCondition(condition, lease);
-        const outcome = await source.release(lease);
-        ended(outcome === "lost" ? "lost" : "released");
-        events.emit(lease.jobId, {
-          kind: "state",
-          status: "queued",
-          attempt: lease.attempt,
-          ...(condition === undefined ? {} : { condition }),
-        });
-        break;
-      }
-      case "drop":
-        ended("lost");
-        log.warn(fields, "job dropped: its lease is lost");
-        break;
-    }
+    if (settlement.kind === "release" && settlement.condition !== undefined)
+      await this.#meetCondition(settlement.condition, lease);
+    await this.#options.settler.settle(source, lease, settlement, { startedAtMs, workFolder: this.#workFolder(lease) });
   }
 
   async #meetCondition(condition: ErrorReport, lease: Lease): Promise<void> {
@@ -324,30 +253,6 @@ export class JobRunner {
     log.warn({ ...fieldsOf(lease), error: condition }, "this container cannot run the job: it goes back to its queue");
     // At once, it would be taken again at once.
     await (onCondition === undefined ? pause(conditionPauseMs) : onCondition(condition, lease));
-  }
-
-  /** Takes the time that an attempt ran, which ends before it is settled; the returned function is told how it ended. */
-  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, attempt: RunningAttempt | null) {
-    const { metrics, nowMs } = this.#options;
-    const { type } = lease.job;
-    const ranSeconds = attempt === null ? null : (nowMs() - attempt.startedAtMs) / 1000;
-    return (outcome: AttemptEnding) => {
-      metrics.attempts.add({ type, outcome });
-      if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
-      if (outcome === "lost") metrics.leasesLost.add({ source: name });
-      lease.trace.ended(outcome, "error" in settlement ? settlement.error : undefined);
-    };
-  }
-
-  #backoffSeconds({ job, attempt }: Lease): number {
-    const base = this.#options.registry.get(job.type)?.retry.backoffSeconds ?? backoff.baseSeconds;
-    return retryDelaySeconds(attempt, base, backoff.maxSeconds, this.#options.random);
-  }
-
-  async #removeFiles(lease: Lease): Promise<void> {
-    await removeWork(this.#workFolder(lease)).catch((error: unknown) => {
-      this.#options.log.warn({ ...fieldsOf(lease), error }, "a work folder could not be removed");
-    });
   }
 
   #workFolder(lease: Lease): string {

@@ -15,7 +15,8 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 export type FinalSettlement = Extract<Settlement, { kind: "complete" | "fail" | "cancelled" }>;
 
 export interface CallbackFacts {
-  readonly lease: Lease;
+  /** The lease, or what is known of a job that ended without one. */
+  readonly lease: Pick<Lease, "jobId" | "job" | "run" | "attempt"> & Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">>;
   readonly workerId: string;
   readonly nowMs: number;
   /** When the attempt began, null when it never did. */
@@ -79,7 +80,9 @@ export function refusedCallback(callback: JobCallback, error: ErrorReport, nowMs
 }
 
 function base(facts: CallbackFacts) {
-  return { job_id: facts.lease.jobId, attempt: facts.lease.attempt, error_message: null };
+  const { jobId, run, attempt } = facts.lease;
+  // A job that never ran ends as its first attempt would.
+  return { job_id: jobId, run, attempt: Math.max(1, attempt), error_message: null };
 }
 
 function callbackAsset(job: Job, file: AssetFile): CallbackAsset {
@@ -99,7 +102,7 @@ function callbackAsset(job: Job, file: AssetFile): CallbackAsset {
 const passedThrough = ["image_id", "video_id", "character_id"] as const;
 
 function commonMetadata({ lease, workerId }: CallbackFacts): Record<string, unknown> {
-  const { job } = lease;
+  const { job, queuedAtMs, takenAtMs } = lease;
   const known = isJobType(job.type) ? jobTypes[job.type] : null;
   const expected =
     typeof job.config.expected_time === "number" ? job.config.expected_time : (known?.expectedSeconds ?? null);
@@ -113,7 +116,7 @@ function commonMetadata({ lease, workerId }: CallbackFacts): Record<string, unkn
     ...(expected === null ? {} : { expected_time: expected }),
     ...Object.fromEntries(ids),
     ...(traceparent === undefined ? {} : { traceparent }),
-    queue_time: (lease.takenAtMs - lease.queuedAtMs) / 1000,
+    ...(queuedAtMs === undefined || takenAtMs === undefined ? {} : { queue_time: (takenAtMs - queuedAtMs) / 1000 }),
     worker_version: workerVersion,
     worker_id: workerId,
   };

@@ -6,7 +6,7 @@ import type { Callback } from "./callback.ts";
 
 /*
  * The embedded callback: instead of a request to an app, a row a person can look at. As with an app, the key is
- * (job, attempt, status), and a progress report never follows an end state.
+ * (job, run, attempt, status), and a progress report never follows an end state of its run.
  */
 export const callbackMigrations: readonly Migration[] = [
   {
@@ -21,9 +21,26 @@ export const callbackMigrations: readonly Migration[] = [
       PRIMARY KEY (job_id, attempt, status)
     ) STRICT, WITHOUT ROWID`,
   },
+  {
+    component: "callbacks",
+    version: 2,
+    sql: `CREATE TABLE callbacks_by_run (
+      job_id TEXT NOT NULL,
+      run INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,
+      status TEXT NOT NULL,
+      body TEXT NOT NULL,
+      received_at_ms INTEGER NOT NULL,
+      PRIMARY KEY (job_id, run, attempt, status)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO callbacks_by_run SELECT job_id, 1, attempt, status, body, received_at_ms FROM callbacks;
+    DROP TABLE callbacks;
+    ALTER TABLE callbacks_by_run RENAME TO callbacks;`,
+  },
 ];
 
 const storedCallback = z.object({
+  run: z.number(),
   attempt: z.number(),
   status: z.string(),
   body: z.string(),
@@ -31,6 +48,7 @@ const storedCallback = z.object({
 });
 
 export interface LoggedCallback {
+  readonly run: number;
   readonly attempt: number;
   readonly status: string;
   readonly body: unknown;
@@ -52,6 +70,7 @@ export class CallbackLog implements Callback {
   async send(callback: JobCallback): Promise<void> {
     const row = {
       job_id: callback.job_id,
+      run: callback.run ?? 1,
       attempt: callback.attempt,
       status: callback.status,
       body: JSON.stringify(callback),
@@ -72,6 +91,7 @@ export class CallbackLog implements Callback {
   /** Everything that the app was told of a job, oldest first. */
   of(jobId: string): LoggedCallback[] {
     return this.#statements.of.all({ job_id: jobId }).map((row) => ({
+      run: row.run,
       attempt: row.attempt,
       status: row.status,
       body: JSON.parse(row.body),
@@ -83,19 +103,20 @@ export class CallbackLog implements Callback {
 function prepare(database: Database) {
   return {
     progress: database.command(
-      `INSERT INTO callbacks (job_id, attempt, status, body, received_at_ms)
-       SELECT :job_id, :attempt, :status, :body, :now
-       WHERE NOT EXISTS (SELECT 1 FROM callbacks WHERE job_id = :job_id AND attempt >= :attempt AND status <> 'processing')
+      `INSERT INTO callbacks (job_id, run, attempt, status, body, received_at_ms)
+       SELECT :job_id, :run, :attempt, :status, :body, :now
+       WHERE NOT EXISTS (SELECT 1 FROM callbacks
+                          WHERE job_id = :job_id AND (run, attempt) >= (:run, :attempt) AND status <> 'processing')
        ON CONFLICT DO UPDATE SET body = excluded.body, received_at_ms = excluded.received_at_ms`,
     ),
     final: database.command(
-      `INSERT INTO callbacks (job_id, attempt, status, body, received_at_ms)
-       VALUES (:job_id, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
+      `INSERT INTO callbacks (job_id, run, attempt, status, body, received_at_ms)
+       VALUES (:job_id, :run, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
     ),
     prune: database.command("DELETE FROM callbacks WHERE received_at_ms < :before"),
     of: database.query(
-      `SELECT attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id
-       ORDER BY received_at_ms, attempt, status <> 'processing'`,
+      `SELECT run, attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id
+       ORDER BY received_at_ms, run, attempt, status <> 'processing'`,
       storedCallback,
     ),
   };

@@ -11,7 +11,7 @@ export interface EndsOptions {
 
 /** Rows that one take changes, so that it holds the write lock for milliseconds only. */
 const maxExpired = 500;
-const maxClaimed = 100;
+export const maxClaimedEnds = 100;
 
 /** Jobs that come to their end while no attempt runs. Every method is part of a transaction. */
 export class Ends {
@@ -42,7 +42,7 @@ export class Ends {
     const now_ms = this.#options.nowMs();
     const until_ms = now_ms + this.#options.leaseSeconds * 1000;
     return this.#statements.claimEnds
-      .all({ now_ms, until_ms, limit: maxClaimed })
+      .all({ now_ms, until_ms, limit: maxClaimedEnds })
       .sort((a, b) => a.settled_at_ms - b.settled_at_ms || a.sequence - b.sequence)
       .map(({ id, body, run, attempt, status, error, settled_at_ms }) => ({
         jobId: id,

@@ -15,7 +15,7 @@ import type {
   TakeRequest,
   UnreportedEnd,
 } from "../job-source.ts";
-import { Ends } from "./ends.ts";
+import { Ends, maxClaimedEnds } from "./ends.ts";
 import { Leasing } from "./leasing.ts";
 import { SourceChanges } from "./source-changes.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
@@ -85,6 +85,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       return { leases, ends: this.#ends.claim() };
     });
     for (const lease of taken.leases) this.#changes.hold(lease.token);
+    if (taken.ends.length === maxClaimedEnds) this.changed("jobs");
     return taken;
   }
 

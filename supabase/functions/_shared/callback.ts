@@ -65,6 +65,8 @@ const callbackFields = {
   status: z.enum(callbackStatuses, { error: `must be ${listed(callbackStatuses)}` }),
   /** Counted from 1; older producers do not count. */
   attempt: defaulted(z.number().int().min(1).default(1)),
+  /** Which run of the job: 1, and one more with every redrive; attempts restart at 1 with every run. Older containers do not say it. */
+  run: z.number().int().min(1).optional(),
   error_message: text,
   enhanced_prompt: text,
   image_id: passedThrough,

@@ -18,6 +18,8 @@ const parameters = z.object({
   trace: z.string().optional(),
   /** Attempts up to this one end as `failure` says. */
   fail_until_attempt: z.number().int().default(0),
+  /** Pause that a "retryable" failure asks for. */
+  retry_after_seconds: z.number().min(0).default(0.05),
   failure: z.enum(["error", "permanent", "retryable", "exit", "kill", "hang", "no_assets"]).default("error"),
 });
 
@@ -29,13 +31,14 @@ export default defineHandler({
   parameters,
   retry: { maxAttempts: 3, timeoutSeconds: 30, backoffSeconds: 0.1 },
   async run(job, ctx) {
-    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure } = await ctx.parameters();
+    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure, retry_after_seconds } =
+      await ctx.parameters();
     if (trace !== undefined) await appendFile(trace, `${job.id} ${ctx.attempt}\n`);
     for (let step = 1; step <= steps; step++) {
       await pause(step_ms, undefined, { signal: ctx.signal });
       ctx.progress(step, steps);
     }
-    if (ctx.attempt <= fail_until_attempt) misbehave(failure);
+    if (ctx.attempt <= fail_until_attempt) misbehave(failure, retry_after_seconds);
     const content =
       asset_bytes === undefined ? Buffer.from(`${job.id} ${job.prompt ?? ""}\n`) : Buffer.alloc(asset_bytes);
     await ctx.asset(content, {
@@ -47,14 +50,14 @@ export default defineHandler({
   },
 });
 
-function misbehave(failure: z.output<typeof parameters>["failure"]): void {
+function misbehave(failure: z.output<typeof parameters>["failure"], delaySeconds: number): void {
   switch (failure) {
     case "error":
       throw new Error("the handler threw an ordinary error");
     case "permanent":
       throw new PermanentError("the handler can never do this");
     case "retryable":
-      throw new RetryableError("the handler wants to try again", { delaySeconds: 0.05 });
+      throw new RetryableError("the handler wants to try again", { delaySeconds });
     case "exit":
       process.stderr.write("last words\n");
       process.exit(7);

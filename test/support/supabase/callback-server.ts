@@ -7,7 +7,7 @@ import { FaultPlan } from "./storage/faults.ts";
 
 /*
  * An app's callback endpoint on loopback that keeps the contract: it checks the signature, remembers by (job, attempt,
- * status), and lets nothing follow an end state. Slow and failing as its fault plan says.
+ * status) and run, lets nothing follow the end of a run, and nothing of an earlier run a later one. Slow and failing as its fault plan says.
  */
 export interface CallbackServer {
   readonly url: string;
@@ -15,7 +15,7 @@ export interface CallbackServer {
   readonly faults: FaultPlan;
   /** Every callback that was taken, repeated ones included, in the order of arrival. */
   readonly arrived: readonly Arrived[];
-  /** What the app made of them: each (job, attempt, status) once. */
+  /** What the app made of them: each (job, run, attempt, status) once. */
   readonly known: ReadonlyMap<string, JobCallback>;
   /** The most requests that were under way at one moment. */
   mostAtOnce(): number;
@@ -34,7 +34,8 @@ export async function startCallbackServer(secret = "secret-of-the-test-app"): Pr
   const faults = new FaultPlan();
   const arrived: Arrived[] = [];
   const known = new Map<string, JobCallback>();
-  const ended = new Set<string>();
+  /** By job: the newest run that is known of, and whether it has ended. */
+  const runs = new Map<string, { readonly run: number; readonly ended: boolean }>();
   let atOnce = 0;
   let most = 0;
   const server = createServer(async (request, response) => {
@@ -57,10 +58,13 @@ export async function startCallbackServer(secret = "secret-of-the-test-app"): Pr
     }
     const callback = parsed.data;
     arrived.push({ callback, body, headers, atMs: performance.now() });
-    const key = `${callback.job_id}/${callback.attempt}/${callback.status}`;
-    const skipped = ended.has(callback.job_id) || (callback.status !== "processing" && known.has(key));
-    if (!skipped) known.set(key, callback);
-    if (callback.status !== "processing") ended.add(callback.job_id);
+    const { job_id, run = 1, attempt, status } = callback;
+    const newest = runs.get(job_id) ?? { run, ended: false };
+    const skipped = run < newest.run || (run === newest.run && newest.ended);
+    if (!skipped) {
+      known.set(`${job_id}/${run === 1 ? "" : `run ${run}/`}${attempt}/${status}`, callback);
+      runs.set(job_id, { run, ended: status !== "processing" });
+    }
     answer(200, { success: true, message: skipped ? "known already" : "taken", ...(skipped ? { skipped } : {}) });
   });
   server.listen(0, "127.0.0.1");

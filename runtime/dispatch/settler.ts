@@ -1,0 +1,209 @@
+import { removeWork } from "#runtime/container/data-folder.ts";
+import type { Delivery } from "#runtime/delivery/delivery.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { AttemptEnding, Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { recordFailure } from "#runtime/observe/metrics/ports.ts";
+import type { TracedLease } from "#runtime/observe/tracing/attempt-trace.ts";
+import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
+import type { JobSource, Lease, SettleOutcome, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import type { Settlement } from "./attempt.ts";
+import { publishEnd } from "./job-end.ts";
+import type { JobEvents } from "./job-events.ts";
+
+/*
+ * The one owner of ends: carries out what was decided of an attempt, and reports what came to its end elsewhere.
+ *
+ *   complete, fail, cancelled   outbox → (upload) → callback → settle: the delivery
+ *   retry, release              settle, then what the job became: requeued, or cancelled → outbox → reported
+ *   drop                        somebody else has the job: nothing
+ *   an end that take answered   outbox → reported
+ *
+ * In the last two the source knows the end already and keeps it until `reported`: a container that dies before that
+ * leaves it to another one. So every job gets one final callback.
+ */
+export interface SettlerOptions {
+  readonly registry: Registry;
+  readonly delivery: Delivery;
+  readonly events: JobEvents;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly random: () => number;
+  readonly nowMs: () => number;
+}
+
+/** An attempt that is over, as far as it went. */
+export interface SettledAttempt {
+  /** Null when nothing ran. */
+  readonly startedAtMs: number | null;
+  readonly workFolder: string;
+}
+
+const backoff = { baseSeconds: 2, maxSeconds: 300 };
+const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancelled" } as const;
+
+export class Settler {
+  readonly #options: SettlerOptions;
+  /** Ends whose callbacks are in the outbox and that the source could not be told are reported. */
+  readonly #recorded = new Set<string>();
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when the source, or the disk, refuses for so long that it has to be left to the lease, which runs out. */
+  async settle(source: JobSource, lease: TracedLease, settlement: Settlement, attempt: SettledAttempt): Promise<void> {
+    try {
+      await this.#carryOut(source, lease, settlement, attempt);
+    } catch (error) {
+      this.#options.delivery.forget(lease);
+      throw error;
+    }
+  }
+
+  async #carryOut(
+    source: JobSource,
+    lease: TracedLease,
+    settlement: Settlement,
+    attempt: SettledAttempt,
+  ): Promise<void> {
+    const { delivery, log } = this.#options;
+    const measure = this.#measure(source, lease, settlement, attempt);
+    // Before anything is written down: half-made files may be what fills the disk.
+    if (settlement.kind !== "complete") await this.#removeFiles(lease, attempt);
+    switch (settlement.kind) {
+      case "complete":
+      case "fail":
+      case "cancelled": {
+        const error = settlement.kind === "fail" ? { error: settlement.error } : {};
+        measure(finalEndings[settlement.kind]);
+        log.info({ ...fieldsOf(lease), outcome: settlement.kind, ...error }, "job ended");
+        await delivery.finish(source, lease, settlement, attempt);
+        break;
+      }
+      case "retry": {
+        const { error } = settlement;
+        const delaySeconds = settlement.delaySeconds ?? this.#backoffSeconds(lease);
+        log.warn({ ...fieldsOf(lease), error, delay_seconds: delaySeconds }, "job will be retried");
+        const became = await source.retry(lease, { error, delaySeconds });
+        measure(became === "requeued" ? "retried" : endingOf(became));
+        await this.#afterRequeue(source, lease, attempt, became, { error, retryInSeconds: delaySeconds });
+        break;
+      }
+      case "release": {
+        const { condition } = settlement;
+        if (condition === undefined) log.info(fieldsOf(lease), "job given back to its queue");
+        const became = await source.release(lease);
+        measure(became === "requeued" ? "released" : endingOf(became));
+        await this.#afterRequeue(source, lease, attempt, became, condition === undefined ? {} : { condition });
+        break;
+      }
+      case "drop":
+        measure("lost");
+        delivery.forget(lease);
+        log.warn(fieldsOf(lease), "job dropped: its lease is lost");
+        break;
+    }
+  }
+
+  /** Reports jobs that came to their ends while no attempt ran. Never rejects: what fails is answered by a later take. */
+  async report(source: JobSource, ends: readonly UnreportedEnd[]): Promise<void> {
+    const { delivery, log } = this.#options;
+    const fresh = ends.filter((end) => !this.#recorded.has(keyOf(source, end)));
+    try {
+      await delivery.reportEnds(
+        source,
+        fresh.map(({ status, error, ...end }) => ({
+          ...end,
+          token: "",
+          startedAtMs: null,
+          settlement: status === "failed" ? { kind: "fail", error: error ?? unknownError } : { kind: "cancelled" },
+        })),
+      );
+    } catch (error) {
+      log.error({ error, ends: fresh.length }, "ends of jobs cannot be recorded; trying again when their time is over");
+      return;
+    }
+    for (const { jobId, job, run, attempt, status, error } of fresh) {
+      const reason = error === undefined ? {} : { error };
+      publishEnd(this.#options, { jobId, type: job.type, attempt, status, ...reason });
+      const fields = { job_id: jobId, run, attempt, type: job.type, ...traceFields(job.metadata) };
+      log.info({ ...fields, outcome: status, ...reason }, "job ended while nobody ran it");
+    }
+    await this.#reported(source, ends);
+  }
+
+  /** What the job became by its retry or release. */
+  async #afterRequeue(
+    source: JobSource,
+    lease: TracedLease,
+    { startedAtMs }: SettledAttempt,
+    became: SettleOutcome,
+    why: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
+    const { delivery, events, log } = this.#options;
+    if (became === "cancelled") {
+      await delivery.reportEnds(source, [{ ...lease, startedAtMs, settlement: { kind: "cancelled" } }]);
+      const { jobId, job, attempt } = lease;
+      publishEnd(this.#options, { jobId, type: job.type, attempt, status: "cancelled" });
+      log.info({ ...fieldsOf(lease), outcome: "cancelled" }, "job ended");
+      await this.#reported(source, [lease]);
+      return;
+    }
+    delivery.forget(lease);
+    if (became !== "requeued") return;
+    events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt, ...why });
+  }
+
+  async #reported(source: JobSource, ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+    const keys = ends.map((end) => keyOf(source, end));
+    for (const key of keys) this.#recorded.add(key);
+    try {
+      await source.reported(ends);
+      for (const key of keys) this.#recorded.delete(key);
+    } catch (error) {
+      recordFailure(this.#options.metrics, "source", error);
+      this.#options.log.warn({ error, ends: ends.length }, "the source could not be told of reported ends yet");
+    }
+  }
+
+  /** Takes the time that an attempt ran, which ends before it is settled; the returned function is given how it ended. */
+  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, { startedAtMs }: SettledAttempt) {
+    const { metrics, nowMs } = this.#options;
+    const { type } = lease.job;
+    const ranSeconds = startedAtMs === null ? null : (nowMs() - startedAtMs) / 1000;
+    return (outcome: AttemptEnding) => {
+      metrics.attempts.add({ type, outcome });
+      if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
+      if (outcome === "lost") metrics.leasesLost.add({ source: name });
+      lease.trace.ended(outcome, "error" in settlement ? settlement.error : undefined);
+    };
+  }
+
+  #backoffSeconds({ job, attempt }: Lease): number {
+    const base = this.#options.registry.get(job.type)?.retry.backoffSeconds ?? backoff.baseSeconds;
+    return retryDelaySeconds(attempt, base, backoff.maxSeconds, this.#options.random);
+  }
+
+  async #removeFiles(lease: Lease, { workFolder }: SettledAttempt): Promise<void> {
+    await removeWork(workFolder).catch((error: unknown) => {
+      this.#options.log.warn({ ...fieldsOf(lease), error }, "a work folder could not be removed");
+    });
+  }
+}
+
+const unknownError = { code: "INTERNAL", message: "The job failed and left no reason." } as const;
+
+function endingOf(became: SettleOutcome): AttemptEnding {
+  return became === "cancelled" ? "cancelled" : "lost";
+}
+
+function keyOf({ name }: JobSource, { jobId, run }: Pick<UnreportedEnd, "jobId" | "run">): string {
+  return `${name}/${jobId}/${run}`;
+}
+
+/** What log lines about an attempt carry. */
+export function fieldsOf({ jobId, run, attempt, job }: Lease) {
+  return { job_id: jobId, ...(run > 1 ? { run } : {}), attempt, type: job.type, ...traceFields(job.metadata) };
+}
