@@ -133,11 +133,16 @@ function accessText({ security }: Operation): string {
 
 function curl(method: string, path: string, { security, requestBody }: Operation, server: string): string {
   const needsKey = security.some((one) => "key" in one);
+  const [example] = Object.values(requestBody?.content["application/json"]?.examples ?? {});
+  const body = example?.value;
   return [
     `curl -s${method === "GET" ? "" : ` -X ${method}`} '${server}${path}'`,
     ...(needsKey ? [`-H "Authorization: Bearer $KEY"`] : []),
-    ...(requestBody === undefined
-      ? []
-      : [`-H 'Content-Type: application/json' -d '{"type": "…", "prompt": "a lighthouse at dawn"}'`]),
+    ...(body === undefined ? [] : [`-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`]),
   ].join(" \\\n  ");
+}
+
+/** One word for a shell, whatever is in it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -44,11 +44,16 @@ function typeText(type: string | readonly string[] | undefined): string {
 function limits(schema: z.output<typeof described>): string[] {
   const { minimum, maximum, maxLength, multipleOf } = schema;
   return [
-    ...(minimum !== undefined && maximum !== undefined ? [`${shown(minimum)} to ${shown(maximum)}`] : []),
+    ...rangeText(minimum, maximum),
     ...(maxLength === undefined ? [] : [`at most ${shown(maxLength)} characters`]),
     ...(multipleOf === undefined || multipleOf === 1 ? [] : [`a multiple of ${multipleOf}`]),
     ...(schema.default === undefined ? [] : [`${JSON.stringify(schema.default)} when left out`]),
   ];
+}
+
+function rangeText(minimum: number | undefined, maximum: number | undefined): string[] {
+  if (minimum === undefined) return maximum === undefined ? [] : [`at most ${shown(maximum)}`];
+  return [maximum === undefined ? `${shown(minimum)} or more` : `${shown(minimum)} to ${shown(maximum)}`];
 }
 
 function shown(value: number): string {

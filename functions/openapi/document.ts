@@ -8,6 +8,7 @@ import { eventStreamType } from "../http/event-stream.ts";
 import type { Route } from "../http/route.ts";
 import { type JsonSchema, jobSchema } from "../jobs/job-schema.ts";
 import { documentedErrors } from "./documented-errors.ts";
+import { exampleOf } from "./example.ts";
 import { Components } from "./json-schema.ts";
 
 /*
@@ -47,7 +48,10 @@ export interface Parameter {
 }
 
 /** By media type. */
-export type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
+export type Content = Readonly<Record<string, { readonly schema: JsonSchema; readonly examples?: Examples }>>;
+
+/** By name; of a job, by its type. */
+export type Examples = Readonly<Record<string, { readonly value: unknown }>>;
 
 const info = {
   title: "OurVidz Worker",
@@ -70,12 +74,15 @@ export function describeApi(
   const components = new Components();
   const error = components.convert(errorBody, "output");
   const jobTypes = registry.all().map((handler) => components.add(`job.${handler.type}`, jobSchema(handler)));
+  const jobExamples = Object.fromEntries(
+    registry.all().map((handler) => [handler.type, { value: exampleOf(jobSchema(handler)) }]),
+  );
   const paths: Record<string, Record<string, Operation>> = {};
   for (const route of routes) {
     const path = templateOf(route.path);
     paths[path] = {
       ...paths[path],
-      [route.method.toLowerCase()]: describeRoute(route, components, { error, jobTypes }),
+      [route.method.toLowerCase()]: describeRoute(route, components, { error, jobTypes, jobExamples }),
     };
   }
   return {
@@ -115,16 +122,17 @@ function describeHeader([name, schema]: readonly [string, z.ZodString]): Paramet
 interface Shared {
   readonly error: JsonSchema;
   readonly jobTypes: readonly JsonSchema[];
+  readonly jobExamples: Examples;
 }
 
-function describeRoute(route: Route, components: Components, { error, jobTypes }: Shared): Operation {
+function describeRoute(route: Route, components: Components, shared: Shared): Operation {
   const parameters: Parameter[] = [
     ...describeFields(route.params, "path", components),
     ...(route.path.endsWith("/*") ? [restOfPath] : []),
     ...describeFields(route.query, "query", components).filter(({ name }) => name !== securitySchemes.signature.name),
     ...Object.entries(route.headers ?? {}).map(describeHeader),
   ];
-  const body = route.takesJob ? { oneOf: jobTypes } : route.body && components.convert(route.body, "input");
+  const body = describeBody(route, components, shared);
   return {
     operationId: operationId(route),
     tags: [tagOf(route)],
@@ -132,9 +140,7 @@ function describeRoute(route: Route, components: Components, { error, jobTypes }
     ...(route.description === undefined ? {} : { description: route.description }),
     security: securityOf[route.access],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: { "application/json": body } } }),
     responses: {
       ...Object.fromEntries(
         Object.entries(route.responses).map(([status, schema]) => [
@@ -145,11 +151,18 @@ function describeRoute(route: Route, components: Components, { error, jobTypes }
       ...Object.fromEntries(
         [...documentedErrors(route)].map(([status, codes]) => [
           status,
-          { description: codes.join(", "), content: { "application/json": { schema: error } } },
+          { description: codes.join(", "), content: { "application/json": { schema: shared.error } } },
         ]),
       ),
     },
   };
+}
+
+function describeBody(route: Route, components: Components, shared: Shared): Content[string] | undefined {
+  if (route.takesJob) return { schema: { oneOf: shared.jobTypes }, examples: shared.jobExamples };
+  if (route.body === undefined) return undefined;
+  const value = exampleOf(z.toJSONSchema(route.body, { io: "input" }));
+  return { schema: components.convert(route.body, "input"), examples: { body: { value } } };
 }
 
 function describeAnswer(

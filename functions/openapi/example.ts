@@ -1,0 +1,52 @@
+import { z } from "zod";
+
+/*
+ * A small value that a JSON schema takes: of an object what is required, and a prompt. It is what "Try it" sends, so a test
+ * posts the one of every job type.
+ */
+const described = z.looseObject({
+  type: z.string().optional(),
+  const: z.unknown().optional(),
+  enum: z.array(z.unknown()).optional(),
+  anyOf: z.array(z.unknown()).optional(),
+  properties: z.record(z.string(), z.unknown()).default({}),
+  required: z.array(z.string()).default([]),
+  items: z.unknown().optional(),
+  minItems: z.number().default(0),
+  minimum: z.number().default(0),
+  maximum: z.number().default(Infinity),
+  multipleOf: z.number().default(1),
+});
+
+/** What of these names is worth showing although it need not be given. */
+const shown: Readonly<Record<string, unknown>> = { prompt: "a lighthouse at dawn" };
+
+/** A number that most ranges hold and that means something for most: 8 steps, a guidance of 8. */
+const middling = 8;
+
+export function exampleOf(input: unknown): unknown {
+  const schema = described.parse(input ?? {});
+  if (schema.const !== undefined) return schema.const;
+  if (schema.enum !== undefined) return schema.enum[0];
+  if (schema.anyOf !== undefined) return exampleOf(schema.anyOf[0]);
+  switch (schema.type) {
+    case "object":
+      return exampleObject(schema);
+    case "array":
+      return Array.from({ length: schema.minItems }, () => exampleOf(schema.items));
+    case "integer":
+    case "number": {
+      const { minimum, maximum, multipleOf } = schema;
+      return Math.ceil(Math.min(Math.max(middling, minimum), maximum) / multipleOf) * multipleOf;
+    }
+    case "boolean":
+      return false;
+    default:
+      return "lighthouse";
+  }
+}
+
+function exampleObject({ properties, required }: z.output<typeof described>): Record<string, unknown> {
+  const names = Object.keys(properties).filter((name) => required.includes(name) || Object.hasOwn(shown, name));
+  return Object.fromEntries(names.map((name) => [name, shown[name] ?? exampleOf(properties[name])]));
+}
