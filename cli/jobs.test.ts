@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
+import { runCli, startCli, temporaryFolder, withSledge } from "./testing/run-cli.ts";
 
 /** Runs a command with --json, which must end as told, and returns what it printed. */
 async function json(folder: string, exitCode: number, ...args: string[]) {
@@ -99,7 +99,10 @@ describe("jobs of a data folder without a container", () => {
 describe("beside a running container", () => {
   test("jobs are followed to their end, cancelled and retried", async () => {
     const folder = await temporaryFolder();
-    const container = startCli(folder, ["start", "--port", "0"], { WORKERS: "brush,hammer" });
+    const container = startCli(folder, ["start", "--port", "0"], {
+      WORKERS: "brush,hammer",
+      ...(await withSledge()),
+    });
     await container.seen("listening on");
 
     const good = await json(folder, 0, "enqueue", "draw", "a fox", "--seed", "3");

@@ -1,9 +1,9 @@
-import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { platform } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
+import { runCli, startCli, temporaryFolder, withSledge } from "./testing/run-cli.ts";
 
 /** What is left in the folder but for what the test expects there: no temporary data folder may stay. */
 async function leftovers(folder: string): Promise<string[]> {
@@ -81,13 +81,6 @@ describe("a job that completes", () => {
     expect(await command.ended).toMatchObject({ exitCode: 0, signal: null });
   });
 });
-
-/** A models folder with the model that the job type "break" needs: without it, no job of that type is begun. */
-async function withSledge(): Promise<Record<string, string>> {
-  const models = await temporaryFolder();
-  await mkdir(join(models, "sledge"));
-  return { MODELS_DIR: models };
-}
 
 describe("a job that fails", () => {
   const cases = [

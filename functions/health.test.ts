@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { DispatcherState } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorState } from "#runtime/executor/parent/executor.ts";
+import type { Condition } from "#runtime/offers/conditions.ts";
 import { health } from "./api/health.ts";
 import { healthOf, type Vitals } from "./health.ts";
 import { routes } from "./index.ts";
@@ -10,15 +11,34 @@ import { startContainer, type TestContainer } from "./testing/container.ts";
 
 const startError: ErrorReport = { code: "HANDLER_INVALID", message: "handlers/a.ts: cannot be read" };
 
+const everything = { types: ["paint"], defaultModelTypes: ["paint"], models: [] };
+const cutOff: Condition = {
+  worker: "worker0",
+  kind: "model",
+  subject: "sledge",
+  error: { code: "MODEL_INVALID", message: "/srv/models/sledge/unet/model.onnx is cut off" },
+  sinceMs: 0,
+  nextLookMs: null,
+  state: "active",
+};
+const part = { all: new Map([["worker0", everything]]), conditions: [cutOff] };
+const probing = { ...part, conditions: [{ ...cutOff, state: "probing" as const }] };
+const nothing = {
+  all: new Map([["worker0", { types: ["paint"], defaultModelTypes: [], models: [] }]]),
+  conditions: [cutOff],
+};
+
 function vitals(
   states: ExecutorState[],
   dispatcher: Partial<Vitals["dispatcher"]> = {},
   error: ErrorReport | null = null,
+  offers: Vitals["offers"] = { all: new Map([["worker0", everything]]), conditions: [] },
 ): Vitals {
   const executors = states.map((state, index) => ({ status: { worker: `worker${index}`, state, startError: error } }));
   return {
     executors: new Map(executors.map((executor) => [executor.status.worker, executor])),
     dispatcher: { state: "running", reachesSource: true, ...dispatcher },
+    offers,
   };
 }
 
@@ -33,6 +53,9 @@ describe("health and readiness", () => {
     ["one cannot start, and tries again", vitals(["starting"], {}, startError), "degraded", "NOT_READY"],
     ["no source", vitals(["idle"], { reachesSource: false }), "degraded", "NOT_READY"],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
+    ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],
+    ["a model is tried again", vitals(["idle"], {}, null, probing), "healthy", null],
+    ["nothing can be run", vitals(["idle"], {}, null, nothing), "degraded", "NOT_READY"],
     ["shutting down", vitals(["busy"], { state: "stopped" }), "degraded", "SHUTTING_DOWN"],
   ])("%s", (_name, state, status, obstacle) => {
     expect(healthOf(state)).toBe(status);
@@ -41,6 +64,12 @@ describe("health and readiness", () => {
 
   it("do not tell strangers why an executor cannot start", () => {
     expect(JSON.stringify(obstacleOf(vitals(["waiting"], {}, startError)))).not.toContain("handlers/a.ts");
+  });
+
+  it("name what is not run, and no files", () => {
+    const obstacle = obstacleOf(vitals(["idle"], {}, null, nothing));
+    expect(obstacle?.message).toContain("model sledge (MODEL_INVALID)");
+    expect(JSON.stringify([obstacle, obstacle?.details])).not.toContain("/srv");
   });
 
   it.each<DispatcherState>(["paused", "stopped"])("say so when the container is %s", (state) => {
@@ -68,7 +97,7 @@ describe("in a container", () => {
     const job = await container.submitGated();
     await job.open();
     await container.runtime.ended(job.id);
-    expect(await container.call("GET", "/ready")).toMatchObject({ status: 200, json: { ready: true } });
+    expect(await container.call("GET", "/ready")).toMatchObject({ status: 200, json: { ready: true, limited: [] } });
     expect(await container.call("GET", "/health")).toMatchObject({ json: { status: "healthy", worker_ready: true } });
     container.runtime.dispatcher.pause();
     expect(await container.call("GET", "/ready")).toMatchObject({ status: 503, json: { code: "NOT_READY" } });

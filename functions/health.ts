@@ -1,8 +1,10 @@
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
+import type { Offers } from "#runtime/offers/offers.ts";
 import { type HealthStatus, health } from "./api/health.ts";
 import { defineRoute } from "./http/route.ts";
+import { limitsOf } from "./worker/offer-view.ts";
 
 export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => ({
   status: 200,
@@ -14,6 +16,7 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
     version: workerVersion,
     capabilities: runtime.registry.types,
     endpoints: [...new Set(routes.map((route) => route.path))],
+    limited: limitsOf(runtime.offers),
   },
 }));
 
@@ -21,15 +24,17 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
 export interface Vitals {
   readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
   readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;
+  readonly offers: Pick<Offers, "all" | "conditions">;
 }
 
 export function hasReadyExecutor({ executors }: Vitals): boolean {
   return [...executors.values()].some(({ status: { state } }) => state === "idle" || state === "busy");
 }
 
-export function healthOf({ executors, dispatcher }: Vitals): HealthStatus {
+export function healthOf({ executors, dispatcher, offers }: Vitals): HealthStatus {
   const all = [...executors.values()].map(({ status }) => status);
   const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
+  if (limitsOf(offers).length > 0) return "degraded";
   if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
   return all.some(({ state }) => state === "starting") ? "starting" : "healthy";
 }

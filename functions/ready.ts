@@ -2,11 +2,12 @@ import { ready } from "./api/ready.ts";
 import { HttpError } from "./errors.ts";
 import { hasReadyExecutor, type Vitals } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
+import { limitsOf, offersAnything } from "./worker/offer-view.ts";
 
 export const readyRoute = defineRoute(ready).handle((_request, runtime) => {
   const obstacle = obstacleOf(runtime);
   if (obstacle !== null) throw obstacle;
-  return { status: 200, body: { ready: true } };
+  return { status: 200, body: { ready: true, limited: limitsOf(runtime.offers) } };
 });
 
 /** Why no job would be taken now, null when one would. Anyone may ask, so it says no more than which part is not up. */
@@ -15,8 +16,16 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
   if (dispatcher.state === "stopped") return new HttpError("SHUTTING_DOWN", "The container is shutting down.");
   if (dispatcher.state === "paused") return new HttpError("NOT_READY", "The container is paused: it takes no jobs.");
   if (!dispatcher.reachesSource) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
   if (hasReadyExecutor(vitals)) return null;
   const states = [...executors.values()].map(({ status: { worker, state } }) => ({ worker, state }));
   const summary = states.map(({ worker, state }) => `${worker} is ${state}`).join(", ");
   return new HttpError("NOT_READY", `No executor can take a job: ${summary}.`, { details: states });
+}
+
+function nothingOffered({ offers }: Vitals): HttpError {
+  const limited = limitsOf(offers);
+  const reasons = limited.map(({ kind, subject, code }) => `${kind} ${subject} (${code})`).join(", ");
+  const message = `There is no job that this container can run: ${reasons || "it has no handlers"}.`;
+  return new HttpError("NOT_READY", message, { details: { limited } });
 }

@@ -8,6 +8,7 @@ import { workerVersion } from "#runtime/container/version.ts";
 import { type ModelView, workerInfo } from "./api/worker-info.ts";
 import { defineRoute } from "./http/route.ts";
 import { viewJobTypes } from "./worker/job-type-view.ts";
+import { viewCondition, viewOffer } from "./worker/offer-view.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
 export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, runtime) => {
@@ -23,6 +24,8 @@ export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, r
       models.map(({ name }) => name),
     ),
     models,
+    offers: Object.fromEntries([...runtime.offers.all].map(([worker, offer]) => [worker, viewOffer(offer)])),
+    conditions: runtime.offers.conditions.map(viewCondition),
   };
   return { status: 200, body };
 });

@@ -2,11 +2,17 @@ import { workerStatus } from "./api/worker-status.ts";
 import { healthOf } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
 import { viewExecutor } from "./worker/executor-view.ts";
+import { viewCondition, viewOffer } from "./worker/offer-view.ts";
 
 export const workerStatusRoute = defineRoute(workerStatus).handle(async (_request, runtime) => {
   const [gpus, workers] = await Promise.all([
     runtime.gpu.read(),
-    Promise.all([...runtime.executors.values()].map(({ status }) => viewExecutor(status, Date.now()))),
+    Promise.all(
+      [...runtime.executors.values()].map(async ({ worker, status }) => ({
+        ...(await viewExecutor(status, Date.now())),
+        offer: viewOffer(runtime.offers.of(worker)),
+      })),
+    ),
   ]);
   const gpu = gpus?.[0];
   const names = [...runtime.executors.keys()];
@@ -16,6 +22,7 @@ export const workerStatusRoute = defineRoute(workerStatus).handle(async (_reques
       status: healthOf(runtime),
       dispatcher: runtime.dispatcher.state,
       workers: Object.fromEntries(workers.map((worker, index) => [names[index] ?? "", worker])),
+      conditions: runtime.offers.conditions.map(viewCondition),
       system: {
         gpu_memory_total: gpu?.memoryTotalBytes ?? null,
         gpu_memory_used: gpu?.memoryUsedBytes ?? null,

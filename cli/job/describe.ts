@@ -1,5 +1,5 @@
 import { bold, coloured, oneLine } from "../output.ts";
-import { age, type ShownJob, statusText } from "./view.ts";
+import { age, needText, type ShownJob, statusText } from "./view.ts";
 
 /** All that is known of a job, for reading. */
 export function describeJob(job: ShownJob): string {
@@ -14,6 +14,7 @@ export function describeJob(job: ShownJob): string {
     ["user", job.user_id],
     ["created", since(job.created_at)],
     ...(job.status === "queued" && dueAtMs > nowMs ? [["due", `in ${age(nowMs, dueAtMs)}`]] : []),
+    ...(job.waiting_for === null ? [] : [["waits for", `a container that offers ${needText(job.waiting_for)}`]]),
     ...(job.settled_at === null ? [] : [["settled", since(job.settled_at)]]),
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),
     ...(job.error === null ? [] : [["error", `${job.error.code}: ${oneLine(job.error.message)}`]]),

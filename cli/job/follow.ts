@@ -18,8 +18,8 @@ export async function followJob(
   let record = first;
   let told = "";
   for (;;) {
-    const { status, progress, cancelRequested: cancel_requested } = record;
-    const text = statusText({ status, progress, cancel_requested });
+    const { status, progress, cancelRequested: cancel_requested, waitingFor: waiting_for } = record;
+    const text = statusText({ status, progress, cancel_requested, waiting_for });
     if (text !== told) onChange(text);
     told = text;
     if (isSettled(record.status) || signal.aborted) return record;

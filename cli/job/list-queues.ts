@@ -4,6 +4,7 @@ import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
+import { needText } from "./view.ts";
 
 interface ShownQueue {
   readonly source: string;
@@ -13,6 +14,13 @@ interface ShownQueue {
   readonly running: number;
   readonly failed: number;
   readonly oldest_queued_seconds: number | null;
+  /** Due jobs that no container can run now. */
+  readonly unoffered: readonly {
+    readonly type: string;
+    readonly model: string | null;
+    readonly jobs: number;
+    readonly oldest_seconds: number;
+  }[];
 }
 
 /** The body of `ourvidz queues`. */
@@ -20,6 +28,8 @@ export async function listQueues(options: GlobalOptions & QueueChoice): Promise<
   const queues = await readQueues(options);
   printResult(options, { queues }, queueTable(queues));
   if (!options.json && queues.length === 0) note("There are no jobs in any queue.");
+  if (!options.json)
+    for (const { queue, unoffered } of queues) for (const need of unoffered) note(waitingText(queue, need));
   return exitCodes.completed;
 }
 
@@ -32,7 +42,7 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
       [...byName].map(async ([source, queue]) => ({ source, stats: await queue.stats() })),
     );
     return read.flatMap(({ source, stats }) =>
-      stats.map(({ queue, queued, delayed, running, failed, oldestQueuedSeconds }) => ({
+      stats.map(({ queue, queued, delayed, running, failed, oldestQueuedSeconds, unoffered }) => ({
         source,
         queue,
         queued,
@@ -40,9 +50,18 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
         running,
         failed,
         oldest_queued_seconds: oldestQueuedSeconds,
+        unoffered: unoffered.map(({ oldestSeconds, ...need }) => ({ ...need, oldest_seconds: oldestSeconds })),
       })),
     );
   });
+}
+
+function waitingText(
+  queue: string,
+  { type, model, jobs, oldest_seconds: age }: ShownQueue["unoffered"][number],
+): string {
+  const waiting = jobs === 1 ? "1 job waits" : `${jobs} jobs wait`;
+  return `${waiting} in ${queue} for ${needText({ type, model })}: no container offers it (for ${Math.round(age)} s).`;
 }
 
 function queueTable(queues: readonly ShownQueue[]): string {

@@ -38,11 +38,17 @@ export function assetFile(store: Embedded["store"], job: Job, path: string): str
   }
 }
 
-/** Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`. */
-export function statusText(job: Pick<JobView, "status" | "progress" | "cancel_requested">): string {
+/** Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`, `queued (no container offers it)`. */
+export function statusText(job: Pick<JobView, "status" | "progress" | "cancel_requested" | "waiting_for">): string {
+  if (job.status === "queued" && job.waiting_for !== null) return "queued (no container offers it)";
   if (job.status === "running" && job.cancel_requested) return "running (cancelling)";
   if (job.status === "running" && job.progress !== null) return `running ${Math.round(job.progress * 100)} %`;
   return job.status;
+}
+
+/** What a job needs that no container offers: `the job type paint with the model painter`. */
+export function needText({ type, model }: NonNullable<JobView["waiting_for"]>): string {
+  return model === null ? `the job type ${type} with its own model` : `the job type ${type} with the model ${model}`;
 }
 
 const units = [

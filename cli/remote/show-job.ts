@@ -28,6 +28,7 @@ async function follow(client: OurvidzClient, id: string): Promise<number | null>
         status: name === "state" ? data.status : "running",
         progress,
         cancel_requested: false,
+        waiting_for: null,
       });
       if (text !== told) note(text);
       told = text;

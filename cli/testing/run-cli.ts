@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -37,6 +37,13 @@ export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-cli-test-"));
   folders.push(folder);
   return folder;
+}
+
+/** A models folder with the model that the job type "break" needs: without it, no job of that type is begun. */
+export async function withSledge(): Promise<Record<string, string>> {
+  const models = await temporaryFolder();
+  await mkdir(join(models, "sledge"));
+  return { MODELS_DIR: models };
 }
 
 /**

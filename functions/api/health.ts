@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
+import { limitView } from "./schemas/worker-views.ts";
 
 /*
  * Liveness. Everything here is in memory: the answer does not wait for a disk, a queue or the GPU.
  *
- *   degraded   an executor cannot start or has crashed and waits, a source does not answer, or the container is stopping
+ *   degraded   an executor cannot start or has crashed and waits, a source does not answer, a job type, a model or a worker
+ *              is not run at present, or the container is stopping
  *   starting   an executor is still loading
  *   healthy    none of these
  */
@@ -22,6 +24,8 @@ const healthView = z.object({
   /** Job types. */
   capabilities: z.array(z.string()),
   endpoints: z.array(z.string()),
+  /** What is not run at present. */
+  limited: z.array(limitView),
 });
 
 export const health = declareRoute({

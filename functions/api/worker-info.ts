@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
+import { conditionView, offerView } from "./schemas/worker-views.ts";
 
 const values = z.record(z.string(), z.unknown());
 
@@ -62,6 +63,10 @@ export const workerInfo = declareRoute({
       workers: z.array(z.string()),
       job_types: z.array(jobTypeView),
       models: z.array(modelView),
+      /** What it runs now, by worker. */
+      offers: z.record(z.string(), offerView),
+      /** What keeps it from running the rest. */
+      conditions: z.array(conditionView),
     }),
   },
   errors: ["MODEL_NOT_FOUND", "MODEL_INVALID"],

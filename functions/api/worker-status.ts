@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { healthStatus } from "./health.ts";
-import { executorView } from "./schemas/worker-views.ts";
+import { conditionView, executorView, offerView } from "./schemas/worker-views.ts";
 
 /** GET /worker/status: what each worker does, and how full the first GPU is. */
 export const workerStatus = declareRoute({
@@ -15,7 +15,9 @@ export const workerStatus = declareRoute({
       /** Whether jobs are taken. */
       dispatcher: z.enum(["running", "paused", "stopped"]),
       /** By worker. */
-      workers: z.record(z.string(), executorView),
+      workers: z.record(z.string(), executorView.extend({ offer: offerView })),
+      /** What keeps this container from running everything that it has handlers for. */
+      conditions: z.array(conditionView),
       system: z.object({
         /** Bytes, of the first GPU; null without one. */
         gpu_memory_total: z.number().int().nullable(),

@@ -17,6 +17,9 @@ const header = html`<header class="top">
 const notice = html`<div class="notice" data-part="notice" role="alert" hidden><p data-part="notice-text"></p>
 <button class="quiet" type="button" data-part="notice-action">Try again</button></div>`;
 
+const limits = html`<section class="limits" data-part="limits" aria-label="What cannot run here" hidden>
+<h2>Not run by this container at present</h2><ul data-part="limit-list"></ul></section>`;
+
 const machine = html`<section class="machine" aria-label="This container">
 <div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul></div>
 <div class="panel"><h2>GPU</h2><div data-part="gpu" class="gpu"><p class="figure" data-part="gpu-name">…</p>
@@ -63,6 +66,7 @@ export const sections = html`${icons}
 ${header}
 <main>
 ${notice}
+${limits}
 ${machine}
 <div class="columns">${newJob}${feed}</div>
 </main>

@@ -7,6 +7,9 @@ const fact = html`<template id="fact"><li class="fact"><span class="dot" data-pa
 <span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
 <span class="fact-text small" data-part="text"></span></li></template>`;
 
+const limit = html`<template id="limit"><li><p><b data-part="name"></b> <span class="small" data-part="since"></span></p>
+<p class="limit-text" data-part="text"></p></li></template>`;
+
 const active = html`<template id="active"><li class="card" data-part="card">
 <button class="thumb" type="button" data-part="open"><img data-part="preview" alt="" hidden><span class="waiting"></span></button>
 <div class="card-text">
@@ -34,4 +37,4 @@ const deadLetters = html`<template id="dead-letters"><div class="dead-queue"><p>
 
 const facts = html`<template id="group"><section class="group"><h3 data-part="title"></h3><dl data-part="list"></dl></section></template>`;
 
-export const templates = html`${fact}${active}${tile}${row}${deadLetters}${facts}`;
+export const templates = html`${fact}${limit}${active}${tile}${row}${deadLetters}${facts}`;

@@ -39,6 +39,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     started_at: isoOrNull(record.startedAtMs),
     settled_at: isoOrNull(record.settledAtMs),
     cancel_requested: record.cancelRequested,
+    waiting_for: record.waitingFor,
     progress: record.progress,
     error: record.error,
     assets: await Promise.all(

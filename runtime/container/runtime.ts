@@ -156,7 +156,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
   const { workerId } = config;
-  const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, sources: sources.byName };
+  const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, offers, sources: sources.byName };
   readAtScrape(metricsRegistry, measured);
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.

@@ -54,6 +54,8 @@ export const jobView = z
     started_at: time.nullable(),
     settled_at: time.nullable(),
     cancel_requested: z.boolean(),
+    /** Of a job that waits although it is due: what it needs, which no container offers at present. */
+    waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
     /** 0 to 1. */
     progress: z.number().nullable(),
     error: errorView.nullable(),

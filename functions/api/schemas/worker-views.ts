@@ -29,6 +29,32 @@ export const executorView = z.object({
   start_error: z.string().nullable(),
 });
 
+/** What a worker runs now: a job of one of `types` that names one of `models`, or of `default_model_types` when it names none. */
+export const offerView = z.object({
+  types: z.array(z.string()),
+  default_model_types: z.array(z.string()),
+  models: z.array(z.string()),
+});
+
+/** What a container does not run now, for whoever may ask: no more than what it is about. */
+export const limitView = z.object({
+  /** "unknown" for a handler's file that does not say whose it is. */
+  worker: z.string(),
+  kind: z.enum(["type", "model", "worker"]),
+  /** The job type, the model or the worker. */
+  subject: z.string(),
+  code: z.string(),
+  since: z.iso.datetime(),
+});
+
+export const conditionView = limitView.extend({
+  message: z.string(),
+  /** When it is tried again; null: when what it is about has changed. */
+  next_look: z.iso.datetime().nullable(),
+  /** `probing`: jobs are taken again, and the first that goes well ends it. */
+  state: z.enum(["active", "probing"]),
+});
+
 /** Whether jobs are taken, and how many run. */
 export const dispatcherView = z.object({
   status: z.enum(["running", "paused", "stopped"]),

@@ -123,11 +123,18 @@ function whereItIs(job, live) {
   if (job.status === "queued") {
     const waits = (Date.parse(job.available_at) - Date.now()) / 1000;
     const again = job.error === null ? [] : [`again after ${job.error.code}`];
-    return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...again];
+    const need = job.waiting_for;
+    const lacks = need === null ? [] : [`needs ${needOf(need)}; no container offers it`];
+    return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...again];
   }
   if (live?.step != null && live.total != null) return [`step ${live.step} of ${live.total}`, ...attempt];
   const done = live?.progress ?? job.progress;
   return [done === null ? "starting" : `${Math.round(done * 100)} %`, ...attempt];
+}
+
+/** @param {NonNullable<Job["waiting_for"]>} need */
+function needOf({ type, model }) {
+  return model === null ? `job type ${type} and its model` : `model ${model}`;
 }
 
 /** Addresses are signed anew with each answer: the picture stays as it was first made. @param {HTMLElement} tile @param {Job} job */

@@ -1,13 +1,14 @@
 // @ts-check
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
-import { counted, duration, size } from "./words.js";
+import { ago, clock, counted, duration, size } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").executorView>} Worker */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
-/** @typedef {{ dispatcher: string, workers: Record<string, Worker> }} Status */
+/** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[] }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
@@ -33,6 +34,7 @@ export class Machine {
     this.isPaused = status.dispatcher === "paused";
     this.queues = queues.queues;
     this.#renderHealth(health);
+    renderLimits(status.conditions);
     renderWorkers(status.workers);
     renderGpu(resources.gpu);
     renderQueues(queues.queues, queues.usage);
@@ -58,6 +60,25 @@ export class Machine {
     pause.querySelector("use")?.setAttribute("href", this.isPaused ? "#icon-play" : "#icon-pause");
     setText(part(document, "pause-text", HTMLElement), this.isPaused ? "Resume" : "Pause");
   }
+}
+
+/** @type {Record<Condition["kind"], string>} */
+const kinds = { type: "Jobs of the type", model: "Jobs with the model", worker: "Jobs of the worker" };
+
+/** What cannot run here and why; what is being tried again is left out. @param {Condition[]} conditions */
+function renderLimits(conditions) {
+  const active = conditions.filter(({ state }) => state === "active");
+  part(document, "limits", HTMLElement).hidden = active.length === 0;
+  reconcile(part(document, "limit-list", HTMLUListElement), active, {
+    key: ({ worker, kind, subject }) => `${worker} ${kind} ${subject}`,
+    make: () => copyOf("limit"),
+    update: (item, { kind, subject, message, since, next_look: next }) => {
+      const again = next === null ? "" : `, tried again at ${clock(next)}`;
+      setText(part(item, "name", HTMLElement), `${kinds[kind]} ${subject}`);
+      setText(part(item, "since", HTMLElement), `noticed ${ago(since)}${again}`);
+      setText(part(item, "text", HTMLElement), message);
+    },
+  });
 }
 
 /** @param {Record<string, Worker>} workers */

@@ -26,6 +26,7 @@ beforeAll(async () => {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, reachesSource: true },
     executors: new Map(),
+    offers: { all: new Map(), conditions: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },

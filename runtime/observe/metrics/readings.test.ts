@@ -5,15 +5,16 @@ import type { QueueStats } from "#runtime/sources/job-source.ts";
 import { parsePrometheus, valuesOf } from "#test/support/prometheus.ts";
 import type { GpuFacts } from "../gpu/parse-gpus.ts";
 import { QueueReading } from "./queue-reading.ts";
-import { type MeasuredContainer, readAtScrape } from "./readings.ts";
+import { emptyQueue, type MeasuredContainer, readAtScrape } from "./readings.ts";
 import { MetricsRegistry } from "./registry.ts";
 
 function setUp(parts: Partial<MeasuredContainer>) {
-  const registry = new MetricsRegistry({ jobTypes: [], log: pino({ level: "silent" }) });
+  const registry = new MetricsRegistry({ jobTypes: ["count", "paint"], log: pino({ level: "silent" }) });
   readAtScrape(registry, {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, reachesSource: true },
     executors: new Map(),
+    offers: { all: new Map(), conditions: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },
@@ -111,4 +112,28 @@ it("tells the age of the outbox and the cost of a paid queue, whose estimate is 
   expect(await values("ourvidz_undecodable_elements_total", "source")).toEqual({ upstash: 1 });
   expect(await values("ourvidz_repeated_elements_total", "source")).toEqual({ upstash: 3 });
   expect(await values("ourvidz_upstash_estimated_dollars_per_month")).toEqual({});
+});
+
+it("tells what the container runs, what it does not, and which jobs nobody runs", async () => {
+  const condition = {
+    worker: "sdxl",
+    sinceMs: 0,
+    nextLookMs: null,
+    error: { code: "MODEL_INVALID", message: "cut off" },
+  } as const;
+  const unoffered = [{ type: "paint", model: null, jobs: 3, oldestSeconds: 60 }];
+  const stats = async () => [{ ...emptyQueue("sdxl"), queued: 3, unoffered }];
+  const values = setUp({
+    offers: {
+      all: new Map([["sdxl", { types: ["count", "paint"], defaultModelTypes: ["count"], models: [] }]]),
+      conditions: [
+        { ...condition, kind: "model", subject: "painter", state: "active" },
+        { ...condition, kind: "type", subject: "weave", state: "probing" },
+      ],
+    },
+    queueReadings: new Map([["sqlite", new QueueReading({ queue: { stats }, isBusy: () => true })]]),
+  });
+  expect(await values("ourvidz_offer", "worker", "type")).toEqual({ "sdxl,count": 1, "sdxl,paint": 0 });
+  expect(await values("ourvidz_container_condition", "worker", "kind", "subject")).toEqual({ "sdxl,model,painter": 1 });
+  expect(await values("ourvidz_unoffered_jobs", "queue", "type", "model")).toEqual({ "sdxl_queue,paint,": 3 });
 });

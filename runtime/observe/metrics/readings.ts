@@ -3,6 +3,7 @@ import { workerVersion } from "#runtime/container/version.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
+import type { Offers } from "#runtime/offers/offers.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
 import type { ConnectedSource } from "#runtime/sources/source-definition.ts";
 import type { GpuReading } from "../gpu/gpu-reading.ts";
@@ -22,6 +23,7 @@ export interface MeasuredContainer {
     { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
   >;
   readonly outbox: Pick<Outbox, "backlog">;
+  readonly offers: Pick<Offers, "all" | "conditions">;
   /** By source: what waits in the queues of those that can say it. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: Pick<GpuReading, "read">;
@@ -37,6 +39,7 @@ export function readAtScrape(registry: MetricsRegistry, container: MeasuredConta
   readExecutors(registry, container);
   readGpus(registry, container);
   readOutbox(registry, container);
+  readOffers(registry, container);
   readQueues(registry, container);
   for (const [name, { paid }] of container.sources) if (paid !== undefined) readCost(registry, name, paid);
   readUndecodable(registry, container);
@@ -161,6 +164,27 @@ function readOutbox(registry: MetricsRegistry, { outbox }: MeasuredContainer): v
   });
 }
 
+function readOffers(registry: MetricsRegistry, { offers }: MeasuredContainer): void {
+  const offer = registry.gauge({
+    name: "ourvidz_offer",
+    help: "1 for a job type that this container runs when the job names no model, 0 for one that it does not at present.",
+    labels: ["worker", "type"],
+  });
+  const condition = registry.gauge({
+    name: "ourvidz_container_condition",
+    help: "1 for each job type, model or worker that this container does not run at present, absent when there is none.",
+    labels: ["worker", "kind", "subject"],
+  });
+  registry.atScrape(() => {
+    offer.clear();
+    condition.clear();
+    for (const [worker, { types, defaultModelTypes }] of offers.all)
+      for (const type of types) offer.set({ worker, type }, defaultModelTypes.includes(type) ? 1 : 0);
+    for (const { worker, kind, subject, state } of offers.conditions)
+      if (state === "active") condition.set({ worker, kind, subject }, 1);
+  });
+}
+
 function readQueues(registry: MetricsRegistry, { queueReadings, executors }: MeasuredContainer): void {
   const answers = registry.gauge({
     name: "ourvidz_queue_readable",
@@ -182,6 +206,14 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
     help: "Age of the oldest job that is due, 0 when none is.",
     labels: ["source", "queue"],
   });
+  const unoffered = registry.gauge({
+    name: "ourvidz_unoffered_jobs",
+    help: "Jobs of a queue that are due and that no container can run, by the model that they name.",
+    labels: ["source", "queue", "type", "model"],
+  });
+  const setUnoffered = (source: string, queue: string, needs: QueueStats["unoffered"]) => {
+    for (const need of needs) unoffered.set({ source, queue, type: need.type, model: need.model ?? "" }, need.jobs);
+  };
   registry.atScrape(async () => {
     const read = await Promise.all(
       [...queueReadings].map(async ([source, reading]) => ({ source, ...(await reading.read()) })),
@@ -189,15 +221,17 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
     jobs.clear();
     oldest.clear();
     age.clear();
+    unoffered.clear();
     for (const { source, stats, ageSeconds } of read) {
       answers.set({ source }, stats === null ? 0 : 1);
       if (stats === null) continue;
       age.set({ source }, ageSeconds);
       // A queue of this container in which there is nothing is 0, not absent.
       const own = [...executors.keys()].map(emptyQueue);
-      for (const { queue, oldestQueuedSeconds, unoffered: _, ...counts } of [...own, ...stats]) {
+      for (const { queue, oldestQueuedSeconds, unoffered: needs, ...counts } of [...own, ...stats]) {
         for (const [state, count] of Object.entries(counts)) jobs.set({ source, queue, state }, count);
         oldest.set({ source, queue }, oldestQueuedSeconds ?? 0);
+        setUnoffered(source, queue, needs);
       }
     }
   });
