@@ -10,17 +10,19 @@ import { startProject, type TestProject, type TestUser } from "./support/supabas
 type Container = JobSource & JobQueue;
 interface Kind {
   readonly name: "upstash" | "supabase";
-  open(project: TestProject, workerId: string): Container;
+  open(project: TestProject, workerId: string, leaseSeconds?: number): Container;
 }
 
 const kinds: readonly Kind[] = [
   {
     name: "upstash",
-    open: ({ gateway: { url, token } }, workerId) => createUpstashSource({ url, token, workerId }),
+    open: ({ gateway: { url, token } }, workerId, leaseSeconds = 90) =>
+      createUpstashSource({ url, token, workerId, leaseSeconds }),
   },
   {
     name: "supabase",
-    open: ({ door: { url, serviceKey } }, workerId) => createSupabaseSource({ url, serviceKey, workerId }),
+    open: ({ door: { url, serviceKey } }, workerId, leaseSeconds = 90) =>
+      createSupabaseSource({ url, serviceKey, workerId, leaseSeconds }),
   },
 ];
 
@@ -126,6 +128,21 @@ describe.each(kinds)("jobs of the source $name", ({ name, open }) => {
       expect(await reportAll()).toEqual([]);
       expect(await look(jobId)).toMatchObject({ status: "cancelled" });
     }
+  });
+
+  test("one whose container died after its cancel was requested ends by another container's report", async () => {
+    const jobId = await queueOne();
+    const dying = open(project, "container-0", 1);
+    await starts(await takeOne(dying));
+    await dying.close();
+    expect(await cancel(jobId)).toMatchObject({ status: 202, body: { outcome: "requested" } });
+    const answers: unknown[] = [];
+    await expect
+      .poll(async () => answers.push(...(await reportAll())), { timeout: 20_000, interval: 200 })
+      .toBeGreaterThan(0);
+    expect(answers).toMatchObject([{ success: true, debug: { jobStatus: "cancelled" } }]);
+    expect(await look(jobId)).toMatchObject({ status: "cancelled", run: 1, attempt: 1 });
+    expect(await reportAll()).toEqual([]);
   });
 
   test("one that nobody can run waits in sight, and ends by its own limit", async () => {

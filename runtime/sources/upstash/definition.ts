@@ -2,9 +2,8 @@ import { z } from "zod";
 import type { QueueAddress } from "#contract/edge/connect-queue.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { commaSeparated } from "#runtime/lib/environment.ts";
-import type { JobRows } from "../job-rows.ts";
 import { queueName } from "../job-source.ts";
-import { type ConnectContext, defineSource, missingBeside, type SharedSettings } from "../source-definition.ts";
+import { defineSource, missingBeside } from "../source-definition.ts";
 import type { Transport } from "./rest-client.ts";
 
 /** `left`, `right`, or one for each queue: `sdxl_queue=left,wan_queue=right`. */
@@ -52,12 +51,11 @@ export const upstash = defineSource({
   usedWhenConfigured: true,
   description: "the queue on Redis; the default where UPSTASH_REDIS_REST_URL is set and --data is not given",
   problems: (values) => missingBeside(values, "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
-  settings(values, { workerId, supabase }) {
+  settings(values, { workerId }) {
     const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = values;
     if (url === undefined || token === undefined) return null;
     return {
       popSides: values.UPSTASH_POP_SIDE,
-      supabase,
       options: {
         url,
         token,
@@ -70,19 +68,17 @@ export const upstash = defineSource({
       },
     };
   },
-  async connect({ options, popSides, supabase }, { workers, log }) {
+  async connect({ options, popSides }, { workers, log }) {
     const { createUpstashSource } = await import("./upstash-source.ts");
     const lists = workers.flatMap((worker) => {
       const side = popSides[queueName(worker)] ?? popSides["*"];
       return side === undefined ? [] : [[worker, { side }] as const];
     });
-    const rows = jobRows({ supabase, workerId: options.workerId }, log);
     const source = createUpstashSource({
       ...options,
       transport: workers.length > 0 ? undefined : await producersTransport(options),
       workers,
       lists: Object.fromEntries(lists),
-      ...(rows === null ? {} : { rows }),
       ...(log ? { log } : {}),
     });
     return {
@@ -109,18 +105,4 @@ export const upstash = defineSource({
 /** A command that runs nothing sends what it sends as any producer does. */
 async function producersTransport(address: QueueAddress): Promise<Transport> {
   return new (await import("./client-transport.ts")).ClientTransport(address);
-}
-
-/** The code for it is loaded when somebody cancels or redrives a job for the first time. */
-function jobRows(
-  { supabase, workerId }: Pick<SharedSettings, "supabase" | "workerId">,
-  log: ConnectContext["log"],
-): JobRows | null {
-  if (supabase === null) return null;
-  const options = { ...supabase, workerId, ...(log ? { log } : {}) };
-  const load = async () => new (await import("../supabase/supabase-job-rows.ts")).SupabaseJobRows(options);
-  return {
-    cancelled: async (jobId) => (await load()).cancelled(jobId),
-    redriven: async (jobId) => (await load()).redriven(jobId),
-  };
 }

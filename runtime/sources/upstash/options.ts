@@ -1,7 +1,6 @@
 import { CodedError } from "#contract/errors.ts";
 import { defaultKeepSettledDays, defaultPrefix, type ProducersList } from "#contract/queue-keys.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { JobRows } from "../job-rows.ts";
 import type { Transport } from "./rest-client.ts";
 
 export interface UpstashOptions {
@@ -34,8 +33,6 @@ export interface UpstashOptions {
   readonly tries?: number;
   /** How commands are sent, in place of the container's own way. */
   readonly transport?: Transport | undefined;
-  /** Where the app keeps a row for each job. */
-  readonly rows?: JobRows;
   readonly log?: Logger;
   readonly random?: () => number;
   /** A clock that is never set, for measuring. */
@@ -56,8 +53,7 @@ export interface IdlePoll {
   readonly cancelMs: number;
 }
 
-export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll" | "rows" | "transport">> & {
-  readonly rows: JobRows | undefined;
+export type ResolvedOptions = Required<Omit<UpstashOptions, "log" | "idlePoll" | "transport">> & {
   readonly transport: Transport | undefined;
   readonly idlePoll: IdlePoll;
   readonly log: Logger | undefined;
@@ -93,7 +89,6 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     settlePatienceMs: options.settlePatienceMs ?? 0,
     tries: options.tries ?? 4,
-    rows: options.rows,
     transport: options.transport,
     log: options.log,
     random: options.random ?? Math.random,

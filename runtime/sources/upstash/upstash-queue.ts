@@ -90,8 +90,6 @@ export class UpstashQueue implements JobQueue {
       [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
     }
     if (answer === "missing") throw jobNotFound(jobId);
-    // Also one that was cancelled before: its row may not have been reached then.
-    if (answer === "cancelled" || status === "cancelled") await this.options.rows?.cancelled(jobId);
     if (answer === "settled") {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
     }
@@ -102,9 +100,6 @@ export class UpstashQueue implements JobQueue {
   }
 
   async redrive(jobId: string): Promise<void> {
-    const { rows } = this.options;
-    // Its row goes first: a container may be done with the job before anything else is.
-    if (rows && (await this.get(jobId))?.status === "failed") await rows.redriven(jobId);
     const [answer, status] = replies.redriveAnswer.parse(
       await this.client.run("redrive", {
         keys: [this.keys.job(jobId), this.keys.timetable],

@@ -24,7 +24,6 @@ import { type ResolvedOptions, resolveOptions, type UpstashOptions } from "./opt
 import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
 import * as replies from "./replies.ts";
-import { RowNotices } from "./row-notices.ts";
 import { ServerClock } from "./server-clock.ts";
 import { SettleBatch, type Settlement } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
@@ -49,7 +48,6 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #held = new HeldLeases();
   readonly #changes: Changes;
   readonly #ends = new HeldEnds();
-  readonly #rowNotices: RowNotices;
   readonly #unanswered: UnansweredTakes;
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
   #asked: readonly TakeRequest[] | undefined;
@@ -62,7 +60,6 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     this.leaseSeconds = options.leaseSeconds;
     this.#clock = new ServerClock(options.monotonicMs);
     this.#unanswered = new UnansweredTakes(options.monotonicMs);
-    this.#rowNotices = new RowNotices(options.rows, options.log);
     this.#prunedAtMs = options.monotonicMs();
     this.#changes = new Changes({
       options,
@@ -112,7 +109,6 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       const isDrained = wanted.length > 0;
       if (!isDrained) restoreHeard();
       this.#changes.taken(answer.upcoming, isDrained);
-      this.#rowNotices.cancelled(ends.flatMap(({ jobId, status }) => (status === "cancelled" ? [jobId] : [])));
       this.#pruneFromTimeToTime();
       return { leases, ends };
     }
