@@ -86,9 +86,9 @@ export class OurvidzClient {
   }
 
   jobs(filter: Filter = {}): Promise<AnswerOf<typeof listJobs>> {
-    const { status, type, user_id, cursor, limit } = filter;
+    const { status, type, user_id, cursor, limit, source } = filter;
     return this.#connection.call<typeof listJobs>("GET", "/jobs", {
-      query: { status, type, user_id, cursor, limit: limit === undefined ? undefined : String(limit) },
+      query: { status, type, user_id, cursor, source, limit: limit === undefined ? undefined : String(limit) },
     });
   }
 

@@ -25,7 +25,7 @@ export const generateRoute = defineRoute(generate, {
   // Taken before the job is made: a job that nobody can wait for is not begun.
   const place = isAsync ? null : request.streams.hold();
   try {
-    const answer = await acceptJob(request.body, request.headers, runtime);
+    const answer = await acceptJob(request, runtime);
     const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.mostSeconds) * 1000;
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);

@@ -5,7 +5,7 @@ import { parseSubmission } from "./jobs/submission.ts";
 
 export const createJobRoute = defineRoute(createJob, {
   parseBody: (input, { registry }) => parseSubmission(input, registry),
-}).handle(async ({ body, headers }, runtime) => {
-  const answer = await acceptJob(body, headers, runtime);
+}).handle(async (request, runtime) => {
+  const answer = await acceptJob(request, runtime);
   return { status: answer.created ? 202 : 200, headers: { Location: `/jobs/${answer.job_id}` }, body: answer };
 });

@@ -42,12 +42,19 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     const listed = await open.queue.list(filter);
     return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open, config)))];
   });
-  return printPage(options, { jobs: views, cursor: page.cursor });
+  return printPage(options, { ...page, jobs: views });
 }
 
-function printPage(options: JobsOptions, page: { jobs: readonly ShownJob[]; cursor: string | null }): number {
+interface ShownPage {
+  readonly jobs: readonly ShownJob[];
+  readonly cursor: string | null;
+  readonly unreachable: readonly string[];
+}
+
+function printPage(options: JobsOptions, page: ShownPage): number {
   printResult(options, page, jobTable(page.jobs));
   if (!options.json && page.jobs.length === 0) note("There are no such jobs.");
+  if (!options.json && page.unreachable.length > 0) note(`No answer from: ${page.unreachable.join(", ")}.`);
   if (!options.json && page.cursor !== null) note(`There are more: --cursor ${page.cursor}`);
   return exitCodes.completed;
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { jobView } from "./schemas/job-view.ts";
+import { destination } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
 /**
@@ -24,6 +25,7 @@ export const generate = declareRoute({
       .string()
       .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said."),
   },
+  query: destination,
   body: submission,
   takesJob: true,
   responses: { 200: jobView, 202: accepted },
@@ -33,6 +35,7 @@ export const generate = declareRoute({
     "JOB_NOT_FOUND",
     "TOO_MANY_JOBS",
     "QUEUE_FULL",
+    "UNSUPPORTED_OPTION",
     "CANCELLED",
     "HANDLER_FAILED",
     "STORAGE_REFUSED",

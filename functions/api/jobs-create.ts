@@ -1,5 +1,6 @@
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
+import { destination } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
 export const createJob = declareRoute({
@@ -8,6 +9,7 @@ export const createJob = declareRoute({
   access: "key",
   summary: "Enqueue a job",
   headers: submissionHeaders,
+  query: destination,
   body: submission,
   takesJob: true,
   responses: {
@@ -21,6 +23,7 @@ export const createJob = declareRoute({
     "IDEMPOTENCY_CONFLICT",
     "TOO_MANY_JOBS",
     "QUEUE_FULL",
+    "UNSUPPORTED_OPTION",
     ...queueErrors,
   ],
 });

@@ -4,7 +4,7 @@ import { jobStatuses } from "#contract/job-states.ts";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { jobView } from "./schemas/job-view.ts";
-import { cursor } from "./schemas/parameters.ts";
+import { cursor, source } from "./schemas/parameters.ts";
 
 // Strict: a misspelt filter that is ignored would list what was not asked for.
 const filter = z.strictObject({
@@ -13,6 +13,8 @@ const filter = z.strictObject({
   user_id: z.string().max(200).optional(),
   limit: wholeNumberFrom(1, 200).default(50),
   cursor: cursor.optional(),
+  /** Only of this one. */
+  source: source.optional(),
 });
 
 export const listJobs = declareRoute({
@@ -26,6 +28,8 @@ export const listJobs = declareRoute({
       jobs: z.array(jobView),
       /** For the next page; null on the last. */
       cursor: z.string().nullable(),
+      /** Sources that did not answer: their jobs are missing here, and come with a later page. */
+      unreachable: z.array(z.string()),
     }),
   },
   errors: queueErrors,

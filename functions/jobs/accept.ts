@@ -5,19 +5,26 @@ import { type Accepted, idempotencyKey, type Submission } from "../api/schemas/s
 import { HttpError } from "../errors.ts";
 import { ignoredFields, jobOf } from "./submission.ts";
 
+/** A job as it was handed in, with where it is to go. */
+interface Handed {
+  readonly body: Submission;
+  readonly headers: Headers;
+  readonly query: { readonly source?: string | undefined };
+}
+
 /** Puts a job that was handed in on its queue. */
 export async function acceptJob(
-  body: Submission,
-  headers: Headers,
+  { body, headers, query }: Handed,
   { queue, registry }: Pick<Runtime, "queue" | "registry">,
 ): Promise<Accepted> {
   const handler = registry.get(body.type);
   if (handler === undefined) throw new Error(`a submission of the unknown type ${body.type} got through`);
-  const { jobId, created, position } = await queue.enqueue(jobOf(body, body.id ?? randomUUID()), {
+  const options = {
     worker: handler.worker,
     delaySeconds: body.delay_seconds,
     idempotencyKey: keyOf(headers.get("idempotency-key"), body.idempotency_key),
-  });
+  };
+  const { jobId, created, position } = await queue.enqueue(jobOf(body, body.id ?? randomUUID()), options, query);
   const status: JobStatus = created ? "queued" : ((await queue.get(jobId))?.status ?? "queued");
   return { job_id: jobId, status, queue_position: position, created, ignored: ignoredFields(body, handler) };
 }

@@ -26,7 +26,9 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   "GET /health": nothing,
   "GET /ready": nothing,
   "POST /jobs": async () => ({ body: { ...lake, config: { size: 3 }, delay_seconds: 3600, idempotency_key: "key" } }),
-  "GET /jobs": async () => ({ query: new URLSearchParams({ status: "completed", type: "gated", limit: "2" }) }),
+  "GET /jobs": async () => ({
+    query: new URLSearchParams({ status: "completed", type: "gated", limit: "2", source: "sqlite" }),
+  }),
   "GET /jobs/:id": async (container) => ({ path: `/jobs/${await endedJob(container)}` }),
   "GET /jobs/:id/events": async (container) => ({ path: `/jobs/${await endedJob(container)}/events` }),
   "DELETE /jobs/:id": async (container) => ({ path: `/jobs/${await waitingJob(container)}` }),

@@ -46,7 +46,7 @@ export async function listAll(
       return { source, queue, cursor, ...answer };
     }),
   );
-  if (parts.every(({ page }) => page === null)) throw parts[0]?.error;
+  if (parts.length > 0 && parts.every(({ page }) => page === null)) throw parts[0]?.error;
   const entries = newestOf(parts, filter.limit);
   const next = await Promise.all(
     parts.map((part) => cursorAfter(part, entries.filter(({ source }) => source === part.source).length, filter)),

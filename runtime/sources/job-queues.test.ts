@@ -54,7 +54,10 @@ it("puts a job on the first, on the one that is named, or beside its parent", as
   expect(await idsOf(far)).toEqual(["c", "b"]);
   expect(changed).toEqual(["near", "far", "far", "near"]);
   await expect(queues.enqueue(job("e"), options, { source: "nowhere" })).rejects.toThrow(/"nowhere".*near, far/);
-  await expect(new JobQueues(new Map()).enqueue(job("e"), options)).rejects.toThrow(/SOURCES/);
+  const none = named({});
+  await expect(none.enqueue(job("e"), options)).rejects.toThrow(/SOURCES/);
+  expect(await none.list({ limit: 1 })).toMatchObject({ jobs: [], cursor: null });
+  expect(await none.get("a")).toBeNull();
 });
 
 it("finds a job in whichever has it, and changes it there", async () => {

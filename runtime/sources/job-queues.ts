@@ -40,7 +40,7 @@ export class JobQueues {
     this.#onChange = listener;
   }
 
-  /** @throws as the queue does; UNSUPPORTED_OPTION when no such source takes jobs */
+  /** @throws as the queue does; INVALID_REQUEST when no such source takes jobs, UNSUPPORTED_OPTION when none does */
   async enqueue(job: Job, options: EnqueueOptions, destination: Destination = {}): Promise<EnqueueOutcome> {
     const [name, queue] = this.#destination(destination);
     const outcome = await queue.enqueue(job, options);
@@ -68,7 +68,7 @@ export class JobQueues {
    * Newest first, over all of them or of one. A source that does not answer is named with the page; its jobs come with
    * a later one.
    *
-   * @throws CodedError INVALID_REQUEST when the cursor is not one that a page returned; UNSUPPORTED_OPTION
+   * @throws CodedError INVALID_REQUEST when the cursor is not one that a page returned, or there is no such source
    */
   async list(filter: ListFilter, source?: string): Promise<CombinedPage> {
     const only = source === undefined ? this.#only() : this.#destination({ source });
@@ -83,12 +83,13 @@ export class JobQueues {
     const name = source ?? (beside !== undefined && this.#queues.has(beside) ? beside : undefined);
     for (const entry of this.#queues) if (name === undefined || entry[0] === name) return entry;
     const names = [...this.#queues.keys()];
-    throw new CodedError(
-      "UNSUPPORTED_OPTION",
-      names.length === 0
-        ? "The sources of this container take no jobs here: add one to SOURCES that does, such as sqlite."
-        : `source: no source "${source}" takes jobs here; there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}.`,
-    );
+    if (names.length === 0) {
+      const message = "The sources of this container take no jobs here: add one to SOURCES that does, such as sqlite.";
+      throw new CodedError("UNSUPPORTED_OPTION", message);
+    }
+    const rule = `must be one that takes jobs here: ${names.join(", ")}`;
+    const details = [{ field: "source", value: source, message: rule }];
+    throw new CodedError("INVALID_REQUEST", `source is "${source}": ${rule}.`, { details });
   }
 
   /** Of a single queue, nothing has to be found out. */

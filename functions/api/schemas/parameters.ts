@@ -1,7 +1,19 @@
 import { z } from "zod";
 
-/** Where a page ended, as that page named it; every source names it by a number. */
-export const cursor = z.string().regex(/^[1-9]\d{0,15}$/, "must be a cursor that a page returned");
+/**
+ * Where a page ended, as that page named it: every source names it by a number, and a page over several sources by the
+ * number of each, `upstash:1756300000000000~sqlite:42`.
+ */
+export const cursor = z
+  .string()
+  .max(500)
+  .regex(/^(?:[1-9]\d{0,15}|[a-z0-9_-]+:\d{1,16}(?:~[a-z0-9_-]+:\d{1,16})*)$/, "must be a cursor that a page returned");
+
+/** One of the container's sources by its name, as GET /queues lists them. */
+export const source = z.string().regex(/^[a-z0-9_-]{1,50}$/, "must be a source, as GET /queues lists them");
+
+/** Where a job goes: the first source when it is not said. */
+export const destination = z.strictObject({ source: source.optional() });
 
 /** Path parameters of the routes under `/jobs/:id`. Any text may be asked for; what is no job's id is not found. */
 export const jobParams = z.object({ id: z.string() });
