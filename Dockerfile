@@ -3,7 +3,7 @@
 #   docker build --target cpu  -t ourvidz-worker:cpu .
 #   docker build --target cuda -t ourvidz-worker:cuda .
 #   export WAN_WORKER_API_KEY=$(openssl rand -hex 32)   # what callers send as bearer token
-#   docker run --stop-timeout 75 -e WAN_WORKER_API_KEY -p 7860:7860 -v ourvidz:/data ourvidz-worker:cpu
+#   docker run --stop-timeout 100 -e WAN_WORKER_API_KEY -p 7860:7860 -v ourvidz:/data ourvidz-worker:cpu
 #
 # Node itself is one of the project's dependencies, so the final image has no other.
 
