@@ -112,21 +112,21 @@ async function makeChaos(): Promise<void> {
   }
 }
 
-/** What the app was told of each job's end, from every container's log, in the order in which it was told. */
+/** The final callbacks of each job, from every container's log, in the order in which they came. */
 async function finalCallbacks(): Promise<Map<string, string[]>> {
-  const told: { readonly jobId: string; readonly status: string; readonly atMs: number }[] = [];
+  const received: { readonly jobId: string; readonly status: string; readonly atMs: number }[] = [];
   for (const folder of folders) {
     const embedded = await openEmbedded(readConfig({ DATA_DIR: folder }, () => "observer"));
     for (let index = 0; index < jobs; index++) {
       const jobId = `job-${index}`;
       for (const { status, receivedAtMs } of embedded.callbacks.of(jobId)) {
-        if (status !== "processing") told.push({ jobId, status, atMs: receivedAtMs });
+        if (status !== "processing") received.push({ jobId, status, atMs: receivedAtMs });
       }
     }
     await embedded.close();
   }
-  told.sort((a, b) => a.atMs - b.atMs);
-  const byJob = Map.groupBy(told, ({ jobId }) => jobId);
+  received.sort((a, b) => a.atMs - b.atMs);
+  const byJob = Map.groupBy(received, ({ jobId }) => jobId);
   return new Map([...byJob].map(([jobId, callbacks]) => [jobId, callbacks.map(({ status }) => status)]));
 }
 
@@ -168,7 +168,7 @@ it("loses no job and shows no second result, whatever breaks", {
   // Containers end in order, with nothing left to deliver.
   for (const container of containers) container.kill("SIGTERM");
   await Promise.all(containers.map(async (container) => container.exitCode ?? once(container, "exit")));
-  const told = await finalCallbacks();
+  const final = await finalCallbacks();
   let twice = 0;
   for (const [index, record] of seen.entries()) {
     const id = `job-${index}`;
@@ -176,7 +176,7 @@ it("loses no job and shows no second result, whatever breaks", {
     expect(record?.status, `${id}: ${JSON.stringify(record?.error)}`).toBe(status);
     // A container may die between telling the app and telling the queue, and then the work is done again: the app takes
     // the first end state of a job and skips what follows, which may not contradict it.
-    const callbacks = told.get(id) ?? [];
+    const callbacks = final.get(id) ?? [];
     expect(callbacks.length, id).toBeGreaterThan(0);
     expect(new Set(callbacks), id).toEqual(new Set([status]));
     if (callbacks.length > 1) twice++;
@@ -190,7 +190,7 @@ it("loses no job and shows no second result, whatever breaks", {
   );
   console.log(
     `0 lost, ${failed.length} failed (${seen.filter((_, index) => isDoomed(index)).length} made to), ` +
-      `${twice} told twice and skipped by an app; up to ${Math.max(...attempts)} attempts for a job that completed`,
+      `${twice} reported twice and skipped by an app; up to ${Math.max(...attempts)} attempts for a job that completed`,
   );
 });
 

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { Job } from "#contract/job.ts";
 
 /**
- * Tells whether two jobs ask for the same: without id and the producer's time stamp, which differ when a job is sent
+ * Compares what two jobs request: without id and the producer's time stamp, which differ when a job is sent
  * again, and whatever the order of their keys.
  */
 export function bodyDigest(job: Job): string {

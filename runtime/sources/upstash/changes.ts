@@ -22,15 +22,15 @@ export interface ChangesOptions {
   /** Names this container in what it publishes. */
   readonly origin: string;
   /** What jobs are waited for. */
-  readonly asked: () => readonly Pick<TakeRequest, "worker" | "offer">[];
+  readonly requests: () => readonly Pick<TakeRequest, "worker" | "offer">[];
 }
 
 /** How many entries of the timetable are read to find one that is not our own lease. */
 export const upcomingCount = 8;
 
 /**
- * Tells the loop that takes and the loop that renews when there is something for them: by the event stream, and without
- * one by asking from time to time. Nothing is asked as long as nobody waits.
+ * Notifies the loop that takes and the loop that renews when there is something for them: by the event stream, and without
+ * one by looking from time to time. Nothing is sent as long as nobody waits.
  */
 export class Changes {
   readonly #from: ChangesOptions;
@@ -49,8 +49,8 @@ export class Changes {
       timetableEveryMs: Math.min(idlePoll.timetableMs, options.leaseSeconds * 500),
       pauses: () =>
         this.#stream?.isLive
-          ? { firstMs: idlePoll.withEventsMs, mostMs: idlePoll.withEventsMs }
-          : { firstMs: idlePoll.firstMs, mostMs: idlePoll.withoutEventsMs },
+          ? { firstMs: idlePoll.withEventsMs, maxMs: idlePoll.withEventsMs }
+          : { firstMs: idlePoll.firstMs, maxMs: idlePoll.withoutEventsMs },
       countNonEmpty: () => this.#countNonEmpty(),
       nextMoment: (afterMs) => this.#nextMoment(afterMs),
     });
@@ -81,9 +81,9 @@ export class Changes {
     this.#jobs.heard(delayMs === 0 || nowMs === undefined ? undefined : nowMs + delayMs);
   }
 
-  /** The cancel of a running job was asked; whose it is shows here. */
-  cancelAsked(jobId: string): void {
-    if (this.#from.held.doubt(jobId)) this.#leases.heard();
+  /** The cancel of a running job was requested; whose it is shows here. */
+  cancelRequested(jobId: string): void {
+    if (this.#from.held.markSuspect(jobId)) this.#leases.heard();
   }
 
   forgetHeardJobs(): () => void {
@@ -127,15 +127,15 @@ export class Changes {
   #receive(text: string): void {
     const event = parseEvent(text);
     if (event.origin === this.#from.origin) return;
-    if (event.kind === "cancel") this.cancelAsked(event.jobId);
-    else if (event.worker === undefined || this.#from.asked().some(({ worker }) => worker === event.worker)) {
+    if (event.kind === "cancel") this.cancelRequested(event.jobId);
+    else if (event.worker === undefined || this.#from.requests().some(({ worker }) => worker === event.worker)) {
       this.jobsDue(event.dueAtMs);
     }
   }
 
   async #countNonEmpty(): Promise<number> {
-    const { keys, asked, client } = this.#from;
-    const names = asked().flatMap(({ worker, offer }) => [
+    const { keys, requests, client } = this.#from;
+    const names = requests().flatMap(({ worker, offer }) => [
       keys.producersList(worker).list,
       keys.ready(worker),
       ...parkedKeys(keys, worker, offer),
@@ -169,12 +169,12 @@ export class Changes {
 
   async #anyChanged(): Promise<boolean> {
     const { held, client, keys } = this.#from;
-    const leases = held.undoubted();
+    const leases = held.trusted();
     if (leases.length === 0) return false;
     const command: [string, ...string[]] = ["ZMSCORE", keys.timetable, ...leases.map((lease) => lease.member)];
     const found = scores.parse(await client.command("look", command));
     const changed = leases.filter((_, place) => found[place] === null);
-    for (const lease of changed) lease.isDoubtful = true;
+    for (const lease of changed) lease.isSuspect = true;
     return changed.length > 0;
   }
 }

@@ -40,7 +40,7 @@ const environment = {
 };
 
 /** Under load the next take comes within this time, and the settling goes with it. */
-const settlePatienceMs = 4;
+const settleMaxDelayMs = 4;
 
 /** Redis over Upstash's REST API, or over the gateway in front of any other. */
 export const upstash = defineSource({
@@ -64,7 +64,7 @@ export const upstash = defineSource({
         events: values.UPSTASH_EVENTS === "on",
         leaseSeconds: values.UPSTASH_LEASE_SECONDS,
         maxWaitingPerUser: values.UPSTASH_MAX_WAITING_PER_USER,
-        settlePatienceMs,
+        settleMaxDelayMs,
       },
     };
   },

@@ -43,7 +43,7 @@ async function woken(
   return performance.now() - startedMs;
 }
 
-/** Until a wait lasts: what was before it is told of. */
+/** Until a wait lasts: what was before it has ended one. */
 async function settled({ source }: UpstashSide, what: "jobs" | "leases"): Promise<void> {
   for (let waitedMs = 0; waitedMs < 100; ) {
     const startedMs = performance.now();

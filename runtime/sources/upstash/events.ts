@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /*
- * What is said on the channel:
+ * What is published on the channel:
  *
  *   jobs:<origin>:<worker>:<ms>    a job of the worker is due at this time of the server
  *   cancel:<origin>:<job id>       the cancel of a running job was requested

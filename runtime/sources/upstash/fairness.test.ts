@@ -151,7 +151,7 @@ describe("held models", () => {
   });
 });
 
-test("a user with too many jobs waiting is told so, others are not", async () => {
+test("a user with too many jobs waiting is refused another, others are not", async () => {
   const limited = await harness.second({ maxWaitingPerUser: 2 });
   for (const job of jobsOf("ann", 2)) await limited.queue.enqueue(job, { worker: "sdxl" });
   const third = limited.queue.enqueue(makeJob("ann-3", { user_id: "ann" }), { worker: "sdxl" });
@@ -159,4 +159,20 @@ test("a user with too many jobs waiting is told so, others are not", async () =>
   await limited.queue.enqueue(makeJob("bob-1", { user_id: "bob" }), { worker: "sdxl" });
   await take(harness, 1);
   await limited.queue.enqueue(makeJob("ann-3", { user_id: "ann" }), { worker: "sdxl" });
+});
+
+test("jobs of a user that are delayed, or parked, count as waiting ones", async () => {
+  const limited = await harness.second({ maxWaitingPerUser: 3 });
+  const enqueue = (id: string, delaySeconds = 0, user_id = "ann", fields: object = {}) =>
+    limited.queue.enqueue(makeJob(id, { user_id, ...fields }), { worker: "sdxl", delaySeconds });
+  await enqueue("delayed", 60);
+  await enqueue("of-bob", 60, "bob");
+  await enqueue("parked", 0, "ann", { model_variant: "hill" });
+  const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: [] };
+  await harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
+  await enqueue("due");
+  await expect(enqueue("one-more", 60)).rejects.toMatchObject({ code: "TOO_MANY_JOBS" });
+  await expect(enqueue("one-more")).rejects.toThrow("3 jobs waiting");
+  await harness.queue.cancel("delayed");
+  await enqueue("one-more");
 });

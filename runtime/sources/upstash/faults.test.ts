@@ -234,7 +234,7 @@ describe("an error that somebody has to see to", () => {
     ["a refused token", words(401, "Unauthorized"), "CONFIG_INVALID", "UPSTASH_REDIS_REST_TOKEN"],
     ["a token that only reads", words(403, "NOPERM this user has no permissions"), "CONFIG_INVALID", "standard token"],
     ["a command that is refused", words(400, "ERR unknown command"), "INTERNAL", "unknown command"],
-  ])("%s is told at once, with what to do", (_what, fault, code, part) =>
+  ])("%s is thrown at once, with what to do", (_what, fault, code, part) =>
     withHarness(async ({ queue }) => {
       let requests = 0;
       shared.faults = () => {

@@ -2,11 +2,11 @@ import type { LeaseKey } from "../job-source.ts";
 
 export interface HeldLease {
   readonly jobId: string;
-  /** The lease's name in the timetable, as long as nobody has asked to cancel its job. */
+  /** The lease's name in the timetable, as long as nobody has requested the cancel of its job. */
   readonly member: string;
   progress: number | undefined;
-  /** Something was heard of it, so its next renewal has to ask. */
-  isDoubtful: boolean;
+  /** Something was heard of it, so that its next renewal has to look at its record. */
+  isSuspect: boolean;
 }
 
 /** The leases that were taken here and not settled. */
@@ -15,7 +15,7 @@ export class HeldLeases {
 
   hold({ jobId, token }: LeaseKey, worker: string): void {
     const member = `${worker}:${jobId}:${token}`;
-    this.#leases.set(token, { jobId, member, progress: undefined, isDoubtful: false });
+    this.#leases.set(token, { jobId, member, progress: undefined, isSuspect: false });
   }
 
   letGo(token: string): void {
@@ -31,15 +31,15 @@ export class HeldLeases {
   }
 
   /** Notes that the job of a lease may have been cancelled; false when none of them has it. */
-  doubt(jobId: string): boolean {
-    const doubtful = [...this.#leases.values()].filter((lease) => lease.jobId === jobId);
-    for (const lease of doubtful) lease.isDoubtful = true;
-    return doubtful.length > 0;
+  markSuspect(jobId: string): boolean {
+    const suspects = [...this.#leases.values()].filter((lease) => lease.jobId === jobId);
+    for (const lease of suspects) lease.isSuspect = true;
+    return suspects.length > 0;
   }
 
-  /** Those whose cancel nobody has told of yet. */
-  undoubted(): HeldLease[] {
-    return [...this.#leases.values()].filter((lease) => !lease.isDoubtful);
+  /** Those of whose cancel nothing was heard yet. */
+  trusted(): HeldLease[] {
+    return [...this.#leases.values()].filter((lease) => !lease.isSuspect);
   }
 
   has(member: string): boolean {

@@ -8,7 +8,7 @@ import type { RestClient } from "./rest-client.ts";
 
 /** An arrival: microseconds since 1970. */
 const cursorForm = /^[1-9]\d{0,15}$/;
-const readAtOnce = { least: 20, most: 200 };
+const readAtOnce = { min: 20, max: 200 };
 
 /** @throws CodedError INVALID_REQUEST when the cursor is not one that a page returned */
 export async function listJobs(client: RestClient, keys: Keys, filter: ListFilter): Promise<JobPage> {
@@ -23,7 +23,7 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
       const record = toJobRecord(state, body, progress, page.offers);
       if (filter.type !== undefined && record.job.type !== filter.type) continue;
       if (filter.worker !== undefined && record.worker !== filter.worker) continue;
-      // One more than was asked for: there is a next page.
+      // One more than the limit: there is a next page.
       if (jobs.length === filter.limit) return { jobs, cursor: last };
       jobs.push(record);
       last = arrival;
@@ -37,7 +37,7 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
 async function readPage(client: RestClient, keys: Keys, filter: ListFilter, before: string | undefined) {
   const request = {
     jobPrefix: keys.jobPrefix,
-    limit: Math.min(Math.max(filter.limit + 1, readAtOnce.least), readAtOnce.most),
+    limit: Math.min(Math.max(filter.limit + 1, readAtOnce.min), readAtOnce.max),
     before,
     status: filter.status,
     user: filter.userId,

@@ -4,8 +4,8 @@ import type { ServerClock } from "./server-clock.ts";
 export interface JobWatchOptions {
   readonly clock: ServerClock;
   readonly random: () => number;
-  /** Shortest and longest pause between two looks. */
-  readonly pauses: () => { readonly firstMs: number; readonly mostMs: number };
+  /** Shortest and greatest pause between two looks. */
+  readonly pauses: () => { readonly firstMs: number; readonly maxMs: number };
   /** How old the knowledge of the timetable may become. */
   readonly timetableEveryMs: number;
   readonly monotonicMs: () => number;
@@ -20,7 +20,7 @@ export interface JobWatchOptions {
 
 const growth = 1.6;
 /** A timer that is set for longer would fire at once. */
-const longestTimerMs = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Ends waits for jobs: at events, at the moments that the timetable holds, and, because events may be missing, by
@@ -35,8 +35,8 @@ export class JobWatch {
   #lookAtMs = 0;
   #timetableReadAtMs = Number.NEGATIVE_INFINITY;
   #momentMs: number | undefined;
-  /** Moments up to this one have been told of: one that nobody has acted on does not end a wait again. */
-  #toldUntilMs = 0;
+  /** Moments up to this one have ended a wait: one that nobody has acted on does not end another. */
+  #notifiedUntilMs = 0;
   #nonEmpty = 0;
   #looking: Promise<void> | undefined;
 
@@ -64,7 +64,7 @@ export class JobWatch {
     return this.#signal.forget();
   }
 
-  /** What a take has seen: the timetable's next moment, and that it left nothing behind for those who asked. */
+  /** What a take has seen: the timetable's next moment, and that it left nothing behind for those who took. */
   taken(momentMs: number | undefined, isDrained: boolean): void {
     const { monotonicMs } = this.#options;
     this.#timetableReadAtMs = monotonicMs();
@@ -108,13 +108,13 @@ export class JobWatch {
     const atMs = monotonicMs();
     const momentInMs = this.#momentMs === undefined ? Number.POSITIVE_INFINITY : this.#momentMs - (clock.nowMs() ?? 0);
     const inMs = Math.min(this.#lookAtMs - atMs, this.#timetableReadAtMs + timetableEveryMs - atMs, momentInMs);
-    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), longestTimerMs));
+    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), maxTimerMs));
   }
 
   #act(): void {
     const nowMs = this.#options.clock.nowMs();
     if (this.#momentMs !== undefined && nowMs !== undefined && this.#momentMs <= nowMs) {
-      this.#toldUntilMs = nowMs;
+      this.#notifiedUntilMs = nowMs;
       this.#momentMs = undefined;
       this.#timetableReadAtMs = Number.NEGATIVE_INFINITY;
       this.#signal.notify();
@@ -134,11 +134,11 @@ export class JobWatch {
     const isTimetableOld = monotonicMs() >= this.#timetableReadAtMs + timetableEveryMs;
     if (isTimetableOld) {
       this.#timetableReadAtMs = monotonicMs();
-      this.#momentMs = await this.#options.nextMoment(this.#toldUntilMs);
+      this.#momentMs = await this.#options.nextMoment(this.#notifiedUntilMs);
     }
     if (monotonicMs() < this.#lookAtMs) return;
-    const { firstMs, mostMs } = pauses();
-    this.#pauseMs = Math.min(mostMs, Math.max(firstMs, this.#pauseMs * growth));
+    const { firstMs, maxMs } = pauses();
+    this.#pauseMs = Math.min(maxMs, Math.max(firstMs, this.#pauseMs * growth));
     this.#lookAtMs = monotonicMs() + this.#pauseMs * (0.8 + 0.4 * random());
     const nonEmpty = await this.#options.countNonEmpty();
     const isMore = nonEmpty > this.#nonEmpty;

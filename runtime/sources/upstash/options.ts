@@ -29,7 +29,7 @@ export interface UpstashOptions {
   readonly eventStreamMaxAgeMs?: number;
   readonly requestTimeoutMs?: number;
   /** How long the settling of a job may wait for a request to share, for callers that do not wait for it. */
-  readonly settlePatienceMs?: number;
+  readonly settleMaxDelayMs?: number;
   readonly tries?: number;
   /** How commands are sent, in place of the container's own way. */
   readonly transport?: Transport | undefined;
@@ -39,7 +39,7 @@ export interface UpstashOptions {
   readonly monotonicMs?: () => number;
 }
 
-/** How often is asked while nothing happens; what each costs is in the documentation of `Changes`. */
+/** How often the queue is looked at while nothing happens; what each costs is in the documentation of `Changes`. */
 export interface IdlePoll {
   /** While events come: the safety net for producers that do not publish. */
   readonly withEventsMs: number;
@@ -87,7 +87,7 @@ export function resolveOptions(options: UpstashOptions): ResolvedOptions {
     idlePoll: { ...defaultIdlePoll, ...options.idlePoll },
     eventStreamMaxAgeMs: options.eventStreamMaxAgeMs ?? 600_000,
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
-    settlePatienceMs: options.settlePatienceMs ?? 0,
+    settleMaxDelayMs: options.settleMaxDelayMs ?? 0,
     tries: options.tries ?? 4,
     transport: options.transport,
     log: options.log,

@@ -18,8 +18,8 @@ const outcomes = ["lost", "held", "cancelled"] as const;
 
 /**
  * Renews leases, at the price of one command for all of them together: the timetable takes the new times of those that
- * it still has, and says how many that were. Only when some were missing (their job was cancelled, or the lease ran out)
- * the script is asked which.
+ * it still has, and answers how many that were. Only when some were missing (their job was cancelled, or the lease ran out)
+ * the script finds out which.
  */
 export async function renewLeases(renewing: Renewing, renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
   if (renewals.length === 0) return [];
@@ -30,7 +30,7 @@ export async function renewLeases(renewing: Renewing, renewals: readonly Renewal
 async function renewPlainly({ client, keys, leaseSeconds, clock, held }: Renewing, renewals: readonly Renewal[]) {
   const nowMs = clock.nowMs();
   const known = renewals.map(({ lease }) => held.get(lease.token));
-  if (nowMs === undefined || known.some((lease) => lease === undefined || lease.isDoubtful)) return false;
+  if (nowMs === undefined || known.some((lease) => lease === undefined || lease.isSuspect)) return false;
   const scoresAndMembers = renewals.flatMap(({ progress }, place) => {
     const lease = known[place];
     if (lease === undefined) return [];
@@ -58,7 +58,7 @@ async function renewOneByOne({ client, keys, leaseSeconds, clock, held }: Renewi
     if (outcome === "lost") held.letGo(lease.token);
     if (known === undefined) return outcome;
     known.progress = progress ?? known.progress;
-    known.isDoubtful = outcome === "cancelled";
+    known.isSuspect = outcome === "cancelled";
     return outcome;
   });
 }

@@ -17,7 +17,7 @@ export interface RestClientOptions {
   readonly token: string;
   /** How long one try of a request may take. */
   readonly requestTimeoutMs: number;
-  /** How often a request is tried before its error is told; none is begun after `requestTimeoutMs`. */
+  /** How often a request is tried before its error is thrown; none is begun after `requestTimeoutMs`. */
   readonly tries: number;
   readonly random: () => number;
   readonly usage: UsageCounter;

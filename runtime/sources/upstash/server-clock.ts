@@ -1,5 +1,5 @@
 /**
- * The server's time as it is known here: what an answer said, and how long ago that was. This container's own clock,
+ * The server's time as it is known here: what an answer had, and how long ago that was. This container's own clock,
  * which may be wrong, has no part in it. The estimate is never ahead of the server, because an answer is older than its
  * arrival; so a lease that is renewed by it ends early rather than late.
  */
@@ -11,12 +11,12 @@ export class ServerClock {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** An answer that has just come says that the server's time is `nowMs`. */
+  /** By an answer that has just come the server's time is `nowMs`. */
   hear(nowMs: number): void {
     this.#offsetMs = nowMs - this.#monotonicMs();
   }
 
-  /** Undefined until an answer has told. */
+  /** Undefined until the first answer. */
   nowMs(): number | undefined {
     return this.#offsetMs === undefined ? undefined : Math.floor(this.#offsetMs + this.#monotonicMs());
   }

@@ -13,8 +13,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-const mostInOneCall = 256;
-const mostCharactersInOneCall = 4_000_000;
+const maxInOneCall = 256;
+const maxCharactersInOneCall = 4_000_000;
 
 /**
  * Makes one call of what is settled in the same moment: jobs that end together cost less and take one round trip. A
@@ -57,7 +57,7 @@ function inParts(waiting: readonly Waiting[]): Waiting[][] {
   for (const each of waiting) {
     const part = parts.at(-1);
     characters += each.settlement.ending.length;
-    if (part === undefined || part.length === mostInOneCall || characters > mostCharactersInOneCall) {
+    if (part === undefined || part.length === maxInOneCall || characters > maxCharactersInOneCall) {
       parts.push([each]);
       characters = each.settlement.ending.length;
     } else {

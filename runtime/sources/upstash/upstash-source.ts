@@ -50,7 +50,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #ends = new HeldEnds();
   readonly #unanswered: UnansweredTakes;
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
-  #asked: readonly TakeRequest[] | undefined;
+  #requests: readonly TakeRequest[] | undefined;
   #prunedAtMs: number;
   #undecodable = 0;
   #repeated = 0;
@@ -69,7 +69,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       held: this.#held,
       usage: this.usageCounter,
       origin: this.origin,
-      asked: () => this.#asked ?? this.workers.map((worker) => ({ worker })),
+      requests: () => this.#requests ?? this.workers.map((worker) => ({ worker })),
     });
     const batch = (call: SettleCall) => new SettleBatch((settlements) => this.#settleAll(call, settlements));
     this.#batches = {
@@ -84,7 +84,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     let wanted = requests.filter(({ slots }) => slots > 0);
     if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#asked = wanted;
+    this.#requests = wanted;
     for (const { worker } of wanted) this.seenWorker(worker);
     // What was heard up to here, this take sees for itself.
     const restoreHeard = this.#changes.forgetHeardJobs();
@@ -193,7 +193,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   protected override cancelRequested(jobId: string): void {
-    this.#changes.cancelAsked(jobId);
+    this.#changes.cancelRequested(jobId);
   }
 
   /** Each try has a ticket of its own: one that was applied unheard has used up its tokens. */
@@ -277,8 +277,8 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       : { now: this.#clock.nowMs() };
     const leases = settlements.flatMap(({ jobId, token, ending }) => [jobId, token, ending]);
     const args = [JSON.stringify({ ...settings, ...more }), ...leases];
-    const { settlePatienceMs } = this.options;
-    return replies.settleAnswer.parse(await this.client.run(call, { keys: [timetable], args }, settlePatienceMs));
+    const { settleMaxDelayMs } = this.options;
+    return replies.settleAnswer.parse(await this.client.run(call, { keys: [timetable], args }, settleMaxDelayMs));
   }
 
   #pruneFromTimeToTime(): void {

@@ -5,7 +5,7 @@ const dollarsPerCommand = 0.2 / 100_000;
 const hoursPerMonth = 730;
 const hourMs = 3_600_000;
 
-/** Counts what this source's commands cost: each script says how many calls it made. */
+/** Counts what this source's commands cost: each script answers how many calls it made. */
 export class UsageCounter {
   readonly #monotonicMs: () => number;
   readonly #startedAtMs: number;

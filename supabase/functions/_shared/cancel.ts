@@ -10,7 +10,7 @@ export interface CancelledJob extends Pick<Job, "id" | "type" | "user_id" | "pri
 }
 
 /**
- * `cancelled`: it never runs, or not again. `requested`: it runs, its container will hear of it and say when it ended.
+ * `cancelled`: it never runs, or not again. `requested`: it runs, its container will hear of it and report its end.
  * `settled`: it had ended before, otherwise.
  */
 export type CancelAnswer = "cancelled" | "requested" | "settled";
@@ -45,7 +45,7 @@ export async function cancelQueuedJob(
   const args = [JSON.stringify(request), JSON.stringify({ ...body, config: {}, metadata: {} })];
   const answer = await askQueue(() => redis.eval(cancelScript, names, args), options);
   const [, word, state]: unknown[] = Array.isArray(answer) ? answer : [];
-  // Its end may have been asked before, by a call that died, or by an operator at a container.
+  // Its cancel may have been requested before, by a call that died, or by an operator at a container.
   if (word === "settled" && state === "cancelled") return "cancelled";
   if (word === "cancelled" || word === "requested" || word === "settled") return word;
   throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(word)}.`);

@@ -8,7 +8,7 @@
     KEYS[5]  idempotency key, or empty
     ARGV[1]  JSON {jobPrefix, parkedPrefix, channel, origin, request, id, type, worker, user, priority, model?, expiresIn?,
              digest, digestOfKnown?, delayMs, keepSeconds, maxWaiting}: `request` names this call, so that it may be repeated; `digest` is that
-             of the body; `digestOfKnown` is that of the earlier job, when this script has asked for it; `maxWaiting`
+             of the body; `digestOfKnown` is that of the earlier job, when this script has answered "compare" before; `maxWaiting`
              is how many jobs of the user may wait in this queue, delayed ones too (0: any number)
     ARGV[2]  body
 

@@ -1,6 +1,6 @@
 --[[
   Renews leases one by one. Called when the plain renewal (a ZADD that changes only what is there) has not renewed every
-  lease, to tell which, and to bring back those that ran out and whose job nobody has taken since.
+  lease, to find out which, and to bring back those that ran out and whose job nobody has taken since.
 
     KEYS[1]  timetable
     ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, leaseMs}

@@ -13,9 +13,9 @@
 --- @include "lib/clock"
 --- @include "lib/moments"
 
--- What waits beyond these is counted, but not asked for its age.
+-- What waits beyond these is counted, but its age is not read.
 local MAX_READ = 10000
--- What waits beyond these, in each place, is not asked for its needs.
+-- What waits beyond these, in each place, is not looked at for its needs.
 local MAX_NEEDS_READ = 1000
 local now = serverTime()
 local delayed, running, failed = {}, {}, {}

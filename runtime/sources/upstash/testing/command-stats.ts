@@ -9,7 +9,7 @@ export interface CommandStats {
   close(): Promise<void>;
 }
 
-/** What is asked here and not by the source. */
+/** What is sent here and not by the source. */
 const ownCommands = new Set(["info", "config|resetstat", "hello", "client|setinfo", "client|setname"]);
 
 export async function readCommandStats(url: string): Promise<CommandStats> {

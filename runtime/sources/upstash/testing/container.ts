@@ -2,8 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createUpstashSource } from "../upstash-source.ts";
 
 /*
- * For tests: a container as a process of its own. It takes what it gets, works on it for a moment, and tells its parent
- * of each job that it has settled. It ends when nothing has come for a while.
+ * For tests: a container as a process of its own. It takes what it gets, works on it for a moment, and reports to its parent
+ * each job that it has settled. It ends when nothing has come for a while.
  *
  *   node container.ts <url> <token> <worker id> <lease seconds>
  */

@@ -9,7 +9,7 @@ import { createUpstashSource, type UpstashSource } from "../upstash-source.ts";
 /* For tests: the source against a real Redis behind the gateway. */
 
 const leaseSeconds = 30;
-/** Longest time that is really waited. */
+/** The greatest time that is really waited. */
 const realWaitMs = 1_000;
 
 /** Brings every moment nearer that is kept, which is the same as letting time go by on the server. */

@@ -115,7 +115,7 @@ local function readCard(raw)
   }
 end
 
--- What an element asks for, under the present names: without id and time stamp, which say nothing of it, without what
+-- What an element requests, under the present names: without id and time stamp, which say nothing of it, without what
 -- is not given, and with the defaults that its reader fills in.
 local function requestOf(raw)
   local object = unwrap(raw)
@@ -148,7 +148,7 @@ local function isEqual(one, other)
   return true
 end
 
--- Whether two elements ask for the same job.
+-- Whether two elements request the same job.
 local function isSameRequest(raw, other)
   if raw == other then return true end
   local isRead, isSame = pcall(function() return isEqual(requestOf(raw), requestOf(other)) end)

@@ -15,7 +15,7 @@
 -- each lease}}.
 local settings = cjson.decode(ARGV[1])
 local timetable = KEYS[1]
--- A time that only tells people when the job ended need not cost a call; a caller that has none lets the server say it.
+-- A time that only shows people when the job ended need not cost a call; a caller that has none leaves it to the server.
 local now = settings.now or serverTime()
 local finished, leaving = {}, {}
 

@@ -113,15 +113,15 @@ local function createWaiting(request, popped)
   function waiting.choose()
     readTypes()
     local chosen, order = {}, {}
-    for _, asked in ipairs(request.workers) do order[#order + 1] = asked.worker end
+    for _, wanted in ipairs(request.workers) do order[#order + 1] = wanted.worker end
     for worker in pairs(candidates) do
       if not requests[worker] then order[#order + 1] = worker end
     end
     for _, worker in ipairs(order) do
-      local asked, entries = requests[worker], candidates[worker] or {}
+      local wanted, entries = requests[worker], candidates[worker] or {}
       local inside = {}
       for _, candidate in ipairs(entries) do
-        if not asked or covers[worker](candidate.type, candidate.model) then
+        if not wanted or covers[worker](candidate.type, candidate.model) then
           inside[#inside + 1] = candidate
         else
           park(worker, candidate)
@@ -130,7 +130,7 @@ local function createWaiting(request, popped)
       end
       -- What was taken off one queue is in order.
       if not popped[worker] or popped[worker].isMixed then table.sort(inside, isBefore) end
-      local first, rest = choose(inside, asked and asked.slots or 0, asked and asked.held or {})
+      local first, rest = choose(inside, wanted and wanted.slots or 0, wanted and wanted.held or {})
       served[worker] = {}
       for _, candidate in ipairs(first) do
         chosen[#chosen + 1] = candidate
@@ -155,7 +155,7 @@ local function createWaiting(request, popped)
     for key, members in pairs(removals) do call('ZREM', key, unpack(members)) end
   end
 
-  -- Says what has been served, or forgets the turns when nobody waits any more.
+  -- Notes what has been served, or forgets the turns when nobody waits any more.
   function waiting.settleTurns(worker, isParked)
     local name, found = worker.worker, popped[worker.worker]
     if isParked and found and not isLeft[name] and call('EXISTS', parkedKey(request.parkedPrefix, name)) == 0 then
