@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { sdxlParameters } from "#contract/sdxl.ts";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
@@ -281,6 +282,24 @@ test("taking jobs is paused and resumed", async () => {
   await page.getByRole("button", { name: "Resume" }).click();
   await resultOf(page, "wait for me").waitFor();
   await page.locator(".health", { hasText: "Healthy" }).waitFor();
+  await page.context().close();
+});
+
+test("a strip names what cannot run here, and a job what it waits for, until it is there", async () => {
+  const models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
+  const limited = await startContainer({ HANDLERS_DIR: handlers, MODELS_DIR: models });
+  onTestFinished(async () => {
+    await limited.stop();
+    await rm(models, { recursive: true, force: true });
+  });
+  await limited.runtime.submit("sdxl_image_fast");
+  const page = await openConsole((await limited.listen()).url);
+  const strip = page.getByRole("region", { name: "What cannot run here" });
+  await strip.getByText("Jobs with the model sdxl").waitFor();
+  await strip.getByText('The model "sdxl" is missing').waitFor();
+  await page.getByText("needs job type sdxl_image_fast and its model; no container offers it").waitFor();
+  await symlink(fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url)), join(models, "sdxl"));
+  await strip.waitFor({ state: "hidden" });
   await page.context().close();
 });
 

@@ -3,7 +3,7 @@ import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Offer } from "#runtime/sources/job-source.ts";
 
-/* Tells every source what this container offers: at a change, every two minutes, and at the end that it is nothing. */
+/* Announces to every source what this container offers: at a change, every two minutes; withdraws it at the end. */
 const everyMs = 120_000;
 /** Between two announcements; what changes meanwhile goes with the next. */
 const minGapMs = 1000;

@@ -4,10 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InferenceSession } from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { schedulerNames } from "#pipelines/schedulers/index.ts";
 import { inspectModel } from "./inspect-model.ts";
 import { inspectModels } from "./inspect-models.ts";
-import { schedulerClasses } from "./scheduler-classes.ts";
 import { onnxBytes } from "./testing/onnx-bytes.ts";
 
 const shipped = fileURLToPath(new URL("../../../models/tiny-sdxl", import.meta.url));
@@ -136,10 +134,6 @@ describe("a pipeline's folder", () => {
     expect(new Set(signatures).size).toBe(4);
     expect((await inspectModel(model)).signature).toBe(signatures.at(-1));
   });
-});
-
-it("knows every scheduler of the pipelines", () => {
-  expect(schedulerNames.filter((name) => /^[A-Z]/.test(name)).toSorted()).toEqual(schedulerClasses.toSorted());
 });
 
 it("lists folders with their other names, and those that only aliases.json knows", async () => {

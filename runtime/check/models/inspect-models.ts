@@ -52,7 +52,7 @@ export async function modelFolders(modelsFolder: string): Promise<string[]> {
 /** A folder that only aliases.json knows. */
 function absentModel(modelsFolder: string, name: string, aliases: readonly (readonly [string, string])[]): ModelReport {
   const names = aliases.filter(([, target]) => target === name).map(([alias]) => alias);
-  const problem = `${join(modelsFolder, name)} is missing: aliases.json says that ${names.join(", ")} is there`;
+  const problem = `${join(modelsFolder, name)} is missing: aliases.json names it for ${names.join(", ")}`;
   return {
     name,
     aliases: names,

@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { schedulerClasses } from "./scheduler-classes.ts";
+import { schedulerNames } from "#contract/scheduler-names.ts";
 
-/* What a model folder has to hold: a diffusers pipeline says it in model_index.json, a language model has a config.json. */
+/* What a model folder has to hold: a diffusers pipeline lists it in model_index.json, a language model has a config.json. */
 export interface ModelPlan {
   readonly components: readonly string[];
   /** Paths inside the folder; of each list one must be there. */
@@ -78,6 +78,9 @@ function configsOf(name: string, className: string): string[] {
 function folderOf(name: string): string {
   return name === "vae" ? "vae_decoder" : name;
 }
+
+/** Class names of the schedulers that the pipelines have. */
+const schedulerClasses: readonly string[] = schedulerNames.filter((name) => name.endsWith("Scheduler"));
 
 /** A warning only: a handler may bring schedulers of its own. */
 async function schedulerWarning(folder: string, name: string): Promise<string | null> {

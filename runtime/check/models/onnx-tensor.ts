@@ -1,4 +1,4 @@
-/* What an ONNX file says of one tensor, and what that means for the bytes that hold it. */
+/* What an ONNX file states of one tensor, and what follows for the bytes that hold it. */
 
 /** Fields of `TensorProto`. */
 export const tensorFields = { dims: 1, dataType: 2, name: 8, rawData: 9, externalData: 13, dataLocation: 14 } as const;
