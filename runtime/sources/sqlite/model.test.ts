@@ -10,5 +10,4 @@ testAgainstModel({
     return harness;
   },
   nowMs: () => harness.nowMs(),
-  ends: true,
 });

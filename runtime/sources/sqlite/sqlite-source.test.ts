@@ -7,9 +7,6 @@ import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 describeJobSource("sqlite", () => openHarness(), {
   ...allCapabilities,
   dependencies: false,
-  ends: true,
-  offers: true,
-  expiry: true,
 });
 
 describe("prune", () => {

@@ -5,7 +5,6 @@ const shared = useProject();
 
 testAgainstModel({
   runs: Number(process.env.RUNS ?? 15),
-  ends: true,
   open: () => openHarness(shared, { random: () => 0 }),
   losing: {
     on() {

@@ -5,7 +5,4 @@ const shared = useProject();
 
 describeJobSource("supabase", () => openHarness(shared), {
   ...allCapabilities,
-  ends: true,
-  offers: true,
-  expiry: true,
 });

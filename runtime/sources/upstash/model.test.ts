@@ -8,7 +8,6 @@ const shared = useGateway();
 
 testAgainstModel({
   runs: Number(process.env.RUNS ?? 60),
-  ends: true,
   async open() {
     const harness = await openHarness(shared.gateway, { events: false, random: () => 0 });
     return { ...harness, advance: (ms) => harness.hasten(ms) };

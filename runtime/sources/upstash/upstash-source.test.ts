@@ -6,7 +6,4 @@ const shared = useGateway();
 describeJobSource("upstash", () => openHarness(shared.gateway), {
   ...allCapabilities,
   dependencies: false,
-  ends: true,
-  offers: true,
-  expiry: true,
 });

@@ -58,9 +58,7 @@ function describeRunningJob(suite: Suite): void {
     await enqueue(suite.harness(), "a");
     const lease = await takeOne(suite.harness());
     await queue.cancel("a");
-    const became = suite.capabilities.ends ? "cancelled" : outcomeOf[call];
-    expect(await settle(source, call, lease)).toBe(became);
-    expect(await settle(source, call, lease)).toBe(became);
+    for (let calls = 0; calls < 2; calls += 1) expect(await settle(source, call, lease)).toBe("cancelled");
     expect(await take(suite.harness())).toEqual([]);
     const record = await recordOf(suite, "a");
     const attempt = call === "release" ? 0 : 1;

@@ -19,13 +19,13 @@ import {
 
 /** Ends that no attempt has settled, and the runs of a job. */
 export function describeEnding(suite: Suite): void {
-  const { ends, redriving } = suite.capabilities;
-  describe.skipIf(!ends)("an end that no attempt has settled", () => {
+  const { redriving } = suite.capabilities;
+  describe("an end that no attempt has settled", () => {
     describeCauses(suite);
     describeReporting(suite);
   });
-  describe.skipIf(!ends)("an end that an attempt has settled", () => describeSettledByAttempt(suite));
-  describe.skipIf(!ends || !redriving)("runs", () => describeRuns(suite));
+  describe("an end that an attempt has settled", () => describeSettledByAttempt(suite));
+  describe.skipIf(!redriving)("runs", () => describeRuns(suite));
 }
 
 function describeCauses(suite: Suite): void {

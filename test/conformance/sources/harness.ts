@@ -45,12 +45,6 @@ export interface Capabilities {
   readonly redriving: boolean;
   /** Jobs wait for others that they name; where they do not, such a job is refused. */
   readonly dependencies: boolean;
-  /** Settling answers a cancel that it carried out; ends are reported, runs are counted. */
-  readonly ends: boolean;
-  /** `offer` of take, announced offers, and jobs that nobody offers to run. */
-  readonly offers: boolean;
-  /** `config.expires_in_seconds`. */
-  readonly expiry: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -62,9 +56,6 @@ export const allCapabilities: Capabilities = {
   cancelling: true,
   redriving: true,
   dependencies: true,
-  ends: false,
-  offers: false,
-  expiry: false,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */

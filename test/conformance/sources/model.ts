@@ -16,8 +16,6 @@ export interface ModelStorage {
   readonly runs: number;
   /** The storage's time, where it is known to the millisecond: delays are then compared, and the order of a take. */
   readonly nowMs?: () => number;
-  /** Settling answers a cancel that it carried out; ends, runs, offers and expiry. */
-  readonly ends?: boolean;
   /** The next answer is lost; `off` ends that when there was none. */
   readonly losing?: { readonly on: () => void; readonly off: () => void };
   /** What else must hold after each call. */
@@ -128,15 +126,14 @@ class Run {
   async #act(each: Exclude<Call, { kind: "advance" }>, at: Side): Promise<void> {
     switch (each.kind) {
       case "enqueue": {
-        const fresh = this.#storage.ends === true ? each : { ...each, model: null, expiresInMs: null };
-        const body: ModelBody = this.#model.jobs.get(each.id) ?? fresh;
+        const body: ModelBody = this.#model.jobs.get(each.id) ?? each;
         const job = makeJob(each.id, toEnvelope(body));
         const outcome = await at.queue.enqueue(job, { worker, delaySeconds: each.seconds });
         expect(outcome.created).toBe(this.#model.enqueue(each.id, body, each.seconds * 1000));
         break;
       }
       case "take": {
-        const offer = this.#storage.ends === true ? each.offer : undefined;
+        const { offer } = each;
         await this.#take(at, { worker, slots: each.slots, ...(offer === undefined ? {} : { offer }) });
         break;
       }
@@ -173,11 +170,10 @@ class Run {
     else expect(taken).toEqual(due);
     for (const { jobId, token, run } of leases) {
       this.#model.lease(jobId, token);
-      if (this.#storage.ends === true) expect(run).toBe(this.#model.jobs.get(jobId)?.run);
+      expect(run).toBe(this.#model.jobs.get(jobId)?.run);
     }
     this.#leases.push(...leases);
     const expected = this.#model.takeEnds();
-    if (this.#storage.ends !== true) return;
     const answered = ends.map(({ jobId, run, attempt, status }) => ({ jobId, run, attempt, status }));
     expect(answered.toSorted(byId)).toEqual(expected.toSorted(byId));
     for (const end of ends) this.#ends.set(`${end.jobId}/${end.run}`, { end, at });
@@ -198,8 +194,7 @@ class Run {
     };
     const became = await settling[each.how]();
     const expected = this.#model.settle(each.how, jobId, token, each.seconds * 1000);
-    if (this.#storage.ends === true) expect(became).toBe(expected);
-    else expect(became === "lost").toBe(expected === "lost");
+    expect(became).toBe(expected);
   }
 
   /** The stored jobs are the model's, and what must always hold does. */
