@@ -94,14 +94,14 @@ describe("what goes wrong", () => {
     ["an error of another make", 502, "Bad Gateway"],
     ["a redirect", 302, ""],
   ])("a server that answers with %s is no container", async (_name, status, body) => {
-    const stranger = createServer((_request, response) =>
+    const impostor = createServer((_request, response) =>
       response.writeHead(status, { location: "http://127.0.0.1:9/" }).end(body),
     ).listen(0, "127.0.0.1");
     onTestFinished(() => {
-      stranger.close();
+      impostor.close();
     });
-    await once(stranger, "listening");
-    const { port } = Object(stranger.address()) satisfies AddressInfo;
+    await once(impostor, "listening");
+    const { port } = Object(impostor.address()) satisfies AddressInfo;
     const other = new OurvidzClient({ url: `http://127.0.0.1:${port}`, key: testKey });
     await expect(other.health()).rejects.toMatchObject({ code: "WORKER_UNREACHABLE" });
   });
@@ -146,12 +146,12 @@ describe("a stream that breaks", () => {
       return new Response(cut, { headers: response.headers });
     };
     const reader = new OurvidzClient({ url, key: testKey, fetch: breaking });
-    const told: string[] = [];
-    for await (const event of reader.follow(id, { pauseMs: 1 })) told.push(`${event.name} ${event.id}`);
+    const received: string[] = [];
+    for await (const event of reader.follow(id, { pauseMs: 1 })) received.push(`${event.name} ${event.id}`);
     expect(opened[0]).toBeNull();
     expect(opened[1]).toMatch(/\.\d+$/);
-    expect(new Set(told).size).toBe(told.length);
-    expect(told.at(-1)).toMatch(/^state end\./);
+    expect(new Set(received).size).toBe(received.length);
+    expect(received.at(-1)).toMatch(/^state end\./);
   });
 
   it("again and again is given up", async () => {

@@ -128,7 +128,7 @@ function baseOf(address: string): URL {
     const base = new URL(address.endsWith("/") ? address : `${address}/`, page === undefined ? page : String(page));
     if (/^https?:$/.test(base.protocol) && address !== "") return base;
   } catch {
-    // Said below.
+    // Refused below.
   }
   throw new CodedError("INVALID_REQUEST", `"${address}" is not an http or https address of a container.`);
 }

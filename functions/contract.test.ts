@@ -6,7 +6,7 @@ import { eventStreamType } from "./http/event-stream.ts";
 import type { Route } from "./http/route.ts";
 import { routes } from "./index.ts";
 import { documentedErrors } from "./openapi/documented-errors.ts";
-import { type Answer, startContainer, type TestContainer, testKey } from "./testing/container.ts";
+import { startContainer, type TestAnswer, type TestContainer, testKey } from "./testing/container.ts";
 import { type TestRequest, validRequest, wrongRequests } from "./testing/requests.ts";
 
 /* What is written down about every route is what it does: with each key, and with each field wrong. */
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => container.stop());
 
-function send(route: Route, request: TestRequest, key: Record<string, string>): Promise<Answer> {
+function send(route: Route, request: TestRequest, key: Record<string, string>): Promise<TestAnswer> {
   const query = request.query.size === 0 ? "" : `?${request.query}`;
   const { body, headers } = request;
   return container.call(route.method, `${request.path}${query}`, {
@@ -34,7 +34,7 @@ function send(route: Route, request: TestRequest, key: Record<string, string>): 
 }
 
 /** The answer has a status that is written down, and the shape that is written down for it. */
-function expectDocumented(route: Route, { status, headers, json, text }: Answer): void {
+function expectDocumented(route: Route, { status, headers, json, text }: TestAnswer): void {
   const schema = route.responses[status];
   if (schema === undefined) {
     expect([...documentedErrors(route).keys()], `${status}: ${text.slice(0, 300)}`).toContain(status);
@@ -96,7 +96,7 @@ describe.each(named)("%s", (_name, route) => {
 
 const problems = z.object({ details: z.array(z.object({ field: z.string(), message: z.string() })) });
 
-function expectRefused(answer: Answer, field: string, place: "query" | "body"): void {
+function expectRefused(answer: TestAnswer, field: string, place: "query" | "body"): void {
   const told = JSON.stringify(answer.json).slice(0, 400);
   if (field === "type") {
     expect([422, 400], told).toContain(answer.status);

@@ -10,7 +10,7 @@ import type { RedisLink } from "./redis-link.ts";
 import { contentTypes, encodeError, readEncoding } from "./reply-encoding.ts";
 import { RestError } from "./rest-error.ts";
 import { type CommandRoute, readCommands, routeOf } from "./route.ts";
-import { type Answer, runCommands } from "./run-commands.ts";
+import { type RestReply, runCommands } from "./run-commands.ts";
 import type { SubscriptionKind } from "./subscriptions.ts";
 import { parseTarget, type Target } from "./target.ts";
 
@@ -108,7 +108,7 @@ function send(
   { stopping }: HandlerParts,
   request: IncomingMessage,
   response: ServerResponse,
-  { status, contentType, body }: Answer,
+  { status, contentType, body }: RestReply,
 ): void {
   const isLast = stopping.aborted || !request.complete;
   response.writeHead(status, {

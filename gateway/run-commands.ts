@@ -9,7 +9,7 @@ import { RestError } from "./rest-error.ts";
 import type { CommandRoute } from "./route.ts";
 
 /** An answer that is not a stream. */
-export interface Answer {
+export interface RestReply {
   readonly status: number;
   readonly contentType: string;
   readonly body: string | Buffer;
@@ -30,7 +30,7 @@ const passingErrors = /^(LOADING|BUSY|MASTERDOWN) /;
  *
  * @throws RestError when it is refused, or Redis cannot be asked
  */
-export async function runCommands(link: RedisLink, batch: Batch): Promise<Answer> {
+export async function runCommands(link: RedisLink, batch: Batch): Promise<RestReply> {
   const { route, encoding } = batch;
   if (route === "command") return answerOne(await runOne(link, batch), encoding);
   if (route === "pipeline") return answerAll(await runEach(link, batch), encoding);
@@ -66,12 +66,12 @@ function refuse(commands: readonly Command[], access: Access): void {
   }
 }
 
-function answerAll(replies: readonly Reply[], encoding: Encoding): Answer {
+function answerAll(replies: readonly Reply[], encoding: Encoding): RestReply {
   const body = encoding === "resp2" ? encodeResp2(replies) : encodeResults(replies, encoding);
   return { status: 200, contentType: contentTypes[encoding], body };
 }
 
-function answerOne(reply: Reply, encoding: Encoding): Answer {
+function answerOne(reply: Reply, encoding: Encoding): RestReply {
   const body = encoding === "resp2" ? encodeResp2([reply]) : encodeResult(reply, encoding);
   return { status: statusOf(reply), contentType: contentTypes[encoding], body };
 }

@@ -9,10 +9,10 @@ import { Interruption } from "../interruption.ts";
 import { type PlannedJob, planJob } from "../job/build-job.ts";
 import type { JobOptions } from "../job/options.ts";
 import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
-import { JobWatch } from "./job-watch.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
 import type { JobEnd, RunOutcome } from "./run-outcome.ts";
+import { RunWatch } from "./run-watch.ts";
 import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
 import { ScratchFolder } from "./scratch-folder.ts";
 
@@ -56,7 +56,7 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
   const startedAtMs = Date.now();
   const runtime = await startRuntime(config, log);
   try {
-    const watch = new JobWatch(runtime, planned, view);
+    const watch = new RunWatch(runtime, planned, view);
     const end = withPlace(await watch.run(interruption.signal), scratch);
     view.close();
     const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];

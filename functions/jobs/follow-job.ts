@@ -46,14 +46,14 @@ export async function* followJob(
   if (first === null) return;
   // Begun together with the replay, so that no event is in both and none in neither.
   const inbox = new Inbox(events, jobId);
-  const teller = new Teller(jobId, startedAtMs.toString(36));
+  const sent = new SentEvents(jobId, startedAtMs.toString(36));
   try {
-    yield* teller.past(first, presentLife(events.replay(jobId), isSettled(first.status)), options.after);
+    yield* sent.past(first, presentLife(events.replay(jobId), isSettled(first.status)), options.after);
     let record: JobRecord | null = first;
     while (record !== null && !isSettled(record.status)) {
-      record = yield* untilSilent(container, inbox, teller, options.pollMs ?? defaultPollMs, signal);
+      record = yield* untilSilent(container, inbox, sent, options.pollMs ?? defaultPollMs, signal);
       if (signal.aborted) return;
-      if (record !== null) yield* teller.recorded(record);
+      if (record !== null) yield* sent.recorded(record);
     }
     if (record !== null) yield endEvent(record, await viewJob(record, container));
   } finally {
@@ -61,11 +61,11 @@ export async function* followJob(
   }
 }
 
-/** Tells what happens here until nothing does; returns what the record then says, null when the job was deleted. */
+/** Sends what happens here until nothing does; returns what the record then says, null when the job was deleted. */
 async function* untilSilent(
   { queue }: FollowedContainer,
   inbox: Inbox,
-  teller: Teller,
+  sent: SentEvents,
   pollMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent, JobRecord | null> {
@@ -73,14 +73,14 @@ async function* untilSilent(
     await inbox.wait(untilSharedTurn(pollMs), signal);
     let ask = inbox.isEmpty;
     for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
-      // The end is told from the record, which says all of it.
+      // The end is sent from the record, which says all of it.
       if (isFinal(next)) ask = true;
-      else yield* teller.live(next);
+      else yield* sent.live(next);
     }
     if (signal.aborted) return null;
     if (!ask) continue;
-    const record = await readShared(queue, teller.jobId);
-    // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is told live was
+    const record = await readShared(queue, sent.jobId);
+    // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is sent live was
     // written to the queue before.
     if (inbox.isEmpty || record === null || isSettled(record.status)) return record;
   }
@@ -90,8 +90,8 @@ function isFinal({ event }: NumberedEvent): boolean {
   return event.kind === "state" && isSettled(event.status);
 }
 
-/** What one reader has been told, so that two sources do not tell it twice, nor an older state after a newer one. */
-class Teller {
+/** What one reader has been sent, so that two sources do not send it twice, nor an older state after a newer one. */
+class SentEvents {
   readonly jobId: string;
   readonly #epoch: string;
   #status: JobStatus = "queued";
@@ -106,16 +106,16 @@ class Teller {
 
   /** What had happened when the reader came: the record's states up to the first live one, then the live events. */
   *past(record: JobRecord, log: readonly NumberedEvent[], after: EventId | null): Generator<ServerEvent> {
-    // Where the live events are forgotten, nobody can say what the reader missed of them: it is told the states again.
+    // Where the live events are forgotten, nobody can say what the reader missed of them: it is sent the states again.
     const seen = log.length === 0 && after?.source === this.#epoch ? null : after;
     const firstLive = log.flatMap(({ event }) => (event.kind === "state" ? [event.attempt] : []))[0] ?? Infinity;
     for (const recorded of recordedStates(record).filter(({ state }) => state.attempt < firstLive)) {
-      const told = this.#recordedState(recorded);
-      if (!this.#has(seen, recorded.id)) yield told;
+      const event = this.#recordedState(recorded);
+      if (!this.#has(seen, recorded.id)) yield event;
     }
     for (const entry of log) {
-      const told = [...this.live(entry)];
-      if (!this.#has(seen, { source: this.#epoch, number: entry.id })) yield* told;
+      const events = [...this.live(entry)];
+      if (!this.#has(seen, { source: this.#epoch, number: entry.id })) yield* events;
     }
     if (log.length === 0) yield* this.#recordedProgress(record);
   }
@@ -124,7 +124,7 @@ class Teller {
     const message = liveEvent(this.jobId, this.#epoch, entry);
     const { event } = entry;
     if (event.kind === "state") {
-      if (this.#isTold(event.status, event.attempt)) return;
+      if (this.#isSent(event.status, event.attempt)) return;
       this.#note(event.status, event.attempt);
     }
     if (event.kind === "progress") this.#progress = event.progress;
@@ -132,13 +132,13 @@ class Teller {
     yield message;
   }
 
-  /** What the record knows that was not told: states of other processes, and their progress. */
+  /** What the record knows that was not sent: states of other processes, and their progress. */
   *recorded(record: JobRecord): Generator<ServerEvent> {
     if (isSettled(record.status)) return;
     const states = recordedStates(record);
-    const told = states.findLastIndex(({ state }) => this.#isTold(state.status, state.attempt));
-    // A record without the state that was told last belongs to a job that was put back on its queue anew.
-    for (const state of told === -1 ? states.slice(-1) : states.slice(told + 1)) yield this.#recordedState(state);
+    const last = states.findLastIndex(({ state }) => this.#isSent(state.status, state.attempt));
+    // A record without the state that was sent last belongs to a job that was put back on its queue anew.
+    for (const state of last === -1 ? states.slice(-1) : states.slice(last + 1)) yield this.#recordedState(state);
     yield* this.#recordedProgress(record);
   }
 
@@ -148,7 +148,7 @@ class Teller {
     return { id: this.#lastId, event: "state", data: state };
   }
 
-  /** A record's progress is some seconds old: it is told only when it is ahead of the live one. */
+  /** A record's progress is some seconds old: it is sent only when it is ahead of the live one. */
   *#recordedProgress({ status, progress }: JobRecord): Generator<ServerEvent> {
     if (status !== "running" || progress === null || progress <= this.#progress) return;
     this.#progress = progress;
@@ -156,12 +156,12 @@ class Teller {
   }
 
   #note(status: JobStatus, attempt: number): void {
-    if (!this.#isTold(status, attempt)) this.#progress = 0;
+    if (!this.#isSent(status, attempt)) this.#progress = 0;
     this.#status = status;
     this.#attempt = attempt;
   }
 
-  #isTold(status: JobStatus, attempt: number): boolean {
+  #isSent(status: JobStatus, attempt: number): boolean {
     return status === this.#status && attempt === this.#attempt;
   }
 

@@ -9,7 +9,7 @@ import { type RunningServer, type ServerOptions, startServer } from "../server.t
 
 export const testKey = "a-key-for-tests-0001";
 
-export interface Answer {
+export interface TestAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -21,7 +21,7 @@ export interface Answer {
 export interface TestContainer {
   readonly runtime: TestRuntime;
   readonly app: App;
-  call(method: string, path: string, init?: { body?: unknown; headers?: Record<string, string> }): Promise<Answer>;
+  call(method: string, path: string, init?: { body?: unknown; headers?: Record<string, string> }): Promise<TestAnswer>;
   /** Enqueues a `gated` job that waits; `open` lets it go on. */
   submitGated(config?: Record<string, unknown>): Promise<{ id: string; open(): Promise<void> }>;
   listen(options?: ServerOptions): Promise<RunningServer>;
@@ -66,7 +66,7 @@ export async function startContainer(env: Record<string, string> = {}): Promise<
   };
 }
 
-export async function toAnswer(response: Response): Promise<Answer> {
+export async function toAnswer(response: Response): Promise<TestAnswer> {
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, json: parse(text) };
 }

@@ -13,7 +13,7 @@ import { watchForStandstill } from "./standstill.ts";
  *      ▲            └── retry ──┐
  *      └────────────────────────┘        at any time, when nothing moves any more: failed | undelivered
  */
-export class JobWatch {
+export class RunWatch {
   readonly #runtime: Runtime;
   readonly #planned: PlannedJob;
   readonly #view: ProgressView;
