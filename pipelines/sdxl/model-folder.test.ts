@@ -79,6 +79,9 @@ describe("SdxlPipeline.load", () => {
 
   it("names a scheduler that is not there", async () => {
     patchJson(join(folder, "scheduler/scheduler_config.json"), { _class_name: "DDPMWuerstchenScheduler" });
-    await expect(SdxlPipeline.load(folder)).rejects.toMatchObject({ code: "UNSUPPORTED_OPTION" });
+    await expect(SdxlPipeline.load(folder)).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringContaining("DDPMWuerstchenScheduler"),
+    });
   });
 });

@@ -62,7 +62,9 @@ export async function boundedRequest(parts: RequestParts): Promise<Answer> {
 async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = true): Promise<Answer> {
   signal.throwIfAborted();
   const url = new URL(parts.url);
-  const { method, headers } = parts;
+  const { method, body } = parts;
+  // Node leaves it out of a DELETE, and the server would take the body for the next request.
+  const headers = body instanceof Uint8Array ? { ...parts.headers, "content-length": body.byteLength } : parts.headers;
   const request =
     url.protocol === "https:"
       ? https.request(url, { method, headers, signal, agent: mayReuse && agents["https:"] })

@@ -209,6 +209,8 @@ class Run {
     } else {
       job.status = expected === "requeued" ? "waiting" : statusOf(expected);
       delete job.lease;
+      // Who gives a job back hears that it became cancelled, and has that end to report.
+      if ((how === 2 || how === 3) && outcome === "cancelled") await source.reported([{ jobId: job.id, run: job.run }]);
     }
   }
 
