@@ -5,7 +5,7 @@ export interface StoredFile {
   readonly bucket: string;
   /** `{user}/{job}/{index}.{ext}`: the same for every attempt, so that a repeated upload replaces and never adds. */
   readonly path: string;
-  /** Whose file it is, said once more: no store takes a path outside of `{user}/{job}/`. */
+  /** Whose file it is, repeated here: no store takes a path outside of `{user}/{job}/`. */
   readonly userId: string;
   readonly jobId: string;
   /** Absolute path of the local file. */

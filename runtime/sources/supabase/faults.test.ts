@@ -246,7 +246,7 @@ describe("what stays wrong", () => {
       "full or read-only",
     ],
   ];
-  test.each(refusals)("%s is told at once, with what to do", (_what, options, fault, words) =>
+  test.each(refusals)("%s is reported at once, with what to do", (_what, options, fault, words) =>
     withHarness(async (harness) => {
       shared.fault = () => fault;
       const { source, supabase } = await harness.second(options);

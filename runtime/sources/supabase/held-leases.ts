@@ -10,8 +10,8 @@ export class HeldLeases {
     this.#cancelKnown.delete(token);
   }
 
-  /** Its holder knows, or is being told: it does not end another wait. */
-  cancelTold(token: string): void {
+  /** Its holder is notified: it does not end another wait. */
+  cancelKnown(token: string): void {
     if (this.#cancelKnown.has(token)) this.#cancelKnown.set(token, true);
   }
 

@@ -19,7 +19,7 @@ beforeEach(() => {
     monotonicMs: () => Date.now(),
     random: () => 0.5,
     firstMs: 300,
-    mostMs: 5_000,
+    maxMs: 5_000,
     async look() {
       looks += 1;
       return watched();
@@ -53,7 +53,7 @@ describe("JobWatch", () => {
     wait();
     await vi.advanceTimersByTimeAsync(60_000);
     const before = looks;
-    watch.stir();
+    watch.lookNow();
     await vi.advanceTimersByTimeAsync(0);
     expect(looks).toBe(before + 1);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -95,10 +95,10 @@ describe("JobWatch", () => {
     wait();
     await vi.advanceTimersByTimeAsync(60_000);
     const before = looks;
-    watch.stir();
-    watch.stir();
+    watch.lookNow();
+    watch.lookNow();
     await vi.advanceTimersByTimeAsync(0);
-    watch.stir();
+    watch.lookNow();
     await vi.advanceTimersByTimeAsync(0);
     expect(looks).toBe(before + 2);
   });

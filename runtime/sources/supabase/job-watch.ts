@@ -12,18 +12,18 @@ export interface JobWatchOptions {
   readonly monotonicMs: () => number;
   readonly random: () => number;
   readonly firstMs: number;
-  readonly mostMs: number;
+  readonly maxMs: number;
   /** One request. */
   look(): Promise<DueJobs>;
 }
 
 const growth = 1.6;
 /** A timer that is set for longer would fire at once. */
-const longestTimerMs = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Ends waits for jobs, by looking: at once when something may have happened, then less and less often, and at the moments
- * of which the last look told. A job that has been told of once does not end another wait: whoever could not take it
+ * that the last look named. A job that has been reported once does not end another wait: whoever could not take it
  * knows of it.
  */
 export class JobWatch {
@@ -33,7 +33,7 @@ export class JobWatch {
   #isWaiting = false;
   #pauseMs = 0;
   #lookAtMs = 0;
-  #told: ReadonlySet<string> = new Set();
+  #known: ReadonlySet<string> = new Set();
   #looking: Promise<void> | undefined;
   #lookAgain = false;
 
@@ -46,7 +46,7 @@ export class JobWatch {
   }
 
   /** Something has happened here: look at once, and often for a while. */
-  stir(): void {
+  lookNow(): void {
     this.#pauseMs = 0;
     this.#lookAtMs = 0;
     // What a look that is under way sees may be older.
@@ -73,7 +73,7 @@ export class JobWatch {
     if (!this.#isWaiting || this.#looking !== undefined) return;
     clearTimeout(this.#timer);
     const inMs = this.#lookAtMs - this.#options.monotonicMs();
-    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), longestTimerMs));
+    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), maxTimerMs));
   }
 
   #act(): void {
@@ -89,15 +89,15 @@ export class JobWatch {
   }
 
   async #look(): Promise<void> {
-    const { firstMs, mostMs, random, monotonicMs } = this.#options;
-    this.#pauseMs = Math.min(mostMs, Math.max(firstMs, this.#pauseMs * growth));
+    const { firstMs, maxMs, random, monotonicMs } = this.#options;
+    this.#pauseMs = Math.min(maxMs, Math.max(firstMs, this.#pauseMs * growth));
     const pauseMs = this.#pauseMs * (0.8 + 0.4 * random());
     this.#lookAtMs = monotonicMs() + pauseMs;
     const { due, nextInMs } = await this.#options.look();
     // The moment itself belongs to it, and a clock that runs a little slower must not make this a loop.
     if (nextInMs !== undefined) this.#lookAtMs = monotonicMs() + Math.min(pauseMs, Math.max(nextInMs, 0) + 5);
-    const isNews = due.some((key) => !this.#told.has(key));
-    this.#told = new Set(due);
+    const isNews = due.some((key) => !this.#known.has(key));
+    this.#known = new Set(due);
     if (isNews) this.#signal.notify();
   }
 }

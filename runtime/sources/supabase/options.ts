@@ -15,7 +15,7 @@ export interface SupabaseSourceOptions {
   readonly idlePoll?: Partial<IdlePoll>;
   /** How long one try of a request may take. */
   readonly requestTimeoutMs?: number;
-  /** How often a request is tried before its error is told; none is begun after `requestTimeoutMs`. */
+  /** How often a request is tried before its error is thrown; none is begun after `requestTimeoutMs`. */
   readonly tries?: number;
   readonly log?: Logger;
   readonly random?: () => number;
@@ -23,12 +23,12 @@ export interface SupabaseSourceOptions {
   readonly monotonicMs?: () => number;
 }
 
-/** How often is asked while nothing happens: there are no events, and a request costs the database little. */
+/** How often the database is asked while nothing happens: there are no events, and a request costs the database little. */
 export interface IdlePoll {
   /** For jobs, after something happened … */
   readonly firstMs: number;
   /** … and after a while in which nothing did. */
-  readonly mostMs: number;
+  readonly maxMs: number;
   /** For the cancel of a running job; not asked when none runs. */
   readonly cancelMs: number;
 }
@@ -38,7 +38,7 @@ export type ResolvedOptions = Required<Omit<SupabaseSourceOptions, "log" | "idle
   readonly log: Logger | undefined;
 };
 
-const defaultIdlePoll: IdlePoll = { firstMs: 300, mostMs: 5_000, cancelMs: 2_000 };
+const defaultIdlePoll: IdlePoll = { firstMs: 300, maxMs: 5_000, cancelMs: 2_000 };
 
 /** @throws CodedError CONFIG_INVALID */
 export function resolveOptions(options: SupabaseSourceOptions): ResolvedOptions {

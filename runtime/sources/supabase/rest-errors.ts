@@ -1,6 +1,6 @@
 import { CodedError, type ErrorCode, isErrorCode } from "#contract/errors.ts";
 
-/** A call that failed, as PostgREST's client tells it. Status 0: no answer came. */
+/** A call that failed, as the client reports it. Status 0: no answer came. */
 export interface RestFailure {
   readonly status: number;
   /** SQLSTATE of the database, or a code of PostgREST's own (`PGRST…`); empty or absent when somebody else answered. */
@@ -16,7 +16,7 @@ export interface Refusal {
   readonly error: CodedError;
 }
 
-const longestWords = 300;
+const maxMessageCharacters = 300;
 
 /** A refusal of our own functions: HTTP status as SQLSTATE, sentence as message, code as hint. */
 const ownState = /^PT[1-5]\d\d$/;
@@ -28,7 +28,7 @@ const unstorableText = /^(?:22P05|22P02|22021)$/;
 /** @param call what was asked, for the message */
 export function classify(call: string, failure: RestFailure): Refusal {
   const code = failure.code ?? "";
-  const words = (failure.message ?? "").slice(0, longestWords);
+  const words = (failure.message ?? "").slice(0, maxMessageCharacters);
   if (failure.status === 0) return unreachable(causeOf(failure));
   if (ownState.test(code)) return ownRefusal(failure, words);
   if (failure.status === 402) {
@@ -57,7 +57,7 @@ export function classify(call: string, failure: RestFailure): Refusal {
   return lasting("INTERNAL", `The database refused ${call}: ${words} (${code === "" ? failure.status : code})`);
 }
 
-/** What is said of a request that was not answered, or by somebody in front of the database. */
+/** The message for a request that was not answered, or by somebody in front of the database. */
 export function unreachable(why: string): Refusal {
   const message = `The Supabase project (SUPABASE_URL) cannot be reached: ${why}.`;
   return { passing: true, error: new CodedError("QUEUE_UNREACHABLE", message) };
@@ -88,7 +88,7 @@ function detailsOf(text: string | null | undefined): unknown {
 function causeOf({ message, details, hint }: RestFailure): string {
   if (/TimeoutError|aborted/i.test(`${message} ${hint}`)) return "it did not answer in time";
   const cause = /\(((?:E|UND_ERR_)[A-Z_]+)\)/.exec(details ?? "")?.[1];
-  const words = (message ?? "no answer").slice(0, longestWords);
+  const words = (message ?? "no answer").slice(0, maxMessageCharacters);
   return cause === undefined ? words : `${words} (${cause})`;
 }
 

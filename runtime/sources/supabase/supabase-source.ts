@@ -56,7 +56,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     const taken = await this.#take(wanted);
     for (const { token } of taken.leases) this.#held.hold(token);
     // Who found something is likely to find more: the next wait looks soon.
-    if (taken.leases.length > 0 || taken.ends.length > 0) this.#jobs.stir();
+    if (taken.leases.length > 0 || taken.ends.length > 0) this.#jobs.lookNow();
     return taken;
   }
 
@@ -85,7 +85,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     return renewals.map(({ lease }, place) => {
       const outcome = outcomes[place] ?? "lost";
       if (outcome === "lost") this.#held.letGo(lease.token);
-      if (outcome === "cancelled") this.#held.cancelTold(lease.token);
+      if (outcome === "cancelled") this.#held.cancelKnown(lease.token);
       return outcome;
     });
   }
@@ -107,13 +107,13 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
   ): Promise<SettleOutcome> {
     const outcome = await this.#settle(lease, { call: "retry", error, delay_seconds: Math.max(0, delaySeconds) });
-    this.#jobs.stir();
+    this.#jobs.lookNow();
     return outcome;
   }
 
   async release(lease: LeaseKey): Promise<SettleOutcome> {
     const outcome = await this.#settle(lease, { call: "release" });
-    this.#jobs.stir();
+    this.#jobs.lookNow();
     return outcome;
   }
 
@@ -132,7 +132,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   }
 
   protected override jobsChanged(): void {
-    this.#jobs.stir();
+    this.#jobs.lookNow();
   }
 
   protected override leasesChanged(): void {
@@ -189,7 +189,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     const changed = await this.client.call("changed_leases", { args, answer: replies.tokens });
     // What was settled here in the meantime is no news.
     const news = changed.filter((token) => this.#held.has(token));
-    for (const token of news) this.#held.cancelTold(token);
+    for (const token of news) this.#held.cancelKnown(token);
     return news.length > 0;
   }
 }

@@ -10,9 +10,9 @@ export interface SignedAddressesOptions {
 
 const goodForSeconds = 3600;
 const keepMs = (goodForSeconds * 1000) / 2;
-const mostKept = 10_000;
+const maxKept = 10_000;
 /** The service takes 1,000. */
-const mostAtOnce = 500;
+const maxAtOnce = 500;
 
 interface Batch {
   readonly paths: Set<string>;
@@ -42,7 +42,7 @@ export class SignedAddresses {
 
   #batch(bucket: string, path: string): Batch {
     const open = this.#batches.get(bucket);
-    if (open && open.paths.size < mostAtOnce) {
+    if (open && open.paths.size < maxAtOnce) {
       open.paths.add(path);
       return open;
     }
@@ -60,7 +60,7 @@ export class SignedAddresses {
     // Moves to the end when it was there.
     this.#kept.delete(name);
     this.#kept.set(name, { address, untilMs: this.#options.nowMs() + keepMs });
-    if (this.#kept.size <= mostKept) return;
+    if (this.#kept.size <= maxKept) return;
     const oldest = this.#kept.keys().next();
     if (!oldest.done) this.#kept.delete(oldest.value);
   }

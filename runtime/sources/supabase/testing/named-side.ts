@@ -69,7 +69,7 @@ export function namedSource(source: JobSource, names: Names): JobSource {
   };
 }
 
-/** @param makeUser is told of each user before a job of theirs is enqueued */
+/** @param makeUser is called for each user before a job of theirs is enqueued */
 export function namedQueue(queue: JobQueue, names: Names, makeUser: (id: string) => Promise<void>): JobQueue {
   const inward = (record: JobRecord): JobRecord => ({ ...record, job: names.inward(record.job) });
   return {

@@ -79,7 +79,7 @@ export async function openHarness(
       workerId: `container-${opened.length + 1}`,
       workers: ["sdxl"],
       leaseSeconds,
-      idlePoll: { firstMs: 30, mostMs: 60, cancelMs: 40 },
+      idlePoll: { firstMs: 30, maxMs: 60, cancelMs: 40 },
       ...defaults,
       ...options,
     });
