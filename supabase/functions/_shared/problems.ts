@@ -11,8 +11,8 @@ export type Parsed<Output> =
 
 type Issue = z.core.$ZodIssue;
 
-const longestValue = 120;
-const mostProblems = 50;
+const maxValueCharacters = 120;
+const maxProblems = 50;
 
 /**
  * Checks a job (or any input) against its schema. What is wrong comes as one problem per field, with the value that was
@@ -40,7 +40,7 @@ export function fieldProblems(error: z.core.$ZodError, input?: unknown): FieldPr
 
 /** `config.num_images is 2: must be 1, 3 or 6; prompt is missing: must be …` */
 export function describeProblems(problems: readonly FieldProblem[]): string {
-  const shown = problems.slice(0, mostProblems).map(({ field, value, message }) => {
+  const shown = problems.slice(0, maxProblems).map(({ field, value, message }) => {
     const text = value === undefined ? "missing" : (JSON.stringify(value) ?? String(value));
     return `${field} is ${text}: ${message}`;
   });
@@ -51,7 +51,7 @@ export function describeProblems(problems: readonly FieldProblem[]): string {
 export function invalidJob(problems: readonly FieldProblem[]): PermanentError {
   return new PermanentError(`The job is invalid: ${describeProblems(problems)}`, {
     code: "INVALID_JOB",
-    details: problems.slice(0, mostProblems),
+    details: problems.slice(0, maxProblems),
   });
 }
 
@@ -65,8 +65,8 @@ export function unknownJobType(type: string, known: readonly string[]): Permanen
 export function shortened(value: unknown): unknown {
   const safe = redactValue(value);
   const text = typeof safe === "string" ? safe : jsonOf(safe);
-  if (text.length <= longestValue) return safe;
-  return `${text.slice(0, longestValue)}… (${text.length.toLocaleString("en-US")} characters)`;
+  if (text.length <= maxValueCharacters) return safe;
+  return `${text.slice(0, maxValueCharacters)}… (${text.length.toLocaleString("en-US")} characters)`;
 }
 
 function jsonOf(value: unknown): string {
@@ -117,8 +117,8 @@ function unitOf(origin: string): string {
 const unionWithoutMessage = "Invalid input";
 
 /**
- * The issues that are worth telling of one issue. A union fails with the issues of every branch: a branch that got past
- * the value's own kind is the one that was meant, and its issues are told; else the branches make one sentence.
+ * The issues that are worth reporting of one issue. A union fails with the issues of every branch: a branch that got past
+ * the value's own kind is the one that was meant, and its issues are reported; else the branches make one sentence.
  */
 function flattened(issue: Issue, prefix: readonly PropertyKey[]): Issue[] {
   const path = [...prefix, ...issue.path];

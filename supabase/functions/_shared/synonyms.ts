@@ -76,8 +76,8 @@ function resolveSize(config: JsonObject): void {
   }
   for (const key of ["size", "resolution"]) {
     const size = parseSize(config[key]);
-    const told = size && isSame(config.width, size.width) && isSame(config.height, size.height);
-    if (!isGiven(config[key]) || told) delete config[key];
+    const isRepeated = size && isSame(config.width, size.width) && isSame(config.height, size.height);
+    if (!isGiven(config[key]) || isRepeated) delete config[key];
   }
 }
 
