@@ -92,7 +92,7 @@ export type ChildJobRequest = z.output<typeof childJob>;
 
 const retryMeaning = z.union([z.literal("never"), z.literal("backoff"), z.object({ delaySeconds: z.number().min(0) })]);
 
-export const attemptOutcome = z.discriminatedUnion("kind", [
+export const handlerOutcome = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("completed"),
     assets: z.array(assetFile),
@@ -102,7 +102,7 @@ export const attemptOutcome = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("failed"), error: errorReport, retry: retryMeaning }),
   z.object({ kind: z.literal("aborted"), reason: z.enum(abortReasons) }),
 ]);
-export type AttemptOutcome = z.output<typeof attemptOutcome>;
+export type HandlerOutcome = z.output<typeof handlerOutcome>;
 
 /** A message of one attempt to the dispatcher; `ended` is its last. */
 const fromAttempt = z.object({
@@ -127,7 +127,7 @@ const fromAttempt = z.object({
     z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string() }),
     z.object({
       kind: z.literal("ended"),
-      outcome: attemptOutcome,
+      outcome: handlerOutcome,
       heldModels: z.array(z.string()),
       memoryBytes: z.number(),
     }),

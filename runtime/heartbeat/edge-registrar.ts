@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Registration } from "#contract/registration.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
-import { type Answer, boundedRequest } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, boundedRequest } from "#runtime/lib/bounded-request.ts";
 import { serviceHeaders } from "#runtime/lib/service-headers.ts";
 import type { ContainerFacts, Registrar } from "./registrar.ts";
 
@@ -59,7 +59,7 @@ export class EdgeRegistrar implements Registrar {
     throw refusal(answer);
   }
 
-  async #post(body: Buffer, signal: AbortSignal): Promise<Answer> {
+  async #post(body: Buffer, signal: AbortSignal): Promise<BoundedResponse> {
     const { project, limitMs = 20_000 } = this.#options;
     const url = `${project.url}/functions/v1/update-worker-url`;
     try {
@@ -84,7 +84,7 @@ export class EdgeRegistrar implements Registrar {
   }
 }
 
-function refusal({ status, text }: Answer): CodedError {
+function refusal({ status, text }: BoundedResponse): CodedError {
   if (status === 401 || status === 403) {
     return new CodedError(
       "CONFIG_INVALID",

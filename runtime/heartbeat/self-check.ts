@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { type Answer, boundedRequest } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, boundedRequest } from "#runtime/lib/bounded-request.ts";
 
 const health = z.looseObject({ status: z.enum(["healthy", "starting", "degraded"]) });
 
@@ -21,7 +21,7 @@ export async function checkPublicAddress(url: string, signal: AbortSignal, limit
   );
 }
 
-async function ask(url: string, signal: AbortSignal, limitMs: number): Promise<Answer> {
+async function ask(url: string, signal: AbortSignal, limitMs: number): Promise<BoundedResponse> {
   try {
     return await boundedRequest({ method: "GET", url, headers: {}, signal, idleMs: limitMs, limitMs });
   } catch (cause) {

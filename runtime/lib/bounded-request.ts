@@ -23,7 +23,7 @@ export interface RequestParts {
   onSent?(bytes: number): void;
 }
 
-export interface Answer {
+export interface BoundedResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
@@ -41,7 +41,7 @@ const agents = {
 class StaleConnection extends Error {}
 
 /** @throws whatever kept an answer from coming: the network's error, a time-out, the signal's reason */
-export async function boundedRequest(parts: RequestParts): Promise<Answer> {
+export async function boundedRequest(parts: RequestParts): Promise<BoundedResponse> {
   const limit = AbortSignal.timeout(parts.limitMs);
   const signal = AbortSignal.any([parts.signal, limit]);
   try {
@@ -59,7 +59,7 @@ export async function boundedRequest(parts: RequestParts): Promise<Answer> {
   }
 }
 
-async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = true): Promise<Answer> {
+async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = true): Promise<BoundedResponse> {
   signal.throwIfAborted();
   const url = new URL(parts.url);
   const { method, body } = parts;
@@ -72,7 +72,7 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   request.setTimeout(parts.idleMs, () =>
     request.destroy(new Error(`nothing was heard for ${parts.idleMs / 1000} seconds`)),
   );
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const { promise, resolve, reject } = Promise.withResolvers<BoundedResponse>();
   let hasAnswer = false;
   request.once("response", (response) => {
     hasAnswer = true;
@@ -102,7 +102,7 @@ async function send(request: ClientRequest, { body, onSent }: RequestParts): Pro
   await pipeline(body, request);
 }
 
-async function readAnswer(response: IncomingMessage): Promise<Answer> {
+async function readAnswer(response: IncomingMessage): Promise<BoundedResponse> {
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of response) {

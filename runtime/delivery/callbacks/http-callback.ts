@@ -3,7 +3,7 @@ import { type JobCallback, jobCallback, withAssetUrls } from "#contract/callback
 import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
 import { signCallback } from "#contract/signature.ts";
 import type { CallbackConfig, SupabaseConfig } from "#runtime/container/supabase-config.ts";
-import { type Answer, boundedRequest, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, boundedRequest, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
 import { serviceHeaders } from "#runtime/lib/service-headers.ts";
 import type { Callback } from "./callback.ts";
 
@@ -57,7 +57,7 @@ export class HttpCallback implements Callback {
     throw refusal(answer, config.url, nowMs());
   }
 
-  async #post(body: Uint8Array, signal: AbortSignal): Promise<Answer> {
+  async #post(body: Uint8Array, signal: AbortSignal): Promise<BoundedResponse> {
     const { config, nowMs, limitMs = defaultLimitMs } = this.#options;
     const signatures = config.secret === null ? {} : await signCallback(config.secret, body, nowMs());
     try {
@@ -107,7 +107,7 @@ function mayHaveKey(callbackUrl: string, projectUrl: string): boolean {
   return callback.hostname === project.hostname || callback.hostname === functionsHost;
 }
 
-function refusal(answer: Answer, url: string, nowMs: number): CodedError {
+function refusal(answer: BoundedResponse, url: string, nowMs: number): CodedError {
   const { status } = answer;
   const { code, said } = readBody(answer.text);
   const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${said}`;

@@ -10,11 +10,11 @@ import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
 import type {
   AbortReason,
   AttemptKey,
-  AttemptOutcome,
   ExecutorSettings,
   ExecutorTask,
   FetchedInput,
   FromAttempt,
+  HandlerOutcome,
   ToAttempt,
 } from "../protocol.ts";
 import { LateCallError } from "./calls.ts";
@@ -125,7 +125,7 @@ export class Attempt {
   }
 
   /** Never rejects: whatever is thrown becomes the attempt's outcome. */
-  async run(): Promise<AttemptOutcome> {
+  async run(): Promise<HandlerOutcome> {
     const outcome = await owner.run(this, () => this.#outcome());
     this.#hasEnded = true;
     this.#controller.abort(attemptEnded);
@@ -135,7 +135,7 @@ export class Attempt {
     return outcome;
   }
 
-  async #outcome(): Promise<AttemptOutcome> {
+  async #outcome(): Promise<HandlerOutcome> {
     const { registry } = this.#host;
     const { type } = this.#task.job;
     try {

@@ -2,11 +2,11 @@ import { memoryUsage } from "node:process";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import {
-  type AttemptOutcome,
   type ExecutorSettings,
   type ExecutorTask,
   type FromAttempt,
   type FromExecutor,
+  type HandlerOutcome,
   sameAttempt,
   type ToAttempt,
   type ToExecutor,
@@ -100,7 +100,7 @@ export class ExecutorProcess {
   async #run(attempt: Attempt): Promise<void> {
     const outcome = await attempt.run();
     this.#current = null;
-    const end = (how: AttemptOutcome) =>
+    const end = (how: HandlerOutcome) =>
       this.#send(attempt, {
         kind: "ended",
         outcome: how,

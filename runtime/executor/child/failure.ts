@@ -6,13 +6,13 @@ import {
   retryMeaning,
   toErrorReport,
 } from "#contract/errors.ts";
-import type { AttemptOutcome } from "../protocol.ts";
+import type { HandlerOutcome } from "../protocol.ts";
 
 /**
  * How an attempt ends that threw this, whatever it is. Never throws.
  * @param model the last requested one, which is what a fault of a model is about
  */
-export function failedOutcome(error: unknown, model?: string): Extract<AttemptOutcome, { kind: "failed" }> {
+export function failedOutcome(error: unknown, model?: string): Extract<HandlerOutcome, { kind: "failed" }> {
   try {
     if (isDiskFull(error)) return { kind: "failed", error: diskFull, retry: "backoff" };
     const report = withModel(toErrorReport(error, "HANDLER_FAILED"), model);

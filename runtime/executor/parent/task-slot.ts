@@ -3,11 +3,11 @@ import type { Logger } from "#runtime/observe/log.ts";
 import {
   type AbortReason,
   type AttemptKey,
-  type AttemptOutcome,
   type ChildJobRequest,
   type ExecutorTask,
   type FetchedInput,
   type FromAttempt,
+  type HandlerOutcome,
   type ProgressMessage,
   type StageMessage,
   sameAttempt,
@@ -19,7 +19,7 @@ import {
  * attempt is checked against the key of the attempt that is here, in one place: `receive`.
  */
 export type AttemptEnd =
-  | AttemptOutcome
+  | HandlerOutcome
   | { readonly kind: "crashed"; readonly evidence: CrashEvidence }
   /** The process died before it was ready: the job never began. */
   | { readonly kind: "not_started" };

@@ -5,8 +5,8 @@ import { LeaseWatch } from "../lease-watch.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
 import type { HeldLeases } from "./held-leases.ts";
-import { JobWatch } from "./job-watch.ts";
 import type { ResolvedOptions } from "./options.ts";
+import { QueueWatch } from "./queue-watch.ts";
 import { type Moment, parseMoments, scores, serverTime } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";
 import type { ServerClock } from "./server-clock.ts";
@@ -34,7 +34,7 @@ export const upcomingCount = 8;
  */
 export class Changes {
   readonly #from: ChangesOptions;
-  readonly #jobs: JobWatch;
+  readonly #jobs: QueueWatch;
   readonly #leases: LeaseWatch;
   readonly #stream: EventStream | undefined;
 
@@ -42,7 +42,7 @@ export class Changes {
     this.#from = from;
     const { options, clock } = from;
     const { idlePoll } = options;
-    this.#jobs = new JobWatch({
+    this.#jobs = new QueueWatch({
       clock,
       random: options.random,
       monotonicMs: options.monotonicMs,

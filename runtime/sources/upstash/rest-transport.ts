@@ -35,7 +35,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-interface Answer {
+interface RestResponse {
   readonly status: number;
   readonly syncToken: string | undefined;
   readonly text: string;
@@ -118,7 +118,7 @@ export class RestTransport {
     }
   }
 
-  async #exchange(path: string, body: string): Promise<Answer> {
+  async #exchange(path: string, body: string): Promise<RestResponse> {
     const reader = new AnswerReader();
     const limit = setTimeout(() => reader.abort(new RequestTimeout()), this.#timeoutMs);
     const headers = {
@@ -144,14 +144,14 @@ class RequestTimeout extends Error {
 
 /** Collects one answer without a stream in between, which would cost as much as the request itself. */
 class AnswerReader implements Dispatcher.DispatchHandler {
-  readonly #outcome = Promise.withResolvers<Answer>();
+  readonly #outcome = Promise.withResolvers<RestResponse>();
   readonly #chunks: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #reason: Error | undefined;
   #status = 0;
   #syncToken: string | undefined;
 
-  get answer(): Promise<Answer> {
+  get answer(): Promise<RestResponse> {
     return this.#outcome.promise;
   }
 
@@ -196,14 +196,14 @@ class AnswerReader implements Dispatcher.DispatchHandler {
 }
 
 /** The body is `{"result": …}` or `{"error": "…"}`. */
-function readBody({ status, text }: Answer): unknown {
+function readBody({ status, text }: RestResponse): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300) return body;
   throw hasError(body) ? new RefusedError(String(body.error)) : new NotJsonError(`status ${status}`);
 }
 
 /** One body for each command, unless the request as a whole was refused. */
-function readBodies(answer: Answer, count: number): readonly unknown[] {
+function readBodies(answer: RestResponse, count: number): readonly unknown[] {
   const bodies = readBody(answer);
   if (Array.isArray(bodies) && bodies.length === count) return bodies;
   throw hasError(bodies) ? new RefusedError(String(bodies.error)) : new NotJsonError("the answer is no list");

@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { z } from "zod";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
-import { type Answer, boundedRequest, type RequestParts } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, boundedRequest, type RequestParts } from "#runtime/lib/bounded-request.ts";
 import { ProjectClient } from "#runtime/lib/project-client.ts";
 import { serviceHeaders } from "#runtime/lib/service-headers.ts";
 import type { StoredFile } from "../asset-store.ts";
@@ -44,7 +44,7 @@ const signedAddresses = z.array(z.object({ path: z.string().nullable(), signedUR
 interface Exchange {
   readonly signal: AbortSignal;
   readonly limitMs: number;
-  answer?: Answer;
+  answer?: BoundedResponse;
 }
 
 type Bucket = ReturnType<SupabaseClient["storage"]["from"]>;
@@ -124,7 +124,7 @@ export class StorageClient {
    *
    * @throws RetryableError STORAGE_UNREACHABLE when no answer comes; the signal's reason when it is aborted
    */
-  async request(parts: Omit<RequestParts, "idleMs">): Promise<Answer> {
+  async request(parts: Omit<RequestParts, "idleMs">): Promise<BoundedResponse> {
     try {
       const headers = { ...parts.headers, ...this.#headers };
       return await boundedRequest({ ...parts, headers, idleMs: this.#idleMs });
@@ -134,7 +134,7 @@ export class StorageClient {
     }
   }
 
-  errorOf(answer: Answer, context: RefusalContext): Error {
+  errorOf(answer: BoundedResponse, context: RefusalContext): Error {
     return storageError(answer, context, this.#options.nowMs());
   }
 
@@ -151,7 +151,7 @@ export class StorageClient {
     { bucket }: RefusalContext,
     exchange: Exchange,
     act: (files: Bucket) => Promise<Outcome>,
-  ): Promise<{ readonly data: unknown; readonly refused: Answer | null }> {
+  ): Promise<{ readonly data: unknown; readonly refused: BoundedResponse | null }> {
     const { storage } = await this.#project.get();
     const { data, error } = await this.#exchange.run(exchange, () => act(storage.from(bucket)));
     if (error === null) return { data, refused: null };
@@ -192,6 +192,6 @@ function parsed<Schema extends z.ZodType>(schema: Schema, data: unknown): z.outp
   throw storageUnreachable(new Error("its answer is not of the storage service", { cause: checked.error }));
 }
 
-export function isOk({ status }: Answer): boolean {
+export function isOk({ status }: BoundedResponse): boolean {
   return status >= 200 && status < 300;
 }

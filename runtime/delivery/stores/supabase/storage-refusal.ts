@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
-import { type Answer, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
 
 /*
  * What a refusal of the storage service means for a delivery. Its JSON routes answer nearly every refusal with HTTP 400 and
@@ -34,7 +34,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-export function readRefusal({ status, text }: Answer): Refusal {
+export function readRefusal({ status, text }: BoundedResponse): Refusal {
   const body = refusalBody.safeParse(parsedOrNull(text)).data;
   if (body === undefined) return { status, code: "", message: text.trim().slice(0, 300) };
   return {
@@ -57,7 +57,7 @@ export function isAlreadyThere({ status, message }: Refusal): boolean {
   return status === 409 && /already exists|duplicate/i.test(message);
 }
 
-export function storageError(answer: Answer, context: RefusalContext, nowMs: number): CodedError {
+export function storageError(answer: BoundedResponse, context: RefusalContext, nowMs: number): CodedError {
   const refusal = readRefusal(answer);
   const { status, message } = refusal;
   if (status === 413 || status === 415 || isInvalidName(refusal)) return assetRefused(refusal, context);

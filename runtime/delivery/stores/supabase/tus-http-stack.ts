@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import type { HttpRequest, HttpResponse, HttpStack } from "tus-js-client";
 import { RetryableError } from "#contract/errors.ts";
-import type { Answer } from "#runtime/lib/bounded-request.ts";
+import type { BoundedResponse } from "#runtime/lib/bounded-request.ts";
 import { isOk, type StorageClient, type UploadedFile } from "./storage-client.ts";
 import { isAlreadyThere, readRefusal } from "./storage-refusal.ts";
 
@@ -88,7 +88,7 @@ export class TusHttpStack implements HttpStack {
 }
 
 /** 400: the id is none of this service's. */
-function isForgotten({ status }: Answer): boolean {
+function isForgotten({ status }: BoundedResponse): boolean {
   return status === 404 || status === 410 || status === 400;
 }
 
@@ -144,10 +144,10 @@ class TusRequest implements HttpRequest {
 }
 
 class TusResponse implements HttpResponse {
-  readonly #answer: Answer;
+  readonly #answer: BoundedResponse;
   readonly #uploads: string;
 
-  constructor(answer: Answer, uploads: string) {
+  constructor(answer: BoundedResponse, uploads: string) {
     this.#answer = answer;
     this.#uploads = uploads;
   }

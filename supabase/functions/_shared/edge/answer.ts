@@ -1,7 +1,7 @@
 import { CodedError, type CodedErrorOptions, type ErrorCode } from "../errors.ts";
 
 /** What a function answers: JSON, with the status of HTTP. */
-export interface Answer {
+export interface EdgeResponse {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -34,7 +34,7 @@ const isPassing = (status: number) => status === 429 || status === 503;
 const retryAfter = { "Retry-After": "10" };
 
 /** Every error in the one shape `{success: false, error, code, details}`. */
-export function errorAnswer(error: unknown): Answer {
+export function errorAnswer(error: unknown): EdgeResponse {
   if (!isForeseen(error)) {
     const code = error instanceof CodedError ? error.code : "INTERNAL";
     const sentence = "The function failed to answer this request; its log says why, under the request's id.";

@@ -1,5 +1,5 @@
 import { toErrorReport } from "../errors.ts";
-import type { Answer } from "./answer.ts";
+import type { EdgeResponse } from "./answer.ts";
 import { errorAnswer, HttpError, isForeseen } from "./answer.ts";
 import { inBackground } from "./background.ts";
 import { type Caller, type CallerKind, identify } from "./callers.ts";
@@ -15,7 +15,7 @@ export interface EdgeFunction<Kind extends CallerKind = CallerKind> {
   readonly name: string;
   readonly methods: readonly ("GET" | "POST" | "DELETE")[];
   readonly callers: readonly Kind[];
-  run(call: EdgeCall<Kind>): Promise<Answer>;
+  run(call: EdgeCall<Kind>): Promise<EdgeResponse>;
 }
 
 export interface EdgeCall<Kind extends CallerKind = CallerKind> extends CallOfAnybody {
@@ -85,7 +85,7 @@ async function answer<Kind extends CallerKind>(
   const requestId = requestIdOf(request.headers);
   const log = createEdgeLog({ function: definition.name, request_id: requestId });
   const cors: Record<string, string> = {};
-  let reply: Answer;
+  let reply: EdgeResponse;
   try {
     const made = project();
     // Browsers have no business where only the project itself may call.
@@ -121,7 +121,7 @@ async function run<Kind extends CallerKind>(
   request: Request,
   { config, database, verifyUser }: Project,
   log: EdgeLog,
-): Promise<Answer> {
+): Promise<EdgeResponse> {
   if (!definition.methods.some((method) => method === request.method)) {
     const Allow = [...definition.methods, "OPTIONS"].join(", ");
     const message = `${request.method.slice(0, 20)} is not answered here: use ${definition.methods.join(" or ")}.`;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { describeProblems, parseWith } from "../problems.ts";
 import { type Registration, registration } from "../registration.ts";
-import { type Answer, HttpError } from "./answer.ts";
+import { type EdgeResponse, HttpError } from "./answer.ts";
 import { readJson } from "./body.ts";
 import type { Database } from "./database.ts";
 import type { CallOfAnybody } from "./edge-function.ts";
@@ -29,7 +29,7 @@ export type WorkerRow = z.output<typeof workerRow>;
  *
  * @throws CodedError INVALID_REQUEST, WORKER_UNREACHABLE
  */
-export async function register(call: CallOfAnybody, capabilities: readonly string[] = []): Promise<Answer> {
+export async function register(call: CallOfAnybody, capabilities: readonly string[] = []): Promise<EdgeResponse> {
   const { config, database, log } = call;
   const said = await readRegistration(call.request);
   const worker_url = workerAddress(said.worker_url, config);

@@ -1,7 +1,7 @@
 import { ChangeSignal } from "../change-signal.ts";
 import type { ServerClock } from "./server-clock.ts";
 
-export interface JobWatchOptions {
+export interface QueueWatchOptions {
   readonly clock: ServerClock;
   readonly random: () => number;
   /** Shortest and greatest pause between two looks. */
@@ -26,8 +26,8 @@ const maxTimerMs = 2 ** 31 - 1;
  * Ends waits for jobs: at events, at the moments that the timetable holds, and, because events may be missing, by
  * looking: soon after something happened, then less and less often.
  */
-export class JobWatch {
-  readonly #options: JobWatchOptions;
+export class QueueWatch {
+  readonly #options: QueueWatchOptions;
   readonly #signal = new ChangeSignal((isWaiting) => (isWaiting ? this.#begin() : this.#end()));
   #timer: NodeJS.Timeout | undefined;
   #isWaiting = false;
@@ -40,7 +40,7 @@ export class JobWatch {
   #nonEmpty = 0;
   #looking: Promise<void> | undefined;
 
-  constructor(options: JobWatchOptions) {
+  constructor(options: QueueWatchOptions) {
     this.#options = options;
   }
 
