@@ -23,7 +23,7 @@ export async function gateway(options: GatewayCommandOptions): Promise<number> {
   });
   const running = await startGateway({ ...settings, log, host: options.host, port: Number(options.port) });
   printResult(options, { url: running.url }, `listening on ${running.url}`);
-  await interruption.asked();
+  await interruption.requested();
   await running.close();
   return exitCodes.completed;
 }

@@ -14,7 +14,7 @@ const echoMs = 500;
  * Ctrl-C and the like while a command runs: the first asks it to end in order (`signal` aborts), a second one ends the
  * process at once.
  *
- *   waiting ──first──► asked ──second──► process.exit
+ *   waiting ──first──► requested ──second──► process.exit
  */
 export class Interruption {
   readonly #controller = new AbortController();
@@ -32,14 +32,14 @@ export class Interruption {
   }
 
   /** Resolves at the first signal. */
-  asked(): Promise<void> {
+  requested(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     if (this.signal.aborted) resolve();
     else this.signal.addEventListener("abort", () => resolve(), { once: true });
     return promise;
   }
 
-  /** The exit code that tells which signal it was; null as long as there was none. */
+  /** The exit code of the signal; null as long as there was none. */
   get exitCode(): number | null {
     return this.#first === null ? null : signalExitCodes[this.#first.signal];
   }

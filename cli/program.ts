@@ -17,7 +17,7 @@ import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
 /** Commands that can ask a container. */
-const askable = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
+const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
 
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
@@ -45,9 +45,9 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .hook("preAction", (main, command) => {
-      if (main.getOptionValueSource("url") === "cli" && !askable.has(command.name()))
+      if (main.getOptionValueSource("url") === "cli" && !remoteCommands.has(command.name()))
         throw usageError(
-          `${command.name()} works on this machine: leave out --url. It is for ${[...askable].join(", ")}.`,
+          `${command.name()} works on this machine: leave out --url. It is for ${[...remoteCommands].join(", ")}.`,
         );
     });
 
@@ -59,7 +59,7 @@ export function createProgram(): Command {
     "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
   );
   for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addQueues]) add(program);
-  for (const command of program.commands) if (askable.has(command.name())) addSourceOptions(command);
+  for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");

@@ -23,7 +23,7 @@ export async function start(options: StartOptions): Promise<number> {
     server = started;
     runtime.startHeartbeat(started.port);
     printResult(options, { url: started.url }, `listening on ${started.url}`);
-    await interruption.asked();
+    await interruption.requested();
   } finally {
     await runtime.stop(async () => server?.close());
   }

@@ -97,15 +97,15 @@ describe.each(named)("%s", (_name, route) => {
 const problems = z.object({ details: z.array(z.object({ field: z.string(), message: z.string() })) });
 
 function expectRefused(answer: TestAnswer, field: string, place: "query" | "body"): void {
-  const told = JSON.stringify(answer.json).slice(0, 400);
+  const shown = JSON.stringify(answer.json).slice(0, 400);
   if (field === "type") {
-    expect([422, 400], told).toContain(answer.status);
+    expect([422, 400], shown).toContain(answer.status);
     return;
   }
-  expect(answer.status, `${field}: ${told}`).toBe(place === "query" ? 400 : 422);
+  expect(answer.status, `${field}: ${shown}`).toBe(place === "query" ? 400 : 422);
   const fields = problems.parse(answer.json).details.map((problem) => problem.field);
   expect(
     fields.some((each) => each === field || each.startsWith(`${field}.`)),
-    `${field}: ${told}`,
+    `${field}: ${shown}`,
   ).toBe(true);
 }

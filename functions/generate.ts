@@ -14,7 +14,7 @@ import { viewJob } from "./jobs/job-view.ts";
 import { parseSubmission } from "./jobs/submission.ts";
 
 /** How long an answer is waited for when the client does not say, and at the most. */
-const waits = { usualSeconds: 300, mostSeconds: 600 };
+const waits = { usualSeconds: 300, maxSeconds: 600 };
 /** The record is read this often for a job that runs in another container. */
 const pollMs = 2000;
 
@@ -26,7 +26,7 @@ export const generateRoute = defineRoute(generate, {
   const place = isAsync ? null : request.streams.hold();
   try {
     const answer = await acceptJob(request, runtime);
-    const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.mostSeconds) * 1000;
+    const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.maxSeconds) * 1000;
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);
     return { status: 200, headers: { Location: `/jobs/${answer.job_id}` }, body: completed(job) };

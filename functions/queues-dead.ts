@@ -5,7 +5,7 @@ import { defineRoute } from "./http/route.ts";
 import { iso, viewJob } from "./jobs/job-view.ts";
 import { workerOfQueue } from "./queues/find-queue.ts";
 
-const mostUndecodable = 100;
+const maxUndecodable = 100;
 
 export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params: { queue }, query }, runtime) => {
   const worker = await workerOfQueue(runtime, queue);
@@ -26,7 +26,7 @@ export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params:
 
 async function undecodableOf({ sources }: Runtime, worker: string) {
   const lists = await Promise.all(
-    [...sources.values()].map(async ({ undecodable }) => (await undecodable?.list(mostUndecodable)) ?? []),
+    [...sources.values()].map(async ({ undecodable }) => (await undecodable?.list(maxUndecodable)) ?? []),
   );
   return lists
     .flat()

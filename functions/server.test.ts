@@ -162,17 +162,17 @@ describe("what is not a proper request", () => {
 
 describe("a reader that takes nothing", () => {
   it("is cut off; one that waits for its answer is not", async () => {
-    const impatient = await container.listen({ stalledAfterMs: 200 });
+    const shortStall = await container.listen({ stalledAfterMs: 200 });
     const id = await container.runtime.submit("gated", { size: 20_000_000 });
     const { result } = await container.runtime.ended(id);
     expect(result?.assets).toHaveLength(1);
     const address = await container.runtime.files.url("gated", `anonymous/${id}/0.txt`);
 
     const job = await container.submitGated();
-    const waiting = await fetch(`${impatient.url}/jobs/${job.id}/events`);
+    const waiting = await fetch(`${shortStall.url}/jobs/${job.id}/events`);
 
     const cutOff = socketClosed(address);
-    const stalled = connect(impatient.port, "127.0.0.1");
+    const stalled = connect(shortStall.port, "127.0.0.1");
     stalled.on("error", () => undefined);
     stalled.write(`GET ${address} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
     await cutOff;

@@ -7,7 +7,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { Connections } from "./http/connections.ts";
-import { seldom } from "./http/seldom.ts";
+import { throttled } from "./http/throttled.ts";
 import { type App, createApp } from "./index.ts";
 
 export interface RunningServer {
@@ -83,7 +83,7 @@ function createHttpServer(
   server.maxHeadersCount = maxHeaders;
   server.maxConnections = maxConnections;
   server.on("clientError", answerClientError);
-  const refused = seldom((times) =>
+  const refused = throttled((times) =>
     log.warn({ connections: maxConnections, times }, "connections were refused: too many are open"),
   );
   server.on("drop", refused);

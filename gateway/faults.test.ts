@@ -34,10 +34,10 @@ describe("each fault", () => {
     ["after", "1"],
   ] as const)("an answer that comes late, delayed %s the command was applied", async (at, applied) => {
     faults = faultOnce({ kind: "delay", at, delayMs: 60_000 }, isIncr);
-    const patience = new AbortController();
-    const late = gateway.send("/incr/n", { signal: patience.signal });
+    const abort = new AbortController();
+    const late = gateway.send("/incr/n", { signal: abort.signal });
     await expect.poll(count).toBe(applied);
-    patience.abort();
+    abort.abort();
     await expect(late).rejects.toThrow(/abort/);
   });
 

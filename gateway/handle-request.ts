@@ -71,15 +71,15 @@ interface CommandRequest {
   readonly body: Buffer;
 }
 
-async function answerCommands(parts: HandlerParts, asked: CommandRequest): Promise<void> {
-  const { route, access, response } = asked;
-  const encoding = readEncoding(asked.request.headers);
-  const commands = readCommands(route, asked.target, asked.body);
+async function answerCommands(parts: HandlerParts, command: CommandRequest): Promise<void> {
+  const { route, access, response } = command;
+  const encoding = readEncoding(command.request.headers);
+  const commands = readCommands(route, command.target, command.body);
   const fault = parts.faults?.({ route, commands });
   if (fault !== undefined && (await injectFault(fault, "before", response, parts.stopping))) return;
   const result = await runCommands(parts.link, { route, commands, access, encoding });
   if (fault !== undefined && (await injectFault(fault, "after", response, parts.stopping))) return;
-  send(parts, asked.request, response, result);
+  send(parts, command.request, response, result);
 }
 
 async function answerStream(

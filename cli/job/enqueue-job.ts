@@ -13,16 +13,16 @@ export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
 }
 
 /** As over HTTP: 30 days. */
-const longestDelaySeconds = 2_592_000;
-const longestKey = 255;
+const maxDelaySeconds = 2_592_000;
+const maxKeyCharacters = 255;
 
 /** The body of `ourvidz enqueue`. What is wrong with the job is told before the data folder is touched. */
 export async function enqueueJob(operands: readonly string[], options: EnqueueOptions): Promise<number> {
   const { delay = 0, idempotencyKey: key } = options;
-  if (delay < 0 || delay > longestDelaySeconds)
+  if (delay < 0 || delay > maxDelaySeconds)
     throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
-  if (key !== undefined && (key === "" || key.length > longestKey))
-    throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${longestKey}.`);
+  if (key !== undefined && (key === "" || key.length > maxKeyCharacters))
+    throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${maxKeyCharacters}.`);
   const client = await remoteClient(options);
   if (client !== null) {
     const [type = "", ...words] = operands;

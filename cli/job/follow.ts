@@ -16,12 +16,12 @@ export async function followJob(
   onChange: (status: string) => void,
 ): Promise<JobRecord> {
   let record = first;
-  let told = "";
+  let shown = "";
   for (;;) {
     const { status, progress, cancelRequested: cancel_requested, waitingFor: waiting_for } = record;
     const text = statusText({ status, progress, cancel_requested, waiting_for });
-    if (text !== told) onChange(text);
-    told = text;
+    if (text !== shown) onChange(text);
+    shown = text;
     if (isSettled(record.status) || signal.aborted) return record;
     await waitForChange(lookAgainMs, signal);
     record = (await queue.get(record.job.id)) ?? record;

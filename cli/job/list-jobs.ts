@@ -17,7 +17,7 @@ export interface JobsOptions extends GlobalOptions, QueueChoice {
 }
 
 /** What `GET /jobs` takes. */
-const mostOverHttp = 200;
+const maxOverHttp = 200;
 
 /** The body of `ourvidz jobs`. */
 export async function listJobs(options: JobsOptions): Promise<number> {
@@ -26,8 +26,7 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     throw usageError(`--limit is ${limit}: it must be a whole number from 1 to ${maxListedJobs}.`);
   const client = await remoteClient(options);
   if (client !== null) {
-    if (limit > mostOverHttp)
-      throw usageError(`--limit is ${limit}: a container lists at most ${mostOverHttp} at once.`);
+    if (limit > maxOverHttp) throw usageError(`--limit is ${limit}: a container lists at most ${maxOverHttp} at once.`);
     return printPage(options, await client.jobs({ status, type, user_id: user, limit, cursor }));
   }
   const filter: ListFilter = {

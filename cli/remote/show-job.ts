@@ -19,7 +19,7 @@ export async function showRemoteJob(client: OurvidzClient, id: string, options: 
 async function follow(client: OurvidzClient, id: string): Promise<number | null> {
   const interruption = new Interruption();
   const { signal } = interruption;
-  let told = "";
+  let shown = "";
   try {
     for await (const { name, data } of client.follow(id, { signal })) {
       if (name === "preview") continue;
@@ -30,8 +30,8 @@ async function follow(client: OurvidzClient, id: string): Promise<number | null>
         cancel_requested: false,
         waiting_for: null,
       });
-      if (text !== told) note(text);
-      told = text;
+      if (text !== shown) note(text);
+      shown = text;
     }
   } catch (error) {
     if (!signal.aborted) throw error;

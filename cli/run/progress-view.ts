@@ -37,23 +37,23 @@ const sparseMs = 10_000;
 /** For logs and pipes: the first step, each quarter, and a line after ten quiet seconds. */
 export class ProgressLines implements ProgressView {
   readonly #nowMs: () => number;
-  #toldPart = -1;
-  #toldAtMs = 0;
+  #shownPart = -1;
+  #shownAtMs = 0;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
   preparing(): void {
-    this.#toldPart = -1;
+    this.#shownPart = -1;
     note("the job has started");
   }
 
   step(step: number, total: number): void {
     const part = Math.floor((sparseSteps * step) / total);
-    if (part === this.#toldPart && this.#nowMs() - this.#toldAtMs < sparseMs) return;
-    this.#toldPart = part;
-    this.#toldAtMs = this.#nowMs();
+    if (part === this.#shownPart && this.#nowMs() - this.#shownAtMs < sparseMs) return;
+    this.#shownPart = part;
+    this.#shownAtMs = this.#nowMs();
     note(`step ${step} of ${total}`);
   }
 

@@ -94,7 +94,7 @@ async function saveAsset(
 const measure = z.number().optional().catch(undefined);
 const measures = z.object({ seed: measure, width: measure, height: measure });
 
-const longestSlug = 48;
+const maxSlugBytes = 48;
 
 /** A prompt as a file name: `A lighthouse, at dawn!` is `a-lighthouse-at-dawn`. Letters of any script stay. */
 export function slug(text: string): string {
@@ -106,7 +106,7 @@ export function slug(text: string): string {
   let result = "";
   for (const word of words) {
     const longer = result === "" ? word : `${result}-${word}`;
-    if (Buffer.byteLength(longer) > longestSlug) break;
+    if (Buffer.byteLength(longer) > maxSlugBytes) break;
     result = longer;
   }
   return result;

@@ -18,8 +18,8 @@ import type { JobEnd } from "./run-outcome.ts";
  * attempt failed goes from the retry straight to its end.
  */
 const lookMs = 1000;
-const deliveryPatienceLooks = 10;
-const settlementPatienceLooks = 3;
+const maxUndeliveredLooks = 10;
+const maxUnsettledLooks = 3;
 const startsBeforeGivingUp = 3;
 
 /** Calls `onEnd` with how a job ends that does not move any more, or with "settled"; returns the way to stop looking. */
@@ -60,7 +60,7 @@ class Standstill {
     const stuck = !pending && status === "running" && this.#runtime.dispatcher.activeJobs === 0;
     this.#undeliveredLooks = pending ? this.#undeliveredLooks + 1 : 0;
     this.#unsettledLooks = stuck ? this.#unsettledLooks + 1 : 0;
-    if (this.#undeliveredLooks <= deliveryPatienceLooks && this.#unsettledLooks <= settlementPatienceLooks) return null;
+    if (this.#undeliveredLooks <= maxUndeliveredLooks && this.#unsettledLooks <= maxUnsettledLooks) return null;
     return { status: "undelivered", error: await this.#reason() };
   }
 

@@ -60,7 +60,10 @@ async function validate(changes: Record<string, string> = {}) {
   }
   const { checks } = report.parse(JSON.parse(stdout));
   const of = checks.filter(({ name }) => services.includes(name));
-  return { exitCode, said: Object.fromEntries(of.map(({ name, status, message }) => [name, `${status}: ${message}`])) };
+  return {
+    exitCode,
+    reported: Object.fromEntries(of.map(({ name, status, message }) => [name, `${status}: ${message}`])),
+  };
 }
 
 async function leftBehind() {
@@ -72,8 +75,8 @@ async function leftBehind() {
 
 describe("what is configured is used", () => {
   test("with the key that the container has, and nothing is left behind", async () => {
-    const { exitCode, said } = await validate();
-    expect(said).toEqual({
+    const { exitCode, reported } = await validate();
+    expect(reported).toEqual({
       queue: expect.stringMatching(/^ok: .*runs scripts that write/),
       database: expect.stringMatching(/^ok: .*knows the service key/),
       storage: expect.stringMatching(/^ok: .*stored in draw, read and removed/),
@@ -89,35 +92,35 @@ describe("what is configured is used", () => {
   });
 
   test("also the new kind of key, where the database and the storage know it", async () => {
-    const { said } = await validate({ SUPABASE_SERVICE_KEY: project.door.secretKey });
-    expect(said).toMatchObject({ database: expect.stringMatching(/^ok/), storage: expect.stringMatching(/^ok/) });
+    const { reported } = await validate({ SUPABASE_SERVICE_KEY: project.door.secretKey });
+    expect(reported).toMatchObject({ database: expect.stringMatching(/^ok/), storage: expect.stringMatching(/^ok/) });
     // These functions were given the old key alone.
-    expect(said.callback).toMatch(/^failed: .*SUPABASE_SERVICE_KEY/);
+    expect(reported.callback).toMatch(/^failed: .*SUPABASE_SERVICE_KEY/);
   });
 
   test("and what is not configured is not mentioned", async () => {
     const { WORKERS = "", PORT = "", MODELS_DIR = "" } = env;
     env = { WORKERS, PORT, MODELS_DIR };
-    const { exitCode, said } = await validate();
-    expect(said).toEqual({});
+    const { exitCode, reported } = await validate();
+    expect(reported).toEqual({});
     expect(exitCode).toBe(0);
   });
 });
 
 describe("what is wrong is named with what to do", () => {
   test("a token that may only read, a secret of another project, a bucket that is missing, a server at the wrong address", async () => {
-    const stranger: Server = createServer((_request, response) => void response.end("<html>"));
-    await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
-    onTestFinished(() => void stranger.close());
-    const address = stranger.address();
-    const { exitCode, said } = await validate({
+    const otherServer: Server = createServer((_request, response) => void response.end("<html>"));
+    await new Promise<void>((resolve) => otherServer.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void otherServer.close());
+    const address = otherServer.address();
+    const { exitCode, reported } = await validate({
       UPSTASH_REDIS_REST_TOKEN: project.gateway.readOnlyToken,
       JOB_CALLBACK_SECRET: "the secret of another project",
       WORKERS: "brush,voice",
       PUBLIC_URL: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
     });
     expect(exitCode).toBe(1);
-    expect(said).toMatchObject({
+    expect(reported).toMatchObject({
       queue: expect.stringMatching(/^failed: The token may only read: set UPSTASH_REDIS_REST_TOKEN/),
       database: expect.stringMatching(/^ok/),
       storage: expect.stringMatching(/^failed: There is no bucket "say" .*run the migrations/),
@@ -132,9 +135,9 @@ describe("what is wrong is named with what to do", () => {
     const user = await project.addUser();
     const { JOB_CALLBACK_SECRET: _, ...unsigned } = env;
     env = unsigned;
-    const { exitCode, said } = await validate({ SUPABASE_SERVICE_KEY: user.token });
+    const { exitCode, reported } = await validate({ SUPABASE_SERVICE_KEY: user.token });
     expect(exitCode).toBe(1);
-    expect(said).toMatchObject({
+    expect(reported).toMatchObject({
       queue: expect.stringMatching(/^ok/),
       database: expect.stringMatching(/^failed: .*SUPABASE_SERVICE_KEY/),
       storage: expect.stringMatching(/^failed: .*SUPABASE_SERVICE_KEY/),
@@ -145,10 +148,10 @@ describe("what is wrong is named with what to do", () => {
 
   test("services that are not there", async () => {
     const nobody = `http://127.0.0.1:${await freePort()}`;
-    const { exitCode, said } = await validate({ UPSTASH_REDIS_REST_URL: nobody, SUPABASE_URL: nobody });
+    const { exitCode, reported } = await validate({ UPSTASH_REDIS_REST_URL: nobody, SUPABASE_URL: nobody });
     expect(exitCode).toBe(1);
     for (const name of ["queue", "database", "storage", "callback", "registration"])
-      expect(said[name]).toMatch(/^failed: .*(cannot be reached|ECONNREFUSED)/);
-    expect(said["public address"]).toMatch(/^ok/);
+      expect(reported[name]).toMatch(/^failed: .*(cannot be reached|ECONNREFUSED)/);
+    expect(reported["public address"]).toMatch(/^ok/);
   });
 });

@@ -10,13 +10,13 @@ const log = await createLogger({ level: "silent", format: "json" });
 function manualSource() {
   const events: ServerEvent[] = [];
   let wake: () => void = () => undefined;
-  let asked = 0;
+  let pulled = 0;
   let released = false;
   async function* source(signal: AbortSignal): AsyncGenerator<ServerEvent> {
     signal.addEventListener("abort", () => wake());
     try {
       for (;;) {
-        asked++;
+        pulled++;
         while (events.length === 0 && !signal.aborted) {
           await new Promise<void>((resolve) => {
             wake = resolve;
@@ -34,7 +34,7 @@ function manualSource() {
     events.push({ id, event: "state", data });
     wake();
   };
-  return { source, push, asked: () => asked, released: () => released };
+  return { source, push, pulled: () => pulled, released: () => released };
 }
 
 async function nextText(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string | undefined> {
@@ -60,15 +60,15 @@ describe("a stream", () => {
   });
 
   it("asks its source for nothing before the reader has taken what came before", async () => {
-    const { source, push, asked } = manualSource();
+    const { source, push, pulled } = manualSource();
     const reader = readerOf(new EventStreams({ log }).respond(source));
     push(1);
     push(2);
-    expect(asked()).toBe(0);
+    expect(pulled()).toBe(0);
     await nextText(reader);
-    expect(asked()).toBe(0);
+    expect(pulled()).toBe(0);
     await nextText(reader);
-    expect(asked()).toBe(1);
+    expect(pulled()).toBe(1);
     await reader.cancel();
   });
 
@@ -152,7 +152,7 @@ describe("silence", () => {
   afterEach(() => void vi.useRealTimers());
 
   it("is filled with heartbeats, and loses no event", async () => {
-    const { source, push, asked } = manualSource();
+    const { source, push, pulled } = manualSource();
     const reader = readerOf(new EventStreams({ log, heartbeatMs: 15_000 }).respond(source));
     await nextText(reader);
     for (const _ of [1, 2]) {
@@ -162,7 +162,7 @@ describe("silence", () => {
     }
     push(1);
     expect(await nextText(reader)).toContain("data: 1");
-    expect(asked()).toBe(1);
+    expect(pulled()).toBe(1);
     expect(vi.getTimerCount()).toBe(0);
     await reader.cancel();
   });

@@ -1,6 +1,6 @@
 import type { Logger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
-import { seldom } from "./seldom.ts";
+import { throttled } from "./throttled.ts";
 
 /** One server-sent event; `data` is sent as JSON. */
 export interface ServerEvent {
@@ -46,7 +46,7 @@ export class EventStreams {
     this.#log = log;
     this.#limit = limit;
     this.#heartbeatMs = heartbeatMs;
-    this.#refused = seldom((times) => log.warn({ limit, times }, "streams were refused: too many are open"));
+    this.#refused = throttled((times) => log.warn({ limit, times }, "streams were refused: too many are open"));
   }
 
   get size(): number {

@@ -156,12 +156,12 @@ describe("a job that runs here", () => {
     job.emit(running(1));
     const follower = job.follow();
     await follower.next(2);
-    const asked = job.polls();
+    const before = job.polls();
     for (let number = 1; number <= 4; number++) {
       job.emit(step(number));
       await follower.next(1);
     }
-    expect(job.polls()).toBe(asked);
+    expect(job.polls()).toBe(before);
     await job.complete(lease);
   });
 

@@ -71,14 +71,14 @@ async function* untilSilent(
 ): AsyncGenerator<ServerEvent, JobRecord | null> {
   for (;;) {
     await inbox.wait(untilSharedTurn(pollMs), signal);
-    let ask = inbox.isEmpty;
+    let poll = inbox.isEmpty;
     for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
       // The end is sent from the record, which says all of it.
-      if (isFinal(next)) ask = true;
+      if (isFinal(next)) poll = true;
       else yield* sent.live(next);
     }
     if (signal.aborted) return null;
-    if (!ask) continue;
+    if (!poll) continue;
     const record = await readShared(queue, sent.jobId);
     // What came in meanwhile is newer than this record. Otherwise the record is the newer one: whatever is sent live was
     // written to the queue before.

@@ -1,6 +1,6 @@
 import type { JobEvents, NumberedEvent } from "#runtime/dispatch/job-events.ts";
 
-const mostWaiting = 64;
+const maxWaiting = 64;
 
 /**
  * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews the newest;
@@ -44,7 +44,7 @@ export class Inbox {
   #add(event: NumberedEvent): void {
     if (event.event.kind === "preview") this.#drop("preview");
     this.#waiting.push(event);
-    if (this.#waiting.length > mostWaiting) this.#drop("progress");
+    if (this.#waiting.length > maxWaiting) this.#drop("progress");
     this.#wake?.();
   }
 

@@ -32,4 +32,4 @@ it.each([
   [500, 249, 251],
   [500, 250, 500],
   [500, 1300, 450],
-])("at most %i ms, at %i: in %i ms", (most, now, wait) => expect(untilSharedTurn(most, now)).toBe(wait));
+])("at most %i ms, at %i: in %i ms", (max, now, wait) => expect(untilSharedTurn(max, now)).toBe(wait));

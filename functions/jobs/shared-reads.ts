@@ -20,10 +20,10 @@ export function readShared(queue: Pick<JobQueue, "get">, jobId: string): Promise
 }
 
 /**
- * How long to be silent before the next read, between half of `mostMs` and all of it: all readers' waits end in the same
+ * How long to be silent before the next read, between half of `maxMs` and all of it: all readers' waits end in the same
  * turns, and 500 readers of one job cost what one does.
  */
-export function untilSharedTurn(mostMs: number, nowMs = performance.now()): number {
-  const half = mostMs / 2;
+export function untilSharedTurn(maxMs: number, nowMs = performance.now()): number {
+  const half = maxMs / 2;
   return 2 * half - (nowMs % half);
 }

@@ -9,8 +9,8 @@ afterEach(() => {
 });
 
 it("tells each stage once, from the end of the one before it to its own last part", () => {
-  const told: TimedStage[] = [];
-  const timer = new StageTimer((stage) => told.push(stage));
+  const reported: TimedStage[] = [];
+  const timer = new StageTimer((stage) => reported.push(stage));
   const after = (ms: number, name: string) => {
     vi.advanceTimersByTime(ms);
     timer.reached(name);
@@ -21,7 +21,7 @@ it("tells each stage once, from the end of the one before it to its own last par
   after(250, "decode");
   vi.advanceTimersByTime(50);
   timer.ended("save");
-  expect(told).toEqual([
+  expect(reported).toEqual([
     { name: "encode", startedAtMs: 1_000_000, seconds: 0.5 },
     { name: "denoise", startedAtMs: 1_000_500, seconds: 3 },
     { name: "decode", startedAtMs: 1_003_500, seconds: 0.25 },
@@ -30,9 +30,9 @@ it("tells each stage once, from the end of the one before it to its own last par
 });
 
 it("tells a stage that comes again, for the next part of the images, again", () => {
-  const told: TimedStage[] = [];
-  const timer = new StageTimer((stage) => told.push(stage));
+  const reported: TimedStage[] = [];
+  const timer = new StageTimer((stage) => reported.push(stage));
   for (const name of ["denoise", "decode", "denoise", "decode"]) timer.reached(name);
   timer.ended("save");
-  expect(told.map(({ name }) => name)).toEqual(["denoise", "decode", "denoise", "decode", "save"]);
+  expect(reported.map(({ name }) => name)).toEqual(["denoise", "decode", "denoise", "decode", "save"]);
 });

@@ -132,8 +132,8 @@ function report(
 
 /** Prompt weights are not applied: the job still runs on the plain prompt, and says so. */
 function reportEnhancement({ compel_enabled, compel_weights }: ImageJob): Record<string, unknown> {
-  const asksForWeights = compel_enabled === true && (compel_weights ?? "").trim() !== "";
-  if (!asksForWeights) return { enhancement_strategy: "none" };
+  const wantsWeights = compel_enabled === true && (compel_weights ?? "").trim() !== "";
+  if (!wantsWeights) return { enhancement_strategy: "none" };
   return {
     enhancement_strategy: "fallback",
     fallback_reason: "this pipeline applies no prompt weights: the picture was drawn from the plain prompt",

@@ -57,7 +57,7 @@ export class Postponed extends Error {
   }
 }
 
-const callbackPatienceMs = 24 * 60 * 60 * 1000;
+const callbackLimitMs = 24 * 60 * 60 * 1000;
 export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Below this many jobs that fail, each has its own pauses. */
 const outageThreshold = 3;
@@ -84,13 +84,13 @@ export class DeliverySteps {
 
   /** Milliseconds that each of the rows has to wait. For what is away, the first one asks and the others wait. */
   waitsOf(rows: readonly OutboxRow[]): readonly number[] {
-    const asked = new Set<OutageGate>();
+    const probed = new Set<OutageGate>();
     return rows.map((row) => {
       // It is given up without being tried.
       if (!needsUpload(row) && this.#isGivenUp(row)) return 0;
       const gate = needsUpload(row) ? this.#storeGate : this.#callbackGate;
-      if (asked.has(gate)) return probeMs;
-      if (gate.isClosed && gate.waitMs === 0) asked.add(gate);
+      if (probed.has(gate)) return probeMs;
+      if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
       return gate.waitMs;
     });
   }
@@ -193,7 +193,7 @@ export class DeliverySteps {
 
   /** An app that is away for a day has other worries; one that refuses the container is told when that is mended. */
   #isGivenUp({ createdAtMs }: OutboxRow): boolean {
-    return this.#options.nowMs() - createdAtMs > callbackPatienceMs && !this.#callbackGate.needsMending;
+    return this.#options.nowMs() - createdAtMs > callbackLimitMs && !this.#callbackGate.needsMending;
   }
 
   async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {

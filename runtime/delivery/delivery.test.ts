@@ -324,9 +324,9 @@ describe("a process that dies", () => {
 it("delivers 100 finished jobs at once, a few at a time", async () => {
   const process = newProcess();
   let atOnce = 0;
-  let most = 0;
+  let highest = 0;
   beforeCallback = async () => {
-    most = Math.max(most, ++atOnce);
+    highest = Math.max(highest, ++atOnce);
     await new Promise((done) => setTimeout(done, 1));
     atOnce--;
   };
@@ -341,6 +341,6 @@ it("delivers 100 finished jobs at once, a few at a time", async () => {
     );
   }
   await eventually(() => expect(process.outbox.count()).toBe(0), 25_000);
-  expect(most).toBeLessThanOrEqual(4);
+  expect(highest).toBeLessThanOrEqual(4);
   expect(ids.every((id) => finals(id).length === 1)).toBe(true);
 });

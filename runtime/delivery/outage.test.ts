@@ -135,14 +135,14 @@ describe("an outage of an hour", () => {
     const taken: string[] = [];
     let triesInOutage = 0;
     let atOnce = 0;
-    let mostAtOnce = 0;
+    let maxAtOnce = 0;
     callBack = async ({ job_id }) => {
       if (Date.now() < backAtMs) {
         triesInOutage++;
         throw failure();
       }
       taken.push(job_id);
-      mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+      maxAtOnce = Math.max(maxAtOnce, ++atOnce);
       await new Promise((resolve) => setTimeout(resolve, 200));
       atOnce--;
     };
@@ -166,7 +166,7 @@ describe("an outage of an hour", () => {
     expect(new Set(taken).size).toBe(500);
     expect(others).toEqual(ids.filter((id) => id !== first));
     if (failure === refusedConnection) expect(first).toBe(ids[0]);
-    expect(mostAtOnce).toBe(4);
+    expect(maxAtOnce).toBe(4);
     const records = await Promise.all(ids.map((id) => source.get(id)));
     expect(records.every((record) => record?.status === "completed")).toBe(true);
   });
@@ -254,10 +254,10 @@ describe("a deployment that is wrong", () => {
 describe("a refusal of the container", () => {
   it("is waited out for longer than a day: the app is told when it is mended", async () => {
     let isMended = false;
-    const told: string[] = [];
+    const reported: string[] = [];
     callBack = async ({ job_id }) => {
       if (!isMended) throw new RetryableError("401", { code: "CALLBACK_REFUSED", delaySeconds: 300 });
-      told.push(job_id);
+      reported.push(job_id);
     };
     for (const id of ["one", "two", "three"]) await finish(id);
     await pass(minuteMs);
@@ -266,7 +266,7 @@ describe("a refusal of the container", () => {
     expect(outbox.count()).toBe(3);
     isMended = true;
     await pass(6 * minuteMs);
-    expect(told).toEqual(["one", "two", "three"]);
+    expect(reported).toEqual(["one", "two", "three"]);
     expect(await alarmCount("callback_given_up")).toBe(0);
   });
 });
@@ -289,9 +289,9 @@ describe("what nobody ever takes", () => {
   });
 
   it("a file: its job fails, the app is told why, and the file is kept for a while", async () => {
-    const said: JobCallback[] = [];
+    const callbacks: JobCallback[] = [];
     callBack = async (callback) => {
-      said.push(callback);
+      callbacks.push(callback);
     };
     store = async () => {
       throw new PermanentError("too large for the bucket", { code: "ASSET_REFUSED" });
@@ -299,7 +299,7 @@ describe("what nobody ever takes", () => {
     const work = await finish("film", { withFile: true });
     await pass(1000);
     expect(await source.get("film")).toMatchObject({ status: "failed", error: { code: "ASSET_REFUSED" } });
-    expect(said).toMatchObject([
+    expect(callbacks).toMatchObject([
       {
         job_id: "film",
         status: "failed",

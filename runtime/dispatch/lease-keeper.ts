@@ -85,7 +85,7 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const held = [...this.#held.values()];
-    const askedAtMs = performance.now();
+    const requestedAtMs = performance.now();
     try {
       const outcomes = await this.#source.renew(
         held.map(({ lease, holder }) => {
@@ -93,7 +93,7 @@ export class LeaseKeeper {
           return progress === null ? { lease } : { lease, progress };
         }),
       );
-      for (const [index, one] of held.entries()) this.#apply(one, outcomes[index], askedAtMs);
+      for (const [index, one] of held.entries()) this.#apply(one, outcomes[index], requestedAtMs);
     } catch (error) {
       // A lease outlives two failed renewals; if the source stays away longer, the next answer will be "lost".
       recordFailure(this.#metrics, "source", error);
@@ -101,10 +101,10 @@ export class LeaseKeeper {
     }
   }
 
-  #apply(held: Held, outcome: string | undefined, askedAtMs: number): void {
+  #apply(held: Held, outcome: string | undefined, requestedAtMs: number): void {
     const { lease, holder } = held;
     if (!this.#held.has(lease.token)) return;
-    if (outcome === "held" || outcome === "cancelled") held.confirmedAtMs = askedAtMs;
+    if (outcome === "held" || outcome === "cancelled") held.confirmedAtMs = requestedAtMs;
     if (outcome === "cancelled") holder.onCancel();
     if (outcome === "lost") {
       this.#held.delete(lease.token);

@@ -14,7 +14,7 @@ export interface EdgeRegistrarOptions {
 }
 
 const refusalBody = z.looseObject({ error: z.string() });
-const longestReason = 300;
+const maxReasonCharacters = 300;
 
 /** Registers with the app's edge function `update-worker-url`. */
 export class EdgeRegistrar implements Registrar {
@@ -107,7 +107,7 @@ function refusal({ status, text }: BoundedResponse): CodedError {
 /** What an edge function of ours says; null when something else answered. */
 function reasonOf(text: string): string | null {
   try {
-    return refusalBody.parse(JSON.parse(text)).error.slice(0, longestReason);
+    return refusalBody.parse(JSON.parse(text)).error.slice(0, maxReasonCharacters);
   } catch {
     return null;
   }

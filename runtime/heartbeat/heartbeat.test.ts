@@ -89,7 +89,7 @@ async function started(random?: number) {
   return { pauses, heartbeat };
 }
 
-const said = (level: number) => log.lines.filter((line) => line.level === level).map(({ msg }) => msg);
+const logged = (level: number) => log.lines.filter((line) => line.level === level).map(({ msg }) => msg);
 
 describe("a heartbeat", () => {
   it("registers again and again, and takes the registration back at its end", async () => {
@@ -103,7 +103,7 @@ describe("a heartbeat", () => {
     expect(service.containers.get("pod-1")).toMatchObject({ status: "active" });
     await heartbeat.deregister();
     expect(service.containers.get("pod-1")).toMatchObject({ status: "stopped" });
-    expect(said(30)).toEqual(["registered", "deregistered"]);
+    expect(logged(30)).toEqual(["registered", "deregistered"]);
   });
 
   it.each([
@@ -123,7 +123,7 @@ describe("a heartbeat", () => {
     health = answer;
     const { pauses, heartbeat } = await started();
     expect(service.answers).toEqual([]);
-    expect(said(40)).toEqual(["the container could not be registered; it will be tried again"]);
+    expect(logged(40)).toEqual(["the container could not be registered; it will be tried again"]);
     for (let beat = 1; beat < 6; beat++) await pauses.over();
     expect(pauses.seconds).toEqual([7.5, 15, 30, 45, 45, 45]);
     health = { status: 200, body: '{"status":"degraded"}' };
@@ -148,22 +148,22 @@ describe("a heartbeat", () => {
     service.fault = null;
     await pauses.over();
     expect(service.containers.get("pod-1")).toMatchObject({ status: "active" });
-    expect(said(40).length).toBe(1);
-    expect(said(30)).toEqual(["registered"]);
+    expect(logged(40).length).toBe(1);
+    expect(logged(30)).toEqual(["registered"]);
     await heartbeat.stop();
   });
 
   it("ends a registration that is under way, which may have arrived, and takes it back", async () => {
-    const asked = Promise.withResolvers<void>();
-    service.fault = () => asked.resolve();
+    const requested = Promise.withResolvers<void>();
+    service.fault = () => requested.resolve();
     const heartbeat = create(new Pauses());
     heartbeat.start();
-    await asked.promise;
+    await requested.promise;
     service.fault = null;
     await heartbeat.stop();
     await heartbeat.deregister();
     expect(service.containers.get("pod-1")).toMatchObject({ status: "stopped" });
-    expect(said(40)).toEqual([]);
+    expect(logged(40)).toEqual([]);
   });
 
   it("ends also when it cannot be taken back", async () => {
@@ -171,6 +171,6 @@ describe("a heartbeat", () => {
     service.fault = (response) => response.destroy();
     await heartbeat.stop();
     await heartbeat.deregister();
-    expect(said(40)).toEqual(["the container could not be deregistered; it counts as gone after a while"]);
+    expect(logged(40)).toEqual(["the container could not be deregistered; it counts as gone after a while"]);
   });
 });

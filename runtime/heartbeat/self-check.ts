@@ -12,7 +12,7 @@ const health = z.looseObject({ status: z.enum(["healthy", "starting", "degraded"
  */
 export async function checkPublicAddress(url: string, signal: AbortSignal, limitMs = 10_000): Promise<void> {
   const address = `${url}/health`;
-  const answer = await ask(address, signal, limitMs);
+  const answer = await request(address, signal, limitMs);
   const isContainer = answer.status === 200 && health.safeParse(parse(answer.text)).success;
   if (isContainer) return;
   throw new CodedError(
@@ -21,7 +21,7 @@ export async function checkPublicAddress(url: string, signal: AbortSignal, limit
   );
 }
 
-async function ask(url: string, signal: AbortSignal, limitMs: number): Promise<BoundedResponse> {
+async function request(url: string, signal: AbortSignal, limitMs: number): Promise<BoundedResponse> {
   try {
     return await boundedRequest({ method: "GET", url, headers: {}, signal, idleMs: limitMs, limitMs });
   } catch (cause) {

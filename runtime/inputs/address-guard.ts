@@ -15,7 +15,7 @@ export interface AddressGuardOptions {
   readonly projectUrl: string | null;
 }
 
-const longestUrl = 8192;
+const maxUrlCharacters = 8192;
 const storagePaths = ["/storage/v1/object/", "/storage/v1/render/image/"];
 
 /** Decides which addresses may be fetched. Redirects pass through it like the first address. */
@@ -33,7 +33,7 @@ export class AddressGuard {
    * @throws PermanentError INPUT_REFUSED
    */
   check(text: string, base?: URL): Target {
-    if (text.length > longestUrl) throw refused(`it is longer than ${longestUrl} characters`);
+    if (text.length > maxUrlCharacters) throw refused(`it is longer than ${maxUrlCharacters} characters`);
     const url = URL.parse(text, base?.href);
     if (url === null) throw refused("it is not an address such as https://files.example/a.png");
     url.hash = "";
@@ -75,12 +75,12 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
-const longestShown = 200;
+const maxShownCharacters = 200;
 
 /** An address for messages and logs: without its query, which is where tokens are, and without credentials. */
 export function shownUrl(url: URL): string {
   const text = `${url.protocol}//${url.host}${url.pathname}`;
-  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
+  return text.length > maxShownCharacters ? `${text.slice(0, maxShownCharacters)}…` : text;
 }
 
 function refused(why: string, url?: URL): PermanentError {

@@ -38,7 +38,7 @@ export interface InputCacheOptions {
 
 /** Longer than any download may take. */
 const abandonedAfterMs = 60 * 60 * 1000;
-const mostAddresses = 10_000;
+const maxAddresses = 10_000;
 
 export class InputCache {
   readonly #options: InputCacheOptions;
@@ -112,7 +112,7 @@ export class InputCache {
       await rm(path, { force: true });
       total -= sizeBytes;
     }
-    const spare = addresses.slice(0, Math.max(0, addresses.length - mostAddresses));
+    const spare = addresses.slice(0, Math.max(0, addresses.length - maxAddresses));
     for (const { path } of spare) await rm(path, { force: true });
   }
 

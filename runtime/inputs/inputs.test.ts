@@ -203,14 +203,14 @@ describe("an answer", () => {
 });
 
 it("stops when its job is stopped, and closes the connection", async () => {
-  const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [requested, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   harness.serve((_request, response) => {
     response.once("close", () => closed.resolve());
-    response.write(harness.picture.subarray(0, 1000), () => asked.resolve());
+    response.write(harness.picture.subarray(0, 1000), () => requested.resolve());
   });
   const stop = new AbortController();
   const fetched = harness.fetch(address, { signal: stop.signal });
-  await asked.promise;
+  await requested.promise;
   stop.abort(new Error("the user has changed her mind"));
   await expect(fetched).rejects.toThrow("the user has changed her mind");
   await closed.promise;

@@ -129,7 +129,7 @@ export class Inputs {
     let target = this.#guard.check(address);
     for (let redirects = 0; ; ) {
       const known = await this.#cache.find(target.url);
-      const response = await this.#ask(target, known, request.signal);
+      const response = await this.#send(target, known, request.signal);
       const status = response.statusCode ?? 0;
       if (status === 200) return { kind: "file", input: await this.#store(response, target, request) };
       response.destroy();
@@ -155,7 +155,7 @@ export class Inputs {
   }
 
   /** With what the cache knows, the server need not send what has not changed. */
-  #ask(target: Target, known: CachedAddress | null, signal: AbortSignal): Promise<IncomingMessage> {
+  #send(target: Target, known: CachedAddress | null, signal: AbortSignal): Promise<IncomingMessage> {
     const headers = {
       ...(known?.etag === undefined ? {} : { "If-None-Match": known.etag }),
       ...(known?.lastModified === undefined ? {} : { "If-Modified-Since": known.lastModified }),
@@ -206,8 +206,8 @@ function notFound(url: URL, status: number): PermanentError {
   );
 }
 
-function tooManyRedirects(target: Target, most: number): PermanentError {
-  return new PermanentError(`The reference file ${shownUrl(target.url)} is redirected more than ${most} times.`, {
+function tooManyRedirects(target: Target, max: number): PermanentError {
+  return new PermanentError(`The reference file ${shownUrl(target.url)} is redirected more than ${max} times.`, {
     code: "INPUT_REFUSED",
   });
 }

@@ -92,20 +92,20 @@ it("ends the job at once when the picture is a bomb", async () => {
 });
 
 it("tries the job again when the server could not answer", async () => {
-  let asked = 0;
-  site = (_request, response) => void (++asked === 1 ? response.writeHead(503).end() : response.end(picture));
+  let requested = 0;
+  site = (_request, response) => void (++requested === 1 ? response.writeHead(503).end() : response.end(picture));
   const record = await runtime.ended(await submit());
   expect(record).toMatchObject({ status: "completed", attempt: 2 });
 });
 
 it("leaves a download when the job is cancelled", async () => {
-  const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [requested, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   site = (_request, response) => {
     response.once("close", () => closed.resolve());
-    response.write(picture.subarray(0, 100), () => asked.resolve());
+    response.write(picture.subarray(0, 100), () => requested.resolve());
   };
   const id = await submit();
-  await asked.promise;
+  await requested.promise;
   await runtime.queue.cancel(id);
   await closed.promise;
   expect(await runtime.ended(id)).toMatchObject({ status: "cancelled" });

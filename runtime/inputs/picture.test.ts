@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import sharp from "sharp";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { mostPixels, pictureSize } from "./picture.ts";
+import { maxPixels, pictureSize } from "./picture.ts";
 import { makePicture } from "./testing/harness.ts";
 
 let folder: string;
@@ -43,12 +43,12 @@ it("tells the size as stored: a handler reads the pixels so, too", async () => {
 
 it("refuses an image bomb before anything is unpacked", async () => {
   const png = await makePicture("black");
-  const side = Math.floor(Math.sqrt(mostPixels));
+  const side = Math.floor(Math.sqrt(maxPixels));
   expect(await sizeOf(claiming(png, side, side))).toEqual({ width: side, height: side });
   for (const [width, height] of [
     [side + 1, side + 1],
     [65_000, 65_000],
-    [1, mostPixels + 1],
+    [1, maxPixels + 1],
     [2 ** 31 - 1, 2 ** 31 - 1],
   ] as const) {
     await expect(sizeOf(claiming(png, width, height))).rejects.toMatchObject({

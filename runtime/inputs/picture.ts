@@ -1,7 +1,7 @@
 import { PermanentError } from "#contract/errors.ts";
 
 /** More than any camera's picture; below what would fill an executor's memory when it is decoded. */
-export const mostPixels = 64_000_000;
+export const maxPixels = 64_000_000;
 
 /**
  * Size of a picture by its header, without decoding it: a small file may claim, and unpack to, any size.
@@ -19,9 +19,9 @@ export async function pictureSize(file: string): Promise<{ width: number; height
         cause,
       });
     });
-  if (width * height > mostPixels) {
+  if (width * height > maxPixels) {
     throw new PermanentError(
-      `The reference picture has ${width} × ${height} pixels; at most ${mostPixels / 1e6} million are read. Send a smaller one.`,
+      `The reference picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} million are read. Send a smaller one.`,
       { code: "INPUT_TOO_LARGE" },
     );
   }

@@ -98,9 +98,9 @@ function recognise(head: Buffer, target: Target): InputMimeType {
 }
 
 function tooLarge(target: Target, limits: InputLimits): PermanentError {
-  const most = Math.floor(limits.sizeBytes / 1024 / 1024);
+  const maxMegabytes = Math.floor(limits.sizeBytes / 1024 / 1024);
   return new PermanentError(
-    `The reference file ${shownUrl(target.url)} is larger than ${most} MB: send a smaller one.`,
+    `The reference file ${shownUrl(target.url)} is larger than ${maxMegabytes} MB: send a smaller one.`,
     {
       code: "INPUT_TOO_LARGE",
     },

@@ -91,9 +91,9 @@ describe("an address of the app's own storage", () => {
   ])("does not climb out of its user's folder: %s", async (tricky) => {
     const url = `${storage.url}/storage/v1/object/sign/sdxl_image_fast/${tricky}?token=a.b.c`;
     await expect(fetch_(url, "grace")).rejects.toMatchObject({ name: "PermanentError" });
-    expect(storage.requests.filter(({ method, path: asked }) => method === "POST" && asked.includes("grace"))).toEqual(
-      [],
-    );
+    expect(
+      storage.requests.filter(({ method, path: requested }) => method === "POST" && requested.includes("grace")),
+    ).toEqual([]);
   });
 
   it("of a file that does not exist ends the job", async () => {

@@ -11,7 +11,7 @@
 
 const storageName = "ourvidz.key";
 const callLimitMs = 20_000;
-const longestPauseMs = 10_000;
+const maxPauseMs = 10_000;
 
 export class ApiError extends Error {
   /**
@@ -37,12 +37,12 @@ export class ApiError extends Error {
 
 export class Api {
   /** @type {Promise<boolean> | null} */
-  #asking = null;
-  #askForKey;
+  #keyRequest = null;
+  #promptForKey;
 
-  /** @param {() => Promise<boolean>} askForKey called when the key is missing or wrong; true when there is a good one now */
-  constructor(askForKey) {
-    this.#askForKey = askForKey;
+  /** @param {() => Promise<boolean>} promptForKey called when the key is missing or wrong; true when there is a good one now */
+  constructor(promptForKey) {
+    this.#promptForKey = promptForKey;
   }
 
   get hasKey() {
@@ -92,7 +92,7 @@ export class Api {
     if (error.status !== 401) throw error;
     // Another call may have been told a good key while this one was under way.
     const isStale = key !== sessionStorage.getItem(storageName);
-    if (isStale || (await this.#ask())) return this.call(method, path, body);
+    if (isStale || (await this.#requestKey())) return this.call(method, path, body);
     throw error;
   }
 
@@ -105,7 +105,7 @@ export class Api {
    */
   async *events(jobId, signal) {
     let lastId = "";
-    for (let pauseMs = 500; !signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    for (let pauseMs = 500; !signal.aborted; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
       try {
         const response = await openEvents(jobId, lastId, signal);
         if (response.status === 204 || response.status === 404 || response.status === 401) return;
@@ -123,11 +123,11 @@ export class Api {
     }
   }
 
-  #ask() {
-    this.#asking ??= this.#askForKey().finally(() => {
-      this.#asking = null;
+  #requestKey() {
+    this.#keyRequest ??= this.#promptForKey().finally(() => {
+      this.#keyRequest = null;
     });
-    return this.#asking;
+    return this.#keyRequest;
   }
 }
 

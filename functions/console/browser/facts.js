@@ -8,7 +8,7 @@ import { between, clock, duration, shown, size, title } from "./words.js";
 /** @typedef {[name: string, value: string][]} Facts */
 
 /** Told elsewhere on the page, or of no use to people. */
-const toldElsewhere = new Set([
+const shownElsewhere = new Set([
   "prompt",
   "original_prompt",
   "final_prompt",
@@ -31,7 +31,7 @@ const firstParameters = ["seed", "width", "height", "num_inference_steps", "guid
 export function factsOf(job, index) {
   const asset = job.assets[index];
   const used = { ...job.config, ...(job.result_metadata ?? {}), ...(asset?.metadata ?? {}) };
-  const known = Object.entries(used).filter(([name, value]) => !toldElsewhere.has(name) && isWorthTelling(value));
+  const known = Object.entries(used).filter(([name, value]) => !shownElsewhere.has(name) && isWorthShowing(value));
   const rankOf = (/** @type {string} */ name) => {
     const place = firstParameters.indexOf(name);
     return place === -1 ? firstParameters.length : place;
@@ -78,7 +78,7 @@ export function showFacts(place, groups) {
 
 /** @param {Job} job @returns {Facts} */
 function fieldsOf({ fields }) {
-  const known = Object.entries(fields).filter(([, value]) => isWorthTelling(value));
+  const known = Object.entries(fields).filter(([, value]) => isWorthShowing(value));
   return known.map(([name, value]) => [title(name), shown(value)]);
 }
 
@@ -137,6 +137,6 @@ function isTime(name) {
 }
 
 /** @param {unknown} value */
-function isWorthTelling(value) {
+function isWorthShowing(value) {
   return value !== null && value !== undefined && value !== "";
 }

@@ -82,14 +82,14 @@ export class Jobs extends EventTarget {
 
   /** Reads the lists anew. */
   async refresh() {
-    const askedAtMs = performance.now();
+    const requestedAtMs = performance.now();
     const [running, queued] = await Promise.all([
       this.#list(`status=running&limit=${listed}`),
       this.#list(`status=queued&limit=${listed}`),
     ]);
     const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, job]));
     for (const [id, { heardAtMs }] of this.#ended) {
-      if (heardAtMs > askedAtMs) now.delete(id);
+      if (heardAtMs > requestedAtMs) now.delete(id);
       else if (now.has(id)) this.#ended.delete(id);
     }
     // One that has just been created, or has ended elsewhere, is in neither list: its live events tell.
@@ -177,7 +177,7 @@ export class Jobs extends EventTarget {
 
   async #refreshResults() {
     const shown = this.#shown;
-    const askedAtMs = performance.now();
+    const requestedAtMs = performance.now();
     const page = await this.#list(`status=${shown}&limit=${pageSize}`);
     if (shown !== this.#shown) return;
     const isPaged = this.#results.length > pageSize;
@@ -185,7 +185,7 @@ export class Jobs extends EventTarget {
     const oldest = page.jobs.at(-1)?.created_at ?? "";
     const older = isPaged ? this.#results.filter(({ created_at }) => created_at < oldest) : [];
     const ended = [...this.#ended.values()].filter(
-      ({ job, heardAtMs }) => job.status === shown && heardAtMs > askedAtMs,
+      ({ job, heardAtMs }) => job.status === shown && heardAtMs > requestedAtMs,
     );
     this.#results = newestFirst([...page.jobs, ...ended.map(({ job }) => job), ...older]).filter(
       ({ job_id }) => !this.#active.has(job_id),

@@ -7,7 +7,7 @@ import { part, showText } from "./dom.js";
  * @param {(key: string) => Promise<boolean>} tryKey whether the container knows the key
  * @returns {Promise<boolean>} false when the dialog was closed without a good key
  */
-export function askForKey(tryKey) {
+export function promptForKey(tryKey) {
   const dialog = part(document, "key-dialog", HTMLDialogElement);
   const form = part(document, "key-form", HTMLFormElement);
   const input = part(document, "key-input", HTMLInputElement);

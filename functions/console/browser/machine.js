@@ -87,14 +87,14 @@ function renderWorkers(workers) {
     key: ([name]) => name,
     make: () => copyOf("fact"),
     update: (item, [name, worker]) => {
-      const told = [
+      const details = [
         counted(worker.jobs_processed, "job"),
         ...(worker.memory_usage === null ? [] : [size(worker.memory_usage)]),
         ...(worker.uptime === null ? [] : [`up ${duration(worker.uptime)}`]),
         ...(worker.start_error === null ? [] : [worker.start_error]),
         ...(worker.restarts > 0 ? [counted(worker.restarts, "restart")] : []),
       ];
-      fillFact(item, worker.status, name, worker.status === "active" ? "ready" : worker.status, told.join(" · "));
+      fillFact(item, worker.status, name, worker.status === "active" ? "ready" : worker.status, details.join(" · "));
     },
   });
 }
@@ -111,12 +111,12 @@ function renderGpu(gpu) {
   }
   const { memory_total: total, memory_used: used, utilization, temperature } = gpu;
   meter.value = total === null || used === null || total === 0 ? 0 : used / total;
-  const told = [
+  const details = [
     ...(total === null || used === null ? [] : [`${size(used)} of ${size(total)}`]),
     ...(utilization === null ? [] : [`${Math.round(utilization)} % busy`]),
     ...(temperature === null ? [] : [`${temperature} °C`]),
   ];
-  setText(text, told.join(" · "));
+  setText(text, details.join(" · "));
 }
 
 /** @param {Queue[]} queues @param {Usage} usage */
@@ -126,14 +126,14 @@ function renderQueues(queues, usage) {
     make: () => copyOf("fact"),
     update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest }) => {
       const waiting = queued + delayed;
-      const told = [
+      const details = [
         `${running} running`,
         ...(oldest === null ? [] : [`oldest ${duration(oldest)}`]),
         ...(delayed > 0 ? [`${delayed} delayed`] : []),
         ...(failed > 0 ? [`${failed} failed`] : []),
       ];
       const state = failed > 0 ? "failed" : waiting > 0 ? "waiting" : "empty";
-      fillFact(item, state, queue, waiting === 0 ? "empty" : `${waiting} waiting`, told.join(" · "));
+      fillFact(item, state, queue, waiting === 0 ? "empty" : `${waiting} waiting`, details.join(" · "));
     },
   });
   const dollars = usage?.estimated_dollars_per_month;

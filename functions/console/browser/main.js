@@ -5,7 +5,7 @@ import { Detail } from "./detail.js";
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Jobs } from "./jobs.js";
-import { askForKey } from "./key-dialog.js";
+import { promptForKey } from "./key-dialog.js";
 import { Machine } from "./machine.js";
 import { Submit } from "./submit.js";
 import { counted } from "./words.js";
@@ -19,10 +19,10 @@ import { counted } from "./words.js";
 
 const busyMs = 2000;
 const restMs = 6000;
-const longestMs = 15_000;
+const maxMs = 15_000;
 const toastMs = 6000;
 
-const api = new Api(() => askForKey((key) => api.tryKey(key)));
+const api = new Api(() => promptForKey((key) => api.tryKey(key)));
 const jobs = new Jobs(api);
 const machine = new Machine(api);
 const feed = new Feed(jobs, { open, cancel: (id) => attempt(jobs.cancel(id)), retry: (id) => attempt(retry(id)) });
@@ -109,7 +109,7 @@ async function offerTypes() {
 }
 
 /** @param {unknown} error */
-function tellTrouble(error) {
+function showTrouble(error) {
   const needsKey = error instanceof ApiError && error.status === 401;
   const reason = error instanceof Error ? error.message : String(error);
   setText(
@@ -142,11 +142,11 @@ async function watch() {
       troubles = 0;
       waitMs = jobs.active.length > 0 ? busyMs : restMs;
     } catch (error) {
-      const needsKey = tellTrouble(error);
+      const needsKey = showTrouble(error);
       notice.hidden = false;
       troubles++;
       // Without a key nothing changes by asking again.
-      waitMs = needsKey ? 2 ** 31 - 1 : Math.min(1000 * 2 ** troubles, longestMs);
+      waitMs = needsKey ? 2 ** 31 - 1 : Math.min(1000 * 2 ** troubles, maxMs);
     }
     document.body.dataset.ready = String(notice.hidden);
     await pause(waitMs, wake.signal);

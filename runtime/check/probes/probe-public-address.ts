@@ -21,7 +21,7 @@ export async function probePublicAddress(url: string, listen: { host: string; po
     return `a container answers at ${url}`;
   }
   try {
-    if ((await ask(`${url}/health`)).includes(mark)) return `${url} leads to port ${listen.port} of this machine`;
+    if ((await request(`${url}/health`)).includes(mark)) return `${url} leads to port ${listen.port} of this machine`;
     throw new CodedError(
       "REGISTRATION_FAILED",
       `${url} answers, but it is not this machine's port ${listen.port}: expose that port, or correct PUBLIC_URL or PORT.`,
@@ -32,7 +32,7 @@ export async function probePublicAddress(url: string, listen: { host: string; po
   }
 }
 
-async function ask(url: string): Promise<string> {
+async function request(url: string): Promise<string> {
   const signal = AbortSignal.timeout(limitMs);
   try {
     return (await boundedRequest({ method: "GET", url, headers: {}, signal, idleMs: limitMs, limitMs })).text;

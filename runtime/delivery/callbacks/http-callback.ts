@@ -109,8 +109,8 @@ function mayHaveKey(callbackUrl: string, projectUrl: string): boolean {
 
 function refusal(answer: BoundedResponse, url: string, nowMs: number): CodedError {
   const { status } = answer;
-  const { code, said } = readBody(answer.text);
-  const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${said}`;
+  const { code, reason } = readBody(answer.text);
+  const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${reason}`;
   if (status === 404 && code === "JOB_NOT_FOUND") return new PermanentError(`${what}.`, { code: "JOB_NOT_FOUND" });
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
     const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
@@ -132,11 +132,11 @@ function refusal(answer: BoundedResponse, url: string, nowMs: number): CodedErro
   });
 }
 
-function readBody(text: string): { readonly code: string; readonly said: string } {
+function readBody(text: string): { readonly code: string; readonly reason: string } {
   const body = refusalBody.safeParse(jsonOrNull(text)).data;
-  const said = body === undefined ? text.trim() : (body.error ?? body.message ?? "");
-  const sentence = typeof said === "string" ? said.slice(0, 300) : "";
-  return { code: body?.code ?? "", said: sentence === "" ? "" : ` (${sentence})` };
+  const reason = body === undefined ? text.trim() : (body.error ?? body.message ?? "");
+  const sentence = typeof reason === "string" ? reason.slice(0, 300) : "";
+  return { code: body?.code ?? "", reason: sentence === "" ? "" : ` (${sentence})` };
 }
 
 function jsonOrNull(text: string): unknown {

@@ -19,7 +19,7 @@ export interface GpuReadingOptions {
 
 /** Where there is no such command, or it fails, it is asked again after this. */
 const failedMs = 30_000;
-const mostOutputBytes = 65_536;
+const maxOutputBytes = 65_536;
 
 export class GpuReading {
   readonly #command: string;
@@ -28,7 +28,7 @@ export class GpuReading {
   readonly #limitMs: number;
   readonly #monotonicMs: () => number;
   #last: { readonly gpus: readonly GpuFacts[] | null; readonly atMs: number } | null = null;
-  #asked: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
+  #request: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
 
   constructor({
     command = "nvidia-smi",
@@ -47,24 +47,24 @@ export class GpuReading {
   /** The machine's GPUs; null when nothing is known of any. Never rejects. */
   async read(): Promise<readonly GpuFacts[] | null> {
     if (this.#isOld()) {
-      this.#asked ??= { answer: this.#ask(), untilMs: this.#monotonicMs() + this.#waitMs };
+      this.#request ??= { answer: this.#fetch(), untilMs: this.#monotonicMs() + this.#waitMs };
       // Who comes while somebody waits already waits no longer than that one.
-      await within(Math.max(0, this.#asked.untilMs - this.#monotonicMs()), this.#asked.answer);
+      await within(Math.max(0, this.#request.untilMs - this.#monotonicMs()), this.#request.answer);
     }
     if (this.#last === null || this.#ageMs > this.#maxAgeMs + this.#limitMs) return null;
     return this.#last.gpus;
   }
 
-  async #ask(): Promise<void> {
+  async #fetch(): Promise<void> {
     const gpus = parseGpus(await this.#run());
     this.#last = { gpus: gpus.length === 0 ? null : gpus, atMs: this.#monotonicMs() };
-    this.#asked = null;
+    this.#request = null;
   }
 
   /** Its output; empty when it cannot be run, fails, takes too long or says too much. */
   #run(): Promise<string> {
     const args = [`--query-gpu=${gpuFields.join(",")}`, "--format=csv,noheader,nounits"];
-    const options = { timeout: this.#limitMs, killSignal: "SIGKILL", maxBuffer: mostOutputBytes } as const;
+    const options = { timeout: this.#limitMs, killSignal: "SIGKILL", maxBuffer: maxOutputBytes } as const;
     return new Promise((resolve) => {
       execFile(this.#command, args, options, (error, stdout) => resolve(error === null ? stdout : ""));
     });

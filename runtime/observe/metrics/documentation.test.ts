@@ -94,15 +94,17 @@ describe("the dashboard", () => {
   it("asks for metrics that there are, and for every one of this project", async () => {
     const { panels } = await read();
     const expressions = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
-    const asked = new Set(expressions.flatMap((text) => text.match(/\b(?:ourvidz|process|nodejs)_[a-z0-9_]+/g) ?? []));
+    const queried = new Set(
+      expressions.flatMap((text) => text.match(/\b(?:ourvidz|process|nodejs)_[a-z0-9_]+/g) ?? []),
+    );
     const there = new Set(
       [...families.values()].flatMap(({ name, type }) =>
         type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name],
       ),
     );
-    expect([...asked].filter((name) => !there.has(name))).toEqual([]);
+    expect([...queried].filter((name) => !there.has(name))).toEqual([]);
     const isShown = ({ name }: { name: string }) =>
-      [...asked].some((each) => each.replace(/_(bucket|sum|count)$/, "") === name);
+      [...queried].some((each) => each.replace(/_(bucket|sum|count)$/, "") === name);
     expect(registry.known.filter((metric) => !isShown(metric)).map(({ name }) => name)).toEqual([]);
   });
 

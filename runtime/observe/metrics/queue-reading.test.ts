@@ -15,10 +15,10 @@ const waiting: QueueStats = { ...empty, queued: 2, oldestQueuedSeconds: 7 };
 
 /** A queue that answers what the test says, counts how often it was asked, and a clock that the test moves. */
 function setUp(stats: () => Promise<QueueStats[]>, statsAge?: { busySeconds: number; restSeconds: number }) {
-  const state = { asked: 0, nowMs: 1000, busy: false };
+  const state = { requests: 0, nowMs: 1000, busy: false };
   const queue = {
     stats() {
-      state.asked += 1;
+      state.requests += 1;
       return stats();
     },
     ...(statsAge === undefined ? {} : { statsAge }),
@@ -37,33 +37,33 @@ it("asks a queue again after two seconds, and says how old its answer is", async
   expect(await reading.read()).toEqual({ stats: [waiting], ageSeconds: 0 });
   state.nowMs += 1900;
   expect(await reading.read()).toEqual({ stats: [waiting], ageSeconds: 1.9 });
-  expect(state.asked).toBe(1);
+  expect(state.requests).toBe(1);
   state.nowMs += 100;
   expect(await reading.read()).toEqual({ stats: [waiting], ageSeconds: 0 });
-  expect(state.asked).toBe(2);
+  expect(state.requests).toBe(2);
 });
 
 it("asks a queue that is paid by the call as seldom as that says: at rest, and while jobs wait or run", async () => {
   let stats = [empty];
   const { state, reading } = setUp(async () => stats, { busySeconds: 60, restSeconds: 600 });
-  const askedAfter = async (seconds: number) => {
-    const before = state.asked;
+  const requestsAfter = async (seconds: number) => {
+    const before = state.requests;
     state.nowMs += seconds * 1000;
     await reading.read();
-    return state.asked - before;
+    return state.requests - before;
   };
-  expect(await askedAfter(0)).toBe(1);
-  expect(await askedAfter(599)).toBe(0);
-  expect(await askedAfter(1)).toBe(1);
+  expect(await requestsAfter(0)).toBe(1);
+  expect(await requestsAfter(599)).toBe(0);
+  expect(await requestsAfter(1)).toBe(1);
   state.busy = true;
-  expect(await askedAfter(59)).toBe(0);
+  expect(await requestsAfter(59)).toBe(0);
   stats = [waiting];
-  expect(await askedAfter(1)).toBe(1);
+  expect(await requestsAfter(1)).toBe(1);
   state.busy = false;
-  expect(await askedAfter(60)).toBe(1);
+  expect(await requestsAfter(60)).toBe(1);
   stats = [empty];
-  expect(await askedAfter(60)).toBe(1);
-  expect(await askedAfter(60)).toBe(0);
+  expect(await requestsAfter(60)).toBe(1);
+  expect(await requestsAfter(60)).toBe(0);
 });
 
 it("asks a queue again at once after a change that was made here, a paid one within a bound", async () => {
@@ -72,7 +72,7 @@ it("asks a queue again at once after a change that was made here, a paid one wit
   free.reading.changed();
   await free.reading.read();
   await free.reading.read();
-  expect(free.state.asked).toBe(2);
+  expect(free.state.requests).toBe(2);
 
   let stats = [empty];
   const paid = setUp(async () => stats, { busySeconds: 60, restSeconds: 600 });
@@ -86,7 +86,7 @@ it("asks a queue again at once after a change that was made here, a paid one wit
     paid.reading.changed();
     await paid.reading.read();
   }
-  expect(paid.state.asked).toBe(3);
+  expect(paid.state.requests).toBe(3);
 });
 
 it("hears a change that is made while it asks", async () => {
@@ -98,7 +98,7 @@ it("hears a change that is made while it asks", async () => {
   resolve([empty]);
   expect((await first).stats).toEqual([empty]);
   expect((await reading.read()).stats).toEqual([waiting]);
-  expect(state.asked).toBe(2);
+  expect(state.requests).toBe(2);
 });
 
 it("does not wait for a queue that does not answer, nor ask it twice, and takes its late answer", async () => {
@@ -107,10 +107,10 @@ it("does not wait for a queue that does not answer, nor ask it twice, and takes 
   const answers = await Promise.all([reading.read(), reading.read(), reading.read()]);
   expect(answers.map(({ stats }) => stats)).toEqual([null, null, null]);
   expect((await reading.read()).stats).toBeNull();
-  expect(state.asked).toBe(1);
+  expect(state.requests).toBe(1);
   resolve([waiting]);
   await expect.poll(async () => (await reading.read()).stats).toEqual([waiting]);
-  expect(state.asked).toBe(1);
+  expect(state.requests).toBe(1);
 });
 
 it("does not ask a queue that failed at every scrape", async () => {
@@ -121,8 +121,8 @@ it("does not ask a queue that failed at every scrape", async () => {
   expect((await reading.read()).stats).toBeNull();
   state.nowMs += 9000;
   expect((await reading.read()).stats).toBeNull();
-  expect(state.asked).toBe(1);
+  expect(state.requests).toBe(1);
   state.nowMs += 1000;
   await reading.read();
-  expect(state.asked).toBe(2);
+  expect(state.requests).toBe(2);
 });

@@ -41,7 +41,7 @@ export class QueueReading {
   readonly #monotonicMs: () => number;
   #changed = false;
   #last: { readonly stats: readonly QueueStats[] | null; readonly atMs: number } | null = null;
-  #asked: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
+  #request: { readonly answer: Promise<void>; readonly untilMs: number } | null = null;
 
   constructor({ queue, isBusy, limitMs = 2000, monotonicMs = () => performance.now() }: QueueReadingOptions) {
     this.#queue = queue;
@@ -53,11 +53,11 @@ export class QueueReading {
   /** Never rejects. */
   async read(): Promise<ReadQueue> {
     if (this.#isOld()) {
-      this.#asked ??= { answer: this.#ask(), untilMs: this.#monotonicMs() + this.#limitMs };
+      this.#request ??= { answer: this.#fetch(), untilMs: this.#monotonicMs() + this.#limitMs };
       // Who comes while somebody waits already waits no longer than that one.
-      await within(Math.max(0, this.#asked.untilMs - this.#monotonicMs()), this.#asked.answer);
+      await within(Math.max(0, this.#request.untilMs - this.#monotonicMs()), this.#request.answer);
     }
-    const late = this.#asked !== null;
+    const late = this.#request !== null;
     const { stats, atMs } = this.#last ?? { stats: null, atMs: this.#monotonicMs() };
     return { stats: late ? null : stats, ageSeconds: (this.#monotonicMs() - atMs) / 1000 };
   }
@@ -73,20 +73,20 @@ export class QueueReading {
     this.#changed = true;
   }
 
-  async #ask(): Promise<void> {
+  async #fetch(): Promise<void> {
     this.#changed = false;
     const stats = await this.#queue.stats().catch(() => null);
     this.#last = { stats, atMs: this.#monotonicMs() };
-    this.#asked = null;
+    this.#request = null;
   }
 
   #isOld(): boolean {
     if (this.#last === null) return true;
     const { stats, atMs } = this.#last;
-    return this.#monotonicMs() - atMs >= this.#mostSeconds(stats) * 1000;
+    return this.#monotonicMs() - atMs >= this.#maxAgeSeconds(stats) * 1000;
   }
 
-  #mostSeconds(stats: readonly QueueStats[] | null): number {
+  #maxAgeSeconds(stats: readonly QueueStats[] | null): number {
     if (stats === null) return failedSeconds;
     const { busySeconds, restSeconds } = this.#queue.statsAge ?? anyQueue;
     if (this.#changed) return this.#queue.statsAge === undefined ? 0 : Math.min(changedSeconds, busySeconds);

@@ -59,9 +59,9 @@ interface ClientSettings {
 }
 
 /** What one instrument keeps until the client is loaded; more is let go, for a process that never loads it. */
-const mostWaiting = 1000;
+const maxWaiting = 1000;
 /** Different stages, models and queues that are told apart. */
-const mostValues = 100;
+const maxValues = 100;
 /** The event loop's delay is sampled this often; each sample is a wake-up of a process at rest. */
 const eventLoopSampleMs = 20;
 
@@ -182,7 +182,7 @@ export class MetricsRegistry {
   ): RecordValue {
     const waiting: Parameters<RecordValue>[] = [];
     let record: RecordValue = (labels, value) => {
-      if (waiting.length < mostWaiting) waiting.push([labels, value]);
+      if (waiting.length < maxWaiting) waiting.push([labels, value]);
     };
     this.#define(kind, description, (client, settings) => {
       record = make(client, settings);
@@ -227,7 +227,7 @@ export class MetricsRegistry {
 
   /** True for the values that came first. */
   #isKnown(value: string): boolean {
-    if (this.#values.size < mostValues) this.#values.add(value);
+    if (this.#values.size < maxValues) this.#values.add(value);
     return this.#values.has(value);
   }
 }

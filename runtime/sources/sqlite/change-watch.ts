@@ -1,5 +1,5 @@
 /** Longest time that a timer can be set to; more would fire at once. */
-const longestTimerMs = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 
 /** Pause after a poll that failed. */
 const afterErrorMs = 1000;
@@ -38,7 +38,7 @@ export class ChangeWatch {
     const end = () => resolve();
     this.#waits.add(end);
     signal.addEventListener("abort", end);
-    const timeout = setTimeout(end, Math.min(Math.max(timeoutMs, 0), longestTimerMs));
+    const timeout = setTimeout(end, Math.min(Math.max(timeoutMs, 0), maxTimerMs));
     if (this.#timer === undefined) this.#pollUntilChange();
     await promise;
     clearTimeout(timeout);

@@ -14,8 +14,8 @@ export interface SourceChangesOptions {
 const pollMs = { jobs: 100, leases: 50 } as const satisfies Record<ChangeKind, number>;
 
 /**
- * Tells the loop that takes and the loop that renews when there is something for them. `PRAGMA data_version` is a cheap
- * first question: only when somebody has committed is it asked what. Without the second question, the renewals of two
+ * Notifies the loop that takes and the loop that renews when there is something for them. `PRAGMA data_version` is a cheap
+ * first query: only when somebody has committed is it queried what changed. Without the second query, the renewals of two
  * containers on one file would wake each other for ever.
  */
 export class SourceChanges {
@@ -26,11 +26,11 @@ export class SourceChanges {
   readonly #leases = new ChangeWatch(() => this.#pollLeases());
   /** Leases that were taken here and not settled. */
   readonly #held = new Set<string>();
-  /** Those among them whose holder knows that a cancel was asked. */
-  readonly #cancelTold = new Set<string>();
+  /** Those among them whose holder knows that a cancel was requested. */
+  readonly #cancelKnown = new Set<string>();
   readonly #seenVersion: Record<ChangeKind, number>;
   #seenUntilMs: number;
-  #asked: readonly TakeRequest[] | undefined;
+  #requested: readonly TakeRequest[] | undefined;
 
   constructor(database: Database, options: SourceChangesOptions) {
     this.#database = database;
@@ -42,8 +42,8 @@ export class SourceChanges {
   }
 
   /** What was taken for last: a job of somebody else that becomes due is no news. */
-  asked(requests: readonly TakeRequest[]): void {
-    this.#asked = requests;
+  requested(requests: readonly TakeRequest[]): void {
+    this.#requested = requests;
   }
 
   hold(token: string): void {
@@ -52,11 +52,11 @@ export class SourceChanges {
 
   letGo(token: string): void {
     this.#held.delete(token);
-    this.#cancelTold.delete(token);
+    this.#cancelKnown.delete(token);
   }
 
-  cancelTold(token: string): void {
-    if (this.#held.has(token)) this.#cancelTold.add(token);
+  cancelKnown(token: string): void {
+    if (this.#held.has(token)) this.#cancelKnown.add(token);
   }
 
   /** Something has changed in this process. */
@@ -90,7 +90,7 @@ export class SourceChanges {
 
   #isAnyToTake(nowMs: number): boolean {
     if (this.#statements.anyEndToReport.get({ now_ms: nowMs })?.answer === true) return true;
-    if (this.#asked !== undefined) return this.#asked.some((request) => this.#options.isAnyFor(request));
+    if (this.#requested !== undefined) return this.#requested.some((request) => this.#options.isAnyFor(request));
     return this.#statements.anyDue.get()?.answer === true;
   }
 
@@ -112,7 +112,7 @@ export class SourceChanges {
   }
 
   #anyEnded(): boolean {
-    const tokens = [...this.#held.difference(this.#cancelTold)];
+    const tokens = [...this.#held.difference(this.#cancelKnown)];
     return tokens.length > 0 && this.#statements.anyEnded.get({ tokens: JSON.stringify(tokens) })?.answer === true;
   }
 }

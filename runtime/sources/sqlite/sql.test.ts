@@ -23,11 +23,11 @@ function planOf(statement: string): string[] {
 }
 
 /** Steps that read a whole table. A scan of an index is listed too, unless the index holds only what is asked for. */
-const onlyWhatIsAskedFor = /USING (COVERING )?INDEX jobs_to_(take|count)$/;
+const onlyRequestedRows = /USING (COVERING )?INDEX jobs_to_(take|count)$/;
 
 function scansOf(statement: string): string[] {
   return planOf(statement).filter(
-    (step) => /^SCAN (jobs|candidate|attempts|idempotency_keys)\b/.test(step) && !onlyWhatIsAskedFor.test(step),
+    (step) => /^SCAN (jobs|candidate|attempts|idempotency_keys)\b/.test(step) && !onlyRequestedRows.test(step),
   );
 }
 

@@ -75,7 +75,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
     if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#changes.asked(wanted);
+    this.#changes.requested(wanted);
     const taken = await this.database.writeSoon(() => {
       this.expireLeases();
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
@@ -102,7 +102,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     const outcomes = await this.database.writeSoon(() => renewals.map((renewal) => this.#renewOne(renewal)));
     for (const [index, { lease }] of renewals.entries()) {
       if (outcomes[index] === "lost") this.#changes.letGo(lease.token);
-      if (outcomes[index] === "cancelled") this.#changes.cancelTold(lease.token);
+      if (outcomes[index] === "cancelled") this.#changes.cancelKnown(lease.token);
     }
     return outcomes;
   }
