@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { CodedError, type ErrorCode, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 
 /*
- * The one place where errors become what the command says and how it ends.
+ * The one place where errors become the command's message and exit code.
  *
  *   0    completed
  *   1    failed: the job, a check, or the machine (full disk, missing folder, damaged file)
@@ -30,7 +30,7 @@ export function usageError(message: string): CodedError {
   return new CodedError("INVALID_REQUEST", message);
 }
 
-/** Any thrown value as what the command says; null when there is nothing to say (help and version were printed). */
+/** Any thrown value as the command's message; null when there is nothing to report (help and version were printed). */
 export function toFailure(error: unknown): Failure | null {
   if (error instanceof CommanderError) return commanderFailure(error);
   const report = toErrorReport(error);

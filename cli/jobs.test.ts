@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runCli, startCli, temporaryFolder, withSledge } from "./testing/run-cli.ts";
 
-/** Runs a command with --json, which must end as told, and returns what it printed. */
+/** Runs a command with --json, which must end with this exit code, and returns what it printed. */
 async function json(folder: string, exitCode: number, ...args: string[]) {
   const result = await runCli(folder, [...args, "--json"]);
   expect({ exitCode: result.exitCode, stderr: result.stderr }).toEqual({ exitCode, stderr: expect.any(String) });

@@ -18,12 +18,12 @@ export function printResult(options: OutputOptions, value: unknown, text: string
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
-/** Tells the person at the terminal something that is no result. */
+/** Shows the person at the terminal something that is no result. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Prints the error in the form that was asked for and returns the exit code. */
+/** Prints the error in the requested form and returns the exit code. */
 export function reportError(error: unknown, options: OutputOptions): number {
   const failure = toFailure(error);
   if (failure === null) return exitCodes.completed;
@@ -55,7 +55,7 @@ const states: Readonly<Record<string, "green" | "red" | "yellow" | "cyan">> = {
   running: "cyan",
 };
 
-/** A status, whatever is said beside it (`running 40 %`), in its colour, for standard output. */
+/** A status, with whatever stands beside it (`running 40 %`), in its colour, for standard output. */
 export function coloured(status: string): string {
   const colour = states[status.split(" ", 1)[0] ?? ""];
   return colour === undefined ? status : styleText(colour, status, { stream: process.stdout });

@@ -16,7 +16,7 @@ import { addValidate } from "./commands/validate.ts";
 import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
-/** Commands that can ask a container. */
+/** Commands that can be sent to a container. */
 const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
 
 /**

@@ -46,7 +46,7 @@ test("a queued job is cancelled", async () => {
   expect(await json(1, "cancel", job_id)).toMatchObject({ error: { code: "JOB_ALREADY_SETTLED" } });
 });
 
-test("what is wrong is told in the container's words", async () => {
+test("what is wrong is reported in the container's words", async () => {
   expect(await json(2, "enqueue", "gated", "a lake", "--config", '{"size":"big"}')).toMatchObject({
     error: { code: "INVALID_JOB", message: expect.stringContaining("config.size") },
   });

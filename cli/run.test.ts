@@ -113,7 +113,7 @@ describe("a job that fails", () => {
   });
 });
 
-test("an executor that cannot start is told, not waited for", async () => {
+test("an executor that cannot start is reported, not waited for", async () => {
   const folder = await temporaryFolder();
   await runCli(folder, ["new-handler", "say_it", "--handlers", "mine"]);
   // Loads in the command's own process, which has nobody to send to, and not in the executor.

@@ -6,7 +6,7 @@ export interface GlobalOptions {
   readonly data?: string;
   readonly models?: string;
   readonly handlers?: string;
-  /** A container to ask over HTTP, in place of a queue of this machine. */
+  /** A container to use over HTTP, in place of a queue of this machine. */
   readonly url?: string;
   readonly key?: string;
   readonly json?: boolean;

@@ -7,7 +7,7 @@ import { type GlobalOptions, logFormat, openLog, readSettings, type ServerOption
 export type StartOptions = GlobalOptions & ServerOptions;
 
 /**
- * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody asks over HTTP. At the end
+ * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody sends a request. At the end
  * the server goes last, so that health checks and progress are answered while running jobs finish.
  */
 export async function start(options: StartOptions): Promise<number> {

@@ -51,4 +51,4 @@ it.each([
   [{ type: "boolean", default: false }, "true or false, false when left out"],
   [{}, "anything"],
   [undefined, "anything"],
-])("%j is told as %j", (schema, text) => expect(schemaText(schema)).toBe(text));
+])("%j is described as %j", (schema, text) => expect(schemaText(schema)).toBe(text));

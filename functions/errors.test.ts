@@ -28,7 +28,7 @@ it.each([
   new CodedError("INTERNAL", "column secret_token is missing"),
   "a text",
   undefined,
-])("tells nothing of what was not foreseen: %s", async (error) => {
+])("reveals nothing of an unforeseen error: %s", async (error) => {
   const response = errorResponse(error);
   expect(response.status).toBe(500);
   expect(await response.json()).toEqual({

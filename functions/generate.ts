@@ -45,7 +45,7 @@ async function untilSettled(
 ): Promise<JobView | null> {
   const signal = AbortSignal.any([request.signal, closing, AbortSignal.timeout(limitMs)]);
   for await (const _event of followJob(runtime, id, { after: null, pollMs }, signal)) {
-    // What happens on the way is not told; the end is read from the record.
+    // What happens on the way is not reported; the end is read from the record.
   }
   const record = await findJob(runtime.queue, id);
   if (isSettled(record.status)) return viewJob(record, runtime);

@@ -62,7 +62,7 @@ describe("health and readiness", () => {
     expect(obstacleOf(state)?.code ?? null).toBe(obstacle);
   });
 
-  it("do not tell strangers why an executor cannot start", () => {
+  it("do not reveal to anonymous callers why an executor cannot start", () => {
     expect(JSON.stringify(obstacleOf(vitals(["waiting"], {}, startError)))).not.toContain("handlers/a.ts");
   });
 

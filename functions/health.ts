@@ -20,7 +20,7 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
   },
 }));
 
-/** The part of a container that health and readiness are told from. */
+/** The part of a container that health and readiness are derived from. */
 export interface Vitals {
   readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
   readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;

@@ -80,7 +80,7 @@ describe("the same request again", () => {
     expect(accepted.parse(again.json).job_id).toBe(accepted.parse(first.json).job_id);
   });
 
-  it("tells what has become of the job", async () => {
+  it("reports what has become of the job", async () => {
     const id = randomUUID();
     await post({ ...lake, id });
     await container.runtime.queue.cancel(id);
@@ -108,7 +108,7 @@ describe("the same request again", () => {
 });
 
 describe("what is wrong", () => {
-  it("is told all at once, the handler's rules and everybody's, each field once", async () => {
+  it("is reported all at once, the handler's rules and everybody's, each field once", async () => {
     const { status, json } = await post({
       type: "gated",
       id: "no/id",

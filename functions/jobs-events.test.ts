@@ -24,7 +24,7 @@ async function collect(response: Response): Promise<ServerEvent[]> {
 
 const whole = ["queued 0", "running 1", "preview", "50 %", "100 %", "completed 1"];
 
-it("tells a job as it runs, and closes after its final state", async () => {
+it("reports a job as it runs, and closes after its final state", async () => {
   const job = await container.submitGated();
   const response = await open(job.id);
   expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
@@ -41,7 +41,7 @@ it("tells a job as it runs, and closes after its final state", async () => {
   expect(container.app.streams.size).toBe(0);
 });
 
-it("tells all of it to whoever comes when it is over, and the rest to whoever comes back", async () => {
+it("sends all of it to whoever comes when it is over, and the rest to whoever comes back", async () => {
   const job = await container.submitGated();
   await job.open();
   await container.runtime.ended(job.id);
@@ -58,7 +58,7 @@ it("tells all of it to whoever comes when it is over, and the rest to whoever co
   }
 });
 
-it("tells a job that another container on the same database runs", async () => {
+it("reports a job that another container on the same database runs", async () => {
   container.runtime.dispatcher.pause();
   const job = await container.submitGated();
   const response = await open(job.id);
@@ -75,7 +75,7 @@ it("tells a job that another container on the same database runs", async () => {
   container.runtime.dispatcher.resume();
 });
 
-it("tells that a job was cancelled while it waited", async () => {
+it("reports that a job was cancelled while it waited", async () => {
   const first = await container.submitGated();
   await untilEvent(container.runtime, first.id, (event) => event.kind === "progress");
   const second = await container.submitGated();
@@ -111,7 +111,7 @@ it("HEAD opens no stream", async () => {
   await container.runtime.ended(job.id);
 });
 
-it("has no job to tell of", async () => {
+it("has no job to report", async () => {
   const response = await open("unknown");
   expect(response.status).toBe(404);
   expect(await response.json()).toMatchObject({ code: "JOB_NOT_FOUND" });

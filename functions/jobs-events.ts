@@ -8,7 +8,7 @@ import { endId, parseEventId } from "./jobs/job-event.ts";
 export const jobEventsRoute = defineRoute(jobEvents).handle(async ({ params: { id }, headers }, runtime) => {
   const record = await findJob(runtime.queue, id);
   const lastEventId = headers.get("last-event-id") ?? undefined;
-  // An EventSource comes back when a stream ends; 204 is what tells it that there is no more.
+  // An EventSource comes back when a stream ends; 204 makes it stop.
   if (isSettled(record.status) && lastEventId === endId(record)) {
     return { response: new Response(null, { status: 204 }) };
   }

@@ -51,7 +51,7 @@ it("goes on from page to page until the last", async () => {
   expect(found).toEqual(ids);
 });
 
-describe("what is wrong is said", () => {
+describe("what is wrong is reported", () => {
   it.each([
     "?limit=0",
     "?limit=201",

@@ -82,7 +82,7 @@ describe("what a container did", () => {
     await container.runtime.ended(id);
   });
 
-  it("counts requests by the pattern of their route, whatever is asked for", async () => {
+  it("counts requests by the pattern of their route, whatever the path", async () => {
     for (const path of ["/jobs/a", "/jobs/b", "/jobs/c/events", "/nothing/at/all", "/wp-login.php"]) {
       await container.call("GET", path);
     }
@@ -101,7 +101,7 @@ describe("what a container did", () => {
     );
   });
 
-  it("is told in Prometheus' own content type, also to many at once", async () => {
+  it("is served in Prometheus' own content type, also to many at once", async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => container.call("GET", "/metrics")));
     for (const { status, headers, text } of answers) {
       expect([status, headers.get("content-type")]).toEqual([200, "text/plain; version=0.0.4; charset=utf-8"]);

@@ -82,7 +82,7 @@ describe("a queue on Redis", () => {
     await container.stop();
   });
 
-  it("is not asked again for its depth at each request", async () => {
+  it("is not queried again for its depth at each request", async () => {
     const container = await start();
     await container.call("GET", "/queues");
     const upstash = container.runtime.sources.get("upstash")?.paid;

@@ -27,7 +27,7 @@ function bodyOf(answer: string): unknown {
 }
 
 describe("listening", () => {
-  it("takes any free port for port 0, and tells where it is reached", async () => {
+  it("takes any free port for port 0, and reports where it is reached", async () => {
     expect(server.port).toBeGreaterThan(0);
     expect(server.url).toBe(`http://127.0.0.1:${server.port}`);
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
@@ -129,13 +129,13 @@ describe("what is not a proper request", () => {
     if (answer.includes("application/json")) expect(bodyOf(answer)).toMatchObject({ success: false });
   });
 
-  it("a client that never finishes its headers is told so and cut off", async () => {
+  it("a client that never finishes its headers is answered so and cut off", async () => {
     const answer = await sendRaw(server.port, `GET /health HTTP/1.1\r\n${host()}X-Slow: `);
     expect(statusOf(answer)).toBe(408);
     expect(bodyOf(answer)).toMatchObject({ success: false, code: "REQUEST_TIMEOUT" });
   });
 
-  it("a client that never finishes its body is told so and cut off", async () => {
+  it("a client that never finishes its body is answered so and cut off", async () => {
     const strict = await container.listen({ headersTimeoutMs: 300, requestTimeoutMs: 300 });
     const head = `POST /jobs HTTP/1.1\r\n${host()}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"ty`;
     const answer = await sendRaw(strict.port, head);

@@ -31,11 +31,11 @@ it("gives the running job back uncharged, and runs it in a new process", async (
   expect(record).toMatchObject({ status: "completed", attempt: 1 });
   expect(record.attempts.map(({ outcome }) => outcome)).toEqual(["released", "completed"]);
   expect(executor().status.pid).not.toBe(before);
-  // What was asked for is no failure.
+  // What was requested is no failure.
   expect(executor().status).toMatchObject({ restarts: 0, errors: 0, isRestarting: false });
 });
 
-it("asked twice at once, is one restart, and the next job runs", async () => {
+it("requested twice at once, is one restart, and the next job runs", async () => {
   await Promise.all([container.call("POST", "/worker/restart/test"), container.call("POST", "/worker/restart/test")]);
   const id = await container.runtime.submit("gated");
   expect(await container.runtime.ended(id)).toMatchObject({ status: "completed" });

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => container.stop());
 
-it("tells what each worker did and does", async () => {
+it("reports what each worker did and does", async () => {
   const failed = await container.runtime.submit("gated", { fail: "as asked" });
   await container.runtime.ended(failed);
   const { id, open } = await container.submitGated();
@@ -42,14 +42,14 @@ it("tells what each worker did and does", async () => {
   await container.runtime.ended(id);
 });
 
-it("counts the end of a process that nobody had asked for", async () => {
+it("counts the end of a process that nobody had requested", async () => {
   process.kill(container.runtime.executors.get("test")?.status.pid ?? 0, "SIGKILL");
   await expect
     .poll(async () => (await container.call("GET", "/worker/status")).json, { timeout: 20_000 })
     .toMatchObject({ workers: { test: { restarts: 1, current_job: null, status: "active" } } });
 });
 
-it("tells of memory, models and queues, some seconds old at the most", async () => {
+it("reports memory, models and queues, some seconds old at the most", async () => {
   container.runtime.dispatcher.pause();
   await container.runtime.submit("gated");
   await expect
@@ -63,7 +63,7 @@ it("tells of memory, models and queues, some seconds old at the most", async () 
   container.runtime.dispatcher.resume();
 });
 
-it("tells of the job types with their fields", async () => {
+it("reports the job types with their fields", async () => {
   const { json } = await container.call("GET", "/worker/info");
   const info = workerInfo.responses[200].parse(json);
   expect(info).toEqual(json);

@@ -12,7 +12,7 @@ export interface Tokens {
 }
 
 /**
- * Says what a request may do.
+ * Decides what a request may do.
  *
  * @param queryToken the token of the URL, which goes before the header's
  * @throws RestError 401 without a valid token, 403 for a web page when there are no tokens

@@ -21,7 +21,7 @@ const administrationCommands = words(`
 
 /**
  * What the read-only token may run. A list of what is allowed, because a command that is not known must not pass; left
- * out are the reads that find keys and channels by no more than asking (KEYS, SCAN, RANDOMKEY, PUBSUB), as at Upstash.
+ * out are the reads that find keys and channels without knowing their names (KEYS, SCAN, RANDOMKEY, PUBSUB), as at Upstash.
  * Scripts are Redis' own reading variants. They can still read any key and keep Redis busy: a page that anybody may
  * open should not hold even this token.
  */

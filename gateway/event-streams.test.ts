@@ -67,7 +67,7 @@ const subscribers = async (channel: string) => {
 };
 
 describe("subscribe", () => {
-  test.each(["GET", "POST"])("a %s is told of the subscription, then of each message", async (method) => {
+  test.each(["GET", "POST"])("a %s is notified of the subscription, then of each message", async (method) => {
     const reader = await new EventReader("/subscribe/chat").open(method);
     expect(await reader.next()).toBe("subscribe,chat,1");
     expect(await publish("chat", "hello")).toEqual({ result: 1 });
@@ -99,7 +99,7 @@ describe("subscribe", () => {
     expect([await reader.next(), await reader.next()]).toEqual(["message,c d,x", "message,a/b,y"]);
   });
 
-  test("readers of one channel come and go without each other noticing, and Redis is asked once", async () => {
+  test("readers of one channel come and go without affecting each other, and Redis gets one SUBSCRIBE", async () => {
     const first = await new EventReader("/subscribe/shared").open();
     const second = await new EventReader("/subscribe/shared").open();
     await first.next();

@@ -39,7 +39,7 @@ export class EventStreams {
     response.once("close", leave);
     try {
       for (const name of names) await this.#subscriptions.add(kind, name, stream);
-      // The reader may have left while Redis was asked.
+      // The reader may have left while Redis was subscribed to.
       if (response.destroyed) leave();
       else stream.begin(kind, names);
     } catch (error) {
@@ -62,8 +62,8 @@ export class EventStreams {
 /**
  * One response as an event stream, in Upstash's form: `data: message,<channel>,<text>`.
  *
- *   asked ──begin──► open ──end──► ended      Messages that come while it is asked for wait until it has begun.
- *     └───────────────end──────────► ended      It is answered with an error then, and never begins.
+ *   requested ──begin──► open ──end──► ended      Messages that come while it is requested wait until it has begun.
+ *     └─────────────────end──────────► ended      It is answered with an error then, and never begins.
  */
 class EventStream implements Subscriber {
   readonly #response: ServerResponse;
@@ -80,7 +80,7 @@ class EventStream implements Subscriber {
     this.#response.writeHead(200, {
       "content-type": "text/event-stream",
       "cache-control": "no-cache",
-      // Tells nginx and what imitates it to pass each event on at once.
+      // Makes nginx and what imitates it pass each event on at once.
       "x-accel-buffering": "no",
     });
     const frames = names.map((name, index) => frame(`${kind},${name},${index + 1}`));

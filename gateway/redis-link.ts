@@ -31,7 +31,7 @@ export function openClient(redisUrl: string, reconnectStrategy: false | ((retrie
       url: redisUrl,
       RESP: 2,
       name: "ourvidz-gateway",
-      // Nothing waits for a Redis that is away: the HTTP client is told at once, and knows best whether to try again.
+      // Nothing waits for a Redis that is away: the HTTP client gets an error at once, and knows best whether to try again.
       disableOfflineQueue: true,
       maintNotifications: "disabled",
       // The client's own limit ends when a command has been written; the one that counts is in `#bounded`.

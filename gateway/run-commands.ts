@@ -28,13 +28,13 @@ const passingErrors = /^(LOADING|BUSY|MASTERDOWN) /;
 /**
  * Runs what a request asks for and encodes what comes of it.
  *
- * @throws RestError when it is refused, or Redis cannot be asked
+ * @throws RestError when it is refused, or Redis cannot be reached
  */
 export async function runCommands(link: RedisLink, batch: Batch): Promise<RestReply> {
   const { route, encoding } = batch;
   if (route === "command") return answerOne(await runOne(link, batch), encoding);
   if (route === "pipeline") return answerAll(await runEach(link, batch), encoding);
-  // A transaction's results are JSON whatever format is asked for, as at Upstash.
+  // A transaction's results are JSON whatever format is requested, as at Upstash.
   return answerAll(await runTransaction(link, batch), encoding === "resp2" ? "json" : encoding);
 }
 

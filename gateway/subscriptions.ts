@@ -14,14 +14,14 @@ export interface Subscriber {
   end(): void;
 }
 
-/** One channel or pattern with all that listen to it; Redis is asked for it once. */
+/** One channel or pattern with all that listen to it; Redis gets one SUBSCRIBE for it. */
 interface Topic {
   readonly key: string;
   readonly kind: SubscriptionKind;
   readonly name: string;
   readonly subscribers: Set<Subscriber>;
   readonly listener: (text: Buffer, channel: Buffer) => void;
-  /** What Redis has been told last. */
+  /** The last state sent to Redis. */
   isSubscribed: boolean;
   /** The end of the topic's last change: the next one waits for it, so that they arrive in order. */
   settled: Promise<void>;
@@ -67,7 +67,7 @@ export class Subscriptions {
     if (topic?.subscribers.delete(subscriber)) this.#settle(topic).catch(() => undefined);
   }
 
-  /** Asks Redis for a sign of life; without one in time, everything ends as when the connection breaks. */
+  /** Pings Redis; without one in time, everything ends as when the connection breaks. */
   async check(limitMs: number): Promise<void> {
     const opening = this.#client;
     if (opening === null) return;
@@ -96,7 +96,7 @@ export class Subscriptions {
     return topic;
   }
 
-  /** Brings what Redis has been told to what the topic's subscribers want, after the change before this one. */
+  /** Brings the state at Redis to what the topic's subscribers want, after the change before this one. */
   #settle(topic: Topic): Promise<void> {
     const change = topic.settled.then(() => this.#apply(topic));
     topic.settled = change.catch(() => undefined);
@@ -105,7 +105,7 @@ export class Subscriptions {
 
   async #apply(topic: Topic): Promise<void> {
     const { key, kind, name, listener, subscribers } = topic;
-    // What was lost is not taken up on the next connection: its subscribers have been told to begin anew.
+    // What was lost is not taken up on the next connection: its subscribers have been notified to begin anew.
     if (this.#topics.get(key) !== topic) throw subscriptionLost();
     const isWanted = subscribers.size > 0;
     if (isWanted !== topic.isSubscribed) {

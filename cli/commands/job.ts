@@ -11,7 +11,7 @@ export function addJob(program: Command): void {
         "it completed and 1 when it failed or was cancelled; Ctrl-C stops the waiting, not the job.",
     )
     .argument("<job>", "job id")
-    .option("--follow", "wait for the end of the job and tell what happens meanwhile")
+    .option("--follow", "wait for the end of the job and report what happens meanwhile")
     .addHelpText(
       "after",
       examples(

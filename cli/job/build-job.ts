@@ -16,7 +16,7 @@ export interface PlannedJob {
 }
 
 /**
- * The job that the command line describes, checked as the runtime will check it, so that bad input is told before
+ * The job that the command line describes, checked as the runtime will check it, so that bad input is reported before
  * anything starts.
  *
  * @param operands the job type, then the words of the prompt
@@ -37,7 +37,7 @@ export function planJob(registry: Registry, operands: readonly string[], options
   return { job: envelope.value, handler };
 }
 
-/** What the command line says of a job, not checked. */
+/** The job as the command line gives it, not checked. */
 export function describedJob(type: string, words: readonly string[], options: JobOptions) {
   return {
     type,

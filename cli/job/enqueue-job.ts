@@ -16,7 +16,7 @@ export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
 const maxDelaySeconds = 2_592_000;
 const maxKeyCharacters = 255;
 
-/** The body of `ourvidz enqueue`. What is wrong with the job is told before the data folder is touched. */
+/** The body of `ourvidz enqueue`. What is wrong with the job is reported before the data folder is touched. */
 export async function enqueueJob(operands: readonly string[], options: EnqueueOptions): Promise<number> {
   const { delay = 0, idempotencyKey: key } = options;
   if (delay < 0 || delay > maxDelaySeconds)

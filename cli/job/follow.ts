@@ -2,7 +2,7 @@ import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import type { OpenQueue } from "../queue.ts";
 import { statusText } from "./view.ts";
 
-/** Longest wait although nothing was heard: a lease that runs out is noticed by whoever takes next, not here. */
+/** Limit of a wait without any event: a lease that runs out is detected by whoever takes next, not here. */
 const lookAgainMs = 2000;
 
 /**

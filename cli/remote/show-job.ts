@@ -15,7 +15,7 @@ export async function showRemoteJob(client: OurvidzClient, id: string, options: 
   return interrupted ?? (job.status === "completed" ? exitCodes.completed : exitCodes.failed);
 }
 
-/** Tells what happens until the end; returns the exit code of an interruption, null without one. */
+/** Reports what happens until the end; returns the exit code of an interruption, null without one. */
 async function follow(client: OurvidzClient, id: string): Promise<number | null> {
   const interruption = new Interruption();
   const { signal } = interruption;

@@ -90,7 +90,7 @@ async function keepFiles(
   }
 }
 
-/** Only the job's own worker, nothing delivered elsewhere, and logs only when somebody asked for them. */
+/** Only the job's own worker, nothing delivered elsewhere, and logs only when they were requested. */
 function configForOneJob(
   settings: Config,
   { handler }: PlannedJob,
@@ -102,7 +102,7 @@ function configForOneJob(
     ...settings,
     dataFolder: scratch.path,
     workers: [handler.worker],
-    // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is told.
+    // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is notified.
     sources: settings.configuredSources.filter(({ isEmbedded }) => isEmbedded),
     configuredSources: [],
     supabase: null,

@@ -48,7 +48,7 @@ export async function saveAssets({ store, job, assets, out }: AssetsToSave): Pro
 export async function checkOutFolder(out: string): Promise<void> {
   const existing = await nearestExisting(out);
   try {
-    // Permission bits say little to root and on read-only disks; making something tells.
+    // Permission bits mean little to root and on read-only disks; making something is the test.
     await rmdir(await mkdtemp(join(existing, ".ourvidz-")));
   } catch (cause) {
     throw outError(out, cause);

@@ -76,7 +76,7 @@ class Standstill {
     return { code: "EXECUTOR_CRASHED", message };
   }
 
-  /** The runtime has only logged why; a full disk, the usual reason, is told by trying to write. */
+  /** The runtime has only logged why; a full disk, the usual reason, is found by trying to write. */
   async #reason(): Promise<ErrorReport> {
     const { dataFolder } = this.#runtime.config;
     const written = await probeFolder(dataFolder).catch((error: unknown) => error);

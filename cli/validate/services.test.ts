@@ -49,7 +49,7 @@ const report = z.object({
 
 const services = ["queue", "database", "storage", "callback", "public address", "registration"];
 
-/** What is said of each service, and the exit code. */
+/** What is reported of each service, and the exit code. */
 async function validate(changes: Record<string, string> = {}) {
   const secrets = [env.UPSTASH_REDIS_REST_TOKEN, env.SUPABASE_SERVICE_KEY, env.JOB_CALLBACK_SECRET];
   const all = { ...env, ...changes };

@@ -29,7 +29,7 @@ const sourceView = z.object({
   source: z.string(),
   /** False when it does not answer: its queues are not in the list. */
   readable: z.boolean(),
-  /** How old its numbers are, in seconds: a queue that is paid by the call is not asked at each request. */
+  /** How old its numbers are, in seconds: a queue that is paid by the call is not queried at each request. */
   age: z.number(),
   /** What asking it has cost so far; null when it costs nothing. */
   usage: usageView.nullable(),

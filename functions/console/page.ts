@@ -5,7 +5,7 @@ import { sections } from "./sections.ts";
 import { type AssetPlaces, securityPolicy } from "./security-policy.ts";
 import { templates } from "./templates.ts";
 
-/** Named here, all are asked for at once, and not each when the one that needs it has arrived. */
+/** Named here, all are requested at once, and not each when the one that needs it has arrived. */
 const modules = [
   "again",
   "api",
@@ -24,7 +24,7 @@ const modules = [
 const preloads = modules.map((name) => html`<link rel="modulepreload" href="/console/${name}.js">\n`);
 
 /*
- * The page holds nothing of this container but its version: what it shows, its script asks for, with the key. So the
+ * The page holds nothing of this container but its version: what it shows, its script requests, with the key. So the
  * same page can be given to a browser that has no key yet.
  */
 const markup = html`<!doctype html>

@@ -5,7 +5,7 @@ export type AssetPlaces = Pick<Config, "supabase"> & { readonly http: Pick<Confi
 
 /**
  * Nothing runs in the page but the container's own scripts, nothing is loaded but its styles and the pictures of jobs, and
- * no other page may hold it in a frame. Prompts and errors come from strangers: with trusted types, a script that would
+ * no other page may hold it in a frame. Prompts and errors are untrusted input: with trusted types, a script that would
  * make markup of a text is stopped by the browser.
  */
 export function securityPolicy({ supabase, http }: AssetPlaces): string {

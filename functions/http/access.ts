@@ -30,14 +30,14 @@ export function requireKey(keys: readonly string[]): MiddlewareHandler {
       throw unauthorized("This needs a key: send it as a bearer token in the header Authorization.");
     }
     const givenDigest = digest(given);
-    // Digests have one length, and every key is compared: the time tells neither a key's length nor which one matched.
+    // Digests have one length, and every key is compared: the time reveals neither a key's length nor which one matched.
     const matches = digests.filter((known) => timingSafeEqual(known, givenDigest)).length;
     if (matches === 0) throw unauthorized("The key is not one that this container knows.");
     return next();
   };
 }
 
-/** Set by proxies. What they say is not believed; that they are there tells that the peer is not who asks. */
+/** Set by proxies. Their values are not trusted; that they are there shows that the peer is not the client. */
 const proxyHeaders = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via"];
 
 /**
@@ -65,7 +65,7 @@ function unauthorized(message: string): HttpError {
   return new HttpError("UNAUTHORIZED", message, { headers: { "WWW-Authenticate": "Bearer" } });
 }
 
-/** An address that the store signed, and that has not expired. The answer tells nothing about which files exist. */
+/** An address that the store signed, and that has not expired. The answer reveals nothing about which files exist. */
 function requireSignature(files: Runtime["files"]): MiddlewareHandler {
   return (context, next) => {
     const url = new URL(context.req.url);

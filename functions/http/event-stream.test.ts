@@ -117,7 +117,7 @@ describe("all streams", () => {
     streams.close();
   });
 
-  it("10,000 readers at once: as many as there is room for, the others told so, and one line in the log", async () => {
+  it("10,000 readers at once: as many as there is room for, the others refused, and one line in the log", async () => {
     const lines: string[] = [];
     const listened = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
     const streams = new EventStreams({ log: listened });

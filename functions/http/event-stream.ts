@@ -13,7 +13,7 @@ export interface EventStreamsOptions {
   readonly log: Logger;
   /** Streams that may be open at once. */
   readonly limit?: number;
-  /** Silence after which a comment is sent, so that proxies keep the connection and a dead reader is noticed. */
+  /** Silence after which a comment is sent, so that proxies keep the connection and a dead reader is detected. */
   readonly heartbeatMs?: number;
 }
 

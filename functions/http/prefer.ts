@@ -2,7 +2,7 @@
 export interface WaitPreference {
   /** `respond-async`: it does not want to wait. */
   readonly isAsync: boolean;
-  /** `wait=<seconds>`; null when it is not said. */
+  /** `wait=<seconds>`; null when it is absent. */
   readonly waitSeconds: number | null;
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { throttled } from "./throttled.ts";
 
-it("tells the first time at once, and later ones together, once a minute", () => {
+it("reports the first time at once, and later ones together, once a minute", () => {
   const reported: number[] = [];
   let nowMs = 0;
   const happened = throttled(

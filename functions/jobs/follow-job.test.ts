@@ -104,7 +104,7 @@ const step = (number: number): JobEvent => ({ kind: "progress", step: number, to
 const preview: JobEvent = { kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(1, 2, 3) };
 
 describe("a job that runs here", () => {
-  it("is told as it happens, and ends with the whole job", async () => {
+  it("is reported as it happens, and ends with the whole job", async () => {
     const job = await begin();
     const follower = job.follow();
     expect(await follower.next(1)).toEqual(["queued 0"]);
@@ -122,7 +122,7 @@ describe("a job that runs here", () => {
     });
   });
 
-  it("is told from the beginning to whoever comes later", async () => {
+  it("is reported from the beginning to whoever comes later", async () => {
     const job = await begin();
     const lease = await job.take();
     for (const event of [running(1), step(1), preview, step(2)]) job.emit(event);
@@ -135,7 +135,7 @@ describe("a job that runs here", () => {
     expect(await job.follow().rest()).toEqual(after);
   });
 
-  it("is told once: neither the record's older progress nor a state that live events told already", async () => {
+  it("is reported once: neither the record's older progress nor a state that live events reported already", async () => {
     const job = await begin();
     const lease = await job.take();
     job.emit(running(1));
@@ -144,13 +144,13 @@ describe("a job that runs here", () => {
     expect(await follower.next(3)).toEqual(["queued 0", "running 1", "75 %"]);
     await embedded.source.renew([{ lease, progress: 0.25 }]);
     const waiting = follower.rest();
-    // None of these looks at the record may tell anything.
+    // None of these looks at the record may report anything.
     await job.polled(3);
     await job.complete(lease);
     expect(await waiting).toEqual(["completed 1"]);
   });
 
-  it("is not asked for in the queue while live events come", async () => {
+  it("is not read from the queue while live events come", async () => {
     const job = await begin();
     const lease = await job.take();
     job.emit(running(1));
@@ -165,7 +165,7 @@ describe("a job that runs here", () => {
     await job.complete(lease);
   });
 
-  it("is told again after a retry", async () => {
+  it("is reported again after a retry", async () => {
     const job = await begin();
     const follower = job.follow();
     const first = await job.take();
@@ -204,7 +204,7 @@ describe("a job that runs here", () => {
 });
 
 describe("a job that runs in another process", () => {
-  it("is told from its record", async () => {
+  it("is reported from its record", async () => {
     const job = await begin();
     const follower = job.follow();
     expect(await follower.next(1)).toEqual(["queued 0"]);
@@ -219,7 +219,7 @@ describe("a job that runs in another process", () => {
     expect((await follower.rest()).at(-1)).toBe("completed 2");
   });
 
-  it("is told when it was released and taken again under the same number", async () => {
+  it("is reported when it was released and taken again under the same number", async () => {
     const job = await begin();
     const follower = job.follow();
     const first = await job.take();
@@ -232,7 +232,7 @@ describe("a job that runs in another process", () => {
     expect(await follower.rest()).toEqual(["completed 1"]);
   });
 
-  it("is told here too, once it moves here", async () => {
+  it("is reported here too, once it moves here", async () => {
     const job = await begin();
     const first = await job.take();
     const follower = job.follow();
@@ -255,7 +255,7 @@ describe("a job that runs in another process", () => {
     ]);
   });
 
-  it("is told when it ended long ago, from its record alone", async () => {
+  it("is reported when it ended long ago, from its record alone", async () => {
     const job = await begin();
     await job.retry(await job.take());
     await job.complete(await job.take());
@@ -266,7 +266,7 @@ describe("a job that runs in another process", () => {
     expect(follower.received[2]?.data).toMatchObject({ error });
   });
 
-  it("is told when it is cancelled before it runs", async () => {
+  it("is reported when it is cancelled before it runs", async () => {
     const job = await begin();
     const follower = job.follow();
     expect(await follower.next(1)).toEqual(["queued 0"]);
@@ -284,7 +284,7 @@ describe("a reader that comes back", () => {
     ["otherstart.3", ["queued 0", "running 1", "25 %", "50 %", "completed 1"]],
     ["nonsense", ["queued 0", "running 1", "25 %", "50 %", "completed 1"]],
     ["../../etc", ["queued 0", "running 1", "25 %", "50 %", "completed 1"]],
-  ])("after %s is told %j", async (after, expected) => {
+  ])("after %s gets %j", async (after, expected) => {
     const job = await begin();
     const lease = await job.take();
     for (const event of [running(1), step(1), step(2)]) job.emit(event);
@@ -298,7 +298,7 @@ describe("a reader that comes back", () => {
     ["record.4", ["completed 2"]],
     // The live events that this id stands for are forgotten.
     [`${epoch}.9`, ["queued 0", "running 1", "queued 1", "running 2", "completed 2"]],
-  ])("to a job that did not run here, after %s, is told %j", async (after, expected) => {
+  ])("to a job that did not run here, after %s, gets %j", async (after, expected) => {
     const job = await begin();
     await job.retry(await job.take());
     await job.complete(await job.take());

@@ -32,7 +32,7 @@ const defaultPollMs = 500;
 /**
  * The events of a job, from the beginning (or after the last one that the reader has) to its final state. Two sources
  * tell of it: the live events of this container, exact and at once, and the record in the queue, which knows the states
- * wherever the job runs. Live events come first; the record is asked while they are silent. Ends after the final state,
+ * wherever the job runs. Live events come first; the record is polled while they are silent. Ends after the final state,
  * when the signal aborts, or when the job was deleted.
  */
 export async function* followJob(
@@ -73,7 +73,7 @@ async function* untilSilent(
     await inbox.wait(untilSharedTurn(pollMs), signal);
     let poll = inbox.isEmpty;
     for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
-      // The end is sent from the record, which says all of it.
+      // The end is sent from the record, which holds all of it.
       if (isFinal(next)) poll = true;
       else yield* sent.live(next);
     }

@@ -15,7 +15,7 @@ export interface RecordedState {
  * Ids say where an event came from, because each source counts for itself:
  *
  *   <container's start>.<n>   live, from this container; n is the number that JobEvents gave it
- *   record.<n>                the n-th state that the job's record tells of
+ *   record.<n>                the n-th state in the job's record
  *   end.<settled at>          the final state, whatever it was made from
  */
 export interface EventId {
@@ -68,13 +68,13 @@ function liveData(jobId: string, atMs: number, event: JobEvent): z.input<typeof 
   }
 }
 
-/** The progress that a record tells. It carries the id of the state before it: on return it is read anew. */
+/** The progress in a record. It carries the id of the state before it: on return it is read anew. */
 export function recordedProgress(id: string, progress: number): ServerEvent {
   return { id, event: "progress", data: { progress, step: null, total: null } satisfies z.input<typeof progressEvent> };
 }
 
 /**
- * The states that a record tells of, oldest first, without the final one: queued, and for each attempt running and,
+ * The states in a record, oldest first, without the final one: queued, and for each attempt running and,
  * when it did not end the job, queued again.
  */
 export function recordedStates(record: JobRecord): RecordedState[] {

@@ -9,7 +9,7 @@ import type { Registry } from "#runtime/job-types/registry.ts";
 import { type Submission, submission } from "../api/schemas/submission.ts";
 
 /**
- * Reads a submission, and checks its job as the handler of its type will: what is wrong is told now, all of it, and not
+ * Reads a submission, and checks its job as the handler of its type will: what is wrong is reported now, all of it, and not
  * by a job that fails later.
  * @throws CodedError INVALID_JOB, UNKNOWN_JOB_TYPE, HANDLER_INVALID (its handler's file is broken here)
  */

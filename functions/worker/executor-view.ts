@@ -28,7 +28,7 @@ export async function viewExecutor(status: ExecutorStatus, nowMs: number): Promi
   };
 }
 
-/** What the system says now, else what the process itself said after its last job. */
+/** What the system reports now, else what the process itself reported after its last job. */
 export async function memoryOf({
   pid,
   memoryBytes,

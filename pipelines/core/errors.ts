@@ -69,7 +69,7 @@ export function deviceFault(path: string, cause: Error): PipelineError {
   });
 }
 
-/** The job asks for something that this pipeline does not do. */
+/** The job requests something that this pipeline does not do. */
 export function unsupportedOption(message: string): PipelineError {
   return new PipelineError("UNSUPPORTED_OPTION", message, { permanent: true });
 }

@@ -76,7 +76,7 @@ export class Component {
    * Loads `<folder>/model.onnx` with its external data.
    * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
    *   MODEL_TOO_LARGE when the device has no room for it, DEVICE_LOST or DEVICE_FAULT when the device does not work,
-   *   UNSUPPORTED_OPTION when CUDA is asked for and not installed
+   *   UNSUPPORTED_OPTION when CUDA is requested and not installed
    */
   static async load(folder: string, settings: SessionSettings = {}): Promise<Component> {
     const path = join(folder, "model.onnx");
@@ -84,7 +84,7 @@ export class Component {
     const { executionProvider = "auto" } = settings;
     const hasCuda = executionProvider !== "cpu" && hasCudaLibrary();
     if (executionProvider === "cuda" && !hasCuda) {
-      throw unsupportedOption("CUDA was asked for, but ONNX Runtime's CUDA library is not installed");
+      throw unsupportedOption("CUDA was requested, but ONNX Runtime's CUDA library is not installed");
     }
     let cudaProblem: string | undefined;
     if (hasCuda) {

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("tells each stage once, from the end of the one before it to its own last part", () => {
+it("reports each stage once, from the end of the one before it to its own last part", () => {
   const reported: TimedStage[] = [];
   const timer = new StageTimer((stage) => reported.push(stage));
   const after = (ms: number, name: string) => {
@@ -29,7 +29,7 @@ it("tells each stage once, from the end of the one before it to its own last par
   ]);
 });
 
-it("tells a stage that comes again, for the next part of the images, again", () => {
+it("reports a stage that comes again, for the next part of the images, again", () => {
   const reported: TimedStage[] = [];
   const timer = new StageTimer((stage) => reported.push(stage));
   for (const name of ["denoise", "decode", "denoise", "decode"]) timer.reached(name);

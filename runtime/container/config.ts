@@ -92,7 +92,7 @@ export interface Config extends ConfiguredSources {
   readonly workerId: string;
   /** The app's project: its storage takes the files, its functions take registrations. Null when it is not configured. */
   readonly supabase: SupabaseConfig | null;
-  /** Where the app is told about its jobs; null when only the local record is kept. */
+  /** Where the app is notified of its jobs; null when only the local record is kept. */
   readonly callback: CallbackConfig | null;
   readonly inputs: InputsConfig;
   /** Time between two registrations of this container's public address; 0 for none. */
@@ -114,9 +114,9 @@ export interface Config extends ConfiguredSources {
   readonly leaseSeconds: number;
   /** How long running jobs may go on after SIGTERM before they are released. */
   readonly shutdownGraceSeconds: number;
-  /** How long an aborted job may take to notice before its executor is killed. */
+  /** How long an aborted job may take to stop before its executor is killed. */
   readonly abortGraceSeconds: number;
-  /** Longest pause before an executor that keeps dying is started again. */
+  /** Limit of the pause before an executor that keeps dying is started again. */
   readonly executorRestartMaxSeconds: number;
   readonly deliveryConcurrency: number;
   /** How long the record of an ended job is kept. Its files are not touched. */

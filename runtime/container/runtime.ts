@@ -77,7 +77,7 @@ export interface Runtime {
   readonly metrics: Metrics;
   /** Where the metrics are read; who lets others read them loads it. */
   readonly metricsRegistry: MetricsRegistry;
-  /** What waits in the queues, by source; asked no more often than the source likes. */
+  /** What waits in the queues, by source; queried no more often than the source allows. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: GpuReading;
   readonly startedAtMs: number;
@@ -121,7 +121,7 @@ export async function openEmbedded(config: Config): Promise<Embedded> {
   };
 }
 
-/** The queue in the data folder for who may not need it: the folder is opened, or made, when it is asked for. */
+/** The queue in the data folder for who may not need it: the folder is opened, or made, when it is first used. */
 export function lazyEmbedded(config: Config): { source(): Promise<SqliteSource>; close(): Promise<void> } {
   let opened: Promise<Embedded> | undefined;
   return {

@@ -32,7 +32,7 @@ const httpAddress = (what: string) =>
     .transform((address) => address.replace(/\/+$/, ""))
     .optional();
 
-/** A key that browsers have would be refused at every call, and only there; so it is noticed here. */
+/** A key that browsers have would be refused at every call, and only there; so it is checked here. */
 const serviceKey = z
   .string()
   .regex(/^\S+$/, "must be the project's service key, without spaces")

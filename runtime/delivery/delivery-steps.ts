@@ -16,7 +16,7 @@ import type { AssetStore } from "./stores/asset-store.ts";
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order.
  *
  * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
- * an earlier settling was applied, though its answer was lost, is told apart by saying that settling again.
+ * an earlier settling was applied, though its answer was lost, is recognised by repeating that settling.
  *
  * A job whose files the store never takes ends as failed: the row is rewritten first, so that no crash makes it a completed
  * one again.
@@ -82,7 +82,7 @@ export class DeliverySteps {
     return this.#callbackGate.isClosed;
   }
 
-  /** Milliseconds that each of the rows has to wait. For what is away, the first one asks and the others wait. */
+  /** Milliseconds that each of the rows has to wait. For what is away, the first one probes and the others wait. */
   waitsOf(rows: readonly OutboxRow[]): readonly number[] {
     const probed = new Set<OutageGate>();
     return rows.map((row) => {
@@ -121,7 +121,7 @@ export class DeliverySteps {
     return { outcome: row.entry.settlement.kind === "fail" ? "failed" : "cancelled", entry: row.entry };
   }
 
-  /** Asks the source, unless it was asked a moment ago. */
+  /** Queries the source, unless that was done a moment ago. */
   async #isHeld(source: JobSource, lease: LeaseKey): Promise<boolean> {
     return this.#options.keepers.get(source.name)?.isFresh(lease) === true || isHeldNow(source, lease);
   }
@@ -191,7 +191,7 @@ export class DeliverySteps {
     }
   }
 
-  /** An app that is away for a day has other worries; one that refuses the container is told when that is mended. */
+  /** An app that is away for a day has other worries; one that refuses the container is notified when that is mended. */
   #isGivenUp({ createdAtMs }: OutboxRow): boolean {
     return this.#options.nowMs() - createdAtMs > callbackLimitMs && !this.#callbackGate.needsMending;
   }
@@ -259,7 +259,7 @@ function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry)
   }
 }
 
-/** What the store said for good, or that a file is not there any more to be stored; null for what may work the next time. */
+/** What the store refused for good, or that a file is not there any more to be stored; null for what may work the next time. */
 async function asRefusal(error: unknown, { files }: OutboxEntry): Promise<PermanentError | null> {
   if (error instanceof PermanentError) return error;
   for (const { file } of files) {

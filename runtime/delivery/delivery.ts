@@ -61,7 +61,7 @@ const resumeLimitMs = 5000;
 const recordTries = 16;
 /** Work that took longer than this is not to be done again after a power cut. */
 const longWorkMs = 1000;
-/** How long a store or a callback may take to notice that it is aborted. */
+/** How long a store or a callback may take to stop when it is aborted. */
 const abortLimitMs = 1000;
 /** What the store refused for good is kept until housekeeping finds it, for a person to look at. */
 const keptCodes: ReadonlySet<ErrorCode> = new Set(["ASSET_REFUSED", "ASSET_PATH_REFUSED"]);
@@ -114,7 +114,7 @@ export class Delivery {
     }
   }
 
-  /** Tells the app that the job is under way; coalesced, best effort. */
+  /** Notifies the app that the job is under way; coalesced, best effort. */
   sendProcessing(_source: JobSource, lease: Lease, progress: number): void {
     if (this.#steps.isAppAway) return;
     const channel = this.#channels.get(lease.token) ?? new ProgressChannel(this.#options.callback, this.#options.log);
@@ -295,7 +295,7 @@ export class Delivery {
       await this.#discard(row.id, entry);
       if (outcome === "lost") {
         metrics.leasesLost.add({ source: entry.source });
-        log.warn(fields, "a finished attempt is dropped: another worker has the job");
+        log.warn(fields, "a finished attempt is dropped: another container has the job");
         return;
       }
       if (!entry.ended) publishEnd(this.#options, endOf(entry));

@@ -22,7 +22,7 @@ describe("an outage gate", () => {
     expect(gate.enter(4)).toBe(1000);
   });
 
-  it("closes at once, and for as long, when it is told to wait", () => {
+  it("closes at once, and for as long, when it is throttled", () => {
     expect(gate.failed(1, { delaySeconds: 300 })).toBe(300_000);
     expect(gate.enter(2)).toBe(300_000);
   });

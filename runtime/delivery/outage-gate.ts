@@ -4,7 +4,7 @@ import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
  * Keeps hundreds of finished jobs from knocking at a closed door, each by its own clock: one gate before the asset store,
  * one before the callback.
  *
- *   open ──several jobs failed and none came through, or one was told to wait──► closed, for a while
+ *   open ──several jobs failed and none came through, or one was throttled──► closed, for a while
  *   closed ──the while is over──► one job is let through, the oldest that is due; the others wait on
  *              it comes through ──► open, and all that wait go in order         it fails ──► closed, for longer
  *
@@ -18,7 +18,7 @@ export interface OutageGateOptions {
 }
 
 export interface GateFailure {
-  /** What the other side asked for. */
+  /** What the other side requested. */
   readonly delaySeconds?: number | undefined;
   /** It does not pass by itself: a person has to mend something. */
   readonly needsMending?: boolean;
@@ -58,7 +58,7 @@ export class OutageGate {
     return this.#probe === null ? 0 : probeMs;
   }
 
-  /** Milliseconds that the row has to wait; 0 when it may go, and then it has to say how it went. */
+  /** Milliseconds that the row has to wait; 0 when it may go, and then it has to report how it went. */
   enter(rowId: number): number {
     if (!this.isClosed || this.#probe === rowId) return 0;
     const waitMs = this.waitMs;

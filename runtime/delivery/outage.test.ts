@@ -155,7 +155,7 @@ describe("an outage of an hour", () => {
     expect(outbox.count()).toBe(500);
     await pass(backAtMs - Date.now());
     expect(taken).toEqual([]);
-    // One asks, about once a minute, and not five hundred.
+    // One probes, about once a minute, and not five hundred.
     expect(triesInOutage).toBeLessThan(200);
 
     await pass(2 * minuteMs);
@@ -216,7 +216,7 @@ describe("a slow refusal", () => {
 });
 
 describe("a deployment that is wrong", () => {
-  it("is asked about every five minutes, raises alarms, and loses nothing", async () => {
+  it("is probed about every five minutes, raises alarms, and loses nothing", async () => {
     let tries = 0;
     let isMended = false;
     callBack = async () => {
@@ -235,7 +235,7 @@ describe("a deployment that is wrong", () => {
     expect(outbox.count()).toBe(0);
   });
 
-  it("is asked at once when the container starts again", async () => {
+  it("is probed at once when the container starts again", async () => {
     let isMended = false;
     callBack = async () => {
       if (!isMended) throw new RetryableError("401", { code: "CALLBACK_REFUSED", delaySeconds: 300 });
@@ -252,7 +252,7 @@ describe("a deployment that is wrong", () => {
 });
 
 describe("a refusal of the container", () => {
-  it("is waited out for longer than a day: the app is told when it is mended", async () => {
+  it("is waited out for longer than a day: the app is notified when it is mended", async () => {
     let isMended = false;
     const reported: string[] = [];
     callBack = async ({ job_id }) => {
@@ -288,7 +288,7 @@ describe("what nobody ever takes", () => {
     expect(await alarmCount("callback_given_up")).toBe(6);
   });
 
-  it("a file: its job fails, the app is told why, and the file is kept for a while", async () => {
+  it("a file: its job fails, the app is notified why, and the file is kept for a while", async () => {
     const callbacks: JobCallback[] = [];
     callBack = async (callback) => {
       callbacks.push(callback);
@@ -312,7 +312,7 @@ describe("what nobody ever takes", () => {
     await expect(access(work.assets[0]?.file ?? "")).resolves.toBeUndefined();
   });
 
-  it("a file that is refused stays refused when the process dies before the app is told", async () => {
+  it("a file that is refused stays refused when the process dies before the app is notified", async () => {
     store = async () => {
       throw new PermanentError("too large for the bucket", { code: "ASSET_REFUSED" });
     };

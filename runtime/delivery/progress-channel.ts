@@ -7,7 +7,7 @@ import type { Callback } from "./callbacks/callback.ts";
  * a second with the newest progress. `close` waits for what is on its way and lets nothing follow, so that progress
  * can never overtake the final state.
  *
- * Progress is best effort: one that cannot be sent is dropped, the next one says more.
+ * Progress is best effort: one that cannot be sent is dropped, the next one holds more.
  */
 const sendEveryMs = 1000;
 const sendLimitMs = 5000;

@@ -121,9 +121,12 @@ describe("decideSettlement", () => {
 });
 
 it("fails a job whose attempts died unseen with what was known of the last one", () => {
-  const report = attemptsExhausted(3, { code: "LEASE_EXPIRED", message: "worker a said nothing for 30 s" });
+  const report = attemptsExhausted(3, {
+    code: "LEASE_EXPIRED",
+    message: "container a did not renew its lease for 30 s",
+  });
   expect(report).toMatchObject({
     code: "ATTEMPTS_EXHAUSTED",
-    message: expect.stringContaining("worker a said nothing"),
+    message: expect.stringContaining("container a did not renew"),
   });
 });

@@ -13,7 +13,7 @@ import type { AssetFile } from "#runtime/executor/protocol.ts";
  *   anything else         → retry, or fail when the attempts are used up
  *   cancelled             → cancelled
  *   shutdown, not started → release                   (attempt not charged)
- *   lease lost            → drop                      (somebody else has the job: say nothing)
+ *   lease lost            → drop                      (somebody else has the job: report nothing)
  */
 export type Settlement =
   | {
@@ -48,7 +48,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   if (stopReason === "timed_out") return retryOrFail(summary, timedOut(summary.handler), null);
   if (end.kind === "crashed") return retryOrFail(summary, crashed(end.evidence), null);
   if (end.kind === "not_started") return { kind: "release" };
-  // An executor aborts only when it is told to, and then there is a reason; one that stopped by itself is shutting down.
+  // An executor aborts only on request, and then there is a reason; one that stopped by itself is shutting down.
   if (end.kind === "aborted") return { kind: "release" };
   if (isCondition(end.error, summary.handler.type)) return { kind: "release", condition: end.error };
   if (end.retry === "never") return { kind: "fail", error: end.error };

@@ -82,7 +82,7 @@ class RunningAttempt {
     this.startedAtMs = startedAtMs;
   }
 
-  /** The first reason counts. A handler that does not notice within the grace is killed with its process. */
+  /** The first reason counts. A handler that does not stop within the grace is killed with its process. */
   stop(reason: Exclude<StopReason, null>, graceSeconds: number): void {
     if (this.#isOver || this.stopReason !== null) return;
     this.stopReason = reason;

@@ -6,13 +6,13 @@ import type { JobSource, LeaseKey } from "#runtime/sources/job-source.ts";
 
 /*
  * Keeps the leases of one source alive: those of running jobs and those of finished ones that still have to be
- * delivered. One call renews them all, at a third of the lease time, and at once when the source says that something
+ * delivered. One call renews them all, at a third of the lease time, and at once when the source reports that something
  * changed, which is how a cancel reaches a running job without waiting for the next renewal.
  */
 export interface LeaseHolder {
   /** 0 to 1, null when nothing is known. */
   progress(): number | null;
-  /** Somebody asked to cancel the job. May be called more than once. */
+  /** A cancel of the job was requested. May be called more than once. */
   onCancel(): void;
   /** Another container has the job, or may have it: stop, deliver nothing. */
   onLost(): void;
@@ -21,7 +21,7 @@ export interface LeaseHolder {
 interface Held {
   readonly lease: LeaseKey;
   readonly holder: LeaseHolder;
-  /** When the source last said that the lease is held, on the process's own clock; -Infinity when it never did here. */
+  /** When the source last confirmed that the lease is held, on the process's own clock; -Infinity when it never did here. */
   confirmedAtMs: number;
 }
 
@@ -110,7 +110,7 @@ export class LeaseKeeper {
       this.#held.delete(lease.token);
       this.#log.warn(
         { job_id: lease.jobId, attempt: lease.attempt },
-        "the lease is gone: the job is settled, or another worker has it",
+        "the lease is gone: the job is settled, or another container has it",
       );
       holder.onLost();
     }

@@ -89,7 +89,7 @@ async function takenJob(id: string) {
 const attempt = () => ({ startedAtMs: nowMs, workFolder: join(folder, "work") });
 const takeEnds = async () => (await source.take([{ worker: "nobody", slots: 1 }])).ends;
 
-/** What the app was told of the job's end, when nothing is on its way any more. */
+/** What was reported to the app of the job's end, when nothing is on its way any more. */
 async function heard(id: string) {
   await vi.waitFor(
     () => {

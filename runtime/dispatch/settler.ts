@@ -45,7 +45,7 @@ const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancel
 
 export class Settler {
   readonly #options: SettlerOptions;
-  /** Ends whose callbacks are in the outbox and that the source could not be told are reported. */
+  /** Ends whose callbacks are in the outbox and that could not be confirmed to the source yet. */
   readonly #recorded = new Set<string>();
 
   constructor(options: SettlerOptions) {
@@ -164,7 +164,7 @@ export class Settler {
       for (const key of keys) this.#recorded.delete(key);
     } catch (error) {
       recordFailure(this.#options.metrics, "source", error);
-      this.#options.log.warn({ error, ends: ends.length }, "the source could not be told of reported ends yet");
+      this.#options.log.warn({ error, ends: ends.length }, "the source could not be notified of reported ends yet");
     }
   }
 

@@ -15,7 +15,7 @@ export interface HeartbeatParts {
   readonly workers: readonly string[];
 }
 
-/** The heartbeat of a container that serves this port; null when there is none, and the log says why. */
+/** The heartbeat of a container that serves this port; null when there is none, and the log has the reason. */
 export function connectHeartbeat({ config, log, registry, workers }: HeartbeatParts, port: number): Heartbeat | null {
   const { supabase: project, heartbeatSeconds: everySeconds, workerId, podId, http } = config;
   const address = publicAddress({ publicUrl: http.publicUrl, podId }, port);

@@ -9,7 +9,7 @@ import type { ContainerFacts, Registrar } from "./registrar.ts";
 export interface EdgeRegistrarOptions {
   readonly project: SupabaseConfig;
   readonly nowMs: () => number;
-  /** Longer than the function takes to ask the container for its health. */
+  /** Longer than the function's own check of the container's health. */
   readonly limitMs?: number;
 }
 
@@ -104,7 +104,7 @@ function refusal({ status, text }: BoundedResponse): CodedError {
   );
 }
 
-/** What an edge function of ours says; null when something else answered. */
+/** The message of an edge function of ours; null when something else answered. */
 function reasonOf(text: string): string | null {
   try {
     return refusalBody.parse(JSON.parse(text)).error.slice(0, maxReasonCharacters);

@@ -15,7 +15,7 @@ let url: string;
 let server: ReturnType<typeof createServer>;
 let log: { lines: { level: number; msg: string }[]; logger: Logger };
 
-/** Pauses that end when the test says so. */
+/** Pauses that the test ends. */
 class Pauses {
   readonly seconds: number[] = [];
   #open: (() => void) | null = null;

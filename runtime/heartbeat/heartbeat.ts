@@ -4,7 +4,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { ContainerFacts, Registrar } from "./registrar.ts";
 
 /*
- * Registers the container again and again, so that it counts as there. Before each time it is asked for its health
+ * Registers the container again and again, so that it counts as there. Before each time its health is checked
  * through its public address: what nobody can reach must not be given to anybody.
  *
  *   waiting ──start──► beating ──stop──► silent ──deregister──► gone

@@ -9,7 +9,7 @@ export interface ContainerFacts {
   readonly version: string;
 }
 
-/** Which setting told the address. */
+/** The setting that gave the address. */
 export type DetectionMethod = "PUBLIC_URL" | "RUNPOD_POD_ID";
 
 /**
@@ -19,10 +19,10 @@ export type DetectionMethod = "PUBLIC_URL" | "RUNPOD_POD_ID";
 export interface Registrar {
   readonly name: string;
   /**
-   * Says that the container is there, or still is. May be repeated at any time, after `deregister` too.
+   * Registers the container, or renews its registration. May be repeated at any time, after `deregister` too.
    * @throws CodedError REGISTRATION_FAILED, CONFIG_INVALID (the key is refused); the signal's reason when it is aborted
    */
   register(container: ContainerFacts, signal: AbortSignal): Promise<void>;
-  /** Says that it is there no more. May be repeated, and said of a container that was never registered. Throws as above. */
+  /** Deregisters it. May be repeated, and called for a container that was never registered. Throws as above. */
   deregister(container: ContainerFacts, signal: AbortSignal): Promise<void>;
 }

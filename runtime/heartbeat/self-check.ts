@@ -5,7 +5,7 @@ import { type BoundedResponse, boundedRequest } from "#runtime/lib/bounded-reque
 const health = z.looseObject({ status: z.enum(["healthy", "starting", "degraded"]) });
 
 /**
- * Asks for the container's own health through its public address, as others will: the address may be wrong, its port not
+ * Requests the container's own health through its public address, as others will: the address may be wrong, its port not
  * exposed, the proxy not ready.
  *
  * @throws CodedError REGISTRATION_FAILED; the signal's reason when it is aborted

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { PermanentError } from "#contract/errors.ts";
 import { addressProblem, type Reach } from "./address-policy.ts";
 
-/** An address that may be asked, as far as can be told before its host is resolved. */
+/** An address that may be requested, as far as can be known before its host is resolved. */
 export interface Target {
   readonly url: URL;
   readonly reach: Reach;

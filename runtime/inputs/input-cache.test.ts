@@ -25,7 +25,7 @@ function versioned(content: { bytes: Uint8Array; etag: string }): { site: Site; 
 const kept = () => readdir(join(harness.folder, "content")).catch(() => []);
 
 describe("an address that was fetched before", () => {
-  it("is asked for again, with the token of whoever asks, and not sent again while it is the same", async () => {
+  it("is requested again, with the token of each caller, and not sent again while it is the same", async () => {
     const content = { bytes: harness.picture, etag: '"1"' };
     const { site, statuses } = versioned(content);
     harness.serve(site);
@@ -68,7 +68,7 @@ describe("an address that was fetched before", () => {
     const file = join(harness.folder, "content", sha256(harness.picture));
     await writeFile(file, Buffer.alloc(harness.picture.byteLength));
     expect(await readFile((await harness.fetch(address)).file)).toEqual(harness.picture);
-    // Told that it is the same, it looked at what it had, and asked once more for all of it.
+    // On "not modified" it looked at what it had, and requested all of it once more.
     expect(statuses).toEqual([200, 304, 200]);
     await writeFile(file, harness.picture.subarray(0, 100));
     expect(await readFile((await harness.fetch(address)).file)).toEqual(harness.picture);
@@ -80,7 +80,7 @@ describe("an address that was fetched before", () => {
     expect(await readFile((await harness.fetch(address)).file)).toEqual(harness.picture);
   });
 
-  it("does not notice what a handler does to its file", async () => {
+  it("is not affected by what a handler does to its file", async () => {
     harness.serve(versioned({ bytes: harness.picture, etag: '"1"' }).site);
     await writeFile((await harness.fetch(address)).file, "overwritten");
     expect(await readFile((await harness.fetch(address)).file)).toEqual(harness.picture);
@@ -88,7 +88,7 @@ describe("an address that was fetched before", () => {
 });
 
 it.each([
-  ["that cannot be asked for changes", {}],
+  ["that cannot be revalidated", {}],
   ["that must not be kept", { ETag: '"1"', "Cache-Control": "private, no-store" }],
 ])("content %s is not kept", async (_what, headers) => {
   harness.serve(sends(harness.picture, headers));

@@ -112,7 +112,7 @@ describe("a redirect", () => {
     "http://files.example.test/a.png",
     "https://user:pw@files.example.test/a.png",
     "file:///etc/passwd",
-  ])("to %s is refused and not asked", async (location) => {
+  ])("to %s is refused and not requested", async (location) => {
     harness.internet.names.set("inside.example.test", [["10.0.0.1"]]);
     harness.serve(redirects(location));
     expect(await refusal()).toEqual(["INPUT_REFUSED", "never again"]);
@@ -126,7 +126,7 @@ describe("an answer", () => {
     expect(await refusal()).toEqual(["INPUT_NOT_FOUND", "never again"]);
   });
 
-  it.each([408, 429, 500, 502, 503])("with %i is asked for again later", async (status) => {
+  it.each([408, 429, 500, 502, 503])("with %i is requested again later", async (status) => {
     harness.serve((_request, response) => void response.writeHead(status).end());
     expect(await refusal()).toEqual(["INPUT_UNREACHABLE", "again"]);
   });
@@ -145,7 +145,7 @@ describe("an answer", () => {
     expect(await refusal()).toEqual(["INPUT_INVALID", "never again"]);
   });
 
-  it("that breaks off is asked for again later", async () => {
+  it("that breaks off is requested again later", async () => {
     harness.serve((_request, response) => {
       response.writeHead(200, { "Content-Length": harness.picture.byteLength });
       response.write(harness.picture.subarray(0, 1000), () => response.destroy());

@@ -25,7 +25,7 @@ import { signAgain, storageObject } from "./storage-address.ts";
  */
 export interface InputRequest {
   readonly url: string;
-  /** Whose job asks. */
+  /** Whose job it is. */
   readonly userId: string;
   /** The file becomes `<folder>/<name>.<extension>`. */
   readonly folder: string;

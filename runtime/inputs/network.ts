@@ -18,7 +18,7 @@ export const systemNetwork: Network = {
   connect(addresses, port) {
     const found = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }));
     return connect({
-      // Never asked: the addresses were looked up and checked before. Asking again could give others.
+      // Never resolved here: the addresses were looked up and checked before. A second look-up could give others.
       host: "checked.invalid",
       port,
       autoSelectFamily: true,

@@ -28,12 +28,12 @@ function claiming(png: Buffer, width: number, height: number): Buffer {
   return bomb;
 }
 
-it.each(["png", "jpeg", "webp", "gif"] as const)("tells the size of a %s", async (format) => {
+it.each(["png", "jpeg", "webp", "gif"] as const)("reads the size of a %s", async (format) => {
   const picture = sharp({ create: { width: 30, height: 20, channels: 3, background: "teal" } });
   expect(await sizeOf(await picture.toFormat(format).toBuffer())).toEqual({ width: 30, height: 20 });
 });
 
-it("tells the size as stored: a handler reads the pixels so, too", async () => {
+it("reads the size as stored: a handler reads the pixels so, too", async () => {
   const picture = sharp({ create: { width: 30, height: 20, channels: 3, background: "teal" } });
   expect(await sizeOf(await picture.jpeg().withMetadata({ orientation: 6 }).toBuffer())).toEqual({
     width: 30,

@@ -67,7 +67,7 @@ function checkHead(response: IncomingMessage, target: Target, limits: InputLimit
   }
 }
 
-/** The chunks; what ends them early is told as the way's fault, apart from what goes wrong with writing them. */
+/** The chunks; what ends them early is reported as the network's fault, apart from what goes wrong with writing them. */
 async function* bodyOf(response: IncomingMessage, target: Target, signal: AbortSignal): AsyncGenerator<Buffer> {
   const chunks: AsyncIterator<unknown> = response[Symbol.asyncIterator]();
   for (;;) {

@@ -50,7 +50,7 @@ export async function requestInput(target: Target, options: RequestOptions): Pro
     (response ?? request).destroy(new Error("its server fell silent")),
   );
   request.once("response", resolve);
-  // Not once: a connection that breaks while the body comes is told here too.
+  // Not once: a connection that breaks while the body comes is reported here too.
   request.on("error", reject);
   request.end();
   try {

@@ -67,7 +67,7 @@ describe("an address of the app's own storage", () => {
     expect(await fetch_(url)).toMatchObject({ mimeType: "image/png" });
   });
 
-  it("that has expired stays expired for everybody else, and the storage is not asked to sign", async () => {
+  it("that has expired stays expired for everybody else, and the storage signs nothing", async () => {
     const url = await signed();
     nowMs += 3600_000;
     const before = storage.requests.length;

@@ -66,7 +66,7 @@ it("is done for the user whose picture it is", async () => {
   expect(record).toMatchObject({ status: "completed", result: { metadata: { sha256: sha256(picture), width: 64 } } });
 });
 
-it("fails for another user, with a code, and without the token in what is said", async () => {
+it("fails for another user, with a code, and without the token in the message", async () => {
   const record = await runtime.ended(await submit("grace"));
   expect(record).toMatchObject({ status: "failed", attempt: 1, error: { code: "INPUT_EXPIRED" } });
   expect(url).toContain("token=");

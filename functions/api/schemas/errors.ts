@@ -14,7 +14,7 @@ export const errorBody = z
 
 export type ErrorBody = z.output<typeof errorBody>;
 
-/** What a route may answer because the queue is elsewhere: the source's own trouble, told as it is. */
+/** What a route may answer because the queue is elsewhere: the source's own error, passed on as it is. */
 export const queueErrors = [
   "QUEUE_UNREACHABLE",
   "QUEUE_OVER_QUOTA",

@@ -20,7 +20,7 @@ const stateEvent = z.object({
 export const progressEvent = z.object({
   /** 0 to 1. */
   progress: z.number(),
-  /** Null when the job runs in another process, which tells the progress alone. */
+  /** Null when the job runs in another process, which reports the progress alone. */
   step: z.number().nullable(),
   total: z.number().nullable(),
 });

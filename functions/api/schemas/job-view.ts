@@ -60,7 +60,7 @@ export const jobView = z
     progress: z.number().nullable(),
     error: errorView.nullable(),
     assets: z.array(assetView),
-    /** What the handler and the runtime say of the result: seed, timings, effective parameters. */
+    /** What the handler and the runtime report of the result: seed, timings, effective parameters. */
     result_metadata: anyObject.nullable(),
   })
   .meta({ id: "Job" });

@@ -6,7 +6,7 @@ import { z } from "zod";
  *   starting     its process loads (for the first time, or after it was stopped)
  *   active       at rest, takes jobs
  *   busy         runs a job
- *   restarting   a restart that was asked for is under way, or its process died and is started again
+ *   restarting   a requested restart is under way, or its process died and is started again
  *   stopped      the container is shutting down
  */
 export const executorStatus = z.enum(["active", "starting", "busy", "restarting", "stopped"]);
@@ -22,7 +22,7 @@ export const executorView = z.object({
   memory_usage: z.number().int().nullable(),
   /** Attempts that failed, or that died with the process. */
   error_count: z.number().int(),
-  /** Ends of its process that nobody had asked for. */
+  /** Ends of its process that nobody had requested. */
   restarts: z.number().int(),
   current_job: z.string().nullable(),
   /** Why its process cannot start, while it cannot. */
@@ -61,7 +61,7 @@ export const dispatcherView = z.object({
   active_jobs: z.number().int(),
 });
 
-/** Memory in bytes, utilization in percent, temperature in degrees Celsius; null where the driver does not tell. */
+/** Memory in bytes, utilization in percent, temperature in degrees Celsius; null where the driver does not report it. */
 export const gpuView = z
   .object({
     name: z.string(),

@@ -90,7 +90,7 @@ export class Api {
     if (response.ok) return response.json();
     const error = await errorOf(response);
     if (error.status !== 401) throw error;
-    // Another call may have been told a good key while this one was under way.
+    // Another call may have received a good key while this one was under way.
     const isStale = key !== sessionStorage.getItem(storageName);
     if (isStale || (await this.#requestKey())) return this.call(method, path, body);
     throw error;

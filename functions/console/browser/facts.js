@@ -7,7 +7,7 @@ import { between, clock, duration, shown, size, title } from "./words.js";
 /** @typedef {import("./api.js").Job} Job */
 /** @typedef {[name: string, value: string][]} Facts */
 
-/** Told elsewhere on the page, or of no use to people. */
+/** Shown elsewhere on the page, or of no use to people. */
 const shownElsewhere = new Set([
   "prompt",
   "original_prompt",

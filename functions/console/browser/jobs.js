@@ -2,14 +2,14 @@
 import { pause } from "./api.js";
 
 /*
- * The jobs that the page shows. Lists are asked for now and then; what runs is followed live, a few jobs at a time,
+ * The jobs that the page shows. Lists are requested now and then; what runs is followed live, a few jobs at a time,
  * because a browser opens six connections to one host and pictures need some of them.
  *
  *   active    queued or running, from the lists and from the live events
  *   results   settled jobs of the status that is shown, newest first
  *
- * A list that was asked for before a job's end was heard may say that it still runs: then the end is believed. One that was
- * asked for later is the newer word: the job was retried, here or elsewhere.
+ * A list that was requested before a job's end was heard may show that it still runs: then the end is believed. One that was
+ * requested later is newer: the job was retried, here or elsewhere.
  */
 
 /** @typedef {import("./api.js").Job} Job */
@@ -92,7 +92,7 @@ export class Jobs extends EventTarget {
       if (heardAtMs > requestedAtMs) now.delete(id);
       else if (now.has(id)) this.#ended.delete(id);
     }
-    // One that has just been created, or has ended elsewhere, is in neither list: its live events tell.
+    // One that has just been created, or has ended elsewhere, is in neither list: its live events show it.
     for (const [id, job] of this.#active) if (this.#followed.has(id) && !now.has(id)) now.set(id, job);
     this.#active = now;
     // Results change when jobs end, which the other lists show; and others may retry one.

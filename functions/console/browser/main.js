@@ -11,7 +11,7 @@ import { Submit } from "./submit.js";
 import { counted } from "./words.js";
 
 /*
- * The console. It asks for the lists now and then, sooner while jobs are in progress and not at all while nobody looks,
+ * The console. It requests the lists now and then, sooner while jobs are in progress and not at all while nobody looks,
  * and follows what runs live. A list changes the page; the page keeps no truth of its own.
  */
 

@@ -7,7 +7,7 @@ import { HttpCallback } from "#runtime/delivery/callbacks/http-callback.ts";
 const limitMs = 20_000;
 
 /**
- * Sends a callback of a job that does not exist. Key and signature are right when the endpoint says just that.
+ * Sends a callback of a job that does not exist. Key and signature are right when the endpoint answers just that.
  *
  * @throws CodedError CALLBACK_REFUSED, CALLBACK_UNREACHABLE
  */

@@ -8,7 +8,7 @@ import { boundedRequest } from "#runtime/lib/bounded-request.ts";
 const limitMs = 15_000;
 
 /**
- * Listens where the container will, and asks the public address for an answer that only this process can give. Where a
+ * Listens where the container will, and requests from the public address an answer that only this process can give. Where a
  * container is running already, that one has to answer.
  *
  * @throws CodedError REGISTRATION_FAILED

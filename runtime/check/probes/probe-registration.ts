@@ -2,7 +2,7 @@ import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import { EdgeRegistrar } from "#runtime/heartbeat/edge-registrar.ts";
 
 /**
- * Asks the edge function that takes registrations, without making one.
+ * Checks the edge function that takes registrations, without making one.
  *
  * @throws CodedError REGISTRATION_FAILED, CONFIG_INVALID (the key is refused)
  */

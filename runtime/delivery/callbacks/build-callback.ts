@@ -9,7 +9,7 @@ import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 
 /*
- * The callback of one job: what the app is told, with the metadata that it shows and bills by. Paths are those of the
+ * The callback of one job: what the app receives, with the metadata that it shows and bills by. Paths are those of the
  * asset store, `{user}/{job}/{index}.{ext}`, thumbnails beside them.
  */
 export type FinalSettlement = Extract<Settlement, { kind: "complete" | "fail" | "cancelled" }>;
@@ -47,7 +47,7 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
         status: "completed",
         assets: settlement.assets.map((file) => callbackAsset(facts.lease.job, file)),
         ...(settlement.enhancedPrompt === undefined ? {} : { enhanced_prompt: settlement.enhancedPrompt }),
-        // What the runtime knows is not for a handler to say.
+        // What the runtime knows is not for a handler to set.
         metadata: withRatio({ ...settlement.metadata, ...commonMetadata(facts), ...timings }),
       };
     case "fail":
@@ -68,7 +68,7 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
   }
 }
 
-/** What is said in place of a completion whose files the store never takes. */
+/** What is reported in place of a completion whose files the store never takes. */
 export function refusedCallback(callback: JobCallback, error: ErrorReport, nowMs: number): JobCallback {
   return {
     ...callback,

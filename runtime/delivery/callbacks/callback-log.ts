@@ -82,13 +82,13 @@ export class CallbackLog implements Callback {
     );
   }
 
-  /** Forgets what was said before `olderThanMs` ago; returns how many rows went. */
+  /** Deletes what was reported before `olderThanMs` ago; returns how many rows went. */
   prune(olderThanMs: number): Promise<number> {
     const before = this.#nowMs() - olderThanMs;
     return this.#database.writeSoon(() => this.#statements.prune.run({ before }));
   }
 
-  /** Everything that the app was told of a job, oldest first. */
+  /** Everything that was reported to the app about a job, oldest first. */
   of(jobId: string): LoggedCallback[] {
     return this.#statements.of.all({ job_id: jobId }).map((row) => ({
       run: row.run,

@@ -192,7 +192,7 @@ describe("answers", () => {
     expect(app.arrived).toEqual([]);
   });
 
-  it("says what a refusal said, without secrets", async () => {
+  it("reports the reason of a refusal, without secrets", async () => {
     const url = await answerWith(401, JSON.stringify({ error: `wrong key ${jwt}`, code: "UNAUTHORIZED" }));
     const error = await failureOf(newCallback({}, { url: `${url}?token=of-the-endpoint` }));
     expect(error).toMatchObject({ message: expect.stringContaining("401 UNAUTHORIZED (wrong key [redacted jwt])") });
@@ -223,7 +223,7 @@ describe("no answer", () => {
     }
   });
 
-  it("on a connection that was kept and has ended is asked for on a new one", async () => {
+  it("on a connection that was kept and has ended is sent on a new one", async () => {
     const served = new Map<unknown, number>();
     const url = await serve((request, response) => {
       const count = (served.get(request.socket) ?? 0) + 1;

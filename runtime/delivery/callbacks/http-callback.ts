@@ -11,7 +11,7 @@ import type { Callback } from "./callback.ts";
  * The app's own endpoint, `job-callback` or another. What an answer means:
  *
  *   200–299                        taken; also when the app knew it already (`skipped`)
- *   no answer, 408, 425, 429, 5xx  tried again, after `Retry-After` when the app says one     RetryableError
+ *   no answer, 408, 425, 429, 5xx  tried again, after `Retry-After` when the app sends one     RetryableError
  *   404 with JOB_NOT_FOUND         the app has forgotten the job                              PermanentError JOB_NOT_FOUND
  *   400, 413, 415, 422             the app will never take it                                 PermanentError CALLBACK_REFUSED
  *   anything else: 401, 403, a     the deployment is wrong (key, secret, address): tried      RetryableError CALLBACK_REFUSED,
@@ -85,7 +85,7 @@ export class HttpCallback implements Callback {
   }
 }
 
-/** The bytes that are signed and sent. @throws PermanentError for what must not be said, as "completed" without a file */
+/** The bytes that are signed and sent. @throws PermanentError for what must not be reported, as "completed" without a file */
 function bodyOf(callback: JobCallback, assets: CallbackConfig["assets"]): Uint8Array {
   const checked = jobCallback.safeParse(callback);
   if (!checked.success) {

@@ -1,7 +1,7 @@
 import type { JobCallback } from "#contract/callback.ts";
 import type { Callback } from "./callback.ts";
 
-/** Says a callback to the app, and keeps a record of what the app has taken, for a person to look at. */
+/** Sends a callback to the app, and keeps a record of what the app has taken, for a person to look at. */
 export class RecordedCallback implements Callback {
   readonly #app: Callback;
   readonly #record: Callback;

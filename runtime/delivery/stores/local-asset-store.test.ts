@@ -78,7 +78,7 @@ describe("what a process left that died while it stored a file", () => {
     await expect(store.removeUnfinished(0)).resolves.toBeUndefined();
   });
 
-  it("cannot be asked for", () => {
+  it("cannot be requested", () => {
     expect(() => store.locate(".unfinished", "left")).toThrow(/no such file/);
   });
 });

@@ -17,7 +17,7 @@ export interface LocalAssetStoreOptions {
   readonly urlSeconds?: number;
 }
 
-/** Nobody can ask for what is in it: no bucket's name begins with a dot. */
+/** Nobody can request what is in it: no bucket's name begins with a dot. */
 const unfinishedFolder = ".unfinished";
 
 export class LocalAssetStore implements AssetStore {

@@ -315,7 +315,7 @@ it("sends the key to no address that an answer names", async () => {
 });
 
 describe("addresses", () => {
-  it("of a whole page are signed in one request, and asked for again when they are half used up", async () => {
+  it("of a whole page are signed in one request, and requested again when they are half used up", async () => {
     let nowMs = Date.now();
     const store = newStore({ nowMs: () => nowMs });
     const files = await Promise.all([1, 2, 3].map(() => newFile(10)));
@@ -329,7 +329,7 @@ describe("addresses", () => {
     for (const address of await all()) expect((await fetch(`${address}`)).status).toBe(200);
   });
 
-  it("are null for a file that is not there, and when nobody can be asked", async () => {
+  it("are null for a file that is not there, and when the storage is away", async () => {
     expect(await newStore().url("films", "ann/none/0.mp4")).toBeNull();
     const file = await newFile(10);
     await newStore().put(file, never);

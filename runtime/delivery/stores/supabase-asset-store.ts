@@ -53,7 +53,7 @@ export class SupabaseAssetStore implements AssetStore {
   }
 
   /**
-   * A service that says "already there" although it is asked to replace has what an earlier try brought, whose answer was
+   * A service that says "already there" although it should replace has what an earlier try brought, whose answer was
    * lost, or what another attempt made. The sizes tell.
    */
   async #uploadWhole(file: UploadedFile, signal: AbortSignal): Promise<void> {

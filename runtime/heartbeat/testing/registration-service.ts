@@ -5,7 +5,7 @@ import { z } from "zod";
 
 /*
  * The other side of a registration, held to what is documented: the body has these keys and no others, the key is the
- * project's in one of its two forms. A container that asks nicely is kept in a table, as the app keeps it.
+ * project's in one of its two forms. A container whose request is valid is kept in a table, as the app keeps it.
  */
 const body = z.strictObject({
   worker_url: z.url({ protocol: /^https?$/ }),
@@ -24,7 +24,7 @@ export interface RegistrationService {
   readonly url: string;
   readonly serviceKey: string;
   readonly secretKey: string;
-  /** What each container said last. */
+  /** The last report of each container. */
   readonly containers: ReadonlyMap<string, RegisteredContainer>;
   /** Statuses of its answers. */
   readonly answers: readonly number[];

@@ -19,7 +19,7 @@ export interface TestInternet {
   readonly sites: Map<string, Site>;
   /** Addresses to which a connection was opened. */
   readonly connections: string[];
-  /** Hosts and paths that were asked for. */
+  /** Hosts and paths that were requested. */
   readonly requests: string[];
   readonly httpPort: number;
   close(): Promise<void>;

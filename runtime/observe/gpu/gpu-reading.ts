@@ -3,7 +3,7 @@ import { within } from "#runtime/lib/within.ts";
 import { type GpuFacts, gpuFields, parseGpus } from "./parse-gpus.ts";
 
 /*
- * What `nvidia-smi` says of the GPUs. It is asked again only when its last answer has become old, by one process at a
+ * What `nvidia-smi` reports of the GPUs. It is run again only when its last answer has become old, by one process at a
  * time: a driver in trouble lets it hang, and a hanging process of each request would be worse than no answer.
  */
 export interface GpuReadingOptions {
@@ -17,7 +17,7 @@ export interface GpuReadingOptions {
   readonly monotonicMs?: () => number;
 }
 
-/** Where there is no such command, or it fails, it is asked again after this. */
+/** Where there is no such command, or it fails, it is run again after this. */
 const failedMs = 30_000;
 const maxOutputBytes = 65_536;
 
@@ -61,7 +61,7 @@ export class GpuReading {
     this.#request = null;
   }
 
-  /** Its output; empty when it cannot be run, fails, takes too long or says too much. */
+  /** Its output; empty when it cannot be run, fails, takes too long or prints too much. */
   #run(): Promise<string> {
     const args = [`--query-gpu=${gpuFields.join(",")}`, "--format=csv,noheader,nounits"];
     const options = { timeout: this.#limitMs, killSignal: "SIGKILL", maxBuffer: maxOutputBytes } as const;

@@ -1,4 +1,4 @@
-/** One GPU. What its driver does not tell (a slice of a shared GPU has no utilization of its own) is null. */
+/** One GPU. What its driver does not report (a slice of a shared GPU has no utilization of its own) is null. */
 export interface GpuFacts {
   readonly name: string;
   readonly memoryTotalBytes: number | null;

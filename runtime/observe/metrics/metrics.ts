@@ -21,7 +21,7 @@ export const alarms = [
 ] as const;
 export type Alarm = (typeof alarms)[number];
 
-/** From a pick-up that nobody notices to the longest video. */
+/** From an instant pick-up to the longest video. */
 const jobSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200];
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -74,7 +74,7 @@ function modelMetrics(registry: MetricsRegistry) {
   return {
     stageSeconds: registry.histogram({
       name: "ourvidz_job_stage_seconds",
-      help: "Time of one stage of an attempt (load, encode, denoise, …), as its handler tells it.",
+      help: "Time of one stage of an attempt (load, encode, denoise, …), as its handler reports it.",
       labels: ["type", "stage"],
       buckets: jobSeconds,
     }),
@@ -107,7 +107,7 @@ function deliveryMetrics(registry: MetricsRegistry) {
     }),
     callbackSeconds: registry.histogram({
       name: "ourvidz_callback_seconds",
-      help: "Time to tell the app one state of a job, by that state and outcome: taken, failed (it is tried again) or refused for good.",
+      help: "Time to report one state of a job, by that state and outcome: taken, failed (it is tried again) or refused for good.",
       labels: ["callback", "status", "outcome"],
       buckets: jobSeconds,
     }),

@@ -86,7 +86,7 @@ it.each([
   [new RetryableError("503", { code: "CALLBACK_UNREACHABLE" }), "failed", []],
   [new RetryableError("401", { code: "CALLBACK_REFUSED" }), "failed", ["callback_refused"]],
   [new PermanentError("422", { code: "CALLBACK_REFUSED" }), "refused", ["callback_refused"]],
-] as const)("tells a callback that ended with %o as %s", async (failure, outcome, alarms) => {
+] as const)("counts a callback that ended with %o as %s", async (failure, outcome, alarms) => {
   const { metrics, values, raised } = setUp();
   const measured = measuredCallback(
     {

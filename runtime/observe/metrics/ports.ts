@@ -22,7 +22,7 @@ const alarmOf: Readonly<Partial<Record<ErrorCode, Alarm>>> = {
 
 export type Port = "source" | "store" | "callback";
 
-/** Counts a failed call, and raises the alarm that its code asks for. */
+/** Counts a failed call, and raises the alarm that belongs to its code. */
 export function recordFailure(metrics: Pick<Metrics, "errors" | "alarms">, port: Port, error: unknown): void {
   const { code } = toErrorReport(error);
   metrics.errors.add({ port, code });

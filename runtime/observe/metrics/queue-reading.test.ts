@@ -13,7 +13,7 @@ const empty: QueueStats = {
 };
 const waiting: QueueStats = { ...empty, queued: 2, oldestQueuedSeconds: 7 };
 
-/** A queue that answers what the test says, counts how often it was asked, and a clock that the test moves. */
+/** A queue that answers what the test sets, counts the requests, and a clock that the test moves. */
 function setUp(stats: () => Promise<QueueStats[]>, statsAge?: { busySeconds: number; restSeconds: number }) {
   const state = { requests: 0, nowMs: 1000, busy: false };
   const queue = {

@@ -3,8 +3,8 @@ import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { JobQueue, QueueStats } from "#runtime/sources/job-source.ts";
 
 /*
- * What waits in a queue, as it is told to whoever scrapes: asked again only when the last answer has become old, and
- * never waited for longer than `limitMs`. A queue that is paid by the call says how old an answer may become; at rest,
+ * What waits in a queue, as it is reported to whoever scrapes: queried again only when the last answer has become old, and
+ * never waited for longer than `limitMs`. A queue that is paid by the call sets how old an answer may become; at rest,
  * when nothing waits or runs, older than else.
  */
 export interface QueueReadingOptions {
@@ -29,9 +29,9 @@ export function readQueues(queues: JobQueues, isBusy: () => boolean): ReadonlyMa
 }
 
 const anyQueue = { busySeconds: 2, restSeconds: 2 };
-/** After a change made here, a queue that is paid by the call is asked again no sooner than this after the last answer. */
+/** After a change made here, a queue that is paid by the call is queried again no sooner than this after the last answer. */
 const changedSeconds = 5;
-/** A queue that failed is asked again after this, however often somebody scrapes. */
+/** A queue that failed is queried again after this, however often somebody scrapes. */
 const failedSeconds = 10;
 
 export class QueueReading {
@@ -62,7 +62,7 @@ export class QueueReading {
     return { stats: late ? null : stats, ageSeconds: (this.#monotonicMs() - atMs) / 1000 };
   }
 
-  /** As `read`, but a queue that is not paid by the call is asked now. Never rejects. */
+  /** As `read`, but a queue that is not paid by the call is queried now. Never rejects. */
   readNow(): Promise<ReadQueue> {
     if (this.#queue.statsAge === undefined) this.#last = null;
     return this.read();

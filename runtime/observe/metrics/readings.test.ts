@@ -26,7 +26,7 @@ function setUp(parts: Partial<MeasuredContainer>) {
 
 const executor = { worker: "sdxl", state: "idle", restarts: 0, heldModels: [], memoryBytes: null, pid: null } as const;
 
-it("tells what the driver tells of each GPU, and nothing of one that is gone", async () => {
+it("reports what the driver reports of each GPU, and nothing of one that is gone", async () => {
   const known: GpuFacts = {
     name: "NVIDIA L4",
     memoryTotalBytes: 24e9,
@@ -48,7 +48,7 @@ it("tells what the driver tells of each GPU, and nothing of one that is gone", a
   expect(await values("ourvidz_gpu_memory_total_bytes", "gpu")).toEqual({});
 });
 
-it("tells an executor's memory from the system, else what it said last, and nothing of one that is not there", async () => {
+it("reports an executor's memory from the system, else what it reported last, and nothing of one that is not there", async () => {
   const executors = new Map(
     [
       { ...executor, worker: "running", pid: process.pid, memoryBytes: 1 },
@@ -68,7 +68,7 @@ it("tells an executor's memory from the system, else what it said last, and noth
   });
 });
 
-it("tells an empty queue of this container as 0, and no depth of a source that does not answer", async () => {
+it("reports an empty queue of this container as 0, and no depth of a source that does not answer", async () => {
   const failed: QueueStats = {
     queue: "wan_queue",
     queued: 0,
@@ -92,7 +92,7 @@ it("tells an empty queue of this container as 0, and no depth of a source that d
   expect(await values("ourvidz_queue_oldest_seconds", "queue")).toEqual({ sdxl_queue: 0, wan_queue: 0 });
 });
 
-it("tells the age of the outbox and the cost of a paid queue, whose estimate is missing at first", async () => {
+it("reports the age of the outbox and the cost of a paid queue, whose estimate is missing at first", async () => {
   const usage = {
     commands: 12,
     commandsByOperation: { take: 8, renew: 4 },
@@ -114,7 +114,7 @@ it("tells the age of the outbox and the cost of a paid queue, whose estimate is 
   expect(await values("ourvidz_upstash_estimated_dollars_per_month")).toEqual({});
 });
 
-it("tells what the container runs, what it does not, and which jobs nobody runs", async () => {
+it("reports what the container runs, what it does not, and which jobs nobody runs", async () => {
   const condition = {
     worker: "sdxl",
     sinceMs: 0,

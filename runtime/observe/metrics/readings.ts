@@ -24,10 +24,10 @@ export interface MeasuredContainer {
   >;
   readonly outbox: Pick<Outbox, "backlog">;
   readonly offers: Pick<Offers, "all" | "conditions">;
-  /** By source: what waits in the queues of those that can say it. */
+  /** By source: what waits in the queues of those that can report it. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: Pick<GpuReading, "read">;
-  /** What the sources tell of themselves. */
+  /** What the sources report of themselves. */
   readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "paid" | "undecodable">>;
 }
 
@@ -82,7 +82,7 @@ function readExecutors(registry: MetricsRegistry, { executors }: MeasuredContain
   });
   const restarts = registry.total({
     name: "ourvidz_executor_restarts_total",
-    help: "Ends of an executor process that nobody had asked for.",
+    help: "Ends of an executor process that nobody had requested.",
     labels: ["worker"],
   });
   const memory = registry.gauge({
@@ -188,12 +188,12 @@ function readOffers(registry: MetricsRegistry, { offers }: MeasuredContainer): v
 function readQueues(registry: MetricsRegistry, { queueReadings, executors }: MeasuredContainer): void {
   const answers = registry.gauge({
     name: "ourvidz_queue_readable",
-    help: "1 when a source said at this scrape, or lately enough, what waits in its queues; 0 when it did not answer.",
+    help: "1 when a source reported at this scrape, or lately enough, what waits in its queues; 0 when it did not answer.",
     labels: ["source"],
   });
   const age = registry.gauge({
     name: "ourvidz_queue_reading_age_seconds",
-    help: "How long ago a source said what waits in its queues.",
+    help: "How long ago a source reported what waits in its queues.",
     labels: ["source"],
   });
   const jobs = registry.gauge({

@@ -60,7 +60,7 @@ interface ClientSettings {
 
 /** What one instrument keeps until the client is loaded; more is let go, for a process that never loads it. */
 const maxWaiting = 1000;
-/** Different stages, models and queues that are told apart. */
+/** Different stages, models and queues that are kept apart. */
 const maxValues = 100;
 /** The event loop's delay is sampled this often; each sample is a wake-up of a process at rest. */
 const eventLoopSampleMs = 20;

@@ -10,7 +10,7 @@ import type { Span, Tracing } from "./tracing.ts";
  *   job <type>      from due to the end of the attempt; a part of the trace that the job's metadata names
  *   ├─ take         from due to taken
  *   ├─ run          what the executor did
- *   │  └─ load, encode, …   the stages that its handler told of
+ *   │  └─ load, encode, …   the stages that its handler reported
  *   └─ upload, callback     by the delivery, when the attempt has ended, perhaps in another process
  */
 export class AttemptTrace {

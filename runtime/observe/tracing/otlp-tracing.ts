@@ -81,7 +81,7 @@ function contextOf(parent: string | undefined): Context {
   return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, isRemote: true });
 }
 
-/** Says once that spans do not arrive, and once that they do again. */
+/** Logs once that spans do not arrive, and once that they do again. */
 function logged(exporter: SpanExporter, log: Logger): SpanExporter {
   let isFailing = false;
   return {

@@ -16,7 +16,7 @@ export function tracedStore(store: AssetStore, tracing: Tracing): AssetStore {
   };
 }
 
-/** Final states only: a span each second for progress would bury the others. */
+/** Final states only: a span each second for progress would hide the others. */
 export function tracedCallback(callback: Callback, tracing: Tracing): Callback {
   return {
     name: callback.name,

@@ -20,7 +20,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Begins a wait and tells whether it has ended. */
+/** Begins a wait and returns whether it has ended. */
 function begin(timeoutMs = 10_000): () => boolean {
   let ended = false;
   void watch.wait(timeoutMs, never).then(() => {
@@ -47,7 +47,7 @@ test("a wait that begins while another ends is polled for", async () => {
   expect(second()).toBe(true);
 });
 
-test("a notice that nobody waits for ends the next wait, and no other", async () => {
+test("a notification that nobody waits for ends the next wait, and no other", async () => {
   watch.notify();
   watch.notify();
   const first = begin();
@@ -60,7 +60,7 @@ test("a notice that nobody waits for ends the next wait, and no other", async ()
   expect(second()).toBe(true);
 });
 
-test("a notice that ended a wait does not end the next one", async () => {
+test("a notification that ended a wait does not end the next one", async () => {
   begin();
   watch.notify();
   await vi.advanceTimersByTimeAsync(0);

@@ -1,10 +1,10 @@
-/** Longest time that a timer can be set to; more would fire at once. */
+/** Limit of a timer: a longer one would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /** Pause after a poll that failed. */
 const afterErrorMs = 1000;
 
-/** Milliseconds until it is to be asked again; 0 when something changed elsewhere, once for each change. */
+/** Milliseconds until it is to be polled again; 0 when something changed elsewhere, once for each change. */
 export type ChangePoll = () => number;
 
 /**

@@ -9,7 +9,7 @@ import type { Migration } from "#runtime/lib/database/migrations.ts";
  *   promoted by an index on their time, and are not in the index that is taken from.
  *   `lease_token` is the newest token as long as nobody has settled it: also on a queued job whose lease ran out and
  *   that nobody has taken since, which is how a late settle is still let in.
- * attempts: one row a lease, which is also the memory of its token: a settle said twice is recognised by it.
+ * attempts: one row a lease, which is also the memory of its token: a repeated settle is recognised by it.
  * idempotency_keys: a user's keys; another user's equal key is another key.
  */
 const tables = `

@@ -22,7 +22,7 @@ function planOf(statement: string): string[] {
     .map((row) => row.detail);
 }
 
-/** Steps that read a whole table. A scan of an index is listed too, unless the index holds only what is asked for. */
+/** Steps that read a whole table. A scan of an index is listed too, unless the index holds only what is requested. */
 const onlyRequestedRows = /USING (COVERING )?INDEX jobs_to_(take|count)$/;
 
 function scansOf(statement: string): string[] {

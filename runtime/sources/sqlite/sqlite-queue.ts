@@ -107,7 +107,7 @@ export class SqliteQueue implements JobQueue {
   async list(filter: ListFilter): Promise<JobPage> {
     const before = filter.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(filter.cursor);
     return this.database.read(() => {
-      // One row more than asked tells whether there is a next page.
+      // One row more than requested shows whether there is a next page.
       const rows = this.#pageQuery(filter).all({
         before,
         limit: filter.limit + 1,
@@ -216,7 +216,7 @@ export class SqliteQueue implements JobQueue {
   }
 }
 
-/** What a job asks for, as it is stored: without its id and its producer's time stamp, which differ when it is sent again. */
+/** What a job requests, as it is stored: without its id and its producer's time stamp, which differ when it is sent again. */
 function request(job: Job): unknown {
   const { id, created_at, ...body } = job;
   return JSON.parse(JSON.stringify(body));

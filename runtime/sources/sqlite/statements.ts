@@ -57,7 +57,7 @@ export function prepareEndStatements(database: Database) {
   };
 }
 
-/** Prepares what is needed to announce offers and to tell what no container offers. */
+/** Prepares what is needed to announce offers and to find what no container offers. */
 export function prepareOfferStatements(database: Database) {
   return {
     withdrawOffers: database.command(endsSql.withdrawOffers),
@@ -67,7 +67,7 @@ export function prepareOfferStatements(database: Database) {
   };
 }
 
-/** Prepares what tells a waiting loop that there is something for it. */
+/** Prepares what notifies a waiting loop that there is something for it. */
 export function prepareChangeStatements(database: Database) {
   return {
     anyDue: database.query(sql.anyDue, rows.answerRow),

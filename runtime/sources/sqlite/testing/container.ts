@@ -5,7 +5,7 @@ import { SqliteSource } from "../sqlite-source.ts";
 
 /*
  * For tests: a container as a process of its own. It enqueues its jobs, then completes whatever it gets until its
- * queue is empty, and tells its parent of each thing once it is durable.
+ * queue is empty, and notifies its parent of each thing once it is durable.
  *
  *   node container.ts <data folder> <worker id> <number of jobs>
  */
