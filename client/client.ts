@@ -35,7 +35,7 @@ type Page = z.input<NonNullable<typeof deadLetters.query>>;
 export type NewJob = z.input<typeof submission>;
 
 export interface GenerateOptions {
-  /** How long the result is waited for: 0 to 600, 300 when it is not said. */
+  /** How long the result is waited for: 0 to 600, 300 by default. */
   readonly waitSeconds?: number;
   /** Aborting it cancels the job. */
   readonly signal?: AbortSignal;

@@ -7,7 +7,7 @@ export const consoleFileRoute = defineRoute(consoleFile).handle(async ({ params,
   const file = await readConsoleFile(params.file);
   if (file === null) throw new HttpError("NOT_FOUND", "The console has no such file.");
   const { bytes, mimeType, etag } = file;
-  // Asked for anew at each visit, so that a newer container is not used with an older one's scripts.
+  // Requested anew at each visit, so that a newer container is not used with an older one's scripts.
   const answered = { ETag: etag, "Cache-Control": "no-cache", "Content-Security-Policy": "default-src 'none'" };
   if (headers.get("if-none-match") === etag)
     return { response: new Response(null, { status: 304, headers: answered }) };

@@ -203,7 +203,7 @@ describe("closing", () => {
     const job = await container.submitGated();
     const events = await fetch(`${other.url}/jobs/${job.id}/events`);
     await fetch(`${other.url}/health`);
-    // Browsers and fetch keep connections in reserve on which nothing was ever asked.
+    // Browsers and fetch keep connections in reserve on which nothing was ever requested.
     const reserve = connect(other.port, "127.0.0.1");
     await once(reserve, "connect");
     const startedAt = performance.now();

@@ -4,7 +4,7 @@ import { validateWorker } from "./api/worker-validate.ts";
 import { defineRoute } from "./http/route.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
-/** What `ourvidz validate` tries, with the configuration that this container runs with. Loaded when it is asked for. */
+/** What `ourvidz validate` tries, with the configuration that this container runs with. Loaded when it is first requested. */
 const tryEverything = sharedWhileUnderWay(async (config: Config) =>
   (await import("#runtime/check/checks.ts")).runChecks(() => Promise.resolve(config)),
 );

@@ -32,7 +32,7 @@ type Client = ReturnType<typeof openClient>;
 /**
  * Subscriptions of all event streams over one Redis connection, opened for the first of them.
  *
- * A connection that is lost is not restored: messages may have been missed, and only the end of the stream tells its
+ * A connection that is lost is not restored: messages may have been missed, and only the end of the stream shows its
  * reader, who then connects again and looks at what the messages were about. Upstash's streams end at any time too.
  */
 export class Subscriptions {

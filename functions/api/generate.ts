@@ -10,7 +10,7 @@ import { accepted, submission, submissionHeaders } from "./schemas/submission.ts
  * same priorities, limits and retries, and its result is kept.
  *
  * Who made the job and leaves before it ends has no use for it: it is cancelled. A job that an earlier request made is
- * not; nor is one whose wait is over, which the client was told, nor one whose container shuts down.
+ * not; nor is one whose wait is over, which the client was notified of, nor one whose container shuts down.
  */
 export const generate = declareRoute({
   method: "POST",
@@ -23,7 +23,7 @@ export const generate = declareRoute({
     ...submissionHeaders,
     Prefer: z
       .string()
-      .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 when it is not said."),
+      .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 by default."),
   },
   query: destination,
   body: submission,

@@ -6,7 +6,7 @@ import { queueErrors } from "./schemas/errors.ts";
 import { jobView } from "./schemas/job-view.ts";
 import { cursor, source } from "./schemas/parameters.ts";
 
-// Strict: a misspelt filter that is ignored would list what was not asked for.
+// Strict: a misspelt filter that is ignored would list what was not requested.
 const filter = z.strictObject({
   status: z.enum(jobStatuses).optional(),
   type: z.string().max(200).optional(),

@@ -13,7 +13,7 @@ const workerView = z.object({
 
 export type WorkerResourcesView = z.output<typeof workerView>;
 
-/** GET /worker/resources: what is used. Answers at once: what must be asked elsewhere is some seconds old. */
+/** GET /worker/resources: what is used. Answers at once: what comes from elsewhere is some seconds old. */
 export const workerResources = declareRoute({
   method: "GET",
   path: "/worker/resources",

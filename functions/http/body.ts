@@ -55,7 +55,7 @@ async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
 }
 
 function tooLarge(limitBytes: number): HttpError {
-  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the most.`;
+  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the limit.`;
   // What is still on its way will not be read, so the connection cannot be used again.
   return new HttpError("BODY_TOO_LARGE", message, { headers: { Connection: "close" } });
 }

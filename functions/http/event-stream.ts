@@ -77,7 +77,7 @@ export class EventStreams {
       this.#refused();
       throw new HttpError(
         "OVERLOADED",
-        `${this.#limit} streams and waiting requests are open, which is the most: try again later.`,
+        `${this.#limit} streams and waiting requests are open, which is the limit: try again later.`,
         {
           headers: { "Retry-After": "10" },
         },

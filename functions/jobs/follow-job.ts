@@ -31,7 +31,7 @@ const defaultPollMs = 500;
 
 /**
  * The events of a job, from the beginning (or after the last one that the reader has) to its final state. Two sources
- * tell of it: the live events of this container, exact and at once, and the record in the queue, which knows the states
+ * report it: the live events of this container, exact and at once, and the record in the queue, which knows the states
  * wherever the job runs. Live events come first; the record is polled while they are silent. Ends after the final state,
  * when the signal aborts, or when the job was deleted.
  */

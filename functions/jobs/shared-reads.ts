@@ -6,7 +6,7 @@ const readsOf = new WeakMap<object, Reads>();
 
 /**
  * The job's record, read once for all who ask in the same turn of the event loop. No event of this container comes in
- * between, so that each of them has a record as new as if it had asked alone.
+ * between, so that each of them has a record as new as if it had read alone.
  */
 export function readShared(queue: Pick<JobQueue, "get">, jobId: string): Promise<JobRecord | null> {
   const reads: Reads = readsOf.get(queue) ?? new Map();

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { numericalError, outOfMemory } from "#pipelines/core/errors.ts";
 import { runInParts } from "./parts.ts";
 
-/** Doubles items in parts of at most `capacity`, and records the parts that were asked for. */
+/** Doubles items in parts of at most `capacity`, and records the parts that were requested. */
 function worker(capacity: number) {
   const parts: number[][] = [];
   const run = async (part: readonly number[], done: number) => {

@@ -26,7 +26,7 @@ export function spacedTimesteps(config: TimestepSpacing, count: number): Float32
       return Float32Array.from({ length: count }, (_, index) => (count - 1 - index) * ratio + config.steps_offset);
     }
     case "trailing": {
-      // np.arange(trained, 0, -ratio). Where the ratio is not exact this yields one step more than asked for at a few
+      // np.arange(trained, 0, -ratio). Where the ratio is not exact this yields one step more than requested at a few
       // counts (61, 103, 121 … of 1000), and so it does in diffusers.
       const ratio = trained / count;
       const delta = trained - ratio - trained;

@@ -19,7 +19,7 @@ export interface OfferParts {
   onExecutor(executor: Executor): void;
 }
 
-/** The longest time that a handler may give a job: 24 hours. */
+/** The maximum that a handler may allow a job: 24 hours. */
 const maxJobMs = 86_400_000;
 
 /** The offers, and what follows for the executors when handlers come or a device is lost. */

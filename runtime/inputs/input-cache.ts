@@ -16,7 +16,7 @@ import { makeFolder } from "#runtime/container/data-folder.ts";
  *
  * Several containers may share the folder: files appear by renaming, whole or not at all; whoever removes one that another
  * is about to use costs it a download; and content is hashed again before it is used. Nothing is trusted by its address
- * alone: its server is asked each time, with the token of each caller.
+ * alone: its server is queried each time, with the token of each caller.
  */
 const cachedAddress = z.object({
   content: z.object({

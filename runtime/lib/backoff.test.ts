@@ -7,8 +7,8 @@ const seconds = fc.double({ min: 0, max: 3600, noNaN: true });
 const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 test("doubles from the base", () => {
-  const longest = [1, 2, 3, 4].map((attempt) => retryDelaySeconds(attempt, 2, 300, () => 1));
-  expect(longest).toEqual([2, 4, 8, 16]);
+  const delays = [1, 2, 3, 4].map((attempt) => retryDelaySeconds(attempt, 2, 300, () => 1));
+  expect(delays).toEqual([2, 4, 8, 16]);
 });
 
 test("stays between half the pause and the maximum, however many attempts there were", () => {

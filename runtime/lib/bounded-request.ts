@@ -16,7 +16,7 @@ export interface RequestParts {
   readonly headers: Readonly<Record<string, string | number>>;
   readonly body?: Readable | Uint8Array;
   readonly signal: AbortSignal;
-  /** Longest time in which nothing is sent or received. */
+  /** Limit of the time in which nothing is sent or received. */
   readonly idleMs: number;
   readonly limitMs: number;
   /** Bytes of the body that were handed to the system so far. */
@@ -29,7 +29,7 @@ export interface BoundedResponse {
   readonly text: string;
 }
 
-const longestAnswer = 1024 * 1024;
+const maxAnswerBytes = 1024 * 1024;
 
 // A connection serves a whole upload and the callback after it.
 const agents = {
@@ -107,9 +107,9 @@ async function readAnswer(response: IncomingMessage): Promise<BoundedResponse> {
   let length = 0;
   for await (const part of response) {
     length += part.length;
-    if (length > longestAnswer) {
+    if (length > maxAnswerBytes) {
       response.destroy();
-      throw new Error(`the answer has more than ${longestAnswer} bytes`);
+      throw new Error(`the answer has more than ${maxAnswerBytes} bytes`);
     }
     parts.push(part);
   }

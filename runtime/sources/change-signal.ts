@@ -1,5 +1,5 @@
-/** Longest time that a timer can be set to; more would fire at once. */
-const longestTimerMs = 2 ** 31 - 1;
+/** Limit of a timer: a longer one would fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Ends waits. A change ends every wait that is under way; one that comes when there is none ends the next wait at once,
@@ -40,7 +40,7 @@ export class ChangeSignal {
     this.#waits.add(end);
     if (this.#waits.size === 1) this.#onWaiting(true);
     signal.addEventListener("abort", end);
-    const timeout = setTimeout(end, Math.min(Math.max(timeoutMs, 0), longestTimerMs));
+    const timeout = setTimeout(end, Math.min(Math.max(timeoutMs, 0), maxTimerMs));
     await promise;
     clearTimeout(timeout);
     signal.removeEventListener("abort", end);

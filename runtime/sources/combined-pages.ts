@@ -21,7 +21,7 @@ interface Entry {
 }
 
 /** How long a source may keep the answers of the others waiting. */
-const patienceMs = 5000;
+const defaultLimitMs = 5000;
 const beginning = "0";
 const cursorForm = /^[a-z0-9_-]+:\d{1,16}(?:~[a-z0-9_-]+:\d{1,16})*$/;
 
@@ -38,7 +38,7 @@ interface Part {
 export async function listAll(
   queues: ReadonlyMap<string, JobQueue>,
   filter: ListFilter,
-  limitMs = patienceMs,
+  limitMs = defaultLimitMs,
 ): Promise<CombinedPage & { readonly entries: readonly Entry[] }> {
   const parts = await Promise.all(
     readCursor(filter.cursor, queues).map(async ({ source, queue, cursor }): Promise<Part> => {

@@ -73,20 +73,20 @@ it("finds a job in whichever has it, and changes it there", async () => {
 
 it("asks only the one that it saw the job in, until that one does not know it any more", async () => {
   await far.queue.enqueue(job("a"), options);
-  let asked = 0;
+  let requested = 0;
   const counting = changedQueue(near.queue, {
     get(id) {
-      asked += 1;
+      requested += 1;
       return near.queue.get(id);
     },
   });
   const counted = named({ near: counting, far: far.queue });
   for (let n = 0; n < 5; n++) await counted.get("a");
-  expect(asked).toBe(1);
+  expect(requested).toBe(1);
   await far.queue.cancel("a");
   await far.source.prune(-1000);
   expect(await counted.get("a")).toBeNull();
-  expect(asked).toBe(2);
+  expect(requested).toBe(2);
 });
 
 it("shows a job although another source does not answer, at all or ever", async () => {

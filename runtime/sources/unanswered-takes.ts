@@ -1,5 +1,5 @@
 /** After this time a take that got no answer is not applied any more. */
-const patienceMs = 60_000;
+const maxAgeMs = 60_000;
 
 /**
  * Takes whose answer has not come, by their tickets. Such a take may have leased jobs that nobody here knows of; the
@@ -25,7 +25,7 @@ export class UnansweredTakes {
   tickets(): string[] {
     const nowMs = this.#monotonicMs();
     for (const [ticket, sentAtMs] of this.#sentAtMs) {
-      if (nowMs - sentAtMs > patienceMs) this.#sentAtMs.delete(ticket);
+      if (nowMs - sentAtMs > maxAgeMs) this.#sentAtMs.delete(ticket);
     }
     return [...this.#sentAtMs.keys()];
   }

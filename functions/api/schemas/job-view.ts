@@ -24,7 +24,7 @@ const attemptView = z.object({
 
 /**
  * As in the callback, but with addresses that can be opened; the stored path is `path`. An address is null when the app's
- * storage, which signs it, cannot be asked or has no such file.
+ * storage, which signs it, cannot be reached or has no such file.
  */
 const assetView = callbackAsset.extend({
   url: z.string().nullable(),

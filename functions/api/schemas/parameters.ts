@@ -12,10 +12,10 @@ export const cursor = z
 /** One of the container's sources by its name, as GET /queues lists them. */
 export const source = z.string().regex(/^[a-z0-9_-]{1,50}$/, "must be a source, as GET /queues lists them");
 
-/** Where a job goes: the first source when it is not said. */
+/** Where a job goes: by default the first source. */
 export const destination = z.strictObject({ source: source.optional() });
 
-/** Path parameters of the routes under `/jobs/:id`. Any text may be asked for; what is no job's id is not found. */
+/** Path parameters of the routes under `/jobs/:id`. Any text may be given; what is no job's id is not found. */
 export const jobParams = z.object({ id: z.string() });
 
 export const queueParams = z.object({ queue: z.string() });

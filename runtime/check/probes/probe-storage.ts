@@ -47,10 +47,7 @@ export async function probeStorage(project: SupabaseConfig, handlers: readonly H
     return `buckets of ${kinds.size} job types are there; a file was stored in ${bucket}, read and removed`;
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new CodedError(
-      "STORAGE_UNREACHABLE",
-      `The storage did not answer all that was asked within ${limitMs / 1000} s.`,
-    );
+    throw new CodedError("STORAGE_UNREACHABLE", `The storage did not answer all requests within ${limitMs / 1000} s.`);
   }
 }
 

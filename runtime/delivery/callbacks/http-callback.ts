@@ -25,7 +25,7 @@ export interface HttpCallbackOptions {
   readonly limitMs?: number;
 }
 
-/** The longest that an edge function may take to answer, short of what is not an answer any more. */
+/** The limit of an edge function's answer, short of what is not an answer any more. */
 const defaultLimitMs = 30_000;
 const slowRetrySeconds = 300;
 const neverTaken = new Set([400, 413, 415, 422]);

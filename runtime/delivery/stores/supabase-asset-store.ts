@@ -14,7 +14,7 @@ export interface SupabaseAssetStoreOptions {
   readonly project: SupabaseConfig;
   readonly log: Logger;
   readonly nowMs: () => number;
-  /** Longest time in which nothing is sent or received. */
+  /** Limit of the time in which nothing is sent or received. */
   readonly idleMs?: number;
   /** Pauses before a part that was cut is sent again; the last one over, the caller decides. */
   readonly cutRetryDelaysMs?: readonly number[];
@@ -54,7 +54,7 @@ export class SupabaseAssetStore implements AssetStore {
 
   /**
    * A service that says "already there" although it should replace has what an earlier try brought, whose answer was
-   * lost, or what another attempt made. The sizes tell.
+   * lost, or what another attempt made. The sizes show which.
    */
   async #uploadWhole(file: UploadedFile, signal: AbortSignal): Promise<void> {
     if ((await this.#client.upload(file, signal)) === "stored") return;

@@ -8,8 +8,8 @@ import type { Logger } from "../log.ts";
  *   recorded when it happens   counter, histogram
  *   read at each scrape        gauge, total: set by the functions that are given to `atScrape`
  *
- * The client takes as long to load as a good part of the container's start, so `load` is called by whoever can be asked
- * for metrics, when the container is up. What is recorded before is kept and added then.
+ * The client takes as long to load as a good part of the container's start, so `load` is called by whoever serves the
+ * metrics, when the container is up. What is recorded before is kept and added then.
  */
 export type Labels<Label extends string> = Readonly<Record<Label, string>>;
 

@@ -87,7 +87,7 @@ export const requeueJob = `
 export const endAttempt = `
   UPDATE attempts SET outcome = :outcome, ended_at_ms = :now_ms, error = :error WHERE token = :token`;
 
-/** How the lease of a token ended; tells a repeated settle from a late one. */
+/** How the lease of a token ended; separates a repeated settle from a late one. */
 export const attemptOutcome = `
   SELECT attempts.outcome
     FROM attempts JOIN jobs ON jobs.sequence = attempts.job_sequence

@@ -78,10 +78,10 @@ describe("a command", () => {
 
   test("that is long has a request of its own", async () => {
     const { seen, transport } = await serve(echo);
-    const patient = transport.send(["A"], 60_000);
+    const slow = transport.send(["A"], 60_000);
     await transport.send(["SET", "hill", "x".repeat(100_000)]);
     expect(seen).toHaveLength(1);
-    await Promise.all([transport.send(["B"]), patient]);
+    await Promise.all([transport.send(["B"]), slow]);
     expect(seen.map(({ path }) => path)).toEqual(["/db/", "/db/pipeline"]);
   });
 });

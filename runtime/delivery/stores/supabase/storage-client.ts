@@ -20,7 +20,7 @@ import {
 export interface StorageClientOptions {
   readonly project: SupabaseConfig;
   readonly nowMs: () => number;
-  /** Longest time in which nothing is sent or received. */
+  /** Limit of the time in which nothing is sent or received. */
   readonly idleMs?: number;
 }
 

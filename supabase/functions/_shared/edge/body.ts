@@ -76,7 +76,7 @@ async function next(reader: ReadableStreamDefaultReader<Uint8Array> | undefined)
 }
 
 function tooLarge(limitBytes: number): HttpError {
-  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the most.`;
+  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the limit.`;
   return new HttpError("BODY_TOO_LARGE", message);
 }
 
