@@ -62,6 +62,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
   readonly #announcer: Announcer;
   readonly #streaks = new Map<string, FailureStreak>();
   readonly #seen: SeenConditions;
+  readonly #leaves: (() => void)[] = [];
   #offers: ReadonlyMap<string, Offer> = new Map();
   #current: readonly Condition[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -85,15 +86,23 @@ export class Offers extends EventEmitter<{ change: [] }> {
     await this.look();
   }
 
-  /** Another executor to be heard of. */
+  /** Another executor to be heard of. That it is busy or idle changes no offer: it says so twice for every job. */
   watch(executor: OfferingExecutor): void {
-    executor.on("state", this.#update);
+    let known = executor.status;
+    const listener = () => {
+      const { types, startError } = executor.status;
+      if (types === known.types && startError === known.startError) return;
+      known = executor.status;
+      this.#update();
+    };
+    executor.on("state", listener);
+    this.#leaves.push(() => executor.off("state", listener));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const timer of [this.#timer, this.#wake]) if (timer) clearTimeout(timer);
-    for (const executor of this.#options.executors.values()) executor.off("state", this.#update);
+    for (const leave of this.#leaves.splice(0)) leave();
     await this.#look;
     await this.#announcer.stop();
   }

@@ -50,6 +50,7 @@ export function prepareLeasingStatements(database: Database) {
 /** Prepares what is needed for jobs that end while no attempt runs. */
 export function prepareEndStatements(database: Database) {
   return {
+    anyToEndOrReport: database.query(endsSql.anyToEndOrReport, rows.answerRow),
     overdue: database.query(endsSql.overdue, rows.overdueRow),
     expireJob: database.command(endsSql.expireJob),
     claimEnds: database.query(endsSql.claimEnds, rows.endRow),
