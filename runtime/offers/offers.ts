@@ -88,11 +88,11 @@ export class Offers extends EventEmitter<{ change: [] }> {
 
   /** Another executor to be heard of. That it is busy or idle changes no offer: it says so twice for every job. */
   watch(executor: OfferingExecutor): void {
-    let known = executor.status;
+    let { types, startError } = executor.status;
     const listener = () => {
-      const { types, startError } = executor.status;
-      if (types === known.types && startError === known.startError) return;
-      known = executor.status;
+      const { status } = executor;
+      if (status.types === types && status.startError === startError) return;
+      ({ types, startError } = status);
       this.#update();
     };
     executor.on("state", listener);
