@@ -69,6 +69,28 @@ describe("an app hears once, and what is true, of a job", () => {
     expect(events.replay(id).map(({ event }) => event)).toEqual([{ kind: "state", status: "cancelled", attempt: 0 }]);
   });
 
+  it("that is cancelled before it has run, while the only executor is busy with another one", async () => {
+    const started = await start();
+    const { submit, queue, ended } = started;
+    const busy = await submit("noop", { steps: 300, step_ms: 100 });
+    await untilEvent(started, busy, (event) => event.kind === "progress");
+    const id = await submit("noop", {}, { image_id: "row-8" });
+    await queue.cancel(id);
+    expect(await onlyFinal(id)).toMatchObject({ status: "cancelled", metadata: { image_id: "row-8" } });
+    expect(await queue.get(busy)).toMatchObject({ status: "running" });
+    await queue.cancel(busy);
+    await ended(busy);
+  });
+
+  it("that is cancelled while its container takes no jobs", async () => {
+    const { submit, queue, dispatcher } = await start();
+    dispatcher.pause();
+    const [cancelled, waiting] = [await submit("noop"), await submit("noop")];
+    await queue.cancel(cancelled);
+    expect(await onlyFinal(cancelled)).toMatchObject({ status: "cancelled" });
+    expect(await queue.get(waiting)).toMatchObject({ status: "queued" });
+  });
+
   it("that was cancelled while no container was up", async () => {
     const first = await start();
     await first.stop();

@@ -15,6 +15,9 @@ import type { Settler } from "./settler.ts";
  *
  *   running ──pause──► paused ──resume──► running
  *   running, paused ──stop──► stopped
+ *
+ * A container that has no slot, since all executors are busy or it is paused, goes on asking for ends that nobody has
+ * reported: to report one is no work for an executor, and the app waits for it.
  */
 export interface OfferedJobs {
   /** What this container can run now for the worker; undefined: everything. */
@@ -55,6 +58,8 @@ export class Dispatcher {
   #poked = false;
   #loop: Promise<void> = Promise.resolve();
   #firstSource = 0;
+  /** Sources that may have ends to report. */
+  readonly #endsDue = new Set<JobSource>();
   readonly #troubles = new Map<JobSource, SourceTrouble>();
   /** When the sources were first asked, for start-up measurements. */
   firstTakeAtMs: number | null = null;
@@ -90,7 +95,7 @@ export class Dispatcher {
     this.#poke();
   }
 
-  /** Takes no more. What is being taken at this moment is given back; jobs that run go on. */
+  /** Takes no more jobs. What is being taken at this moment is given back; jobs that run go on, and ends are reported. */
   pause(): void {
     if (this.#state === "running") this.#state = "paused";
   }
@@ -128,6 +133,7 @@ export class Dispatcher {
     while (!this.#stopping.signal.aborted) {
       const idle = this.#idleWorkers();
       if (this.#state === "paused" || idle.length === 0) {
+        await this.#takeEnds();
         await this.#waitForExecutor();
       } else if ((await this.#takeFromSources(idle)) === 0) {
         await this.#waitForJobs();
@@ -166,9 +172,17 @@ export class Dispatcher {
     return taken;
   }
 
+  /** Asks the sources that may have some for ends alone; one that failed is asked again when its pause is over. */
+  async #takeEnds(): Promise<void> {
+    for (const source of [...this.#endsDue]) {
+      if (this.#pausedForMs(source) <= 0) await this.#take(source, []);
+    }
+  }
+
   async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<Lease[]> {
-    this.firstTakeAtMs ??= Date.now();
+    if (requests.length > 0) this.firstTakeAtMs ??= Date.now();
     try {
+      this.#endsDue.delete(source);
       const { leases, ends } = await source.take(requests);
       if (ends.length > 0) this.#report(source, ends);
       this.#troubles.delete(source);
@@ -180,6 +194,7 @@ export class Dispatcher {
       const errors = (this.#troubles.get(source)?.errors ?? 0) + 1;
       const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
       const delayMs = Math.round(most * (0.5 + this.#options.random() / 2));
+      this.#endsDue.add(source);
       this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
       recordFailure(this.#options.metrics, "source", error);
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
@@ -213,21 +228,27 @@ export class Dispatcher {
     });
   }
 
-  /** Until an executor changes its state, a job ends, or the dispatcher is resumed. */
+  /** Until an executor changes its state, a job ends, the dispatcher is resumed, or a source may have an end to report. */
   #waitForExecutor(): Promise<void> {
-    return this.#wait([]);
+    return this.#wait(
+      this.#options.sources.map((source) => async (signal) => {
+        await this.#waitForSource(source, "ends", signal);
+        if (!signal.aborted) this.#endsDue.add(source);
+      }),
+    );
   }
 
   /** As above, or until a source may have a job. */
   #waitForJobs(): Promise<void> {
-    return this.#wait(
-      this.#options.sources.map((source) => {
-        const limitMs = (source.idleTakeSeconds ?? defaultIdleTakeSeconds) * 1000;
-        const pausedMs = this.#pausedForMs(source);
-        if (pausedMs > 0) return (signal: AbortSignal) => pause(pausedMs, undefined, { signal }).catch(() => undefined);
-        return (signal: AbortSignal) => source.waitForChange(limitMs, signal, "jobs");
-      }),
-    );
+    return this.#wait(this.#options.sources.map((source) => (signal) => this.#waitForSource(source, "jobs", signal)));
+  }
+
+  /** Also until the source's longest time between two takes, or its pause after an error, is over. */
+  async #waitForSource(source: JobSource, what: "jobs" | "ends", signal: AbortSignal): Promise<void> {
+    const limitMs = (source.idleTakeSeconds ?? defaultIdleTakeSeconds) * 1000;
+    const pausedMs = this.#pausedForMs(source);
+    if (pausedMs > 0) await pause(pausedMs, undefined, { signal }).catch(() => undefined);
+    else await source.waitForChange(limitMs, signal, what);
   }
 
   async #wait(events: readonly ((signal: AbortSignal) => Promise<void>)[]): Promise<void> {

@@ -149,8 +149,11 @@ export type RenewalOutcome = "held" | "cancelled" | "lost";
  */
 export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost";
 
-/** `jobs`: one may be due, or an end is to be reported. `leases`: one that is held may have been cancelled or lost. */
-export type ChangeKind = "jobs" | "leases";
+/**
+ * `jobs`: one may be due, or an end is to be reported. `ends`: an end alone, for who has no slot. `leases`: one that is held
+ * may have been cancelled or lost.
+ */
+export type ChangeKind = "jobs" | "ends" | "leases";
 
 /** What is remembered of a finished job. */
 export interface JobResult {
@@ -169,7 +172,8 @@ export interface JobSource {
   readonly idleTakeSeconds?: number;
   /**
    * Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. A job keeps its age when
-   * it comes back to the queue. Never waits. Answers unreported ends too, of any worker, when it asks for any slot.
+   * it comes back to the queue. Never waits. Answers unreported ends too, of any worker; those alone when it asks for no
+   * slot, and then it leaves every job where it is.
    */
   take(requests: readonly TakeRequest[]): Promise<Taken>;
   /** The ends, which this container was answered, are in its outbox, on disk: nobody need be answered them any more. Idempotent. */
@@ -196,8 +200,8 @@ export interface JobSource {
   /**
    * Resolves when there may be something for the caller, at `timeoutMs`, when `signal` aborts or at `close`; never
    * rejects. What happens between two waits ends the next one at once, and each change ends one wait, so that a loop
-   * that has no slot for it does not spin. One loop waits for each kind: the one that takes for `jobs`, the one that
-   * renews for `leases`; what the one has heard, the other does not miss. Without `what`: either.
+   * that has no slot for it does not spin. One loop waits for each kind: the one that takes for `jobs`, or for `ends` while
+   * it has no slot, the one that renews for `leases`; what the one has heard, the other does not miss. Without `what`: any.
    */
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void>;
   close(): Promise<void>;

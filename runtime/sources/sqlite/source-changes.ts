@@ -11,7 +11,7 @@ export interface SourceChangesOptions {
 }
 
 /** How often other processes' commits are looked for. A running job should hear of its cancel within one step. */
-const pollMs = { jobs: 100, leases: 50 } as const satisfies Record<ChangeKind, number>;
+const pollMs = { jobs: 100, ends: 250, leases: 50 } as const satisfies Record<ChangeKind, number>;
 
 /**
  * Notifies the loop that takes and the loop that renews when there is something for them. `PRAGMA data_version` is a cheap
@@ -23,13 +23,15 @@ export class SourceChanges {
   readonly #options: SourceChangesOptions;
   readonly #statements: ReturnType<typeof prepareChangeStatements>;
   readonly #jobs = new ChangeWatch(() => this.#pollJobs());
+  readonly #ends = new ChangeWatch(() => this.#pollEnds());
   readonly #leases = new ChangeWatch(() => this.#pollLeases());
   /** Leases that were taken here and not settled. */
   readonly #held = new Set<string>();
   /** Those among them whose holder knows that a cancel was requested. */
   readonly #cancelKnown = new Set<string>();
   readonly #seenVersion: Record<ChangeKind, number>;
-  #seenUntilMs: number;
+  /** Moments up to this one have ended a wait. */
+  readonly #seenUntilMs: Record<"jobs" | "ends", number>;
   #requested: readonly TakeRequest[] | undefined;
 
   constructor(database: Database, options: SourceChangesOptions) {
@@ -37,8 +39,8 @@ export class SourceChanges {
     this.#options = options;
     this.#statements = prepareChangeStatements(database);
     const version = database.dataVersion();
-    this.#seenVersion = { jobs: version, leases: version };
-    this.#seenUntilMs = options.nowMs();
+    this.#seenVersion = { jobs: version, ends: version, leases: version };
+    this.#seenUntilMs = { jobs: options.nowMs(), ends: options.nowMs() };
   }
 
   /** What was taken for last: a job of somebody else that becomes due is no news. */
@@ -61,11 +63,17 @@ export class SourceChanges {
 
   /** Something has changed in this process. */
   notify(what: ChangeKind): void {
-    (what === "jobs" ? this.#jobs : this.#leases).notify();
+    if (what === "leases") {
+      this.#leases.notify();
+      return;
+    }
+    this.#jobs.notify();
+    if (what === "ends") this.#ends.notify();
   }
 
   async wait(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
     if (what === "jobs") return this.#jobs.wait(timeoutMs, signal);
+    if (what === "ends") return this.#ends.wait(timeoutMs, signal);
     if (what === "leases") return this.#leases.wait(timeoutMs, signal);
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
@@ -75,21 +83,34 @@ export class SourceChanges {
 
   close(): void {
     this.#jobs.close();
+    this.#ends.close();
     this.#leases.close();
   }
 
   /** Has somebody else committed while there is something to take, or has a moment come at which there is? */
   #pollJobs(): number {
+    return this.#poll("jobs", (nowMs) => this.#isAnyToReport(nowMs) || this.#isAnyToTake());
+  }
+
+  /** At any moment of the queue a take may find an end: by it jobs expire, and leases run out. */
+  #pollEnds(): number {
+    return this.#poll("ends", (nowMs) => this.#isAnyToReport(nowMs));
+  }
+
+  #poll(what: "jobs" | "ends", isAnyAt: (nowMs: number) => boolean): number {
     const nowMs = this.#options.nowMs();
-    const untilMomentMs = this.#nextMomentMs() - nowMs;
-    const isAny = this.#committed("jobs") && this.#isAnyToTake(nowMs);
-    if (!isAny && untilMomentMs > 0) return Math.min(untilMomentMs, pollMs.jobs);
-    this.#seenUntilMs = nowMs;
+    const untilMomentMs = this.#nextMomentMs(this.#seenUntilMs[what]) - nowMs;
+    const isAny = this.#committed(what) && isAnyAt(nowMs);
+    if (!isAny && untilMomentMs > 0) return Math.min(untilMomentMs, pollMs[what]);
+    this.#seenUntilMs[what] = nowMs;
     return 0;
   }
 
-  #isAnyToTake(nowMs: number): boolean {
-    if (this.#statements.anyEndToReport.get({ now_ms: nowMs })?.answer === true) return true;
+  #isAnyToReport(nowMs: number): boolean {
+    return this.#statements.anyEndToReport.get({ now_ms: nowMs })?.answer === true;
+  }
+
+  #isAnyToTake(): boolean {
     if (this.#requested !== undefined) return this.#requested.some((request) => this.#options.isAnyFor(request));
     return this.#statements.anyDue.get()?.answer === true;
   }
@@ -105,9 +126,9 @@ export class SourceChanges {
     return committed;
   }
 
-  #nextMomentMs(): number {
+  #nextMomentMs(afterMs: number): number {
     const held_tokens = JSON.stringify([...this.#held]);
-    const next = this.#statements.nextMoment.get({ after_ms: this.#seenUntilMs, held_tokens });
+    const next = this.#statements.nextMoment.get({ after_ms: afterMs, held_tokens });
     return next?.at_ms ?? Number.POSITIVE_INFINITY;
   }
 

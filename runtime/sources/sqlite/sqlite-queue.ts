@@ -74,8 +74,7 @@ export class SqliteQueue implements JobQueue {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${job.status}: there is nothing to cancel.`);
     }
     if (job.status === "cancelled") {
-      // Its end is to be reported.
-      this.changed("jobs");
+      this.changed("ends");
       return "cancelled";
     }
     this.changed("leases");

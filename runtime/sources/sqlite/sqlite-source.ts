@@ -74,8 +74,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
 
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
-    if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#changes.requested(wanted);
+    if (wanted.length > 0) this.#changes.requested(wanted);
     const taken = await this.database.writeSoon(() => {
       this.expireLeases();
       this.#statements.promoteDue.run({ now_ms: this.nowMs() });
@@ -85,7 +84,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       return { leases, ends: this.#ends.claim() };
     });
     for (const lease of taken.leases) this.#changes.hold(lease.token);
-    if (taken.ends.length === maxClaimedEnds) this.changed("jobs");
+    if (taken.ends.length === maxClaimedEnds) this.changed("ends");
     return taken;
   }
 

@@ -68,6 +68,7 @@ export class SupabaseQueue implements JobQueue {
     const args = operatorArgs(jobId);
     const { outcome } = await this.client.call("request_cancel", { args: () => args, answer: replies.cancelled });
     if (outcome === "requested") this.leasesChanged();
+    else this.endsChanged();
     return outcome;
   }
 
@@ -110,6 +111,9 @@ export class SupabaseQueue implements JobQueue {
 
   /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */
   protected jobsChanged(): void {}
+
+  /** Called after a job was brought to its end, which is to be reported. */
+  protected endsChanged(): void {}
 
   protected leasesChanged(): void {}
 }

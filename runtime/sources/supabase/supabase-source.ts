@@ -36,6 +36,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   readonly #held = new HeldLeases();
   readonly #unanswered: UnansweredTakes;
   readonly #jobs: JobWatch;
+  readonly #ends: JobWatch;
   readonly #leases: LeaseWatch;
   #workers: readonly string[];
 
@@ -46,17 +47,19 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     this.#workers = options.workers;
     this.#unanswered = new UnansweredTakes(monotonicMs);
     this.#jobs = new JobWatch({ monotonicMs, random, ...idlePoll, look: () => this.#lookForJobs() });
+    const { maxMs } = idlePoll;
+    this.#ends = new JobWatch({ monotonicMs, random, firstMs: maxMs, maxMs, look: () => this.#lookForEnds() });
     this.#leases = new LeaseWatch({ pauseMs: () => idlePoll.cancelMs, anyChanged: () => this.#anyLeaseChanged() });
   }
 
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
-    if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#workers = wanted.map(({ worker }) => worker);
+    if (wanted.length > 0) this.#workers = wanted.map(({ worker }) => worker);
     const taken = await this.#take(wanted);
     for (const { token } of taken.leases) this.#held.hold(token);
     // Who found something is likely to find more: the next wait looks soon.
     if (taken.leases.length > 0 || taken.ends.length > 0) this.#jobs.lookNow();
+    if (taken.ends.length > 0) this.#ends.lookNow();
     return taken;
   }
 
@@ -119,6 +122,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
 
   async waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
     if (what === "jobs") return this.#jobs.wait(timeoutMs, signal);
+    if (what === "ends") return this.#ends.wait(timeoutMs, signal);
     if (what === "leases") return this.#leases.wait(timeoutMs, signal);
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
@@ -128,11 +132,16 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
 
   async close(): Promise<void> {
     this.client.close();
-    await Promise.all([this.#jobs.close(), this.#leases.close()]);
+    await Promise.all([this.#jobs.close(), this.#ends.close(), this.#leases.close()]);
   }
 
   protected override jobsChanged(): void {
     this.#jobs.lookNow();
+  }
+
+  protected override endsChanged(): void {
+    this.#jobs.lookNow();
+    this.#ends.lookNow();
   }
 
   protected override leasesChanged(): void {
@@ -176,10 +185,15 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   }
 
   async #lookForJobs(): Promise<DueJobs> {
-    if (this.#workers.length === 0) return { due: [], nextInMs: undefined };
     const args = () => ({ workers: this.#workers, held_tokens: this.#held.tokens() });
     const { now_ms, due, next_ms } = await this.client.call("due_jobs", { args, answer: replies.dueJobs });
     return { due, nextInMs: next_ms === null ? undefined : next_ms - now_ms };
+  }
+
+  /** What by a take may bring an end: all that is due but the jobs that wait. */
+  async #lookForEnds(): Promise<DueJobs> {
+    const { due, nextInMs } = await this.#lookForJobs();
+    return { due: due.filter((key) => !key.startsWith("job:")), nextInMs };
   }
 
   async #anyLeaseChanged(): Promise<boolean> {

@@ -2,6 +2,7 @@ import type { Keys } from "#contract/queue-keys.ts";
 import { waitIsOver } from "#runtime/lib/within.ts";
 import type { ChangeKind, Offer, TakeRequest } from "../job-source.ts";
 import { LeaseWatch } from "../lease-watch.ts";
+import { EndWatch } from "./end-watch.ts";
 import { EventStream } from "./event-stream.ts";
 import { parseEvent } from "./events.ts";
 import type { HeldLeases } from "./held-leases.ts";
@@ -35,6 +36,7 @@ export const upcomingCount = 8;
 export class Changes {
   readonly #from: ChangesOptions;
   readonly #jobs: QueueWatch;
+  readonly #ends: EndWatch;
   readonly #leases: LeaseWatch;
   readonly #stream: EventStream | undefined;
 
@@ -54,6 +56,12 @@ export class Changes {
       countNonEmpty: () => this.#countNonEmpty(),
       nextMoment: (afterMs) => this.#nextMoment(afterMs),
     });
+    this.#ends = new EndWatch({
+      clock,
+      monotonicMs: options.monotonicMs,
+      everyMs: idlePoll.endsMs,
+      nextEnd: () => this.#nextEnd(),
+    });
     this.#leases = new LeaseWatch({
       pauseMs: () => (this.#stream?.isLive ? undefined : idlePoll.cancelMs),
       anyChanged: () => this.#anyChanged(),
@@ -64,6 +72,7 @@ export class Changes {
   async wait(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
     this.#stream?.start();
     if (what === "jobs") return this.#jobs.wait(timeoutMs, signal);
+    if (what === "ends") return this.#ends.wait(timeoutMs, signal);
     if (what === "leases") return this.#leases.wait(timeoutMs, signal);
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
@@ -81,17 +90,25 @@ export class Changes {
     this.#jobs.heard(delayMs === 0 || nowMs === undefined ? undefined : nowMs + delayMs);
   }
 
+  /** An end is to be reported. */
+  endsDue(): void {
+    this.#jobs.heard();
+    this.#ends.heard();
+  }
+
   /** The cancel of a running job was requested; whose it is shows here. */
   cancelRequested(jobId: string): void {
     if (this.#from.held.markSuspect(jobId)) this.#leases.heard();
   }
 
-  forgetHeardJobs(): () => void {
-    return this.#jobs.forgetHeard();
+  /** Whoever takes now sees what was heard so far. The returned functions are for a take that did not see it. */
+  forgetHeard(): { readonly restoreJobs: () => void; readonly restoreEnds: () => void } {
+    return { restoreJobs: this.#jobs.forgetHeard(), restoreEnds: this.#ends.forgetHeard() };
   }
 
   taken(upcoming: readonly Moment[], isDrained: boolean): void {
     this.#jobs.taken(this.#firstOfOthers(upcoming), isDrained);
+    this.#ends.taken(upcoming.find(({ member }) => isOfEnd(member))?.atMs);
   }
 
   get isLive(): boolean {
@@ -99,7 +116,7 @@ export class Changes {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#jobs.close(), this.#leases.close(), this.#stream?.close()]);
+    await Promise.all([this.#jobs.close(), this.#ends.close(), this.#leases.close(), this.#stream?.close()]);
   }
 
   #createStream(): EventStream {
@@ -115,6 +132,7 @@ export class Changes {
       onMessage: (text) => this.#receive(text),
       onOpen: () => {
         this.#jobs.lookNow();
+        this.#ends.lookNow();
         this.#leases.look();
       },
       onClosed: (reason) => {
@@ -128,6 +146,7 @@ export class Changes {
     const event = parseEvent(text);
     if (event.origin === this.#from.origin) return;
     if (event.kind === "cancel") this.cancelRequested(event.jobId);
+    else if (event.kind === "end") this.endsDue();
     else if (event.worker === undefined || this.#from.requests().some(({ worker }) => worker === event.worker)) {
       this.jobsDue(event.dueAtMs);
     }
@@ -144,6 +163,18 @@ export class Changes {
   }
 
   async #nextMoment(afterMs: number): Promise<number | undefined> {
+    return this.#firstOfOthers(await this.#readUpcoming(afterMs));
+  }
+
+  /** Of a lease that ran out, too, an end may come: its cancel may have been requested. */
+  async #nextEnd(): Promise<number | undefined> {
+    const upcoming = await this.#readUpcoming(0);
+    const nowMs = this.#from.clock.nowMs() ?? 0;
+    const isDue = ({ member, atMs }: Moment) => atMs <= nowMs && !this.#from.held.has(member);
+    return upcoming.find((moment) => isOfEnd(moment.member) || isDue(moment))?.atMs;
+  }
+
+  async #readUpcoming(afterMs: number): Promise<Moment[]> {
     const { client, keys, clock } = this.#from;
     if (clock.nowMs() === undefined) {
       clock.hear(serverTime.parse(await client.command("look", ["TIME"])));
@@ -159,7 +190,7 @@ export class Changes {
       String(upcomingCount),
       "WITHSCORES",
     ]);
-    return this.#firstOfOthers(parseMoments(answer).filter(({ atMs }) => atMs > afterMs));
+    return parseMoments(answer).filter(({ atMs }) => atMs > afterMs);
   }
 
   /** The own leases' moments are no news: they are renewed. */
@@ -177,6 +208,11 @@ export class Changes {
     for (const lease of changed) lease.isSuspect = true;
     return changed.length > 0;
   }
+}
+
+/** An end that is to be reported, a job's own time limit, or (empty) more than one take sees to. */
+function isOfEnd(member: string): boolean {
+  return member === "" || member.startsWith(":end:") || member.startsWith(":expiry:");
 }
 
 /** Where jobs inside the offer are parked by containers that cannot run them. */

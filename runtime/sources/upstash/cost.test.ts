@@ -122,6 +122,18 @@ describe("one operation costs", () => {
     expect(await costOf(() => take(harness))).toBe(4);
   });
 
+  test("2 commands for a take without a slot that finds no end, 6 for one that does, however many jobs wait", async () => {
+    const takeEnds = () => harness.source.take([]);
+    expect(await costOf(takeEnds)).toBe(2);
+    for (const id of ["a", "b", "c"]) await harness.queue.enqueue(makeJob(id), { worker: "sdxl" });
+    await push("d");
+    expect(await costOf(takeEnds)).toBe(2);
+    await harness.queue.cancel("a");
+    expect(await costOf(takeEnds)).toBe(6);
+    await takeOne(harness);
+    expect(await costOf(takeEnds)).toBe(3);
+  });
+
   test("nothing more with an offer, while nothing is parked", async () => {
     const takeInside = () => harness.source.take([{ worker: "sdxl", slots: 1, offer }]);
     expect(await costOf(takeInside)).toBe(4);
@@ -170,6 +182,27 @@ test("a one-minute job costs at most 16 commands, all in", async () => {
   }
   expect(await source.complete(lease, result)).toBe("completed");
   expect(await stats.total()).toBeLessThanOrEqual(16);
+});
+
+test("a container whose executors are busy asks once in 90 seconds for ends, whatever jobs come", async () => {
+  const shorter = 60;
+  const idlePoll = Object.fromEntries(Object.entries(defaultIdlePoll).map(([name, ms]) => [name, ms / shorter]));
+  const { source } = await harness.second({ events: true, idlePoll });
+  await push("running");
+  await source.take([{ worker: "sdxl", slots: 1 }]);
+  const before = source.usage().commands;
+  const busy = AbortSignal.timeout(6_000);
+  let waits = 0;
+  for (let minute = 1; !busy.aborted; minute += 1) {
+    const pushed = pause(500).then(() => harness.queue.enqueue(makeJob(`next-${minute}`), { worker: "sdxl" }));
+    await source.waitForChange(1_000, busy, "ends");
+    waits += 1;
+    await pushed;
+  }
+  // Each lasted its whole second.
+  expect(waits).toBeLessThanOrEqual(6);
+  // Of six minutes: four looks, the first as soon as the event stream is there, whose own cost is two.
+  expect(source.usage().commands - before).toBeLessThanOrEqual(7);
 });
 
 describe("an hour at rest costs", () => {

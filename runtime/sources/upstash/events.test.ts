@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { makeJob, take, takeOne } from "#test/conformance/sources/harness.ts";
+import type { ChangeKind } from "../job-source.ts";
 import { parseEvent } from "./events.ts";
 import type { UpstashOptions } from "./options.ts";
 import { openHarness, type UpstashHarness, type UpstashSide, useGateway } from "./testing/upstash-harness.ts";
@@ -30,11 +31,7 @@ const push = (id: string) =>
   shared.gateway.client().lpush("sdxl_queue", JSON.stringify({ id, type: "sdxl_image_fast" }));
 
 /** Milliseconds from `change` until the wait ended. */
-async function woken(
-  { source }: UpstashSide,
-  what: "jobs" | "leases",
-  change: () => Promise<unknown>,
-): Promise<number> {
+async function woken({ source }: UpstashSide, what: ChangeKind, change: () => Promise<unknown>): Promise<number> {
   const wait = source.waitForChange(10_000, never, what);
   await pause(5);
   const startedMs = performance.now();
@@ -44,7 +41,7 @@ async function woken(
 }
 
 /** Until a wait lasts: what was before it has ended one. */
-async function settled({ source }: UpstashSide, what: "jobs" | "leases"): Promise<void> {
+async function settled({ source }: UpstashSide, what: ChangeKind): Promise<void> {
   for (let waitedMs = 0; waitedMs < 100; ) {
     const startedMs = performance.now();
     await source.waitForChange(120, never, what);
@@ -108,6 +105,37 @@ describe("with the event stream", () => {
       const other = await harness.second();
       expect(await woken(harness, "leases", () => other.queue.cancel("a"))).toBeLessThan(200);
       expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
+    }));
+
+  test("the cancel of a job that waits reaches a container without a slot at once", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await push("running");
+      await takeOne(harness);
+      await live(harness);
+      const other = await harness.second();
+      await other.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+      await settled(harness, "ends");
+      expect(await woken(harness, "ends", () => other.queue.cancel("a"))).toBeLessThan(200);
+      expect(await harness.source.take([])).toMatchObject({ leases: [], ends: [{ jobId: "a" }] });
+    }));
+
+  test("an end that came while it was broken is found when it is back", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      const cut = new AbortController();
+      shared.faults = ({ route }) => (route === "subscribe" ? { kind: "cut", signal: cut.signal } : undefined);
+      await push("running");
+      await takeOne(harness);
+      const other = await harness.second();
+      await other.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+      await live(harness);
+      await settled(harness, "ends");
+      shared.faults = undefined;
+      const ends = harness.source.waitForChange(10_000, never, "ends");
+      cut.abort();
+      while (harness.source.hearsEvents) await pause(5);
+      await other.queue.cancel("a");
+      await ends;
+      expect(await harness.source.take([])).toMatchObject({ leases: [], ends: [{ jobId: "a" }] });
     }));
 
   test("what happened while it was broken is found when it is back", () =>

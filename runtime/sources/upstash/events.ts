@@ -12,6 +12,7 @@ import { z } from "zod";
  */
 export type ChangeEvent =
   | { readonly kind: "jobs"; readonly origin?: string; readonly worker?: string; readonly dueAtMs?: number }
+  | { readonly kind: "end"; readonly origin: string }
   | { readonly kind: "cancel"; readonly origin: string; readonly jobId: string };
 
 const endEvent = z.tuple([z.literal("end"), z.string(), z.string().min(1)]);
@@ -31,6 +32,6 @@ export function parseEvent(text: string): ChangeEvent {
     return { kind, origin, jobId };
   }
   const end = endEvent.safeParse(parts);
-  if (end.success) return { kind: "jobs", origin: end.data[1] };
+  if (end.success) return { kind: "end", origin: end.data[1] };
   return { kind: "jobs" };
 }

@@ -49,6 +49,8 @@ export interface IdlePoll {
   readonly withoutEventsMs: number;
   /** The timetable: when the next delay ends or somebody's lease runs out. */
   readonly timetableMs: number;
+  /** The timetable, while all executors are busy: whether an end is to be reported of which no event came. */
+  readonly endsMs: number;
   /** Without events, for the cancel of a running job. */
   readonly cancelMs: number;
 }
@@ -64,6 +66,7 @@ export const defaultIdlePoll: IdlePoll = {
   firstMs: 1_000,
   withoutEventsMs: 4_500,
   timetableMs: 60_000,
+  endsMs: 90_000,
   cancelMs: 10_000,
 };
 

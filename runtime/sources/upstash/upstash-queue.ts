@@ -94,8 +94,7 @@ export class UpstashQueue implements JobQueue {
       throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
     }
     if (answer === "requested") this.cancelRequested(jobId);
-    // Its end is to be reported.
-    else this.jobsDue();
+    else this.endsDue();
     return answer;
   }
 
@@ -176,6 +175,9 @@ export class UpstashQueue implements JobQueue {
 
   /** A job is due, or will be at this time of the server: for whoever waits in this process. */
   protected jobsDue(_dueAtMs?: number): void {}
+
+  /** A job was brought to its end here, which is to be reported. */
+  protected endsDue(): void {}
 
   /** The cancel of a running job was requested here. */
   protected cancelRequested(_jobId: string): void {}

@@ -83,17 +83,18 @@ export class UpstashSource extends UpstashQueue implements JobSource {
 
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     let wanted = requests.filter(({ slots }) => slots > 0);
-    if (wanted.length === 0) return { leases: [], ends: [] };
-    this.#requests = wanted;
+    // The requests are what jobs are waited for; without a slot only ends are asked for.
+    if (wanted.length > 0) this.#requests = wanted;
     for (const { worker } of wanted) this.seenWorker(worker);
     // What was heard up to here, this take sees for itself.
-    const restoreHeard = this.#changes.forgetHeardJobs();
+    const { restoreJobs, restoreEnds } = this.#changes.forgetHeard();
     const leases: Lease[] = [];
     const ends: UnreportedEnd[] = [];
     const free = new Map(wanted.map(({ worker, slots }) => [worker, slots]));
     for (;;) {
       const answer = await this.#runTake(wanted).catch((error: unknown) => {
-        restoreHeard();
+        restoreJobs();
+        restoreEnds();
         // What was leased by the calls before is not given away.
         if (leases.length + ends.length > 0) return undefined;
         throw error;
@@ -107,7 +108,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       wanted = withFreeSlots(wanted, free);
       if (answer.hidesMore && wanted.length > 0) continue;
       const isDrained = wanted.length > 0;
-      if (!isDrained) restoreHeard();
+      if (!isDrained) restoreJobs();
       this.#changes.taken(answer.upcoming, isDrained);
       this.#pruneFromTimeToTime();
       return { leases, ends };
@@ -190,6 +191,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
 
   protected override jobsDue(dueAtMs?: number): void {
     this.#changes.jobsDue(dueAtMs);
+  }
+
+  protected override endsDue(): void {
+    this.#changes.endsDue();
   }
 
   protected override cancelRequested(jobId: string): void {

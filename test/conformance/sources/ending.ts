@@ -100,6 +100,35 @@ function describeReporting(suite: Suite): void {
     expect(ends).toMatchObject([{ jobId: "a" }]);
   });
 
+  test.skipIf(!cancelling).each([
+    ["for no worker", []],
+    ["for a worker without a slot", [{ worker, slots: 0, offer: { types: [], defaultModelTypes: [], models: [] } }]],
+  ])("is answered to a take %s, which leaves every job where it is", async (_name, requests) => {
+    for (const id of ["a", "b", "c"]) await enqueue(suite.harness(), id);
+    await suite.harness().queue.cancel("b");
+    const other = await suite.harness().second();
+    const { leases, ends } = await other.source.take(requests);
+    expect(leases).toEqual([]);
+    expect(ends).toMatchObject([{ jobId: "b", run: 1, attempt: 0, status: "cancelled" }]);
+    await other.source.reported(ends);
+    for (const id of ["a", "c"]) await expectStatus(suite, id, "queued");
+    const offer = { types: ["sdxl_image_fast"], defaultModelTypes: ["sdxl_image_fast"], models: [] };
+    const taken = await suite.harness().source.take([{ worker, slots: 9, offer }]);
+    expect(taken.leases.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
+      ["a", 1],
+      ["c", 1],
+    ]);
+    expect(taken.ends).toEqual([]);
+  });
+
+  test("is looked for by a take without a slot, which gives back jobs whose lease ran out", async () => {
+    await enqueue(suite.harness(), "a");
+    await takeOne(await suite.harness().second());
+    await outliveLeases(suite.harness());
+    expect(await suite.harness().source.take([])).toEqual({ leases: [], ends: [] });
+    expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 2 });
+  });
+
   test.skipIf(!cancelling)("is answered to one container within one lease time", async () => {
     const other = await suite.harness().second();
     await enqueue(suite.harness(), "a");

@@ -11,6 +11,7 @@ const quietMs = 150;
 export function describeWaiting(suite: Suite): void {
   const kinds: readonly (readonly [string, ChangeKind | undefined])[] = [
     ["jobs", "jobs"],
+    ["ends", "ends"],
     ["leases", "leases"],
     ["either", undefined],
   ];
@@ -48,6 +49,7 @@ export function describeWaiting(suite: Suite): void {
     });
   });
   describeWaitForJobs(suite);
+  describe.skipIf(!suite.capabilities.cancelling)("waitForChange of ends", () => describeWaitForEnds(suite));
   describe.skipIf(!suite.capabilities.cancelling)("waitForChange of leases", () => describeWaitForLeases(suite));
 }
 
@@ -102,6 +104,41 @@ function describeWaitForJobs(suite: Suite): void {
       await expectWake(suite.harness(), "jobs", () => advance(source.leaseSeconds * 1000 + 1));
       expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 2 });
     });
+  });
+}
+
+function describeWaitForEnds(suite: Suite): void {
+  test("ends when a job that waits is cancelled, here or by another container", async () => {
+    const other = await suite.harness().second();
+    for (const [id, { queue }] of Object.entries({ a: suite.harness(), b: other })) {
+      await enqueue(suite.harness(), id);
+      await expectWake(suite.harness(), "ends", () => queue.cancel(id));
+      const { ends } = await suite.harness().source.take([]);
+      expect(ends).toMatchObject([{ jobId: id }]);
+      await suite.harness().source.reported(ends);
+    }
+  });
+
+  test("ends when a job has waited longer than it may", async () => {
+    await enqueue(suite.harness(), "a", { config: { expires_in_seconds: 2 } });
+    await expectWake(suite.harness(), "ends", () => suite.harness().advance(2001));
+    expect((await suite.harness().source.take([])).ends).toMatchObject([{ jobId: "a", error: { code: "EXPIRED" } }]);
+  });
+
+  test("ends when a lease runs out whose cancel was requested", async () => {
+    const { source, queue, advance } = suite.harness();
+    await enqueue(suite.harness(), "a");
+    await takeOne(await suite.harness().second());
+    await queue.cancel("a");
+    await expectWake(suite.harness(), "ends", () => advance(source.leaseSeconds * 1000 + 1));
+    expect((await source.take([])).ends).toMatchObject([{ jobId: "a", attempt: 1, status: "cancelled" }]);
+  });
+
+  test("is not ended by jobs that come, and hides none from who waits for them later", async () => {
+    const other = await suite.harness().second();
+    await quiet(suite.harness(), "jobs");
+    await expectNoWake(suite.harness(), "ends", () => enqueue(other, "a"));
+    expect(await waitedMs(suite.harness(), "jobs", missedMs)).toBeLessThan(promptMs);
   });
 }
 

@@ -19,7 +19,10 @@
   error report as JSON or empty, body}, each end {id, run, attempt, status, error report as JSON or empty, ended, ticket,
   type, user, priority, body}.
 
-  Billed: 4 when there is nothing, 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
+  Without workers, only ends are asked for: every job stays where it is, but for those whose delay is over or whose lease
+  ran out, which come back to their queues.
+
+  Billed: 4 when there is nothing (2 without workers), 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
   enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each job
   that ended here. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
   parked that others run; 13 for a job that others have parked.

@@ -15,7 +15,7 @@ const source = createUpstashSource({
   token,
   workerId,
   leaseSeconds: Number(leaseSeconds),
-  idlePoll: { timetableMs: 200 },
+  idlePoll: { timetableMs: 200, endsMs: 200 },
 });
 const never = new AbortController().signal;
 

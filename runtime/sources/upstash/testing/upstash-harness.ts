@@ -75,7 +75,7 @@ export async function openHarness(
       token: gateway.token,
       workerId: `container-${opened.length + 1}`,
       leaseSeconds,
-      idlePoll: { timetableMs: 500 },
+      idlePoll: { timetableMs: 500, endsMs: 500 },
       ...defaults,
       ...options,
     });
