@@ -1,7 +1,7 @@
 import { cancelScript } from "./cancel-script.ts";
 import { CodedError } from "./errors.ts";
 import type { Job } from "./job.ts";
-import { askQueue, type QueueClient, type QueueOptions } from "./queue-client.ts";
+import { type QueueClient, type QueueOptions, requestQueue } from "./queue-client.ts";
 import { createKeys, defaultKeepSettledDays, defaultPrefix } from "./queue-keys.ts";
 
 /** What a caller knows of the job that is to be cancelled. */
@@ -43,7 +43,7 @@ export async function cancelQueuedJob(
   const body = { id, type, user_id: user, priority };
   const names = [keys.job(id), keys.timetable, keys.index];
   const args = [JSON.stringify(request), JSON.stringify({ ...body, config: {}, metadata: {} })];
-  const answer = await askQueue(() => redis.eval(cancelScript, names, args), options);
+  const answer = await requestQueue(() => redis.eval(cancelScript, names, args), options);
   const [, word, state]: unknown[] = Array.isArray(answer) ? answer : [];
   // Its cancel may have been requested before, by a call that died, or by an operator at a container.
   if (word === "settled" && state === "cancelled") return "cancelled";

@@ -4,7 +4,7 @@ import { CodedError, PermanentError } from "./errors.ts";
 import type { FieldProblem, Job } from "./job.ts";
 import { isJobType, jobTypes, queueName } from "./job-types.ts";
 import { invalidJob, unknownJobType } from "./problems.ts";
-import { askQueue, type QueueClient, type QueueOptions } from "./queue-client.ts";
+import { type QueueClient, type QueueOptions, requestQueue } from "./queue-client.ts";
 import { eventsChannel } from "./queue-keys.ts";
 import { schemaOf } from "./schemas.ts";
 import { isGiven } from "./synonyms.ts";
@@ -65,7 +65,7 @@ export async function enqueueJob(redis: QueueClient, job: NewJob, options: Enque
     const limit = maxJobCharacters.toLocaleString("en-US");
     throw new CodedError("BODY_TOO_LARGE", `The job has ${element.length} characters: at most ${limit} are taken.`);
   }
-  const answer = await askQueue(() => {
+  const answer = await requestQueue(() => {
     const transaction = redis.multi();
     transaction.lpush(queue, element);
     transaction.publish(eventsChannel(options.prefix), `jobs:producer:${worker}:0`);

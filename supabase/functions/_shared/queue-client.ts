@@ -29,7 +29,10 @@ const firstPauseMs = 150;
  * @throws CodedError CONFIG_INVALID when the token is missing or refused; QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA or
  *   QUEUE_FULL when the server takes nothing
  */
-export async function askQueue<Answer>(request: () => Promise<Answer>, { tries = 3 }: QueueOptions): Promise<Answer> {
+export async function requestQueue<Answer>(
+  request: () => Promise<Answer>,
+  { tries = 3 }: QueueOptions,
+): Promise<Answer> {
   for (let tried = 1; ; tried += 1) {
     try {
       return await request();

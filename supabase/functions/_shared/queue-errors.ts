@@ -12,7 +12,7 @@ export interface QueueRefusal {
 /** Names under which an operator sets where the queue is. */
 export const queueVariables = { url: "UPSTASH_REDIS_REST_URL", token: "UPSTASH_REDIS_REST_TOKEN" } as const;
 
-const longestWords = 300;
+const maxReplyCharacters = 300;
 
 /** What is wrong with a command stays wrong. Everything else may pass: a server that starts, moves, or is busy. */
 const commandWords =
@@ -24,27 +24,27 @@ const fullWords = /\bOOM\b|max(?:imum)? (?:data|database|db) size|capacity quota
 
 /** @param words what the server said, without the command that it said it of */
 export function refusalOf(words: string): QueueRefusal {
-  const said = words.slice(0, longestWords);
-  if (/^(?:WRONGPASS|NOAUTH|Unauthorized)\b/i.test(said)) {
+  const reply = words.slice(0, maxReplyCharacters);
+  if (/^(?:WRONGPASS|NOAUTH|Unauthorized)\b/i.test(reply)) {
     return lasting("CONFIG_INVALID", `The queue's server refuses the token: check ${queueVariables.token}.`);
   }
-  if (said.startsWith("NOPERM")) {
+  if (reply.startsWith("NOPERM")) {
     const message = `The token may only read: set ${queueVariables.token} to the database's standard token.`;
-    return lasting("CONFIG_INVALID", `${message} The server said: ${said}`);
+    return lasting("CONFIG_INVALID", `${message} The server said: ${reply}`);
   }
-  if (quotaWords.test(said)) {
+  if (quotaWords.test(reply)) {
     const message = "The queue's database is over its quota, no job can be enqueued, taken or settled: raise its plan.";
     return {
-      passing: !quotaFigures.test(said),
-      error: new CodedError("QUEUE_OVER_QUOTA", `${message} The server said: ${said}`),
+      passing: !quotaFigures.test(reply),
+      error: new CodedError("QUEUE_OVER_QUOTA", `${message} The server said: ${reply}`),
     };
   }
-  if (fullWords.test(said)) {
+  if (fullWords.test(reply)) {
     const message = "The queue's database is full and takes no writes: raise its size or delete what is not needed.";
-    return lasting("QUEUE_FULL", `${message} The server said: ${said}`);
+    return lasting("QUEUE_FULL", `${message} The server said: ${reply}`);
   }
-  if (commandWords.test(said)) return lasting("INTERNAL", `The queue's server refused a command: ${said}`);
-  return unreachable(`it said: ${said}`);
+  if (commandWords.test(reply)) return lasting("INTERNAL", `The queue's server refused a command: ${reply}`);
+  return unreachable(`it said: ${reply}`);
 }
 
 /** What is said of a request that no server has answered, or that something in front of it did. */
@@ -59,7 +59,7 @@ export function unanswered(error: unknown): QueueRefusal {
   if (error.name === "TimeoutError") return unreachable("it did not answer in time");
   const { cause } = error;
   if (cause instanceof Error && "code" in cause) return unreachable(`${error.message} (${String(cause.code)})`);
-  return unreachable(error.message.slice(0, longestWords));
+  return unreachable(error.message.slice(0, maxReplyCharacters));
 }
 
 function lasting(code: ErrorCode, message: string): QueueRefusal {

@@ -44,12 +44,12 @@ export const cancelJob = defineEdgeFunction({
     const { caller, config } = call;
     const body = await readJson(call.request, 4096);
     const job_id = jobIdFrom(isJsonObject(body) ? body.job_id : undefined);
-    const asked =
+    const database =
       caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
-    const asking = await asked.call("request_cancel", { job_id }, cancelled);
-    let outcome: OneJob["outcome"] = asking.outcome;
-    // Should one of them fail, the job itself can still be asked for, and its children with it.
-    for (const job of childrenFirst(asking)) outcome = await cancelOnQueue(call, job);
+    const requested = await database.call("request_cancel", { job_id }, cancelled);
+    let outcome: OneJob["outcome"] = requested.outcome;
+    // Should one of them fail, the cancel of the job, and with it of its children, can be requested again.
+    for (const job of childrenFirst(requested)) outcome = await cancelOnQueue(call, job);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     return { status: outcome === "cancelled" ? 200 : 202, body: { success: true, job_id, outcome } };
   },

@@ -3,7 +3,7 @@ import { type EnhanceRequest, enhanceRequest } from "../_shared/chat.ts";
 import { HttpError } from "../_shared/edge/answer.ts";
 import { readJson } from "../_shared/edge/body.ts";
 import { type CallOfAnybody, defineEdgeFunction, type EdgeCall } from "../_shared/edge/edge-function.ts";
-import { askWorker } from "../_shared/edge/worker-client.ts";
+import { requestContainer } from "../_shared/edge/worker-client.ts";
 import { findWorker } from "../_shared/edge/workers.ts";
 import { CodedError, toErrorReport } from "../_shared/errors.ts";
 import { jobEnvelope } from "../_shared/job.ts";
@@ -60,7 +60,7 @@ async function enhance(
   const capability = request.model?.includes("base") ? "enhance_base" : "enhance_instruct";
   const worker = await findWorker(database, capability);
   if (worker === null) throw new CodedError("NO_ACTIVE_WORKER", "No container with a language model is running.");
-  const { status, body } = await askWorker(
+  const { status, body } = await requestContainer(
     `${worker.url}/enhance`,
     {
       method: "POST",

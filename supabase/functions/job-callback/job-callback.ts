@@ -39,10 +39,10 @@ export const jobCallbackFunction = defineEdgeFunction({
     if (!parsed.ok) {
       throw new HttpError("INVALID_REQUEST", `The callback is invalid: ${describeProblems(parsed.problems)}`);
     }
-    const said = await database.call("apply_job_callback", { callback: parsed.value }, applied);
-    log.info({ job_id: said.job_id, status: parsed.value.status, skipped: said.skipped }, "callback");
+    const result = await database.call("apply_job_callback", { callback: parsed.value }, applied);
+    log.info({ job_id: result.job_id, status: parsed.value.status, skipped: result.skipped }, "callback");
     if (parsed.value.status !== "processing") call.inBackground("sweeping the outbox", sweepOutbox(call));
-    return { status: 200, body: describe(said, parsed.value.enhanced_prompt) };
+    return { status: 200, body: describe(result, parsed.value.enhanced_prompt) };
   },
 });
 
@@ -64,21 +64,21 @@ const refusals: Readonly<Record<Exclude<SignatureVerdict, "valid">, string>> = {
   "too old": "The callback was signed more than five minutes ago, or the container's clock is wrong.",
 };
 
-function describe(said: Applied, enhancedPrompt: string | null | undefined): CallbackResponse {
-  const { job_type: type, reason } = said;
+function describe(result: Applied, enhancedPrompt: string | null | undefined): CallbackResponse {
+  const { job_type: type, reason } = result;
   return {
     success: true,
-    message: reason === null ? `The job is ${said.job_status}.` : `Nothing changed: ${reason}.`,
-    ...(said.skipped ? { skipped: true } : {}),
+    message: reason === null ? `The job is ${result.job_status}.` : `Nothing changed: ${reason}.`,
+    ...(result.skipped ? { skipped: true } : {}),
     debug: {
-      job_id: said.job_id,
-      jobStatus: said.job_status,
+      job_id: result.job_id,
+      jobStatus: result.job_status,
       jobType: type,
       format: contentTypeOf(type) ?? null,
       quality: /_(fast|high)(?:_|$)/.exec(type)?.[1] ?? null,
       isSDXL: isJobType(type) && jobTypes[type].worker === "sdxl",
       isEnhanced: type.endsWith("_enhanced") || (enhancedPrompt ?? null) !== null,
-      assetsProcessed: said.assets,
+      assetsProcessed: result.assets,
       processingTimestamp: new Date().toISOString(),
     },
   };

@@ -14,7 +14,7 @@ import { isJsonObject } from "../_shared/synonyms.ts";
 const jobColumns =
   "id,type,status,progress,run,attempt,prompt,enhanced_prompt,error,metadata,created_at,expires_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at";
 const assetColumns = "index,type,bucket,path,thumbnail_path,mime_type,size_bytes,metadata";
-const mostAssets = 1000;
+const maxAssets = 1000;
 
 const jobRow = z.looseObject({ id: z.string(), status: z.string(), cancel_requested_at: z.string().nullable() });
 /** What containers offer is not for users to read, but what their own job needs is. */
@@ -38,7 +38,7 @@ export const jobStatus = defineEdgeFunction({
           columns: assetColumns,
           where: { column: "job_id", equals: job_id },
           orderBy: "index",
-          limit: mostAssets,
+          limit: maxAssets,
         },
         assetRow,
       ),

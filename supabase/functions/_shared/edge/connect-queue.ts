@@ -13,7 +13,7 @@ export interface QueueAddress {
 
 /**
  * The official client, set so that what is sent arrives as it is: one request for a call, in the order of the calls,
- * with texts left as they are. Repeating is `askQueue`'s, which knows what may be repeated.
+ * with texts left as they are. Repeating is `requestQueue`'s, which knows what may be repeated.
  *
  * @throws CodedError CONFIG_INVALID when one of them is missing
  */

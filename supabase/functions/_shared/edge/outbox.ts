@@ -19,7 +19,7 @@ export interface OutboxRow {
 const ownSeconds = 10;
 const rowsAtOnce = 10;
 /** After an outage many wait: one call pushes as many as its processor time allows, and leaves the others. */
-const mostRounds = 5;
+const maxRounds = 5;
 const pushLimits = { tries: 2, timeoutMs: 4_000 };
 
 const element = z.looseObject({ type: z.string(), id: z.string() });
@@ -58,7 +58,7 @@ export async function sweepOutbox(call: Call): Promise<number> {
   if (call.config.queue === null) return 0;
   const args = { max_rows: rowsAtOnce, older_than_seconds: ownSeconds };
   let pushed = 0;
-  for (let round = 0; round < mostRounds; round += 1) {
+  for (let round = 0; round < maxRounds; round += 1) {
     const rows = await call.database.call("queue_outbox_due", args, dueRows);
     const before = pushed;
     for (const row of rows) {

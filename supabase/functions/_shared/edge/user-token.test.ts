@@ -72,9 +72,9 @@ describe.each(kinds)("a token signed with %s", (kind) => {
     ["is a key of the project", { role: "service_role" }, "signed-in user"],
     ["is no user's", { sub: "service" }, ""],
   ])("is refused when it %s", async (_what, claims, words) => {
-    const said = await refusal(sign(kind, claims));
-    expect(said).toMatch(/^UNAUTHORIZED /);
-    expect(said).toContain(words);
+    const refused = await refusal(sign(kind, claims));
+    expect(refused).toMatch(/^UNAUTHORIZED /);
+    expect(refused).toContain(words);
   });
 
   test("is not judged while the auth server is away", async () => {

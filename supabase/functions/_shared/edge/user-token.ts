@@ -44,7 +44,7 @@ export function createUserVerifier({
 }: Pick<EdgeConfig, "supabaseUrl" | "browserKey" | "issuers">): VerifyUser {
   const keys = createRemoteJWKSet(new URL(`${supabaseUrl}/auth/v1/.well-known/jwks.json`), {
     timeoutDuration: requestTimeoutMs,
-    [customFetch]: askServer,
+    [customFetch]: boundedFetch,
     // A token of a key that is not known asks for the keys again, at most this often.
     cooldownDuration: 10_000,
   });
@@ -60,7 +60,7 @@ export function createUserVerifier({
   async function shownToServer(token: string): Promise<JWTPayload> {
     const claims = decodeJwt(token);
     checkClaims(claims, issuers);
-    const response = await askServer(`${supabaseUrl}/auth/v1/user`, {
+    const response = await boundedFetch(`${supabaseUrl}/auth/v1/user`, {
       headers: { apikey: browserKey, Authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(requestTimeoutMs),
     });
@@ -104,7 +104,7 @@ function asCodedError(error: unknown): CodedError {
 }
 
 /** A server that does not answer says nothing about the token. */
-async function askServer(url: string, init: RequestInit): Promise<Response> {
+async function boundedFetch(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, init).catch((error: unknown) => {
     throw unreachable(error instanceof Error ? error.message : "an unknown reason");
   });

@@ -45,8 +45,8 @@ const healthAnswer = z.looseObject({ status: z.enum(["healthy", "starting", "deg
  *
  * @throws CodedError WORKER_UNREACHABLE when no container of this project answers there
  */
-export async function askHealth(address: string): Promise<z.output<typeof healthAnswer>> {
-  const { status, body } = await askWorker(`${address}/health`, {}, 10_000);
+export async function requestHealth(address: string): Promise<z.output<typeof healthAnswer>> {
+  const { status, body } = await requestContainer(`${address}/health`, {}, 10_000);
   const health = healthAnswer.safeParse(body);
   if (status !== 200 || !health.success) {
     const message = `${address}/health answered ${status}, and not as a container does: is its port exposed?`;
@@ -61,7 +61,7 @@ export async function askHealth(address: string): Promise<z.output<typeof health
  * @returns the JSON that it answered, undefined for anything else
  * @throws CodedError WORKER_UNREACHABLE
  */
-export async function askWorker(
+export async function requestContainer(
   url: string,
   init: RequestInit,
   timeoutMs: number,

@@ -6,7 +6,7 @@ import { readJson } from "./body.ts";
 import type { Database } from "./database.ts";
 import type { CallOfAnybody } from "./edge-function.ts";
 import { sweepOutbox } from "./outbox.ts";
-import { askHealth, workerAddress } from "./worker-client.ts";
+import { requestHealth, workerAddress } from "./worker-client.ts";
 
 /** Containers: how they register, and how one is found. */
 
@@ -31,19 +31,19 @@ export type WorkerRow = z.output<typeof workerRow>;
  */
 export async function register(call: CallOfAnybody, capabilities: readonly string[] = []): Promise<EdgeResponse> {
   const { config, database, log } = call;
-  const said = await readRegistration(call.request);
-  const worker_url = workerAddress(said.worker_url, config);
-  const isActive = said.status === "active";
-  const health = isActive ? await askHealth(worker_url) : null;
+  const registered = await readRegistration(call.request);
+  const worker_url = workerAddress(registered.worker_url, config);
+  const isActive = registered.status === "active";
+  const health = isActive ? await requestHealth(worker_url) : null;
   const worker = {
-    worker_id: said.worker_id,
+    worker_id: registered.worker_id,
     worker_url,
-    status: said.status,
-    capabilities: [...new Set([...said.capabilities, ...capabilities])],
-    version: said.version,
-    registration_method: said.registration_method ?? (said.auto_registered === false ? "manual" : "self"),
-    detection_method: said.detection_method,
-    timestamp: isoTime(said.timestamp),
+    status: registered.status,
+    capabilities: [...new Set([...registered.capabilities, ...capabilities])],
+    version: registered.version,
+    registration_method: registered.registration_method ?? (registered.auto_registered === false ? "manual" : "self"),
+    detection_method: registered.detection_method,
+    timestamp: isoTime(registered.timestamp),
     healthy: isActive,
   };
   const row = await database.call("register_worker", { worker }, workerRow);

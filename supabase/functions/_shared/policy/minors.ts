@@ -28,13 +28,13 @@ export function createMinorsRule(terms: MinorsTerms = defaultTerms): (texts: Job
     matcher,
   );
   return ({ wanted, unwanted }) => {
-    const [asked, keptOut] = [views(wanted), views(unwanted)];
-    const says = (matches: RegExp | undefined, where: readonly string[]) =>
+    const [requested, keptOut] = [views(wanted), views(unwanted)];
+    const mentions = (matches: RegExp | undefined, where: readonly string[]) =>
       where.some((view) => matches?.test(view) ?? false);
-    const namesMinors = says(minors, asked) || ages.some((age) => says(age, asked));
-    const namesSexual = says(sexual, asked);
+    const namesMinors = mentions(minors, requested) || ages.some((age) => mentions(age, requested));
+    const namesSexual = mentions(sexual, requested);
     if (namesMinors && namesSexual) return true;
-    return (namesSexual && says(adulthood, keptOut)) || (namesMinors && says(clothing, keptOut));
+    return (namesSexual && mentions(adulthood, keptOut)) || (namesMinors && mentions(clothing, keptOut));
   };
 }
 
