@@ -230,7 +230,7 @@ describe("when something ends", () => {
       await once(socket, "connect");
       socket.resetAndDestroy();
     }
-    await expect.poll(() => subscribers("gone")).toBe(0);
+    await expect.poll(() => subscribers("gone"), { timeout: 10_000 }).toBe(0);
     expect((await gateway.send("/ping")).status).toBe(200);
   });
 });

@@ -117,7 +117,9 @@ export class Subscriptions {
       }
       topic.isSubscribed = isWanted;
     }
-    if (subscribers.size === 0 && this.#topics.get(key) === topic) this.#topics.delete(key);
+    // Its last subscriber may have left while Redis was confirming: then the change after this one unsubscribes.
+    const isUnused = subscribers.size === 0 && !topic.isSubscribed;
+    if (isUnused && this.#topics.get(key) === topic) this.#topics.delete(key);
   }
 
   #connection(): Promise<Client> {

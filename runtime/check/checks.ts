@@ -29,7 +29,7 @@ export async function runChecks(readConfig: () => Promise<Config>): Promise<Chec
   const folder = await tried(checks, "storage", "data folder", () => tryDataFolder(config));
   await checkSources(checks, config, { hasFolder: folder !== null });
   const registry = await tried(checks, "handlers", "handlers", async () => {
-    const loaded = await loadHandlers(config.handlersFolder);
+    const loaded = await loadHandlers(config.handlersFolder, { asOnDisk: true });
     if (loaded.types.length === 0)
       throw new Error(`There are no handlers in ${config.handlersFolder}: set HANDLERS_DIR.`);
     return { value: loaded, message: `${loaded.types.length} job types, workers ${loaded.workers.join(", ")}` };

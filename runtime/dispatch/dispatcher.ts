@@ -44,9 +44,9 @@ interface SourceTrouble {
 
 export type DispatcherState = "running" | "paused" | "stopped";
 
-/** Longest wait before a source is asked again although nothing was heard of it. */
+/** Maximum wait before the next take from a source that reports no change. */
 const defaultIdleTakeSeconds = 5;
-const errorPauseMs = { first: 500, most: 30_000 };
+const errorPauseMs = { first: 500, max: 30_000 };
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -61,7 +61,7 @@ export class Dispatcher {
   /** Sources that may have ends to report. */
   readonly #endsDue = new Set<JobSource>();
   readonly #troubles = new Map<JobSource, SourceTrouble>();
-  /** When the sources were first asked, for start-up measurements. */
+  /** Moment of the first take, for start-up measurements. */
   firstTakeAtMs: number | null = null;
 
   constructor(options: DispatcherOptions) {
@@ -192,8 +192,8 @@ export class Dispatcher {
       return [];
     } catch (error) {
       const errors = (this.#troubles.get(source)?.errors ?? 0) + 1;
-      const most = Math.min(errorPauseMs.most, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
-      const delayMs = Math.round(most * (0.5 + this.#options.random() / 2));
+      const maxMs = Math.min(errorPauseMs.max, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
+      const delayMs = Math.round(maxMs * (0.5 + this.#options.random() / 2));
       this.#endsDue.add(source);
       this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
       recordFailure(this.#options.metrics, "source", error);

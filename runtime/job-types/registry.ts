@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
@@ -85,11 +85,17 @@ export type LoadedHandler = { readonly handler: Handler } | HandlerProblem;
 /**
  * Loads every handler of the folder; a bad file is among the registry's problems.
  *
+ * @param options.asOnDisk loads a file anew that has changed since this process loaded it
  * @throws CodedError HANDLER_INVALID when there is no such folder, when none of its files works, or when two are of one type
  */
-export async function loadHandlers(folder: string): Promise<Registry> {
+export async function loadHandlers(folder: string, options: { readonly asOnDisk?: boolean } = {}): Promise<Registry> {
   const files = await handlerFiles(folder);
-  const loaded = await Promise.all(files.map((file) => loadHandler(folder, file)));
+  const versionOf = async (file: string) => {
+    const { mtimeMs, size } = await stat(join(folder, file));
+    return `${mtimeMs}-${size}`;
+  };
+  const load = async (file: string) => loadHandler(folder, file, options.asOnDisk ? await versionOf(file) : undefined);
+  const loaded = await Promise.all(files.map(load));
   const handlers = loaded.flatMap((result) => ("handler" in result ? [result.handler] : []));
   const problems = loaded.flatMap((result) => ("handler" in result ? [] : [result]));
   const isTwice = problems.some(({ otherType }) => otherType !== undefined && files.includes(`${otherType}.ts`));

@@ -2,15 +2,15 @@ import { expect, it } from "vitest";
 import type { ErrorCode } from "#contract/errors.ts";
 import { FailureStreak } from "./failure-streak.ts";
 
-/** Each entry is a job and how it ended; returns whether the worker is to pause. */
+/** Each entry is a job and how it ended; returns whether there have been too many failures. */
 function pausesAfter(...ends: readonly (readonly [string, ErrorCode | "completed"])[]): boolean {
   const streak = new FailureStreak();
   let verdict = null;
   for (const [jobId, end] of ends) {
     if (end === "completed") streak.succeeded();
-    else verdict = streak.failed(jobId, { code: end, message: "no paint left" });
+    else verdict = streak.failed(jobId, "paint", { code: end, message: "no paint left" });
   }
-  if (verdict !== null) expect(verdict.message).toMatch(/5 different jobs.*no paint left/);
+  if (verdict !== null) expect(verdict.error.message).toMatch(/5 different jobs.*no paint left/);
   return verdict !== null;
 }
 
@@ -27,4 +27,15 @@ it.each([
   ["a job's own fault between", [...four, failed("x", "INVALID_JOB"), failed("e")], true],
 ])("%s", (_what, ends, pauses) => {
   expect(pausesAfter(...ends)).toBe(pauses);
+});
+
+it.each([
+  ["one type: that type", ["paint", "paint", "paint", "paint", "paint"], "paint"],
+  ["several types: the worker", ["paint", "count", "paint", "paint", "paint"], null],
+])("of %s", (_what, types, expected) => {
+  const streak = new FailureStreak();
+  const verdicts = types.map((type, index) =>
+    streak.failed(`job-${index}`, type, { code: "HANDLER_FAILED", message: "no paint left" }),
+  );
+  expect(verdicts.at(-1)).toMatchObject({ type: expected, error: { code: "HANDLER_FAILED" } });
 });

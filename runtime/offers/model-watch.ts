@@ -24,6 +24,7 @@ export class ModelWatch {
   readonly #known = new Map<string, Known>();
   #models: ReadonlyMap<string, ModelFacts> = new Map();
   #missing: ReadonlyMap<string, ErrorReport> = new Map();
+  #hasLooked = false;
 
   constructor(modelsFolder: string, nowMs: () => number) {
     this.#modelsFolder = modelsFolder;
@@ -37,6 +38,8 @@ export class ModelWatch {
 
   /** Why a model is not there, or not in order; null when it is. @param name one that the last look was given, or any that is there */
   problemOf(name: string): ErrorReport | null {
+    // Before the first look nothing is known to be wrong.
+    if (!this.#hasLooked) return null;
     const facts = this.#models.get(name);
     if (facts === undefined)
       return this.#missing.get(name) ?? { code: "MODEL_NOT_FOUND", message: `There is no model "${name}" here.` };
@@ -65,6 +68,7 @@ export class ModelWatch {
     const missing = await Promise.all(absent.map(async (name) => [name, await this.#reasonFor(name)] as const));
     this.#models = models;
     this.#missing = new Map(missing);
+    this.#hasLooked = true;
   }
 
   async #lookAt(name: string, models: Map<string, ModelFacts>): Promise<void> {

@@ -191,9 +191,9 @@ describe("the worker", () => {
 
   it("pauses itself after five failures with one cause, and is probed with one job", async () => {
     await start();
-    const end = (jobId: string, what: AttemptEnd) =>
-      offers.onAttemptEnd({ lease: lease("count", {}, jobId), worker: "test", end: what });
-    for (const id of ["a", "b", "c", "d"]) end(id, failed("HANDLER_FAILED"));
+    const end = (jobId: string, what: AttemptEnd, type = "count") =>
+      offers.onAttemptEnd({ lease: lease(type, {}, jobId), worker: "test", end: what });
+    for (const id of ["a", "b", "c", "d"]) end(id, failed("HANDLER_FAILED"), id === "b" ? "paint" : "count");
     // What a handler refuses for good is the job's own fault.
     end("x", failed("HANDLER_FAILED", "never"));
     expect(offers.of("test").types).not.toEqual([]);
@@ -204,6 +204,22 @@ describe("the worker", () => {
     expect(offers.of("test").types).not.toEqual([]);
     end("f", failed("NUMERICAL_ERROR"));
     expect(offers.of("test").types).toEqual([]);
+    await look();
+    end("g", completed);
+    expect(offers.conditions).toEqual([]);
+  });
+
+  it("goes on with its other types when all five failures were of one, and that one is probed", async () => {
+    await start();
+    const end = (jobId: string, what: AttemptEnd) =>
+      offers.onAttemptEnd({ lease: lease("count", {}, jobId), worker: "test", end: what });
+    for (const id of ["a", "b", "c", "d", "e"]) end(id, failed("HANDLER_FAILED"));
+    expect(offers.of("test").types).toEqual(["paint"]);
+    expect(offers.conditions).toMatchObject([{ kind: "type", subject: "count" }]);
+    await look();
+    expect(offers.of("test").types).toContain("count");
+    end("f", failed("HANDLER_FAILED"));
+    expect(offers.of("test").types).toEqual(["paint"]);
     await look();
     end("g", completed);
     expect(offers.conditions).toEqual([]);

@@ -178,11 +178,17 @@ export class Offers extends EventEmitter<{ change: [] }> {
       const error = causeOf(end);
       if (error === null || !FailureStreak.counts(error)) return;
       if (error.code === "DEVICE_FAULT") this.#options.restart(worker);
-      const isProbe = this.#conditions.all().some((each) => keyOf(each) === keyOf(self) && each.state === "probing");
-      const verdict = isProbe ? error : streak.failed(lease.jobId, error);
-      if (verdict !== null) this.#conditions.found(self, verdict);
+      const ofType: ConditionKey = { worker, kind: "type", subject: lease.job.type };
+      const probed = [self, ofType].find((key) => this.#isProbed(key));
+      const verdict = streak.failed(lease.jobId, lease.job.type, error);
+      if (probed !== undefined) this.#conditions.found(probed, error);
+      else if (verdict !== null) this.#conditions.found(verdict.type === null ? self : ofType, verdict.error);
     }
     this.#update();
+  }
+
+  #isProbed(key: ConditionKey): boolean {
+    return this.#conditions.all().some((each) => keyOf(each) === keyOf(key) && each.state === "probing");
   }
 
   #subjectOf(
@@ -193,14 +199,14 @@ export class Offers extends EventEmitter<{ change: [] }> {
   ): { readonly key: ConditionKey; readonly watched: Watched | null } {
     const type = { worker, kind: "type", subject: job.type } as const;
     if (error.code === "DEVICE_LOST") return { key: { worker, kind: "worker", subject: worker }, watched: null };
-    const asked = job.model_variant ?? ownModel;
-    const model = namesModel.safeParse(error.details).data?.model ?? asked;
+    const requested = job.model_variant ?? ownModel;
+    const model = namesModel.safeParse(error.details).data?.model ?? requested;
     if (!error.code.startsWith("MODEL_") || model === undefined)
       return { key: type, watched: this.#watched("handler", job.type) };
     const folder = this.#models.folderOf(model);
     const watched = this.#watched("model", folder);
     // A model that the handler asks for beside the one that the offer names is its own matter.
-    if (asked === undefined || folder !== this.#models.folderOf(asked)) return { key: type, watched };
+    if (requested === undefined || folder !== this.#models.folderOf(requested)) return { key: type, watched };
     return { key: { worker, kind: "model", subject: folder }, watched };
   }
 
