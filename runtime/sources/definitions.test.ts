@@ -18,7 +18,8 @@ const recorder = `
 
 it("are all that a container loads of the sources that it does not use", async () => {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-definitions-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  // A killed container may still be writing into it for a moment.
+  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   const list = join(folder, "loaded");
   const container = startContainerProcess({
     DATA_DIR: folder,
