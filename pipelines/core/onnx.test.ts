@@ -26,7 +26,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function write(name: string, content: Uint8Array | string): string {
   mkdirSync(join(folder, name));
   writeFileSync(join(folder, name, "model.onnx"), content);
-  return join(folder, name);
+  return join(folder, name, "model.onnx");
 }
 
 const load = (path: string) => Component.load(path, { executionProvider: "cpu" });
@@ -99,7 +99,7 @@ describe("a component", () => {
 
 describe("a file that cannot be loaded", () => {
   it("is missing", async () => {
-    await expect(load(join(folder, "nowhere"))).rejects.toMatchObject({
+    await expect(load(join(folder, "nowhere", "model.onnx"))).rejects.toMatchObject({
       code: "MODEL_NOT_FOUND",
       permanent: true,
       message: expect.stringContaining(join("nowhere", "model.onnx")),

@@ -73,13 +73,13 @@ export class Component {
   }
 
   /**
-   * Loads `<folder>/model.onnx` with its external data.
+   * Loads an ONNX file with its external data.
+   * @param path of the file: `…/unet/model.onnx`
    * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
    *   MODEL_TOO_LARGE when the device has no room for it, DEVICE_LOST or DEVICE_FAULT when the device does not work,
    *   UNSUPPORTED_OPTION when CUDA is requested and not installed
    */
-  static async load(folder: string, settings: SessionSettings = {}): Promise<Component> {
-    const path = join(folder, "model.onnx");
+  static async load(path: string, settings: SessionSettings = {}): Promise<Component> {
     if (!existsSync(path)) throw modelNotFound("an ONNX file of the model", path);
     const { executionProvider = "auto" } = settings;
     const hasCuda = executionProvider !== "cpu" && hasCudaLibrary();

@@ -1,14 +1,19 @@
 import { expect, it } from "vitest";
 import { combineGuidance, rescaleGuidance } from "./guidance.ts";
 
-it("combines guidance, also over the first half in place", () => {
-  const pair = Float32Array.of(1, 2, 3, 6);
+it("combines guidance, also in place of either prediction", () => {
+  const [unconditional, conditional] = [Float32Array.of(1, 2), Float32Array.of(3, 6)];
   const out = new Float32Array(2);
-  combineGuidance(pair, 7.5, out);
+  combineGuidance(unconditional, conditional, 7.5, out);
   expect([...out]).toEqual([16, 32]);
-  combineGuidance(pair, 7.5, pair.subarray(0, 2));
-  expect([...pair]).toEqual([16, 32, 3, 6]);
-  expect(() => combineGuidance(pair, 1, new Float32Array(3))).toThrow("guidance needs 6 values, not 4");
+  for (const inPlace of [unconditional.slice(), conditional.slice()]) {
+    const isFirst = inPlace[0] === 1;
+    combineGuidance(isFirst ? inPlace : unconditional, isFirst ? conditional : inPlace, 7.5, inPlace);
+    expect([...inPlace]).toEqual([16, 32]);
+  }
+  expect(() => combineGuidance(out, conditional, 1, new Float32Array(3))).toThrow(
+    "guidance needs 3 values of each prediction, not 2 and 2",
+  );
 });
 
 it("rescales each image to the spread of its conditional prediction", () => {

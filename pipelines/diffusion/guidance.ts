@@ -9,17 +9,23 @@ export interface Guidance {
 /**
  * Classifier-free guidance: `out = uncond + scale · (cond − uncond)` (Ho and Salimans, "Classifier-Free Diffusion
  * Guidance", 2022, in the form of equation 2 of the Imagen paper that diffusers uses).
- * @param pair the unconditional half followed by the conditional half, `[2·batch, …]`
- * @param out receives `[batch, …]`; may be the first half of `pair`
+ * @param out receives the result; may be either of the two
  */
-export function combineGuidance(pair: Float32Array, scale: number, out: Float32Array): void {
-  const half = out.length;
-  if (pair.length !== 2 * half) throw new RangeError(`guidance needs ${2 * half} values, not ${pair.length}`);
+export function combineGuidance(
+  unconditional: Float32Array,
+  conditional: Float32Array,
+  scale: number,
+  out: Float32Array,
+): void {
+  if (unconditional.length !== out.length || conditional.length !== out.length) {
+    const lengths = `${unconditional.length} and ${conditional.length}`;
+    throw new RangeError(`guidance needs ${out.length} values of each prediction, not ${lengths}`);
+  }
   const scale32 = Math.fround(scale);
-  for (let index = 0; index < half; index++) {
-    const uncond = pair[index] ?? 0;
-    const difference = Math.fround((pair[half + index] ?? 0) - uncond);
-    out[index] = uncond + Math.fround(scale32 * difference);
+  for (let index = 0; index < out.length; index++) {
+    const base = unconditional[index] ?? 0;
+    const difference = Math.fround((conditional[index] ?? 0) - base);
+    out[index] = base + Math.fround(scale32 * difference);
   }
 }
 

@@ -1,6 +1,8 @@
-import { sliceBatch, type Tensor } from "#pipelines/core/tensor.ts";
+import { elementCount, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { encodeSmallWebp } from "#pipelines/images/encode.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
+import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { DenoiseStep } from "./denoise.ts";
 
 /** What a preview may weigh: it travels with a progress report. */
 const previewLimitBytes = 64 * 1024;
@@ -11,23 +13,45 @@ export interface LatentRgb {
   readonly biases: readonly number[];
 }
 
+/** A preview every so many steps. */
+const previewInterval = 4;
+
+/** Makes a small picture of clean latents `[1, channels, …]`, which it reads before it returns; undefined for none. */
+export type PreviewEncoder = (latents: Tensor) => Promise<Uint8Array | undefined>;
+
 /**
  * Encodes previews beside the denoising: no step waits for one, and it is ready for the report of a later step. While one
  * is being encoded, further pictures are passed over.
  */
 export class PreviewFeed {
+  readonly #encode: PreviewEncoder;
   #ready: Uint8Array | undefined;
   #isEncoding = false;
 
-  /**
-   * Starts on a small picture of the first image, one pixel per latent, as WebP of at most 64 KB.
-   * @param latents `[batch, channels, height, width]`, best the clean latents that a step predicts; read before this
-   *   returns
-   */
-  start(latents: Tensor, latentRgb: LatentRgb): void {
-    if (this.#isEncoding) return;
+  constructor(encode: PreviewEncoder) {
+    this.#encode = encode;
+  }
+
+  /** Every few steps, starts on what the first of the batch would look like if the model were right already. */
+  onStep({ step, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
+    if (step % previewInterval !== 0 || this.#isEncoding) return;
+    const dims = sample.dims.with(0, 1);
+    const clean = new Float32Array(elementCount(dims));
+    const first = ({ data }: Tensor) => data.subarray(0, clean.length);
+    schedule.predictOriginalSample(first(noisePrediction), step - 1, first(sample), clean);
+    this.#start(tensor(clean, dims));
+  }
+
+  /** The newest preview, once. */
+  take(): Uint8Array | undefined {
+    const bytes = this.#ready;
+    this.#ready = undefined;
+    return bytes;
+  }
+
+  #start(latents: Tensor): void {
     this.#isEncoding = true;
-    encodeSmallWebp(latentsToRgb(sliceBatch(latents, 0, 1), latentRgb), previewLimitBytes)
+    this.#encode(latents)
       .then((bytes) => {
         this.#ready = bytes;
       })
@@ -37,13 +61,11 @@ export class PreviewFeed {
         this.#isEncoding = false;
       });
   }
+}
 
-  /** The newest preview, once. */
-  take(): Uint8Array | undefined {
-    const bytes = this.#ready;
-    this.#ready = undefined;
-    return bytes;
-  }
+/** Previews as WebP of at most 64 KB, one pixel per latent. */
+export function imagePreview(latentRgb: LatentRgb): PreviewEncoder {
+  return (latents) => encodeSmallWebp(latentsToRgb(latents, latentRgb), previewLimitBytes);
 }
 
 /** Approximates the picture that latents `[1, channels, height, width]` decode to, one pixel per latent. */

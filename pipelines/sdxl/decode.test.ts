@@ -12,7 +12,7 @@ import { SdxlPipeline } from "./pipeline.ts";
 let vaeDecoder: Component;
 let model: SdxlModelFolder;
 beforeAll(async () => {
-  vaeDecoder = await Component.load(join(tinySdxl, "vae_decoder"), { executionProvider: "cpu" });
+  vaeDecoder = await Component.load(join(tinySdxl, "vae_decoder", "model.onnx"), { executionProvider: "cpu" });
   model = await readModelFolder(tinySdxl);
 });
 afterAll(() => vaeDecoder.dispose());

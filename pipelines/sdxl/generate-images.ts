@@ -1,20 +1,21 @@
 import type { PipelineHost } from "#pipelines/core/host.ts";
-import type { LoadedPipeline } from "#pipelines/core/pipeline-slot.ts";
-import { reportLoad, roundSeconds } from "#pipelines/diffusion/report-load.ts";
-import { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
-import type { Generation } from "./generation-text.ts";
-import { type ImageJob, type ImageParameters, imageSeeds } from "./image-job.ts";
+import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
+import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
+import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
+import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
+import type { ImageJob, ImageParameters } from "./image-job.ts";
 import type { SdxlPipeline, SdxlResult } from "./pipeline.ts";
 
 type ImageHost = PipelineHost<ImageParameters>;
 
+/** How one picture was drawn. */
+interface Drawn extends PictureOrigin {
+  readonly guidance_rescale: number | undefined;
+  readonly clip_skip: number | undefined;
+}
+
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
-
-/** What is reported of a finished image job, beside its assets. */
-export interface ImageJobOutput {
-  readonly metadata: Readonly<Record<string, unknown>>;
-}
 
 /**
  * Runs an SDXL job: text to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
@@ -22,30 +23,21 @@ export interface ImageJobOutput {
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
  *   DEVICE_FAULT, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
  */
-export async function generateImages(job: ImageJob, host: ImageHost): Promise<ImageJobOutput> {
+export async function generateImages(job: ImageJob, host: ImageHost): Promise<GenerationOutput> {
   const parameters = await host.parameters();
-  const seeds = imageSeeds(parameters);
-  const model = await host.model();
-  const { loadedPipeline } = await import("./loaded-pipeline.ts");
-  return loadedPipeline.use(
-    () => host.model(),
-    async (loaded) => {
-      host.signal.throwIfAborted();
-      reportLoad(loaded, model.name, host);
-      const start = performance.now();
-      const timer = new StageTimer((stage) => host.stage?.(stage));
-      const result = await draw(loaded, job, parameters, seeds, host, timer);
-      const generations = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model.name));
-      await save(result, generations, host);
-      timer.ended("save");
-      const generationSeconds = (performance.now() - start) / 1000;
-      return { metadata: report(result, generations, loaded, generationSeconds, job) };
-    },
-  );
+  const seeds = seedsFrom(parameters.seed, parameters.num_images);
+  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline;
+  return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
+    const result = await draw(pipeline, job, parameters, seeds, host, timer);
+    const drawn = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model));
+    await save(result, drawn, host);
+    timer.ended("save");
+    return report(result, drawn, job);
+  });
 }
 
 function draw(
-  { pipeline }: LoadedPipeline<SdxlPipeline>,
+  pipeline: SdxlPipeline,
   job: ImageJob,
   parameters: ImageParameters,
   seeds: readonly number[],
@@ -73,13 +65,7 @@ function draw(
   });
 }
 
-function describe(
-  job: ImageJob,
-  parameters: ImageParameters,
-  seed: number,
-  scheduler: string,
-  model: string,
-): Generation {
+function describe(job: ImageJob, parameters: ImageParameters, seed: number, scheduler: string, model: string): Drawn {
   const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip } = parameters;
   return {
     prompt: job.prompt,
@@ -96,33 +82,28 @@ function describe(
   };
 }
 
-async function save({ images }: SdxlResult, generations: readonly Generation[], host: ImageHost): Promise<void> {
+async function save({ images }: SdxlResult, drawn: readonly Drawn[], host: ImageHost): Promise<void> {
   const [{ saveImages }, { generationTexts }] = await Promise.all([
     import("#pipelines/diffusion/save-images.ts"),
-    import("./generation-text.ts"),
+    import("#pipelines/diffusion/generation-text.ts"),
   ]);
-  const finished = generations.map((generation, index) => {
+  const finished = drawn.map((origin, index) => {
     const image = images[index];
-    if (image === undefined) throw new RangeError(`image ${index} of ${generations.length} is missing`);
-    return { image, seed: generation.seed, texts: generationTexts(generation) };
+    if (image === undefined) throw new RangeError(`image ${index} of ${drawn.length} is missing`);
+    const { clip_skip, guidance_rescale } = origin;
+    // The web UI counts from the last layer, where diffusers' 0 is the one before it.
+    const clipSkip = clip_skip === undefined ? undefined : clip_skip + 2;
+    const texts = generationTexts(origin, { "Clip skip": clipSkip, "CFG rescale": guidance_rescale });
+    return { image, seed: origin.seed, texts };
   });
   await saveImages(finished, host);
 }
 
-function report(
-  result: SdxlResult,
-  generations: readonly Generation[],
-  { pipeline, loadSeconds }: LoadedPipeline<SdxlPipeline>,
-  generationSeconds: number,
-  job: ImageJob,
-): Record<string, unknown> {
-  const { prompt: _prompt, negative_prompt: _negative, ...settings } = generations[0] ?? {};
+function report(result: SdxlResult, drawn: readonly Drawn[], job: ImageJob): Record<string, unknown> {
+  const { prompt: _prompt, negative_prompt: _negative, ...settings } = drawn[0] ?? {};
   return {
     ...settings,
-    num_images: generations.length,
-    generation_time: roundSeconds(generationSeconds),
-    load_time: roundSeconds(loadSeconds),
-    execution_provider: pipeline.executionProvider,
+    num_images: drawn.length,
     prompt_tokens: result.promptTokens,
     negative_prompt_tokens: result.negativePromptTokens,
     chunks: result.chunks,

@@ -23,12 +23,3 @@ export interface ImageParameters {
   /** Layers of the text encoders to leave out, beyond the last one. */
   readonly clip_skip?: number | undefined;
 }
-
-/**
- * One seed per image: image i uses `seed + i`.
- * @param seed drawn at random below 2^32 when absent
- */
-export function imageSeeds({ seed, num_images: count }: Pick<ImageParameters, "seed" | "num_images">): number[] {
-  const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  return Array.from({ length: count }, (_, index) => first + index);
-}

@@ -1,8 +1,16 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
-import { readJson } from "#pipelines/core/json-file.ts";
+import { modelInvalid } from "#pipelines/core/errors.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
+import {
+  checkEqual,
+  readConfig,
+  readLatentRgb,
+  readNormalization,
+  readSchedulerFile,
+  type SchedulerFile,
+  vaeFields,
+} from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
 
 const modelIndex = z.object({
@@ -27,14 +35,8 @@ const vaeConfig = z.object({
   block_out_channels: z.array(z.int().positive()).min(1),
   scaling_factor: z.number().positive().default(0.18215),
   shift_factor: z.number().nullish(),
-  latents_mean: z.array(z.number()).nullish(),
-  latents_std: z.array(z.number()).nullish(),
-  latent_rgb: z
-    .object({ weights: z.array(z.array(z.number())).length(3), biases: z.array(z.number()).length(3) })
-    .nullish(),
+  ...vaeFields,
 });
-
-const schedulerConfig = z.looseObject({ _class_name: z.string() });
 
 /** Size ids per image: original height and width, crop top and left, target height and width. */
 export const timeIdCount = 6;
@@ -48,10 +50,10 @@ export interface SdxlModelFolder {
   readonly vaeScaleFactor: number;
   readonly latentChannels: number;
   readonly vae: LatentScaling & {
-    /** How previews are made of the latents; this project's own key, `latent_rgb`. */
+    /** How previews are made of the latents. */
     readonly latentRgb?: LatentRgb | undefined;
   };
-  readonly scheduler: { readonly path: string; readonly className: string; readonly config: unknown };
+  readonly scheduler: SchedulerFile;
 }
 
 /**
@@ -60,7 +62,7 @@ export interface SdxlModelFolder {
  *   not fit each other
  */
 export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
-  const read = <Schema extends z.ZodType>(file: string, schema: Schema) => readRequired(join(path, file), schema);
+  const read = <Schema extends z.ZodType>(file: string, schema: Schema) => readConfig(join(path, file), schema);
   const index = await read("model_index.json", modelIndex);
   if (!index._class_name.includes("StableDiffusionXL")) {
     throw modelInvalid(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
@@ -72,8 +74,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   const unet = await read("unet/config.json", unetConfig);
   const vae = await read("vae_decoder/config.json", vaeConfig);
   const vaePath = join(path, "vae_decoder/config.json");
-  const schedulerPath = join(path, "scheduler/scheduler_config.json");
-  const scheduler = await readRequired(schedulerPath, schedulerConfig);
+  const scheduler = await readSchedulerFile(path);
 
   const unetPath = join(path, "unet/config.json");
   checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", vae.latent_channels);
@@ -95,35 +96,9 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     vae: {
       scalingFactor: vae.scaling_factor,
       shiftFactor: vae.shift_factor ?? 0,
-      normalization: readNormalization(vaePath, vae),
-      latentRgb: readLatentRgb(vaePath, vae),
+      normalization: readNormalization(vaePath, vae, vae.latent_channels),
+      latentRgb: readLatentRgb(vaePath, vae, vae.latent_channels),
     },
-    scheduler: { path: schedulerPath, className: scheduler._class_name, config: scheduler },
+    scheduler,
   };
-}
-
-async function readRequired<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
-  const value = await readJson(path, schema);
-  if (value === undefined) throw modelNotFound("a config of the model", path);
-  return value;
-}
-
-function readNormalization(path: string, vae: z.output<typeof vaeConfig>): LatentScaling["normalization"] {
-  const { latents_mean: mean, latents_std: std } = vae;
-  if (!mean || !std) return undefined;
-  checkEqual(path, "length of latents_mean", mean.length, "latent_channels", vae.latent_channels);
-  checkEqual(path, "length of latents_std", std.length, "latent_channels", vae.latent_channels);
-  return { mean, std };
-}
-
-function readLatentRgb(path: string, vae: z.output<typeof vaeConfig>): LatentRgb | undefined {
-  if (!vae.latent_rgb) return undefined;
-  for (const row of vae.latent_rgb.weights) {
-    checkEqual(path, "length of a row of latent_rgb.weights", row.length, "latent_channels", vae.latent_channels);
-  }
-  return vae.latent_rgb;
-}
-
-function checkEqual(path: string, name: string, actual: number, otherName: string, expected: number): void {
-  if (actual !== expected) throw modelInvalid(path, `${name} is ${actual}, but ${otherName} is ${expected}`);
 }

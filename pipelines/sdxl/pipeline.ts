@@ -1,11 +1,13 @@
 import { join } from "node:path";
-import { invalidJob, modelInvalid, PipelineError } from "#pipelines/core/errors.ts";
-import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
-import { elementCount, scaleInPlace, splitBatch, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { ComponentSet } from "#pipelines/core/component-set.ts";
+import { invalidJob } from "#pipelines/core/errors.ts";
+import type { Component, SessionSettings } from "#pipelines/core/onnx.ts";
+import { scaleInPlace, splitBatch, type Tensor } from "#pipelines/core/tensor.ts";
 import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
+import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { drawNoise } from "#pipelines/diffusion/noise.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
-import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { imagePreview, PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
@@ -58,7 +60,7 @@ export interface SdxlResult {
   readonly chunks: number;
 }
 
-interface SdxlComponents {
+interface SdxlParts {
   readonly textEncoders: readonly [TextEncoder, TextEncoder];
   readonly unet: Component;
   readonly vaeDecoder: Component;
@@ -74,71 +76,71 @@ export interface SdxlSettings extends SessionSettings {
 
 const defaultPixelsPerPart = 3 * 1024 * 1024;
 
-/** A preview every so many steps. */
-const previewInterval = 4;
-
 /** Stable Diffusion XL, text to image, as diffusers' `StableDiffusionXLPipeline` computes it. */
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
   readonly #ownScheduler: Scheduler;
-  readonly #components: SdxlComponents;
+  readonly #components: ComponentSet;
+  readonly #parts: SdxlParts;
   readonly #pixelsPerPart: number;
 
   private constructor(
     model: SdxlModelFolder,
     ownScheduler: Scheduler,
-    components: SdxlComponents,
+    components: ComponentSet,
+    parts: SdxlParts,
     pixelsPerPart: number,
   ) {
     this.model = model;
     this.#ownScheduler = ownScheduler;
     this.#components = components;
+    this.#parts = parts;
     this.#pixelsPerPart = pixelsPerPart;
   }
 
   /**
-   * Loads a model folder. What was loaded before a failure is given back.
+   * Loads a model folder, all of it: the parts of SDXL fit into memory together. What was loaded before a failure is
+   * given back.
    * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST or DEVICE_FAULT
    */
   static async load(folder: string, settings: SdxlSettings = {}): Promise<SdxlPipeline> {
     const model = await readModelFolder(folder);
-    const scheduler = ownScheduler(model);
-    const loaded: Component[] = [];
-    const load = async (name: string) => {
-      const component = await Component.load(join(folder, name), settings);
-      loaded.push(component);
-      return component;
-    };
+    const { className, config, path } = model.scheduler;
+    const scheduler = ownScheduler(model.scheduler, () => createScheduler(className, config, path));
+    const components = new ComponentSet(folder, settings);
     try {
       const textEncoder = async (tokenizer: string, encoder: string): Promise<TextEncoder> => ({
         tokenizer: await ClipTokenizer.load(join(folder, tokenizer)),
-        model: await load(encoder),
+        model: await components.get(`${encoder}/model.onnx`),
       });
-      const textEncoders = [
-        await textEncoder("tokenizer", "text_encoder"),
-        await textEncoder("tokenizer_2", "text_encoder_2"),
-      ] as const;
-      const components = { textEncoders, unet: await load("unet"), vaeDecoder: await load("vae_decoder") };
-      return new SdxlPipeline(model, scheduler, components, settings.pixelsPerPart ?? defaultPixelsPerPart);
+      const parts = {
+        textEncoders: [
+          await textEncoder("tokenizer", "text_encoder"),
+          await textEncoder("tokenizer_2", "text_encoder_2"),
+        ],
+        unet: await components.get("unet/model.onnx"),
+        vaeDecoder: await components.get("vae_decoder/model.onnx"),
+      } as const;
+      return new SdxlPipeline(model, scheduler, components, parts, settings.pixelsPerPart ?? defaultPixelsPerPart);
     } catch (error) {
-      await Promise.all(loaded.map((component) => component.dispose()));
+      await components.dispose();
       throw error;
     }
   }
 
   /** Where the UNet runs. */
   get executionProvider(): "cpu" | "cuda" {
-    return this.#components.unet.executionProvider;
+    return this.#parts.unet.executionProvider;
   }
 
   /** Why it runs on the CPU although CUDA's library is installed. */
   get cudaProblem(): string | undefined {
-    return this.#components.unet.cudaProblem;
+    return this.#parts.unet.cudaProblem;
   }
 
   /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
   get millisecondsInRun(): number {
-    return this.#all().reduce((sum, component) => sum + component.millisecondsInRun, 0);
+    return this.#components.millisecondsInRun;
   }
 
   /**
@@ -150,7 +152,7 @@ export class SdxlPipeline {
     this.#checkSize(request);
     const scheduler = this.#scheduler(request.scheduler);
     hooks.signal?.throwIfAborted();
-    const embeddings = await encodePrompt(this.#components.textEncoders, this.model.forceZerosForEmptyPrompt, {
+    const embeddings = await encodePrompt(this.#parts.textEncoders, this.model.forceZerosForEmptyPrompt, {
       prompt: request.prompt,
       negativePrompt: request.negativePrompt,
       guided: request.guidanceScale > 1,
@@ -168,7 +170,7 @@ export class SdxlPipeline {
 
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
-    await Promise.all(this.#all().map((component) => component.dispose()));
+    await this.#components.dispose();
   }
 
   async #generatePart(
@@ -184,8 +186,9 @@ export class SdxlPipeline {
     const latentShape = [latentChannels, request.height / vaeScaleFactor, request.width / vaeScaleFactor];
     const noise = drawNoise(seeds, latentShape);
     hooks.onStage?.({ name: "prepared", noise, schedule });
-    const previews = new PreviewFeed();
-    const predictor = new UnetPredictor(this.#components.unet, schedule, noise.dims, {
+    const latentRgb = latentRgbOf(this.model);
+    const previews = latentRgb === undefined ? undefined : new PreviewFeed(imagePreview(latentRgb));
+    const predictor = new UnetPredictor(this.#parts.unet, schedule, noise.dims, {
       embeddings,
       timeIds: sizeIds(request),
       guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
@@ -198,35 +201,19 @@ export class SdxlPipeline {
       onStep: (step) => {
         hooks.onStage?.({ name: "step", ...step });
         if (hooks.onProgress === undefined) return;
-        this.#startPreview(previews, step, schedule);
+        previews?.onStep(step, schedule);
         const done = imagesDone * step.total + seeds.length * step.step;
-        hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews.take());
+        hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews?.take());
       },
     });
     const images: RgbImage[] = [];
     for (const [index, image] of splitBatch(latents).entries()) {
       hooks.signal?.throwIfAborted();
-      const decoded = await decodeLatents(this.#components.vaeDecoder, this.model, image, { signal: hooks.signal });
+      const decoded = await decodeLatents(this.#parts.vaeDecoder, this.model, image, { signal: hooks.signal });
       hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
       images.push(toRgbImage(decoded));
     }
     return images;
-  }
-
-  /** Every few steps, what the first image of the part would look like if the model were right already. */
-  #startPreview(feed: PreviewFeed, { step, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
-    const latentRgb = latentRgbOf(this.model);
-    if (step % previewInterval !== 0 || latentRgb === undefined) return;
-    const dims = sample.dims.with(0, 1);
-    const size = elementCount(dims);
-    const original = new Float32Array(size);
-    schedule.predictOriginalSample(
-      noisePrediction.data.subarray(0, size),
-      step - 1,
-      sample.data.subarray(0, size),
-      original,
-    );
-    feed.start(tensor(original, dims), latentRgb);
   }
 
   #scheduler(name: string | undefined): Scheduler {
@@ -239,21 +226,5 @@ export class SdxlPipeline {
     if (width % scale !== 0 || height % scale !== 0 || width < scale || height < scale) {
       throw invalidJob(`width and height must be multiples of ${scale}, not ${width}×${height}`);
     }
-  }
-
-  #all(): readonly Component[] {
-    const { textEncoders, unet, vaeDecoder } = this.#components;
-    return [...textEncoders.map(({ model }) => model), unet, vaeDecoder];
-  }
-}
-
-/** A scheduler that is not here is the model's fault, and not the job's, which named none. */
-function ownScheduler({ scheduler: { className, config, path } }: SdxlModelFolder): Scheduler {
-  try {
-    return createScheduler(className, config, path);
-  } catch (error) {
-    if (error instanceof PipelineError && error.code === "UNSUPPORTED_OPTION")
-      throw modelInvalid(path, error.message, error);
-    throw error;
   }
 }

@@ -67,8 +67,9 @@ export class UnetPredictor {
   #guide({ data }: Tensor, dims: readonly number[]): Tensor {
     const { scale, rescale } = this.#guidance;
     const guided = data.subarray(0, data.length / 2);
-    combineGuidance(data, scale, guided);
-    if (rescale > 0) rescaleGuidance(guided, data.subarray(data.length / 2), dims[0] ?? 1, rescale);
+    const conditional = data.subarray(data.length / 2);
+    combineGuidance(guided, conditional, scale, guided);
+    if (rescale > 0) rescaleGuidance(guided, conditional, dims[0] ?? 1, rescale);
     return tensor(guided, dims);
   }
 }

@@ -1,0 +1,40 @@
+/** How a picture was made, for its PNG metadata. */
+export interface PictureOrigin {
+  readonly prompt: string;
+  readonly negative_prompt?: string | undefined;
+  readonly seed: number;
+  readonly width: number;
+  readonly height: number;
+  readonly num_inference_steps: number;
+  readonly guidance_scale: number;
+  readonly scheduler: string;
+  readonly model: string;
+}
+
+/**
+ * The PNG texts of a picture: `parameters` in the form that the AUTOMATIC1111 web UI made common (so that other tools
+ * read it), and `ourvidz` with all values as JSON.
+ * @param more what only this family has, by the label that the web UI uses; undefined is left out
+ */
+export function generationTexts(
+  origin: PictureOrigin,
+  more: Readonly<Record<string, number | undefined>>,
+): Record<string, string> {
+  const settings = {
+    Steps: origin.num_inference_steps,
+    Sampler: origin.scheduler,
+    "CFG scale": origin.guidance_scale,
+    Seed: origin.seed,
+    Size: `${origin.width}x${origin.height}`,
+    Model: origin.model,
+    ...more,
+  };
+  const lines = [
+    origin.prompt,
+    ...(origin.negative_prompt ? [`Negative prompt: ${origin.negative_prompt}`] : []),
+    Object.entries(settings)
+      .flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]))
+      .join(", "),
+  ];
+  return { parameters: lines.join("\n"), ourvidz: JSON.stringify(origin) };
+}
