@@ -66,7 +66,7 @@ async function cancelOnce(name: string, url: string): Promise<Sample> {
   await noted(name, "step");
   await enqueue(next, 1, 0);
   await pause(stepMs * 2 * Math.random());
-  const askedAtMs = Date.now();
+  const requestedAtMs = Date.now();
   const response = await fetch(`${url}/jobs/${name}`, { method: "DELETE" });
   if (response.status !== 202) throw new Error(`the cancel was answered with ${response.status}`);
   const [endedAtMs = Number.NaN] = await noted(name, "end");
@@ -75,12 +75,12 @@ async function cancelOnce(name: string, url: string): Promise<Sample> {
   await noted(next, "end");
   while ((await queue.get(next))?.status !== "completed") await pause(5);
   if ((await queue.get(name))?.status !== "cancelled") throw new Error(`${name} was not cancelled`);
-  const inStep = Math.max(...steps.filter((time) => time <= askedAtMs));
+  const inStep = Math.max(...steps.filter((time) => time <= requestedAtMs));
   return {
-    freeMs: endedAtMs - askedAtMs,
-    nextMs: nextAtMs - askedAtMs,
+    freeMs: endedAtMs - requestedAtMs,
+    nextMs: nextAtMs - requestedAtMs,
     beyondStepMs: endedAtMs - (inStep + stepMs),
-    stepsBegun: steps.filter((time) => time > askedAtMs).length,
+    stepsBegun: steps.filter((time) => time > requestedAtMs).length,
   };
 }
 
@@ -116,7 +116,7 @@ const row = (name: string, taken: readonly Sample[]) => [
 ];
 console.log(`Milliseconds after the request to cancel a job of ${stepMs} ms steps: p50 / p95 / most\n`);
 printTable([
-  ["asked at", "cancels", "GPU free", "of it after the step", "next job runs", "began a step (most)"],
+  ["asked at", "cancels", "GPU free", "of it after the step", "next job runs", "began a step (max)"],
   row("another container", atOther),
   row("the container that runs it", atSame),
   row(`another, no event stream, lease of ${leaseSeconds} s`, atDeaf),

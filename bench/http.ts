@@ -18,7 +18,7 @@ const readers = 500;
 const load = z.object({ perSecond: z.number(), p50Ms: z.number(), p99Ms: z.number(), failures: z.number() });
 type Load = z.output<typeof load>;
 
-async function ask(url: string): Promise<Load> {
+async function measure(url: string): Promise<Load> {
   const process = new JsonProcess("./http-load.ts", [url, String(connections), seconds]);
   const answer = await process.next(load);
   await process.end();
@@ -54,16 +54,16 @@ async function openReaders(url: string, jobId: string, count: number): Promise<I
   );
 }
 
-async function askBare(response: "replaced" | "native"): Promise<Load> {
+async function measureBare(response: "replaced" | "native"): Promise<Load> {
   const server = new JsonProcess("./bare-hono.ts", [response]);
   const { url } = await server.next(z.object({ url: z.string() }));
-  const answer = await ask(`${url}/health`);
+  const answer = await measure(`${url}/health`);
   await server.end();
   return answer;
 }
 
-const replaced = await askBare("replaced");
-const bare = await askBare("native");
+const replaced = await measureBare("replaced");
+const bare = await measureBare("native");
 
 const container = await startContainer();
 const client = new OurvidzClient({ url: container.url, timeoutMs: 120_000 });
@@ -72,11 +72,17 @@ for (let n = 0; n < 20; n++) {
   const job = await client.enqueue({ type: "sdxl_image_fast", prompt: "a lighthouse at dawn", delay_seconds: 86_400 });
   if (n > 0) await client.cancel(job.job_id);
 }
-const rest = { health: await ask(`${container.url}/health`), jobs: await ask(`${container.url}/jobs?limit=20`) };
+const rest = {
+  health: await measure(`${container.url}/health`),
+  jobs: await measure(`${container.url}/jobs?limit=20`),
+};
 const stop = new AbortController();
 const drawing = drawAlways(client, stop.signal);
 await pause(1000);
-const busy = { health: await ask(`${container.url}/health`), jobs: await ask(`${container.url}/jobs?limit=20`) };
+const busy = {
+  health: await measure(`${container.url}/health`),
+  jobs: await measure(`${container.url}/jobs?limit=20`),
+};
 stop.abort();
 const pictures = await drawing;
 
@@ -101,7 +107,7 @@ const before = await residentMiB(pid);
 const open = await openReaders(container.url, followed, readers);
 await pause(5000);
 const during = await residentMiB(pid);
-const beside = await ask(`${container.url}/health`);
+const beside = await measure(`${container.url}/health`);
 await client.cancel(followed);
 const ended = await Promise.all(open.map((response) => once(response, "end").then(() => true)));
 printTable([
@@ -112,6 +118,6 @@ printTable([
     `${during.toFixed(0)} MiB (${(((during - before) * 1024) / readers).toFixed(0)} KiB each)`,
   ],
   ["/health beside them", `${beside.perSecond.toFixed(0)} requests/s, p99 ${beside.p99Ms.toFixed(1)} ms`],
-  ["that were told the end", String(ended.length)],
+  ["that received the end", String(ended.length)],
 ]);
 await container.stop();

@@ -69,7 +69,7 @@ async function measure(folder: string, one: Case): Promise<Result> {
   const store = new JsonProcess("put-files.ts", [target.url, serviceKey]);
   const file = await newFile(folder, one.sizeMB);
   const put = () => {
-    store.tell(file);
+    store.send(file);
     return store.next(measured);
   };
   const curl = () =>

@@ -3,8 +3,8 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 import { createUpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "#test/support/gateway.ts";
 import {
+  maxPassedOver,
   mixedTrace,
-  mostPassedOver,
   type Queue,
   type Started,
   simulate,
@@ -29,7 +29,7 @@ const loadSeconds = 12;
 const contestants = ["list", "turns", "ours"] as const;
 type Contestant = (typeof contestants)[number];
 
-function upstash({ url, token, client }: TestGateway, executors: number, tellsHeld: boolean): Queue {
+function upstash({ url, token, client }: TestGateway, executors: number, sendsHeld: boolean): Queue {
   const sources = Array.from({ length: executors }, (_, place) =>
     createUpstashSource({ url, token, workerId: `bench-${place}`, events: false, leaseSeconds: 3600 }),
   );
@@ -42,7 +42,7 @@ function upstash({ url, token, client }: TestGateway, executors: number, tellsHe
       const done = running.get(executor);
       running.delete(executor);
       if (done !== undefined) await source?.complete(done, { assets: [], metadata: {} });
-      const held = tellsHeld ? { heldModels } : {};
+      const held = sendsHeld ? { heldModels } : {};
       const taken = await source?.take([{ worker: "sdxl", slots: 1, ...held }]);
       const lease = taken?.leases[0];
       if (lease !== undefined) running.set(executor, lease);
@@ -75,10 +75,10 @@ const loads = [
   { name: "busy", share: 0.8 },
   { name: "quiet", share: 0.3 },
 ];
-const places: readonly Pick<Timing, "executors" | "heldAtMost">[] = [
-  { executors: 1, heldAtMost: 1 },
-  { executors: 1, heldAtMost: 2 },
-  { executors: 2, heldAtMost: 1 },
+const places: readonly Pick<Timing, "executors" | "maxHeld">[] = [
+  { executors: 1, maxHeld: 1 },
+  { executors: 1, maxHeld: 2 },
+  { executors: 2, maxHeld: 1 },
 ];
 
 const gateway = await startTestGateway();
@@ -106,7 +106,7 @@ for (const { name, share } of loads) {
         await queue.close();
       }
     }
-    const heading = `${name}, ${place.executors} × ${place.heldAtMost}`;
+    const heading = `${name}, ${place.executors} × ${place.maxHeld}`;
     const counts = (contestant: Contestant) =>
       seen[contestant].map((started) => started.filter(({ isLoad }) => isLoad).length);
     const ratio = median(counts("list")) / median(counts("ours"));
@@ -117,7 +117,7 @@ for (const { name, share } of loads) {
       heading,
       ...[0.5, 1].map((p) => contestants.map((each) => middle((started) => waited(started, p), each)).join(" / ")),
       middle((started, run) => worstExtraSeconds(started, seen.turns[run] ?? []), "ours"),
-      String(Math.max(...seen.ours.map(mostPassedOver))),
+      String(Math.max(...seen.ours.map(maxPassedOver))),
     ]);
   }
 }

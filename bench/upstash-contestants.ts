@@ -21,7 +21,7 @@ export interface Contestant {
   /** Whether a job whose worker dies is given to another. */
   readonly isReliable: boolean;
   /** How many jobs it can have under way. */
-  readonly mostAtOnce: number;
+  readonly maxAtOnce: number;
   fill(count: number): Promise<void>;
   /** Takes and settles that many jobs, `atOnce` of them at a time. */
   drain(count: number, atOnce: number): Promise<void>;
@@ -48,7 +48,7 @@ export function ours({ gatewayUrl, token }: Places): Contestant {
   return {
     name: "ours, over REST",
     isReliable: true,
-    mostAtOnce: 1_000,
+    maxAtOnce: 1_000,
     async fill(count) {
       for (let filled = 0; filled < count; filled += pushedAtOnce) {
         await client.lpush("sdxl_queue", ...elements(Math.min(pushedAtOnce, count - filled)));
@@ -100,7 +100,7 @@ export async function bullmq({ redisPort }: Places): Promise<Contestant> {
   return {
     name: "bullmq, over TCP",
     isReliable: true,
-    mostAtOnce: 1_000,
+    maxAtOnce: 1_000,
     async fill(count) {
       for (let filled = 0; filled < count; filled += pushedAtOnce) {
         await queue.addBulk(elements(Math.min(pushedAtOnce, count - filled)).map((data) => ({ name: "job", data })));
@@ -139,7 +139,7 @@ export function upstashQueue({ gatewayUrl, token }: Places): Contestant {
   return {
     name: "@upstash/queue, over REST",
     isReliable: false,
-    mostAtOnce: 5,
+    maxAtOnce: 5,
     async fill(count) {
       await queue.sendMessage({ begins: "the group" });
       await receive();

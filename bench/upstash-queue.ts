@@ -65,7 +65,7 @@ for (let round = 0; round <= rounds; round += 1) {
       [5, 600],
       [100, 4_000],
     ] as const) {
-      if (atOnce > contestant.mostAtOnce) continue;
+      if (atOnce > contestant.maxAtOnce) continue;
       const key = `${contestant.name}/${atOnce}`;
       const rate = await jobsPerSecond(contestant, count, atOnce);
       // The first round warms up.
@@ -78,7 +78,7 @@ for (const contestant of contestants) {
   await stats.reset();
   await contestant.drain(100, 1);
   commands.set(contestant.name, (await stats.total()) / 100);
-  const count = contestant.mostAtOnce > 5 ? samples.quick : samples.polling;
+  const count = contestant.maxAtOnce > 5 ? samples.quick : samples.polling;
   const waited: number[] = [];
   while (waited.length < count) waited.push(await contestant.pickUp());
   delays.set(contestant.name, waited);

@@ -58,7 +58,7 @@ describe("a job that completes", () => {
   test("prints its metadata when it made no file", async () => {
     const { exitCode, stdout, stderr } = await runCli(await temporaryFolder(), ["run", "say", "hello"]);
     expect(exitCode).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ said: "hello" });
+    expect(JSON.parse(stdout)).toMatchObject({ text: "hello" });
     expect(stderr).toContain("printed by the handler\n");
   });
 

@@ -20,12 +20,12 @@ const variableOf = [
   ["handlers", "HANDLERS_DIR"],
   ["host", "HOST"],
   ["port", "PORT"],
-] as const satisfies readonly (readonly [keyof (GlobalOptions & ServerOptions), string])[];
+] as const satisfies readonly (readonly [keyof (GlobalOptions & ListenOptions), string])[];
 
 /** Variables that only say where a container listens: a command that opens no port does not ask for a key. */
 const listening = ["HOST", "PUBLIC_URL"];
 
-export interface ServerOptions {
+export interface ListenOptions {
   readonly host?: string;
   readonly port?: string;
 }
@@ -37,7 +37,7 @@ export interface ServerOptions {
  * @throws CodedError CONFIG_INVALID listing every variable that is wrong
  */
 export async function readSettings(
-  options: GlobalOptions & ServerOptions,
+  options: GlobalOptions & ListenOptions,
   { serves }: { readonly serves: boolean },
 ): Promise<Config> {
   const [{ readConfig }, { defaultWorkerId }] = await Promise.all([

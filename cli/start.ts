@@ -2,9 +2,9 @@ import { startRuntime } from "#runtime/container/runtime.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { printResult } from "./output.ts";
-import { type GlobalOptions, logFormat, openLog, readSettings, type ServerOptions } from "./settings.ts";
+import { type GlobalOptions, type ListenOptions, logFormat, openLog, readSettings } from "./settings.ts";
 
-export type StartOptions = GlobalOptions & ServerOptions;
+export type StartOptions = GlobalOptions & ListenOptions;
 
 /**
  * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody sends a request. At the end

@@ -260,7 +260,7 @@ describe("the form", () => {
   });
 });
 
-test("what strangers wrote is shown as text", async () => {
+test("what users wrote is shown as text", async () => {
   const page = await openConsole();
   const attack = `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`;
   await createJob(page, "note", { prompt: attack });

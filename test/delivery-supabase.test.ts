@@ -50,9 +50,9 @@ function environment() {
   };
 }
 
-const patience = { timeout: 30_000 };
-const saidOf = (jobId: string) => app.arrived.filter(({ callback }) => callback.job_id === jobId);
-const finalsOf = (jobId: string) => saidOf(jobId).filter(({ callback }) => callback.status !== "processing");
+const polling = { timeout: 30_000 };
+const callbacksOf = (jobId: string) => app.arrived.filter(({ callback }) => callback.job_id === jobId);
+const finalsOf = (jobId: string) => callbacksOf(jobId).filter(({ callback }) => callback.status !== "processing");
 
 describe("a container that is killed", () => {
   let embedded: Embedded;
@@ -125,7 +125,7 @@ describe("a container", () => {
     const id = await runtime.submit("noop", {}, { user_id: "ann" });
     const record = await runtime.ended(id);
     expect(storage.find("noop", `ann/${id}/0.txt`)).toMatchObject({ mimeType: "text/plain" });
-    expect(saidOf(id).at(-1)?.callback).toMatchObject({
+    expect(callbacksOf(id).at(-1)?.callback).toMatchObject({
       status: "completed",
       assets: [{ url: `ann/${id}/0.txt`, mime_type: "text/plain" }],
     });
@@ -148,7 +148,7 @@ describe("a container", () => {
 
   it("delivers the others while one job's bucket is missing", { timeout: 60_000 }, async () => {
     const stuck = await runtime.submit("noop", {}, { user_id: "ann", bucket: "missing" });
-    await expect.poll(() => storage.requests.some(({ path }) => path.includes(stuck)), patience).toBe(true);
+    await expect.poll(() => storage.requests.some(({ path }) => path.includes(stuck)), polling).toBe(true);
     const next = await runtime.submit("noop", {}, { user_id: "ann" });
     expect(await runtime.ended(next)).toMatchObject({ status: "completed" });
     expect(await runtime.queue.get(stuck)).toMatchObject({ status: "running" });
@@ -158,17 +158,17 @@ describe("a container", () => {
     app.faults.add({ times: 1000, does: { delayMs: 400 } });
     const id = await runtime.submit("noop", { steps: 60, step_ms: 50 });
     await runtime.ended(id);
-    const said = saidOf(id);
-    expect(said.at(-1)?.callback.status).toBe("completed");
+    const callbacks = callbacksOf(id);
+    expect(callbacks.at(-1)?.callback.status).toBe("completed");
     expect(finalsOf(id)).toHaveLength(1);
-    const progress = said.filter(({ callback }) => callback.status === "processing");
+    const progress = callbacks.filter(({ callback }) => callback.status === "processing");
     // The start, and then one for each second of three or more.
     expect(progress.length).toBeGreaterThanOrEqual(3);
-    const tookMs = (said.at(-1)?.atMs ?? 0) - (said[0]?.atMs ?? 0);
+    const tookMs = (callbacks.at(-1)?.atMs ?? 0) - (callbacks[0]?.atMs ?? 0);
     expect(progress.length).toBeLessThanOrEqual(tookMs / 1000 + 2);
     const values = progress.map(({ callback }) => callback.metadata.progress ?? 0);
     expect(values).toEqual(values.toSorted((a, b) => a - b));
-    expect(app.mostAtOnce()).toBe(1);
+    expect(app.maxAtOnce()).toBe(1);
   });
 
   it("has the result safe while progress of it still hangs, and goes on with the next job", async () => {

@@ -131,12 +131,14 @@ test("users may not call what is for the project", async () => {
 });
 
 test("browsers may call from the app's pages, and what is for users only", async () => {
-  const ask = (name: string, origin: string) => project.call(name, { method: "OPTIONS", headers: { origin } });
-  const allowed = await ask("queue-job", "https://www.example");
+  const preflight = (name: string, origin: string) => project.call(name, { method: "OPTIONS", headers: { origin } });
+  const allowed = await preflight("queue-job", "https://www.example");
   expect(allowed.headers.get("access-control-allow-origin")).toBe("https://www.example");
   expect(allowed.headers.get("vary")).toBe("Origin");
-  expect((await ask("queue-job", "https://evil.example")).headers.get("access-control-allow-origin")).toBeNull();
-  expect((await ask("job-callback", "https://app.example")).headers.get("access-control-allow-origin")).toBeNull();
+  expect((await preflight("queue-job", "https://evil.example")).headers.get("access-control-allow-origin")).toBeNull();
+  expect(
+    (await preflight("job-callback", "https://app.example")).headers.get("access-control-allow-origin"),
+  ).toBeNull();
 });
 
 test("requests carry an id, a harmless one of the caller's own if there is one", async () => {

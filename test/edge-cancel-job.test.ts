@@ -21,7 +21,7 @@ const look = async (job_id: string, headers = ann.headers) =>
   project.call("job-status", { query: `?job_id=${job_id}`, headers });
 const take = async () => (await project.container().take([{ worker: "sdxl", slots: 9 }])).leases;
 
-async function tell(callback: object) {
+async function report(callback: object) {
   const body = new TextEncoder().encode(JSON.stringify(callback));
   const signed = await signCallback(project.callbackSecret, body);
   const headers = { Authorization: `Bearer ${project.door.serviceKey}`, ...signed };
@@ -44,11 +44,11 @@ describe("cancel-job", () => {
       leases: [lease],
     } = await source.take([{ worker: "sdxl", slots: 1 }]);
     if (lease === undefined) throw new Error("the job was due");
-    await tell({ job_id: jobId, status: "processing", attempt: 1, assets: [], metadata: { progress: 0.1 } });
+    await report({ job_id: jobId, status: "processing", attempt: 1, assets: [], metadata: { progress: 0.1 } });
     expect(await cancel(jobId)).toMatchObject({ status: 202, body: { outcome: "requested" } });
     expect(await source.renew([{ lease }])).toEqual(["cancelled"]);
     expect(await look(jobId)).toMatchObject({ body: { job: { status: "running", cancel_requested: true } } });
-    await tell({ job_id: jobId, status: "cancelled", attempt: 1, assets: [] });
+    await report({ job_id: jobId, status: "cancelled", attempt: 1, assets: [] });
     expect(await look(jobId)).toMatchObject({ body: { job: { status: "cancelled" } } });
   });
 
@@ -104,7 +104,7 @@ describe("job-status", () => {
     const assets = [
       { type: "image", url: path, index: 0, mime_type: "image/png", size_bytes: 7, metadata: { seed: 0 } },
     ];
-    await tell({ job_id: jobId, status: "completed", attempt: 1, assets, metadata: { generation_time: 2 } });
+    await report({ job_id: jobId, status: "completed", attempt: 1, assets, metadata: { generation_time: 2 } });
     const { status, body } = await look(jobId);
     expect(status).toBe(200);
     expect(body.job).toMatchObject({

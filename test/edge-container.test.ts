@@ -68,7 +68,7 @@ describe("the container's callback", () => {
       project: projectOf(options.key),
       nowMs: Date.now,
     });
-  const said = (status: string, fields: Readonly<Record<string, unknown>> = {}) =>
+  const bodyOf = (status: string, fields: Readonly<Record<string, unknown>> = {}) =>
     jobCallback.parse({ job_id: jobId, status, attempt: 1, metadata: { job_type: "sdxl_image_fast" }, ...fields });
   const picture = () => ({
     type: "image",
@@ -81,12 +81,12 @@ describe("the container's callback", () => {
 
   test.each(["objects", "urls"] as const)("brings a job to its end, with assets as %s", async (assets) => {
     const callback = sender({ assets });
-    await callback.send(said("processing", { metadata: { progress: 0.25 } }), signal);
+    await callback.send(bodyOf("processing", { metadata: { progress: 0.25 } }), signal);
     expect(await row()).toEqual({ status: "running", progress: 0.25 });
-    const completed = said("completed", { assets: [picture()] });
+    const completed = bodyOf("completed", { assets: [picture()] });
     await callback.send(completed, signal);
     await callback.send(completed, signal);
-    await callback.send(said("processing", { metadata: { progress: 0.5 } }), signal);
+    await callback.send(bodyOf("processing", { metadata: { progress: 0.5 } }), signal);
     expect(await row()).toMatchObject({ status: "completed" });
     expect(await project.database.query("select path, type from public.assets")).toEqual([
       { path: `${ann.id}/${jobId}/0.png`, type: "image" },
@@ -94,7 +94,7 @@ describe("the container's callback", () => {
   });
 
   test("is told what can be tried again, and what cannot", async () => {
-    const completed = said("completed", { assets: [picture()] });
+    const completed = bodyOf("completed", { assets: [picture()] });
     const send = (callback: HttpCallback, what = completed) => callback.send(what, signal);
     await expect(send(sender({ secret: "another secret, also long enough" }))).rejects.toMatchObject({
       code: "CALLBACK_REFUSED",
@@ -103,7 +103,7 @@ describe("the container's callback", () => {
     await expect(send(sender({ key: "sb_secret_of_somebody_else" }))).rejects.toMatchObject({ delaySeconds: 300 });
     const unknown = jobCallback.parse({ ...completed, job_id: randomUUID() });
     await expect(send(sender(), unknown)).rejects.toMatchObject({ name: "PermanentError", code: "JOB_NOT_FOUND" });
-    const foreign = said("completed", { assets: [{ ...picture(), url: `somebody/${jobId}/0.png` }] });
+    const foreign = bodyOf("completed", { assets: [{ ...picture(), url: `somebody/${jobId}/0.png` }] });
     await expect(send(sender(), foreign)).rejects.toMatchObject({ name: "PermanentError", code: "CALLBACK_REFUSED" });
     project.faults.door = () => "drop";
     await expect(send(sender())).rejects.toMatchObject({ name: "RetryableError", code: "CALLBACK_UNREACHABLE" });

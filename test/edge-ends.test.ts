@@ -82,8 +82,8 @@ describe.each(kinds)("jobs of the source $name", ({ name, open }) => {
     const answers = [];
     for (const { jobId: job_id, run, attempt, status, error } of ends) {
       const metadata = error === undefined ? {} : { error_type: error.code };
-      const said = { job_id, status, run, attempt: Math.max(attempt, 1), metadata, error_message: error?.message };
-      answers.push(await callback(said));
+      const body = { job_id, status, run, attempt: Math.max(attempt, 1), metadata, error_message: error?.message };
+      answers.push(await callback(body));
     }
     await container.reported(ends);
     return answers;

@@ -66,8 +66,8 @@ describe("job-callback", () => {
     expect(await row()).toMatchObject({ status: "running", progress: 0.4 });
     const { status, body } = await send(completed());
     expect(status).toBe(200);
-    const { debug, ...said } = callbackResponse.parse(body);
-    expect(said).toEqual({ success: true, message: "The job is completed." });
+    const { debug, ...answer } = callbackResponse.parse(body);
+    expect(answer).toEqual({ success: true, message: "The job is completed." });
     expect(debug).toMatchObject({ job_id: jobId, jobStatus: "completed", jobType: "sdxl_image_fast", format: "image" });
     expect(debug).toMatchObject({ quality: "fast", isSDXL: true, isEnhanced: false, assetsProcessed: 2 });
     expect(await row()).toMatchObject({ status: "completed", generation_seconds: 15.5 });

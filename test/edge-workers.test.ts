@@ -163,16 +163,16 @@ describe("enhance-prompt", () => {
 
   /** The container's /enhance as its documentation says: with its key only, and the shape of its answer. */
   async function languageModel(answer: Readonly<Record<string, unknown>>, status = 200): Promise<unknown[]> {
-    const asked: unknown[] = [];
+    const received: unknown[] = [];
     const url = await serve(async (request, response) => {
       response.setHeader("content-type", "application/json");
       if (request.url === "/health") return void response.end('{"status":"healthy"}');
       if (request.headers.authorization !== `Bearer ${workerKey}`) return void response.writeHead(401).end("{}");
-      asked.push(await json(request));
+      received.push(await json(request));
       response.writeHead(status).end(JSON.stringify(answer));
     });
     await register({ worker_url: url, capabilities: ["enhance_base", "enhance_instruct"] });
-    return asked;
+    return received;
   }
   const written = "a lighthouse on a cliff at dawn, long shadows";
 
@@ -183,10 +183,10 @@ describe("enhance-prompt", () => {
       original_prompt: prompt,
       enhancement_source: "qwen_instruct",
     };
-    const asked = await languageModel({ ...answer, processing_time: 1.5, model: "qwen_instruct" });
+    const received = await languageModel({ ...answer, processing_time: 1.5, model: "qwen_instruct" });
     const { status, body } = await enhance({ prompt, model: "qwen_instruct", enhance_type: "natural_language" });
     expect([status, body]).toEqual([200, { ...answer, processing_time: 1.5, model: "qwen_instruct" }]);
-    expect(asked).toMatchObject([{ prompt, model: "qwen_instruct", enhance_type: "natural_language" }]);
+    expect(received).toMatchObject([{ prompt, model: "qwen_instruct", enhance_type: "natural_language" }]);
   });
 
   test("falls back to the original prompt, whatever fails", async () => {
@@ -205,9 +205,9 @@ describe("enhance-prompt", () => {
 
   test("is for each user so many times a minute", async () => {
     const bob = await project.addUser();
-    const ask = () => project.call("enhance-prompt", { body: { prompt }, headers: bob.headers });
+    const enhance = () => project.call("enhance-prompt", { body: { prompt }, headers: bob.headers });
     // A new minute may begin in between, once.
-    const answers = await Promise.all(Array.from({ length: 41 }, ask));
+    const answers = await Promise.all(Array.from({ length: 41 }, enhance));
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(0);
     expect(refused[0]).toMatchObject({ body: { code: "TOO_MANY_REQUESTS", success: false } });

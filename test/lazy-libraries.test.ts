@@ -7,7 +7,7 @@ import { startContainerProcess } from "./support/container-process.ts";
 /* Libraries that a start must not pay for: they are loaded by whoever is configured to use them. */
 
 const hook = new URL("support/loaded-modules.mjs", import.meta.url).href;
-const patience = { timeout: 60_000, interval: 100 };
+const polling = { timeout: 60_000, interval: 100 };
 let folder: string;
 
 beforeAll(async () => {
@@ -30,7 +30,7 @@ async function startAt(name: string, env: Readonly<Record<string, string>>) {
 test("an embedded container loads nothing of Supabase's", { timeout: 90_000 }, async () => {
   const { container, loads } = await startAt("embedded", {});
   try {
-    await expect.poll(() => container.log(), patience).toContain("the container is up");
+    await expect.poll(() => container.log(), polling).toContain("the container is up");
     expect(await loads("/zod/")).toBe(true);
     for (const library of ["/@supabase/", "/tus-js-client/"])
       expect([library, await loads(library)]).toEqual([library, false]);
@@ -47,7 +47,7 @@ test("a container that takes from Supabase loads its library at its first take",
     HEARTBEAT_SECONDS: "0",
   });
   try {
-    await expect.poll(() => loads("/@supabase/supabase-js/"), patience).toBe(true);
+    await expect.poll(() => loads("/@supabase/supabase-js/"), polling).toBe(true);
   } finally {
     await container.kill();
   }

@@ -181,15 +181,15 @@ describe.each(queues)("on %s", (name, makeQueue) => {
     const alone = await start("alone", envOf(queue, "alone"));
     const waiting = await alone.submit("paint");
     const named = await alone.submit("count", { model_variant: "weaver" });
-    const impatient = await alone.submit("paint", { config: { expires_in_seconds: 4 } });
+    const expiring = await alone.submit("paint", { config: { expires_in_seconds: 4 } });
     expect((await alone.job(await alone.submit("count"))).attempts.length).toBeLessThanOrEqual(1);
 
     await expect
       .poll(async () => (await alone.job(waiting)).waiting_for, { timeout: 20_000 })
       .toEqual({ type: "paint", model: null });
     expect(await alone.job(named)).toMatchObject({ status: "queued", waiting_for: { type: "count", model: "weaver" } });
-    await expect.poll(async () => (await alone.job(impatient)).status, { timeout: 30_000 }).toBe("failed");
-    expect(await alone.job(impatient)).toMatchObject({ error: { code: "EXPIRED" }, attempts: [] });
+    await expect.poll(async () => (await alone.job(expiring)).status, { timeout: 30_000 }).toBe("failed");
+    expect(await alone.job(expiring)).toMatchObject({ error: { code: "EXPIRED" }, attempts: [] });
 
     await furnishModel(models, "painter");
     await expect.poll(async () => (await alone.job(waiting)).status, { timeout: 30_000 }).toBe("completed");

@@ -34,7 +34,7 @@ const dooms = ["permanent", "error", "kill"] as const;
 const isDoomed = (index: number) => index % 20 === 7;
 const typeOf = (index: number) => {
   if (isDoomed(index)) return "noop";
-  return index % 5 === 0 ? "rare" : index % 5 === 1 ? "picky" : "patient";
+  return index % 5 === 0 ? "rare" : index % 5 === 1 ? "picky" : "steady";
 };
 const doomOf = (index: number) => dooms[Math.floor(index / 20) % dooms.length];
 

@@ -13,7 +13,7 @@ import { startProject, type TestProject, type TestUser } from "./support/supabas
  * container with the small model → storage → job-callback → the user's row. Then the same while parts fail.
  */
 const MB = 1_000_000;
-const patience = { timeout: 60_000, interval: 100 };
+const polling = { timeout: 60_000, interval: 100 };
 const ownHandlers = fileURLToPath(new URL("../handlers", import.meta.url));
 const appHandlers = fileURLToPath(new URL("./support/app-handlers", import.meta.url));
 
@@ -85,7 +85,7 @@ async function rowOf(jobId: string) {
 }
 
 const settled = (jobId: string, status: string) =>
-  expect.poll(async () => (await rowOf(jobId))?.status, { ...patience, message: `job ${jobId}` }).toBe(status);
+  expect.poll(async () => (await rowOf(jobId))?.status, { ...polling, message: `job ${jobId}` }).toBe(status);
 const filesOf = (jobId: string) =>
   project.storage
     .objects()
@@ -117,7 +117,7 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     const jobId = await queueVideo({ steps: 5, step_ms: 200 });
     await settled(jobId, "running");
     await project.functions.kill();
-    await expect.poll(() => filesOf(jobId).length, patience).toBe(1);
+    await expect.poll(() => filesOf(jobId).length, polling).toBe(1);
     expect(await rowOf(jobId)).toMatchObject({ status: "running" });
     await project.functions.restart();
     await settled(jobId, "completed");
@@ -141,7 +141,7 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     const jobId = await queueVideo({ steps: 5, step_ms: 200 });
     await settled(jobId, "running");
     await project.functions.kill();
-    await expect.poll(() => filesOf(jobId).length, patience).toBe(1);
+    await expect.poll(() => filesOf(jobId).length, polling).toBe(1);
     await videos.kill();
     await project.functions.restart();
     videos = startContainer("videos", appHandlers, "wan");
@@ -156,13 +156,13 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     await settled(jobId, "completed");
     const before = await rowOf(jobId);
     const asset = { type: "video", url: `${ann.id}/${jobId}/0.mp4`, index: 0, mime_type: "video/mp4" };
-    for (const said of [
+    for (const report of [
       { status: "completed", assets: [asset] },
       { status: "processing", metadata: { progress: 0.2 } },
       { status: "failed", error_message: "too late" },
       { status: "cancelled" },
     ]) {
-      const body = Buffer.from(JSON.stringify({ job_id: jobId, attempt: 1, assets: [], metadata: {}, ...said }));
+      const body = Buffer.from(JSON.stringify({ job_id: jobId, attempt: 1, assets: [], metadata: {}, ...report }));
       const answer = await project.call("job-callback", {
         body,
         headers: {

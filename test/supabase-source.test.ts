@@ -10,7 +10,7 @@ import { startProject, type TestProject, type TestUser } from "./support/supabas
 
 /* An installation without Redis: containers claim their jobs from the project's database. Every part is a real one. */
 
-const patience = { timeout: 60_000, interval: 100 };
+const polling = { timeout: 60_000, interval: 100 };
 const handlers = fileURLToPath(new URL("./support/app-handlers", import.meta.url));
 
 let project: TestProject;
@@ -72,7 +72,7 @@ async function rowOf(jobId: string) {
 }
 
 const becomes = (jobId: string, status: string) =>
-  expect.poll(async () => (await rowOf(jobId))?.status, { ...patience, message: `job ${jobId}` }).toBe(status);
+  expect.poll(async () => (await rowOf(jobId))?.status, { ...polling, message: `job ${jobId}` }).toBe(status);
 
 const attemptsOf = (jobId: string) =>
   project.database.query("select worker_id, outcome from public.job_attempts where job_id = $1 order by sequence", [
@@ -84,7 +84,7 @@ describe("without Redis", { timeout: 120_000 }, () => {
     const jobId = await queue();
     await becomes(jobId, "completed");
     // The callback comes first, and then the container settles its lease.
-    await expect.poll(async () => (await rowOf(jobId))?.lease_token, patience).toBeNull();
+    await expect.poll(async () => (await rowOf(jobId))?.lease_token, polling).toBeNull();
     expect(await rowOf(jobId)).toMatchObject({ source: "supabase", attempt: 1, worker_id: "first", assets: 1 });
     expect(project.storage.find("video_fast", `${ann.id}/${jobId}/0.mp4`)).toMatchObject({ sizeBytes: 100_000 });
     expect(await attemptsOf(jobId)).toEqual([{ worker_id: "first", outcome: "completed" }]);

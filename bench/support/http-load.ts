@@ -12,7 +12,7 @@ const endsAtMs = performance.now() + Number(seconds) * 1000;
 const tookMs: number[] = [];
 let failures = 0;
 
-function ask(): Promise<void> {
+function request(): Promise<void> {
   const startedAtMs = performance.now();
   return new Promise((resolve) => {
     const request = get(url, { agent }, (response) => {
@@ -30,11 +30,11 @@ function ask(): Promise<void> {
   });
 }
 
-async function askAgainAndAgain(): Promise<void> {
-  while (performance.now() < endsAtMs) await ask();
+async function requestRepeatedly(): Promise<void> {
+  while (performance.now() < endsAtMs) await request();
 }
 
-await Promise.all(Array.from({ length: Number(connections) }, askAgainAndAgain));
+await Promise.all(Array.from({ length: Number(connections) }, requestRepeatedly));
 const answer = {
   perSecond: tookMs.length / Number(seconds),
   p50Ms: quantile(tookMs, 0.5),

@@ -22,7 +22,7 @@ export class JsonProcess {
     return schema.parse(JSON.parse(line.value));
   }
 
-  tell(line: string): void {
+  send(line: string): void {
     this.#child.stdin?.write(`${line}\n`);
   }
 

@@ -19,7 +19,7 @@ export interface Queue {
 export interface Timing {
   readonly executors: number;
   /** How many models an executor holds; the one that was used longest ago goes first. */
-  readonly heldAtMost: number;
+  readonly maxHeld: number;
   readonly jobSeconds: number;
   readonly loadSeconds: number;
 }
@@ -80,7 +80,7 @@ export async function simulate(queue: Queue, trace: readonly Arrival[], timing: 
     }
     const model = job.model_variant ?? "";
     const isLoad = !executor.held.includes(model);
-    executor.held = [model, ...executor.held.filter((other) => other !== model)].slice(0, timing.heldAtMost);
+    executor.held = [model, ...executor.held.filter((other) => other !== model)].slice(0, timing.maxHeld);
     const waitedSeconds = executor.freeAt - (arrivedAt.get(job.id) ?? Number.NaN);
     started.push({ job, atSeconds: executor.freeAt, waitedSeconds, isLoad });
     executor.freeAt += timing.jobSeconds + (isLoad ? timing.loadSeconds : 0);
@@ -89,7 +89,7 @@ export async function simulate(queue: Queue, trace: readonly Arrival[], timing: 
 }
 
 /** The most jobs of the same user that came later and started earlier than one of the user's jobs. */
-export function mostPassedOver(started: readonly Started[]): number {
+export function maxPassedOver(started: readonly Started[]): number {
   const placeOf = ({ job }: Started) => Number(job.id.split("-").at(-1));
   const passedOver = [...Map.groupBy(started, ({ job }) => job.user_id).values()].flatMap((own) =>
     own.map((one, index) => own.slice(0, index).filter((earlier) => placeOf(earlier) > placeOf(one)).length),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
-import type { EnqueueOptions } from "../job/enqueue-job.ts";
+import type { EnqueueCommandOptions } from "../job/enqueue-job.ts";
 import { addJobOptions, numberOption } from "../job/options.ts";
 
 export function addEnqueue(program: Command): void {
@@ -25,7 +25,7 @@ export function addEnqueue(program: Command): void {
       ),
     )
     .action(
-      action(async (operands, options: EnqueueOptions) =>
+      action(async (operands, options: EnqueueCommandOptions) =>
         (await import("../job/enqueue-job.ts")).enqueueJob(operands, options),
       ),
     );

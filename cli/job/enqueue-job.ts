@@ -7,7 +7,7 @@ import { type GlobalOptions, readSettings } from "../settings.ts";
 import { describedJob, planJob } from "./build-job.ts";
 import type { JobOptions } from "./options.ts";
 
-export interface EnqueueOptions extends GlobalOptions, JobOptions, QueueChoice {
+export interface EnqueueCommandOptions extends GlobalOptions, JobOptions, QueueChoice {
   readonly delay?: number;
   readonly idempotencyKey?: string;
 }
@@ -17,7 +17,7 @@ const maxDelaySeconds = 2_592_000;
 const maxKeyCharacters = 255;
 
 /** The body of `ourvidz enqueue`. What is wrong with the job is reported before the data folder is touched. */
-export async function enqueueJob(operands: readonly string[], options: EnqueueOptions): Promise<number> {
+export async function enqueueJob(operands: readonly string[], options: EnqueueCommandOptions): Promise<number> {
   const { delay = 0, idempotencyKey: key } = options;
   if (delay < 0 || delay > maxDelaySeconds)
     throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
@@ -51,7 +51,7 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueOp
 }
 
 function printOutcome(
-  options: EnqueueOptions,
+  options: EnqueueCommandOptions,
   outcome: { job_id: string; status: string; queue_position: number; created: boolean },
 ): number {
   const { job_id, status, queue_position, created } = outcome;

@@ -2,7 +2,7 @@ import { relative, sep } from "node:path";
 import process from "node:process";
 import type { ErrorReport } from "#contract/errors.ts";
 import { bad, note, type OutputOptions, printResult } from "../output.ts";
-import type { JobEnd, RunOutcome } from "./run-outcome.ts";
+import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 
 /** Prints what became of the job: the files' names (or, without files, the metadata) on standard output, the rest beside it. */
 export function reportRun(options: OutputOptions, jobId: string, { end, saved, seconds }: RunOutcome): void {
@@ -28,11 +28,11 @@ export function reportRun(options: OutputOptions, jobId: string, { end, saved, s
   if (end.status === "completed" && !options.json) note(completedText({ end, saved, seconds }));
 }
 
-function errorOf(end: JobEnd): ErrorReport | null {
+function errorOf(end: RunEnd): ErrorReport | null {
   return end.status === "failed" || end.status === "undelivered" ? end.error : null;
 }
 
-function cancelledText({ step, total }: Extract<JobEnd, { status: "cancelled" }>): string {
+function cancelledText({ step, total }: Extract<RunEnd, { status: "cancelled" }>): string {
   return `cancelled ${total > 0 ? `at step ${step} of ${total}` : "before the first step"}; nothing was kept`;
 }
 

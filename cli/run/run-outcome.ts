@@ -3,7 +3,7 @@ import type { JobResult } from "#runtime/sources/job-source.ts";
 import type { SavedAsset } from "./save-assets.ts";
 
 /** What became of the one job. `undelivered`: its result is on disk but could not be settled. */
-export type JobEnd =
+export type RunEnd =
   | { readonly status: "completed"; readonly result: JobResult }
   | { readonly status: "failed"; readonly error: ErrorReport }
   | { readonly status: "undelivered"; readonly error: ErrorReport }
@@ -11,7 +11,7 @@ export type JobEnd =
 
 /** The job's end with what is left of it in --out. */
 export interface RunOutcome {
-  readonly end: JobEnd;
+  readonly end: RunEnd;
   readonly saved: readonly SavedAsset[];
   readonly seconds: number;
 }

@@ -1,9 +1,9 @@
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
-import { isEnd, type JobEvent } from "#runtime/dispatch/job-events.ts";
+import { isEnd, type LiveEvent } from "#runtime/dispatch/job-events.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import type { ProgressView } from "./progress-view.ts";
-import type { JobEnd } from "./run-outcome.ts";
+import type { RunEnd } from "./run-outcome.ts";
 import { watchForStandstill } from "./standstill.ts";
 
 /**
@@ -17,7 +17,7 @@ export class RunWatch {
   readonly #runtime: Runtime;
   readonly #planned: PlannedJob;
   readonly #view: ProgressView;
-  readonly #end = Promise.withResolvers<JobEnd>();
+  readonly #end = Promise.withResolvers<RunEnd>();
   #step = 0;
   #total = 0;
 
@@ -28,7 +28,7 @@ export class RunWatch {
   }
 
   /** @param signal cancels the job; the end is then still waited for */
-  async run(signal: AbortSignal): Promise<JobEnd> {
+  async run(signal: AbortSignal): Promise<RunEnd> {
     const { job, handler } = this.#planned;
     const { queue, events } = this.#runtime;
     const unsubscribe = events.subscribe(job.id, ({ event }) => this.#see(event));
@@ -49,7 +49,7 @@ export class RunWatch {
     }
   }
 
-  #see(event: JobEvent): void {
+  #see(event: LiveEvent): void {
     if (event.kind === "progress") {
       this.#step = event.step;
       this.#total = event.total;
@@ -59,7 +59,7 @@ export class RunWatch {
     }
   }
 
-  #seeState(event: Extract<JobEvent, { kind: "state" }>): void {
+  #seeState(event: Extract<LiveEvent, { kind: "state" }>): void {
     if (event.status === "running") this.#view.preparing();
     if (event.status === "queued" && event.error !== undefined) {
       const seconds = Math.max(1, Math.round(event.retryInSeconds ?? 0));
@@ -75,7 +75,7 @@ export class RunWatch {
     void this.#settledEnd().then(this.#end.resolve, this.#end.reject);
   }
 
-  async #settledEnd(): Promise<JobEnd> {
+  async #settledEnd(): Promise<RunEnd> {
     const record = await this.#runtime.queue.get(this.#planned.job.id);
     switch (record?.status) {
       case "completed":
@@ -100,7 +100,7 @@ export class RunWatch {
     }
   }
 
-  #cancelled(): JobEnd {
+  #cancelled(): RunEnd {
     return { status: "cancelled", step: this.#step, total: this.#total };
   }
 }

@@ -11,7 +11,7 @@ import type { JobOptions } from "../job/options.ts";
 import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
-import type { JobEnd, RunOutcome } from "./run-outcome.ts";
+import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import { RunWatch } from "./run-watch.ts";
 import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
 import { ScratchFolder } from "./scratch-folder.ts";
@@ -68,7 +68,7 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
 }
 
 /** What could not be delivered stays, and the error says where. */
-function withPlace(end: JobEnd, scratch: ScratchFolder): JobEnd {
+function withPlace(end: RunEnd, scratch: ScratchFolder): RunEnd {
   if (end.status !== "undelivered") return end;
   scratch.keep();
   return { ...end, error: toErrorReport(scratch.explain(end.error)) };
@@ -78,7 +78,7 @@ function withPlace(end: JobEnd, scratch: ScratchFolder): JobEnd {
 async function keepFiles(
   runtime: Runtime,
   { job }: PlannedJob,
-  end: Extract<JobEnd, { status: "completed" }>,
+  end: Extract<RunEnd, { status: "completed" }>,
   out: string,
   scratch: ScratchFolder,
 ): Promise<SavedAsset[]> {
@@ -112,7 +112,7 @@ function configForOneJob(
   };
 }
 
-function exitCodeOf(end: JobEnd, interruption: Interruption): number {
+function exitCodeOf(end: RunEnd, interruption: Interruption): number {
   if (end.status === "completed") return exitCodes.completed;
   return end.status === "cancelled" ? (interruption.exitCode ?? exitCodes.failed) : exitCodes.failed;
 }

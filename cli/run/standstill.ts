@@ -3,7 +3,7 @@ import { probeFolder } from "#runtime/check/probe-folder.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
-import type { JobEnd } from "./run-outcome.ts";
+import type { RunEnd } from "./run-outcome.ts";
 
 /*
  * A container waits for better times for as long as it takes: a full disk is cleaned up some day, a broken driver is
@@ -26,7 +26,7 @@ const startsBeforeGivingUp = 3;
 export function watchForStandstill(
   runtime: Runtime,
   planned: PlannedJob,
-  onEnd: (end: JobEnd | "settled") => void,
+  onEnd: (end: RunEnd | "settled") => void,
 ): () => void {
   const standstill = new Standstill(runtime, planned);
   const timer = setInterval(() => {
@@ -49,7 +49,7 @@ class Standstill {
     this.#planned = planned;
   }
 
-  async look(): Promise<JobEnd | "settled" | null> {
+  async look(): Promise<RunEnd | "settled" | null> {
     const startError = this.#startError();
     if (startError !== null) return { status: "failed", error: startError };
     const status = (await this.#runtime.queue.get(this.#planned.job.id))?.status ?? "queued";

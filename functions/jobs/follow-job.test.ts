@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
-import { type JobEvent, JobEvents } from "#runtime/dispatch/job-events.ts";
+import { JobEvents, type LiveEvent } from "#runtime/dispatch/job-events.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import type { ServerEvent } from "../http/event-stream.ts";
 import { inShort } from "../testing/events.ts";
@@ -91,17 +91,17 @@ async function begin() {
     async polled(times: number) {
       for (let poll = 0; poll < times; poll++) await once(polls, "poll");
     },
-    emit: (event: JobEvent) => events.emit(id, event),
+    emit: (event: LiveEvent) => events.emit(id, event),
     follow: (after?: string) => new Follower(container, id, after),
     complete: (lease: Lease) => embedded.source.complete(lease, { assets: [], metadata: { seed: 7 } }),
     retry: (lease: Lease) => embedded.source.retry(lease, { error, delaySeconds: 0 }),
   };
 }
 
-const running = (attempt: number): JobEvent => ({ kind: "state", status: "running", attempt });
-const ended = (attempt: number): JobEvent => ({ kind: "state", status: "completed", attempt });
-const step = (number: number): JobEvent => ({ kind: "progress", step: number, total: 4, progress: number / 4 });
-const preview: JobEvent = { kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(1, 2, 3) };
+const running = (attempt: number): LiveEvent => ({ kind: "state", status: "running", attempt });
+const ended = (attempt: number): LiveEvent => ({ kind: "state", status: "completed", attempt });
+const step = (number: number): LiveEvent => ({ kind: "progress", step: number, total: 4, progress: number / 4 });
+const preview: LiveEvent = { kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(1, 2, 3) };
 
 describe("a job that runs here", () => {
   it("is reported as it happens, and ends with the whole job", async () => {

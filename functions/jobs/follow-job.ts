@@ -16,7 +16,7 @@ import {
 import { type ViewContext, viewJob } from "./job-view.ts";
 import { readShared, untilSharedTurn } from "./shared-reads.ts";
 
-export interface FollowOptions {
+export interface FollowJobOptions {
   /** The last event that the reader has; what came after it is sent. */
   readonly after: EventId | null;
   /** Silence after which the record is read: the job may run in another process, which is not heard here. */
@@ -38,7 +38,7 @@ const defaultPollMs = 500;
 export async function* followJob(
   container: FollowedContainer,
   jobId: string,
-  options: FollowOptions,
+  options: FollowJobOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent> {
   const { queue, events, startedAtMs } = container;

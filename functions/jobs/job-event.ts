@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { isEnd, type JobEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
+import { isEnd, type LiveEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 import type { jobEventData, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
@@ -47,7 +47,7 @@ export function liveEvent(jobId: string, epoch: string, { id, atMs, event }: Num
   return { id: formatEventId({ source: epoch, number: id }), event: event.kind, data: liveData(jobId, atMs, event) };
 }
 
-function liveData(jobId: string, atMs: number, event: JobEvent): z.input<typeof jobEventData> {
+function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof jobEventData> {
   switch (event.kind) {
     case "state":
       return {

@@ -3,7 +3,7 @@ import type { QueueReading } from "#runtime/observe/metrics/queue-reading.ts";
 import type { QueueStats } from "#runtime/sources/job-source.ts";
 
 /** What waits in the queues of one source. */
-export interface ReadSource {
+export interface SourceReading {
   readonly source: string;
   /** Null when it does not answer. */
   readonly stats: readonly QueueStats[] | null;
@@ -15,6 +15,6 @@ export interface ReadSource {
 export function readQueues(
   { queueReadings }: Pick<Runtime, "queueReadings">,
   read: (reading: QueueReading) => ReturnType<QueueReading["read"]> = (reading) => reading.read(),
-): Promise<ReadSource[]> {
+): Promise<SourceReading[]> {
   return Promise.all([...queueReadings].map(async ([source, reading]) => ({ source, ...(await read(reading)) })));
 }

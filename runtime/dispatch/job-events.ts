@@ -7,7 +7,7 @@ import type { JobStatus } from "#runtime/sources/job-source.ts";
  * the last event of its job: what arrives after it (a late progress message) is dropped. The durable truth is the
  * job's record in its queue; this is only the live view, bounded to the latest jobs.
  */
-export type JobEvent =
+export type LiveEvent =
   | {
       readonly kind: "state";
       readonly status: JobStatus;
@@ -24,7 +24,7 @@ export interface NumberedEvent {
   /** Grows within a job; a reader that comes back names the last one that it has. */
   readonly id: number;
   readonly atMs: number;
-  readonly event: JobEvent;
+  readonly event: LiveEvent;
 }
 
 interface JobLog {
@@ -46,7 +46,7 @@ export class JobEvents {
     this.#emitter.setMaxListeners(0);
   }
 
-  emit(jobId: string, event: JobEvent): void {
+  emit(jobId: string, event: LiveEvent): void {
     const log = this.#log(jobId);
     if (event.kind === "state" && !isEnd(event)) log.ended = false;
     if (log.ended) return;
@@ -88,7 +88,7 @@ function eventName(jobId: string): string {
   return `job:${jobId}`;
 }
 
-export function isEnd(event: JobEvent): boolean {
+export function isEnd(event: LiveEvent): boolean {
   return (
     event.kind === "state" &&
     (event.status === "completed" || event.status === "failed" || event.status === "cancelled")

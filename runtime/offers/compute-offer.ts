@@ -43,13 +43,13 @@ export function computeOffer({ handlers, models, withheld }: OfferFacts): Offer 
 }
 
 /** What a job needs of a container. */
-export interface JobNeed {
+export interface JobToRun {
   readonly type: string;
   readonly model_variant?: string | null | undefined;
 }
 
 /** The rule of the port: what sources hold to as well. */
-export function isCovered({ types, defaultModelTypes, models }: Offer, job: JobNeed): boolean {
+export function isCovered({ types, defaultModelTypes, models }: Offer, job: JobToRun): boolean {
   if (!types.includes(job.type)) return false;
   const { model_variant: named } = job;
   return named === undefined || named === null ? defaultModelTypes.includes(job.type) : models.includes(named);

@@ -8,7 +8,7 @@ import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-typ
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, Offer } from "#runtime/sources/job-source.ts";
 import { Announcer } from "./announcer.ts";
-import { computeOffer, emptyOffer, isCovered, type JobNeed } from "./compute-offer.ts";
+import { computeOffer, emptyOffer, isCovered, type JobToRun } from "./compute-offer.ts";
 import { type Condition, type ConditionKey, Conditions, keyOf, type Watched } from "./conditions.ts";
 import { FailureStreak } from "./failure-streak.ts";
 import { HandlerWatch } from "./handler-watch.ts";
@@ -121,7 +121,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
   }
 
   /** Why the job would not be run here now; null when it would. */
-  obstacleTo(job: JobNeed): ErrorReport | null {
+  obstacleTo(job: JobToRun): ErrorReport | null {
     const { registry, executors } = this.#options;
     const handler = registry.get(job.type);
     if (handler === undefined) {

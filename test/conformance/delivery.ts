@@ -127,7 +127,7 @@ export function describeCallback(name: string, start: () => Promise<TestedCallba
     });
     afterAll(() => tested.close());
 
-    const said = (jobId: string, status: JobCallback["status"], attempt = 1) =>
+    const bodyOf = (jobId: string, status: JobCallback["status"], attempt = 1) =>
       jobCallback.parse({
         job_id: jobId,
         status,
@@ -142,13 +142,13 @@ export function describeCallback(name: string, start: () => Promise<TestedCallba
     const send = (callback: JobCallback) => tested.callback.send(callback, never);
 
     it.each(["processing", "completed", "failed", "cancelled"] as const)("brings %s, whole", async (status) => {
-      const callback = said(randomUUID(), status);
+      const callback = bodyOf(randomUUID(), status);
       await send(callback);
       expect(await tested.known(callback.job_id)).toEqual([callback]);
     });
 
     it("may say the same twice, and the app knows it once", async () => {
-      const callback = said(randomUUID(), "completed");
+      const callback = bodyOf(randomUUID(), "completed");
       await send(callback);
       await send(callback);
       expect(await tested.known(callback.job_id)).toEqual([callback]);
@@ -156,11 +156,11 @@ export function describeCallback(name: string, start: () => Promise<TestedCallba
 
     it("keeps the newest progress, and none that comes after the end", async () => {
       const jobId = randomUUID();
-      await send(said(jobId, "processing"));
-      const newer = said(jobId, "processing");
+      await send(bodyOf(jobId, "processing"));
+      const newer = bodyOf(jobId, "processing");
       await send({ ...newer, metadata: { ...newer.metadata, progress: 0.9 } });
-      await send(said(jobId, "failed"));
-      await send(said(jobId, "processing"));
+      await send(bodyOf(jobId, "failed"));
+      await send(bodyOf(jobId, "processing"));
       expect((await tested.known(jobId)).map(({ status, metadata }) => [status, metadata.progress])).toEqual([
         ["processing", 0.9],
         ["failed", undefined],

@@ -95,7 +95,7 @@ export function describeAccess(use: UseProject): void {
 
 function describeReading(use: UseProject): void {
   describe("reading", () => {
-    test.each(tables)("%s is closed to strangers without an account", async (table) => {
+    test.each(tables)("%s is closed to visitors without an account", async (table) => {
       expect((await read(use(), anonymous, table)).status).toBe(401);
     });
 
@@ -143,7 +143,7 @@ function describeWriting(use: UseProject): void {
     "update public.enhancement_presets set max_tokens = 1",
     "truncate public.jobs",
   ];
-  const outsiders: Readonly<Record<string, Caller>> = { anon: anonymous, owner: user(ann), stranger: user(bob) };
+  const outsiders: Readonly<Record<string, Caller>> = { anon: anonymous, owner: user(ann), "another user": user(bob) };
 
   describe.each(Object.entries(outsiders))("writing by %s", (_name, caller) => {
     test.each(writes)("is refused: %s", async (statement) => {
@@ -155,7 +155,7 @@ function describeWriting(use: UseProject): void {
   });
 
   describe("calling", () => {
-    test("cancel is for the owner and the service; a stranger does not even learn that the job is there", async () => {
+    test("cancel is for the owner and the service; another user does not even learn that the job is there", async () => {
       const jobId = await enqueue(use(), { user: ann });
       expect((await call(use(), anonymous, "request_cancel", { job_id: jobId })).status).toBe(401);
       expect(await call(use(), user(bob), "request_cancel", { job_id: jobId })).toMatchObject({
@@ -185,7 +185,7 @@ function describeWriting(use: UseProject): void {
       ["announce_offers", { worker_id: "w", offers: [] }],
       ["register_worker", { worker: {} }],
       ["list_jobs", {}],
-    ])("%s is refused to users and strangers", async (name, args) => {
+    ])("%s is refused to users and visitors", async (name, args) => {
       expect((await call(use(), user(ann), name, args)).status).toBe(403);
       expect((await call(use(), anonymous, name, args)).status).toBe(401);
     });

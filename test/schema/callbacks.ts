@@ -130,7 +130,7 @@ export function describeCallbacks(use: UseProject): void {
     test("are counted once", async () => {
       const jobId = await enqueue(use(), overRedis);
       const end = { assets: [imageOf(jobId, ann)], metadata: { generation_time: 4 } };
-      for (let said = 0; said < 3; said += 1) await apply(jobId, "completed", end);
+      for (let body = 0; body < 3; body += 1) await apply(jobId, "completed", end);
       const rows = await use().owner.query("select gpu_seconds, files, bytes::int as bytes from public.usage");
       expect(rows).toEqual([{ gpu_seconds: 4, files: 1, bytes: 1000 }]);
     });
@@ -160,8 +160,8 @@ export function describeCallbacks(use: UseProject): void {
       ["of an unknown job", { job_id: crypto.randomUUID(), status: "failed" }, 404, "JOB_NOT_FOUND"],
       ["without a job", { status: "failed" }, 404, "JOB_NOT_FOUND"],
       ["of a status that is none", { job_id: crypto.randomUUID(), status: "done" }, 400, "INVALID_REQUEST"],
-    ])("%s is refused", async (_what, said, status, hint) => {
-      const answer = await call(use(), service, "apply_job_callback", { callback: said });
+    ])("%s is refused", async (_what, body, status, hint) => {
+      const answer = await call(use(), service, "apply_job_callback", { callback: body });
       expect(answer).toMatchObject({ status, body: { hint } });
     });
 

@@ -164,9 +164,9 @@ test("a job whose dependency ends while it is enqueued does not wait for ever", 
 test("of two callbacks that end a job at the same moment, one is applied", async () => {
   for (let round = 0; round < 10; round += 1) {
     const jobId = await enqueue(project, { user: ann, options: { source: "upstash" } });
-    const say = (status: string) =>
+    const report = (status: string) =>
       rpc(project, "apply_job_callback", { callback: { job_id: jobId, status, attempt: 1, metadata: {} } });
-    const answers = await Promise.all(["failed", "cancelled", "failed", "processing"].map(say));
+    const answers = await Promise.all(["failed", "cancelled", "failed", "processing"].map(report));
     expect(answers.slice(0, 3).filter((answer) => answer.applied === true)).toHaveLength(1);
   }
 });

@@ -71,11 +71,11 @@ export function describeDependencies(use: UseProject): void {
       await settle(use(), await claimOne(use()), broken);
       const job = { type: "sdxl_image_fast", prompt: "a pond", depends_on: [first] };
       const options = { source: "supabase" };
-      const ask = (userId: string, more = {}) =>
+      const submit = (userId: string, more = {}) =>
         call(use(), service, "enqueue_job", { job: { ...job, user_id: userId, ...more }, options });
-      expect(await ask(ann)).toMatchObject({ status: 424, body: { hint: "DEPENDENCY_FAILED" } });
-      expect(await ask(bob)).toMatchObject({ status: 404, body: { hint: "JOB_NOT_FOUND" } });
-      expect(await ask(ann, { depends_on: [crypto.randomUUID()] })).toMatchObject({ status: 404 });
+      expect(await submit(ann)).toMatchObject({ status: 424, body: { hint: "DEPENDENCY_FAILED" } });
+      expect(await submit(bob)).toMatchObject({ status: 404, body: { hint: "JOB_NOT_FOUND" } });
+      expect(await submit(ann, { depends_on: [crypto.randomUUID()] })).toMatchObject({ status: 404 });
       const toRedis = await call(use(), service, "enqueue_job", {
         job: { ...job, user_id: ann },
         options: { source: "upstash" },

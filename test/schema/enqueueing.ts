@@ -146,10 +146,10 @@ function describeOutbox(use: UseProject): void {
       const jobId = await enqueue(use(), toRedis);
       await rpc(use(), "queue_outbox_due", { max_rows: 10, older_than_seconds: 0 });
       await call(use(), service, "queue_outbox_done", { job_ids: [jobId] });
-      const asked = await rpc(use(), "request_cancel", { job_id: jobId });
-      expect(asked).toMatchObject({ outcome: "requested", job_status: "queued", attempt: 1 });
-      const said = { job_id: jobId, status: "cancelled", attempt: asked.attempt, metadata: {} };
-      expect(object(await rpc(use(), "apply_job_callback", { callback: said }))).toMatchObject({
+      const requested = await rpc(use(), "request_cancel", { job_id: jobId });
+      expect(requested).toMatchObject({ outcome: "requested", job_status: "queued", attempt: 1 });
+      const report = { job_id: jobId, status: "cancelled", attempt: requested.attempt, metadata: {} };
+      expect(object(await rpc(use(), "apply_job_callback", { callback: report }))).toMatchObject({
         applied: true,
         job_status: "cancelled",
       });

@@ -133,10 +133,10 @@ export function describeRuns(use: UseProject): void {
 
     test.each([{ run: 0 }, { run: -1 }, { run: 1e12 }, { attempt: 1e12 }])(
       "are refused when they are %j",
-      async (said) => {
+      async (report) => {
         const jobId = await enqueue(use(), overRedis);
         const before = await everything(use());
-        const answer = await callAs(use(), service, "apply_job_callback", callback(jobId, "failed", said));
+        const answer = await callAs(use(), service, "apply_job_callback", callback(jobId, "failed", report));
         expect(answer).toMatchObject({ status: 400, body: { hint: "INVALID_REQUEST" } });
         expect(await everything(use())).toEqual(before);
       },

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
-import { isEnd, type JobEvent } from "#runtime/dispatch/job-events.ts";
+import { isEnd, type LiveEvent } from "#runtime/dispatch/job-events.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 
@@ -54,7 +54,7 @@ export async function startTestRuntime(env: Record<string, string> = {}): Promis
 }
 
 /** Resolves with the first event of the job for which `matches` is true, past ones included. */
-export function untilEvent({ events }: Runtime, jobId: string, matches: (event: JobEvent) => boolean): Promise<void> {
+export function untilEvent({ events }: Runtime, jobId: string, matches: (event: LiveEvent) => boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = events.subscribe(jobId, ({ event }) => {
       if (!matches(event)) return;

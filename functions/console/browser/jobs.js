@@ -29,7 +29,7 @@ export class Jobs extends EventTarget {
   #active = new Map();
   /** @type {Map<string, Live>} */
   #live = new Map();
-  /** @type {Map<string, { job: Job, heardAtMs: number }>} */
+  /** @type {Map<string, { job: Job, receivedAtMs: number }>} */
   #ended = new Map();
   /** @type {Map<string, AbortController>} */
   #followed = new Map();
@@ -88,8 +88,8 @@ export class Jobs extends EventTarget {
       this.#list(`status=queued&limit=${listed}`),
     ]);
     const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, job]));
-    for (const [id, { heardAtMs }] of this.#ended) {
-      if (heardAtMs > requestedAtMs) now.delete(id);
+    for (const [id, { receivedAtMs }] of this.#ended) {
+      if (receivedAtMs > requestedAtMs) now.delete(id);
       else if (now.has(id)) this.#ended.delete(id);
     }
     // One that has just been created, or has ended elsewhere, is in neither list: its live events show it.
@@ -185,7 +185,7 @@ export class Jobs extends EventTarget {
     const oldest = page.jobs.at(-1)?.created_at ?? "";
     const older = isPaged ? this.#results.filter(({ created_at }) => created_at < oldest) : [];
     const ended = [...this.#ended.values()].filter(
-      ({ job, heardAtMs }) => job.status === shown && heardAtMs > requestedAtMs,
+      ({ job, receivedAtMs }) => job.status === shown && receivedAtMs > requestedAtMs,
     );
     this.#results = newestFirst([...page.jobs, ...ended.map(({ job }) => job), ...older]).filter(
       ({ job_id }) => !this.#active.has(job_id),
@@ -267,7 +267,7 @@ export class Jobs extends EventTarget {
     const id = job.job_id;
     this.#active.delete(id);
     this.#live.delete(id);
-    this.#ended.set(id, { job, heardAtMs: performance.now() });
+    this.#ended.set(id, { job, receivedAtMs: performance.now() });
     if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value ?? "");
     if (job.status === this.#shown) this.#results = newestFirst([job, ...this.#results]);
   }

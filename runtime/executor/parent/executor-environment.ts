@@ -1,5 +1,5 @@
 /*
- * Handlers read no environment, and their process works on files that strangers chose: what opens the app, the queue or
+ * Handlers read no environment, and their process works on files that users chose: what opens the app, the queue or
  * the platform stays in the dispatcher process. Everything else goes along, for native libraries have variables of their
  * own (LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS).
  */

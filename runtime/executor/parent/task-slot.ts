@@ -43,7 +43,7 @@ export interface TaskHooks {
 /** What an executor gets to run: one attempt of a job, and the folder of its files. */
 export type TaskRequest = Pick<ExecutorTask, "job" | "workFolder"> & Pick<AttemptKey, "jobId" | "attempt">;
 
-interface Taken {
+interface RunningTask {
   readonly task: ExecutorTask;
   readonly hooks: TaskHooks;
   /** Aborted when the attempt is to stop, and when it has ended. */
@@ -57,7 +57,7 @@ const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
 export class TaskSlot {
   readonly #log: Logger;
   readonly #send: (message: ToAttempt) => void;
-  #taken: Taken | null = null;
+  #taken: RunningTask | null = null;
   #serial = 0;
 
   constructor(log: Logger, send: (message: ToAttempt) => void) {
@@ -135,7 +135,7 @@ export class TaskSlot {
     taken?.ended.resolve(end);
   }
 
-  async #enqueue(taken: Taken, requestId: number, child: ChildJobRequest): Promise<void> {
+  async #enqueue(taken: RunningTask, requestId: number, child: ChildJobRequest): Promise<void> {
     try {
       const childId = await taken.hooks.enqueue(child);
       this.#sendTo(taken, { kind: "enqueued", requestId, childId });
@@ -144,7 +144,7 @@ export class TaskSlot {
     }
   }
 
-  async #input(taken: Taken, requestId: number, url: string): Promise<void> {
+  async #input(taken: RunningTask, requestId: number, url: string): Promise<void> {
     try {
       const input = await taken.hooks.input(url, String(requestId), taken.controller.signal);
       this.#sendTo(taken, { kind: "input_ready", requestId, input });
@@ -153,7 +153,7 @@ export class TaskSlot {
     }
   }
 
-  #sendTo(taken: Taken, message: ToAttempt["message"]): void {
+  #sendTo(taken: RunningTask, message: ToAttempt["message"]): void {
     if (this.#taken === taken) this.#send({ kind: "attempt", key: taken.task.key, message });
   }
 }

@@ -138,12 +138,12 @@ describe("an outage", () => {
 
   test("does not end a wait, and what came meanwhile ends it afterwards", () =>
     withHarness(async (harness) => {
-      let asked = 0;
-      const { promise: askedTwice, resolve } = Promise.withResolvers<void>();
+      let requests = 0;
+      const { promise: secondRequest, resolve } = Promise.withResolvers<void>();
       shared.fault = (path) => {
         if (!path.endsWith("/rpc/due_jobs")) return undefined;
-        asked += 1;
-        if (asked === 2) resolve();
+        requests += 1;
+        if (requests === 2) resolve();
         return page;
       };
       const other = await harness.second();
@@ -151,7 +151,7 @@ describe("an outage", () => {
       const wait = harness.source.waitForChange(60_000, new AbortController().signal, "jobs").then(() => {
         ended = true;
       });
-      await askedTwice;
+      await secondRequest;
       await enqueue(other, "a");
       expect(ended).toBe(false);
       shared.fault = undefined;
@@ -197,8 +197,8 @@ describe("a database that is restarted in the middle", () => {
         const sides = [harness, await harness.second(), await harness.second()];
         const work = sides.map(async (side) => {
           while (settled.size < ids.length) {
-            for (const lease of await patiently(() => take(side, 2))) {
-              const outcome = await patiently(() => side.source.complete(lease, result));
+            for (const lease of await untilItWorks(() => take(side, 2))) {
+              const outcome = await untilItWorks(() => side.source.complete(lease, result));
               expect(outcome).toBe("completed");
               settled.set(lease.jobId, (settled.get(lease.jobId) ?? 0) + 1);
               if (settled.size === 20) resolve();
@@ -219,7 +219,7 @@ describe("a database that is restarted in the middle", () => {
 });
 
 /** As the dispatcher and the outbox do: an error that passes is tried again. */
-async function patiently<Result>(action: () => Promise<Result>): Promise<Result> {
+async function untilItWorks<Result>(action: () => Promise<Result>): Promise<Result> {
   for (;;) {
     try {
       return await action();

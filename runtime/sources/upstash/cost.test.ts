@@ -207,9 +207,9 @@ test("a container whose executors are busy asks once in 90 seconds for ends, wha
 
 describe("an hour at rest costs", () => {
   test.each([
-    { events: true, most: 400 },
-    { events: false, most: 1_200 },
-  ])("at most $most commands, events: $events", async ({ events, most }) => {
+    { events: true, limit: 400 },
+    { events: false, limit: 1_200 },
+  ])("at most $limit commands, events: $events", async ({ events, limit }) => {
     // One second here is a minute there: every pause of the source is shortened alike.
     const shorter = 60;
     const { source } = await harness.second({
@@ -230,6 +230,6 @@ describe("an hour at rest costs", () => {
     clearInterval(announcing);
     const inSixMinutes = source.usage().commands - before;
     console.log(`an hour at rest ${events ? "with" : "without"} events: ${inSixMinutes * 10} commands`);
-    expect(inSixMinutes * 10).toBeLessThanOrEqual(most);
+    expect(inSixMinutes * 10).toBeLessThanOrEqual(limit);
   });
 });

@@ -65,8 +65,8 @@ describe("with the event stream", () => {
       await take(harness);
       await settled(harness, "jobs");
       await push("b");
-      const say = () => shared.gateway.client().publish("ourvidz:events", "something, anything");
-      expect(await woken(harness, "jobs", say)).toBeLessThan(200);
+      const publish = () => shared.gateway.client().publish("ourvidz:events", "something, anything");
+      expect(await woken(harness, "jobs", publish)).toBeLessThan(200);
     }));
 
   test("another worker's job ends no wait", () =>
@@ -161,17 +161,17 @@ describe("with the event stream", () => {
 
   test("a server that refuses it is asked again, less and less often", () =>
     withHarness({ idlePoll: quickly }, async (harness) => {
-      let asked = 0;
+      let requests = 0;
       shared.faults = ({ route }) => {
         if (route !== "subscribe") return undefined;
-        asked += 1;
+        requests += 1;
         return { kind: "answer", status: 503, body: "no streams today" };
       };
       await settled(harness, "jobs");
       expect(await woken(harness, "jobs", () => push("a"))).toBeLessThan(500);
       await pause(600);
-      expect(asked).toBeGreaterThan(1);
-      expect(asked).toBeLessThan(5);
+      expect(requests).toBeGreaterThan(1);
+      expect(requests).toBeLessThan(5);
     }));
 });
 

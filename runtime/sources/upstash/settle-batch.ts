@@ -1,6 +1,6 @@
 import type { SettleOutcome } from "../job-source.ts";
 
-export interface Settlement {
+export interface BatchedSettlement {
   readonly jobId: string;
   readonly token: string;
   /** What the script says of the third argument of each lease. */
@@ -8,7 +8,7 @@ export interface Settlement {
 }
 
 interface Waiting {
-  readonly settlement: Settlement;
+  readonly settlement: BatchedSettlement;
   readonly resolve: (outcome: SettleOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -21,14 +21,14 @@ const maxCharactersInOneCall = 4_000_000;
  * settlement that is alone is sent at once.
  */
 export class SettleBatch {
-  readonly #settle: (settlements: readonly Settlement[]) => Promise<SettleOutcome[]>;
+  readonly #settle: (settlements: readonly BatchedSettlement[]) => Promise<SettleOutcome[]>;
   #waiting: Waiting[] = [];
 
-  constructor(settle: (settlements: readonly Settlement[]) => Promise<SettleOutcome[]>) {
+  constructor(settle: (settlements: readonly BatchedSettlement[]) => Promise<SettleOutcome[]>) {
     this.#settle = settle;
   }
 
-  add(settlement: Settlement): Promise<SettleOutcome> {
+  add(settlement: BatchedSettlement): Promise<SettleOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<SettleOutcome>();
     this.#waiting.push({ settlement, resolve, reject });
     if (this.#waiting.length === 1) queueMicrotask(() => this.#flush());

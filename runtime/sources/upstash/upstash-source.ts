@@ -25,7 +25,7 @@ import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
 import * as replies from "./replies.ts";
 import { ServerClock } from "./server-clock.ts";
-import { SettleBatch, type Settlement } from "./settle-batch.ts";
+import { type BatchedSettlement, SettleBatch } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
 
@@ -272,7 +272,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return outcome;
   }
 
-  async #settleAll(call: SettleCall, settlements: readonly Settlement[]): Promise<SettleOutcome[]> {
+  async #settleAll(call: SettleCall, settlements: readonly BatchedSettlement[]): Promise<SettleOutcome[]> {
     const { jobPrefix, readyPrefix, parkedPrefix, timetable, events: channel } = this.keys;
     const settings = { jobPrefix, readyPrefix, parkedPrefix, keepSeconds: this.keepSeconds };
     // When a job is due again is decided by the server's clock; when it ended is only reported.

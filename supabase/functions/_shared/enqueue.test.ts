@@ -4,7 +4,7 @@ import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstas
 import { startTestGateway, type TestGateway, type UpstashOptions } from "#test/support/gateway.ts";
 import { cancelQueuedJob } from "./cancel.ts";
 import { connectQueue } from "./edge/connect-queue.ts";
-import { enqueueJob, type NewJob } from "./enqueue.ts";
+import { enqueueJob, type JobToEnqueue } from "./enqueue.ts";
 import type { QueueClient } from "./queue-client.ts";
 
 let gateway: TestGateway;
@@ -25,7 +25,7 @@ beforeEach(async () => {
   return () => source.close();
 });
 
-const job: NewJob = { type: "sdxl_image_fast", prompt: "a red cube", user_id: "ann", config: { num_images: 3 } };
+const job: JobToEnqueue = { type: "sdxl_image_fast", prompt: "a red cube", user_id: "ann", config: { num_images: 3 } };
 
 describe("enqueueJob", () => {
   test("puts a job where a container takes it from", async () => {
@@ -102,8 +102,8 @@ describe("enqueueJob", () => {
 
   test("gives up on a server that accepts a request and says nothing", async () => {
     faults = () => ({ kind: "delay", at: "before", delayMs: 1000 });
-    const impatient = connectQueue({ ...gateway, timeoutMs: 100 });
-    await expect(enqueueJob(impatient, job, { tries: 2 })).rejects.toMatchObject({
+    const expiring = connectQueue({ ...gateway, timeoutMs: 100 });
+    await expect(enqueueJob(expiring, job, { tries: 2 })).rejects.toMatchObject({
       code: "QUEUE_UNREACHABLE",
       message: expect.stringContaining("did not answer in time"),
     });

@@ -22,7 +22,7 @@ import { isGiven } from "./synonyms.ts";
  *
  * A job is pushed to its worker's plain list and the push is made known, in one request of two commands. It is filed
  * under its id when a container takes it off the list, where an id that is known is dropped: pushing again, after an
- * answer was lost or by a user who is impatient, makes no second job.
+ * answer was lost or by a user who clicks twice, makes no second job.
  */
 export interface EnqueueJobOptions extends QueueOptions {
   /** Needed for job types of the deployment's own. */
@@ -30,7 +30,7 @@ export interface EnqueueJobOptions extends QueueOptions {
 }
 
 /** A job as a producer makes it; id and time stamp are added when they are missing. */
-export interface NewJob {
+export interface JobToEnqueue {
   readonly type: string;
   readonly id?: string;
   readonly prompt?: string | null;
@@ -54,7 +54,11 @@ export interface Enqueued {
  * @throws CodedError INVALID_JOB (every bad field is named) or UNKNOWN_JOB_TYPE; CONFIG_INVALID when the
  *   token is missing or refused; BODY_TOO_LARGE; QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA or QUEUE_FULL when the server takes nothing
  */
-export async function enqueueJob(redis: QueueClient, job: NewJob, options: EnqueueJobOptions = {}): Promise<Enqueued> {
+export async function enqueueJob(
+  redis: QueueClient,
+  job: JobToEnqueue,
+  options: EnqueueJobOptions = {},
+): Promise<Enqueued> {
   const { job: checked, problems } = readNewJob(withIdAndTime(job));
   if (problems.length > 0) throw invalidJob(problems);
   const worker = isJobType(checked.type) ? jobTypes[checked.type].worker : options.worker;
@@ -76,7 +80,7 @@ export async function enqueueJob(redis: QueueClient, job: NewJob, options: Enque
 }
 
 /** A job as its producer made it, with an id and a time stamp. Older producers name the id otherwise. */
-export function withIdAndTime(job: NewJob): NewJob {
+export function withIdAndTime(job: JobToEnqueue): JobToEnqueue {
   const hasId = [job.id, job.jobId, job.job_id].some(isGiven);
   const created_at = job.created_at ?? job.createdAt ?? new Date().toISOString();
   return { ...job, ...(hasId ? {} : { id: crypto.randomUUID() }), created_at };
@@ -94,7 +98,7 @@ export interface ReadNewJob {
  *
  * @throws CodedError INVALID_JOB for what has no id or no type
  */
-export function readNewJob(job: NewJob): ReadNewJob {
+export function readNewJob(job: JobToEnqueue): ReadNewJob {
   const decoded = decodeElement(job);
   if (decoded.ok) return { job: decoded.job, problems: problemsOfType(decoded.job, []) };
   const { reason, rejected } = decoded;

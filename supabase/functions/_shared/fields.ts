@@ -61,7 +61,7 @@ export const namedSizeRule = 'must be "WIDTH*HEIGHT", for example "1024*1024"';
 export const maxPromptCharacters = 8000;
 
 /** Counts characters as a reader does (code points): an emoji is one, though JavaScript's `length` says two. */
-function isAtMost(text: string, characters: number): boolean {
+function fits(text: string, characters: number): boolean {
   if (text.length <= characters) return true;
   return text.length <= 2 * characters && [...text].length <= characters;
 }
@@ -71,14 +71,14 @@ export const promptRule = "must be 1 to 8,000 characters and not only white spac
 /** A prompt that may be empty: a negative prompt, or the prompt of an exact copy. */
 export const promptOrEmpty = z
   .string("must be a text")
-  .refine((text) => isAtMost(text, maxPromptCharacters), { error: "must be at most 8,000 characters" })
+  .refine((text) => fits(text, maxPromptCharacters), { error: "must be at most 8,000 characters" })
   .meta({ maxLength: maxPromptCharacters });
 
 export const promptText = z.preprocess(
   (value) => value ?? undefined,
   z
     .string(promptRule)
-    .refine((text) => /\S/.test(text) && isAtMost(text, maxPromptCharacters), { error: promptRule })
+    .refine((text) => /\S/.test(text) && fits(text, maxPromptCharacters), { error: promptRule })
     .meta({ minLength: 1, maxLength: maxPromptCharacters }),
 );
 

@@ -10,7 +10,7 @@ const suspicious = /\d{16}|[eE]\+?\d{3}/;
  * Whole numbers of 16 digits and more, and numbers with a large exponent, where a value ends after them. Found by a scan and
  * not by a reviver of `JSON.parse`, which takes a hundred times as long on a body of many values.
  */
-const doubtful = /(?<![\w.+-])-?(?:[1-9]\d{15,}|(?:0|[1-9]\d*)(?:\.\d+)?[eE]\+?\d{3,})(?=\s*(?:[,\]}]|$))/g;
+const inexactNumber = /(?<![\w.+-])-?(?:[1-9]\d{15,}|(?:0|[1-9]\d*)(?:\.\d+)?[eE]\+?\d{3,})(?=\s*(?:[,\]}]|$))/g;
 
 /**
  * The value of a JSON text. A whole number that a double does not hold exactly, and any beyond its range, becomes the
@@ -28,7 +28,7 @@ function withTexts(json: string): string {
     const open = json.indexOf('"', at);
     const end = open === -1 ? json.length : open;
     const between = json.slice(at, end);
-    parts.push(between.length < "1e400".length ? between : between.replace(doubtful, quotedUnlessExact));
+    parts.push(between.length < "1e400".length ? between : between.replace(inexactNumber, quotedUnlessExact));
     at = open === -1 ? end : endOfText(json, open);
     parts.push(json.slice(end, at));
   }

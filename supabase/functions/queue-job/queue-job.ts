@@ -63,13 +63,13 @@ export const queueJob = defineEdgeFunction({
   },
 });
 
-interface Submission {
+interface JobRequest {
   readonly job: Job;
   readonly idempotencyKey: string | undefined;
 }
 
 /** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
-function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user">, "request" | "caller">): Submission {
+function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user">, "request" | "caller">): JobRequest {
   if (!isJsonObject(body)) throw new HttpError("INVALID_REQUEST", "The body must be a JSON object: a job.");
   // Older producers name some fields otherwise.
   const { idempotency_key: givenKey, user_id, userId, type, jobType, job_type, ...fields } = body;

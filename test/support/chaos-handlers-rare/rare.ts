@@ -1,5 +1,5 @@
 import { defineHandler } from "#contract/handler.ts";
-import patient from "../chaos-handlers/patient.ts";
+import steady from "../chaos-handlers/steady.ts";
 
-/** As patient, of a type that only one of the containers has a handler for. */
-export default defineHandler({ ...patient, type: "rare" });
+/** As steady, of a type that only one of the containers has a handler for. */
+export default defineHandler({ ...steady, type: "rare" });

@@ -17,8 +17,8 @@ export interface CallbackServer {
   readonly arrived: readonly Arrived[];
   /** What the app made of them: each (job, run, attempt, status) once. */
   readonly known: ReadonlyMap<string, JobCallback>;
-  /** The most requests that were under way at one moment. */
-  mostAtOnce(): number;
+  /** How many requests were under way at one moment, at the most. */
+  maxAtOnce(): number;
   close(): Promise<void>;
 }
 
@@ -37,9 +37,9 @@ export async function startCallbackServer(secret = "secret-of-the-test-app"): Pr
   /** By job: the newest run that is known of, and whether it has ended. */
   const runs = new Map<string, { readonly run: number; readonly ended: boolean }>();
   let atOnce = 0;
-  let most = 0;
+  let max = 0;
   const server = createServer(async (request, response) => {
-    most = Math.max(most, ++atOnce);
+    max = Math.max(max, ++atOnce);
     response.once("close", () => atOnce--);
     if (!(await faults.meet(request, response))) return;
     const bytes = await buffer(request);
@@ -77,7 +77,7 @@ export async function startCallbackServer(secret = "secret-of-the-test-app"): Pr
     faults,
     arrived,
     known,
-    mostAtOnce: () => most,
+    maxAtOnce: () => max,
     async close() {
       server.closeAllConnections();
       server.close();

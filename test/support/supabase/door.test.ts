@@ -41,7 +41,7 @@ describe("the door to the database, through Supabase's own client", () => {
     expect(Array.isArray(data)).toBe(true);
   });
 
-  test.each(["anonKey", "publishableKey"] as const)("refuses the %s with the status of a stranger", async (kind) => {
+  test.each(["anonKey", "publishableKey"] as const)("refuses the %s with the status of a visitor", async (kind) => {
     const { error, status } = await client(door[kind]).rpc("queue_stats");
     expect({ code: error?.code, status }).toEqual({ code: "42501", status: 401 });
   });

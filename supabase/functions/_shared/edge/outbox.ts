@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { enqueueJob, type NewJob } from "../enqueue.ts";
+import { enqueueJob, type JobToEnqueue } from "../enqueue.ts";
 import { toErrorReport } from "../errors.ts";
 import { connectQueue } from "./connect-queue.ts";
 import type { CallOfAnybody } from "./edge-function.ts";
@@ -9,10 +9,10 @@ import type { CallOfAnybody } from "./edge-function.ts";
  * pushed after it, and then the outbox forgets it. Whatever dies in between, the row is still there and is pushed again
  * by the next call of a function that sweeps. A push that is made twice makes one job: the queue knows its id.
  */
-export interface OutboxRow {
+export interface EdgeOutboxRow {
   readonly job_id: string;
   readonly queue: string;
-  readonly element: NewJob;
+  readonly element: JobToEnqueue;
 }
 
 /** A new row belongs to the call that wrote it for this long. */
@@ -32,7 +32,7 @@ type Call = Pick<CallOfAnybody, "config" | "database" | "log">;
  *
  * @returns whether it was pushed
  */
-export async function pushFromOutbox({ config, database, log }: Call, row: OutboxRow): Promise<boolean> {
+export async function pushFromOutbox({ config, database, log }: Call, row: EdgeOutboxRow): Promise<boolean> {
   const { job_id, queue } = row;
   if (config.queue === null) return false;
   try {

@@ -7,6 +7,6 @@ import noop from "../handlers/noop.ts";
  */
 export default defineHandler({
   ...noop,
-  type: "patient",
+  type: "steady",
   retry: { maxAttempts: 50, timeoutSeconds: 30, backoffSeconds: 0.01 },
 });

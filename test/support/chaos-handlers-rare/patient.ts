@@ -1,1 +1,0 @@
-export { default } from "../chaos-handlers/patient.ts";
