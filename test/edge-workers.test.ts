@@ -205,9 +205,9 @@ describe("enhance-prompt", () => {
 
   test("is for each user so many times a minute", async () => {
     const bob = await project.addUser();
-    const enhance = () => project.call("enhance-prompt", { body: { prompt }, headers: bob.headers });
+    const enhanceAsBob = () => project.call("enhance-prompt", { body: { prompt }, headers: bob.headers });
     // A new minute may begin in between, once.
-    const answers = await Promise.all(Array.from({ length: 41 }, enhance));
+    const answers = await Promise.all(Array.from({ length: 41 }, enhanceAsBob));
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(0);
     expect(refused[0]).toMatchObject({ body: { code: "TOO_MANY_REQUESTS", success: false } });

@@ -3,8 +3,8 @@ import process from "node:process";
 import { quantile } from "./table.ts";
 
 /*
- * Asks one address over so many connections at once, each asking again as soon as it has its answer, for so many seconds.
- * A process of its own, so that the asking does not slow what is asked. Arguments: URL, connections, seconds.
+ * Requests one address over so many connections at once, each again as soon as it has its answer, for so many seconds.
+ * A process of its own, so that the load does not slow the server. Arguments: URL, connections, seconds.
  */
 const [url = "", connections = "200", seconds = "5"] = process.argv.slice(2);
 const agent = new Agent({ keepAlive: true, maxSockets: Number(connections) });
@@ -12,7 +12,7 @@ const endsAtMs = performance.now() + Number(seconds) * 1000;
 const tookMs: number[] = [];
 let failures = 0;
 
-function request(): Promise<void> {
+function requestOnce(): Promise<void> {
   const startedAtMs = performance.now();
   return new Promise((resolve) => {
     const request = get(url, { agent }, (response) => {
@@ -31,7 +31,7 @@ function request(): Promise<void> {
 }
 
 async function requestRepeatedly(): Promise<void> {
-  while (performance.now() < endsAtMs) await request();
+  while (performance.now() < endsAtMs) await requestOnce();
 }
 
 await Promise.all(Array.from({ length: Number(connections) }, requestRepeatedly));

@@ -130,7 +130,7 @@ export function describeCallbacks(use: UseProject): void {
     test("are counted once", async () => {
       const jobId = await enqueue(use(), overRedis);
       const end = { assets: [imageOf(jobId, ann)], metadata: { generation_time: 4 } };
-      for (let body = 0; body < 3; body += 1) await apply(jobId, "completed", end);
+      for (let count = 0; count < 3; count += 1) await apply(jobId, "completed", end);
       const rows = await use().owner.query("select gpu_seconds, files, bytes::int as bytes from public.usage");
       expect(rows).toEqual([{ gpu_seconds: 4, files: 1, bytes: 1000 }]);
     });

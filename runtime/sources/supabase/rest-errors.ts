@@ -34,12 +34,12 @@ export function classify(call: string, failure: RestFailure): Refusal {
   if (failure.status === 402) {
     const message =
       "The Supabase project is over its quota or restricted, no job can be taken or settled: raise its plan.";
-    return lasting("QUEUE_OVER_QUOTA", `${message} It said: ${words}`);
+    return lasting("QUEUE_OVER_QUOTA", `${message} Its answer: ${words}`);
   }
   if (failure.status === 401 || failure.status === 403) {
     return lasting(
       "CONFIG_INVALID",
-      `The Supabase project refuses the key: check SUPABASE_SERVICE_KEY. It said: ${words}`,
+      `The Supabase project refuses the key: check SUPABASE_SERVICE_KEY. Its answer: ${words}`,
     );
   }
   if (code === "PGRST202" || code === "42883" || code === "3F000" || code === "PGRST106") {
@@ -48,7 +48,7 @@ export function classify(call: string, failure: RestFailure): Refusal {
   }
   if (code === "25006" || code === "53100") {
     const message = "The database of the Supabase project is full or read-only and takes no writes: raise its size.";
-    return lasting("QUEUE_FULL", `${message} It said: ${words}`);
+    return lasting("QUEUE_FULL", `${message} Its answer: ${words}`);
   }
   if (unstorableText.test(code)) {
     return lasting("INVALID_JOB", `The database cannot keep this as it is (${call}): ${words}`);
