@@ -8,6 +8,7 @@ import { onnxBytes } from "#runtime/check/models/testing/onnx-bytes.ts";
 import { type ContainerProcess, startContainerProcess } from "./support/container-process.ts";
 import { startTestGateway } from "./support/gateway.ts";
 import { freePort } from "./support/machine.ts";
+import { startProject } from "./support/supabase/project.ts";
 
 /*
  * Containers as they are started, on one queue: one that can run everything, and one that lacks something of each kind. What
@@ -131,11 +132,25 @@ const queues: readonly (readonly [string, () => Promise<Record<string, string>>]
       return { UPSTASH_REDIS_REST_URL: gateway.url, UPSTASH_REDIS_REST_TOKEN: gateway.token };
     },
   ],
+  [
+    "the tables of a Supabase project",
+    async () => {
+      const project = await startProject({ queue: false, newKeys: true });
+      onTestFinished(() => project.stop());
+      return {
+        SOURCES: "supabase",
+        SUPABASE_URL: project.door.url,
+        SUPABASE_SERVICE_KEY: project.door.secretKey,
+        JOB_CALLBACK_SECRET: project.callbackSecret,
+        HEARTBEAT_SECONDS: "0",
+      };
+    },
+  ],
 ];
 
-describe.each(queues)("on %s", (name, makeQueue) => {
+describe.each(queues)("on %s", (_name, makeQueue) => {
   const envOf = (queue: Record<string, string>, container: string) =>
-    name === "Redis" ? { ...queue, DATA_DIR: join(folder, container, "data") } : queue;
+    "DATA_DIR" in queue ? queue : { ...queue, DATA_DIR: join(folder, container, "data") };
 
   it("what one container lacks goes to the other, and to both when it is mended", { timeout: 180_000 }, async () => {
     const queue = await makeQueue();
