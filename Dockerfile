@@ -10,7 +10,8 @@
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --no-audit --no-fund
+# The base image has Debian's ffmpeg, so the npm packages' own, for machines without one, stays out.
+RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/@ffmpeg-installer node_modules/@ffprobe-installer
 
 # The CUDA execution provider is not in the npm package; its own install step fetches it.
 FROM dependencies AS dependencies-cuda

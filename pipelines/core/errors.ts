@@ -12,7 +12,10 @@ export type PipelineErrorCode =
   | "UNSUPPORTED_OPTION"
   | "INVALID_JOB"
   | "NUMERICAL_ERROR"
-  | "OUT_OF_MEMORY";
+  | "OUT_OF_MEMORY"
+  | "FFMPEG_MISSING"
+  | "ENCODING_FAILED"
+  | "DISK_FULL";
 
 export class PipelineError extends Error {
   readonly code: PipelineErrorCode;

@@ -13,6 +13,7 @@ const picture = {
 } as const;
 const error = { code: "HANDLER_FAILED", message: "no paint left" } as const;
 const fullDisk = { code: "DISK_FULL", message: "no room for a picture" } as const;
+const noFfmpeg = { code: "FFMPEG_MISSING", message: "nothing encodes videos here" } as const;
 const unknownType = (type: string) => ({ code: "UNKNOWN_JOB_TYPE", message: `no ${type}`, details: { type } }) as const;
 const evidence = { exitCode: null, signal: "SIGKILL", lastOutput: "" };
 
@@ -72,6 +73,11 @@ describe("decideSettlement", () => {
       "a condition of the container releases the job, also on its last attempt",
       summary({ kind: "failed", error: fullDisk, retry: "never" }, { attempt: 3 }),
       { kind: "release", condition: fullDisk },
+    ],
+    [
+      "a container without ffmpeg releases the job",
+      summary({ kind: "failed", error: noFfmpeg, retry: "backoff" }),
+      { kind: "release", condition: noFfmpeg },
     ],
     [
       "an executor that does not know the job's type cannot run it",

@@ -63,6 +63,7 @@ const conditionCodes: ReadonlySet<ErrorCode> = new Set([
   "HANDLER_INVALID",
   "DEVICE_LOST",
   "DISK_FULL",
+  "FFMPEG_MISSING",
 ]);
 
 const namesType = z.object({ type: z.string() });

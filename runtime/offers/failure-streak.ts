@@ -11,6 +11,7 @@ const causes: ReadonlySet<ErrorCode> = new Set([
   "EXECUTOR_CRASHED",
   "NUMERICAL_ERROR",
   "DEVICE_FAULT",
+  "ENCODING_FAILED",
   "NO_ASSETS",
 ]);
 
