@@ -28,14 +28,21 @@ export interface PipelineHost<Parameters = unknown> {
   /** The model folder that the job asks for; `version` is another one after a file was written to or replaced. */
   model(): Promise<{ readonly name: string; readonly path: string; readonly version: string }>;
   /** Takes a finished file over. */
-  asset(
-    content: Uint8Array,
-    options: {
-      readonly type: "image";
-      readonly extension: string;
-      readonly mimeType: string;
-      readonly thumbnail: { readonly extension: string; readonly mimeType: string; readonly bytes: Uint8Array };
-      readonly metadata: Readonly<Record<string, unknown>>;
-    },
-  ): Promise<void>;
+  asset(content: Uint8Array, options: AssetOptions<"image">): Promise<void>;
+}
+
+/** What a pipeline that makes video files needs beside that. */
+export interface VideoHost<Parameters = unknown> extends PipelineHost<Parameters> {
+  /** A folder for files under way; what is left in it goes when the job has ended. */
+  scratch(): Promise<string>;
+  /** Takes a finished file over; one that is named is moved away. */
+  asset(content: Uint8Array | { readonly file: string }, options: AssetOptions<"image" | "video">): Promise<void>;
+}
+
+interface AssetOptions<Type extends string> {
+  readonly type: Type;
+  readonly extension: string;
+  readonly mimeType: string;
+  readonly thumbnail: { readonly extension: string; readonly mimeType: string; readonly bytes: Uint8Array };
+  readonly metadata: Readonly<Record<string, unknown>>;
 }

@@ -100,6 +100,11 @@ export function inputsFolder(workFolder: string): string {
   return join(workFolder, "inputs");
 }
 
+/** Where an attempt's files under way lie. */
+export function scratchFolder(workFolder: string): string {
+  return join(workFolder, "scratch");
+}
+
 /** Removes an attempt's folder, and its job's when no other attempt has one. */
 export async function removeWork(attemptFolder: string): Promise<void> {
   await rm(attemptFolder, { recursive: true, force: true });

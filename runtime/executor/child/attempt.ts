@@ -130,8 +130,8 @@ export class Attempt {
     this.#hasEnded = true;
     this.#controller.abort(attemptEnded);
     await this.#workFolder
-      .removeInputs()
-      .catch((error: unknown) => this.#log.warn({ error }, "reference files are left behind"));
+      .removeTemporary()
+      .catch((error: unknown) => this.#log.warn({ error }, "reference files or files under way are left behind"));
     return outcome;
   }
 

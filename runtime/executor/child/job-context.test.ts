@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -73,6 +73,7 @@ describe("after run has returned", () => {
     ["asset", (ctx) => ctx.asset(new Uint8Array(1), text)],
     ["run", (ctx) => ctx.run("inner", {})],
     ["enqueue", (ctx) => ctx.enqueue({ type: "inner" })],
+    ["scratch", (ctx) => ctx.scratch()],
   ])("ctx.%s is refused, and logged", async (method, call) => {
     const kept: HandlerContext[] = [];
     await run(async (ctx) => {
@@ -120,4 +121,26 @@ it("stops what a handler that throws had begun before it is waited for", async (
     () => answer.reject(new Error("stopped")),
   );
   await expect(running).rejects.toThrow("no paint");
+});
+
+it("keeps a file that was handed over from the scratch folder, and removes what is left there", async () => {
+  await run(async (ctx) => {
+    const scratch = await ctx.scratch();
+    await writeFile(join(scratch, "clip.mp4"), "frames");
+    await writeFile(join(scratch, "clip.mp4.part"), "half");
+    await ctx.asset({ file: join(scratch, "clip.mp4") }, { type: "video", extension: "mp4", mimeType: "video/mp4" });
+    expect(await readdir(await ctx.scratch())).toEqual(["clip.mp4.part"]);
+    return {};
+  });
+  await host.workFolder.removeTemporary();
+  expect(await readdir(host.workFolder.path)).toEqual(["0.mp4"]);
+});
+
+it("leaves no folder when nothing was handed over", async () => {
+  await run(async (ctx) => {
+    await writeFile(join(await ctx.scratch(), "clip.mp4.part"), "half");
+    return {};
+  });
+  await host.workFolder.removeTemporary();
+  await expect(readdir(host.workFolder.path)).rejects.toThrow("ENOENT");
 });

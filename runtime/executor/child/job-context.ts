@@ -160,6 +160,10 @@ export class JobContext implements HandlerContext {
     return this.#calls.track("input", async () => await this.#input(checkedUrl(url)));
   }
 
+  scratch(): Promise<string> {
+    return this.#calls.track("scratch", async () => await this.#host.workFolder.scratch());
+  }
+
   asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void> {
     return this.#calls.track("asset", async () => {
       const checked = checkedAsset(content, options);

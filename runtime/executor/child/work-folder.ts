@@ -2,7 +2,7 @@ import { lstat, mkdir, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PermanentError } from "#contract/errors.ts";
 import type { AssetOptions } from "#contract/handler.ts";
-import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
+import { inputsFolder, removeWork, scratchFolder } from "#runtime/container/data-folder.ts";
 import { moveFile, syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
 import type { AssetFile } from "../protocol.ts";
 
@@ -15,7 +15,7 @@ export class WorkFolder {
   readonly #assets: AssetFile[] = [];
   #reserved = 0;
   #created: Promise<void> | null = null;
-  #hasInputs = false;
+  readonly #temporary = new Set<string>();
 
   constructor(path: string) {
     this.#path = path;
@@ -59,13 +59,22 @@ export class WorkFolder {
   /** Ready for reference files, which another process puts there. */
   async forInputs(): Promise<void> {
     await this.#ready();
-    this.#hasInputs = true;
+    this.#temporary.add(inputsFolder(this.#path));
   }
 
-  /** After the attempt: what it made is kept, what it was given is not. An empty folder goes too. */
-  async removeInputs(): Promise<void> {
-    if (!this.#hasInputs) return;
-    await rm(inputsFolder(this.#path), { recursive: true, force: true });
+  /** A folder for files under way. */
+  async scratch(): Promise<string> {
+    const folder = scratchFolder(this.#path);
+    await this.#ready();
+    await mkdir(folder, { recursive: true });
+    this.#temporary.add(folder);
+    return folder;
+  }
+
+  /** After the attempt: what it handed over is kept, what it was given or left under way is not. An empty folder goes too. */
+  async removeTemporary(): Promise<void> {
+    if (this.#temporary.size === 0) return;
+    for (const folder of this.#temporary) await rm(folder, { recursive: true, force: true });
     if (this.#assets.length === 0) await removeWork(this.#path);
   }
 

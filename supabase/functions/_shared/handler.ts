@@ -95,7 +95,7 @@ export interface ChildJob {
 /**
  * All that a handler may touch; `Parameters` is what its `parameters` makes of a job. Each method checks at the call what it
  * gets, and throws a PermanentError HANDLER_FAILED that names the place (`metadata.seed: a BigInt is not JSON`). Its time is
- * that of `run`: what `asset`, `enqueue`, `input` and `run` have begun when `run` returns is waited for, and fails the attempt
+ * that of `run`: what `asset`, `enqueue`, `input`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
  * when it fails; a later call of any method throws HANDLER_FAILED.
  */
 export interface HandlerContext<Parameters = unknown> {
@@ -131,6 +131,11 @@ export interface HandlerContext<Parameters = unknown> {
    *   RetryableError INPUT_UNREACHABLE
    */
   input(url: string): Promise<InputFile>;
+  /**
+   * A folder of this attempt's own for files under way, such as a video that is being encoded: on the disk of finished files,
+   * so that handing one over moves no bytes. What is left in it goes when the attempt has ended.
+   */
+  scratch(): Promise<string>;
   /**
    * Hands over a finished file, which is a regular one, no link. It is on disk, fsynced, when the promise resolves; it is
    * delivered after `run` returns. `options.metadata` is plain JSON.
