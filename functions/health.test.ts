@@ -21,18 +21,19 @@ const cutOff: Condition = {
   nextLookMs: null,
   state: "active",
 };
-const part = { all: new Map([["worker0", everything]]), conditions: [cutOff] };
+const part = { all: new Map([["worker0", everything]]), conditions: [cutOff], checked: null };
 const probing = { ...part, conditions: [{ ...cutOff, state: "probing" as const }] };
 const nothing = {
   all: new Map([["worker0", { types: ["paint"], defaultModelTypes: [], models: [] }]]),
   conditions: [cutOff],
+  checked: null,
 };
 
 function vitals(
   states: ExecutorState[],
   dispatcher: Partial<Vitals["dispatcher"]> = {},
   error: ErrorReport | null = null,
-  offers: Vitals["offers"] = { all: new Map([["worker0", everything]]), conditions: [] },
+  offers: Vitals["offers"] = { all: new Map([["worker0", everything]]), conditions: [], checked: null },
 ): Vitals {
   const executors = states.map((state, index) => ({ status: { worker: `worker${index}`, state, startError: error } }));
   return {

@@ -24,7 +24,7 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
 export interface Vitals {
   readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
   readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;
-  readonly offers: Pick<Offers, "all" | "conditions">;
+  readonly offers: Pick<Offers, "all" | "conditions" | "checked">;
 }
 
 export function hasReadyExecutor({ executors }: Vitals): boolean {
@@ -36,5 +36,6 @@ export function healthOf({ executors, dispatcher, offers }: Vitals): HealthStatu
   const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
   if (limitsOf(offers).length > 0) return "degraded";
   if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
-  return all.some(({ state }) => state === "starting") ? "starting" : "healthy";
+  const isStarting = offers.checked !== null || all.some(({ state }) => state === "starting");
+  return isStarting ? "starting" : "healthy";
 }

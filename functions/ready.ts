@@ -16,6 +16,7 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
   if (dispatcher.state === "stopped") return new HttpError("SHUTTING_DOWN", "The container is shutting down.");
   if (dispatcher.state === "paused") return new HttpError("NOT_READY", "The container is paused: it takes no jobs.");
   if (!dispatcher.reachesSource) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");
   if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
   if (hasReadyExecutor(vitals)) return null;
   const states = [...executors.values()].map(({ status: { worker, state } }) => ({ worker, state }));

@@ -211,6 +211,26 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     await furnishModel(models, "weaver");
     await expect.poll(async () => (await alone.job(named)).status, { timeout: 30_000 }).toBe("completed");
   });
+
+  it("a job that waits at the start goes back uncharged when its model turns out to be broken", {
+    timeout: 120_000,
+  }, async () => {
+    const queue = await makeQueue();
+    const { models } = await furnish("alone");
+    await truncate(join(models, "sketcher/model.onnx_data"), 8);
+    const first = await start("alone", envOf(queue, "alone"));
+    await expect.poll(() => limitsOf(first), { timeout: 20_000 }).toEqual(["model sketcher MODEL_INVALID"]);
+    const waiting = await first.submit("sketch");
+    await first.process.kill();
+
+    const second = await start("alone", envOf(queue, "alone"));
+    await expect.poll(() => limitsOf(second), { timeout: 20_000 }).toEqual(["model sketcher MODEL_INVALID"]);
+    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 20_000 }).toBe("queued");
+    await furnishModel(models, "sketcher");
+    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 30_000 }).toBe("completed");
+    // Its handler allows one attempt: a charged one would have ended it.
+    expect((await second.job(waiting)).attempts.filter(({ outcome }) => outcome !== "released")).toHaveLength(1);
+  });
 });
 
 /** What a container says that it does not run. */

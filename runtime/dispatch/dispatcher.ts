@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
-import { waitIsOver } from "#runtime/lib/within.ts";
+import { waitIsOver, within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
@@ -22,6 +22,8 @@ import type { Settler } from "./settler.ts";
 export interface OfferedJobs {
   /** What this container can run now for the worker; undefined: everything. */
   of(worker: string): Offer | undefined;
+  /** Resolves when the offers have been checked once, null from then on: a job that was taken before does not run before. */
+  readonly checked?: Promise<void> | null;
 }
 
 export interface DispatcherOptions {
@@ -46,6 +48,8 @@ export type DispatcherState = "running" | "paused" | "stopped";
 
 /** Maximum wait before the next take from a source that reports no change. */
 const defaultIdleTakeSeconds = 5;
+/** How long jobs that were taken wait for the container's first look at its models: a part of their lease. */
+const maxCheckMs = 5000;
 const errorPauseMs = { first: 500, max: 30_000 };
 
 export class Dispatcher {
@@ -186,6 +190,7 @@ export class Dispatcher {
       const { leases, ends } = await source.take(requests);
       if (ends.length > 0) this.#report(source, ends);
       this.#troubles.delete(source);
+      if (leases.length > 0) await this.#untilChecked();
       if (this.#state === "running") return [...leases];
       // The answer came too late: nobody waits for these jobs here any more.
       await Promise.all(leases.map((lease) => source.release(lease)));
@@ -200,6 +205,12 @@ export class Dispatcher {
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }
+  }
+
+  /** Bounded: a disk may be slow, and what loading finds to be broken gives the job back as well. */
+  async #untilChecked(): Promise<void> {
+    const checked = this.#options.offers?.checked ?? null;
+    if (checked !== null) await within(maxCheckMs, checked);
   }
 
   /** The jobs that were taken do not wait for it. */

@@ -52,17 +52,16 @@ export class ModelWatch {
     return this.#models.get(name)?.folder ?? name;
   }
 
+  /** Which models are there, by name alone: each counts as in order until it is read. */
+  async list(): Promise<void> {
+    this.#models = await this.#each(async (name, path, models) => {
+      models.set(name, { folder: name, problems: [], signature: path });
+    });
+  }
+
   /** @param needed the models that handlers name */
   async look(needed: readonly string[]): Promise<void> {
-    const folders = await modelFolders(this.#modelsFolder).catch(ifCoded<string[]>([]));
-    const aliases = await readAliases(this.#modelsFolder).catch(ifCoded<Readonly<Record<string, string>>>({}));
-    const names = folders.filter(isModelName);
-    const models = new Map<string, ModelFacts>();
-    await Promise.all(names.map(async (name) => this.#lookAt(name, models)));
-    for (const [alias, target] of Object.entries(aliases)) {
-      const facts = models.get(target);
-      if (facts !== undefined && !models.has(alias)) models.set(alias, facts);
-    }
+    const models = await this.#each((name, path, found) => this.#lookAt(name, path, found));
     for (const name of this.#known.keys()) if (!models.has(name)) this.#known.delete(name);
     const absent = [...new Set(needed)].filter((name) => !models.has(name));
     const missing = await Promise.all(absent.map(async (name) => [name, await this.#reasonFor(name)] as const));
@@ -71,8 +70,23 @@ export class ModelWatch {
     this.#hasLooked = true;
   }
 
-  async #lookAt(name: string, models: Map<string, ModelFacts>): Promise<void> {
-    const path = join(this.#modelsFolder, name);
+  /** Every model folder, and the aliases of those that `lookAt` has put into `models`. */
+  async #each(
+    lookAt: (name: string, path: string, models: Map<string, ModelFacts>) => Promise<void>,
+  ): Promise<ReadonlyMap<string, ModelFacts>> {
+    const folders = await modelFolders(this.#modelsFolder).catch(ifCoded<string[]>([]));
+    const aliases = await readAliases(this.#modelsFolder).catch(ifCoded<Readonly<Record<string, string>>>({}));
+    const names = folders.filter(isModelName);
+    const models = new Map<string, ModelFacts>();
+    await Promise.all(names.map(async (name) => lookAt(name, join(this.#modelsFolder, name), models)));
+    for (const [alias, target] of Object.entries(aliases)) {
+      const facts = models.get(target);
+      if (facts !== undefined && !models.has(alias)) models.set(alias, facts);
+    }
+    return models;
+  }
+
+  async #lookAt(name: string, path: string, models: Map<string, ModelFacts>): Promise<void> {
     // Gone since the folders were listed.
     const files = await filesIn(path).catch(() => null);
     if (files === null) return;

@@ -20,6 +20,7 @@ let registry: Registry;
 let offers: Offers;
 let nowMs: number;
 let restarted: string[];
+let announced: (readonly string[])[];
 let executor: EventEmitter<{ state: [] }> & { status: { types: string[] | null; startError: ErrorReport | null } };
 
 function handler(type: string, more = ""): string {
@@ -39,6 +40,7 @@ beforeEach(async () => {
   await cp(shipped, join(models(), "painter"), { recursive: true });
   nowMs = 1_000_000;
   restarted = [];
+  announced = [];
 });
 
 afterEach(async () => {
@@ -47,12 +49,18 @@ afterEach(async () => {
 });
 
 async function start(): Promise<void> {
+  await begin();
+  await offers.checked;
+}
+
+/** Up to the moment when jobs are taken. */
+async function begin(): Promise<void> {
   registry = await loadHandlers(handlers());
   executor = Object.assign(new EventEmitter<{ state: [] }>(), { status: { types: null, startError: null } });
   offers = new Offers({
     registry,
     executors: new Map([["test", executor]]),
-    sources: [],
+    sources: [{ announce: async (all) => void announced.push(...[...all.values()].map(({ models }) => models)) }],
     handlersFolder: handlers(),
     modelsFolder: models(),
     log: pino({ level: "silent" }),
@@ -80,6 +88,22 @@ const failed = (code: ErrorReport["code"], retry: "backoff" | "never" = "backoff
   retry,
 });
 const completed: AttemptEnd = { kind: "completed", assets: [], metadata: {} };
+
+describe("the start", () => {
+  it("knows models by their names, announces nothing yet, and has read them when it is checked", async () => {
+    await cp(shipped, join(models(), "broken"), { recursive: true });
+    await truncate(join(models(), "broken/unet/model.onnx"), 1000);
+    await begin();
+    expect(offers.of("test").models.toSorted()).toEqual(["broken", "painter"]);
+    expect(announced).toEqual([]);
+    const checked = offers.checked;
+    expect(checked).not.toBeNull();
+    await checked;
+    expect(offers.of("test").models).toEqual(["painter"]);
+    expect(offers.checked).toBeNull();
+    await expect.poll(() => announced).toEqual([["painter"]]);
+  });
+});
 
 describe("models", () => {
   it("that are missing, broken or come back are seen without a job", async () => {

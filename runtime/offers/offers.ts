@@ -25,7 +25,7 @@ export interface OfferingExecutor extends SeenExecutor {
 export interface OffersOptions {
   readonly registry: Registry;
   readonly executors: ReadonlyMap<string, OfferingExecutor>;
-  readonly sources: readonly JobSource[];
+  readonly sources: readonly Pick<JobSource, "announce">[];
   readonly handlersFolder: string;
   readonly modelsFolder: string;
   readonly log: Logger;
@@ -68,6 +68,8 @@ export class Offers extends EventEmitter<{ change: [] }> {
   #timer: NodeJS.Timeout | null = null;
   #wake: NodeJS.Timeout | null = null;
   #look: Promise<void> | null = null;
+  #checked: Promise<void> = Promise.resolve();
+  #isChecked = false;
   #stopped = false;
 
   constructor(options: OffersOptions) {
@@ -80,10 +82,20 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#announcer = new Announcer(options.sources, options.log);
   }
 
-  /** Looks at everything once; resolves when the offers are known. */
+  /**
+   * Resolves when the offers are known by the names of what is there, so that the first take does not wait for the
+   * headers of all weights. They are read from then on: see {@link checked}.
+   */
   async start(): Promise<void> {
     for (const executor of this.#options.executors.values()) this.watch(executor);
-    await this.look();
+    await this.#models.list();
+    this.#update();
+    this.#checked = this.look();
+  }
+
+  /** Resolves when everything has been looked at once; null from then on. No job is to run before: its model may be broken. */
+  get checked(): Promise<void> | null {
+    return this.#isChecked ? null : this.#checked;
   }
 
   /** Another executor to be heard of. That it is busy or idle changes no offer: it says so twice for every job. */
@@ -235,6 +247,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
       this.#options.log.error({ error }, "models and handlers could not be looked at; trying again");
     }
     if (this.#stopped) return;
+    this.#isChecked = true;
     this.#update();
     // Longer where looking takes long: a slow disk is left alone for most of the time.
     const tookMs = performance.now() - startMs;
@@ -281,7 +294,8 @@ export class Offers extends EventEmitter<{ change: [] }> {
     }
     const hasChanged = JSON.stringify([...this.#offers]) !== JSON.stringify([...offers]);
     this.#offers = offers;
-    this.#announcer.offer(offers);
+    // Other containers and the apps hear of nothing that may be broken.
+    if (this.#isChecked) this.#announcer.offer(offers);
     this.#wakeForNextLook();
     if (logChanges(this.#options.log, before, this.#current) || hasChanged) this.emit("change");
   };

@@ -16,7 +16,6 @@ export interface ModelPlan {
 
 /** In `model_index.json`: component → [library, class]; parts that a model does not have are null. */
 const presentComponent = z.tuple([z.string(), z.string()]);
-const anyObject = z.record(z.string(), z.unknown());
 const schedulerConfig = z.looseObject({ _class_name: z.string() });
 
 export async function planOf(folder: string): Promise<ModelPlan> {
@@ -110,10 +109,17 @@ export async function readJson(path: string): Promise<JsonFile> {
     const text = await readFile(path, "utf8");
     if (size > maxParsedBytes && /^\s*\{/.test(text.slice(0, 64)) && text.trimEnd().endsWith("}"))
       return { kind: "read", value: {} };
-    return { kind: "read", value: anyObject.parse(JSON.parse(text)) };
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return { kind: "read", value };
+    return { kind: "invalid", problem: `${path} is no JSON object` };
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
       return { kind: "missing" };
     return { kind: "invalid", problem: `${path} is no JSON object, or is cut off` };
   }
+}
+
+/** By hand: a schema would go through every entry of a vocabulary. */
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -17,7 +17,9 @@ export function fromDecimal(value: unknown): unknown {
   return digits.length <= 15 && exactDecimal.test(value) ? Number(value) : value;
 }
 
-const shown = (value: number) => (value === 2 ** 53 ? "2^53" : value.toLocaleString("en-US"));
+/** Not `toLocaleString`, which loads the tables of all languages: that is a tenth of a container's start. */
+const shown = (value: number) =>
+  value === 2 ** 53 ? "2^53" : String(value).replace(/\B(?<!\..*)(?=(\d{3})+(?!\d))/g, ",");
 
 export function numberFrom(min: number, max: number) {
   const error = `must be a number from ${shown(min)} to ${shown(max)}`;
