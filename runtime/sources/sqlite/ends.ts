@@ -26,7 +26,6 @@ export class Ends {
   /** Fails the jobs that have waited longer than they may; false when there may be more of them. */
   expire(offers: LiveOffers): boolean {
     const now_ms = this.#options.nowMs();
-    if (!this.#isAny(now_ms)) return true;
     const overdue = this.#statements.overdue.all({ now_ms, limit: maxExpired });
     if (overdue.length === 0) return true;
     const isOffered = offers.read();
@@ -41,7 +40,6 @@ export class Ends {
   /** Ends that nobody has reported, in the order in which they came; nobody else is given them within one lease time. */
   claim(): UnreportedEnd[] {
     const now_ms = this.#options.nowMs();
-    if (!this.#isAny(now_ms)) return [];
     const until_ms = now_ms + this.#options.leaseSeconds * 1000;
     return this.#statements.claimEnds
       .all({ now_ms, until_ms, limit: maxClaimedEnds })
@@ -59,10 +57,5 @@ export class Ends {
 
   reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): void {
     for (const { jobId: id, run } of ends) this.#statements.endReported.run({ id, run });
-  }
-
-  /** Whether there is anything to expire or to claim: seldom, and every take wants to know. */
-  #isAny(now_ms: number): boolean {
-    return this.#statements.anyToEndOrReport.get({ now_ms })?.answer ?? false;
   }
 }

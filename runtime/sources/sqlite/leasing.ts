@@ -44,18 +44,20 @@ export class Leasing {
     const nowMs = this.#options.nowMs();
     const token = newToken();
     const expiresAtMs = nowMs + leaseSeconds * 1000;
-    const { sequence, priority, user_id } = first;
+    const { sequence, priority, user_id, model_variant: model } = first;
     const { worker, offer, heldModels = [] } = request;
-    const leased = this.#statements.leaseFrom.get({
-      sequence,
-      priority,
-      user_id,
-      worker,
-      token,
-      expires_at_ms: expiresAtMs,
-      offer: offer === undefined ? null : JSON.stringify(offer),
-      held_models: JSON.stringify(heldModels),
-    });
+    const isBest = heldModels.length === 0 || (model !== null && heldModels.includes(model));
+    const values = { sequence, token, expires_at_ms: expiresAtMs };
+    const leased = isBest
+      ? this.#statements.leaseExactly.get(values)
+      : this.#statements.leaseFrom.get({
+          ...values,
+          priority,
+          user_id,
+          worker,
+          offer: offer === undefined ? null : JSON.stringify(offer),
+          held_models: JSON.stringify(heldModels),
+        });
     if (leased === undefined) return undefined;
     const { attempt, run } = leased;
     this.#statements.insertAttempt.run({

@@ -1,8 +1,12 @@
 /* Statements about jobs that end while no attempt runs, and about what containers offer. */
 
-/** Whether a take has anything to do beside leasing: a look at two indexes, many times cheaper than the statements for it. */
-export const anyToEndOrReport = `
-  SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_expire
+/** Whether a take has anything to do beside leasing: a look at four indexes, many times cheaper than the statements for it. */
+export const anyMomentPassed = `
+  SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_leased
+                  WHERE status = 'running' AND lease_expires_at_ms <= :now_ms)
+      OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_promote
+                  WHERE status = 'queued' AND due = 0 AND available_at_ms <= :now_ms)
+      OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_expire
                   WHERE status = 'queued' AND expires_at_ms IS NOT NULL AND expires_at_ms <= :now_ms)
       OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_to_report
                   WHERE report_at_ms IS NOT NULL AND report_at_ms <= :now_ms) AS answer`;

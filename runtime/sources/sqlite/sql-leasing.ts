@@ -18,7 +18,8 @@ export const firstOffered = `
     FROM (SELECT types.value AS type, models.value AS model
             FROM json_each(:offer, '$.types') AS types, json_each(:offer, '$.models') AS models
            UNION ALL
-          SELECT value, NULL FROM json_each(:offer, '$.defaultModelTypes')) AS need
+          SELECT value, NULL FROM json_each(:offer, '$.defaultModelTypes')
+           WHERE value IN (SELECT value FROM json_each(:offer, '$.types'))) AS need
     JOIN jobs ON jobs.sequence = (
            SELECT candidate.sequence
              FROM jobs AS candidate INDEXED BY jobs_by_need
@@ -29,14 +30,24 @@ export const firstOffered = `
    ORDER BY jobs.priority DESC, jobs.sequence
    LIMIT 1`;
 
+const lease = `
+  UPDATE jobs
+     SET status = 'running', attempt = attempt + 1, lease_token = :token, lease_expires_at_ms = :expires_at_ms`;
+const leased = "RETURNING sequence, id, body, attempt, run, available_at_ms, error";
+
+/** Leases that job. */
+export const leaseExactly = `
+  ${lease}
+   WHERE sequence = :sequence
+  ${leased}`;
+
 /**
  * Leases that job, or a younger one for a model that the executor holds: one of the same priority and user among the 32 that
  * arrived from there on. The window is counted in arrivals, not in rows of the queue: jobs that come later never widen it,
  * so a job is passed over by 31 at the most and cannot starve.
  */
 export const leaseFrom = `
-  UPDATE jobs
-     SET status = 'running', attempt = attempt + 1, lease_token = :token, lease_expires_at_ms = :expires_at_ms
+  ${lease}
    WHERE sequence = (
            SELECT candidate.sequence
              FROM jobs AS candidate INDEXED BY jobs_to_take
@@ -52,4 +63,4 @@ export const leaseFrom = `
             ORDER BY coalesce(candidate.model_variant IN (SELECT value FROM json_each(:held_models)), 0) DESC,
                      candidate.sequence
             LIMIT 1)
-  RETURNING sequence, id, body, attempt, run, available_at_ms, error`;
+  ${leased}`;

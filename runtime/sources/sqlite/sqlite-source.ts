@@ -75,13 +75,15 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots }) => slots > 0);
     if (wanted.length > 0) this.#changes.requested(wanted);
+    const lease = () => wanted.flatMap((request) => this.#leasing.lease(request));
     const taken = await this.database.writeSoon(() => {
+      const now_ms = this.nowMs();
+      if (this.#statements.anyMomentPassed.get({ now_ms })?.answer !== true) return { leases: lease(), ends: [] };
       this.expireLeases();
-      this.#statements.promoteDue.run({ now_ms: this.nowMs() });
+      this.#statements.promoteDue.run({ now_ms });
       const isThrough = this.#ends.expire(this.offers);
       // What has expired is not leased: when so many have that some are left, the next take goes on.
-      const leases = isThrough ? wanted.flatMap((request) => this.#leasing.lease(request)) : [];
-      return { leases, ends: this.#ends.claim() };
+      return { leases: isThrough ? lease() : [], ends: this.#ends.claim() };
     });
     for (const lease of taken.leases) this.#changes.hold(lease.token);
     if (taken.ends.length === maxClaimedEnds) this.changed("ends");

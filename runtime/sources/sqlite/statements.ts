@@ -26,6 +26,7 @@ export function prepareQueueStatements(database: Database) {
 /** Prepares what the holder of leases needs. */
 export function prepareLeaseStatements(database: Database) {
   return {
+    anyMomentPassed: database.query(endsSql.anyMomentPassed, rows.answerRow),
     promoteDue: database.command(sql.promoteDue),
     renewLease: database.query(sql.renewLease, rows.renewedRow),
     reviveAttempt: database.command(sql.reviveAttempt),
@@ -42,6 +43,7 @@ export function prepareLeasingStatements(database: Database) {
   return {
     firstDue: database.query(leasingSql.firstDue, rows.firstRow),
     firstOffered: database.query(leasingSql.firstOffered, rows.firstRow),
+    leaseExactly: database.query(leasingSql.leaseExactly, rows.leasedRow),
     leaseFrom: database.query(leasingSql.leaseFrom, rows.leasedRow),
     insertAttempt: database.command(sql.insertAttempt),
   };
@@ -50,7 +52,6 @@ export function prepareLeasingStatements(database: Database) {
 /** Prepares what is needed for jobs that end while no attempt runs. */
 export function prepareEndStatements(database: Database) {
   return {
-    anyToEndOrReport: database.query(endsSql.anyToEndOrReport, rows.answerRow),
     overdue: database.query(endsSql.overdue, rows.overdueRow),
     expireJob: database.command(endsSql.expireJob),
     claimEnds: database.query(endsSql.claimEnds, rows.endRow),
