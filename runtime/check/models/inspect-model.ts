@@ -29,10 +29,10 @@ export async function inspectModel(folder: string): Promise<FolderReport> {
   const missing = plan.required
     .filter((choices) => !choices.some((name) => names.has(name)))
     .map((choices) => `${choices.map((name) => join(folder, name)).join(" or ")} is missing`);
-  const read = await Promise.all([
-    ...plan.configs.filter((name) => names.has(name)).map((name) => configProblem(join(folder, name))),
-    ...onnxFiles.map((path) => onnxProblems(path)),
-  ]);
+  // One after another: what was read for one file is given back before the next.
+  const read: string[][] = [];
+  for (const name of plan.configs) if (names.has(name)) read.push(await configProblem(join(folder, name)));
+  for (const path of onnxFiles) read.push(await onnxProblems(path));
   const isOther =
     plan.components.length === 0 && plan.problems.length === 0 && !files.some(({ name }) => name.endsWith(".onnx"));
   return {

@@ -76,7 +76,8 @@ class Walk {
   async message(kind: Exclude<Message, "tensor">, start: number, end: number, depth: number): Promise<void> {
     if (depth > maxDepth) throw new Damaged(damaged);
     for (let at = start; at < end; ) {
-      const field = await this.#field(at, end);
+      const next = this.#field(at, end);
+      const field = next instanceof Promise ? await next : next;
       const child = inside[kind][field.number];
       this.hasGraph ||= child === "graph";
       if (child === "tensor") await this.#tensor(field.start, field.end);
@@ -88,7 +89,8 @@ class Walk {
   async #tensor(start: number, end: number): Promise<void> {
     const facts: TensorFacts = { name: "", dims: [], dataType: 0, rawBytes: null, isExternal: false, entries: [] };
     for (let at = start; at < end; ) {
-      const field = await this.#field(at, end);
+      const next = this.#field(at, end);
+      const field = next instanceof Promise ? await next : next;
       await this.#tensorField(facts, field);
       at = field.end;
     }
@@ -123,7 +125,8 @@ class Walk {
   async #entry(start: number, end: number): Promise<readonly [string, string]> {
     let [key, value] = ["", ""];
     for (let at = start; at < end; ) {
-      const field = await this.#field(at, end);
+      const next = this.#field(at, end);
+      const field = next instanceof Promise ? await next : next;
       if (field.number === 1) key = await this.#text(field);
       if (field.number === 2) value = await this.#text(field);
       at = field.end;
@@ -132,8 +135,12 @@ class Walk {
   }
 
   /** @throws Damaged when there is none, or when it does not end where it must */
-  async #field(at: number, end: number): Promise<Field> {
-    const field = await this.#reader.field(at);
+  #field(at: number, end: number): Field | Promise<Field> {
+    const field = this.#reader.field(at);
+    return field instanceof Promise ? field.then((found) => this.#checked(found, end)) : this.#checked(field, end);
+  }
+
+  #checked(field: Field | null, end: number): Field {
     if (field === null) throw new Damaged(damaged);
     if (field.end <= end) return field;
     const isCut = field.end > this.#reader.size && end === this.#reader.size;

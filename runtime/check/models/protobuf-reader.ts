@@ -8,7 +8,7 @@ const wireTypes = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 } as c
 /** Tag and length (or value) are at most two varints of ten bytes. */
 const headerBytes = 20;
 /** After a jump little is read; who goes on reading in order gets more at once. */
-const window = { minBytes: 4096, maxBytes: 2 ** 18 };
+const window = { minBytes: 4096, maxBytes: 2 ** 16 };
 
 export interface Field {
   readonly number: number;
@@ -22,7 +22,9 @@ export interface Field {
 export class ProtobufReader {
   readonly #file: FileHandle;
   readonly size: number;
-  #bytes: Uint8Array = new Uint8Array(0);
+  #buffer = Buffer.alloc(0);
+  /** What of the file is in the buffer, and where it begins. */
+  #bytes: Uint8Array = this.#buffer;
   #start = 0;
   #readBytes = window.minBytes;
 
@@ -31,10 +33,16 @@ export class ProtobufReader {
     this.size = size;
   }
 
-  /** The field that begins at `offset`; null when none can. Its end may lie behind the end of the file. */
-  async field(offset: number): Promise<Field | null> {
-    // Most fields lie in what was read already, and are not waited for.
-    if (!this.#has(offset, headerBytes)) await this.#fill(offset, headerBytes);
+  /**
+   * The field that begins at `offset`; null when none can. Its end may lie behind the end of the file. Most fields lie in
+   * what was read already, and are answered at once: a promise for each is most of what a large graph would cost.
+   */
+  field(offset: number): Field | null | Promise<Field | null> {
+    if (this.#has(offset, headerBytes)) return this.#parse(offset);
+    return this.#fill(offset, headerBytes).then(() => this.#parse(offset));
+  }
+
+  #parse(offset: number): Field | null {
     const bytes = this.#bytes;
     const base = this.#start;
     const tag = readVarint(bytes, offset - base);
@@ -75,8 +83,9 @@ export class ProtobufReader {
     const goesOn = offset >= this.#start && offset <= this.#start + this.#bytes.length;
     this.#readBytes = goesOn ? Math.min(window.maxBytes, this.#readBytes * 2) : window.minBytes;
     const wanted = Math.max(0, Math.min(Math.max(length, this.#readBytes), this.size - offset));
-    const { buffer, bytesRead } = await this.#file.read(Buffer.allocUnsafe(wanted), 0, wanted, offset);
-    this.#bytes = buffer.subarray(0, bytesRead);
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafeSlow(wanted);
+    const { bytesRead } = await this.#file.read(this.#buffer, 0, wanted, offset);
+    this.#bytes = this.#buffer.subarray(0, bytesRead);
     this.#start = offset;
   }
 }
