@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from .components import Component, Tensors
+from .component import Component, Tensors
 
 # Largest difference allowed, as a share of the output's largest magnitude (at least 1).
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 3e-2}
@@ -26,7 +26,7 @@ def torch_cases(component: Component) -> list[CheckCase]:
     cases = []
     for inputs in component.check_inputs():
         with torch.no_grad():
-            result = component.module(*inputs)
+            result = (component.reference or component.module)(*inputs)
         tensors = result if isinstance(result, tuple) else (result,)
         cases.append(CheckCase(inputs, [tensor.float().numpy() for tensor in tensors]))
     return cases

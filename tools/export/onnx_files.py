@@ -1,5 +1,6 @@
-"""Writes one traced torch module as `model.onnx`, cleaned, with its weights inside or in one file beside it."""
+"""Writes traced torch modules as ONNX files, cleaned, with their weights inside or in one file beside them."""
 
+import hashlib
 import logging
 import tempfile
 import warnings
@@ -10,7 +11,8 @@ import torch
 from onnx_ir.passes import common as passes
 from onnxscript import optimizer
 
-from .components import Component
+from .component import Component
+from .program import Settings
 
 # A protobuf message ends at 2 GiB; stay clear of it for the graph itself.
 INLINE_LIMIT_BYTES = 1_900_000_000
@@ -21,20 +23,71 @@ DATA_FILE = "model.onnx_data"
 HALF_STORAGE_VALUES = 1024
 
 
-def write_component(component: Component, output: Path, opset: int, external_data: bool, half_storage: bool) -> int:
-    """Traces `component`, writes `output/<folder>/model.onnx` and returns the bytes written (graph and data)."""
-    target = output / component.folder / "model.onnx"
+# Smaller weights stay in the graph.
+SHARED_VALUES = 64
+# Where parts of a data file begin: large ones on a page, so that they can be mapped.
+PAGE_BYTES, LINE_BYTES = 4096, 64
+
+
+def write_component(component: Component, output: Path, settings: Settings) -> int:
+    """Traces `component`, writes its file and returns the bytes written (graph and data)."""
+    target = output / component.folder / component.file
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".trace-") as folder:
-        traced = Path(folder) / "model.onnx"
-        _trace(component, traced, opset)
-        model = ir.load(traced)
-        _clean(model)
-        if half_storage:
-            _store_in_half(model)
-        external = external_data or _weight_bytes(model) > INLINE_LIMIT_BYTES
+        model = _traced(component, Path(folder), settings)
+        external = settings.external_data or _weight_bytes(model) > INLINE_LIMIT_BYTES
         ir.save(model, target, external_data=DATA_FILE if external else None)
-    return sum(path.stat().st_size for path in target.parent.glob("model.onnx*"))
+    return _size(target.parent)
+
+
+def write_sharing(components: list[Component], output: Path, settings: Settings) -> int:
+    """Writes components of one folder whose equal weights lie once in their common data file; returns all bytes."""
+    target = output / components[0].folder
+    target.mkdir(parents=True, exist_ok=True)
+    offsets: dict[bytes, int] = {}
+    with (target / DATA_FILE).open("wb") as data:
+        for component in components:
+            with tempfile.TemporaryDirectory(dir=output, prefix=".trace-") as folder:
+                model = _traced(component, Path(folder), settings)
+                for value in model.graph.initializers.values():
+                    if value.const_value is not None and value.const_value.size > SHARED_VALUES:
+                        value.const_value = _stored(value.const_value, data, offsets)
+                ir.save(model, target / component.file)
+    return _size(target)
+
+
+def _stored(tensor, data, offsets: dict[bytes, int]) -> ir.ExternalTensor:
+    """The tensor as a part of the data file, to which its bytes are appended unless they are there already."""
+    content = tensor.tobytes()
+    key = hashlib.sha256(content).digest()
+    if key not in offsets:
+        data.write(b"\0" * (-data.tell() % (PAGE_BYTES if len(content) >= PAGE_BYTES else LINE_BYTES)))
+        offsets[key] = data.tell()
+        data.write(content)
+    return ir.ExternalTensor(
+        DATA_FILE,
+        offsets[key],
+        len(content),
+        tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name,
+        base_dir=Path(data.name).parent,
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.onnx*"))
+
+
+def _traced(component: Component, folder: Path, settings: Settings) -> ir.Model:
+    """The cleaned graph of `component`; `folder` holds large weights and must outlive it."""
+    path = folder / "model.onnx"
+    _trace(component, path, settings.opset)
+    model = ir.load(path)
+    _clean(model)
+    if settings.half_storage:
+        _store_in_half(model)
+    return model
 
 
 def _trace(component: Component, path: Path, opset: int) -> None:

@@ -3,30 +3,14 @@
 Names and axes are those of `optimum-cli export onnx`, so that either tool's output loads in the same place.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from .attention import simplify
-
-Tensors = tuple[torch.Tensor, ...]
-
-
-@dataclass
-class Component:
-    """One ONNX file: `folder/model.onnx`."""
-
-    folder: str
-    module: torch.nn.Module
-    dtype: torch.dtype
-    inputs: dict[str, dict[int, str]]
-    outputs: dict[str, dict[int, str]]
-    trace_inputs: Callable[[], Tensors]
-    check_inputs: Callable[[], list[Tensors]]
-    # Run between the check's torch outputs and the trace, so that what it changes in the module is checked too.
-    prepare_trace: Callable[[], None] = lambda: None
+from .component import Component, Tensors
+from .source_folder import weights_variant
 
 
 class TextEncoder(torch.nn.Module):
@@ -88,18 +72,12 @@ class VaeEncoder(torch.nn.Module):
         return self.vae.encode(sample).latent_dist.parameters
 
 
-def _variant(folder: Path) -> str | None:
-    """`fp16` when the folder was saved or downloaded with that variant only, which the file names then carry."""
-    names = [path.name for path in folder.glob("*.safetensors")]
-    return "fp16" if names and all(".fp16" in name for name in names) else None
-
-
 def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
     projected = folder == "text_encoder_2"
     model_class = CLIPTextModelWithProjection if projected else CLIPTextModel
-    model = model_class.from_pretrained(source / folder, dtype=dtype, variant=_variant(source / folder)).eval()
+    model = model_class.from_pretrained(source / folder, dtype=dtype, variant=weights_variant(source / folder)).eval()
     config = model.config
     sequence = {0: "batch_size", 1: "sequence_length"}
     pooled = "text_embeds" if projected else "pooler_output"
@@ -131,7 +109,7 @@ def _unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
     from diffusers import UNet2DConditionModel
 
     model = UNet2DConditionModel.from_pretrained(
-        source / "unet", torch_dtype=dtype, variant=_variant(source / "unet")
+        source / "unet", torch_dtype=dtype, variant=weights_variant(source / "unet")
     ).eval()
     config = model.config
     text_dim = read_projection_dim(config)
@@ -185,7 +163,9 @@ def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
     # With `force_upcast` the VAE overflows in float16; diffusers runs it in float32 whatever the other components use.
     upcast = AutoencoderKL.load_config(source / "vae").get("force_upcast", True)
     dtype = torch.float32 if upcast else dtype
-    vae = AutoencoderKL.from_pretrained(source / "vae", torch_dtype=dtype, variant=_variant(source / "vae")).eval()
+    vae = AutoencoderKL.from_pretrained(
+        source / "vae", torch_dtype=dtype, variant=weights_variant(source / "vae")
+    ).eval()
     channels, scale = vae.config.latent_channels, 2 ** (len(vae.config.block_out_channels) - 1)
 
     def latents(batch: int, height: int, width: int) -> Tensors:

@@ -41,7 +41,7 @@ def main() -> int:
         parameters = write_source(source, SIZES, options.seed)
         print(f"{parameters / 1e6:.1f} million parameters in all", flush=True)
         try:
-            passed = export(source, options.output, options.dtype)
+            passed = export(source, options.output, dtype=options.dtype)
         except ExportError as error:
             print(f"make_bench_model.py: {error}", file=sys.stderr)
             return 2

@@ -34,7 +34,12 @@ def compare(expected: dict, actual: dict) -> tuple[dict[str, float], float, bool
     carried = 1e-7 * (expected["initial_noise"].abs().max() * expected["init_noise_sigma"]).item()
     steps = (expected["image_u8"].int() - actual["image_u8"].int()).abs()
     off_by_one = steps.count_nonzero().item() / steps.numel()
-    passed = passed and max(worst.values()) <= max(TOLERANCE, carried) and steps.max().item() <= 1 and off_by_one <= PIXELS_OFF_BY_ONE
+    passed = (
+        passed
+        and max(worst.values()) <= max(TOLERANCE, carried)
+        and steps.max().item() <= 1
+        and off_by_one <= PIXELS_OFF_BY_ONE
+    )
     return worst, off_by_one, passed
 
 

@@ -1,0 +1,60 @@
+"""Whether a diffusers folder is a whole text-to-video WAN, and which of its small files are copied."""
+
+import shutil
+from pathlib import Path
+
+from .source_folder import ExportError, copy_configs, read_index, read_json, require_complete
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+SINGLE_FILE = (
+    "Checkpoints in the original layout (a config.json and .pth files) must be converted first, with the program "
+    "scripts/convert_wan_to_diffusers.py in diffusers' repository."
+)
+
+
+def check_source(source: Path) -> dict:
+    """Returns `model_index.json` of a WAN folder; raises `ExportError` naming everything that is missing."""
+    index = read_index(source, "Wan", SINGLE_FILE)
+    if index["_class_name"] != "WanPipeline" or index.get("expand_timesteps"):
+        raise ExportError(
+            f"{source} holds a {index['_class_name']} that is conditioned on images; text-to-video models "
+            "(WanPipeline without expand_timesteps) can be exported."
+        )
+    parts = ["text_encoder", *transformer_names(index), "vae"]
+    needed = [f"{name}/config.json" for name in parts] + ["scheduler/scheduler_config.json", "tokenizer/tokenizer.json"]
+    require_complete(source, [path for path in needed if not (source / path).is_file()])
+    _check_networks(source, index)
+    return index
+
+
+def transformer_names(index: dict) -> list[str]:
+    """`transformer`, and `transformer_2` of a two-stage model."""
+    names = [name for name in ("transformer", "transformer_2") if (index.get(name) or [None])[0] is not None]
+    if "transformer" not in names:
+        raise ExportError("model_index.json names no transformer; a model of the low-noise stage alone cannot run.")
+    if "transformer_2" in names and index.get("boundary_ratio") is None:
+        raise ExportError("model_index.json has a transformer_2 but no boundary_ratio, where it takes over (as 0.875).")
+    return names
+
+
+def _check_networks(source: Path, index: dict) -> None:
+    for name in transformer_names(index):
+        config = read_json(source / name / "config.json")
+        if config.get("image_dim") is not None or config.get("added_kv_proj_dim") is not None:
+            raise ExportError(f"{name}/config.json has image_dim or added_kv_proj_dim: it is conditioned on images.")
+    vae = read_json(source / "vae/config.json")
+    if vae.get("is_residual") or vae.get("patch_size") not in (None, 1):
+        raise ExportError(
+            "vae/config.json has is_residual or patch_size, as the VAE of WAN 2.2 TI2V-5B does; "
+            "the VAE of WAN 2.1 (which the 14B models of 2.2 share) can be exported."
+        )
+
+
+def copy_small_files(source: Path, output: Path, index: dict) -> None:
+    """Copies configs and the tokenizer. The VAE's config goes to both of its halves."""
+    own = {name: name for name in ("text_encoder", *transformer_names(index))}
+    copy_configs(source, output, index, own | {"vae_decoder": "vae", "vae_encoder": "vae"})
+    (output / "tokenizer").mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        if (source / "tokenizer" / name).is_file():
+            shutil.copyfile(source / "tokenizer" / name, output / "tokenizer" / name)
