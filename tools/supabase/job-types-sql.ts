@@ -2,9 +2,9 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { jobTypes } from "#contract/job-types.ts";
 
-/** Where the migration lies that fills the table of job types. */
+/** Where the migration lies that brings the table of job types up to date; those before it are frozen. */
 export const jobTypesMigration = fileURLToPath(
-  new URL("../../supabase/migrations/20261121000200_job_types.sql", import.meta.url),
+  new URL("../../supabase/migrations/20261128000600_job_types.sql", import.meta.url),
 );
 
 /** The migration's text, from the contract's table. A bucket that a deployment has set itself is kept. */

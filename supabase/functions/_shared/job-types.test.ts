@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { safeId } from "./job.ts";
 import { contentTypeOf, currentJobType, isJobType, jobTypes, queueName } from "./job-types.ts";
 
-it("knows the fifteen types, by worker", () => {
+it("knows the nineteen types, by worker", () => {
   const byWorker = Map.groupBy(Object.entries(jobTypes), ([, { worker }]) => worker);
   expect(Object.fromEntries([...byWorker].map(([worker, types]) => [worker, types.map(([type]) => type)]))).toEqual({
     sdxl: ["sdxl_image_fast", "sdxl_image_high", "sdxl_generate"],
@@ -16,6 +16,10 @@ it("knows the fifteen types, by worker", () => {
       "video7b_fast_enhanced",
       "video7b_high_enhanced",
       "wan_generate",
+      "t2v",
+      "t2v_22",
+      "generate_video",
+      "wan_2_2_t2i",
     ],
     chat: ["enhance_base", "enhance_instruct", "chat"],
   });

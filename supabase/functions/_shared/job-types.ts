@@ -4,8 +4,8 @@ const video = { contentType: "video", fileExtension: "mp4" } as const;
 const text = { contentType: "text", fileExtension: "txt" } as const;
 
 /**
- * Every job type on the wire. `steps` and `guidance` are the classic types' own values; null where the job must say
- * them itself (pure inference) or where there are none (language model). `expectedSeconds` is sent as `expected_time`:
+ * Every job type on the wire. `steps` and `guidance` are the type's own values; null where the job must say them
+ * itself (pure inference) or where there are none (language model). `expectedSeconds` is sent as `expected_time`:
  * the upper end of what the original system took on a 48 GB card, null when unknown.
  */
 export const jobTypes = {
@@ -21,6 +21,10 @@ export const jobTypes = {
   video7b_fast_enhanced: { worker: "wan", steps: 25, guidance: 6.5, expectedSeconds: 240, ...video },
   video7b_high_enhanced: { worker: "wan", steps: 50, guidance: 7.5, expectedSeconds: 240, ...video },
   wan_generate: { worker: "wan", steps: null, guidance: null, expectedSeconds: null, ...video },
+  t2v: { worker: "wan", steps: 25, guidance: 7.5, expectedSeconds: null, ...video },
+  t2v_22: { worker: "wan", steps: 25, guidance: 7.5, expectedSeconds: null, ...video },
+  generate_video: { worker: "wan", steps: 25, guidance: 7.5, expectedSeconds: null, ...video },
+  wan_2_2_t2i: { worker: "wan", steps: 25, guidance: 7.5, expectedSeconds: null, ...image },
   enhance_base: { worker: "chat", steps: null, guidance: null, expectedSeconds: null, ...text },
   enhance_instruct: { worker: "chat", steps: null, guidance: null, expectedSeconds: null, ...text },
   chat: { worker: "chat", steps: null, guidance: null, expectedSeconds: null, ...text },

@@ -7,12 +7,27 @@ import { listed } from "./fields.ts";
  */
 export const schedulerNames = ["euler", "EulerDiscreteScheduler"] as const;
 
-/** One of them, in any case, and then as it is written above. */
-export const schedulerName = z.preprocess(
-  (value) => (typeof value === "string" ? (knownAs(value) ?? value) : (value ?? undefined)),
-  z.enum(schedulerNames, { error: `must be ${listed(schedulerNames)}` }),
-);
+/** Those of models that are trained on flow matching (WAN), where `euler` is another class. */
+export const flowSchedulerNames = [
+  "unipc",
+  "dpm++",
+  "euler",
+  "UniPCMultistepScheduler",
+  "DPMSolverMultistepScheduler",
+  "FlowMatchEulerDiscreteScheduler",
+] as const;
 
-function knownAs(name: string): string | undefined {
-  return schedulerNames.find((known) => known.toLowerCase() === name.toLowerCase());
+/** One of the names, in any case, and then as it is written above. */
+function nameFrom<const Names extends readonly [string, ...string[]]>(names: Names) {
+  return z.preprocess(
+    (value) => (typeof value === "string" ? (knownAs(names, value) ?? value) : (value ?? undefined)),
+    z.enum(names, { error: `must be ${listed(names)}` }),
+  );
+}
+
+export const schedulerName = nameFrom(schedulerNames);
+export const flowSchedulerName = nameFrom(flowSchedulerNames);
+
+function knownAs(names: readonly string[], name: string): string | undefined {
+  return names.find((known) => known.toLowerCase() === name.toLowerCase());
 }

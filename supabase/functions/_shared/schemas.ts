@@ -2,10 +2,20 @@ import { chatJob, chatParameters, enhanceJob } from "./chat.ts";
 import type { JobSchema } from "./check-job.ts";
 import { isJobType, type JobType, jobTypes } from "./job-types.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
-import { wanGenerateJob, wanJob, wanParameters } from "./wan.ts";
+import {
+  textToImageParameters,
+  textToVideoParameters,
+  wanGenerateParameters,
+  wanImageJob,
+  wanImageParameters,
+  wanVideoJob,
+  wanVideoParameters,
+} from "./wan.ts";
 
 const sdxl = { input: sdxlJob, parameters: sdxlParameters };
-const wan = { input: wanJob, parameters: wanParameters };
+const wanImage = { input: wanImageJob, parameters: wanImageParameters };
+const wanVideo = { input: wanVideoJob, parameters: wanVideoParameters };
+const textToVideo = { input: wanVideoJob, parameters: textToVideoParameters };
 const enhance = { input: enhanceJob, parameters: chatParameters };
 
 /** What every job type takes; a type without an entry does not compile. */
@@ -13,15 +23,19 @@ const schemas = {
   sdxl_image_fast: sdxl,
   sdxl_image_high: sdxl,
   sdxl_generate: { input: sdxlJob, parameters: sdxlGenerateParameters },
-  image_fast: wan,
-  image_high: wan,
-  video_fast: wan,
-  video_high: wan,
-  image7b_fast_enhanced: wan,
-  image7b_high_enhanced: wan,
-  video7b_fast_enhanced: wan,
-  video7b_high_enhanced: wan,
-  wan_generate: { input: wanGenerateJob, parameters: wanParameters },
+  image_fast: wanImage,
+  image_high: wanImage,
+  video_fast: wanVideo,
+  video_high: wanVideo,
+  image7b_fast_enhanced: wanImage,
+  image7b_high_enhanced: wanImage,
+  video7b_fast_enhanced: wanVideo,
+  video7b_high_enhanced: wanVideo,
+  wan_generate: { input: wanVideoJob, parameters: wanGenerateParameters },
+  t2v: textToVideo,
+  t2v_22: textToVideo,
+  generate_video: textToVideo,
+  wan_2_2_t2i: { input: wanImageJob, parameters: textToImageParameters },
   enhance_base: enhance,
   enhance_instruct: enhance,
   chat: { input: chatJob, parameters: chatParameters },
@@ -32,7 +46,7 @@ export function schemaOf(type: string): JobSchema | undefined {
   return isJobType(type) ? { ...schemas[type], defaults: defaultsOf(type) } : undefined;
 }
 
-/** The classic types' steps and guidance; nothing where the job must say them itself. */
+/** The type's own steps and guidance; nothing where the job must say them itself. */
 function defaultsOf(type: JobType): Readonly<Record<string, unknown>> {
   const { steps, guidance } = jobTypes[type];
   return steps === null ? {} : { num_inference_steps: steps, guidance_scale: guidance };

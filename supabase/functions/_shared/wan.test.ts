@@ -2,29 +2,35 @@ import { describe, expect, it } from "vitest";
 import { checkJob, type JobSchema } from "./check-job.ts";
 import { resolveParameters } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
-import { referenceMode, wanGenerateJob, wanJob, wanParameters, wanReferences } from "./wan.ts";
+import { schemaOf } from "./schemas.ts";
+import {
+  referenceMode,
+  textToImageParameters,
+  textToVideoParameters,
+  wanGenerateParameters,
+  wanImageJob,
+  wanImageParameters,
+  wanReferences,
+  wanVideoJob,
+  wanVideoParameters,
+} from "./wan.ts";
 
 const base = { id: "job-1", type: "video_fast", prompt: "waves on a pebble beach" };
 const defaults = { num_inference_steps: 25, guidance_scale: 6.5 };
-const classic = { input: wanJob, parameters: wanParameters, defaults };
-const pure = { input: wanGenerateJob, parameters: wanParameters };
+const classic = { input: wanVideoJob, parameters: wanVideoParameters, defaults };
+const picture = { input: wanImageJob, parameters: wanImageParameters, defaults };
+const pure = { input: wanVideoJob, parameters: wanGenerateParameters };
 
-function accepted(job: Record<string, unknown>, schema: JobSchema<typeof wanJob> = classic) {
+function accepted(job: Record<string, unknown>, schema: JobSchema<typeof wanVideoJob> = classic) {
   const result = checkJob(schema, { ...base, ...job });
   if (!result.ok) throw new Error(describeProblems(result.problems));
   return result.value;
 }
 
-function refused(job: Record<string, unknown>, schema: JobSchema<typeof wanJob> = classic) {
+function refused(job: Record<string, unknown>, schema: JobSchema<typeof wanVideoJob> = classic) {
   const result = checkJob(schema, { ...base, ...job });
   if (result.ok) throw new Error(`accepted: ${JSON.stringify(result.value)}`);
   return result.problems;
-}
-
-/** As a handler has it: parameters beside the job's metadata. */
-function references(job: Record<string, unknown>): Parameters<typeof wanReferences>[0] {
-  const { config: explicit, metadata } = accepted(job);
-  return { config: resolveParameters(wanParameters, { explicit, handler: defaults }).values, metadata };
 }
 
 it("reads a classic job under canonical names and assumes nothing", () => {
@@ -72,15 +78,24 @@ describe("ranges", () => {
     ["config.width", { size: "488*832" }, 488, `${sizeRule} (nearest: 480 or 496) (given as config.size)`],
     ["config.height", { width: 480, height: 2064 }, 2064, `${sizeRule} (nearest: 2048)`],
     ["config.height", { width: 480 }, undefined, "must be given together with config.width"],
-    ["config.frame_num", { frame_num: 0 }, 0, "must be a whole number from 1 to 161"],
-    ["config.frame_num", { frames: 162 }, 162, "must be a whole number from 1 to 161 (given as config.frames)"],
-    ["config.scheduler", { scheduler: "lms" }, "lms", 'must be "unipc", "dpm++" or "euler"'],
+    ["config.frame_num", { frame_num: 0 }, 0, "must be a whole number from 5 to 161"],
+    ["config.frame_num", { frame_num: 2000 }, 2000, "must be a whole number from 5 to 161"],
+    ["config.frame_num", { frames: 162 }, 162, "must be a whole number from 5 to 161 (given as config.frames)"],
+    ["config.width", { size: "481*832" }, 481, `${sizeRule} (nearest: 480 or 496) (given as config.size)`],
+    [
+      "config.scheduler",
+      { scheduler: "lms" },
+      "lms",
+      expect.stringMatching(/^must be "unipc", "dpm\+\+", "euler", .*Scheduler"$/),
+    ],
+    ["config.fps", { fps: 61 }, 61, "must be a whole number from 1 to 60"],
+    ["config.switch_threshold", { switch_threshold: 1001 }, 1001, "must be a number from 0 to 1,000"],
+    ["config.guidance_scale_2", { guidance_scale_2: -1 }, -1, "must be a number from 0 to 30"],
     ["config.flow_shift", { flow_shift: 0 }, 0, "must be a number from 0.1 to 20"],
     ["config.num_inference_steps", { steps: 151 }, 151, "must be a whole number from 1 to 150 (given as config.steps)"],
     ["config.guidance_scale", { guidance_scale: 31 }, 31, "must be a number from 0 to 30"],
     ["config.seed", { seed: -1 }, -1, "must be a whole number from 0 to 2^53 (leave it out for a random one)"],
     ["config.enhance_prompt", { enhance_prompt: 1 }, 1, "must be true or false"],
-    ["config.first_frame", { first_frame: 4 }, 4, "must be a URL"],
     ["config.content_type", { content_type: "clip" }, "clip", 'must be "image", "video" or "text"'],
     [
       "config.file_extension",
@@ -92,7 +107,7 @@ describe("ranges", () => {
     expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
   });
 
-  it.each([{ frame_num: 1 }, { frame_num: 161 }, { width: 64, height: 2048 }, { guidance_scale: 0 }])(
+  it.each([{ frame_num: 5 }, { frame_num: 161 }, { width: 64, height: 2048 }, { guidance_scale: 0 }])(
     "%j",
     (config) => {
       expect(accepted({ config }).config).toEqual(config);
@@ -100,7 +115,7 @@ describe("ranges", () => {
   );
 
   it.each([
-    ["metadata.reference_strength", { reference_strength: 0 }, 0, "must be a number from 0.1 to 1"],
+    ["metadata.reference_strength", { reference_strength: 2 }, 2, "must be a number from 0 to 1"],
     ["metadata.enhancement_type", { enhancement_type: "x" }, "x", 'must be "base", "chat" or "instruct_chat"'],
   ])("%s of %j", (field, metadata, value, message) => {
     expect(refused({ metadata })).toEqual([{ field, value, message }]);
@@ -114,13 +129,52 @@ describe("ranges", () => {
   });
 });
 
-it("wan_generate requires steps and guidance, and allows a reference strength of 0", () => {
-  expect(refused({}, pure).map(({ field }) => field)).toEqual(["config.num_inference_steps", "config.guidance_scale"]);
-  const config = { num_inference_steps: 1, guidance_scale: 0 };
-  expect(accepted({ config, metadata: { reference_strength: 0 } }, pure).config).toEqual(config);
+it("refuses both sizes that no picture has", () => {
+  const small = refused({ config: { size: "16x16" } });
+  expect(small.map(({ field, message }) => `${field} ${message}`)).toEqual([
+    `config.width ${sizeRule} (nearest: 64) (given as config.size)`,
+    `config.height ${sizeRule} (nearest: 64) (given as config.size)`,
+  ]);
+  expect(refused({ config: { size: "8192x8192" } }).map(({ value }) => value)).toEqual([8192, 8192]);
 });
 
-describe("reference mode", () => {
+it("takes a prompt of 8,000 characters, and refuses 5,000 words", () => {
+  expect(accepted({ prompt: "sea ".repeat(2000) }).prompt).toHaveLength(8000);
+  expect(refused({ prompt: "sea ".repeat(5000) })).toMatchObject([
+    { field: "prompt", message: "must be 1 to 8,000 characters and not only white space" },
+  ]);
+});
+
+it("wan_generate requires steps and guidance, and takes one frame", () => {
+  expect(refused({}, pure).map(({ field }) => field)).toEqual(["config.num_inference_steps", "config.guidance_scale"]);
+  const config = { num_inference_steps: 1, guidance_scale: 0, frame_num: 1 };
+  expect(accepted({ config }, pure).config).toEqual(config);
+});
+
+it("a picture has one frame, said or not, whatever its model's clips have", () => {
+  expect(accepted({ config: { frames: 1 } }, picture).config).toEqual({ frame_num: 1 });
+  expect(refused({ config: { frame_num: 83 } }, picture)).toEqual([
+    { field: "config.frame_num", value: 83, message: "must be 1, or left out: this job type makes a picture" },
+  ]);
+  const model = { frame_num: 17, width: 64, height: 64 };
+  const { values } = resolveParameters(wanImageParameters, { explicit: {}, model, handler: defaults });
+  expect(values).toEqual({ width: 64, height: 64, ...defaults });
+});
+
+it("knows the defaults of each system: a portrait clip, and a landscape one", () => {
+  const of = (schema: Parameters<typeof resolveParameters>[0]) =>
+    resolveParameters(schema, { explicit: {}, handler: defaults }).values;
+  expect(of(wanVideoParameters)).toEqual({ width: 480, height: 832, frame_num: 83, fps: 16, ...defaults });
+  expect(of(wanGenerateParameters)).toMatchObject({ width: 480, height: 832, frame_num: 81 });
+  const headless = { width: 1280, height: 720, scheduler: "euler", flow_shift: 7, ...defaults };
+  expect(of(textToVideoParameters)).toEqual({ ...headless, frame_num: 49, fps: 16 });
+  expect(of(textToImageParameters)).toEqual(headless);
+  expect(schemaOf("t2v")?.defaults).toEqual({ num_inference_steps: 25, guidance_scale: 7.5 });
+});
+
+describe("references", () => {
+  const place = (config: object, metadata: object) => ({ config, metadata });
+
   it.each([
     [{}, {}, "none"],
     [{ image: "i" }, {}, "single"],
@@ -137,20 +191,35 @@ describe("reference mode", () => {
     [{ image: "", first_frame: "" }, { start_reference_url: "" }, "none"],
     [{ first_frame: "" }, { start_reference_url: "s" }, "start"],
     [{ image: null }, { reference_image_url: "i" }, "single"],
-  ])("%j with metadata %j is %s", (config, metadata, mode) => {
-    expect(referenceMode(references({ config, metadata }))).toBe(mode);
+  ])("%j with metadata %j are %s", (config, metadata, mode) => {
+    expect(referenceMode(place(config, metadata))).toBe(mode);
   });
 
-  it("prefers config over metadata", () => {
-    const job = references({
-      config: { image: "a", first_frame: "b", last_frame: "c" },
-      metadata: { reference_image_url: "d", start_reference_url: "e", end_reference_url: "f" },
-    });
-    expect(wanReferences(job)).toEqual({ single: "a", start: "b", end: "c" });
+  it("in config go before those in metadata", () => {
+    const both = place(
+      { image: "a", first_frame: "b", last_frame: "c" },
+      { reference_image_url: "d", start_reference_url: "e", end_reference_url: "f" },
+    );
+    const { single, start, end } = wanReferences(both);
+    expect([single?.url, start?.url, end?.url]).toEqual(["a", "b", "c"]);
   });
 
-  it("reads a reference at the top level", () => {
-    expect(referenceMode(references({ reference_image_url: "i" }))).toBe("single");
+  it.each([
+    [{ config: { first_frame: "https://a.example/1.png" } }, "config.first_frame"],
+    [{ metadata: { end_reference_url: "https://a.example/1.png" } }, "metadata.end_reference_url"],
+    [{ reference_image_url: "https://a.example/1.png" }, "metadata.reference_image_url"],
+  ])("%j are refused by name", (job, field) => {
+    expect(refused(job)).toEqual([
+      {
+        field,
+        value: "https://a.example/1.png",
+        message: "must be left out: clips and pictures of this job type are made from the prompt alone",
+      },
+    ]);
+  });
+
+  it("that are empty, and what is said of those that are not there, do no harm", () => {
+    accepted({ config: { image: "" }, metadata: { start_reference_url: "", reference_strength: 0.85 } });
   });
 });
 

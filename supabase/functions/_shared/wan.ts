@@ -5,7 +5,6 @@ import {
   guidanceScale,
   numberFrom,
   optionalFlag,
-  optionalOneOf,
   optionalReference,
   optionalText,
   passedThrough,
@@ -14,97 +13,184 @@ import {
   seed,
   sizeInMultiplesOf,
   steps,
+  unusedYet,
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
-import { canonicalJob } from "./synonyms.ts";
+import { flowSchedulerName } from "./scheduler-names.ts";
+import { canonicalJob, isJsonObject } from "./synonyms.ts";
 
 /**
- * WAN jobs: `parameters` has the settings in `config`, the schemas of the job its other fields. Nothing is defaulted, unknown
- * keys are kept.
+ * WAN jobs: `parameters` has what the pipeline does with `config`, and nothing else; the schemas of the job have its other
+ * fields, and refuse by name the pictures that nothing here begins with.
  */
 
-export const wanParameters = z.object({
-  width: optional(sizeInMultiplesOf(16)),
-  height: optional(sizeInMultiplesOf(16)),
+const shared = {
   num_inference_steps: steps,
   guidance_scale: guidanceScale,
-  scheduler: optionalOneOf(["unipc", "dpm++", "euler"]),
-  flow_shift: optional(numberFrom(0.1, 20)),
-  frame_num: optional(wholeNumberFrom(1, 161)),
+  /** Of the second transformer, where the model has two; as the first when left out. */
+  guidance_scale_2: optional(guidanceScale),
+  /** Timestep of 0…1000 below which the second transformer takes over; the model's own when left out. */
+  switch_threshold: optional(numberFrom(0, 1000)),
   seed,
-  enhance_prompt: optionalFlag,
+  /** Name of the original command line: which kind of model is meant. */
   task: optionalText(64),
-  image: optionalReference,
-  first_frame: optionalReference,
-  last_frame: optionalReference,
+};
+
+/** The classic default is a portrait clip. */
+const portrait = {
+  width: sizeInMultiplesOf(16).default(480),
+  height: sizeInMultiplesOf(16).default(832),
+};
+
+const landscape = {
+  width: sizeInMultiplesOf(16).default(1280),
+  height: sizeInMultiplesOf(16).default(720),
+};
+
+/** Left out: as the model's scheduler_config.json says. */
+const modelsOwnSampling = {
+  scheduler: optional(flowSchedulerName),
+  flow_shift: optional(numberFrom(0.1, 20)),
+};
+
+/** What the headless system assumes where neither job nor model says it. */
+const headlessSampling = {
+  scheduler: flowSchedulerName.default("euler"),
+  flow_shift: numberFrom(0.1, 20).default(7),
+};
+
+const maxFrames = 161;
+const minVideoFrames = 5;
+const fps = wholeNumberFrom(1, 60).default(16);
+
+/** Classic pictures: one frame. */
+export const wanImageParameters = z.object({ ...portrait, ...modelsOwnSampling, ...shared });
+
+/** Classic clips. The model makes 4n+1 frames: other counts are rounded down, and both numbers reported. */
+export const wanVideoParameters = z.object({
+  ...wanImageParameters.shape,
+  frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
+  fps,
 });
 
-export type WanParameters = z.output<typeof wanParameters>;
+/** Pure inference: exactly as many frames as the job says; one is a picture. */
+export const wanGenerateParameters = z.object({
+  ...wanImageParameters.shape,
+  frame_num: wholeNumberFrom(1, maxFrames).default(81),
+  fps,
+});
 
-/** @param least reference strength */
-function wanSchema(least: number) {
-  const schema = jobEnvelope.extend({
-    prompt: promptText,
-    negative_prompt: optional(promptOrEmpty),
-    image_id: passedThrough,
-    video_id: passedThrough,
-    character_id: passedThrough,
-    config: defaulted(z.looseObject(deliveryFields, "must be an object").prefault({})),
-    metadata: defaulted(
-      z
-        .looseObject(
-          {
-            reference_image_url: optionalReference,
-            start_reference_url: optionalReference,
-            end_reference_url: optionalReference,
-            reference_strength: optional(numberFrom(least, 1)),
-            ...enhancementFields,
-          },
-          "must be an object",
-        )
-        .prefault({}),
-    ),
-  });
+/** Clips of the headless system, with exactly as many frames as the job says. */
+export const textToVideoParameters = z.object({
+  ...landscape,
+  frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(49),
+  fps,
+  ...headlessSampling,
+  ...shared,
+});
+
+/** Pictures of the headless system. */
+export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared });
+
+export type WanVideoParameters = z.output<typeof wanVideoParameters>;
+
+const oneFrame = z.literal(1, { error: "must be 1, or left out: this job type makes a picture" });
+
+/** @param makesPictures whether the job type makes one frame, whatever its model's clips have */
+function wanSchema(makesPictures: boolean) {
+  const schema = jobEnvelope
+    .extend({
+      prompt: promptText,
+      negative_prompt: optional(promptOrEmpty),
+      image_id: passedThrough,
+      video_id: passedThrough,
+      character_id: passedThrough,
+      config: defaulted(
+        z
+          .looseObject(
+            {
+              ...(makesPictures ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
+              enhance_prompt: optionalFlag.meta(unusedYet),
+              ...deliveryFields,
+            },
+            "must be an object",
+          )
+          .prefault({}),
+      ),
+      metadata: defaulted(
+        z
+          .looseObject(
+            {
+              reference_image_url: optionalReference.meta(unusedYet),
+              start_reference_url: optionalReference.meta(unusedYet),
+              end_reference_url: optionalReference.meta(unusedYet),
+              reference_strength: optional(numberFrom(0, 1)).meta(unusedYet),
+              ...enhancementFields,
+            },
+            "must be an object",
+          )
+          .prefault({}),
+      ),
+    })
+    // `when`: together with the fields that are wrong by themselves.
+    .superRefine(refuseReferences, { when: () => true });
   return z.preprocess(canonicalJob, schema);
 }
 
-/** Classic types, with or without prompt enhancement. */
-export const wanJob = wanSchema(0.1);
+/** Job types that make clips. */
+export const wanVideoJob = wanSchema(false);
 
-/** Pure inference. */
-export const wanGenerateJob = wanSchema(0);
+/** Job types that make one picture. */
+export const wanImageJob = wanSchema(true);
 
-export type WanJob = z.output<typeof wanJob>;
-export type WanGenerateJob = z.output<typeof wanGenerateJob>;
+export type WanJob = z.output<typeof wanVideoJob>;
 
 export type ReferenceMode = "single" | "both" | "start" | "end" | "none";
 
-export interface WanReferences {
-  readonly single: string | undefined;
-  readonly start: string | undefined;
-  readonly end: string | undefined;
+/** One reference picture of a job, and the field that gives it. */
+interface Reference {
+  readonly path: readonly [place: "config" | "metadata", key: string];
+  readonly url: unknown;
 }
 
-interface WithReferences {
-  readonly config: Pick<WanParameters, "image" | "first_frame" | "last_frame">;
-  readonly metadata: Pick<WanJob["metadata"], "reference_image_url" | "start_reference_url" | "end_reference_url">;
+export interface WanReferences {
+  readonly single: Reference | undefined;
+  readonly start: Reference | undefined;
+  readonly end: Reference | undefined;
 }
 
 /** The reference pictures of a job: those in `config`, and where one is absent its counterpart in `metadata`. */
-export function wanReferences({ config, metadata }: WithReferences): WanReferences {
+export function wanReferences(job: { readonly config?: unknown; readonly metadata?: unknown }): WanReferences {
+  const find = (...paths: Reference["path"][]) =>
+    paths
+      .map((path): Reference => {
+        const place = job[path[0]];
+        return { path, url: isJsonObject(place) ? place[path[1]] : undefined };
+      })
+      .find(({ url }) => url !== undefined && url !== null && url !== "");
   return {
-    single: config.image ?? metadata.reference_image_url,
-    start: config.first_frame ?? metadata.start_reference_url,
-    end: config.last_frame ?? metadata.end_reference_url,
+    single: find(["config", "image"], ["metadata", "reference_image_url"]),
+    start: find(["config", "first_frame"], ["metadata", "start_reference_url"]),
+    end: find(["config", "last_frame"], ["metadata", "end_reference_url"]),
   };
 }
 
 /** What the references condition: a picture alone, first and last frame, one of the two, or nothing. */
-export function referenceMode(job: WithReferences): ReferenceMode {
+export function referenceMode(job: Parameters<typeof wanReferences>[0]): ReferenceMode {
   const { single, start, end } = wanReferences(job);
   if (single !== undefined && start === undefined && end === undefined) return "single";
   if (start !== undefined && end !== undefined) return "both";
   if (start !== undefined) return "start";
   return end === undefined ? "none" : "end";
+}
+
+/** A clip that does not begin with the picture that it was given is another one than was asked for. */
+function refuseReferences(job: unknown, ctx: z.core.$RefinementCtx): void {
+  if (!isJsonObject(job)) return;
+  for (const reference of Object.values(wanReferences(job))) {
+    if (reference === undefined) continue;
+    const message = "must be left out: clips and pictures of this job type are made from the prompt alone";
+    ctx.addIssue({ code: "custom", path: [...reference.path], input: reference.url, message });
+  }
 }
