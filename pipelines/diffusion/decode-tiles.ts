@@ -17,22 +17,23 @@ const overlapShare = 1 / 4;
  * Decodes latents in spatial tiles and blends their seams, so that memory stays that of one tile and the result.
  * @param latents `[…, height, width]`; all other axes go whole into every tile
  * @param outputDims of the result, `[…, height · scale, width · scale]`
- * @param decode gets a tile of `latents` and returns its part of the result
+ * @param decode gets a tile of `latents` and its number, always in the same order, and returns its part of the result
  * @throws the signal's reason when it is aborted, between two tiles
  */
 export async function decodeInTiles(
   latents: Tensor,
   outputDims: readonly number[],
   { scale, tileSize, signal }: TileOptions,
-  decode: (tile: Tensor) => Promise<Tensor>,
+  decode: (tile: Tensor, index: number) => Promise<Tensor>,
 ): Promise<Tensor> {
   const [height = 0, width = 0] = latents.dims.slice(-2);
   const overlap = Math.floor(tileSize * overlapShare);
   const result = zeros(outputDims);
+  let index = 0;
   for (const row of planTiles(height, tileSize, overlap)) {
     for (const column of planTiles(width, tileSize, overlap)) {
       signal?.throwIfAborted();
-      addTile(result, await decode(cutTile(latents, row, column)), row, column, scale);
+      addTile(result, await decode(cutTile(latents, row, column), index++), row, column, scale);
       await setImmediate();
     }
   }

@@ -5,7 +5,7 @@ import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { DenoiseStep } from "./denoise.ts";
 
 /** What a preview may weigh: it travels with a progress report. */
-const previewLimitBytes = 64 * 1024;
+export const previewLimitBytes = 64 * 1024;
 
 /** RGB (0…255) as a linear function of the latents: one row of weights per colour, and what is added. */
 export interface LatentRgb {

@@ -1,0 +1,28 @@
+import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
+
+/** One frame of `[1, channels, frames, height, width]`, as `[1, channels, 1, height, width]`. */
+export function frameOf({ data, dims }: Tensor, frame: number): Tensor {
+  const [, channels = 0, frames = 0, height = 0, width = 0] = dims;
+  const size = height * width;
+  const out = new Float32Array(channels * size);
+  for (let channel = 0; channel < channels; channel++) {
+    const start = (channel * frames + frame) * size;
+    out.set(data.subarray(start, start + size), channel * size);
+  }
+  return tensor(out, [1, channels, 1, height, width]);
+}
+
+/** The same as a picture, `[1, channels, height, width]`. */
+export function pictureOf(video: Tensor, frame: number): Tensor {
+  const { data, dims } = frameOf(video, frame);
+  return { data, dims: dims.toSpliced(2, 1) };
+}
+
+/**
+ * Frames as 8-bit RGB.
+ * @param video `[1, 3, frames, height, width]`, nominally in −1…1
+ */
+export function toRgbFrames(video: Tensor): RgbImage[] {
+  return Array.from({ length: video.dims[2] ?? 0 }, (_, frame) => toRgbImage(pictureOf(video, frame)));
+}
