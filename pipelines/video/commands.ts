@@ -62,11 +62,14 @@ function encoderOptions(encoder: VideoEncoderName, crf: number): string[] {
   }
 }
 
-/** Decodes the whole file and reports its only stream as JSON. */
+/**
+ * Reports the file's stream, and each frame in it, as JSON. The frames are counted where they are stored: to decode them all
+ * would take a seventh of the time that encoding them took.
+ */
 export function probeArguments(file: string): string[] {
   return [
-    ...["-v", "error", "-count_frames", "-select_streams", "v:0"],
-    ...["-show_entries", "stream=codec_name,width,height,nb_read_frames,duration:format=duration"],
+    ...["-v", "error", "-select_streams", "v:0"],
+    ...["-show_entries", "stream=codec_name,width,height,duration:format=duration:packet=size"],
     ...["-of", "json", file],
   ];
 }

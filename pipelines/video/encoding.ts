@@ -9,7 +9,7 @@ import { FfmpegProcess } from "./ffmpeg-process.ts";
 import { padTo, type Size } from "./frame-size.ts";
 import { verifyVideo } from "./verify.ts";
 
-/** A finished file, decoded once to the end and found to be right. */
+/** A finished file, read once and found to be what was written. */
 export interface VideoFile {
   readonly path: string;
   readonly frames: number;

@@ -7,7 +7,7 @@ import { type Container, probeArguments } from "./commands.ts";
 import { ffmpegMissing, videoInvalid } from "./errors.ts";
 import type { FfmpegPaths } from "./ffmpeg-paths.ts";
 
-/** What a decoder finds in a file. */
+/** What is found in a file. */
 export interface VideoFacts {
   readonly frames: number;
   readonly width: number;
@@ -24,7 +24,7 @@ export interface ExpectedVideo {
 }
 
 /**
- * Decodes the file and compares. @returns its codec and size in bytes
+ * Reads the file and compares. @returns its codec and size in bytes
  * @throws PipelineError ENCODING_FAILED naming what differs; FFMPEG_MISSING; the signal's reason
  */
 export async function verifyVideo(
@@ -53,13 +53,16 @@ const probed = z.object({
       codec_name: z.string(),
       width: number,
       height: number,
-      nb_read_frames: number,
       // Exact, where the container has one; that of the whole file is in milliseconds.
       duration: number.optional(),
     }),
   ]),
   format: z.object({ duration: number }),
+  packets: z.array(z.object({ size: number.positive() })),
 });
+
+/** A line for each frame: enough for hours. */
+const maxReportBytes = 64 * 1024 * 1024;
 
 /** @throws PipelineError ENCODING_FAILED, FFMPEG_MISSING; the signal's reason */
 export async function probe(
@@ -67,7 +70,7 @@ export async function probe(
   { ffprobe }: FfmpegPaths,
   signal: AbortSignal | undefined,
 ): Promise<VideoFacts> {
-  const options = { signal, killSignal: "SIGKILL" } as const;
+  const options = { signal, killSignal: "SIGKILL", maxBuffer: maxReportBytes } as const;
   const { stdout } = await promisify(execFile)(ffprobe, probeArguments(file), options).catch((error: unknown) => {
     signal?.throwIfAborted();
     const code = error instanceof Error && "code" in error ? error.code : undefined;
@@ -77,8 +80,14 @@ export async function probe(
   const read = probed.safeParse(JSON.parse(stdout));
   if (!read.success) throw videoInvalid("ffprobe finds no video in it", read.error);
   const [stream] = read.data.streams;
-  const { width, height, nb_read_frames: frames, codec_name: codec } = stream;
-  return { frames, width, height, codec, durationSeconds: stream.duration ?? read.data.format.duration };
+  const { width, height, codec_name: codec } = stream;
+  return {
+    frames: read.data.packets.length,
+    width,
+    height,
+    codec,
+    durationSeconds: stream.duration ?? read.data.format.duration,
+  };
 }
 
 /** ffmpeg writes animated WebP and cannot read it. */
