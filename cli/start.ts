@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { startRuntime } from "#runtime/container/runtime.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
@@ -23,6 +24,8 @@ export async function start(options: StartOptions): Promise<number> {
     server = started;
     runtime.startHeartbeat(started.port);
     printResult(options, { url: started.url }, `listening on ${started.url}`);
+    // Otherwise written at the exit alone, which a container that is killed does not come to.
+    flushCompileCache();
     await interruption.requested();
   } finally {
     await runtime.stop(async () => server?.close());

@@ -1,16 +1,14 @@
 import { EventEmitter } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
-import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, Offer } from "#runtime/sources/job-source.ts";
 import { Announcer } from "./announcer.ts";
+import { AttemptFindings, type AttemptReport } from "./attempt-findings.ts";
 import { computeOffer, emptyOffer, isCovered, type JobToRun } from "./compute-offer.ts";
-import { type Condition, type ConditionKey, Conditions, keyOf, type Watched } from "./conditions.ts";
-import { FailureStreak } from "./failure-streak.ts";
+import { type Condition, Conditions, type Watched } from "./conditions.ts";
 import { HandlerWatch } from "./handler-watch.ts";
 import { logChanges } from "./log-changes.ts";
 import { ModelWatch } from "./model-watch.ts";
@@ -36,19 +34,10 @@ export interface OffersOptions {
   onHandler(handler: Handler): void;
 }
 
-/** What kind of end an attempt had, as far as it says something of its worker. */
-export interface AttemptReport {
-  readonly lease: Lease;
-  readonly worker: string;
-  readonly end: AttemptEnd;
-}
-
 /** How often models and handlers are looked at; each look costs `stat` calls. */
 const lookEveryMs = 2000;
 /** How long a job is held that was taken although it is not offered, before it goes back. */
 const notOfferedPauseMs = 1000;
-
-const namesModel = z.object({ model: z.string() });
 
 /**
  * What this container offers, by worker: from the handlers that work, the models that are in order, and what attempts have
@@ -60,7 +49,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
   readonly #models: ModelWatch;
   readonly #handlers: HandlerWatch;
   readonly #announcer: Announcer;
-  readonly #streaks = new Map<string, FailureStreak>();
+  readonly #findings: AttemptFindings;
   readonly #seen: SeenConditions;
   readonly #leaves: (() => void)[] = [];
   #offers: ReadonlyMap<string, Offer> = new Map();
@@ -80,6 +69,15 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#handlers = new HandlerWatch(options.handlersFolder);
     this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
     this.#announcer = new Announcer(options.sources, options.log);
+    const { registry, executors, restart } = options;
+    this.#findings = new AttemptFindings({
+      registry,
+      conditions: this.#conditions,
+      models: this.#models,
+      workers: () => executors.keys(),
+      versionOf: this.#versionOf,
+      restart,
+    });
   }
 
   /**
@@ -161,69 +159,13 @@ export class Offers extends EventEmitter<{ change: [] }> {
       await pause(notOfferedPauseMs);
       return;
     }
-    const { worker } = handler;
-    if (error.code === "DISK_FULL") {
-      // One disk for all workers.
-      for (const each of this.#options.executors.keys())
-        this.#conditions.found({ worker: each, kind: "worker", subject: each }, error);
-    } else {
-      const { key, watched } = this.#subjectOf(error, lease, worker, handler.model);
-      this.#conditions.found(key, error, watched);
-    }
-    if (error.code === "DEVICE_LOST") this.#options.restart(worker);
+    this.#findings.onCondition(error, lease, handler);
     this.#update();
   }
 
-  /** Every attempt that was run to an end; `undefined` errors are those of no interest here. */
-  onAttemptEnd({ lease, worker, end }: AttemptReport): void {
-    const streak = this.#streaks.get(worker) ?? new FailureStreak();
-    this.#streaks.set(worker, streak);
-    const self: ConditionKey = { worker, kind: "worker", subject: worker };
-    if (end.kind === "completed") {
-      streak.succeeded();
-      const model = lease.job.model_variant ?? this.#options.registry.get(lease.job.type)?.model;
-      this.#conditions.overcome(self);
-      this.#conditions.overcome({ worker, kind: "type", subject: lease.job.type });
-      if (model !== undefined && model !== null)
-        this.#conditions.overcome({ worker, kind: "model", subject: this.#models.folderOf(model) });
-    } else {
-      const error = causeOf(end);
-      if (error === null || !FailureStreak.counts(error)) return;
-      if (error.code === "DEVICE_FAULT") this.#options.restart(worker);
-      const ofType: ConditionKey = { worker, kind: "type", subject: lease.job.type };
-      const probed = [self, ofType].find((key) => this.#isProbed(key));
-      const verdict = streak.failed(lease.jobId, lease.job.type, error);
-      if (probed !== undefined) this.#conditions.found(probed, error);
-      else if (verdict !== null) this.#conditions.found(verdict.type === null ? self : ofType, verdict.error);
-    }
-    this.#update();
-  }
-
-  #isProbed(key: ConditionKey): boolean {
-    return this.#conditions.all().some((each) => keyOf(each) === keyOf(key) && each.state === "probing");
-  }
-
-  #subjectOf(
-    error: ErrorReport,
-    { job }: Lease,
-    worker: string,
-    ownModel: string | undefined,
-  ): { readonly key: ConditionKey; readonly watched: Watched | null } {
-    const type = { worker, kind: "type", subject: job.type } as const;
-    if (error.code === "DEVICE_LOST") return { key: { worker, kind: "worker", subject: worker }, watched: null };
-    const requested = job.model_variant ?? ownModel;
-    const model = namesModel.safeParse(error.details).data?.model ?? requested;
-    if (!error.code.startsWith("MODEL_") || model === undefined)
-      return { key: type, watched: this.#watched("handler", job.type) };
-    const folder = this.#models.folderOf(model);
-    const watched = this.#watched("model", folder);
-    // A model that the handler asks for beside the one that the offer names is its own matter.
-    if (requested === undefined || folder !== this.#models.folderOf(requested)) return { key: type, watched };
-    return { key: { worker, kind: "model", subject: folder }, watched };
-  }
-
-  #watched(kind: Watched["kind"], name: string): Watched {
-    return { kind, name, version: this.#versionOf({ kind, name }) };
+  /** Every attempt that was run to an end. */
+  onAttemptEnd(report: AttemptReport): void {
+    if (this.#findings.onAttemptEnd(report)) this.#update();
   }
 
   readonly #versionOf = ({ kind, name }: Pick<Watched, "kind" | "name">): string | undefined =>
@@ -308,14 +250,4 @@ export class Offers extends EventEmitter<{ change: [] }> {
     if (nextLookMs === null) return;
     this.#wake = setTimeout(this.#update, Math.max(1, nextLookMs - this.#options.nowMs())).unref();
   }
-}
-
-/** What a failed attempt says of its worker: a job that was refused for good by its handler says nothing. */
-function causeOf(end: AttemptEnd): ErrorReport | null {
-  if (end.kind === "crashed") {
-    const { exitCode, signal } = end.evidence;
-    return { code: "EXECUTOR_CRASHED", message: `The executor died (${signal ?? `exit code ${exitCode}`}).` };
-  }
-  if (end.kind !== "failed") return null;
-  return end.retry === "never" && end.error.code === "HANDLER_FAILED" ? null : end.error;
 }

@@ -1,0 +1,120 @@
+import { z } from "zod";
+import type { ErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
+import type { Lease } from "#runtime/sources/job-source.ts";
+import { type ConditionKey, type Conditions, keyOf, type Watched } from "./conditions.ts";
+import { FailureStreak } from "./failure-streak.ts";
+import type { ModelWatch } from "./model-watch.ts";
+
+/** What kind of end an attempt had, as far as it says something of its worker. */
+export interface AttemptReport {
+  readonly lease: Lease;
+  readonly worker: string;
+  readonly end: AttemptEnd;
+}
+
+export interface AttemptFindingsOptions {
+  readonly registry: Registry;
+  readonly conditions: Conditions;
+  readonly models: Pick<ModelWatch, "folderOf">;
+  workers(): Iterable<string>;
+  versionOf(subject: Pick<Watched, "kind" | "name">): string | undefined;
+  /** The worker's process must not be used any more. */
+  restart(worker: string): void;
+}
+
+const namesModel = z.object({ model: z.string() });
+
+/** What attempts find out about their container: each finding becomes a condition, or ends one. */
+export class AttemptFindings {
+  readonly #options: AttemptFindingsOptions;
+  readonly #streaks = new Map<string, FailureStreak>();
+
+  constructor(options: AttemptFindingsOptions) {
+    this.#options = options;
+  }
+
+  /** An attempt has found what keeps this container from running its job. */
+  onCondition(error: ErrorReport, lease: Lease, { worker, model }: Handler): void {
+    const { conditions, workers, restart } = this.#options;
+    if (error.code === "DISK_FULL") {
+      // One disk for all workers.
+      for (const each of workers()) conditions.found({ worker: each, kind: "worker", subject: each }, error);
+    } else {
+      const { key, watched } = this.#subjectOf(error, lease, worker, model);
+      conditions.found(key, error, watched);
+    }
+    if (error.code === "DEVICE_LOST") restart(worker);
+  }
+
+  /** False when the end says nothing of the worker: a job that was refused for good by its handler, say. */
+  onAttemptEnd({ lease, worker, end }: AttemptReport): boolean {
+    const streak = this.#streaks.get(worker) ?? new FailureStreak();
+    this.#streaks.set(worker, streak);
+    if (end.kind === "completed") {
+      streak.succeeded();
+      this.#overcome(lease, worker);
+      return true;
+    }
+    const error = causeOf(end);
+    if (error === null || !FailureStreak.counts(error)) return false;
+    const { conditions, restart } = this.#options;
+    if (error.code === "DEVICE_FAULT") restart(worker);
+    const self: ConditionKey = { worker, kind: "worker", subject: worker };
+    const ofType: ConditionKey = { worker, kind: "type", subject: lease.job.type };
+    const probed = [self, ofType].find((key) => this.#isProbed(key));
+    const verdict = streak.failed(lease.jobId, lease.job.type, error);
+    if (probed !== undefined) conditions.found(probed, error);
+    else if (verdict !== null) conditions.found(verdict.type === null ? self : ofType, verdict.error);
+    return true;
+  }
+
+  #overcome({ job }: Lease, worker: string): void {
+    const { conditions, models, registry } = this.#options;
+    const model = job.model_variant ?? registry.get(job.type)?.model;
+    conditions.overcome({ worker, kind: "worker", subject: worker });
+    conditions.overcome({ worker, kind: "type", subject: job.type });
+    if (model !== undefined && model !== null)
+      conditions.overcome({ worker, kind: "model", subject: models.folderOf(model) });
+  }
+
+  #isProbed(key: ConditionKey): boolean {
+    return this.#options.conditions.all().some((each) => keyOf(each) === keyOf(key) && each.state === "probing");
+  }
+
+  #subjectOf(
+    error: ErrorReport,
+    { job }: Lease,
+    worker: string,
+    ownModel: string | undefined,
+  ): { readonly key: ConditionKey; readonly watched: Watched | null } {
+    const { models } = this.#options;
+    const type = { worker, kind: "type", subject: job.type } as const;
+    if (error.code === "DEVICE_LOST") return { key: { worker, kind: "worker", subject: worker }, watched: null };
+    const requested = job.model_variant ?? ownModel;
+    const model = namesModel.safeParse(error.details).data?.model ?? requested;
+    if (!error.code.startsWith("MODEL_") || model === undefined)
+      return { key: type, watched: this.#watched("handler", job.type) };
+    const folder = models.folderOf(model);
+    const watched = this.#watched("model", folder);
+    // A model that the handler asks for beside the one that the offer names is its own matter.
+    if (requested === undefined || folder !== models.folderOf(requested)) return { key: type, watched };
+    return { key: { worker, kind: "model", subject: folder }, watched };
+  }
+
+  #watched(kind: Watched["kind"], name: string): Watched {
+    return { kind, name, version: this.#options.versionOf({ kind, name }) };
+  }
+}
+
+/** What a failed attempt says of its worker: a job that was refused for good by its handler says nothing. */
+function causeOf(end: AttemptEnd): ErrorReport | null {
+  if (end.kind === "crashed") {
+    const { exitCode, signal } = end.evidence;
+    return { code: "EXECUTOR_CRASHED", message: `The executor died (${signal ?? `exit code ${exitCode}`}).` };
+  }
+  if (end.kind !== "failed") return null;
+  return end.retry === "never" && end.error.code === "HANDLER_FAILED" ? null : end.error;
+}
