@@ -1,12 +1,18 @@
 import { z } from "zod";
 import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
+import { DpmSolverMultistepScheduler } from "./dpm-solver-multistep.ts";
 import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
+import { flowConfig } from "./flow-config.ts";
+import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { UniPcMultistepScheduler } from "./unipc-multistep.ts";
+
+type Factory = (config: unknown) => Scheduler;
 
 /** Schedulers by diffusers' class name. */
 const factories = {
   EulerDiscreteScheduler: (config: unknown) => new EulerDiscreteScheduler(eulerDiscreteConfig.parse(config)),
-} as const satisfies Record<string, (config: unknown) => Scheduler>;
+} as const satisfies Record<string, Factory>;
 
 /** Names that people use for them. */
 const friendlyNames = {
@@ -21,6 +27,25 @@ export const schedulerNames: readonly string[] = Object.freeze([
   ...Object.keys(factories),
 ]);
 
+/** Schedulers of models that predict a flow, by diffusers' class name. */
+const flowFactories = {
+  UniPCMultistepScheduler: (config: unknown) => new UniPcMultistepScheduler(flowConfig.parse(config)),
+  DPMSolverMultistepScheduler: (config: unknown) => new DpmSolverMultistepScheduler(flowConfig.parse(config)),
+  FlowMatchEulerDiscreteScheduler: (config: unknown) => new FlowMatchEulerDiscreteScheduler(flowConfig.parse(config)),
+} as const satisfies Record<string, Factory>;
+
+const flowFriendlyNames = {
+  unipc: "UniPCMultistepScheduler",
+  "dpm++": "DPMSolverMultistepScheduler",
+  euler: "FlowMatchEulerDiscreteScheduler",
+} as const satisfies Record<string, keyof typeof flowFactories>;
+
+/** Every name that {@link createFlowScheduler} knows: friendly names first, then class names. */
+export const flowSchedulerNames: readonly string[] = Object.freeze([
+  ...Object.keys(flowFriendlyNames),
+  ...Object.keys(flowFactories),
+]);
+
 /**
  * Makes a scheduler by diffusers' class name or by a friendly name (`euler`, in any case).
  * @param config the parsed `scheduler_config.json` of the model, whichever class wrote it
@@ -28,10 +53,51 @@ export const schedulerNames: readonly string[] = Object.freeze([
  * @throws PipelineError UNSUPPORTED_OPTION for an unknown name, MODEL_INVALID for a config that cannot be
  */
 export function createScheduler(name: string, config: unknown, configPath: string): Scheduler {
-  const className = isFriendly(name.toLowerCase());
-  const factory = Object.entries(factories).find(([known]) => known === (className ?? name))?.[1];
+  return create(name, factories, friendlyNames, config, configPath);
+}
+
+/**
+ * Makes the scheduler of a model that predicts a flow, as WAN does.
+ * @param name diffusers' class name or a friendly one (`unipc`, `dpm++`, `euler`, in any case); without one the class that
+ *   wrote the config
+ * @param config the parsed `scheduler_config.json`, whichever class wrote it: the run is a flow one in any case, and
+ *   `flow_shift` and `shift` are the same
+ * @param configPath for messages
+ * @param options `flowShift` replaces the config's shift
+ * @throws PipelineError UNSUPPORTED_OPTION for an unknown name or a variant that is not here, MODEL_INVALID for a config
+ *   that cannot be
+ */
+export function createFlowScheduler(
+  name: string | undefined,
+  config: unknown,
+  configPath: string,
+  options: { readonly flowShift?: number | undefined } = {},
+): Scheduler {
+  const { flowShift } = options;
+  const effective = flowShift === undefined ? config : { ...withClass.parse(config), flow_shift: flowShift };
+  return create(name ?? classOf(config, configPath), flowFactories, flowFriendlyNames, effective, configPath);
+}
+
+const withClass = z.looseObject({ _class_name: z.string().optional() }).catch({});
+
+function classOf(config: unknown, configPath: string): string {
+  const className = withClass.parse(config)._class_name;
+  if (className !== undefined) return className;
+  throw modelInvalid(configPath, "there is no _class_name; copy the file from the model again, or name a scheduler");
+}
+
+function create(
+  name: string,
+  known: Readonly<Record<string, Factory>>,
+  friendly: Readonly<Record<string, string>>,
+  config: unknown,
+  configPath: string,
+): Scheduler {
+  const className = Object.entries(friendly).find(([short]) => short === name.toLowerCase())?.[1] ?? name;
+  const factory = Object.entries(known).find(([full]) => full === className)?.[1];
   if (factory === undefined) {
-    throw unsupportedOption(`unknown scheduler "${name}"; there are: ${schedulerNames.join(", ")}`);
+    const names = [...Object.keys(friendly), ...Object.keys(known)];
+    throw unsupportedOption(`unknown scheduler "${name}"; there are: ${names.join(", ")}`);
   }
   try {
     return factory(config);
@@ -39,8 +105,4 @@ export function createScheduler(name: string, config: unknown, configPath: strin
     if (error instanceof z.ZodError) throw modelInvalid(configPath, z.prettifyError(error), error);
     throw error;
   }
-}
-
-function isFriendly(name: string): keyof typeof factories | undefined {
-  return Object.entries(friendlyNames).find(([known]) => known === name)?.[1];
 }

@@ -3,10 +3,8 @@
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -16,31 +14,14 @@ from diffusers import StableDiffusionXLPipeline
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
-from export.source_folder import write_json
 from reference.cases import CASES, SHIPPED_CASES
+from reference.fixture_files import write_lines, write_versions
 from reference.make_tiny_sdxl import SEED, write_source
 from reference.pipeline_stages import run_case, token_ids
 from reference.tiny_sdxl import Sizes
 from reference.unit_fixtures import euler_cases, random_numbers, token_cases
 
 OUTPUT = Path(__file__).resolve().parents[2] / "pipelines/sdxl/fixtures"
-PACKAGES = (
-    "torch",
-    "diffusers",
-    "transformers",
-    "tokenizers",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "safetensors",
-    "numpy",
-)
-
-
-def write_lines(path: Path, cases: list[dict]) -> None:
-    """A JSON array with one case a line: small, and a change shows as the lines that changed."""
-    lines = ",\n".join(json.dumps(case, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for case in cases)
-    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 def load_pipeline(source: Path) -> StableDiffusionXLPipeline:
@@ -87,8 +68,7 @@ def main() -> int:
         write_lines(options.output / "clip-tokenizer-cases.json", token_cases(tokenizers))
     write_lines(options.output / "euler-cases.json", euler_cases())
     save_file(random_numbers(), options.output / "randn.safetensors")
-    versions = {"command": "python tools/reference/make_fixtures.py", "python": platform.python_version()}
-    write_json(options.output / "versions.json", versions | {package: version(package) for package in PACKAGES})
+    write_versions(options.output / "versions.json", "python tools/reference/make_fixtures.py")
     return 0
 
 

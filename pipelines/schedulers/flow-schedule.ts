@@ -1,0 +1,103 @@
+import type { FlowLevels } from "./flow-sigmas.ts";
+import type { Schedule } from "./scheduler.ts";
+
+/** What all flow-matching runs share: the sample is given to the model as it is, and x₀ = x − σ·v. */
+export abstract class FlowSchedule implements Schedule {
+  readonly timesteps: Float32Array;
+  readonly sigmas: Float32Array;
+  readonly initNoiseSigma = 1;
+
+  constructor({ timesteps, sigmas }: FlowLevels) {
+    this.timesteps = timesteps;
+    this.sigmas = sigmas;
+  }
+
+  abstract step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void;
+
+  scaleModelInput(sample: Float32Array, _stepIndex: number, out: Float32Array): void {
+    out.set(sample);
+  }
+
+  predictOriginalSample(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
+    const sigma = this.sigma(stepIndex);
+    for (let index = 0; index < sample.length; index++) {
+      out[index] = (sample[index] ?? 0) - Math.fround(sigma * (modelOutput[index] ?? 0));
+    }
+  }
+
+  protected sigma(index: number): number {
+    const sigma = this.sigmas[index];
+    if (sigma === undefined) throw new RangeError(`step ${index} is outside of ${this.timesteps.length} steps`);
+    return sigma;
+  }
+}
+
+/**
+ * A run whose steps also use the images that earlier steps predicted. Steps come in order, and a step 0 begins anew.
+ */
+export abstract class MultistepSchedule extends FlowSchedule {
+  /** Predicted images, the newest first, at most as many as the order of the solver. */
+  protected readonly predictions: Float32Array[] = [];
+  readonly #maxPredictions: number;
+  #nextStep = 0;
+
+  constructor(levels: FlowLevels, solverOrder: number) {
+    super(levels);
+    this.#maxPredictions = solverOrder;
+  }
+
+  /** Checks that the step is the next one. */
+  protected begin(stepIndex: number): void {
+    if (stepIndex === 0) this.predictions.length = 0;
+    else if (stepIndex !== this.#nextStep) {
+      throw new RangeError(
+        `step ${stepIndex} follows step ${this.#nextStep - 1}; a multistep solver takes them in order`,
+      );
+    }
+    this.#nextStep = stepIndex + 1;
+  }
+
+  /** The image that this step's output points at; {@link remember} keeps it for the steps that follow. */
+  protected predict(modelOutput: Float32Array, stepIndex: number, sample: Float32Array): Float32Array {
+    const prediction = new Float32Array(sample.length);
+    this.predictOriginalSample(modelOutput, stepIndex, sample, prediction);
+    return prediction;
+  }
+
+  protected remember(prediction: Float32Array): void {
+    this.predictions.unshift(prediction);
+    if (this.predictions.length > this.#maxPredictions) this.predictions.pop();
+  }
+}
+
+/** λ = log α − log σ with α = 1 − σ: half the logarithm of the signal-to-noise ratio, in float32. */
+export function halfLogSnr(sigma: number): number {
+  const logAlpha = Math.fround(Math.log(Math.fround(1 - sigma)));
+  return Math.fround(logAlpha - Math.fround(Math.log(sigma)));
+}
+
+/** `weight` · (`prediction` − newest prediction). */
+export interface Difference {
+  readonly prediction: Float32Array;
+  readonly weight: number;
+}
+
+/** Writes sampleFactor·x + newestFactor·m₀ + Σ weight·(mₖ − m₀) to `out`, which may be `sample`. */
+export function combine(
+  out: Float32Array,
+  sampleFactor: number,
+  sample: Float32Array,
+  newestFactor: number,
+  newest: Float32Array,
+  differences: readonly Difference[],
+): void {
+  const [first, second, third] = differences;
+  for (let index = 0; index < out.length; index++) {
+    const m0 = newest[index] ?? 0;
+    let value = sampleFactor * (sample[index] ?? 0) + newestFactor * m0;
+    if (first !== undefined) value += first.weight * ((first.prediction[index] ?? 0) - m0);
+    if (second !== undefined) value += second.weight * ((second.prediction[index] ?? 0) - m0);
+    if (third !== undefined) value += third.weight * ((third.prediction[index] ?? 0) - m0);
+    out[index] = value;
+  }
+}
