@@ -21,6 +21,11 @@ const mimeTypes: Readonly<Record<string, string>> = {
   ".webp": "image/webp",
 };
 
+/** Of a file that is opened by itself: nothing runs, nothing is loaded. */
+const showOnly = "default-src 'none'; sandbox";
+/** A browser's own page around a video loads it once more, which a sandbox, having an origin of its own, may not. */
+const playOnly = "default-src 'none'; media-src 'self'";
+
 export const fileRoute = defineRoute(file).handle(async ({ path, method, headers }, { files }) => {
   const opened = await openFile(files, path);
   try {
@@ -68,7 +73,7 @@ function respond(opened: OpenedFile, method: string, request: Headers): Response
     "Cache-Control": "private, max-age=3600",
     "Accept-Ranges": "bytes",
     "Content-Type": mimeType,
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": mimeType.startsWith("video/") ? playOnly : showOnly,
   };
   if (isUnchanged(opened, request)) return without(handle, { status: 304, headers });
   const range = isSameFile(opened, request.get("if-range")) ? parseByteRange(request.get("range"), size) : "whole";

@@ -17,6 +17,7 @@ const modules = [
   "jobs",
   "key-dialog",
   "machine",
+  "media",
   "schema-fields",
   "submit",
   "words",

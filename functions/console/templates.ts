@@ -21,6 +21,7 @@ const active = html`<template id="active"><li class="card" data-part="card">
 
 const tile = html`<template id="tile"><li class="tile"><button type="button" data-part="open">
 <span class="picture" data-part="picture"><img data-part="image" alt="" loading="lazy" decoding="async" hidden>
+<video data-part="clip" preload="none" tabindex="-1" aria-hidden="true" hidden></video>
 <span class="sign" data-part="sign-text" hidden>${icon("text")}</span><span class="sign" data-part="sign-video" hidden>${icon("play")}</span>
 <b class="badge" data-part="count" hidden></b></span>
 <span class="tile-prompt" data-part="prompt"></span><span class="small" data-part="text"></span></button></li></template>`;

@@ -1,11 +1,11 @@
 // @ts-check
 import { seedOf } from "./again.js";
-import { element, part, setText, showText } from "./dom.js";
+import { part, setText, showText } from "./dom.js";
 import { factsOf, showFacts } from "./facts.js";
 import { headline } from "./feed.js";
-import { counted } from "./words.js";
+import { mediaOf, previewOf } from "./media.js";
 
-/* One job, large: its pictures, what made them, what can be done with it. */
+/* One job, large: its pictures and videos, what made them, what can be done with it. */
 
 /** @typedef {import("./api.js").Job} Job */
 /** @typedef {import("./jobs.js").Jobs} Jobs */
@@ -159,47 +159,4 @@ export class Detail {
       return false;
     }
   }
-}
-
-/** @param {Job["assets"][number]} asset @param {Job} job */
-function mediaOf(asset, job) {
-  if (asset.url === null) return element("p", "no-media", "The storage has no address for this file.");
-  if (asset.type === "video") {
-    const video = element("video");
-    video.src = asset.url;
-    video.controls = true;
-    video.loop = true;
-    if (asset.thumbnail_url !== null) video.poster = asset.thumbnail_url;
-    return video;
-  }
-  if (asset.type === "text") return textOf(asset.url);
-  const image = element("img");
-  image.src = asset.url;
-  image.alt = job.prompt ?? "";
-  return image;
-}
-
-/** @param {string} address */
-function textOf(address) {
-  const text = element("pre", "text", "…");
-  const unreadable = "The file cannot be shown here: open it instead.";
-  fetch(address, { signal: AbortSignal.timeout(20_000) })
-    .then((response) => (response.ok ? response.text() : unreadable))
-    .catch(() => unreadable)
-    .then((content) => setText(text, content.slice(0, 20_000)));
-  return text;
-}
-
-/** @param {string} preview @param {Job} job */
-function previewOf(preview, job) {
-  if (preview !== "") {
-    const image = element("img", "preview");
-    image.src = preview;
-    image.alt = "The unfinished picture";
-    return image;
-  }
-  const waits = job.status === "queued" ? "Waits for its turn." : "No picture yet.";
-  const tried = `Ended after ${counted(job.attempts.length, "attempt")}.`;
-  const never = job.attempts.length === 0 ? "Ended before it began." : tried;
-  return element("p", "no-media", job.settled_at === null ? waits : never);
 }

@@ -1,5 +1,6 @@
 // @ts-check
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { playInTile } from "./media.js";
 import { ago, between, counted, duration } from "./words.js";
 
 /* The lists of jobs: what is in progress, and what has ended. */
@@ -137,7 +138,7 @@ function needOf({ type, model }) {
   return model === null ? `job type ${type} and its model` : `model ${model}`;
 }
 
-/** Addresses are signed anew with each answer: the picture stays as it was first made. @param {HTMLElement} tile @param {Job} job */
+/** Addresses are signed anew with each answer: the picture or clip stays as it was first made. @param {HTMLElement} tile @param {Job} job */
 function fillTile(tile, job) {
   const asset = job.assets[0];
   const image = part(tile, "image", HTMLImageElement);
@@ -152,7 +153,9 @@ function fillTile(tile, job) {
     });
   }
   part(tile, "sign-text", HTMLSpanElement).hidden = address !== null || asset?.type === "video";
+  const clip = asset?.type === "video" ? asset.url : null;
   part(tile, "sign-video", HTMLSpanElement).hidden = asset?.type !== "video";
+  if (clip !== null) playInTile(tile, clip);
   showText(part(tile, "count", HTMLElement), job.assets.length > 1 ? String(job.assets.length) : "");
   setText(part(tile, "prompt", HTMLElement), headline(job));
   return tile;
