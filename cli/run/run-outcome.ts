@@ -14,4 +14,6 @@ export interface RunOutcome {
   readonly end: RunEnd;
   readonly saved: readonly SavedAsset[];
   readonly seconds: number;
+  /** Seconds by stage. */
+  readonly stages: ReadonlyMap<string, number>;
 }

@@ -18,6 +18,8 @@ export class RunWatch {
   readonly #planned: PlannedJob;
   readonly #view: ProgressView;
   readonly #end = Promise.withResolvers<RunEnd>();
+  /** Seconds by stage, of the attempt that runs. */
+  readonly #stages = new Map<string, number>();
   #step = 0;
   #total = 0;
 
@@ -25,6 +27,11 @@ export class RunWatch {
     this.#runtime = runtime;
     this.#planned = planned;
     this.#view = view;
+  }
+
+  /** What the time of the last attempt went into, as its handler reported it. */
+  get stages(): ReadonlyMap<string, number> {
+    return this.#stages;
   }
 
   /** @param signal cancels the job; the end is then still waited for */
@@ -54,13 +61,18 @@ export class RunWatch {
       this.#step = event.step;
       this.#total = event.total;
       this.#view.step(event.step, event.total);
+    } else if (event.kind === "stage") {
+      this.#stages.set(event.name, (this.#stages.get(event.name) ?? 0) + event.seconds);
     } else if (event.kind === "state") {
       this.#seeState(event);
     }
   }
 
   #seeState(event: Extract<LiveEvent, { kind: "state" }>): void {
-    if (event.status === "running") this.#view.preparing();
+    if (event.status === "running") {
+      this.#stages.clear();
+      this.#view.preparing();
+    }
     if (event.status === "queued" && event.error !== undefined) {
       const seconds = Math.max(1, Math.round(event.retryInSeconds ?? 0));
       this.#view.note(`attempt ${event.attempt} failed: ${event.error.message} Trying again in ${seconds} s.`);

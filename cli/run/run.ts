@@ -60,7 +60,7 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
     const end = withPlace(await watch.run(interruption.signal), scratch);
     view.close();
     const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];
-    return { end, saved, seconds: (Date.now() - startedAtMs) / 1000 };
+    return { end, saved, seconds: (Date.now() - startedAtMs) / 1000, stages: watch.stages };
   } finally {
     view.close();
     await runtime.stop();

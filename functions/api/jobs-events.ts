@@ -8,7 +8,7 @@ export const jobEvents = declareRoute({
   method: "GET",
   path: "/jobs/:id/events",
   access: "key",
-  summary: "A job's states, progress and previews as server-sent events, from the beginning to the final state",
+  summary: "A job's states, progress, stages and previews as server-sent events, from the beginning to the final state",
   produces: eventStreamType,
   params: jobParams,
   responses: {

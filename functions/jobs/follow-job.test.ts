@@ -101,6 +101,7 @@ async function begin() {
 const running = (attempt: number): LiveEvent => ({ kind: "state", status: "running", attempt });
 const ended = (attempt: number): LiveEvent => ({ kind: "state", status: "completed", attempt });
 const step = (number: number): LiveEvent => ({ kind: "progress", step: number, total: 4, progress: number / 4 });
+const stage: LiveEvent = { kind: "stage", name: "denoise", seconds: 1.5 };
 const preview: LiveEvent = { kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(1, 2, 3) };
 
 describe("a job that runs here", () => {
@@ -125,13 +126,14 @@ describe("a job that runs here", () => {
   it("is reported from the beginning to whoever comes later", async () => {
     const job = await begin();
     const lease = await job.take();
-    for (const event of [running(1), step(1), preview, step(2)]) job.emit(event);
+    for (const event of [running(1), step(1), preview, step(2), stage]) job.emit(event);
     const during = job.follow();
-    expect(await during.next(5)).toEqual(["queued 0", "running 1", "25 %", "preview", "50 %"]);
+    expect(await during.next(6)).toEqual(["queued 0", "running 1", "25 %", "preview", "50 %", "stage"]);
+    expect(during.received.at(-1)?.data).toEqual({ name: "denoise", seconds: 1.5 });
     await job.complete(lease);
     job.emit(ended(1));
     expect(await during.rest()).toEqual(["completed 1"]);
-    const after = ["queued 0", "running 1", "25 %", "preview", "50 %", "completed 1"];
+    const after = ["queued 0", "running 1", "25 %", "preview", "50 %", "stage", "completed 1"];
     expect(await job.follow().rest()).toEqual(after);
   });
 

@@ -60,6 +60,8 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
       };
     case "progress":
       return { progress: event.progress, step: event.step, total: event.total };
+    case "stage":
+      return { name: event.name, seconds: event.seconds };
     case "preview":
       return {
         mime_type: event.mimeType,

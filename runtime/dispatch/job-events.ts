@@ -18,6 +18,8 @@ export type LiveEvent =
       readonly condition?: ErrorReport;
     }
   | { readonly kind: "progress"; readonly step: number; readonly total: number; readonly progress: number }
+  /** A part of the work has ended. */
+  | { readonly kind: "stage"; readonly name: string; readonly seconds: number }
   | { readonly kind: "preview"; readonly mimeType: string; readonly bytes: Uint8Array };
 
 export interface NumberedEvent {

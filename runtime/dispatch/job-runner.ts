@@ -229,6 +229,7 @@ export class JobRunner {
   #onStage({ lease, worker }: RunningAttempt, message: StageMessage): void {
     const { name, seconds, model, freed } = message;
     lease.trace.stage(message);
+    this.#options.events.emit(lease.jobId, { kind: "stage", name, seconds });
     const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;
     stageSeconds.observe({ type: lease.job.type, stage: name }, seconds);
     if (model !== undefined) modelLoadSeconds.observe({ worker, model }, seconds);

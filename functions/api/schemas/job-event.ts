@@ -2,7 +2,7 @@ import { z } from "zod";
 import { jobStatuses } from "#contract/job-states.ts";
 import { errorView, jobView } from "./job-view.ts";
 
-/* The events of one job as they are sent. Their names are `state`, `progress` and `preview`. */
+/* The events of one job as they are sent. Their names are `state`, `progress`, `stage` and `preview`. */
 
 const stateEvent = z.object({
   job_id: z.string(),
@@ -25,11 +25,22 @@ export const progressEvent = z.object({
   total: z.number().nullable(),
 });
 
+const stageEvent = z.object({
+  /** `load`, `encode`, `denoise` and the like. */
+  name: z.string(),
+  seconds: z.number(),
+});
+
 const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe("a data: URL") });
 
-export const jobEventData = z.union([stateEvent, progressEvent, previewEvent]);
+export const jobEventData = z.union([stateEvent, progressEvent, stageEvent, previewEvent]);
 
 /** The data of an event, by its name. */
-export const eventSchemas = { state: stateEvent, progress: progressEvent, preview: previewEvent } as const;
+export const eventSchemas = {
+  state: stateEvent,
+  progress: progressEvent,
+  stage: stageEvent,
+  preview: previewEvent,
+} as const;
 
 export type StateEvent = z.output<typeof stateEvent>;

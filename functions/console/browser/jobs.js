@@ -246,6 +246,7 @@ export class Jobs extends EventTarget {
     const live = this.#live.get(jobId) ?? { step: null, total: null, progress: null, preview: null };
     if (event === "progress")
       this.#live.set(jobId, { ...live, step: data.step, total: data.total, progress: data.progress });
+    else if (event === "stage") return;
     else if (event === "preview") this.#live.set(jobId, { ...live, preview: data.url });
     else if (data.job !== undefined) return this.#settleLive(data.job);
     else {
