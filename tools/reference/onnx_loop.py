@@ -4,12 +4,9 @@ It is what optimum's ORTStableDiffusionXLPipeline does, with nothing around it: 
 benchmarks, and the proof that the exported files give PyTorch's numbers.
 """
 
-import time
 from pathlib import Path
 
 import diffusers
-import numpy as np
-import onnxruntime
 import torch
 from diffusers import SchedulerMixin
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import rescale_noise_cfg
@@ -17,31 +14,7 @@ from transformers import CLIPTokenizer
 
 from export.source_folder import read_json
 
-NUMPY_TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-}
-
-
-class Model:
-    """One ONNX session that casts its inputs to the types it declares and adds up the seconds it runs."""
-
-    def __init__(self, path: Path, threads: int):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.types = {value.name: NUMPY_TYPES[value.type] for value in self.session.get_inputs()}
-        self.outputs = [value.name for value in self.session.get_outputs()]
-        self.seconds = 0.0
-
-    def __call__(self, **inputs) -> dict[str, torch.Tensor]:
-        feeds = {name: np.asarray(value, dtype=self.types[name]) for name, value in inputs.items()}
-        started = time.perf_counter()
-        results = self.session.run(None, feeds)
-        self.seconds += time.perf_counter() - started
-        return {name: torch.from_numpy(value) for name, value in zip(self.outputs, results, strict=True)}
+from .onnx_model import Model
 
 
 class OnnxSdxl:

@@ -1,15 +1,13 @@
 """Runs diffusers' SDXL pipeline on one case and records what every stage produced."""
 
-import contextlib
-import functools
 import itertools
-from collections.abc import Callable, Iterator
-from unittest import mock
+from contextlib import AbstractContextManager
 
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
 from .cases import Case
+from .observing import observing
 
 
 def token_ids(pipeline: StableDiffusionXLPipeline, text: str) -> dict[str, list[int]]:
@@ -58,8 +56,7 @@ def run_case(pipeline: StableDiffusionXLPipeline, case: Case) -> dict[str, torch
     return {name: tensor.detach().clone().contiguous() for name, tensor in stages.items()}
 
 
-@contextlib.contextmanager
-def _recorded(pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tensor]) -> Iterator[None]:
+def _recorded(pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tensor]) -> AbstractContextManager[None]:
     """For the time of a `with` block, each of the pipeline's stages also leaves its result in `stages`."""
     steps = itertools.count()
 
@@ -77,24 +74,9 @@ def _recorded(pipeline: StableDiffusionXLPipeline, stages: dict[str, torch.Tenso
     def decoded(result, *_) -> None:
         stages["decoded"] = result[0]
 
-    with contextlib.ExitStack() as stack:
-        for owner, name, record in (
-            (pipeline, "encode_prompt", embeddings),
-            (pipeline, "_get_add_time_ids", time_ids),
-            (pipeline.scheduler, "step", step),
-            (pipeline.vae, "decode", decoded),
-        ):
-            stack.enter_context(mock.patch.object(owner, name, _observed(getattr(owner, name), record)))
-        yield
-
-
-def _observed(original: Callable, record: Callable) -> Callable:
-    """`original`, which also hands its result and its arguments to `record`."""
-
-    @functools.wraps(original)
-    def wrapped(*arguments, **options):
-        result = original(*arguments, **options)
-        record(result, *arguments)
-        return result
-
-    return wrapped
+    return observing(
+        (pipeline, "encode_prompt", embeddings),
+        (pipeline, "_get_add_time_ids", time_ids),
+        (pipeline.scheduler, "step", step),
+        (pipeline.vae, "decode", decoded),
+    )

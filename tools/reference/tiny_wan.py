@@ -138,16 +138,16 @@ def _scale(pipeline: WanPipeline) -> None:
     """
     for transformer in filter(None, (pipeline.transformer, pipeline.transformer_2)):
         for block in transformer.blocks:
-            block.attn2.to_v.weight.mul_(4)
-            block.attn2.to_q.weight.mul_(3)
-            block.attn1.to_v.weight.mul_(2)
-        transformer.condition_embedder.text_embedder.linear_2.weight.mul_(3)
-        transformer.proj_out.weight.mul_(2)
+            block.attn2.to_v.weight.mul_(2.5)
+            block.attn2.to_q.weight.mul_(2)
+            block.attn1.to_v.weight.mul_(1.5)
+        transformer.condition_embedder.text_embedder.linear_2.weight.mul_(2)
+        transformer.proj_out.weight.mul_(1.25)
     decoder = pipeline.vae.decoder
     for module in decoder.modules():
         if isinstance(module, torch.nn.Conv3d) and module.kernel_size == (3, 3, 3):
             # Kernels that are mostly blurs give soft shapes; wholly random ones give a picture of single pixels.
-            module.weight.lerp_(module.weight.mean(dim=(3, 4), keepdim=True), 0.7).mul_(2)
+            module.weight.lerp_(module.weight.mean(dim=(3, 4), keepdim=True), 0.7).mul_(1.7)
     decoder.conv_out.weight.mul_(0.9)
 
 
