@@ -50,10 +50,11 @@ const doors: Readonly<Record<string, (part: string) => Promise<unknown>>> = {
     return { code: "INVALID_JOB", details: problems };
   },
   "the command": async (part) => {
-    const { config, metadata } = asObject(part);
+    const { config, metadata, model_variant } = asObject(part);
     const given = Object.entries({ config, metadata }).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name}`, /:(\{.*\})\}/.exec(part)?.[1] ?? ""],
     );
+    if (model_variant !== undefined) given.push("--model", String(model_variant));
     const options = addJobOptions(new Command()).parse(given, { from: "user" }).opts<JobOptions>();
     const registry = await loadHandlers(handlers);
     try {

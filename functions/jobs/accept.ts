@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { ignoredFields } from "#contract/check-job.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
-import { type Accepted, idempotencyKey, type Submission } from "../api/schemas/submission.ts";
+import { type Accepted, idempotencyKey, type Submission, submission } from "../api/schemas/submission.ts";
 import { HttpError } from "../errors.ts";
-import { ignoredFields, jobOf } from "./submission.ts";
+import { jobOf } from "./submission.ts";
 
 /** A job as it was handed in, with where it is to go. */
 interface Handed {
@@ -26,7 +27,13 @@ export async function acceptJob(
   };
   const { jobId, created, position } = await queue.enqueue(jobOf(body, body.id ?? randomUUID()), options, query);
   const status: JobStatus = created ? "queued" : ((await queue.get(jobId))?.status ?? "queued");
-  return { job_id: jobId, status, queue_position: position, created, ignored: ignoredFields(body, handler) };
+  return {
+    job_id: jobId,
+    status,
+    queue_position: position,
+    created,
+    ignored: ignoredFields(handler, body, Object.keys(submission.shape)),
+  };
 }
 
 /** From the header or the body; both may be given when they agree. */

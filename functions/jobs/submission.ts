@@ -1,10 +1,10 @@
-import { checkJob, ignoredBy, knownFields } from "#contract/check-job.ts";
+import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { FieldProblem, Job } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
-import { canonicalJob, isJsonObject } from "#contract/synonyms.ts";
+import { isJsonObject } from "#contract/synonyms.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { type Submission, submission } from "../api/schemas/submission.ts";
 
@@ -29,19 +29,6 @@ export function parseSubmission(input: unknown, registry: Registry): Submission 
 /** The job to enqueue: as it was given, without what says how to queue it. */
 export function jobOf({ delay_seconds, idempotency_key, ...fields }: Submission, id: string): Job {
   return { ...fields, id };
-}
-
-/**
- * What nothing reads: fields at the top that neither the queue nor the handler knows, and what the handler does not read of
- * `config` and `metadata`. It stays in the job.
- */
-export function ignoredFields(given: Submission, handler: Handler): string[] {
-  const canonical = canonicalJob(given);
-  if (!isJsonObject(canonical)) return [];
-  const { job: known } = knownFields(handler.input);
-  const isRead = (field: string) => known === null || known.has(field) || Object.hasOwn(submission.shape, field);
-  const below = ignoredBy(handler, canonical).map((name) => (name.startsWith("metadata.") ? name : `config.${name}`));
-  return [...Object.keys(canonical).filter((field) => !isRead(field)), ...below];
 }
 
 function handlerFor(given: unknown, registry: Registry): Handler | undefined {

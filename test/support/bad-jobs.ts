@@ -3,6 +3,7 @@
  * its message begins. They are JSON texts, as not every number survives being parsed.
  */
 const fromPrompt = "pictures are drawn from the prompt alone";
+const notUsed = (what: string) => `must be left out: jobs of this type do nothing with ${what}`;
 const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
 const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
 const stepRule = "must be a whole number from 1 to 150 (given as config.steps)";
@@ -13,6 +14,13 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"scheduler":"nearest"}}', "config.scheduler", 'must be "euler"'],
   ['{"config":{"pipeline":"img2img"}}', "config.pipeline", `must be "txt2img" or left out: ${fromPrompt}`],
   ['{"config":{"mask_image_url":"ann/mask.png"}}', "config.mask_image_url", `must be left out: ${fromPrompt}`],
+  ['{"config":{"mask":"ann/mask.png"}}', "config.mask", `must be left out: ${fromPrompt}`],
+  ['{"config":{"mask_image":"ann/mask.png"}}', "config.mask_image", `must be left out: ${fromPrompt}`],
+  ['{"config":{"lora":"ann/style.safetensors"}}', "config.lora", notUsed("a LoRA")],
+  ['{"config":{"loras":[{"name":"style","scale":0.8}]}}', "config.loras", notUsed("a LoRA")],
+  ['{"config":{"controlnet":{"image":"ann/edges.png"}}}', "config.controlnet", notUsed("a control picture")],
+  ['{"config":{"width":512,"size":"768*768"}}', "config.size", "does not agree with config.width, which is 512"],
+  ['{"model_variant":"../x"}', "model_variant", "must be the name of a model folder"],
   ['{"config":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
   ['{"metadata":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
   ['{"metadata":{"exact_copy_mode":true}}', "metadata.exact_copy_mode", notMeant],

@@ -20,7 +20,7 @@ import type {
 import { LateCallError } from "./calls.ts";
 import { failedOutcome, reportedError } from "./failure.ts";
 import { loggedError } from "./handler-log.ts";
-import { contextJob, JobContext, runHandler } from "./job-context.ts";
+import { JobContext, runHandler } from "./job-context.ts";
 import { Requests } from "./requests.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -162,7 +162,7 @@ export class Attempt {
     const { job, key } = this.#task;
     const parsed = checkJob(handler, job);
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    const ctx = new JobContext(contextJob(job, parsed.value), key.attempt, handler, this.#contextHost());
+    const ctx = new JobContext(job, parsed.value, key.attempt, handler, this.#contextHost());
     const output = await runHandler(handler, parsed.value, ctx, () => this.#stopRest());
     // Parameters are what a schema made of them, which need not be JSON.
     const reported = safeJson(ctx.reported);
@@ -187,7 +187,7 @@ export class Attempt {
         this.#model = name;
         modelUsed(name);
       },
-    } satisfies ConstructorParameters<typeof JobContext>[3];
+    } satisfies ConstructorParameters<typeof JobContext>[4];
   }
 
   /** The handler has failed: nobody waits for what it had begun. */

@@ -60,7 +60,7 @@ async function drawTwoFiles(_job: unknown, ctx: HandlerContext) {
 
 function run(body: (ctx: HandlerContext) => Promise<object>, stopRest?: () => void) {
   const outer = handler("outer", async (_job, ctx) => await body(ctx));
-  return runHandler(outer, job, new JobContext(job, 1, outer, host), stopRest);
+  return runHandler(outer, job, new JobContext(job, job, 1, outer, host), stopRest);
 }
 
 describe("after run has returned", () => {

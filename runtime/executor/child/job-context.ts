@@ -58,7 +58,7 @@ const checkedParts = z.looseObject({
 });
 
 /** The job with the `config` and `metadata` that its schema made of them: synonyms have become canonical names. */
-export function contextJob(job: Job, checked: unknown): Job {
+function contextJob(job: Job, checked: unknown): Job {
   const found = checkedParts.safeParse(checked);
   return found.success ? { ...job, config: found.data.config, metadata: found.data.metadata } : job;
 }
@@ -99,10 +99,11 @@ export class JobContext implements HandlerContext {
   /** Effective parameters, and what was given and nothing read, for the callback. */
   readonly reported: Record<string, unknown> = {};
 
-  constructor(job: Job, attempt: number, handler: Handler, host: ContextHost) {
+  /** @param checked what the handler's schema made of the job */
+  constructor(job: Job, checked: unknown, attempt: number, handler: Handler, host: ContextHost) {
     this.jobId = job.id;
     this.attempt = attempt;
-    this.#job = job;
+    this.#job = contextJob(job, checked);
     this.#handler = handler;
     this.#host = host;
     this.#calls = new Calls(handler.type, host.log);
@@ -203,7 +204,7 @@ export class JobContext implements HandlerContext {
     const inner: Job = { ...this.#job, config: {}, metadata: {}, ...job, type };
     const parsed = checkJob(handler, inner);
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    const ctx = new JobContext(contextJob(inner, parsed.value), this.attempt, handler, this.#host);
+    const ctx = new JobContext(inner, parsed.value, this.attempt, handler, this.#host);
     return await runHandler(handler, parsed.value, ctx);
   }
 

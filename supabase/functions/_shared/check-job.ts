@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { deliveryFields } from "./fields.ts";
-import type { FieldProblem } from "./job.ts";
+import { type FieldProblem, jobEnvelope } from "./job.ts";
 import { parameterProblems, unreadKeys } from "./parameters.ts";
 import { type Parsed, parseWith } from "./problems.ts";
-import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
+import { resultFieldProblems } from "./result-fields.ts";
+import { canonicalJob, isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
 export interface JobSchema<Input extends z.ZodType = z.ZodType> {
@@ -17,12 +18,11 @@ export interface JobSchema<Input extends z.ZodType = z.ZodType> {
 
 /**
  * The check of every door: the edge function, HTTP, the command, the take from a queue, and the executor. It names every
- * bad field of the job and of its parameters. The value is what the handler's `run` gets.
+ * bad field of the job and of its parameters, and what would change the result and is not read. The value is what the
+ * handler's `run` gets.
  */
-export function checkJob<Input extends z.ZodType>(
-  { input, parameters, defaults = {} }: JobSchema<Input>,
-  job: unknown,
-): Parsed<z.output<Input>> {
+export function checkJob<Input extends z.ZodType>(schema: JobSchema<Input>, job: unknown): Parsed<z.output<Input>> {
+  const { input, parameters, defaults = {} } = schema;
   const parsed = parseWith(input, job);
   const written = configOf(job);
   // Some schemas move fields into `config`.
@@ -31,8 +31,20 @@ export function checkJob<Input extends z.ZodType>(
     parameters === undefined || config === null
       ? []
       : parameterProblems(parameters, { explicit: config, handler: defaults }, written ?? {});
-  if (parsed.ok && ofParameters.length === 0) return parsed;
-  return { ok: false, problems: together(parsed.ok ? [] : parsed.problems, ofParameters) };
+  const unread = unreadResultFields(schema, job);
+  if (parsed.ok && ofParameters.length + unread.length === 0) return parsed;
+  return { ok: false, problems: together(parsed.ok ? [] : parsed.problems, [...ofParameters, ...unread]) };
+}
+
+/** Nothing for a job type without `parameters`: its own code reads what it likes. */
+function unreadResultFields({ input, parameters }: JobSchema, job: unknown): FieldProblem[] {
+  if (parameters === undefined || !isJsonObject(job)) return [];
+  const known = knownFields(input);
+  const isRead = (name: string) => Object.hasOwn(parameters.shape, name) || known.config.has(name);
+  return [
+    ...resultFieldProblems(configOf(job) ?? {}, "config.", isRead),
+    ...(known.job === null ? [] : resultFieldProblems(job, "", (name) => known.job?.has(name) ?? true)),
+  ];
 }
 
 /** Null for what is no object: then that is the problem, and not what it lacks. */
@@ -61,19 +73,47 @@ const inferenceMetadata = [
 ] as const;
 
 /**
- * What a job gives and nothing reads, the queue and the delivery included: keys of `config` by name, those of `metadata` as `metadata.<name>`. Nothing is said
- * of the `config` of a job type without `parameters`: its own code reads it.
+ * What a job gives and nothing reads, the queue and the delivery included, under the names that it uses: keys of `config` by
+ * name, those of `metadata` as `metadata.<name>`. Nothing is said of the `config` of a job type without `parameters`: its
+ * own code reads it.
  */
 export function ignoredBy({ input, parameters }: JobSchema, job: Readonly<JsonObject>): string[] {
-  const [config, metadata] = [job.config, job.metadata].map((place) => (isJsonObject(place) ? place : {}));
+  const canonical = objectOf(canonicalJob(job));
   const known = knownFields(input);
-  const ofConfig = parameters === undefined ? [] : unreadKeys(parameters, config ?? {});
-  const ofMetadata = inferenceMetadata.filter((key) => isGiven(metadata?.[key]) && metadata?.[key] !== "");
+  const ofConfig = parameters === undefined ? [] : unreadKeys(parameters, writtenConfig(job, canonical));
+  const metadata = objectOf(canonical.metadata);
+  const ofMetadata = inferenceMetadata.filter((key) => isGiven(metadata[key]) && metadata[key] !== "");
   return [
     ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
     ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
   ];
 }
+
+/**
+ * The same for who hands a job in: fields at its top too, by name, and those of `config` as `config.<name>`. It stays in the
+ * job.
+ * @param queueing fields that are no part of the job and say how to queue it
+ */
+export function ignoredFields(
+  schema: JobSchema,
+  job: Readonly<JsonObject>,
+  queueing: readonly string[] = [],
+): string[] {
+  const { job: known } = knownFields(schema.input);
+  const isRead = (field: string) =>
+    known === null || known.has(field) || Object.hasOwn(jobEnvelope.shape, field) || queueing.includes(field);
+  const canonical = objectOf(canonicalJob(job));
+  const below = ignoredBy(schema, job).map((name) => (name.startsWith("metadata.") ? name : `config.${name}`));
+  return [...Object.keys(canonical).filter((field) => isGiven(canonical[field]) && !isRead(field)), ...below];
+}
+
+/** `config` as the job gives it, but for a reference picture, whose place is in `metadata`. */
+function writtenConfig(job: Readonly<JsonObject>, canonical: JsonObject): JsonObject {
+  const { reference_image_url, ...others } = objectOf(job.config);
+  return Object.hasOwn(objectOf(canonical.config), "reference_image_url") ? { reference_image_url, ...others } : others;
+}
+
+const objectOf = (value: unknown): JsonObject => (isJsonObject(value) ? value : {});
 
 interface KnownFields {
   /** Null when the schema does not say which fields it has. */

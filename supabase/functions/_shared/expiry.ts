@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { fromDecimal } from "./decimal.ts";
 import type { ErrorReport } from "./errors.ts";
 
 /** 30 days. */
@@ -6,7 +7,7 @@ const maxExpirySeconds = 30 * 24 * 60 * 60;
 const rule = "must be a number above 0 and at most 2,592,000 (30 days)";
 
 /** `config.expires_in_seconds` of a job of any type: how long it may wait, from its creation or its redrive. */
-export const expiresInSeconds = z.number(rule).positive(rule).max(maxExpirySeconds, rule);
+export const expiresInSeconds = z.preprocess(fromDecimal, z.number(rule).positive(rule).max(maxExpirySeconds, rule));
 
 /** Null for a job that may wait without end. */
 export function expirySecondsOf({ config }: { readonly config: Readonly<Record<string, unknown>> }): number | null {

@@ -110,6 +110,7 @@ describe("names", () => {
   it("lists what the schema does not read, but not null", () => {
     const config = { seed: 1, novelty: 0, absent: null, num_inference_steps: 25, steps: 20, constructor: 1 };
     expect(unreadKeys(schema, config)).toEqual(["novelty", "steps", "constructor"]);
+    expect(unreadKeys(schema, { strength: 0.5 })).toEqual(["strength"]);
   });
 });
 
@@ -194,6 +195,13 @@ describe("width and height are one value", () => {
   it.each([
     [{ width: 512 }, {}, "config.height", "INVALID_JOB", "must be given together with config.width"],
     [
+      { size: "1024*768", width: 512 },
+      {},
+      "config.size",
+      "INVALID_JOB",
+      "does not agree with config.width, which is 512: leave one of them out",
+    ],
+    [
       {},
       { height: 512 },
       "generation_config.width",
@@ -205,7 +213,7 @@ describe("width and height are one value", () => {
     const error = errorOf(() => resolveParameters(schema, { explicit, model, handler }));
     expect(error).toBeInstanceOf(PermanentError);
     expect(error.code).toBe(code);
-    expect(error.details).toEqual([{ field, message }]);
+    expect(error.details).toMatchObject([{ field, message }]);
   });
 });
 

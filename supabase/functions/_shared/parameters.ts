@@ -105,11 +105,12 @@ export function presetNames(model: Readonly<JsonObject>): string[] {
   return Object.keys(objectAt(model, "sampler_presets"));
 }
 
-/** Keys of `config` that the schema does not read, under their canonical names. */
+/** Keys of `config` that the schema does not read, as they are written. */
 export function unreadKeys(schema: z.ZodObject, config: Readonly<JsonObject>): string[] {
   const names = Object.keys(schema.shape);
   const explicit = underNamesOf(names, config);
-  return Object.keys(explicit).filter((key) => isGiven(explicit[key]) && !names.includes(key));
+  const unread = Object.keys(explicit).filter((key) => isGiven(explicit[key]) && !names.includes(key));
+  return [...new Set(unread.map((key) => (isGiven(config[key]) ? key : (nameGiven(config, key) ?? key))))];
 }
 
 function tiersOf(names: readonly string[], { explicit, model = {}, type = "", handler = {} }: ParameterTiers): Tier[] {
@@ -164,15 +165,24 @@ function merge(names: readonly string[], tiers: readonly Tier[]): Merged {
         merged.values[name] = values[name];
         merged.tiers[name] = tier;
       } else {
-        const other = group.find((candidate) => candidate !== name);
+        const other = group.find((candidate) => candidate !== name) ?? name;
         const { prefix, remark } = sourceOf[tier];
         const message = `must be given together with ${prefix}.${other}${remark}`;
-        merged.problems.push({ field: `${prefix}.${name}`, message });
+        merged.problems.push(clashingSize(names, found, other) ?? { field: `${prefix}.${name}`, message });
       }
     }
   }
   if (hasPair) merged.problems.push(...tiers.flatMap((tier) => unreadableSizes(names, tier)));
   return merged;
+}
+
+/** The size beside a lone width or height that it does not agree with; undefined when there is none. */
+function clashingSize(names: readonly string[], [tier, values]: Tier, lone: string): FieldProblem | undefined {
+  const { prefix, remark } = sourceOf[tier];
+  const key = ["size", "resolution"].find((name) => !names.includes(name) && parseSize(values[name]) !== undefined);
+  if (key === undefined) return undefined;
+  const message = `does not agree with ${prefix}.${lone}, which is ${JSON.stringify(values[lone])}: leave one of them out${remark}`;
+  return { field: `${prefix}.${key}`, value: shortened(values[key]), message };
 }
 
 /** A size that could be read is width and height by now. */

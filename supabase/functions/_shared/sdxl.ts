@@ -1,7 +1,7 @@
 import { z } from "zod";
+import { fromDecimal } from "./decimal.ts";
 import {
   deliveryFields,
-  fromDecimal,
   guidanceScale,
   largestSeed,
   numberFrom,
@@ -17,6 +17,7 @@ import {
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
+import { resultFields } from "./result-fields.ts";
 import { schedulerName } from "./scheduler-names.ts";
 import { canonicalJob, isGiven, isJsonObject, isReference } from "./synonyms.ts";
 
@@ -109,7 +110,11 @@ function isPrompt(prompt: unknown): boolean {
 }
 
 /** Names under which jobs give a picture to begin with, or a part of one. */
-const pictureKeys = ["image", "image_url", "init_image", "reference_image_url", "mask_image_url"] as const;
+const pictureKeys = [
+  ...resultFields["a picture to begin with"],
+  ...resultFields["a mask"],
+  "reference_image_url",
+] as const;
 
 /**
  * Refuses what would draw another picture than the one that is asked for. A `denoise_strength`, and what is said of a

@@ -86,6 +86,7 @@ end
 -- How long the job may wait, in milliseconds, or nil.
 local function expiryOf(object)
   local seconds = type(object.config) == 'table' and object.config.expires_in_seconds
+  if type(seconds) == 'string' and #seconds <= 15 and string.find(seconds, '^%d+%.?%d*$') then seconds = tonumber(seconds) end
   if type(seconds) ~= 'number' or seconds <= 0 or seconds > MAX_EXPIRY_SECONDS then return nil end
   return math.ceil(seconds * 1000)
 end
