@@ -54,6 +54,40 @@ describe("jobs", () => {
   });
 });
 
+describe("what is sent", () => {
+  const wrong: readonly (readonly [string, unknown, string])[] = [
+    ["NaN", { ...lake, config: { size: Number.NaN } }, "body.config.size: NaN is not JSON"],
+    ["a BigInt", { ...lake, config: { seeds: [1n] } }, "body.config.seeds[0]: a BigInt is not JSON"],
+    ["undefined in a list", { ...lake, config: { seeds: [undefined] } }, "body.config.seeds[0]: undefined is not JSON"],
+    ["nothing", undefined, "body: undefined is not JSON"],
+  ];
+  it.each(wrong)("is refused when it holds %s", async (_what, body, message) => {
+    for (const send of [client.enqueue, client.generate]) {
+      const error = await Reflect.apply(send, client, [body]).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "INVALID_REQUEST", message: expect.stringContaining(message) });
+    }
+  });
+});
+
+describe("addresses of files", () => {
+  it("are absolute, and can be opened", async () => {
+    const job = await client.generate(lake);
+    const [asset] = isJob(job) ? job.assets : [];
+    const address = client.urlOf(asset?.url ?? "");
+    expect(address.startsWith(`${url}/files/`)).toBe(true);
+    expect((await fetch(address)).status).toBe(200);
+    expect(client.urlOf(null)).toBeNull();
+  });
+
+  it.each([
+    ["https://worker.example", "/files/a/b.png?token=x", "https://worker.example/files/a/b.png?token=x"],
+    ["https://app.example/gpu/", "/files/a/b.png", "https://app.example/gpu/files/a/b.png"],
+    ["https://app.example/gpu", "https://storage.example/b.png", "https://storage.example/b.png"],
+  ])("of %s: %s is %s", (base, address, absolute) => {
+    expect(new OurvidzClient({ url: base }).urlOf(address)).toBe(absolute);
+  });
+});
+
 it("every other route is called by its types", async () => {
   expect((await client.health()).capabilities).toEqual(["gated"]);
   expect((await client.queues()).source).toBe("sqlite");

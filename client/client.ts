@@ -76,7 +76,7 @@ export class OurvidzClient {
   }
 
   /** Runs a job and waits: the completed job, or what was accepted when the wait was over before. */
-  generate(job: NewJob, { waitSeconds = 300, signal }: GenerateOptions = {}): Promise<JobView | Accepted> {
+  generate(job: NewJob, { waitSeconds = 300, signal }: GenerateOptions = {}): Promise<AnswerOf<typeof generate>> {
     return this.#connection.call<typeof generate>("POST", "/generate", {
       body: job,
       headers: { Prefer: `wait=${Math.round(waitSeconds)}` },
@@ -168,6 +168,13 @@ export class OurvidzClient {
     return this.#connection.call<typeof resumeWorker>("POST", "/worker/resume");
   }
 
+  /** The absolute address of a file: a container without a public address of its own answers paths, such as `/files/…`. */
+  urlOf(address: string): string;
+  urlOf(address: string | null): string | null;
+  urlOf(address: string | null): string | null {
+    return address === null ? null : this.#connection.resolve(address);
+  }
+
   async *#events(id: string, lastId: string | undefined, signal: AbortSignal | undefined): AsyncGenerator<JobEvent> {
     const headers: Record<string, string> = lastId === undefined ? {} : { "Last-Event-ID": lastId };
     const response = await this.#connection.open<typeof jobEvents>("GET", "/jobs/:id/events", {
@@ -185,6 +192,6 @@ function isFinal(error: unknown): boolean {
 }
 
 /** Whether `generate` has brought the job itself. */
-export function isJob(answer: JobView | Accepted): answer is JobView {
+export function isJob<Answer extends JobView | Accepted>(answer: Answer): answer is Extract<Answer, JobView> {
   return "attempts" in answer;
 }

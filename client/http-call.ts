@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { CodedError, isErrorCode } from "#contract/errors.ts";
+import { requireJson } from "#contract/plain-json.ts";
 import type { RouteDeclaration } from "#functions/api/declare.ts";
 
 export interface ConnectionOptions {
@@ -8,7 +9,7 @@ export interface ConnectionOptions {
   /** One of its keys; none for a container on this machine that has none. */
   readonly key?: string | undefined;
   readonly fetch?: typeof globalThis.fetch;
-  /** Longest wait for an answer. */
+  /** How long an answer is waited for; 30 s by default. */
   readonly timeoutMs?: number;
 }
 
@@ -43,7 +44,7 @@ export class Connection {
   }
 
   /**
-   * @throws CodedError with the code that the container answers; WORKER_UNREACHABLE when it does not answer, or what
+   * @throws CodedError with the code that the container answers; INVALID_REQUEST for what is not JSON; WORKER_UNREACHABLE when it does not answer, or what
    *   answers is no such container; TIMED_OUT
    */
   async call<Declaration extends RouteDeclaration>(
@@ -63,7 +64,8 @@ export class Connection {
     path: Declaration["path"],
     options: CallOptions,
   ): Promise<Response> {
-    const { body, signal } = options;
+    const { signal } = options;
+    const body = Object.hasOwn(options, "body") ? bodyOf(options.body) : undefined;
     const response = await this.#fetch(this.#address(path, options), {
       method,
       headers: {
@@ -74,13 +76,19 @@ export class Connection {
       // The key is for this address and for no other one.
       redirect: "error",
       ...(signal === undefined ? {} : { signal }),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body }),
     });
     if (response.ok) return response;
     const { code, error, details } = await this.#json(response);
     if (typeof error !== "string" || !isErrorCode(code))
       throw this.#notAContainer(`it answered with the status ${response.status}`);
     throw new CodedError(code, error, { details });
+  }
+
+  /** An address as a container answers it, which may be a path of its own. */
+  resolve(address: string): string {
+    // Below the base, which may have a path: that of a proxy.
+    return new URL(address.replace(/^\/(?!\/)/, ""), this.#base).href;
   }
 
   async #fetch(url: URL, init: RequestInit): Promise<Response> {
@@ -131,6 +139,21 @@ function baseOf(address: string): URL {
     // Refused below.
   }
   throw new CodedError("INVALID_REQUEST", `"${address}" is not an http or https address of a container.`);
+}
+
+/** What JSON would leave out or make null of is refused: the job would be another one. */
+function bodyOf(value: unknown): string {
+  try {
+    return JSON.stringify(requireJson(value, "body"));
+  } catch (cause) {
+    throw new CodedError(
+      "INVALID_REQUEST",
+      `The request cannot be sent. ${cause instanceof Error ? cause.message : ""}`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 function parseJson(text: string) {

@@ -4,14 +4,24 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-const projectFolder = resolve(import.meta.dirname, "../..");
+export const projectFolder = resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
 
-/** A program of the project's packages, run in a folder. Its output is the reason when it fails. */
+/** A program of the project's packages, run in a folder; returns all that it prints. */
 export async function runTool(name: string, args: readonly string[], cwd = projectFolder): Promise<string> {
+  const { stdout, stderr } = await runOrThrow(join(projectFolder, "node_modules/.bin", name), args, cwd);
+  return `${stdout}${stderr}`;
+}
+
+/** A program of this machine; returns its standard output. */
+export async function runProgram(name: string, args: readonly string[], cwd: string): Promise<string> {
+  return (await runOrThrow(name, args, cwd)).stdout;
+}
+
+/** Its output is the reason when it fails. */
+async function runOrThrow(name: string, args: readonly string[], cwd: string) {
   try {
-    const { stdout, stderr } = await run(join(projectFolder, "node_modules/.bin", name), [...args], { cwd });
-    return `${stdout}${stderr}`;
+    return await run(name, [...args], { cwd, maxBuffer: 16 * 1024 * 1024 });
   } catch (error) {
     const { stdout = "", stderr = "" } = Object(error);
     throw new Error(`${name} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause: error });

@@ -1,5 +1,6 @@
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
@@ -8,12 +9,15 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
+import manifest from "../../package.json" with { type: "json" };
 import { startBrowser } from "../support/browser.ts";
-import { appWithClient, runTool } from "./build.ts";
+import { appWithClient, projectFolder, runProgram, runTool } from "./build.ts";
 
 /* The client as an app gets it: built, type-checked and bundled as apps do, and run against a real container. */
 
 vi.setConfig({ testTimeout: 180_000 });
+
+const packing = z.array(z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) }));
 
 /** What a page of an app does with the client. */
 const page = `
@@ -110,6 +114,44 @@ it("type-checks in a project as create-next-app makes it, with its own types che
 export const job = new OurvidzClient({ url: "/" }).jobs({ status: "done" });\n`,
   );
   await expect(runTool("tsc", ["-p", app.folder])).rejects.toThrow(/wrong\.ts.*"done"/);
+});
+
+it("installs from what npm packs, and from this project's own export", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ourvidz-packed-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const npm = (args: readonly string[], cwd = folder) => runProgram("npm", args, cwd);
+  const packed = packing.parse(JSON.parse(await npm(["pack", "--json", join(projectFolder, "dist/client")])));
+  await writeFile(
+    join(folder, "package.json"),
+    JSON.stringify({
+      type: "module",
+      private: true,
+      dependencies: {
+        "ourvidz-client": `file:${packed[0]?.filename}`,
+        zod: `file:${join(projectFolder, "node_modules/zod")}`,
+      },
+    }),
+  );
+  await npm(["install", "--offline", "--install-links", "--no-audit", "--no-fund", "--ignore-scripts"]);
+  await symlink(projectFolder, join(folder, "node_modules/ourvidz-worker"));
+  for (const name of ["ourvidz-client", "ourvidz-worker/client"]) {
+    const source = page.replace("ourvidz-client", name);
+    await writeFile(join(folder, "page.ts"), source);
+    await writeFile(join(folder, "tsconfig.json"), JSON.stringify(tsconfig));
+    expect(await runTool("tsc", ["-p", folder])).toBe("");
+    const script = `import { OurvidzClient } from "${name}"; console.log(typeof OurvidzClient);`;
+    expect(await runTool("node", ["--input-type=module", "--eval", script], folder)).toBe("function\n");
+  }
+
+  // The project's own package has what it exports: `dist/` is not in git, and would be left out.
+  const [listed] = packing.parse(
+    JSON.parse(await npm(["pack", "--json", "--dry-run", "--ignore-scripts"], projectFolder)),
+  );
+  const paths = new Set(listed?.files.map(({ path }) => path));
+  const { exports, bin } = manifest;
+  for (const path of [...Object.values(exports["./client"]), ...Object.values(bin), "dist/client/package.json"])
+    expect(paths, path).toContain(path.replace(/^\.\//, ""));
+  expect([...paths].filter((path) => /\.test\.ts$|^(test|bench|tools)\//.test(path))).toEqual([]);
 });
 
 it("runs in Node", async () => {
