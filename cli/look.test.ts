@@ -1,4 +1,4 @@
-import { cp, mkdir, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdir, rename, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -49,6 +49,19 @@ test("handlers lists every job type; a bad file is named and ends with 1", async
   const bad = await runCli(folder, ["handlers", "--handlers", "handlers"]);
   expect(bad.exitCode).toBe(1);
   expect(bad.stderr).toContain(join(folder, "handlers/half.ts"));
+
+  // Beside it, the good ones are listed all the same.
+  const zod = JSON.stringify(fileURLToPath(import.meta.resolve("zod")));
+  await writeFile(
+    join(folder, "handlers/whole.ts"),
+    `import { z } from ${zod};
+     export default { type: "whole", worker: "test", produces: "nothing", input: z.any(), retry: { maxAttempts: 1, timeoutSeconds: 5 }, run: async () => ({}) };`,
+  );
+  const mixed = await runCli(folder, ["handlers", "--handlers", "handlers"]);
+  expect(mixed).toMatchObject({ exitCode: 1, stdout: expect.stringContaining("whole\ttest") });
+  expect(mixed.stderr).toContain(join(folder, "handlers/half.ts"));
+  const json = JSON.parse((await runCli(folder, ["handlers", "--handlers", "handlers", "--json"])).stdout);
+  expect(json).toMatchObject({ handlers: [{ type: "whole" }], problems: [{ type: "half" }] });
 });
 
 test("models and validate see a damaged file, a missing one and a missing model", async () => {
@@ -60,7 +73,9 @@ test("models and validate see a damaged file, a missing one and a missing model"
   await truncate(join(models, "broken/vae_decoder/model.onnx"), 0);
   await writeFile(join(models, "aliases.json"), '{"big": "sledge"}');
 
-  const listed = JSON.parse((await runCli(folder, ["models", "--models", "models", "--json"])).stdout);
+  const inspected = await runCli(folder, ["models", "--models", "models", "--json"]);
+  expect(inspected.exitCode).toBe(1);
+  const listed = JSON.parse(inspected.stdout);
   expect(listed).toMatchObject({ folder: models, missing: [] });
   expect(listed.models).toEqual([
     expect.objectContaining({
@@ -73,6 +88,20 @@ test("models and validate see a damaged file, a missing one and a missing model"
     }),
     expect.objectContaining({ name: "sledge", aliases: ["big"], needed_by: ["break"], problems: [] }),
   ]);
+
+  await rename(join(models, "broken"), join(folder, "broken"));
+  expect(await runCli(folder, ["models", "--models", "models"])).toMatchObject({ exitCode: 0 });
+  // An alias whose folder is missing is needed all the same.
+  await rename(join(models, "sledge"), join(models, "other"));
+  await writeFile(join(models, "aliases.json"), '{"sledge": "heavy"}');
+  const missing = await runCli(folder, ["models", "--models", "models", "--json"]);
+  expect(missing.exitCode).toBe(1);
+  expect(JSON.parse(missing.stdout).models).toContainEqual(
+    expect.objectContaining({ name: "heavy", aliases: ["sledge"], needed_by: ["break"] }),
+  );
+  await rename(join(models, "other"), join(models, "sledge"));
+  await rename(join(folder, "broken"), join(models, "broken"));
+  await writeFile(join(models, "aliases.json"), '{"big": "sledge"}');
 
   const valid = await runCli(folder, ["validate", "--models", "models", "--json"]);
   const { status, checks } = JSON.parse(valid.stdout);

@@ -1,6 +1,7 @@
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
+import { runnableTypes } from "#runtime/offers/compute-offer.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { type HealthStatus, health } from "./api/health.ts";
 import { defineRoute } from "./http/route.ts";
@@ -14,7 +15,7 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
     worker_ready: hasReadyExecutor(runtime),
     timestamp: new Date().toISOString(),
     version: workerVersion,
-    capabilities: runtime.registry.types,
+    capabilities: runnableTypes(runtime.offers.all.values()),
     endpoints: [...new Set(routes.map((route) => route.path))],
     limited: limitsOf(runtime.offers),
   },

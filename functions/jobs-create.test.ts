@@ -1,5 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { createJob } from "./api/jobs-create.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
@@ -17,6 +21,25 @@ afterAll(() => container.stop());
 const post = (body: unknown, headers: Record<string, string> = {}) =>
   container.call("POST", "/jobs", { body, headers });
 const lake = { type: "gated", prompt: "a quiet lake" };
+
+it("of a type whose handler's file is broken can be handed in later, and no path is shown", async () => {
+  const handlers = await mkdtemp(join(tmpdir(), "ourvidz-handlers-"));
+  onTestFinished(() => rm(handlers, { recursive: true, force: true }));
+  const zod = JSON.stringify(fileURLToPath(import.meta.resolve("zod")));
+  await writeFile(join(handlers, "broken.ts"), "export default {{");
+  await writeFile(
+    join(handlers, "whole.ts"),
+    `import { z } from ${zod};
+     export default { type: "whole", worker: "test", produces: "nothing", input: z.any(), retry: { maxAttempts: 1, timeoutSeconds: 5 }, run: async () => ({}) };`,
+  );
+  const other = await startContainer({ HANDLERS_DIR: handlers });
+  onTestFinished(() => other.stop());
+  for (const path of ["/jobs", "/generate"]) {
+    const { status, json } = await other.call("POST", path, { body: { type: "broken", prompt: "a quiet lake" } });
+    expect([status, json]).toMatchObject([503, { code: "NOT_READY", error: expect.stringContaining("broken") }]);
+    expect(JSON.stringify(json)).not.toContain(handlers);
+  }
+});
 
 describe("a job", () => {
   it("is enqueued as it was given", async () => {

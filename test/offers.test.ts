@@ -175,7 +175,10 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     });
     const limits = ["model painter MODEL_NOT_FOUND", "model sketcher MODEL_INVALID", "type sort HANDLER_INVALID"];
     expect(await limitsOf(unable)).toEqual(limits);
-    expect((await unable.call("GET", "/health")).json).toMatchObject({ status: "degraded" });
+    expect((await unable.call("GET", "/health")).json).toMatchObject({
+      status: "degraded",
+      capabilities: ["count"],
+    });
     expect((await able.call("GET", "/health")).json).toMatchObject({ status: "healthy", limited: [] });
 
     await writeFile(join(handlers, "weave.ts"), handler("weave"));

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Handler } from "#contract/handler.ts";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
-import { note, printResult } from "../output.ts";
+import { bad, note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
 
@@ -17,14 +17,15 @@ export function addHandlers(program: Command): void {
 
 async function handlers(_operands: readonly string[], options: GlobalOptions): Promise<number> {
   const { handlersFolder } = await readSettings(options, { serves: false });
-  const { handlersInvalid, loadHandlers } = await import("#runtime/job-types/registry.ts");
+  const { loadHandlers } = await import("#runtime/job-types/registry.ts");
   const registry = await loadHandlers(handlersFolder);
-  if (registry.problems.length > 0) throw handlersInvalid(registry.problems);
+  const { problems } = registry;
   const all = registry.all().toSorted((a, b) => a.type.localeCompare(b.type));
-  printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson) }, handlerTable(all));
-  if (!options.json && all.length === 0)
+  printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson), problems }, handlerTable(all));
+  if (!options.json && all.length + problems.length === 0)
     note(`There are no handlers in ${handlersFolder}: write one with "ourvidz new-handler <type>".`);
-  return exitCodes.completed;
+  if (!options.json) for (const { problem } of problems) note(`${bad("error:")} ${problem}`);
+  return problems.length === 0 ? exitCodes.completed : exitCodes.failed;
 }
 
 function handlerJson(handler: Handler) {

@@ -21,7 +21,7 @@ const healthView = z.object({
   worker_ready: z.boolean(),
   timestamp: z.iso.datetime(),
   version: z.string(),
-  /** Job types. */
+  /** Job types whose jobs run here now, when they name no model of their own. */
   capabilities: z.array(z.string()),
   endpoints: z.array(z.string()),
   /** What is not run at present. */

@@ -19,7 +19,7 @@ export const createJob = declareRoute({
   },
   errors: [
     "UNKNOWN_JOB_TYPE",
-    "HANDLER_INVALID",
+    "NOT_READY",
     "IDEMPOTENCY_CONFLICT",
     "TOO_MANY_JOBS",
     "QUEUE_FULL",

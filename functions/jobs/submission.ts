@@ -1,17 +1,16 @@
 import { checkJob } from "#contract/check-job.ts";
-import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { FieldProblem, Job } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
-import type { Registry } from "#runtime/job-types/registry.ts";
+import { brokenHandler, type Registry } from "#runtime/job-types/registry.ts";
 import { type Submission, submission } from "../api/schemas/submission.ts";
 
 /**
  * Reads a submission, and checks its job as the handler of its type will: what is wrong is reported now, all of it, and not
  * by a job that fails later.
- * @throws CodedError INVALID_JOB, UNKNOWN_JOB_TYPE, HANDLER_INVALID (its handler's file is broken here)
+ * @throws CodedError INVALID_JOB, UNKNOWN_JOB_TYPE, NOT_READY (its handler's file is broken here)
  */
 export function parseSubmission(input: unknown, registry: Registry): Submission {
   const given =
@@ -35,7 +34,7 @@ function handlerFor(given: unknown, registry: Registry): Handler | undefined {
   if (!isJsonObject(given) || typeof given.type !== "string") return undefined;
   const handler = registry.get(given.type);
   const broken = registry.problems.find(({ type }) => type === given.type);
-  if (handler === undefined && broken !== undefined) throw new CodedError("HANDLER_INVALID", broken.problem);
+  if (handler === undefined && broken !== undefined) throw brokenHandler(given.type);
   if (handler === undefined) throw unknownJobType(given.type, registry.types);
   return handler;
 }

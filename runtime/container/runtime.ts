@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
+import { invalidJob, parseWith } from "#contract/problems.ts";
 import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
@@ -19,7 +21,7 @@ import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
-import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { brokenHandler, loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -194,7 +196,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     gpu,
     startedAtMs,
     startHeartbeat(port) {
-      heartbeat = connectHeartbeat({ config, log, registry, workers: [...executors.keys()] }, port);
+      heartbeat = connectHeartbeat({ config, log, offers: parts.offers, workers: [...executors.keys()] }, port);
       heartbeat?.start();
     },
     restartExecutor(executor) {
@@ -274,7 +276,10 @@ function wire({
   return { offers, keepers, events, delivery, runner, dispatcher };
 }
 
-/** Puts a child job beside its parent, in the same source. */
+/**
+ * Puts a child job beside its parent, in the same source.
+ * @throws CodedError UNKNOWN_JOB_TYPE, NOT_READY (its handler's file is broken here), INVALID_JOB with every bad field
+ */
 async function enqueueChild(
   { queues, registry, source }: { queues: JobQueues; registry: Registry; source: string },
   parent: Lease,
@@ -282,14 +287,14 @@ async function enqueueChild(
 ): Promise<string> {
   const handler = registry.get(child.type);
   const broken = registry.problems.find(({ type }) => type === child.type);
-  if (handler === undefined && broken !== undefined) throw new CodedError("HANDLER_INVALID", broken.problem);
+  if (handler === undefined && broken !== undefined) throw brokenHandler(child.type);
   if (handler === undefined)
     throw new CodedError(
       "UNKNOWN_JOB_TYPE",
       `The child job's type "${child.type}" is not known here; known: ${registry.types.join(", ")}.`,
     );
   const traceparent = traceparentOf(parent.job.metadata);
-  const job = jobEnvelope.parse({
+  const envelope = parseWith(jobEnvelope, {
     ...child,
     user_id: parent.job.user_id,
     priority: parent.job.priority,
@@ -299,5 +304,9 @@ async function enqueueChild(
       ...(traceparent === undefined ? {} : { traceparent }),
     },
   });
+  if (!envelope.ok) throw invalidJob(envelope.problems, "The child job");
+  const job = envelope.value;
+  const checked = checkJob(handler, job);
+  if (!checked.ok) throw invalidJob(checked.problems, "The child job");
   return (await queues.enqueue(job, { worker: handler.worker }, { beside: source })).jobId;
 }

@@ -137,8 +137,11 @@ export type FromAttempt = z.output<typeof fromAttempt>;
 export type StageMessage = Extract<FromAttempt["message"], { kind: "stage" }>;
 export type ProgressMessage = Extract<FromAttempt["message"], { kind: "progress" }>;
 
+/** A file of the handlers folder that the process could not load. */
+const handlerProblem = z.object({ type: z.string(), problem: z.string() });
+
 export const fromExecutor = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("ready"), types: z.array(z.string()) }),
+  z.object({ kind: z.literal("ready"), types: z.array(z.string()), problems: z.array(handlerProblem) }),
   z.object({ kind: z.literal("unusable"), error: errorReport }),
   fromAttempt,
 ]);

@@ -1,7 +1,8 @@
 import type { Config } from "#runtime/container/config.ts";
 import { workerVersion } from "#runtime/container/version.ts";
-import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import { runnableTypes } from "#runtime/offers/compute-offer.ts";
+import type { Offers } from "#runtime/offers/offers.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { publicAddress } from "./public-address.ts";
@@ -10,13 +11,13 @@ import { checkPublicAddress } from "./self-check.ts";
 export interface HeartbeatParts {
   readonly config: Config;
   readonly log: Logger;
-  readonly registry: Registry;
+  readonly offers: Pick<Offers, "all">;
   /** Workers that run here. */
   readonly workers: readonly string[];
 }
 
 /** The heartbeat of a container that serves this port; null when there is none, and the log has the reason. */
-export function connectHeartbeat({ config, log, registry, workers }: HeartbeatParts, port: number): Heartbeat | null {
+export function connectHeartbeat({ config, log, offers, workers }: HeartbeatParts, port: number): Heartbeat | null {
   const { supabase: project, heartbeatSeconds: everySeconds, workerId, podId, http } = config;
   const address = publicAddress({ publicUrl: http.publicUrl, podId }, port);
   if (project === null) {
@@ -35,11 +36,17 @@ export function connectHeartbeat({ config, log, registry, workers }: HeartbeatPa
     log.info({ url: address.url }, "not registered: HEARTBEAT_SECONDS is 0");
     return null;
   }
-  const types = registry.all().filter(({ worker }) => workers.includes(worker));
-  const capabilities = [...new Set([...workers, ...types.map(({ type }) => type)])];
   return new Heartbeat({
     registrar: new EdgeRegistrar({ project, nowMs: Date.now }),
-    container: { workerId, ...address, capabilities, version: workerVersion },
+    container: {
+      workerId,
+      ...address,
+      version: workerVersion,
+      /** As at the beat. */
+      get capabilities() {
+        return [...new Set([...workers, ...runnableTypes(offers.all.values())])];
+      },
+    },
     everySeconds,
     log,
     checkAddress: checkPublicAddress,

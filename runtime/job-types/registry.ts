@@ -103,6 +103,14 @@ export async function loadHandlers(folder: string, options: { readonly asOnDisk?
   return new Registry(handlers, problems);
 }
 
+/** For callers, who get no path of this machine: the log, `/worker/status` and `ourvidz handlers` name the file and its fault. */
+export function brokenHandler(type: string): CodedError {
+  return new CodedError(
+    "NOT_READY",
+    `The handler of ${type} cannot be loaded on this container, so it takes no jobs of that type now: its log says why.`,
+  );
+}
+
 /** For those who want every file to be in order. */
 export function handlersInvalid(problems: readonly HandlerProblem[]): CodedError {
   const sentences = problems.map(({ problem }) => problem);

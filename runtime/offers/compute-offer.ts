@@ -42,6 +42,11 @@ export function computeOffer({ handlers, models, withheld }: OfferFacts): Offer 
   };
 }
 
+/** Job types whose jobs run when they name no model. */
+export function runnableTypes(offers: Iterable<Offer>): string[] {
+  return [...new Set([...offers].flatMap(({ defaultModelTypes }) => defaultModelTypes))].sort();
+}
+
 /** What a job needs of a container. */
 export interface JobToRun {
   readonly type: string;

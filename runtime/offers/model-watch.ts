@@ -23,6 +23,7 @@ export class ModelWatch {
   readonly #nowMs: () => number;
   readonly #known = new Map<string, Known>();
   #models: ReadonlyMap<string, ModelFacts> = new Map();
+  #aliases: Readonly<Record<string, string>> = {};
   #missing: ReadonlyMap<string, ErrorReport> = new Map();
   #hasLooked = false;
 
@@ -47,9 +48,9 @@ export class ModelWatch {
     return { code: "MODEL_INVALID", message: `${facts.problems.join("; ")}.` };
   }
 
-  /** Real name of the folder that stands for a name; the name itself when there is none. */
+  /** Real name of the folder that stands for a name, also while it is missing; the name itself when none does. */
   folderOf(name: string): string {
-    return this.#models.get(name)?.folder ?? name;
+    return this.#models.get(name)?.folder ?? this.#aliases[name] ?? name;
   }
 
   /** Which models are there, by name alone: each counts as in order until it is read. */
@@ -76,6 +77,7 @@ export class ModelWatch {
   ): Promise<ReadonlyMap<string, ModelFacts>> {
     const folders = await modelFolders(this.#modelsFolder).catch(ifCoded<string[]>([]));
     const aliases = await readAliases(this.#modelsFolder).catch(ifCoded<Readonly<Record<string, string>>>({}));
+    this.#aliases = aliases;
     const names = folders.filter(isModelName);
     const models = new Map<string, ModelFacts>();
     await Promise.all(names.map(async (name) => lookAt(name, join(this.#modelsFolder, name), models)));

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
-import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { type HandlerProblem, loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { Offers } from "./offers.ts";
 
@@ -21,7 +21,10 @@ let offers: Offers;
 let nowMs: number;
 let restarted: string[];
 let announced: (readonly string[])[];
-let executor: EventEmitter<{ state: [] }> & { status: { types: string[] | null; startError: ErrorReport | null } };
+let logged: string[];
+let executor: EventEmitter<{ state: [] }> & {
+  status: { types: string[] | null; problems: HandlerProblem[]; startError: ErrorReport | null };
+};
 
 function handler(type: string, more = ""): string {
   return `import { z } from ${JSON.stringify(zod)};
@@ -41,6 +44,7 @@ beforeEach(async () => {
   nowMs = 1_000_000;
   restarted = [];
   announced = [];
+  logged = [];
 });
 
 afterEach(async () => {
@@ -56,14 +60,16 @@ async function start(): Promise<void> {
 /** Up to the moment when jobs are taken. */
 async function begin(): Promise<void> {
   registry = await loadHandlers(handlers());
-  executor = Object.assign(new EventEmitter<{ state: [] }>(), { status: { types: null, startError: null } });
+  executor = Object.assign(new EventEmitter<{ state: [] }>(), {
+    status: { types: null, problems: [], startError: null },
+  });
   offers = new Offers({
     registry,
     executors: new Map([["test", executor]]),
     sources: [{ announce: async (all) => void announced.push(...[...all.values()].map(({ models }) => models)) }],
     handlersFolder: handlers(),
     modelsFolder: models(),
-    log: pino({ level: "silent" }),
+    log: pino({ level: "info" }, { write: (line) => void logged.push(line) }),
     nowMs: () => nowMs,
     restart: (worker) => restarted.push(worker),
     onHandler: ({ type }) => restarted.push(type),
@@ -144,6 +150,21 @@ describe("models", () => {
     expect(offers.obstacleTo({ type: "count", model_variant: "unheard" })).toMatchObject({ code: "MODEL_NOT_FOUND" });
   });
 
+  it("that an alias stands for are named by their folders, missing or broken", async () => {
+    await writeFile(join(models(), "aliases.json"), '{"small": "other"}');
+    await writeFile(join(handlers(), "sketch.ts"), handler("sketch", 'model: "small"'));
+    await start();
+    expect(offers.conditions).toMatchObject([{ kind: "model", subject: "other", error: { code: "MODEL_NOT_FOUND" } }]);
+    await cp(shipped, join(models(), "other"), { recursive: true });
+    await truncate(join(models(), "other/unet/model.onnx"), 1000);
+    await look();
+    expect(offers.conditions).toMatchObject([{ kind: "model", subject: "other", error: { code: "MODEL_INVALID" } }]);
+    expect(logged.filter((line) => /runs jobs .* again/.test(line))).toEqual([]);
+    await cp(join(shipped, "unet/model.onnx"), join(models(), "other/unet/model.onnx"));
+    await look();
+    expect(logged.filter((line) => line.includes("runs jobs with the model other again"))).toHaveLength(1);
+  });
+
   it("that do not load are withheld until their files change, or a pause is over and a job goes well", async () => {
     await start();
     const broken = { code: "MODEL_INVALID", message: "does not load", details: { model: "painter" } } as const;
@@ -181,6 +202,17 @@ describe("handlers", () => {
     expect(restarted).toEqual(["weave"]);
     expect(offers.of("test").types).toEqual(["count", "paint", "weave"]);
     expect(offers.conditions).toEqual([]);
+  });
+
+  it("that an executor cannot load after its restart are named with what is wrong", async () => {
+    await start();
+    const problem = { type: "count", problem: "handlers/count.ts: Expression expected" };
+    executor.status = { types: ["paint"], problems: [problem], startError: null };
+    executor.emit("state");
+    expect(offers.conditions).toMatchObject([
+      { kind: "type", subject: "count", error: { code: "HANDLER_INVALID", message: /Expression expected/ } },
+    ]);
+    expect(offers.of("test").types).toEqual(["paint"]);
   });
 
   it("that come are taken in", async () => {

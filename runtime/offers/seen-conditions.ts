@@ -1,5 +1,5 @@
 import type { ErrorReport } from "#contract/errors.ts";
-import type { Registry } from "#runtime/job-types/registry.ts";
+import type { HandlerProblem, Registry } from "#runtime/job-types/registry.ts";
 import { type Condition, type ConditionKey, keyOf } from "./conditions.ts";
 import type { ModelWatch } from "./model-watch.ts";
 
@@ -7,6 +7,8 @@ export interface SeenExecutor {
   readonly status: {
     /** Job types that its process has loaded; null while none is ready. */
     readonly types: readonly string[] | null;
+    /** Files that it could not load. */
+    readonly problems: readonly HandlerProblem[];
     readonly startError: ErrorReport | null;
   };
 }
@@ -48,7 +50,8 @@ export class SeenConditions {
     });
     const { types } = status;
     const unloaded = types === null ? [] : handlers.filter(({ type }) => !types.includes(type));
-    return [...broken, ...unloaded.map(({ type }) => notLoaded(worker, type))];
+    const problemOf = (type: string) => status.problems.find((each) => each.type === type)?.problem;
+    return [...broken, ...unloaded.map(({ type }) => notLoaded(worker, type, problemOf(type)))];
   }
 
   #brokenFiles(): Seen[] {
@@ -72,7 +75,9 @@ export class SeenConditions {
   }
 }
 
-function notLoaded(worker: string, type: string): Seen {
-  const message = `The executor of ${worker} has not loaded the handler of ${type}, whose file has changed; mend it, and it is loaded again.`;
+/** @param problem what the executor found wrong with the file; undefined when it was away at that moment */
+function notLoaded(worker: string, type: string, problem: string | undefined): Seen {
+  const why = problem ?? `the executor of ${worker} did not find it when it started`;
+  const message = `The handler of ${type} is not loaded, since its file has changed: ${why}. Mend it, and it is loaded again.`;
   return { worker, kind: "type", subject: type, error: { code: "HANDLER_INVALID", message } };
 }

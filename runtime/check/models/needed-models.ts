@@ -1,12 +1,12 @@
 import { CodedError } from "#contract/errors.ts";
-import { findModel } from "#runtime/executor/models.ts";
+import { findModel, readAliases } from "#runtime/executor/models.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 
 /** A model that handlers name, and the folder that stands for it. */
 export interface NeededModel {
   readonly model: string;
   readonly neededBy: readonly string[];
-  /** Real name of the folder; null when it is missing. */
+  /** Real name of the folder that stands for it, also while that is missing; null when there is none. */
   readonly folder: string | null;
   /** Why it is missing and what to do; null when it is there. */
   readonly problem: string | null;
@@ -16,6 +16,8 @@ export interface NeededModel {
 export async function neededModels(registry: Registry, modelsFolder: string): Promise<NeededModel[]> {
   const named = registry.all().flatMap(({ type, model }) => (model === undefined ? [] : [{ type, model }]));
   const byModel = Map.groupBy(named, ({ model }) => model);
+  // What is wrong with the file itself is said of each model that is looked for.
+  const aliases = await readAliases(modelsFolder).catch((): Readonly<Record<string, string>> => ({}));
   return Promise.all(
     [...byModel].map(async ([model, handlers]) => {
       const neededBy = handlers.map(({ type }) => type).sort();
@@ -23,7 +25,7 @@ export async function neededModels(registry: Registry, modelsFolder: string): Pr
         return { model, neededBy, folder: (await findModel(modelsFolder, model)).name, problem: null };
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
-        return { model, neededBy, folder: null, problem: error.message };
+        return { model, neededBy, folder: aliases[model] ?? null, problem: error.message };
       }
     }),
   );

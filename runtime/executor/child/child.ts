@@ -44,7 +44,9 @@ try {
     else if (parsed.data.kind === "stop") void executor.stop().then(() => process.disconnect());
     else executor.receive(parsed.data);
   });
-  await send({ kind: "ready", types: registry.types.filter((type) => registry.get(type)?.worker === settings.worker) });
+  const types = registry.types.filter((type) => registry.get(type)?.worker === settings.worker);
+  const problems = registry.problems.map(({ type, problem }) => ({ type, problem }));
+  await send({ kind: "ready", types, problems });
 } catch (error) {
   await send({ kind: "unusable", error: toErrorReport(error, "HANDLER_INVALID") });
   await nextTurn();

@@ -10,6 +10,8 @@ import { testHandlers } from "#test/support/runtime.ts";
 import { Executor, type ExecutorState } from "./executor.ts";
 import type { TaskHooks } from "./task-slot.ts";
 
+const zod = fileURLToPath(import.meta.resolve("zod"));
+
 let folder: string;
 let executor: Executor | undefined;
 
@@ -57,6 +59,23 @@ describe("an executor", () => {
     expect(one.available).toBe(false);
     expect(await ended).toMatchObject({ kind: "completed", assets: [{ index: 0, mimeType: "text/plain" }] });
     expect(one).toMatchObject({ available: true, status: { state: "idle", jobsProcessed: 1 } });
+  });
+
+  it("says what is wrong with a file that it cannot load, after a restart too", async () => {
+    const file = join(folder, "later.ts");
+    const good = `import { z } from ${JSON.stringify(zod)};
+      export default { type: "later", worker: "test", produces: "nothing", input: z.any(), retry: { maxAttempts: 1, timeoutSeconds: 5 }, run: async () => ({}) };`;
+    await writeFile(file, good);
+    await writeFile(join(folder, "other.ts"), good.replace('"later"', '"other"'));
+    const one = create(folder);
+    one.start();
+    await reaches(one, "idle");
+    expect(one.status).toMatchObject({ types: ["later", "other"], problems: [] });
+    await writeFile(file, "export default {{");
+    await one.restart(1000);
+    await reaches(one, "idle");
+    expect(one.status).toMatchObject({ types: ["other"], problems: [{ type: "later" }] });
+    expect(one.status.problems[0]?.problem).toMatch(/later\.ts: .*(expected|unexpected)/i);
   });
 
   it("can stop a job that it has not begun", async () => {

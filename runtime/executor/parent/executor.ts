@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
+import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type AbortReason, type AttemptKey, attemptKey, type ExecutorSettings, type FromAttempt } from "../protocol.ts";
@@ -28,6 +29,8 @@ export interface ExecutorStatus extends ExecutorCounts {
   readonly startError: ErrorReport | null;
   /** Job types that its process has loaded; null while none is ready, or a restart is under way. */
   readonly types: readonly string[] | null;
+  /** Files that it could not load. */
+  readonly problems: readonly HandlerProblem[];
   /** The attempt that runs. */
   readonly current: AttemptKey | null;
 }
@@ -74,10 +77,11 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   }
 
   get status(): ExecutorStatus {
-    const { pid, startError, isRestarting, types } = this.#supervisor;
+    const { pid, startError, isRestarting, types, problems } = this.#supervisor;
     const current = this.#slot.task?.key ?? null;
     const { worker } = this;
-    return { worker, ...this.#statistics.counts, state: this.#state(), isRestarting, pid, startError, types, current };
+    const state = this.#state();
+    return { worker, ...this.#statistics.counts, state, isRestarting, pid, startError, types, problems, current };
   }
 
   /** Whether it can be given a task now. */

@@ -20,7 +20,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const ready = 'process.send({ kind: "ready", types: [] });';
+const ready = 'process.send({ kind: "ready", types: [], problems: [] });';
 const obeys =
   'process.on("message", ({ kind }) => { if (kind === "stop" && process.connected) process.disconnect(); });';
 

@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
 import type { ErrorReport } from "#contract/errors.ts";
+import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type ExecutorSettings, type FromAttempt, fromExecutor, type ToExecutor } from "../protocol.ts";
@@ -65,6 +66,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #startFailed = false;
   #startError: ErrorReport | null = null;
   #types: readonly string[] | null = null;
+  #problems: readonly HandlerProblem[] = [];
 
   constructor(options: SupervisorOptions) {
     super();
@@ -79,6 +81,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** Job types that the process has loaded; null while there is none that is ready, or a restart is under way. */
   get types(): readonly string[] | null {
     return this.#isRestarting ? null : this.#types;
+  }
+
+  /** Files that the process which loaded `types` could not load. */
+  get problems(): readonly HandlerProblem[] {
+    return this.#problems;
   }
 
   get pid(): number | null {
@@ -209,6 +216,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         this.#startError = null;
         this.#startFailed = false;
         this.#types = message.types;
+        this.#problems = message.problems;
         this.#pause.ready(Date.now());
         if (this.#state === "starting") this.#setState("ready");
         break;

@@ -48,8 +48,9 @@ export function describeProblems(problems: readonly FieldProblem[]): string {
   return redact(`${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`);
 }
 
-export function invalidJob(problems: readonly FieldProblem[]): PermanentError {
-  return new PermanentError(`The job is invalid: ${describeProblems(problems)}`, {
+/** @param what names it at the beginning of the sentence */
+export function invalidJob(problems: readonly FieldProblem[], what = "The job"): PermanentError {
+  return new PermanentError(`${what} is invalid: ${describeProblems(problems)}`, {
     code: "INVALID_JOB",
     details: problems.slice(0, maxProblems),
   });
