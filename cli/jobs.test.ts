@@ -19,6 +19,7 @@ describe("jobs of a data folder without a container", () => {
       status: "queued",
       queue_position: 1,
       created: true,
+      ignored: [],
     });
     const second = await json(folder, 0, "enqueue", "say", "hello", "--delay", "60");
 
@@ -33,6 +34,20 @@ describe("jobs of a data folder without a container", () => {
     expect(await json(folder, 0, "cancel", first.job_id)).toMatchObject({ status: "cancelled" });
     expect(await json(folder, 1, "cancel", first.job_id)).toMatchObject({ error: { code: "JOB_ALREADY_SETTLED" } });
     expect(await json(folder, 1, "retry", first.job_id)).toMatchObject({ error: { code: "JOB_NOT_FAILED" } });
+  });
+
+  test("say what nothing reads of them", async () => {
+    const folder = await temporaryFolder();
+    const config = ["--config", '{"novelty":1,"strength":0.5}'];
+    expect(await json(folder, 0, "enqueue", "stripe", "a fox", ...config)).toMatchObject({
+      ignored: ["config.novelty", "config.strength"],
+    });
+    const { stderr } = await runCli(folder, ["enqueue", "stripe", "a fox", ...config]);
+    expect(stderr).toContain("ignored, as nothing reads them: config.novelty, config.strength\n");
+    expect(await json(folder, 0, "run", "stripe", "a fox", ...config)).toMatchObject({
+      status: "completed",
+      ignored: ["config.novelty", "config.strength"],
+    });
   });
 
   test("are printed with tabs when standard output is no terminal, a line each", async () => {

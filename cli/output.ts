@@ -23,6 +23,12 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** Says which fields of a job nothing reads; with --json they are in the result. */
+export function noteIgnored({ json }: OutputOptions, ignored: readonly string[]): void {
+  if (ignored.length > 0 && !json)
+    note(`ignored, as nothing reads ${ignored.length === 1 ? "it" : "them"}: ${ignored.join(", ")}`);
+}
+
 /** Prints the error in the requested form and returns the exit code. */
 export function reportError(error: unknown, options: OutputOptions): number {
   const failure = toFailure(error);

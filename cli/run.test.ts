@@ -51,6 +51,7 @@ describe("a job that completes", () => {
       assets: [asset(5), asset(6), asset(7)],
       metadata: expect.objectContaining({ seed: 5, job_type: "draw" }),
       error: null,
+      ignored: [],
     });
     expect(exitCode).toBe(0);
   });
@@ -100,6 +101,7 @@ describe("a job that fails", () => {
       assets: [],
       metadata: {},
       error: { code, message: expect.stringContaining(message) },
+      ignored: [],
     });
     expect(exitCode).toBe(1);
     expect(await leftovers(folder)).toEqual([]);

@@ -29,7 +29,11 @@ export const generateRoute = defineRoute(generate, {
     const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.maxSeconds) * 1000;
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);
-    return { status: 200, headers: { Location: `/jobs/${answer.job_id}` }, body: completed(job) };
+    return {
+      status: 200,
+      headers: { Location: `/jobs/${answer.job_id}` },
+      body: { ...completed(job), ignored: answer.ignored },
+    };
   } finally {
     place?.abort();
   }

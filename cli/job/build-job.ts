@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { checkJob } from "#contract/check-job.ts";
+import { checkJob, ignoredFields } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
@@ -13,6 +13,8 @@ import type { JobOptions } from "./options.ts";
 export interface PlannedJob {
   readonly job: Job;
   readonly handler: Handler;
+  /** What nothing reads of it. */
+  readonly ignored: readonly string[];
 }
 
 /**
@@ -34,7 +36,7 @@ export function planJob(registry: Registry, operands: readonly string[], options
   if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
   const parsed = checkJob(handler, envelope.value);
   if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
-  return { job: envelope.value, handler };
+  return { job: envelope.value, handler, ignored: ignoredFields(handler, request) };
 }
 
 /** The job as the command line gives it, not checked. */

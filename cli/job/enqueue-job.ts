@@ -1,6 +1,7 @@
+import type { Accepted } from "#functions/api/schemas/submission.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { exitCodes, usageError } from "../errors.ts";
-import { printResult } from "../output.ts";
+import { noteIgnored, printResult } from "../output.ts";
 import { type QueueChoice, withFirstQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
@@ -37,7 +38,7 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
     );
   }
   const config = await readSettings(options, { serves: false });
-  const { job, handler } = planJob(await loadHandlers(config.handlersFolder), operands, options);
+  const { job, handler, ignored } = planJob(await loadHandlers(config.handlersFolder), operands, options);
   const { jobId, position, created, status } = await withFirstQueue(config, options, async ({ queue }) => {
     const outcome = await queue.enqueue(job, {
       worker: handler.worker,
@@ -47,17 +48,18 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
     const known = outcome.created ? undefined : await queue.get(outcome.jobId);
     return { ...outcome, status: known?.status ?? "queued" };
   });
-  return printOutcome(options, { job_id: jobId, status, queue_position: position, created });
+  return printOutcome(options, { job_id: jobId, status, queue_position: position, created, ignored });
 }
 
 function printOutcome(
   options: EnqueueCommandOptions,
-  outcome: { job_id: string; status: string; queue_position: number; created: boolean },
+  outcome: Omit<Accepted, "status" | "ignored"> & { readonly status: string; readonly ignored: readonly string[] },
 ): number {
-  const { job_id, status, queue_position, created } = outcome;
+  const { job_id, status, queue_position, created, ignored } = outcome;
   const text = created
     ? `${job_id} is queued (position ${queue_position})`
     : `${job_id} was enqueued before and is ${status}`;
   printResult(options, outcome, text);
+  noteIgnored(options, ignored);
   return exitCodes.completed;
 }

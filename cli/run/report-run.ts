@@ -1,22 +1,28 @@
 import { relative, sep } from "node:path";
 import process from "node:process";
 import type { ErrorReport } from "#contract/errors.ts";
-import { bad, note, type OutputOptions, printResult } from "../output.ts";
+import type { PlannedJob } from "../job/build-job.ts";
+import { bad, note, noteIgnored, type OutputOptions, printResult } from "../output.ts";
 import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import type { SavedAsset } from "./save-assets.ts";
 
 /** Prints what became of the job: the files' names (or, without files, the metadata) on standard output, the rest beside it. */
-export function reportRun(options: OutputOptions, jobId: string, { end, saved, seconds, stages }: RunOutcome): void {
+export function reportRun(
+  options: OutputOptions,
+  { job, ignored }: Pick<PlannedJob, "job" | "ignored">,
+  { end, saved, seconds, stages }: RunOutcome,
+): void {
   const error = errorOf(end);
   const metadata = end.status === "completed" ? end.result.metadata : {};
   printResult(
     options,
     {
-      job_id: jobId,
+      job_id: job.id,
       status: end.status === "undelivered" ? "failed" : end.status,
       assets: saved,
       metadata,
       error: error === null ? null : { code: error.code, message: error.message },
+      ignored,
     },
     end.status !== "completed"
       ? ""
@@ -24,6 +30,7 @@ export function reportRun(options: OutputOptions, jobId: string, { end, saved, s
         ? saved.map(({ file }) => shortPath(file)).join("\n")
         : JSON.stringify(metadata, null, 2),
   );
+  noteIgnored(options, ignored);
   if (error !== null && !options.json) note(`${bad("error:")} ${error.message}`);
   if (end.status === "cancelled") note(cancelledText(end));
   if (end.status !== "completed" || options.json) return;

@@ -33,7 +33,7 @@ export async function run(operands: readonly string[], options: RunOptions): Pro
     const config = configForOneJob(settings, planned, scratch, options);
     const view = await createProgressView({ plain: options.verbose === true });
     const outcome = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
-    reportRun(options, planned.job.id, outcome);
+    reportRun(options, planned, outcome);
     return exitCodeOf(outcome.end, interruption);
   } finally {
     await scratch.remove();

@@ -5,6 +5,8 @@ import { jobView } from "./schemas/job-view.ts";
 import { destination } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
+const generatedJob = jobView.extend({ ignored: accepted.shape.ignored }).meta({ id: "GeneratedJob" });
+
 /**
  * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
  * same priorities, limits and retries, and its result is kept.
@@ -28,9 +30,10 @@ export const generate = declareRoute({
   query: destination,
   body: submission,
   takesJob: true,
-  responses: { 200: jobView, 202: accepted },
+  responses: { 200: generatedJob, 202: accepted },
   errors: [
     "UNKNOWN_JOB_TYPE",
+    "NOT_READY",
     "IDEMPOTENCY_CONFLICT",
     "JOB_NOT_FOUND",
     "TOO_MANY_JOBS",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ignoredFields } from "../_shared/check-job.ts";
 import { HttpError } from "../_shared/edge/answer.ts";
 import { readJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction, type EdgeCall } from "../_shared/edge/edge-function.ts";
@@ -7,6 +8,7 @@ import { readNewJob, withIdAndTime } from "../_shared/enqueue.ts";
 import { CodedError } from "../_shared/errors.ts";
 import type { FieldProblem, Job } from "../_shared/job.ts";
 import { invalidJob, shortened } from "../_shared/problems.ts";
+import { schemaOf } from "../_shared/schemas.ts";
 import { isGiven, isJsonObject } from "../_shared/synonyms.ts";
 import { policy } from "./policy.ts";
 
@@ -35,7 +37,7 @@ export const queueJob = defineEdgeFunction({
   callers: ["user"],
   async run(call) {
     const { caller, config, database } = call;
-    const { job, idempotencyKey } = readSubmission(await readJson(call.request, maxBodyBytes), call);
+    const { job, idempotencyKey, ignored } = readSubmission(await readJson(call.request, maxBodyBytes), call);
     const request = { userId: caller.id, claims: caller.claims, job };
     await policy.check(request);
     const limits = policy.limits(request);
@@ -58,7 +60,7 @@ export const queueJob = defineEdgeFunction({
     const { job_id, status, position, queue, created } = row;
     return {
       status: 202,
-      body: { success: true, job_id, status, queue_position: position, queue, created },
+      body: { success: true, job_id, status, queue_position: position, queue, created, ignored },
     };
   },
 });
@@ -66,6 +68,8 @@ export const queueJob = defineEdgeFunction({
 interface JobRequest {
   readonly job: Job;
   readonly idempotencyKey: string | undefined;
+  /** What nothing reads: fields at the top, `config.<name>` and `metadata.<name>`. */
+  readonly ignored: readonly string[];
 }
 
 /** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
@@ -92,7 +96,15 @@ function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user"
   if (isGiven(fields.delay_seconds))
     more.push({ field: "delay_seconds", value: shortened(fields.delay_seconds), message: delayRule });
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
-  return { job, idempotencyKey: keyOf(request.headers.get("idempotency-key"), key.data ?? undefined) };
+  const ownKey = keyOf(request.headers.get("idempotency-key"), key.data ?? undefined);
+  return { job, idempotencyKey: ownKey, ignored: ignoredOf(job, rest.config) };
+}
+
+/** None of a deployment's own type, whose schema only its containers know. */
+function ignoredOf(job: Job, written: unknown): readonly string[] {
+  const schema = schemaOf(job.type);
+  if (schema === undefined) return [];
+  return ignoredFields(schema, isJsonObject(written) ? { ...job, config: written } : job);
 }
 
 /** From the header or the body; both may be given when they agree. */
