@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import sharp from "sharp";
 import { afterAll, describe, expect, it } from "vitest";
+import { findFfmpeg } from "./ffmpeg-paths.ts";
 import { decodeFrames, psnr, shapesFrame } from "./testing/clips.ts";
 import { openVideoEncoder, type VideoEncoderOptions, type VideoFile } from "./video-encoder.ts";
 
@@ -84,12 +85,13 @@ describe("MP4", () => {
 
 describe("other containers", () => {
   it.each([
-    ["libsvtav1", 96],
-    ["libvpx-vp9", 48],
-  ])("WebM with %s at %i pixels", async (encoder, edge) => {
+    ["AV1, or VP9 where ffmpeg lacks that", 96, ["libsvtav1", "libvpx-vp9"]],
+    ["VP9, which alone takes so few pixels", 48, ["libvpx-vp9"]],
+  ])("WebM with %s: %i pixels", async (_codec, edge, encoders) => {
     const frames = shapes(17, edge, edge);
     const file = await encode(frames, { width: edge, height: edge, container: "webm" });
-    expect(file).toMatchObject({ frames: 17, encoder });
+    expect(file.frames).toBe(17);
+    expect(encoders).toContain(file.encoder);
     expect(psnr(frames, await decodeFrames(file.path, edge, edge))).toBeGreaterThan(35);
   });
 
@@ -109,6 +111,7 @@ describe("other containers", () => {
 });
 
 async function stream(path: string): Promise<unknown> {
-  const { stdout } = await promisify(execFile)("ffprobe", ["-v", "error", "-show_streams", "-of", "json", path]);
+  const { ffprobe } = await findFfmpeg();
+  const { stdout } = await promisify(execFile)(ffprobe, ["-v", "error", "-show_streams", "-of", "json", path]);
   return JSON.parse(stdout).streams[0];
 }

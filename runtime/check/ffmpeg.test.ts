@@ -18,11 +18,23 @@ function makes(produces: Handler["produces"]): Registry {
 
 const none = async () => null;
 
+function script(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, `#!/bin/sh\n${text}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
 describe("tryFfmpeg", () => {
   it("says which ffmpeg there is, where, and what it encodes with", async () => {
-    expect(await tryFfmpeg(makes("video"))).toMatchObject({
+    const encoders = '" V....D libx264 x" " V....D libvpx-vp9 x" " A....D aac x" " V....D mpeg4 x"';
+    const onPath = script(
+      "good",
+      `case "$*" in *-encoders*) printf "%s\\n" ${encoders};; *) echo "ffmpeg version 7.1 x";; esac`,
+    );
+    expect(await tryFfmpeg(makes("video"), (tool) => findOnThisMachine(tool, onPath))).toMatchObject({
       status: "ok",
-      message: expect.stringMatching(/^ffmpeg \S+ on the PATH, with libx264\b.*libvpx-vp9/),
+      message: "ffmpeg 7.1 on the PATH, with libx264, libvpx-vp9",
     });
   });
 
@@ -48,11 +60,10 @@ describe("tryFfmpeg", () => {
   });
 
   it("fails without ffprobe, and with an ffmpeg that cannot encode H.264", async () => {
-    const noProbe = async (tool: "ffmpeg" | "ffprobe") => (tool === "ffmpeg" ? await findOnThisMachine(tool) : null);
+    const poor = script("poor", 'echo "ffmpeg version 9 x"\necho " V....D libvpx-vp9 x"');
+    const noProbe = async (tool: "ffmpeg" | "ffprobe") =>
+      tool === "ffmpeg" ? await findOnThisMachine(tool, poor) : null;
     expect((await tryFfmpeg(makes("video"), noProbe)).message).toMatch(/^ffprobe cannot be run/);
-    const poor = join(folder, "poor");
-    writeFileSync(poor, '#!/bin/sh\necho "ffmpeg version 9 x"\necho " V....D libvpx-vp9 x"\n');
-    chmodSync(poor, 0o755);
     expect(await tryFfmpeg(makes("video"), (tool) => findOnThisMachine(tool, poor))).toMatchObject({
       status: "failed",
       message: expect.stringMatching(/^ffmpeg 9 on the PATH has no encoder libx264 for MP4: install one that has/),

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { findFfmpeg } from "../ffmpeg-paths.ts";
 
 /** Frame `index` of a clip of moving shapes with soft edges on a gradient, rgb24: what a video model makes, roughly. */
 export function shapesFrame(index: number, width: number, height: number): Uint8Array {
@@ -22,7 +23,8 @@ export function shapesFrame(index: number, width: number, height: number): Uint8
 export async function decodeFrames(file: string, width: number, height: number): Promise<Uint8Array[]> {
   const toRgb = ["-vf", "scale=flags=bicubic+accurate_rnd+full_chroma_int", "-pix_fmt", "rgb24", "-f", "rawvideo"];
   const args = ["-v", "error", "-i", file, ...toRgb, "pipe:1"];
-  const { stdout } = await promisify(execFile)("ffmpeg", args, { encoding: "buffer", maxBuffer: 1e9 });
+  const { ffmpeg } = await findFfmpeg();
+  const { stdout } = await promisify(execFile)(ffmpeg, args, { encoding: "buffer", maxBuffer: 1e9 });
   const size = width * height * 3;
   return Array.from({ length: stdout.length / size }, (_, frame) => stdout.subarray(frame * size, (frame + 1) * size));
 }

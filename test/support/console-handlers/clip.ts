@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { access } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
@@ -24,20 +25,23 @@ export default defineHandler({
     frame_num: z.int().min(1).max(161).default(33),
     fps: z.number().min(1).max(60).default(16),
     seed: z.int().min(0).default(0),
+    /** Frames of random pixels, which take as many bytes in a file as they have. */
+    noise: z.boolean().default(false),
+    crf: z.number().min(0).max(51).optional(),
     container: z.enum(["mp4", "webm", "webp"]).default("mp4"),
     gate: z.string().default(""),
   }),
   retry: { maxAttempts: 2, timeoutSeconds: 120, backoffSeconds: 0.05 },
   async run(_job, ctx) {
-    const { width, height, frame_num, fps, seed, container, gate } = await ctx.parameters();
+    const { width, height, frame_num, fps, seed, noise, crf, container, gate } = await ctx.parameters();
     const drawn = (index: number) => ({
-      data: new Uint8ClampedArray(shapesFrame(index + seed, width, height)),
+      data: new Uint8ClampedArray(noise ? randomBytes(3 * width * height) : shapesFrame(index + seed, width, height)),
       width,
       height,
     });
     const first = Array.from({ length: Math.min(5, frame_num) }, (_, index) => drawn(index));
     const bytes = await smallAnimatedWebp(first, fps, 64 * 1024);
-    const video = await openVideoAsset(ctx, { width, height, frames: frame_num, fps, container });
+    const video = await openVideoAsset(ctx, { width, height, frames: frame_num, fps, container, crf });
     for (let index = 0; index < frame_num; index++) {
       if (index === frame_num - 1) while (!(await exists(gate))) await pause(10, undefined, { signal: ctx.signal });
       await video.add(drawn(index));
