@@ -42,6 +42,10 @@ def require_complete(source: Path, missing: list[str]) -> None:
         raise ExportError(f"{source} is not complete, it lacks: " + ", ".join(missing))
 
 
+def has_weights(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "*.bin"))
+
+
 def weights_variant(folder: Path) -> str | None:
     """`fp16` when the folder was saved or downloaded with that variant only, which the file names then carry."""
     names = [path.name for path in folder.glob("*.safetensors")]

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from .source_folder import ExportError, copy_configs, read_index, read_json, require_complete
+from .source_folder import ExportError, copy_configs, has_weights, read_index, read_json, require_complete
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 SINGLE_FILE = (
@@ -22,7 +22,9 @@ def check_source(source: Path) -> dict:
         )
     parts = ["text_encoder", *transformer_names(index), "vae"]
     needed = [f"{name}/config.json" for name in parts] + ["scheduler/scheduler_config.json", "tokenizer/tokenizer.json"]
-    require_complete(source, [path for path in needed if not (source / path).is_file()])
+    missing = [path for path in needed if not (source / path).is_file()]
+    missing += [f"{name}/ (weights)" for name in parts if not has_weights(source / name)]
+    require_complete(source, missing)
     _check_networks(source, index)
     return index
 
