@@ -79,7 +79,7 @@ class CaptionWriter:
         named = with_article(name) if self.random.random() < ARTICLE_SHARE else name
         return self._pick(OPENINGS) + named if self.random.random() < OPENING_SHARE else named
 
-    def _background(self, background: Background) -> str:
+    def background(self, background: Background) -> str:
         if background.name in SCENES:
             return self._pick(SCENE_PHRASES[background.name])
         phrases = COLOR_PHRASES
@@ -91,7 +91,7 @@ class CaptionWriter:
     def write(self, subject: Subject, background: Background) -> tuple[str, bool]:
         """A caption, and whether it says what the background is."""
         says_background = self.random.random() >= NO_BACKGROUND_SHARE
-        return self._subject(subject) + (self._background(background) if says_background else ""), says_background
+        return self._subject(subject) + (self.background(background) if says_background else ""), says_background
 
 
 def caption_words(subjects: list[Subject]) -> list[str]:
