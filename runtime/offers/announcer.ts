@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { JobSource, Offer } from "#runtime/sources/job-source.ts";
+import { type JobSource, type Offer, offerRenewSeconds } from "#runtime/sources/job-source.ts";
 
-/* Announces to every source what this container offers: at a change, every two minutes; withdraws it at the end. */
-const everyMs = 120_000;
+/* Announces to every source what this container offers: at a change, and before it runs out; withdraws it at the end. */
+const everyMs = offerRenewSeconds * 1000;
 /** Between two announcements; what changes meanwhile goes with the next. */
 const minGapMs = 1000;
 const afterFailureMs = 10_000;

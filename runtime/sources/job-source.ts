@@ -161,8 +161,10 @@ export interface JobResult {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** How long an announced offer counts without being announced again. */
-export const offerTtlSeconds = 300;
+/** How long an announced offer counts without being announced again: so long does a container that was killed seem to offer. */
+export const offerTtlSeconds = 90;
+/** How often it is announced; an announcement that fails is tried again before the one before it has run out. */
+export const offerRenewSeconds = offerTtlSeconds / 2;
 
 export interface JobSource {
   readonly name: string;

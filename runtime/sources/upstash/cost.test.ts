@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { failure, makeJob, result, take, takeOne } from "#test/conformance/sources/harness.ts";
-import type { UnreportedEnd } from "../job-source.ts";
+import { offerRenewSeconds, type UnreportedEnd } from "../job-source.ts";
 import { defaultIdlePoll, resolveOptions } from "./options.ts";
 import { type CommandStats, readCommandStats } from "./testing/command-stats.ts";
 import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-harness.ts";
@@ -221,8 +221,10 @@ describe("an hour at rest costs", () => {
     await pause(100);
     const before = source.usage().commands;
     const rest = AbortSignal.timeout(6_000);
-    // A container announces its offer anew every two minutes.
-    const announcing = setInterval(() => void source.announce(new Map([["sdxl", offer]])), 120_000 / shorter);
+    const announcing = setInterval(
+      () => void source.announce(new Map([["sdxl", offer]])),
+      (offerRenewSeconds * 1000) / shorter,
+    );
     while (!rest.aborted) {
       await source.waitForChange((source.idleTakeSeconds * 1000) / shorter, AbortSignal.any([rest, never]), "jobs");
       if (!rest.aborted) await source.take([{ worker: "sdxl", slots: 1, offer }]);
