@@ -174,7 +174,7 @@ test("on a touch screen a tile's clip plays while it is seen, and not for those 
   await still.context().close();
 });
 
-test("WebM plays too, an animated WebP is a picture, and a file that is gone says so", async () => {
+test("WebM plays too, an animated WebP is a picture, and a file that is gone is reported", async () => {
   await makeClip("a webm ball", { container: "webm" });
   await makeClip("a webp ball", { container: "webp", frame_num: 9 });
   const page = await openConsole();

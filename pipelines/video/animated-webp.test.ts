@@ -11,7 +11,7 @@ const frames: RgbImage[] = Array.from({ length: 7 }, (_, index) => ({
   height,
 }));
 
-it("plays every frame for as long as the rate says, in a loop", async () => {
+it("plays every frame for as long as the rate has it, in a loop", async () => {
   const webp = sharp(await animatedWebp(frames, 16, 90), { animated: true });
   const { pages, delay = [], loop, pageHeight } = await webp.metadata();
   expect({ pages, loop, pageHeight }).toEqual({ pages: 7, loop: 0, pageHeight: height });

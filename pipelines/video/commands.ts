@@ -38,7 +38,7 @@ export function encodeArguments({ width, height, fps, container, encoder, crf, o
   return command._getArguments();
 }
 
-/** The conversion has to be named: by default it would be that of BT.601, whatever the tags say. */
+/** The conversion has to be named: by default it would be that of BT.601, whatever the tags are. */
 const toBt709 = "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int";
 
 const bt709 = [

@@ -38,7 +38,7 @@ export interface EncodingOptions {
   readonly fellBack: string | undefined;
 }
 
-/** As long as so few frames are written, they are kept for another start: a GPU that has no session left says so at the first. */
+/** As long as so few frames are written, they are kept for another start: a GPU that has no session left reports it at the first. */
 const keptForRestart = 4;
 
 /**
@@ -62,7 +62,8 @@ export class Encoding {
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  readonly #onAbort = () => void this.#discard();
+  /** What cannot be removed now goes with the folder. */
+  readonly #onAbort = () => void this.#discard().catch(() => undefined);
 
   async start(encoder: VideoEncoderName): Promise<void> {
     const { paths, container, crf, fps, size } = this.#options;

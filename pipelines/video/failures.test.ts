@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type FfmpegPaths, findFfmpeg, firstThatRuns, packagedTool } from "./ffmpeg-paths.ts";
 import { shapesFrame } from "./testing/clips.ts";
-import { openVideoEncoder, type VideoEncoder } from "./video-encoder.ts";
+import { checkVideoEncoder, openVideoEncoder, type VideoEncoder } from "./video-encoder.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "video-failures-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -127,7 +127,10 @@ describe("what ends an encoding", () => {
       permanent: false,
       message: expect.stringContaining("apt-get install ffmpeg"),
     };
-    await expect(open(into, { ffmpeg: { ffmpeg: join(folder, "none"), ffprobe } })).rejects.toMatchObject(missing);
+    const noFfmpeg = { ffmpeg: join(folder, "none"), ffprobe };
+    await expect(open(into, { ffmpeg: noFfmpeg })).rejects.toMatchObject(missing);
+    await expect(checkVideoEncoder({ width, height, fps: 16, ffmpeg: noFfmpeg })).rejects.toMatchObject(missing);
+    await checkVideoEncoder({ width, height, fps: 16, container: "webm" });
     const encoder = await open(into, { ffmpeg: { ffmpeg, ffprobe: join(folder, "none") } });
     await encoder.write(frame);
     await expect(encoder.finish()).rejects.toMatchObject(missing);
@@ -206,7 +209,7 @@ describe("what ends an encoding", () => {
 describe("the GPU's encoder", () => {
   const listed = 'case "$*" in *-encoders*) echo " V....D h264_nvenc x"; echo " V....D libx264 x"; exit;; esac';
 
-  it("is not used where there is no driver, and nothing is said of it", async () => {
+  it("is not used where there is no driver, and nothing is reported of it", async () => {
     const into = newFolder("no-driver");
     const encoder = await open(into, { encoder: "auto" });
     await encoder.write(frame);

@@ -32,7 +32,7 @@ export class FfmpegProcess {
       windowsHide: true,
     });
     this.#child = child;
-    // How it ended says what went wrong; without a listener the broken pipe would be an error that nobody caught.
+    // How it ended is reported by `ended`; without a listener the broken pipe would be an error that nobody caught.
     child.stdin?.on("error", () => undefined);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#log = (this.#log + text).slice(-keptLogCharacters);

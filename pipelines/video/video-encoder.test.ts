@@ -65,7 +65,7 @@ describe("MP4", () => {
     const { path } = await encode(frames, { width, height, fps: 1 });
     const decoded = await decodeFrames(path, width, height);
     const worst = frames.map((frame, index) =>
-      frame.reduce((most, value, at) => Math.max(most, Math.abs(value - (decoded[index]?.[at] ?? 999))), 0),
+      frame.reduce((max, value, at) => Math.max(max, Math.abs(value - (decoded[index]?.[at] ?? 999))), 0),
     );
     expect(Math.max(...worst)).toBeLessThanOrEqual(3);
   });

@@ -51,24 +51,37 @@ const maxFps = 240;
  * @throws PipelineError UNSUPPORTED_OPTION, FFMPEG_MISSING; the signal's reason
  */
 export async function openVideoEncoder(options: VideoEncoderOptions): Promise<VideoEncoder> {
-  const { container = "mp4", crf = defaultCrf[container], encoder: choice = "auto", signal } = options;
-  checkOptions(options, container, crf);
+  const { signal, width, height, fps } = options;
   signal?.throwIfAborted();
-  const paths = options.ffmpeg ?? (await findFfmpeg());
-  const size = container === "webp" ? options : evenSize(options);
-  const chosen = await chooseEncoder(container, size, choice, paths);
+  const { encoder, fellBack, ...plan } = await planEncoding(options);
   signal?.throwIfAborted();
   const path = resolve(options.path);
-  const encoding = new Encoding({
-    ...{ path, paths, container, crf, signal, fellBack: chosen.fellBack, fps: options.fps },
-    given: { width: options.width, height: options.height },
-    size: { width: size.width, height: size.height },
-  });
-  await encoding.start(chosen.encoder);
+  const encoding = new Encoding({ ...plan, path, fps, fellBack, signal, given: { width, height } });
+  await encoding.start(encoder);
   return encoding;
 }
 
-function checkOptions({ width, height, fps }: VideoEncoderOptions, container: Container, crf: number): void {
+/**
+ * Before minutes are spent on frames: throws what `openVideoEncoder` would throw.
+ * @throws PipelineError UNSUPPORTED_OPTION, FFMPEG_MISSING
+ */
+export async function checkVideoEncoder(options: Omit<VideoEncoderOptions, "path" | "signal">): Promise<void> {
+  await planEncoding(options);
+}
+
+async function planEncoding(options: Omit<VideoEncoderOptions, "path" | "signal">) {
+  const { width, height, container = "mp4", crf = defaultCrf[container], encoder: choice = "auto" } = options;
+  checkOptions(options, container, crf);
+  const paths = options.ffmpeg ?? (await findFfmpeg());
+  const size = container === "webp" ? { width, height } : evenSize({ width, height });
+  return { paths, container, crf, size, ...(await chooseEncoder(container, size, choice, paths)) };
+}
+
+function checkOptions(
+  { width, height, fps }: Pick<VideoEncoderOptions, "width" | "height" | "fps">,
+  container: Container,
+  crf: number,
+): void {
   for (const [name, value] of Object.entries({ width, height })) {
     if (Number.isInteger(value) && value >= edge.min && value <= edge.max) continue;
     throw unsupportedOption(

@@ -26,7 +26,7 @@ function script(name: string, text: string): string {
 }
 
 describe("tryFfmpeg", () => {
-  it("says which ffmpeg there is, where, and what it encodes with", async () => {
+  it("reports which ffmpeg there is, where, and what it encodes with", async () => {
     const encoders = '" V....D libx264 x" " V....D libvpx-vp9 x" " A....D aac x" " V....D mpeg4 x"';
     const onPath = script(
       "good",
