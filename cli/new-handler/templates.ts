@@ -59,6 +59,7 @@ function recordingContext(lines: number, signal = new AbortController().signal) 
     jobId: job.id,
     attempt: 1,
     signal,
+    cacheFolder: "cache",
     log: { debug() {}, info() {}, warn() {}, error() {} },
     progress: (step, total) => steps.push(\`\${step}/\${total}\`),
     stage() {},
@@ -68,6 +69,7 @@ function recordingContext(lines: number, signal = new AbortController().signal) 
     parameters: async () => ({ lines }),
     model: unused,
     input: unused,
+    scratch: unused,
     run: unused,
     enqueue: unused,
   };

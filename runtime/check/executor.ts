@@ -1,6 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { Executor } from "#runtime/executor/parent/executor.ts";
+import { createExecutor } from "#runtime/container/executors.ts";
+import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 
 const startLimitMs = 60_000;
@@ -9,8 +10,7 @@ const stopLimitMs = 2000;
 /** Starts the worker's executor until it is ready for a job: its handlers load and the native libraries do too. */
 export async function tryExecutor(worker: string, config: Config): Promise<{ value: null; message: string }> {
   const log = { level: "silent", format: "json" } as const;
-  const { handlersFolder, modelsFolder } = config;
-  const executor = new Executor({ worker, handlersFolder, modelsFolder, log }, await createLogger(log));
+  const executor = createExecutor(worker, { ...config, log }, await createLogger(log));
   const startedAtMs = Date.now();
   const state = await stateAfterStart(executor);
   const { startError } = executor.status;

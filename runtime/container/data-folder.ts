@@ -95,6 +95,11 @@ async function signingKey(path: string): Promise<Uint8Array> {
   return key;
 }
 
+/** Where handlers keep what they can compute again. */
+export function cacheFolder(dataFolder: string): string {
+  return join(dataFolder, "cache");
+}
+
 /** Where an attempt's reference files lie, beside what it makes. */
 export function inputsFolder(workFolder: string): string {
   return join(workFolder, "inputs");

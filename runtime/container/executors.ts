@@ -3,6 +3,7 @@ import { Executor } from "#runtime/executor/parent/executor.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Config } from "./config.ts";
+import { cacheFolder } from "./data-folder.ts";
 
 /** The executors of this container's workers, each at its start. @throws CodedError CONFIG_INVALID for a worker that no handler has */
 export function startExecutors(config: Config, registry: Registry, log: Logger): Map<string, Executor> {
@@ -30,6 +31,7 @@ export function createExecutor(worker: string, config: Config, log: Logger): Exe
       worker,
       handlersFolder: config.handlersFolder,
       modelsFolder: config.modelsFolder,
+      cacheFolder: cacheFolder(config.dataFolder),
       log: { level: config.log.level, format: config.log.format ?? "json" },
     },
     log,

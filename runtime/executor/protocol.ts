@@ -152,6 +152,8 @@ export const executorSettings = z.object({
   worker: z.string(),
   handlersFolder: z.string(),
   modelsFolder: z.string(),
+  /** For what can be computed again; made by who writes there. */
+  cacheFolder: z.string(),
   log: z.object({ level: z.string(), format: z.enum(["json", "pretty"]) }),
 });
 export type ExecutorSettings = z.output<typeof executorSettings>;

@@ -174,6 +174,7 @@ export class Attempt {
     return {
       registry,
       modelsFolder: settings.modelsFolder,
+      cacheFolder: settings.cacheFolder,
       signal: this.#controller.signal,
       log: this.#log,
       workFolder: this.#workFolder,

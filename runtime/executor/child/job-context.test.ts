@@ -24,6 +24,7 @@ beforeEach(async () => {
   host = {
     registry: new Registry([handler("inner", drawTwoFiles), handler("outer", async () => ({}))]),
     modelsFolder: folder,
+    cacheFolder: join(folder, "cache"),
     signal: new AbortController().signal,
     log: pino({ level: "debug" }, { write: (line) => lines.push(JSON.parse(line)) }),
     workFolder: new WorkFolder(join(folder, "work")),

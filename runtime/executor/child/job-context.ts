@@ -40,6 +40,7 @@ import type { WorkFolder } from "./work-folder.ts";
 export interface ContextHost {
   readonly registry: Registry;
   readonly modelsFolder: string;
+  readonly cacheFolder: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly workFolder: WorkFolder;
@@ -109,6 +110,10 @@ export class JobContext implements HandlerContext {
     this.#calls = new Calls(handler.type, host.log);
     this.log = handlerLog(host.log);
     this.reported.ignored = ignoredBy(handler, job);
+  }
+
+  get cacheFolder(): string {
+    return this.#host.cacheFolder;
   }
 
   get signal(): AbortSignal {

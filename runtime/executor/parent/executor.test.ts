@@ -27,7 +27,7 @@ afterEach(async () => {
 function create(handlersFolder = testHandlers): Executor {
   const log = { level: "silent", format: "json" } as const;
   executor = new Executor(
-    { worker: "test", handlersFolder, modelsFolder: folder, log },
+    { worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log },
     pino({ level: "silent" }),
     500,
   );

@@ -28,7 +28,7 @@ function supervise(script: string, start?: () => never): Supervisor {
   const entry = join(folder, "child.mjs");
   const log = { level: "silent", format: "json" } as const;
   supervisor = new Supervisor({
-    settings: { worker: "test", handlersFolder: folder, modelsFolder: folder, log },
+    settings: { worker: "test", handlersFolder: folder, modelsFolder: folder, cacheFolder: folder, log },
     log: pino(log),
     restartMaxMs: 500,
     fork: start ?? (() => fork(entry, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })),

@@ -106,6 +106,11 @@ export interface HandlerContext<Parameters = unknown> {
   readonly signal: AbortSignal;
   readonly log: HandlerLog;
   /**
+   * A folder that outlives jobs and starts, for what can be computed again. It may be emptied while no job runs; each kind of
+   * content has a folder of its own in it, made and bounded by who writes it.
+   */
+  readonly cacheFolder: string;
+  /**
    * Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. Both are finite
    * and at least 0, and `step` is not more than `total`.
    */
