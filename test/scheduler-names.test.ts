@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { schedulerNames as contractNames } from "#contract/scheduler-names.ts";
-import { schedulerNames } from "#pipelines/schedulers/index.ts";
+import { flowSchedulerNames as contractFlowNames, schedulerNames as contractNames } from "#contract/scheduler-names.ts";
+import { flowSchedulerNames, schedulerNames } from "#pipelines/schedulers/index.ts";
 
 test("a job may name the schedulers that there are, and no others", () => {
   expect([...contractNames]).toEqual([...schedulerNames]);
+  expect([...contractFlowNames]).toEqual([...flowSchedulerNames]);
 });

@@ -30,7 +30,11 @@ const enqueue = vi.fn(async ({ id, type }: ChildJobRequest) => {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "ourvidz-careless-"));
-  executor = new Executor({ worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log }, pino(log), 500);
+  executor = new Executor(
+    { worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log },
+    pino(log),
+    500,
+  );
   executor.start();
   while (executor.status.state !== "idle") await once(executor, "state");
 });

@@ -145,3 +145,43 @@ it("lists folders with their other names, and those that only aliases.json knows
     { name: "far", aliases: ["wan"], problems: [expect.stringContaining("aliases.json")] },
   ]);
 });
+
+describe("a WAN's folder", () => {
+  const wan = fileURLToPath(new URL("../../../pipelines/wan/fixtures/random-wan-2", import.meta.url));
+  beforeEach(() => cp(wan, model, { recursive: true }));
+
+  it("is in order with both transformers, and a decoder in two graphs that share their weights", async () => {
+    expect(await inspectModel(model)).toMatchObject({
+      problems: [],
+      warnings: [],
+      components: ["scheduler", "text_encoder", "tokenizer", "transformer", "transformer_2", "vae"],
+    });
+  });
+
+  it("names each graph whose shared weights are cut off", async () => {
+    await truncate(join(model, "vae_decoder/model.onnx_data"), 1000);
+    expect((await inspectModel(model)).problems).toEqual([
+      expect.stringMatching(/vae_decoder\/model\.onnx_data is cut off: it has 1000 bytes/),
+      expect.stringMatching(/vae_decoder\/model\.onnx_data is cut off: it has 1000 bytes/),
+    ]);
+  });
+
+  it("names what is missing", async () => {
+    for (const gone of ["vae_decoder/next.onnx", "tokenizer/tokenizer.json", "transformer_2/model.onnx", "scheduler"])
+      await rm(join(model, gone), { recursive: true });
+    expect((await inspectModel(model)).problems.toSorted()).toEqual([
+      expect.stringMatching(/scheduler\/scheduler_config\.json is missing/),
+      expect.stringMatching(/tokenizer\/tokenizer\.json is missing/),
+      expect.stringMatching(/transformer_2\/model\.onnx is missing/),
+      expect.stringMatching(/vae_decoder\/next\.onnx is missing/),
+    ]);
+  });
+
+  it("warns of a scheduler that is no flow one, or no other", async () => {
+    await writeFile(join(model, "scheduler/scheduler_config.json"), '{"_class_name": "EulerDiscreteScheduler"}');
+    expect(await inspectModel(model)).toMatchObject({
+      problems: [],
+      warnings: [expect.stringMatching(/EulerDiscreteScheduler, which .* there are: UniPCMultistepScheduler, /)],
+    });
+  });
+});

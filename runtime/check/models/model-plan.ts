@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { schedulerNames } from "#contract/scheduler-names.ts";
+import { flowSchedulerNames, schedulerNames } from "#contract/scheduler-names.ts";
 
 /* What a model folder has to hold: a diffusers pipeline lists it in model_index.json, a language model has a config.json. */
 export interface ModelPlan {
@@ -40,7 +40,9 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
     return parsed.success && !name.startsWith("_") ? [{ name, className: parsed.data[1] }] : [];
   });
   const schedulers = present.filter(({ className }) => className.includes("Scheduler"));
-  const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name)));
+  const isWan = index._class_name === "WanPipeline";
+  const known = (isWan ? flowSchedulerNames : schedulerNames).filter((name) => name.endsWith("Scheduler"));
+  const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name, known)));
   return {
     components: present.map(({ name }) => name),
     required: present.flatMap(({ name, className }) => filesOf(name, className)),
@@ -50,8 +52,17 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
   };
 }
 
+/** The decoder of a video's first frame, and that of those which follow. */
+const chunkedVae = ["first.onnx", "next.onnx"];
+
+/** Their vocabulary is in no other file that is read here. */
+function isSentencePiece(className: string): boolean {
+  return /^(?:U?M?T5Tokenizer|TokenizersBackend)/.test(className);
+}
+
 /** Files of one component, as diffusers and `optimum-cli export onnx` lay them out; of each list one must be there. */
 function filesOf(name: string, className: string): string[][] {
+  if (isSentencePiece(className)) return [[`${name}/tokenizer.json`]];
   // SDXL folders have the older form, which is enough.
   if (className.includes("Tokenizer"))
     return [
@@ -60,7 +71,8 @@ function filesOf(name: string, className: string): string[][] {
     ];
   if (className.includes("Scheduler")) return [[`${name}/scheduler_config.json`]];
   if (/Processor|FeatureExtractor/.test(className)) return [[`${name}/preprocessor_config.json`]];
-  return [[`${folderOf(name)}/config.json`], [`${folderOf(name)}/model.onnx`]];
+  const onnxFiles = className === "AutoencoderKLWan" ? chunkedVae : ["model.onnx"];
+  return [`config.json`, ...onnxFiles].map((file) => [`${folderOf(name)}/${file}`]);
 }
 
 function configsOf(name: string, className: string): string[] {
@@ -78,11 +90,8 @@ function folderOf(name: string): string {
   return name === "vae" ? "vae_decoder" : name;
 }
 
-/** Class names of the schedulers that the pipelines have. */
-const schedulerClasses: readonly string[] = schedulerNames.filter((name) => name.endsWith("Scheduler"));
-
 /** A warning only: a handler may bring schedulers of its own. */
-async function schedulerWarning(folder: string, name: string): Promise<string | null> {
+async function schedulerWarning(folder: string, name: string, known: readonly string[]): Promise<string | null> {
   const path = join(folder, name, "scheduler_config.json");
   const config = await readJson(path);
   // What is missing or no JSON is named elsewhere.
@@ -90,8 +99,8 @@ async function schedulerWarning(folder: string, name: string): Promise<string | 
   const parsed = schedulerConfig.safeParse(config.value);
   if (!parsed.success) return `${path} names no scheduler: it has no "_class_name"`;
   const className = parsed.data._class_name;
-  if (schedulerClasses.includes(className)) return null;
-  return `${path} names the scheduler ${className}, which the pipelines here do not have; there are: ${schedulerClasses.join(", ")}`;
+  if (known.includes(className)) return null;
+  return `${path} names the scheduler ${className}, which the pipelines here do not have; there are: ${known.join(", ")}`;
 }
 
 export type JsonFile =

@@ -1,0 +1,16 @@
+import { defineHandler } from "#contract/handler.ts";
+import { wanImageJob, wanImageParameters } from "#contract/wan.ts";
+import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+
+export default defineHandler({
+  type: "image_high",
+  worker: "wan",
+  model: "wan",
+  produces: "image",
+  description: "One picture from a prompt, in many steps of a video model",
+  input: wanImageJob,
+  parameters: wanImageParameters,
+  defaults: { num_inference_steps: 50, guidance_scale: 7.5 },
+  retry: { maxAttempts: 3, timeoutSeconds: 600 },
+  run: generateExactClip,
+});

@@ -1,0 +1,16 @@
+import { defineHandler } from "#contract/handler.ts";
+import { textToVideoParameters, wanVideoJob } from "#contract/wan.ts";
+import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+
+export default defineHandler({
+  type: "t2v",
+  worker: "wan",
+  model: "t2v",
+  produces: "video",
+  description: "A clip from a prompt, as the headless video system names it",
+  input: wanVideoJob,
+  parameters: textToVideoParameters,
+  defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  run: generateExactClip,
+});

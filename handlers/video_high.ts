@@ -1,0 +1,16 @@
+import { defineHandler } from "#contract/handler.ts";
+import { wanVideoJob, wanVideoParameters } from "#contract/wan.ts";
+import { generateRoundedClip } from "#pipelines/wan/generate-clip.ts";
+
+export default defineHandler({
+  type: "video_high",
+  worker: "wan",
+  model: "wan",
+  produces: "video",
+  description: "A clip from a prompt, in many steps",
+  input: wanVideoJob,
+  parameters: wanVideoParameters,
+  defaults: { num_inference_steps: 50, guidance_scale: 7.5 },
+  retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  run: generateRoundedClip,
+});

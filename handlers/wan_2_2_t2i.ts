@@ -1,0 +1,16 @@
+import { defineHandler } from "#contract/handler.ts";
+import { textToImageParameters, wanImageJob } from "#contract/wan.ts";
+import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+
+export default defineHandler({
+  type: "wan_2_2_t2i",
+  worker: "wan",
+  model: "t2v_2_2",
+  produces: "image",
+  description: "One picture from a prompt, by a video model with two transformers",
+  input: wanImageJob,
+  parameters: textToImageParameters,
+  defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  run: generateExactClip,
+});

@@ -1,0 +1,16 @@
+import { defineHandler } from "#contract/handler.ts";
+import { wanGenerateParameters, wanVideoJob } from "#contract/wan.ts";
+import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+
+/** Pure inference: steps and guidance are the job's own, and as many frames are made as it says. */
+export default defineHandler({
+  type: "wan_generate",
+  worker: "wan",
+  model: "wan",
+  produces: "video",
+  description: "A clip, or with one frame a picture, from a prompt, with the job's own steps and guidance",
+  input: wanVideoJob,
+  parameters: wanGenerateParameters,
+  retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  run: generateExactClip,
+});

@@ -1,0 +1,84 @@
+import type { VideoHost } from "#pipelines/core/host.ts";
+import { generationTexts, type PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
+import { saveImages } from "#pipelines/diffusion/save-images.ts";
+import type { RgbImage } from "#pipelines/images/rgb.ts";
+import { openVideoAsset, type VideoAsset } from "#pipelines/video/save-video.ts";
+import type { ClipShape } from "./clip-shape.ts";
+
+/** The file that frames become. */
+export interface ClipFile {
+  /** Takes the next frame; resolves when there is room for another. */
+  add(frame: RgbImage): Promise<void>;
+  /** Hands the file over. @returns what is reported of it */
+  finish(scheduler: string): Promise<Readonly<Record<string, unknown>>>;
+  /** Leaves nothing behind, also when no frame has come. */
+  abort(): Promise<void>;
+}
+
+/** How the clip was made, when it is known which scheduler made it. */
+type OriginOf = (scheduler: string) => PictureOrigin & Readonly<Record<string, unknown>>;
+
+interface PlayedShape extends ClipShape {
+  readonly fps: number;
+}
+
+/** One frame becomes a PNG, more become an MP4. */
+export function openClipFile(host: VideoHost, shape: PlayedShape, originOf: OriginOf): ClipFile {
+  return shape.frames === 1 ? new PictureFile(host, originOf) : new VideoFile(host, shape, originOf);
+}
+
+class PictureFile implements ClipFile {
+  readonly #host: VideoHost;
+  readonly #originOf: OriginOf;
+  #frame: RgbImage | undefined;
+
+  constructor(host: VideoHost, originOf: OriginOf) {
+    this.#host = host;
+    this.#originOf = originOf;
+  }
+
+  async add(frame: RgbImage): Promise<void> {
+    this.#frame = frame;
+  }
+
+  async finish(scheduler: string): Promise<Readonly<Record<string, unknown>>> {
+    if (this.#frame === undefined) throw new RangeError("the frame of the picture is missing");
+    const origin = this.#originOf(scheduler);
+    const texts = generationTexts(origin, {});
+    await saveImages([{ image: this.#frame, seed: origin.seed, texts }], this.#host);
+    return {};
+  }
+
+  async abort(): Promise<void> {
+    this.#frame = undefined;
+  }
+}
+
+class VideoFile implements ClipFile {
+  readonly #host: VideoHost;
+  readonly #shape: PlayedShape;
+  readonly #originOf: OriginOf;
+  /** Opened at the first frame: no process waits while a clip is denoised. */
+  #video: VideoAsset | undefined;
+
+  constructor(host: VideoHost, shape: PlayedShape, originOf: OriginOf) {
+    this.#host = host;
+    this.#shape = shape;
+    this.#originOf = originOf;
+  }
+
+  async add(frame: RgbImage): Promise<void> {
+    this.#video ??= await openVideoAsset(this.#host, this.#shape);
+    await this.#video.add(frame);
+  }
+
+  async finish(scheduler: string): Promise<Readonly<Record<string, unknown>>> {
+    if (this.#video === undefined) throw new RangeError("the clip has no frame");
+    const file = await this.#video.finish({ seed: this.#originOf(scheduler).seed });
+    return { fps: file.fps, duration: file.durationSeconds, video_encoder: file.encoder };
+  }
+
+  async abort(): Promise<void> {
+    await this.#video?.abort();
+  }
+}

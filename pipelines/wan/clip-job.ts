@@ -1,0 +1,39 @@
+/** What {@link import("./generate-clip.ts").generateClip} reads of a job. */
+export interface ClipJob {
+  readonly prompt: string;
+  readonly negative_prompt?: string | undefined;
+  readonly config?: { readonly enhance_prompt?: boolean | undefined } | undefined;
+}
+
+/** How it is to be made. Names and ranges are checked by who runs the job. */
+export interface ClipParameters {
+  /** In pixels, multiples of 16. */
+  readonly width: number;
+  readonly height: number;
+  readonly num_inference_steps: number;
+  readonly guidance_scale: number;
+  readonly guidance_scale_2?: number | undefined;
+  /** Timestep of 0…1000 below which a second transformer takes over. */
+  readonly switch_threshold?: number | undefined;
+  /** A name that {@link import("../schedulers/index.ts").createFlowScheduler} knows; the model's own when absent. */
+  readonly scheduler?: string | undefined;
+  readonly flow_shift?: number | undefined;
+  /** Absent: drawn at random, and reported. */
+  readonly seed?: number | undefined;
+  /** Name of the original command line. */
+  readonly task?: string | undefined;
+  /** Absent: one frame. */
+  readonly frame_num?: number | undefined;
+  readonly fps?: number | undefined;
+}
+
+/**
+ * Who decides how many frames a clip has: `exact` as many as the job says; `rounded` the next 4n+1 below, as the classic
+ * command line makes them.
+ */
+export type FrameRule = "exact" | "rounded";
+
+/** Frames that a clip gets when its job asks for `frames`. */
+export function framesToMake(frames: number, rule: FrameRule): number {
+  return rule === "exact" ? frames : Math.floor((frames - 1) / 4) * 4 + 1;
+}

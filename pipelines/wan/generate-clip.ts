@@ -1,0 +1,163 @@
+import type { VideoHost } from "#pipelines/core/host.ts";
+import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
+import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
+import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
+import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
+import type { ClipFile } from "./clip-file.ts";
+import { type ClipJob, type ClipParameters, type FrameRule, framesToMake } from "./clip-job.ts";
+import type { WanPipeline, WanResult } from "./pipeline.ts";
+import { checkTask } from "./task.ts";
+
+export interface ClipHost extends VideoHost<ClipParameters> {
+  /** Keeps text embeddings over jobs and starts. */
+  readonly cacheFolder: string;
+}
+
+const defaultFps = 16;
+
+/** The stage that each event of the pipeline is a part of. */
+const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
+
+/** A job's parameters with what is decided before anything is computed. */
+interface Plan extends ClipParameters {
+  readonly seed: number;
+  readonly fps: number;
+  readonly framesAsked: number;
+  readonly frames: number;
+}
+
+/**
+ * Runs a WAN job: text to one clip, handed to the host as MP4 with a thumbnail, or to one frame, handed over as PNG.
+ * Importing this module loads no model code: that happens when a job runs.
+ * @param rule what becomes of a number of frames that the model does not make
+ * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
+ *   DEVICE_FAULT, NUMERICAL_ERROR, OUT_OF_MEMORY, FFMPEG_MISSING, ENCODING_FAILED or DISK_FULL; the signal's reason when
+ *   it is aborted, within one run of a model
+ */
+export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
+  const plan = planOf(await host.parameters(), rule);
+  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.cacheFolder);
+  return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
+    checkTask(plan.task, model, plan.frames);
+    const { openClipFile } = await import("./clip-file.ts");
+    const file = openClipFile(host, plan, (scheduler) => originOf(job, plan, scheduler, model));
+    const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
+    timer.ended("save");
+    warnOfCuts(result, host);
+    return report(job, plan, model, result, saved);
+  });
+}
+
+/** Clips of exactly as many frames as the job says; one frame is a picture. */
+export function generateExactClip(job: ClipJob, host: ClipHost): Promise<GenerationOutput> {
+  return generateClip(job, host, "exact");
+}
+
+/** Clips of the classic types: 4n+1 frames, rounded down. */
+export function generateRoundedClip(job: ClipJob, host: ClipHost): Promise<GenerationOutput> {
+  return generateClip(job, host, "rounded");
+}
+
+function planOf(parameters: ClipParameters, rule: FrameRule): Plan {
+  const [seed = 0] = seedsFrom(parameters.seed, 1);
+  const framesAsked = parameters.frame_num ?? 1;
+  return {
+    ...parameters,
+    seed,
+    fps: parameters.fps ?? defaultFps,
+    framesAsked,
+    frames: framesToMake(framesAsked, rule),
+  };
+}
+
+async function draw(
+  pipeline: WanPipeline,
+  job: ClipJob,
+  plan: Plan,
+  host: ClipHost,
+  timer: StageTimer,
+  file: ClipFile,
+): Promise<{ readonly result: WanResult; readonly saved: Readonly<Record<string, unknown>> }> {
+  const request = {
+    prompt: job.prompt,
+    negativePrompt: job.negative_prompt,
+    width: plan.width,
+    height: plan.height,
+    frames: plan.frames,
+    numInferenceSteps: plan.num_inference_steps,
+    guidanceScale: plan.guidance_scale,
+    guidanceScale2: plan.guidance_scale_2,
+    switchTimestep: plan.switch_threshold,
+    flowShift: plan.flow_shift,
+    scheduler: plan.scheduler,
+    seed: plan.seed,
+    fps: plan.fps,
+  };
+  try {
+    const result = await pipeline.generate(request, (frame) => file.add(frame), {
+      signal: host.signal,
+      onProgress(done, total, preview) {
+        host.progress(done, total, preview === undefined ? undefined : { mimeType: "image/webp", bytes: preview });
+      },
+      onStage: ({ name }) => timer.reached(stageNames[name]),
+    });
+    return { result, saved: await file.finish(result.scheduler) };
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+}
+
+function originOf(job: ClipJob, plan: Plan, scheduler: string, model: string): PictureOrigin & Record<string, unknown> {
+  const { seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, flow_shift } = plan;
+  return {
+    prompt: job.prompt,
+    negative_prompt: job.negative_prompt,
+    ...{ seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, flow_shift, scheduler, model },
+  };
+}
+
+function warnOfCuts({ promptTokens, promptTokensCut, negativePromptTokensCut }: WanResult, { log }: ClipHost): void {
+  if (promptTokensCut + negativePromptTokensCut === 0) return;
+  const counts = { promptTokens, promptTokensCut, negativePromptTokensCut };
+  log.warn(counts, "the prompt is longer than the model reads: its end was left out");
+}
+
+function report(
+  job: ClipJob,
+  plan: Plan,
+  model: string,
+  result: WanResult,
+  saved: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const { prompt: _prompt, negative_prompt: _negative, ...settings } = originOf(job, plan, result.scheduler, model);
+  return {
+    ...settings,
+    ...(plan.task === undefined ? {} : { wan_task: plan.task }),
+    reference_mode: "none",
+    content_type: plan.frames === 1 ? "image" : "video",
+    frame_num: plan.frames,
+    ...(plan.frames === plan.framesAsked ? {} : { frame_num_requested: plan.framesAsked }),
+    prompt_tokens: result.promptTokens,
+    ...cutsOf(result),
+    ...saved,
+    ...reportEnhancement(job),
+  };
+}
+
+/** Only what there is to say. */
+function cutsOf({ promptTokensCut, negativePromptTokensCut }: WanResult): Record<string, number> {
+  return {
+    ...(promptTokensCut === 0 ? {} : { prompt_tokens_cut: promptTokensCut }),
+    ...(negativePromptTokensCut === 0 ? {} : { negative_prompt_tokens_cut: negativePromptTokensCut }),
+  };
+}
+
+/** A prompt is not rewritten: the job still runs on the plain one, and says so. */
+function reportEnhancement({ config }: ClipJob): Record<string, unknown> {
+  if (config?.enhance_prompt !== true) return { enhancement_strategy: "none" };
+  return {
+    enhancement_strategy: "fallback",
+    fallback_reason: "this pipeline rewrites no prompts: the clip was made from the plain one",
+  };
+}

@@ -1,0 +1,91 @@
+import { cpSync, rmSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { copyRandomWan, randomWans } from "#pipelines/testing/random-wan.ts";
+import { patchJson, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
+import { readModelFolder } from "./model-folder.ts";
+import { WanPipeline } from "./pipeline.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = copyRandomWan();
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const load = () => WanPipeline.load(folder, { executionProvider: "cpu" });
+
+it("reads sizes, scales, stages and the scheduler from the configs", async () => {
+  expect(await readModelFolder(folder)).toMatchObject({
+    patchSize: [1, 2, 2],
+    headDim: 16,
+    maxTokensPerAxis: 64,
+    latentChannels: 16,
+    temporalScale: 4,
+    spatialScale: 8,
+    secondStage: undefined,
+    trainTimesteps: 1000,
+    scheduler: { className: "UniPCMultistepScheduler" },
+  });
+  expect(await readModelFolder(randomWans["random-wan-2"])).toMatchObject({ secondStage: { boundaryTimestep: 875 } });
+  expect(await readModelFolder(randomWans["random-wan-other"])).toMatchObject({
+    patchSize: [1, 1, 2],
+    latentChannels: 12,
+    spatialScale: 4,
+  });
+});
+
+describe("a folder that is none", () => {
+  it("is an SDXL", async () => {
+    rmSync(folder, { recursive: true });
+    cpSync(tinySdxl, folder, { recursive: true });
+    await expect(load()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: `${folder}: the model is a StableDiffusionXLPipeline; this pipeline runs WAN, text to video (WanPipeline)`,
+    });
+  });
+
+  it.each([
+    ["model_index.json", "model_index.json"],
+    ["scheduler", "scheduler_config.json"],
+    ["text_encoder/config.json", "text_encoder/config.json"],
+    ["tokenizer/tokenizer.json", "tokenizer.json"],
+    ["transformer/model.onnx", "transformer/model.onnx"],
+    ["vae_decoder/next.onnx", "vae_decoder/next.onnx"],
+  ])("lacks %s", async (gone, named) => {
+    rmSync(join(folder, gone), { recursive: true });
+    await expect(load()).rejects.toMatchObject({ code: "MODEL_NOT_FOUND", message: expect.stringContaining(named) });
+  });
+
+  it.each([
+    ["model_index.json", { expand_timesteps: true }, "timestep for every token"],
+    ["model_index.json", { boundary_ratio: 2 }, "boundary_ratio"],
+    ["transformer/config.json", { in_channels: 36 }, "reads 36 channels and makes 16: it is conditioned on pictures"],
+    ["transformer/config.json", { patch_size: [2, 2, 2] }, "patch_size"],
+    ["transformer/config.json", { text_dim: 4096 }, "text_dim is 4096, but the text encoder's d_model is 32"],
+    ["vae_decoder/config.json", { z_dim: 48 }, "length of latents_mean is 16, but the number of latent channels is 48"],
+    ["scheduler/scheduler_config.json", { _class_name: "StrollScheduler" }, 'unknown scheduler "StrollScheduler"'],
+  ])("has %s with %j", async (file, changes, problem) => {
+    patchJson(join(folder, file), changes);
+    await expect(load()).rejects.toMatchObject({ code: "MODEL_INVALID", message: expect.stringContaining(problem) });
+  });
+
+  it("has weights that are cut off", async () => {
+    truncateSync(join(folder, "vae_decoder/model.onnx_data"), 1000);
+    await expect(load()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringMatching(
+        /vae_decoder\/first\.onnx: ONNX Runtime cannot load the file [\s\S]*export it again/,
+      ),
+    });
+  });
+
+  it("has a second transformer that does not fit the first", async () => {
+    rmSync(folder, { recursive: true });
+    cpSync(randomWans["random-wan-2"], folder, { recursive: true });
+    patchJson(join(folder, "transformer_2/config.json"), { attention_head_dim: 128 });
+    await expect(load()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringContaining("attention_head_dim is 128, but that of the first transformer is 16"),
+    });
+  });
+});

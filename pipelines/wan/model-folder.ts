@@ -1,0 +1,181 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
+import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
+import {
+  checkEqual,
+  readConfig,
+  readLatentRgb,
+  readNormalization,
+  readSchedulerFile,
+  type SchedulerFile,
+  vaeFields,
+} from "#pipelines/diffusion/model-configs.ts";
+import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+
+const modelIndex = z.object({
+  _class_name: z.string(),
+  boundary_ratio: z.number().min(0).max(1).nullish(),
+  expand_timesteps: z.boolean().nullish(),
+  transformer_2: z.tuple([z.string().nullable(), z.string().nullable()]).nullish(),
+});
+
+const textEncoderConfig = z.object({ d_model: z.int().positive() });
+
+const transformerConfig = z.object({
+  patch_size: z.tuple([z.literal(1), z.int().positive(), z.int().positive()]),
+  attention_head_dim: z.int().positive().multipleOf(2),
+  in_channels: z.int().positive(),
+  out_channels: z.int().positive(),
+  text_dim: z.int().positive(),
+  rope_max_seq_len: z.int().positive().default(1024),
+});
+
+const vaeConfig = z.object({
+  z_dim: z.int().positive(),
+  scale_factor_temporal: z.int().positive().nullish(),
+  scale_factor_spatial: z.int().positive().nullish(),
+  patch_size: z.int().positive().nullish(),
+  ...vaeFields,
+});
+
+const schedulerNumbers = z.looseObject({ num_train_timesteps: z.int().positive().default(1000) });
+
+/** The ONNX files of a model, as paths in its folder. */
+export const files = {
+  textEncoder: "text_encoder/model.onnx",
+  transformer: "transformer/model.onnx",
+  transformer2: "transformer_2/model.onnx",
+  vaeFirst: "vae_decoder/first.onnx",
+  vaeNext: "vae_decoder/next.onnx",
+} as const;
+
+type TransformerConfig = z.output<typeof transformerConfig>;
+
+/** What the configs of a WAN model folder say, checked against each other. */
+export interface WanModelFolder {
+  readonly path: string;
+  /** Latents per token along frames, height and width: 1, 2, 2. */
+  readonly patchSize: readonly [number, number, number];
+  /** Width of one attention head. */
+  readonly headDim: number;
+  /** Tokens along one axis that the rotary tables were trained for. */
+  readonly maxTokensPerAxis: number;
+  readonly latentChannels: number;
+  /** Frames per latent frame after the first: 4. */
+  readonly temporalScale: number;
+  /** Pixels per latent, on either axis: 8. */
+  readonly spatialScale: number;
+  readonly vae: LatentScaling & { readonly latentRgb?: LatentRgb | undefined };
+  /** Of a model with two transformers: the timestep from which on (downwards) the second predicts. */
+  readonly secondStage: { readonly boundaryTimestep: number | undefined } | undefined;
+  readonly trainTimesteps: number;
+  readonly scheduler: SchedulerFile;
+  /** Of all files in the folders of components. */
+  readonly weightBytes: number;
+}
+
+/**
+ * Reads the configs of a model folder as diffusers' `WanPipeline` lays it out and `tools/export/export_wan.py` exports it.
+ * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no WAN model for text to video,
+ *   or its parts do not fit each other
+ */
+export async function readModelFolder(path: string): Promise<WanModelFolder> {
+  const index = await readConfig(join(path, "model_index.json"), modelIndex);
+  if (index._class_name !== "WanPipeline") {
+    throw modelInvalid(
+      path,
+      `the model is a ${index._class_name}; this pipeline runs WAN, text to video (WanPipeline)`,
+    );
+  }
+  if (index.expand_timesteps === true) {
+    throw modelInvalid(
+      path,
+      "the model has a timestep for every token (expand_timesteps), which this pipeline has not",
+    );
+  }
+  const { d_model: textWidth } = await readConfig(join(path, "text_encoder/config.json"), textEncoderConfig);
+  const vae = await readVae(path);
+  const transformer = await readTransformer(path, "transformer", textWidth, vae.latentChannels);
+  const hasSecond = typeof index.transformer_2?.[1] === "string";
+  if (hasSecond) await checkSecond(path, transformer, textWidth, vae.latentChannels);
+  const scheduler = await readSchedulerFile(path);
+  const { num_train_timesteps: trainTimesteps } = schedulerNumbers.parse(scheduler.config);
+  const { transformer2, ...single } = files;
+  return {
+    path,
+    patchSize: transformer.patch_size,
+    headDim: transformer.attention_head_dim,
+    maxTokensPerAxis: transformer.rope_max_seq_len,
+    ...vae,
+    secondStage: hasSecond ? { boundaryTimestep: timesNull(index.boundary_ratio, trainTimesteps) } : undefined,
+    trainTimesteps,
+    scheduler,
+    weightBytes: await sizeOf(path, [...Object.values(single), ...(hasSecond ? [transformer2] : [])]),
+  };
+}
+
+async function readVae(folder: string) {
+  const path = join(folder, "vae_decoder/config.json");
+  const vae = await readConfig(path, vaeConfig);
+  // Its decoder makes parts of pixels side by side; the exported graphs put them together.
+  const patch = vae.patch_size ?? 1;
+  return {
+    latentChannels: vae.z_dim,
+    temporalScale: vae.scale_factor_temporal ?? 4,
+    spatialScale: vae.scale_factor_spatial ?? 8 * patch,
+    vae: {
+      scalingFactor: 1,
+      shiftFactor: 0,
+      normalization: readNormalization(path, vae, vae.z_dim),
+      latentRgb: readLatentRgb(path, vae, vae.z_dim),
+    },
+  };
+}
+
+async function readTransformer(folder: string, name: string, textWidth: number, channels: number) {
+  const path = join(folder, name, "config.json");
+  const config = await readConfig(path, transformerConfig);
+  if (config.in_channels !== config.out_channels) {
+    throw modelInvalid(
+      path,
+      `the transformer reads ${config.in_channels} channels and makes ${config.out_channels}: it is conditioned on pictures, and this pipeline runs text to video`,
+    );
+  }
+  checkEqual(path, "in_channels", config.in_channels, "the VAE's z_dim", channels);
+  checkEqual(path, "text_dim", config.text_dim, "the text encoder's d_model", textWidth);
+  return config;
+}
+
+/** Both transformers of a model get the same inputs. */
+async function checkSecond(folder: string, first: TransformerConfig, textWidth: number, channels: number) {
+  const second = await readTransformer(folder, "transformer_2", textWidth, channels);
+  const path = join(folder, "transformer_2/config.json");
+  const [head, patch] = [second.attention_head_dim, second.patch_size.slice(1)];
+  checkEqual(path, "attention_head_dim", head, "that of the first transformer", first.attention_head_dim);
+  for (const [axis, size] of patch.entries()) {
+    checkEqual(path, `patch_size[${axis + 1}]`, size, "that of the first transformer", first.patch_size[axis + 1] ?? 0);
+  }
+}
+
+function timesNull(ratio: number | null | undefined, factor: number): number | undefined {
+  return typeof ratio === "number" ? ratio * factor : undefined;
+}
+
+/** Bytes of the folders that these ONNX files are in. @throws PipelineError MODEL_NOT_FOUND when one is not there */
+async function sizeOf(folder: string, onnxFiles: readonly string[]): Promise<number> {
+  let sum = 0;
+  for (const file of onnxFiles) {
+    const path = join(folder, file);
+    await stat(path).catch((error: unknown) => {
+      throw modelNotFound("an ONNX file of the model", path, error);
+    });
+  }
+  for (const component of new Set(onnxFiles.map((file) => file.split("/")[0] ?? ""))) {
+    const names = await readdir(join(folder, component));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, component, name))).size));
+    sum += sizes.reduce((total, size) => total + size, 0);
+  }
+  return sum;
+}

@@ -1,0 +1,290 @@
+import { ComponentSet } from "#pipelines/core/component-set.ts";
+import { invalidJob } from "#pipelines/core/errors.ts";
+import type { SessionSettings } from "#pipelines/core/onnx.ts";
+import { scaleInPlace, type Tensor } from "#pipelines/core/tensor.ts";
+import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
+import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
+import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
+import { drawNoise } from "#pipelines/diffusion/noise.ts";
+import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
+import { toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
+import { videoPreview } from "#pipelines/diffusion/video-preview.ts";
+import type { RgbImage } from "#pipelines/images/rgb.ts";
+import { createFlowScheduler } from "#pipelines/schedulers/index.ts";
+import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
+import { type ClipShape, checkShapeOf, type Grid, latentGrid, tokenGrid } from "./clip-shape.ts";
+import { type DecodeVideoOptions, decodeVideo } from "./decode-video.ts";
+import { type PromptEmbedding, padEmbedding } from "./encode-prompt.ts";
+import { latentRgbOf } from "./latent-rgb.ts";
+import { files, readModelFolder, type WanModelFolder } from "./model-folder.ts";
+import { maxPromptTokens, PromptEncoder } from "./prompt-encoder.ts";
+import { type RotaryTables, rotaryTables } from "./rotary.ts";
+import { type TransformerConditions, TransformerPredictor } from "./transformer.ts";
+
+/**
+ * Width and height are multiples of the VAE's scale times the patch size (16). The model makes 4n+1 frames, the next that are
+ * enough; what is too many is dropped.
+ */
+export interface WanRequest extends ClipShape {
+  readonly prompt: string;
+  readonly negativePrompt?: string | undefined;
+  readonly numInferenceSteps: number;
+  /** Up to 1: no guidance, and half the computation. */
+  readonly guidanceScale: number;
+  /** Of the second transformer; the same when absent. */
+  readonly guidanceScale2?: number | undefined;
+  /** Timestep from which on (downwards) the second transformer predicts; the model's own when absent. */
+  readonly switchTimestep?: number | undefined;
+  /** How far the steps are moved towards noise; the model's own when absent. */
+  readonly flowShift?: number | undefined;
+  /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
+  readonly scheduler?: string | undefined;
+  readonly seed: number;
+  /** Of the finished clip: previews play at its speed. */
+  readonly fps?: number | undefined;
+}
+
+export interface WanHooks {
+  readonly signal?: AbortSignal | undefined;
+  /** On one scale over all stages. */
+  onProgress?(done: number, total: number, preview: Uint8Array | undefined): void;
+  /** What the stages made, for timing and for comparing with a reference; tensors are only valid until it returns. */
+  onStage?(stage: WanStage): void;
+}
+
+export type WanStage =
+  | { readonly name: "encoded"; readonly prompt: Tensor; readonly negativePrompt: Tensor | undefined }
+  | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule; readonly rotary: RotaryTables }
+  | ({ readonly name: "step" } & DenoiseStep)
+  | { readonly name: "decoded"; readonly frames: Tensor };
+
+export interface WanResult {
+  /** diffusers' class name. */
+  readonly scheduler: string;
+  /** Tokens that were read, end mark included, and those that the encoder has no room for. */
+  readonly promptTokens: number;
+  readonly promptTokensCut: number;
+  readonly negativePromptTokensCut: number;
+}
+
+export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "tileAbovePixels" | "tilePixels"> {
+  /**
+   * A model of more bytes has one stage in memory at a time: what encodes prompts and what decodes frames is freed after
+   * its stage, the transformer is kept.
+   */
+  readonly keepBelowBytes?: number | undefined;
+  readonly embeddings?: EmbeddingCache | undefined;
+}
+
+const defaultKeepBelowBytes = 2 * 2 ** 30;
+const defaultFps = 16;
+
+/** Of a model with two transformers that names no boundary. */
+const defaultBoundary = 0.5;
+
+/** How much of a job's time the stages take, roughly, at any size. */
+const progressStages = [
+  { name: "encode", share: 3 },
+  { name: "denoise", share: 85 },
+  { name: "decode", share: 12 },
+] as const;
+
+/** Takes the frames in their order, and holds the decoding up until it is ready for the next. */
+export type FrameSink = (frame: RgbImage, index: number) => Promise<void>;
+
+/** WAN 2.1 and two-stage WAN 2.2, text to video, as diffusers' `WanPipeline` computes it. */
+export class WanPipeline {
+  readonly model: WanModelFolder;
+  readonly #components: ComponentSet;
+  readonly #promptEncoder: PromptEncoder;
+  readonly #settings: WanSettings;
+  readonly #frees: boolean;
+  #executionProvider: "cpu" | "cuda" = "cpu";
+  #cudaProblem: string | undefined;
+  /** Of the last run: jobs of one size share them. */
+  #rotary: { readonly key: string; readonly tables: RotaryTables } | undefined;
+
+  private constructor(model: WanModelFolder, components: ComponentSet, encoder: PromptEncoder, settings: WanSettings) {
+    this.model = model;
+    this.#components = components;
+    this.#promptEncoder = encoder;
+    this.#settings = settings;
+    this.#frees = freesAfterStages(model, settings);
+  }
+
+  /**
+   * Opens a model folder: all of a small model is loaded, of a large one the transformer. What was loaded before a
+   * failure is given back.
+   * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST or DEVICE_FAULT
+   */
+  static async load(folder: string, settings: WanSettings = {}): Promise<WanPipeline> {
+    const model = await readModelFolder(folder);
+    const { className, config, path } = model.scheduler;
+    ownScheduler(model.scheduler, () => createFlowScheduler(className, config, path));
+    const components = new ComponentSet(folder, settings);
+    try {
+      const frees = freesAfterStages(model, settings);
+      const encoder = await PromptEncoder.create(folder, components, {
+        cache: settings.embeddings ?? new EmbeddingCache(),
+        frees,
+      });
+      const pipeline = new WanPipeline(model, components, encoder, settings);
+      await pipeline.#loadAhead();
+      return pipeline;
+    } catch (error) {
+      await components.dispose();
+      throw error;
+    }
+  }
+
+  /** Where the transformer runs. */
+  get executionProvider(): "cpu" | "cuda" {
+    return this.#executionProvider;
+  }
+
+  /** Why it runs on the CPU although CUDA's library is installed. */
+  get cudaProblem(): string | undefined {
+    return this.#cudaProblem;
+  }
+
+  /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
+  get millisecondsInRun(): number {
+    return this.#components.millisecondsInRun;
+  }
+
+  /** Time spent on loading components, those that were loaded again included. */
+  get secondsLoading(): number {
+    return this.#components.secondsLoading;
+  }
+
+  /**
+   * Makes one clip. Frames are handed to `sink` as they are decoded.
+   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, NUMERICAL_ERROR or OUT_OF_MEMORY; what `sink` throws; the
+   *   signal's reason, within one run of a model
+   */
+  async generate(request: WanRequest, sink: FrameSink, hooks: WanHooks = {}): Promise<WanResult> {
+    checkShapeOf(this.model, request);
+    if (request.guidanceScale2 !== undefined && this.model.secondStage === undefined) {
+      throw invalidJob("guidance_scale_2 is for models with two transformers; this one has one: leave it out");
+    }
+    const scheduler = this.#scheduler(request);
+    const scale = new ProgressScale(progressStages);
+    const isGuided = request.guidanceScale > 1;
+    const prompts = isGuided ? [request.prompt, request.negativePrompt ?? ""] : [request.prompt];
+    const [prompt, negativePrompt] = await this.#promptEncoder.encode(prompts, hooks.signal);
+    if (prompt === undefined) throw new RangeError("the prompt's embedding is missing");
+    const text = { prompt: pad(prompt), negativePrompt: negativePrompt && pad(negativePrompt) };
+    hooks.onStage?.({ name: "encoded", ...text });
+    hooks.onProgress?.(scale.at("encode", 1, 1), scale.total, undefined);
+    hooks.signal?.throwIfAborted();
+
+    const latents = await this.#denoise(request, scheduler, text, scale, hooks);
+    await this.#decode(request, latents, sink, scale, hooks);
+    return {
+      scheduler: scheduler.className,
+      promptTokens: prompt.hidden.dims[0] ?? 0,
+      promptTokensCut: prompt.cutTokens,
+      negativePromptTokensCut: negativePrompt?.cutTokens ?? 0,
+    };
+  }
+
+  /** Gives all memory back; the pipeline cannot run any more. */
+  async dispose(): Promise<void> {
+    await this.#components.dispose();
+  }
+
+  async #loadAhead(): Promise<void> {
+    const transformer = await this.#components.get(files.transformer);
+    this.#executionProvider = transformer.executionProvider;
+    this.#cudaProblem = transformer.cudaProblem;
+    if (this.#frees) return;
+    await this.#promptEncoder.load();
+    if (this.model.secondStage !== undefined) await this.#components.get(files.transformer2);
+    await this.#components.get(files.vaeFirst);
+    await this.#components.get(files.vaeNext);
+  }
+
+  async #denoise(
+    request: WanRequest,
+    scheduler: Scheduler,
+    text: Pick<TransformerConditions, "prompt" | "negativePrompt">,
+    scale: ProgressScale<"encode" | "denoise" | "decode">,
+    hooks: WanHooks,
+  ): Promise<Tensor> {
+    const grid = latentGrid(this.model, request);
+    const schedule = scheduler.schedule(request.numInferenceSteps);
+    const noise = drawNoise([request.seed], [this.model.latentChannels, ...grid]);
+    const rotary = this.#rotaryFor(grid);
+    hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
+    const conditions = { ...text, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
+    const predictor = new TransformerPredictor(this.#components, schedule, conditions, { freesFirst: this.#frees });
+    const previews = this.#previews(request);
+    return denoise({
+      schedule,
+      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+      predict: (sample, stepIndex) => predictor.predict(sample, stepIndex, hooks.signal),
+      signal: hooks.signal,
+      onStep: (step) => {
+        hooks.onStage?.({ name: "step", ...step });
+        if (hooks.onProgress === undefined) return;
+        previews?.onStep(step, schedule);
+        hooks.onProgress(scale.at("denoise", step.step, step.total), scale.total, previews?.take());
+      },
+    });
+  }
+
+  async #decode(
+    request: WanRequest,
+    latents: Tensor,
+    sink: FrameSink,
+    scale: ProgressScale<"encode" | "denoise" | "decode">,
+    hooks: WanHooks,
+  ): Promise<void> {
+    const { tileAbovePixels, tilePixels } = this.#settings;
+    const options = { signal: hooks.signal, frees: this.#frees, tileAbovePixels, tilePixels };
+    let index = 0;
+    for await (const chunk of decodeVideo(this.#components, this.model, latents, options)) {
+      hooks.onStage?.({ name: "decoded", frames: chunk });
+      for (const frame of toRgbFrames(chunk).slice(0, request.frames - index)) {
+        hooks.signal?.throwIfAborted();
+        await sink(frame, index++);
+      }
+      hooks.onProgress?.(scale.at("decode", index, request.frames), scale.total, undefined);
+    }
+  }
+
+  #scheduler({ scheduler, flowShift }: WanRequest): Scheduler {
+    const { className, config, path } = this.model.scheduler;
+    return createFlowScheduler(scheduler ?? className, config, path, { flowShift });
+  }
+
+  #previews({ fps = defaultFps }: WanRequest): PreviewFeed | undefined {
+    const latentRgb = latentRgbOf(this.model);
+    return latentRgb && new PreviewFeed(videoPreview(latentRgb, fps, this.model.temporalScale));
+  }
+
+  #second(request: WanRequest): TransformerConditions["second"] {
+    const { secondStage, trainTimesteps } = this.model;
+    if (secondStage === undefined) return undefined;
+    return {
+      boundaryTimestep: request.switchTimestep ?? secondStage.boundaryTimestep ?? defaultBoundary * trainTimesteps,
+      guidanceScale: request.guidanceScale2 ?? request.guidanceScale,
+    };
+  }
+
+  #rotaryFor(latents: Grid): RotaryTables {
+    const grid = tokenGrid(this.model, latents);
+    const key = grid.join("×");
+    if (this.#rotary?.key !== key) this.#rotary = { key, tables: rotaryTables(grid, this.model.headDim) };
+    return this.#rotary.tables;
+  }
+}
+
+function freesAfterStages({ weightBytes }: WanModelFolder, { keepBelowBytes = defaultKeepBelowBytes }: WanSettings) {
+  return weightBytes >= keepBelowBytes;
+}
+
+function pad(embedding: PromptEmbedding): Tensor {
+  return padEmbedding(embedding, maxPromptTokens);
+}
