@@ -1,11 +1,10 @@
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { availableEncoders, once } from "./available-encoders.ts";
 import { type Container, encodeArguments, type VideoEncoderName } from "./commands.ts";
-import { encoderMissing, encodingFailed, ffmpegMissing } from "./errors.ts";
+import { encoderMissing, encodingFailed } from "./errors.ts";
 import type { FfmpegPaths } from "./ffmpeg-paths.ts";
 import { FfmpegProcess } from "./ffmpeg-process.ts";
 import type { Size } from "./frame-size.ts";
@@ -30,7 +29,6 @@ const minAv1Edge = 64;
 
 const limitMs = 30_000;
 
-const listsByPath = new Map<string, Promise<ReadonlySet<string>>>();
 const nvencByPath = new Map<string, Promise<string | null>>();
 
 /** @throws PipelineError FFMPEG_MISSING, also when this ffmpeg has no encoder for the container */
@@ -43,7 +41,7 @@ export async function chooseEncoder(
   const available = await availableEncoders(ffmpeg);
   const onCpu = () => ({ encoder: firstOf(encodersFor(container, size), available) });
   if (container !== "mp4" || choice === "cpu" || !available.has("h264_nvenc")) return onCpu();
-  const problem = sizeProblem(size) ?? (await nvencProblem(ffmpeg));
+  const problem = (await nvencProblem(ffmpeg)) ?? sizeProblem(size);
   if (problem === null) return { encoder: "h264_nvenc" };
   // Without the driver there is no GPU to fall back from.
   return noDriver.test(problem) ? onCpu() : { ...onCpu(), fellBack: problem };
@@ -73,18 +71,6 @@ function firstOf(wanted: readonly VideoEncoderName[], available: ReadonlySet<str
   throw encoderMissing(wanted);
 }
 
-function availableEncoders(ffmpeg: string): Promise<ReadonlySet<string>> {
-  return once(listsByPath, ffmpeg, async () => {
-    try {
-      const { stdout } = await promisify(execFile)(ffmpeg, ["-hide_banner", "-encoders"], { timeout: limitMs });
-      // " V....D libx264              libx264 H.264 / AVC …"
-      return new Set([...stdout.matchAll(/^ V\S{5} (\S+)/gm)].map(([, name = ""]) => name));
-    } catch (error) {
-      throw ffmpegMissing("ffmpeg", error);
-    }
-  });
-}
-
 function sizeProblem({ width, height }: Size): string | null {
   const { minWidth, minHeight, maxEdge } = nvencLimits;
   const fits = width >= minWidth && height >= minHeight && Math.max(width, height) <= maxEdge;
@@ -107,14 +93,4 @@ function nvencProblem(ffmpeg: string): Promise<string | null> {
     await rm(output, { force: true });
     return end.kind === "ended" && end.code === 0 ? null : encodingFailed(end, 4).message;
   });
-}
-
-/** The first call's result for all; after a failure, the next call tries again. */
-function once<Result>(results: Map<string, Promise<Result>>, key: string, make: () => Promise<Result>) {
-  const known = results.get(key);
-  if (known !== undefined) return known;
-  const result = make();
-  results.set(key, result);
-  result.catch(() => results.delete(key));
-  return result;
 }

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import { type FfmpegPaths, findFfmpeg, firstThatRuns, packagedTool } from "./ffmpeg-paths.ts";
+import { type FfmpegPaths, findFfmpeg, firstThatEncodes, firstThatRuns, packagedTool } from "./ffmpeg-paths.ts";
 import { shapesFrame } from "./testing/clips.ts";
 import { checkVideoEncoder, openVideoEncoder, type VideoEncoder } from "./video-encoder.ts";
 
@@ -143,6 +143,8 @@ describe("what ends an encoding", () => {
       "poor",
       'case "$*" in *-encoders*) echo " V....D mpeg4 x";; *) exec "$FFMPEG" "$@";; esac',
     );
+    expect(await firstThatEncodes([ffmpeg.ffmpeg, packagedTool("ffmpeg")])).toBe(packagedTool("ffmpeg"));
+    expect(await firstThatEncodes([join(folder, "none"), ffmpeg.ffmpeg])).toBe(ffmpeg.ffmpeg);
     await expect(open(newFolder("poor-clips"), { ffmpeg })).rejects.toMatchObject({
       code: "FFMPEG_MISSING",
       message: expect.stringContaining("has no encoder libx264"),
@@ -216,6 +218,9 @@ describe("the GPU's encoder", () => {
     const file = await encoder.finish();
     expect(file.encoder).toBe("libx264");
     expect(file.fellBack).toBeUndefined();
+    const small = await openVideoEncoder({ path: join(into, "s.mp4"), width: 64, height: 64, fps: 16 });
+    await small.write(shapesFrame(0, 64, 64));
+    expect((await small.finish()).fellBack).toBeUndefined();
   });
 
   it("is used when it works, and with too small a picture not", async () => {

@@ -3,6 +3,7 @@ import { chmodSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { availableEncoders } from "./available-encoders.ts";
 import { ffmpegMissing } from "./errors.ts";
 
 /** The two programs: a path each, or a name that the system looks up on the PATH. */
@@ -17,7 +18,7 @@ let found: Promise<FfmpegPaths> | undefined;
 
 /**
  * The programs on the PATH, else those of the npm packages `@ffmpeg-installer` and `@ffprobe-installer`, which carry them
- * in their archives. Looked up once in a process; looked up again after a failure.
+ * in their archives; these also where the PATH's ffmpeg lacks libx264. Looked up once in a process; looked up again after a failure.
  * @throws PipelineError FFMPEG_MISSING
  */
 export function findFfmpeg(): Promise<FfmpegPaths> {
@@ -30,10 +31,24 @@ export function findFfmpeg(): Promise<FfmpegPaths> {
 
 async function locate(): Promise<FfmpegPaths> {
   const [ffmpeg, ffprobe] = await Promise.all([
-    firstThatRuns("ffmpeg", ["ffmpeg", packagedTool("ffmpeg")]),
+    firstThatEncodes(["ffmpeg", packagedTool("ffmpeg")]),
     firstThatRuns("ffprobe", ["ffprobe", packagedTool("ffprobe")]),
   ]);
   return { ffmpeg, ffprobe };
+}
+
+/**
+ * The first candidate that encodes MP4 as every player takes it; those of conda, Fedora and others do not. When none does,
+ * the first one that runs.
+ * @throws PipelineError FFMPEG_MISSING when none does
+ */
+export async function firstThatEncodes(candidates: readonly (string | undefined)[]): Promise<string> {
+  for (const candidate of candidates) {
+    if (candidate === undefined) continue;
+    const encoders = await availableEncoders(candidate).catch(() => new Set<string>());
+    if (encoders.has("libx264")) return candidate;
+  }
+  return await firstThatRuns("ffmpeg", candidates);
 }
 
 /** The first candidate that answers `-version`. @throws PipelineError FFMPEG_MISSING when none does */

@@ -64,7 +64,9 @@ describe("tryFfmpeg", () => {
     const noProbe = async (tool: "ffmpeg" | "ffprobe") =>
       tool === "ffmpeg" ? await findOnThisMachine(tool, poor) : null;
     expect((await tryFfmpeg(makes("video"), noProbe)).message).toMatch(/^ffprobe cannot be run/);
-    expect(await tryFfmpeg(makes("video"), (tool) => findOnThisMachine(tool, poor))).toMatchObject({
+    expect((await findOnThisMachine("ffmpeg", poor))?.isPackaged).toBe(true);
+    const onlyPoor = async () => ({ command: poor, version: "9", isPackaged: false });
+    expect(await tryFfmpeg(makes("video"), onlyPoor)).toMatchObject({
       status: "failed",
       message: expect.stringMatching(/^ffmpeg 9 on the PATH has no encoder libx264 for MP4: install one that has/),
     });

@@ -48,13 +48,25 @@ function where({ version, isPackaged }: FoundTool): string {
   return `ffmpeg ${version} ${isPackaged ? "of the npm package @ffmpeg-installer" : "on the PATH"}`;
 }
 
-/** Of this machine; `onPath` is the name that is looked up there. */
+/**
+ * Of this machine; `onPath` is the name that is looked up there. An ffmpeg without libx264 is passed over when the packages'
+ * has it.
+ */
 export async function findOnThisMachine(tool: "ffmpeg" | "ffprobe", onPath: string = tool): Promise<FoundTool | null> {
-  const found = await versionOf(onPath);
-  if (found !== null) return { command: onPath, version: found, isPackaged: false };
+  const found = await look(onPath, false);
+  if (found !== null && (tool === "ffprobe" || (await encodesH264(found)))) return found;
   const command = packagedTool(tool);
-  const version = command === null ? null : await versionOf(command);
-  return command === null || version === null ? null : { command, version, isPackaged: true };
+  const packaged = command === null ? null : await look(command, true);
+  return packaged ?? found;
+}
+
+async function look(command: string, isPackaged: boolean): Promise<FoundTool | null> {
+  const version = await versionOf(command);
+  return version === null ? null : { command, version, isPackaged };
+}
+
+async function encodesH264({ command }: FoundTool): Promise<boolean> {
+  return (await videoEncoders(command)).includes("libx264");
 }
 
 async function versionOf(command: string): Promise<string | null> {
