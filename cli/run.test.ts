@@ -21,6 +21,12 @@ describe("a job that completes", () => {
     expect(await leftovers(folder)).toEqual([]);
   });
 
+  test("shows a scale of 100 in percent", async () => {
+    const args = ["run", "draw", "a fox", "--config", '{"num_inference_steps": 100}'];
+    const { stderr } = await runCli(await temporaryFolder(), args);
+    expect(stderr).toMatch(/^the job has started\n1 %\n.*\n100 %\ncompleted/s);
+  });
+
   test("is one JSON document with --json, of exactly this form", async () => {
     const folder = await temporaryFolder();
     const args = [

@@ -11,6 +11,11 @@ export interface ProgressView {
   close(): void;
 }
 
+/** A total of 100 is a scale over stages of different kinds, as videos have them, and no number of steps. */
+export function stepText(step: number, total: number): string {
+  return total === 100 ? `${Math.floor(step)} %` : `step ${step} of ${total}`;
+}
+
 /** A bar on a terminal; else, or with `plain` (logs would tear the bar apart), a line now and then. */
 export async function createProgressView({ plain }: { readonly plain: boolean }): Promise<ProgressView> {
   if (plain || !process.stderr.isTTY) return new ProgressLines(Date.now);
@@ -54,7 +59,7 @@ export class ProgressLines implements ProgressView {
     if (part === this.#shownPart && this.#nowMs() - this.#shownAtMs < sparseMs) return;
     this.#shownPart = part;
     this.#shownAtMs = this.#nowMs();
-    note(`step ${step} of ${total}`);
+    note(stepText(step, total));
   }
 
   note(text: string): void {
@@ -89,7 +94,7 @@ class ProgressBar implements ProgressView {
   step(step: number, total: number): void {
     if (!this.#drawn) this.preparing();
     this.#bar.setTotal(total);
-    this.#bar.update(step, { what: `step ${step} of ${total}` });
+    this.#bar.update(step, { what: stepText(step, total) });
   }
 
   note(text: string): void {

@@ -3,6 +3,7 @@ import process from "node:process";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import { bad, note, noteIgnored, type OutputOptions, printResult } from "../output.ts";
+import { stepText } from "./progress-view.ts";
 import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import type { SavedAsset } from "./save-assets.ts";
 
@@ -44,7 +45,7 @@ function errorOf(end: RunEnd): ErrorReport | null {
 }
 
 function cancelledText({ step, total }: Extract<RunEnd, { status: "cancelled" }>): string {
-  return `cancelled ${total > 0 ? `at step ${step} of ${total}` : "before the first step"}; nothing was kept`;
+  return `cancelled ${total > 0 ? `at ${stepText(step, total)}` : "before the first step"}; nothing was kept`;
 }
 
 /** Stages that took long enough to matter, in their order: `load 0.4 s, denoise 8.2 s, encode video 1.1 s`. */

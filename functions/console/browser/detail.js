@@ -4,6 +4,7 @@ import { part, setText, showText } from "./dom.js";
 import { factsOf, showFacts } from "./facts.js";
 import { headline } from "./feed.js";
 import { mediaOf, previewOf } from "./media.js";
+import { stepText } from "./words.js";
 
 /* One job, large: its pictures and videos, what made them, what can be done with it. */
 
@@ -78,7 +79,7 @@ export class Detail {
   /** @param {Job} job */
   #renderState(job) {
     const live = this.#jobs.live(job.job_id);
-    const step = live?.step != null && live.total != null ? `, step ${live.step} of ${live.total}` : "";
+    const step = live?.step != null && live.total != null ? `, ${stepText(live.step, live.total)}` : "";
     part(document, "job-state", HTMLElement).dataset.state = job.status;
     setText(part(document, "job-state-text", HTMLElement), `${names[job.status]}${step}`);
     setText(part(document, "job-prompt", HTMLElement), headline(job));

@@ -1,7 +1,7 @@
 // @ts-check
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { playInTile } from "./media.js";
-import { ago, between, counted, duration } from "./words.js";
+import { ago, between, counted, duration, stepText } from "./words.js";
 
 /* The lists of jobs: what is in progress, and what has ended. */
 
@@ -128,7 +128,7 @@ function whereItIs(job, live) {
     const lacks = need === null ? [] : [`needs ${needOf(need)}; no container offers it`];
     return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...again];
   }
-  if (live?.step != null && live.total != null) return [`step ${live.step} of ${live.total}`, ...attempt];
+  if (live?.step != null && live.total != null) return [stepText(live.step, live.total), ...attempt];
   const done = live?.progress ?? job.progress;
   return [done === null ? "starting" : `${Math.round(done * 100)} %`, ...attempt];
 }

@@ -25,6 +25,15 @@ function twoUnits(seconds, large, largeName, small, smallName) {
   return `${Math.floor(seconds / large)} ${largeName}${rest === 0 ? "" : ` ${rest} ${smallName}`}`;
 }
 
+/**
+ * A total of 100 is a scale over stages of different kinds, as videos have them, and no number of steps.
+ * @param {number} step
+ * @param {number} total
+ */
+export function stepText(step, total) {
+  return total === 100 ? `${Math.floor(step)} %` : `step ${step} of ${total}`;
+}
+
 /** @param {string} moment in ISO form @returns {string} `just now`, `5 min ago` */
 export function ago(moment) {
   const seconds = (Date.now() - Date.parse(moment)) / 1000;
