@@ -81,7 +81,7 @@ export const toExecutor = z.discriminatedUnion("kind", [
 ]);
 export type ToExecutor = z.output<typeof toExecutor>;
 
-export const childJob = z.object({
+export const childJob = z.looseObject({
   id: z.string(),
   type: z.string(),
   prompt: z.string().optional(),

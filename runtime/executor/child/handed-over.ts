@@ -85,15 +85,21 @@ export function checkedAsset(given: Uint8Array | { readonly file: string }, opti
   return { content: checked.content, options: { ...checked.options, metadata } };
 }
 
-const childJob = z.object({ type: z.string(), prompt: z.string().optional() });
+/** What a child has from its parent. */
+const inherited = ["id", "user_id", "priority", "created_at"] as const;
+const childJob = z.looseObject({ type: z.string(), prompt: z.string().optional() }).superRefine((child, context) => {
+  for (const field of inherited)
+    if (child[field] !== undefined)
+      context.addIssue({ code: "custom", path: [field], message: "is given to the child and cannot be chosen" });
+});
 
 export function checkedChild(child: ChildJob): ChildJob {
   const what = "ctx.enqueue refuses the job";
-  const { type, prompt } = shaped(what, childJob, child);
-  const { config, metadata } = child;
+  const { type } = shaped(what, childJob, child);
+  const { config, metadata, ...fields } = child;
   return plain(what, () => ({
+    ...requireJsonObject(fields, "job"),
     type,
-    ...(prompt === undefined ? {} : { prompt: prompt.toWellFormed() }),
     ...(config === undefined ? {} : { config: requireJsonObject(config, "config") }),
     ...(metadata === undefined ? {} : { metadata: requireJsonObject(metadata, "metadata") }),
   }));

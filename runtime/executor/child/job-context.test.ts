@@ -124,6 +124,31 @@ it("stops what a handler that throws had begun before it is waited for", async (
   await expect(running).rejects.toThrow("no paint");
 });
 
+describe("ctx.enqueue", () => {
+  it("hands over every field of the child", async () => {
+    const child = {
+      type: "inner",
+      prompt: "a lake",
+      negative_prompt: "fog",
+      model_variant: "tiny",
+      config: { steps: 3 },
+    };
+    await run(async (ctx) => ({ metadata: { child: await ctx.enqueue(child) } }));
+    expect(host.enqueue).toHaveBeenCalledExactlyOnceWith({ ...child, id: expect.any(String) });
+  });
+
+  it.each(["id", "user_id", "priority", "created_at"])(
+    "refuses %s, which a child has from its parent",
+    async (field) => {
+      const running = run(async (ctx) => ({
+        metadata: { child: await ctx.enqueue({ type: "inner", [field]: "other" }) },
+      }));
+      await expect(running).rejects.toMatchObject({ message: expect.stringContaining(`${field}`) });
+      expect(host.enqueue).not.toHaveBeenCalled();
+    },
+  );
+});
+
 it("keeps a file that was handed over from the scratch folder, and removes what is left there", async () => {
   await run(async (ctx) => {
     const scratch = await ctx.scratch();

@@ -90,6 +90,8 @@ export interface ChildJob {
   readonly prompt?: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metadata?: Readonly<Record<string, unknown>>;
+  /** Any other field of a job (`negative_prompt`, `model_variant`, `bucket`); the id, user and priority are given to it. */
+  readonly [field: string]: unknown;
 }
 
 /**
