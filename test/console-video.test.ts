@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { wanVideoParameters } from "#contract/wan.ts";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { shapesFrame } from "#pipelines/video/testing/clips.ts";
 import { startBrowser } from "./support/browser.ts";
@@ -34,7 +36,7 @@ afterEach(() => {
   expect(complaints.splice(0)).toEqual([]);
 });
 
-async function openConsole(options: BrowserContextOptions = {}): Promise<Page> {
+async function openConsole(options: BrowserContextOptions = {}, address = url): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(40_000);
@@ -42,8 +44,18 @@ async function openConsole(options: BrowserContextOptions = {}): Promise<Page> {
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
-  await page.goto(url);
+  await page.goto(address);
   return page;
+}
+
+/** Fills fields of the form, and opens what hides them. */
+async function fill(page: Page, fields: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, value] of Object.entries(fields)) {
+    const field = page.locator(`[name="${name}"]`);
+    const group = page.locator("details", { has: field });
+    if ((await group.count()) > 0 && !(await field.isVisible())) await group.locator("summary").click();
+    await field.fill(value);
+  }
 }
 
 const tileOf = (page: Page, prompt: string) => page.locator(".tile", { hasText: prompt });
@@ -106,13 +118,7 @@ test("a clip is made from its form, seen while it is made, plays, and is searche
   const page = await openConsole();
   const gate = join(container.runtime.folder, randomUUID());
   await page.getByLabel("Job type").selectOption("clip");
-  const fields = { prompt: "a red ball in the sky", "config.gate": gate, "config.seed": "3" };
-  for (const [name, value] of Object.entries(fields)) {
-    const field = page.locator(`[name="${name}"]`);
-    const group = page.locator("details", { has: field });
-    if ((await group.count()) > 0 && !(await field.isVisible())) await group.locator("summary").click();
-    await field.fill(value);
-  }
+  await fill(page, { prompt: "a red ball in the sky", "config.gate": gate, "config.seed": "3" });
   await page.getByRole("button", { name: "Create" }).click();
   const card = page.locator(".card", { hasText: "a red ball in the sky" });
   await card.locator("img:not([hidden])").waitFor();
@@ -202,5 +208,31 @@ test("the file opened alone plays, although nothing else may run at its address"
   await tileOf(page, "a ball alone").getByRole("button").click();
   const [alone] = await Promise.all([page.context().waitForEvent("page"), page.getByText("Open file").click()]);
   await expect.poll(async () => (await stateOf(alone, "video")).duration, pollLimit).toBe(33 / 16);
+  await page.context().close();
+});
+
+test("a clip of a video model is made from the form of its job type", async () => {
+  const models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
+  await symlink(fileURLToPath(new URL("../pipelines/wan/fixtures/random-wan", import.meta.url)), join(models, "wan"));
+  const shipped = fileURLToPath(new URL("../handlers", import.meta.url));
+  const real = await startContainer({ HANDLERS_DIR: shipped, MODELS_DIR: models, WORKERS: "wan" });
+  onTestFinished(async () => {
+    await real.stop();
+    await rm(models, { recursive: true, force: true });
+  });
+  const page = await openConsole({}, (await real.listen()).url);
+  await page.getByLabel("Job type").selectOption("video_fast");
+  const fields = page.locator("[data-part=fields] [name^='config.']");
+  const names = await fields.evaluateAll((controls) => controls.map((control) => control.getAttribute("name")));
+  expect(names.toSorted()).toEqual(
+    Object.keys(wanVideoParameters.shape)
+      .map((name) => `config.${name}`)
+      .toSorted(),
+  );
+  await fill(page, { prompt: "a lake at dawn", "config.frame_num": "9", "config.num_inference_steps": "2" });
+  await page.getByRole("button", { name: "Create" }).click();
+  await tileOf(page, "a lake at dawn").getByRole("button").click();
+  await expect.poll(async () => (await stateOf(page, "dialog video")).currentTime, pollLimit).toBeGreaterThan(0);
+  expect(await stateOf(page, "dialog video")).toMatchObject({ duration: 9 / 16, muted: true, loop: true });
   await page.context().close();
 });
