@@ -26,13 +26,23 @@ class Caches:
         return self.taken is None
 
     def joined(self, values: torch.Tensor) -> torch.Tensor:
-        """`values` after the two frames before them, which are zero at the beginning."""
+        """`values` after the two frames before them, which are zero at the beginning.
+
+        What is kept is a part of what is joined, never cut out of it: else ONNX Runtime, which comes to results that
+        nothing waits for at the very end, would hold the joined frames of every layer until then.
+        """
         if self.is_first:
-            joined = functional.pad(values, (0, 0, 0, 0, 2, 0))
+            kept = functional.pad(values, (0, 0, 0, 0, 1, 0))
+            parts = (functional.pad(kept, (0, 0, 0, 0, 1, 0)),)
+        elif values.shape[2] == 1:
+            before = self.take()
+            kept = torch.cat([before[:, :, 1:], values], dim=2)
+            parts = (before[:, :, :1], kept)
         else:
-            joined = torch.cat([self.take(), values], dim=2)
-        self.given.append(joined[:, :, -2:])
-        return joined
+            kept = values[:, :, -2:]
+            parts = (self.take(), *([values[:, :, :-2]] if values.shape[2] > 2 else []), kept)
+        self.given.append(kept)
+        return torch.cat(parts, dim=2)
 
     def take(self) -> torch.Tensor:
         return next(self.taken)
