@@ -45,14 +45,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_case(options: argparse.Namespace) -> WanCase:
     path = options.model / "generation_config.json"
-    own = {"width": 832, "height": 480, "num_frames": 81} | (read_json(path) if path.exists() else {})
+    own = {"width": 832, "height": 480, "frame_num": 81} | (read_json(path) if path.exists() else {})
     return WanCase(
         "bench",
         "a rocket flies up, night sky",
         negative_prompt="blurry, low quality",
         width=options.width or own["width"],
         height=options.height or own["height"],
-        frames=options.frames or own["num_frames"],
+        frames=options.frames or own["frame_num"],
         steps=options.steps,
         guidance_scale=options.guidance,
         scheduler=options.scheduler,

@@ -113,7 +113,7 @@ def main() -> int:
         except ExportError as error:
             print(f"make_real_wan.py: {error}", file=sys.stderr)
             return 2
-    write_json(options.output / "generation_config.json", {"width": 832, "height": 480, "num_frames": 81})
+    write_json(options.output / "generation_config.json", {"width": 832, "height": 480, "frame_num": 81})
     return 0 if passed else 1
 
 

@@ -62,7 +62,7 @@ def main() -> int:
                 print(f"make_tiny_wan.py: {error}", file=sys.stderr)
                 return 2
         side = 64
-        write_json(target / "generation_config.json", {"width": side, "height": side, "num_frames": 17})
+        write_json(target / "generation_config.json", {"width": side, "height": side, "frame_num": 17})
         card = CARD.format(name=name, parameters=parameters, seed=SEED)
         (target / "README.md").write_text(card, encoding="utf-8")
     return 0 if passed else 1
