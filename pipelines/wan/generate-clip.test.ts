@@ -105,6 +105,15 @@ describe("a clip", () => {
     expect(warnings).toEqual(["the prompt is longer than the model reads: its end was left out"]);
   });
 
+  it("that could not be encoded is refused before the model is loaded", async () => {
+    const { host, stages } = collectingHost({ ...settings, fps: 500 });
+    await expect(generateExactClip(job, host)).rejects.toMatchObject({
+      code: "UNSUPPORTED_OPTION",
+      message: "The video's fps is 500: it must be more than 0 and at most 240.",
+    });
+    expect(stages).toEqual([]);
+  });
+
   it("leaves no file when it is cancelled while frames are encoded, and the next one is whole", async () => {
     const controller = new AbortController();
     const { assets, scratch, host } = collectingHost({ ...settings, frame_num: 41 }, controller.signal);

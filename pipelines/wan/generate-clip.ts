@@ -36,6 +36,8 @@ interface Plan extends ClipParameters {
  */
 export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
   const plan = planOf(await host.parameters(), rule);
+  // What could not be encoded is not worth minutes of denoising.
+  if (plan.frames > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(plan);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.cacheFolder);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     checkTask(plan.task, model, plan.frames);
