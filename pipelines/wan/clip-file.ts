@@ -2,7 +2,7 @@ import type { VideoHost } from "#pipelines/core/host.ts";
 import { generationTexts, type PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { saveImages } from "#pipelines/diffusion/save-images.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
-import { openVideoAsset, type VideoAsset } from "#pipelines/video/save-video.ts";
+import { openVideoAsset, type VideoAsset, type VideoAssetOptions } from "#pipelines/video/save-video.ts";
 import type { ClipShape } from "./clip-shape.ts";
 
 /** The file that frames become. */
@@ -18,11 +18,10 @@ export interface ClipFile {
 /** How the clip was made, when it is known which scheduler made it. */
 type OriginOf = (scheduler: string) => PictureOrigin & Readonly<Record<string, unknown>>;
 
-interface PlayedShape extends ClipShape {
-  readonly fps: number;
-}
+/** The rest is that of its file. */
+type PlayedShape = ClipShape & VideoAssetOptions;
 
-/** One frame becomes a PNG, more become an MP4. */
+/** One frame becomes a PNG, more become a video. */
 export function openClipFile(host: VideoHost, shape: PlayedShape, originOf: OriginOf): ClipFile {
   return shape.frames === 1 ? new PictureFile(host, originOf) : new VideoFile(host, shape, originOf);
 }

@@ -25,6 +25,11 @@ export interface ClipParameters {
   /** Absent: one frame. */
   readonly frame_num?: number | undefined;
   readonly fps?: number | undefined;
+  /** Of a clip's file: what is absent is as `openVideoAsset` has it. */
+  readonly video_format?: "mp4" | "webm" | "webp" | undefined;
+  readonly crf?: number | undefined;
+  readonly poster?: boolean | undefined;
+  readonly contact_sheet?: boolean | undefined;
 }
 
 /**

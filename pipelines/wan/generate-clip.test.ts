@@ -105,6 +105,17 @@ describe("a clip", () => {
     expect(warnings).toEqual(["the prompt is longer than the model reads: its end was left out"]);
   });
 
+  it("is a WebM with a poster and a contact sheet on request", async () => {
+    const parameters = { ...settings, num_inference_steps: 1, video_format: "webm", crf: 30 } as const;
+    const { assets, host } = collectingHost({ ...parameters, poster: true, contact_sheet: true });
+    await generateExactClip(job, host);
+    expect(assets.map(({ options }) => [options.type, options.mimeType, options.metadata.role])).toEqual([
+      ["video", "video/webm", undefined],
+      ["image", "image/webp", "poster"],
+      ["image", "image/webp", "contact_sheet"],
+    ]);
+  });
+
   it("that could not be encoded is refused before the model is loaded", async () => {
     const { host, stages } = collectingHost({ ...settings, fps: 500 });
     await expect(generateExactClip(job, host)).rejects.toMatchObject({

@@ -24,6 +24,8 @@ interface Plan extends ClipParameters {
   readonly fps: number;
   readonly framesAsked: number;
   readonly frames: number;
+  readonly container: ClipParameters["video_format"];
+  readonly contactSheet: boolean | undefined;
 }
 
 /**
@@ -69,6 +71,8 @@ function planOf(parameters: ClipParameters, rule: FrameRule): Plan {
     fps: parameters.fps ?? defaultFps,
     framesAsked,
     frames: framesToMake(framesAsked, rule),
+    container: parameters.video_format,
+    contactSheet: parameters.contact_sheet,
   };
 }
 

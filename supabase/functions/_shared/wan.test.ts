@@ -89,6 +89,8 @@ describe("ranges", () => {
       expect.stringMatching(/^must be "unipc", "dpm\+\+", "euler", .*Scheduler"$/),
     ],
     ["config.fps", { fps: 61 }, 61, "must be a whole number from 1 to 60"],
+    ["config.video_format", { video_format: "gif" }, "gif", 'must be "mp4", "webm" or "webp"'],
+    ["config.crf", { crf: 64 }, 64, "must be a number from 0 to 63"],
     ["config.switch_threshold", { switch_threshold: 1001 }, 1001, "must be a number from 0 to 1,000"],
     ["config.guidance_scale_2", { guidance_scale_2: -1 }, -1, "must be a number from 0 to 30"],
     ["config.flow_shift", { flow_shift: 0 }, 0, "must be a number from 0.1 to 20"],
@@ -164,10 +166,17 @@ it("a picture has one frame, said or not, whatever its model's clips have", () =
 it("knows the defaults of each system: a portrait clip, and a landscape one", () => {
   const of = (schema: Parameters<typeof resolveParameters>[0]) =>
     resolveParameters(schema, { explicit: {}, handler: defaults }).values;
-  expect(of(wanVideoParameters)).toEqual({ width: 480, height: 832, frame_num: 83, fps: 16, ...defaults });
+  expect(of(wanVideoParameters)).toEqual({
+    width: 480,
+    height: 832,
+    frame_num: 83,
+    fps: 16,
+    video_format: "mp4",
+    ...defaults,
+  });
   expect(of(wanGenerateParameters)).toMatchObject({ width: 480, height: 832, frame_num: 81 });
   const headless = { width: 1280, height: 720, scheduler: "euler", flow_shift: 7, ...defaults };
-  expect(of(textToVideoParameters)).toEqual({ ...headless, frame_num: 49, fps: 16 });
+  expect(of(textToVideoParameters)).toEqual({ ...headless, frame_num: 49, fps: 16, video_format: "mp4" });
   expect(of(textToImageParameters)).toEqual(headless);
   expect(schemaOf("t2v")?.defaults).toEqual({ num_inference_steps: 25, guidance_scale: 7.5 });
 });

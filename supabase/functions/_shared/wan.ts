@@ -3,6 +3,7 @@ import {
   deliveryFields,
   enhancementFields,
   guidanceScale,
+  listed,
   numberFrom,
   optionalFlag,
   optionalReference,
@@ -60,9 +61,20 @@ const headlessSampling = {
   flow_shift: numberFrom(0.1, 20).default(7),
 };
 
+const videoFormats = ["mp4", "webm", "webp"] as const;
 const maxFrames = 161;
 const minVideoFrames = 5;
-const fps = wholeNumberFrom(1, 60).default(16);
+
+/** The file that frames become. */
+const videoFile = {
+  fps: wholeNumberFrom(1, 60).default(16),
+  video_format: z.enum(videoFormats, { error: `must be ${listed(videoFormats)}` }).default("mp4"),
+  /** Quality on the encoder's own scale, lower is better; each format has its default. */
+  crf: optional(numberFrom(0, 63)),
+  /** Further files: the first frame in full size, frames from beginning to end. */
+  poster: optionalFlag,
+  contact_sheet: optionalFlag,
+};
 
 /** Classic pictures: one frame. */
 export const wanImageParameters = z.object({ ...portrait, ...modelsOwnSampling, ...shared });
@@ -71,21 +83,21 @@ export const wanImageParameters = z.object({ ...portrait, ...modelsOwnSampling, 
 export const wanVideoParameters = z.object({
   ...wanImageParameters.shape,
   frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
-  fps,
+  ...videoFile,
 });
 
 /** Pure inference: exactly as many frames as the job says; one is a picture. */
 export const wanGenerateParameters = z.object({
   ...wanImageParameters.shape,
   frame_num: wholeNumberFrom(1, maxFrames).default(81),
-  fps,
+  ...videoFile,
 });
 
 /** Clips of the headless system, with exactly as many frames as the job says. */
 export const textToVideoParameters = z.object({
   ...landscape,
   frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(49),
-  fps,
+  ...videoFile,
   ...headlessSampling,
   ...shared,
 });
