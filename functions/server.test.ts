@@ -143,6 +143,23 @@ describe("what is not a proper request", () => {
     expect(bodyOf(answer)).toMatchObject({ success: false, code: "REQUEST_TIMEOUT" });
   });
 
+  it.each([
+    ["headers", () => `GET /health HTTP/1.1\r\n${host()}X-Slow: `],
+    ["body", () => `POST /jobs HTTP/1.1\r\n${host()}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"ty`],
+  ])("a client that never finishes its %s and holds its half open is cut off all the same", async (_name, request) => {
+    const strict = await container.listen({ headersTimeoutMs: 300, requestTimeoutMs: 300 });
+    const socket = connect({ port: strict.port, host: "127.0.0.1", allowHalfOpen: true });
+    const closed = Promise.withResolvers<void>();
+    socket.on("error", () => undefined).on("close", () => closed.resolve());
+    socket.write(request());
+    socket.resume();
+    await once(socket, "end");
+    // Into a connection that the server has closed it cannot write for long.
+    const writing = setInterval(() => socket.write("a"), 50);
+    await closed.promise;
+    clearInterval(writing);
+  });
+
   it("a body that is too large is refused before it is sent", async () => {
     const head = `POST /jobs HTTP/1.1\r\n${host()}Content-Type: application/json\r\nContent-Length: 20000000\r\n\r\n`;
     const answer = await sendRaw(server.port, head);

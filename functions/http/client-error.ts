@@ -2,7 +2,13 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { describeError, HttpError } from "../errors.ts";
 
-/** Answers what never became a request, in the shape of every other error; Node's own answers have no body. */
+/** How long a client may take to read the answer; one that holds its half of the connection open is not waited for. */
+const lingerMs = 1000;
+
+/**
+ * Answers what never became a request, in the shape of every other error, and closes the connection: Node leaves that to
+ * whoever listens for the error. Its own answers have no body.
+ */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
@@ -20,6 +26,8 @@ export function answerClientError(error: Error & { readonly code?: string }, soc
       text,
     ].join("\r\n"),
   );
+  const limit = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once("close", () => clearTimeout(limit));
 }
 
 function explain(code: string | undefined): HttpError {
