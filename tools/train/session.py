@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 PAUSE_POLL_SECONDS = 1.0
+# No step counts for more: a process that was stopped from outside has not trained in the meantime.
+STEP_LIMIT_SECONDS = 30.0
 PICTURE_SIZE = 128
 
 
@@ -57,7 +59,7 @@ class Session:
 
     def tick(self) -> bool:
         """Call once a step: counts it, waits while paused, and says whether there is time for another one."""
-        self.used_seconds += time.monotonic() - self._ticked
+        self.used_seconds += min(time.monotonic() - self._ticked, STEP_LIMIT_SECONDS)
         while self.pause_file is not None and self.pause_file.exists():
             time.sleep(PAUSE_POLL_SECONDS)
         self._ticked = time.monotonic()

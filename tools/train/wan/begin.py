@@ -14,6 +14,10 @@ from torch import nn
 # How strongly a looking head prefers its neighbour, as a factor on normalised queries and keys.
 FOCUS = 1.6
 CONTENT_SHARE = 0.25
+# The same for the block that marks ends, and how large its marks are beside what the patches say.
+SHARP_FOCUS, FLAG = 2.4, 2.0
+# Directions that it compares: looking back and ahead in time, height, width. With the marks they fill what is free.
+MEASURES = (15, 15, 7, 7, 7, 7)
 
 
 def _angles(head_width: int) -> list[tuple[int, int]]:
@@ -24,12 +28,12 @@ def _angles(head_width: int) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def look_at_neighbours(transformer: WanTransformer3DModel, layers: int = 3) -> None:
+def look_at_neighbours(blocks, focus: float = FOCUS) -> None:
     """Sets queries' and keys' biases: head 2a looks one step back along axis a, head 2a + 1 one step ahead."""
-    width = transformer.config.attention_head_dim
-    axes = _angles(width)
-    for block in transformer.blocks[:layers]:
+    for block in blocks:
         attention = block.attn1
+        width = attention.inner_dim // attention.heads
+        axes = _angles(width)
         query, key = torch.zeros_like(attention.to_q.bias), torch.zeros_like(attention.to_k.bias)
         for head in range(attention.heads):
             step = (-1, 1)[head % 2]
@@ -45,7 +49,47 @@ def look_at_neighbours(transformer: WanTransformer3DModel, layers: int = 3) -> N
         for linear in (attention.to_q, attention.to_k):
             linear.weight.mul_(CONTENT_SHARE)
         for norm in (attention.norm_q, attention.norm_k):
-            norm.weight.fill_(FOCUS)
+            norm.weight.fill_(focus)
+
+
+@torch.no_grad()
+def mark_ends(transformer: WanTransformer3DModel) -> None:
+    """Makes the first block say which patches are the first and last ones in time, height and width.
+
+    In pure noise all places are alike. But a head that looks one step back, and finds nothing there, looks at its own
+    place; what it brings is then like what is there already. The block writes what its heads bring into
+    directions that the patches leave free, and its feed-forward layer measures how far the two are apart.
+    """
+    block, embedder = transformer.blocks[0], transformer.condition_embedder
+    look_at_neighbours([block], SHARP_FOCUS)
+    for linear in (block.attn1.to_q, block.attn1.to_k):
+        nn.init.zeros_(linear.weight)
+    # Shift and scale 0 and gates 1, as long as there is little but noise.
+    time = embedder.time_embedder(embedder.timesteps_proj(torch.tensor([1000.0])))
+    wanted = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0, 1.0]).view(1, 6, 1)
+    block.scale_shift_table.copy_(wanted - embedder.time_proj(nn.functional.silu(time)).unflatten(1, (6, -1)))
+    patches = transformer.patch_embedding.weight.flatten(1)
+    directions = torch.linalg.svd(patches).U
+    used, free = directions[:, : patches.shape[1]].T, directions[:, patches.shape[1] :].T
+    scale = float(patches.square().sum() / len(patches)) ** 0.5
+    head_width = block.attn1.inner_dim // block.attn1.heads
+    hidden, out = block.ffn.net[0].proj, block.ffn.net[2]
+    for linear in (block.attn1.to_v, block.attn1.to_out[0], block.attn2.to_out[0], hidden, out):
+        nn.init.zeros_(linear.bias)
+    for linear in (block.attn1.to_out[0], block.attn2.to_out[0], out):
+        nn.init.zeros_(linear.weight)
+    for head, count in enumerate(MEASURES):
+        flag = free[-1 - head]
+        for number in range(count):
+            # Middling ones: the strongest and the weakest directions of the patches are less like noise.
+            seen, kept = used[40 + sum(MEASURES[:head]) + number], free[sum(MEASURES[:head]) + number]
+            row = head * head_width + number
+            block.attn1.to_v.weight[row] = seen
+            block.attn1.to_out[0].weight[:, row] = kept * scale / 2
+            for sign, place in ((1, 2 * row), (-1, 2 * row + 1)):
+                hidden.weight[place] = 2.0 * sign * (2 * kept - seen)
+                out.weight[:, place] = flag * scale * FLAG / count
+        out.bias.sub_(flag * scale * FLAG * 1.3)
 
 
 @torch.no_grad()

@@ -110,6 +110,7 @@ def evaluate(evaluation: Evaluation, picture: Path | None) -> dict:
         report[name]["drawn_by_the_recipe"] = evaluation.measure(contents, truth)
         error = (clips - truth).square().mean((1, 2, 3, 4)) / 4
         report[name]["psnr"] = round(float((-10 * error.log10()).mean()), 2)
+        print(name, {key: value for key, value in report[name].items() if not isinstance(value, list)}, flush=True)
         if picture and name == "held_out":
             sheet(clips).save(picture)
     report["held_out"]["prompts"] = evaluation.prompts(held_out_contents(maker))

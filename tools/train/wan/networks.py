@@ -11,7 +11,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 LATENT_CHANNELS = 16
 ENCODER_WIDTH, DECODER_WIDTH = 12, 16
 TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS = 192, 3, 4
-HEADS, HEAD_WIDTH, FEED_FORWARD, LAYERS = 8, 40, 1024, 6
+HEADS, HEAD_WIDTH, FEED_FORWARD, LAYERS = 8, 40, 1024, 7
 # So few places in a clip (20) that hours of training become minutes; 256 values each still fit through the layers.
 PATCH = (1, 4, 4)
 TIME_WIDTH = 128

@@ -15,7 +15,7 @@ from train.pictures import BACKGROUNDS
 from train.session import Session, add_arguments, falling_rate
 from train.train_unet import update_average
 from train.wan import fast
-from train.wan.begin import look_at_neighbours, prefer_captions
+from train.wan.begin import look_at_neighbours, mark_ends, prefer_captions
 from train.wan.captions import ClipCaptionWriter
 from train.wan.clips import ClipMaker
 from train.wan.code import ClipCode
@@ -31,6 +31,8 @@ WARMUP_STEPS = 100
 EMPTY_SHARE = 0.1
 # Captions are encoded once and used for several steps, each time with other noise; so many are new in each step.
 POOL, NEW_PER_STEP = 1024, 4
+# So often a step shows first frames alone: pictures are clips of one frame, and have fewer neighbours to look at.
+PICTURE_EVERY = 8
 LOG_STEPS = 25
 CHECKPOINT_MINUTES = 3.0
 
@@ -85,8 +87,9 @@ def main() -> int:
     session = Session("wan-transformer", options)
     torch.manual_seed(3)
     transformer = make_transformer().to(session.device).train()
-    look_at_neighbours(transformer)
+    look_at_neighbours(transformer.blocks[1:4])
     prefer_captions(transformer)
+    mark_ends(transformer)
     optimizer = torch.optim.AdamW(
         transformer.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
@@ -106,6 +109,8 @@ def main() -> int:
     session.start()
     while goes_on:
         latents, hidden = pool.draw()
+        if session.step % PICTURE_EVERY == 0:
+            latents = latents[:, :, :1]
         timesteps, noisy, velocity = draw_noise(latents)
         for group in optimizer.param_groups:
             group["lr"] = falling_rate(PEAK_RATE, session, WARMUP_STEPS, flat=0.5)
