@@ -25,7 +25,7 @@ export interface PipelineHost<Parameters = unknown> {
   }): void;
   /** The job's parameters, resolved over all tiers and checked. */
   parameters(): Promise<Parameters>;
-  /** The model folder that the job asks for; `version` is another one after a file was written to or replaced. */
+  /** The model folder that the job names; `version` is another one after a file was written to or replaced. */
   model(): Promise<{ readonly name: string; readonly path: string; readonly version: string }>;
   /** Takes a finished file over. */
   asset(content: Uint8Array, options: AssetOptions<"image">): Promise<void>;

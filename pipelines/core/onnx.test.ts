@@ -87,7 +87,7 @@ describe("a component", () => {
     await expect(component.run({ ...feeds, more: feeds.single }, ["half_out"])).rejects.toMatchObject(
       invalid('no input "more", only half, ids, single, step'),
     );
-    // The model is in order: it is the job that asks for another size than it was exported for.
+    // The model is in order: it is the job that requests another size than it was exported for.
     await expect(component.run({ ...feeds, single: feeds.half }, ["half_out"])).rejects.toMatchObject({
       code: "UNSUPPORTED_OPTION",
       permanent: true,

@@ -20,7 +20,7 @@ import { sizeIds, UnetPredictor } from "./unet.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;
-  /** Absent is not the same as empty: models may ask for zero embeddings when it is absent. */
+  /** Absent is not the same as empty: models may want zero embeddings when it is absent. */
   readonly negativePrompt?: string | undefined;
   /** In pixels, multiples of the VAE's scale (8). */
   readonly width: number;

@@ -38,7 +38,7 @@ export interface ClipParameters {
  */
 export type FrameRule = "exact" | "rounded";
 
-/** Frames that a clip gets when its job asks for `frames`. */
+/** Frames that a clip gets when its job requests `frames`. */
 export function framesToMake(frames: number, rule: FrameRule): number {
   return rule === "exact" ? frames : Math.floor((frames - 1) / 4) * 4 + 1;
 }

@@ -182,7 +182,7 @@ describe("a task", () => {
       'task "i2v-14B" begins with a picture, and the model random-wan makes clips from text alone: leave the task out, or send "t2v-14B"',
     ],
     ["vace-1.3B", "UNSUPPORTED_OPTION", 'task "vace-1.3B" begins with a control video'],
-    ["t2i-14B", "INVALID_JOB", 'task "t2i-14B" makes one picture, and the job asks for 9 frames'],
+    ["t2i-14B", "INVALID_JOB", 'task "t2i-14B" makes one picture, and the job requests 9 frames'],
     ["x2v", "INVALID_JOB", 'task "x2v" is none that is known; there are: t2v-1.3B, '],
   ])("%s is refused before anything is computed", async (task, code, message) => {
     const { host, steps } = collectingHost({ ...settings, task });

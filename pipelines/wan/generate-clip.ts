@@ -22,7 +22,7 @@ const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", de
 interface Plan extends ClipParameters {
   readonly seed: number;
   readonly fps: number;
-  readonly framesAsked: number;
+  readonly framesRequested: number;
   readonly frames: number;
   readonly container: ClipParameters["video_format"];
   readonly contactSheet: boolean | undefined;
@@ -64,13 +64,13 @@ export function generateRoundedClip(job: ClipJob, host: ClipHost): Promise<Gener
 
 function planOf(parameters: ClipParameters, rule: FrameRule): Plan {
   const [seed = 0] = seedsFrom(parameters.seed, 1);
-  const framesAsked = parameters.frame_num ?? 1;
+  const framesRequested = parameters.frame_num ?? 1;
   return {
     ...parameters,
     seed,
     fps: parameters.fps ?? defaultFps,
-    framesAsked,
-    frames: framesToMake(framesAsked, rule),
+    framesRequested,
+    frames: framesToMake(framesRequested, rule),
     container: parameters.video_format,
     contactSheet: parameters.contact_sheet,
   };
@@ -143,7 +143,7 @@ function report(
     reference_mode: "none",
     content_type: plan.frames === 1 ? "image" : "video",
     frame_num: plan.frames,
-    ...(plan.frames === plan.framesAsked ? {} : { frame_num_requested: plan.framesAsked }),
+    ...(plan.frames === plan.framesRequested ? {} : { frame_num_requested: plan.framesRequested }),
     prompt_tokens: result.promptTokens,
     ...cutsOf(result),
     ...saved,

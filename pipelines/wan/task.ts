@@ -33,7 +33,7 @@ export function checkTask(task: string | undefined, model: string, frames: numbe
   }
   if (name.startsWith("t2i") && frames > 1) {
     throw invalidJob(
-      `task "${name}" makes one picture, and the job asks for ${frames} frames: send "t2v-14B", or frame_num 1`,
+      `task "${name}" makes one picture, and the job requests ${frames} frames: send "t2v-14B", or frame_num 1`,
     );
   }
 }

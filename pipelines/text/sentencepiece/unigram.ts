@@ -22,14 +22,14 @@ interface Step {
  */
 export class Unigram {
   readonly #pieces = new Map<string, { readonly id: number; readonly score: number }>();
-  readonly #longest: number;
+  readonly #maxPieceLength: number;
   readonly #unknownId: number;
   readonly #unknownScore: number;
   readonly #hasBytes: boolean;
 
   constructor({ vocab, unk_id, byte_fallback = false }: UnigramModel) {
     for (const [id, [piece, score]] of vocab.entries()) this.#pieces.set(piece, { id, score });
-    this.#longest = vocab.reduce((longest, [piece]) => Math.max(longest, piece.length), 0);
+    this.#maxPieceLength = vocab.reduce((length, [piece]) => Math.max(length, piece.length), 0);
     this.#unknownId = unk_id;
     this.#unknownScore = vocab.reduce((least, [, score]) => Math.min(least, score), Infinity) - unknownPenalty;
     this.#hasBytes = byte_fallback;
@@ -76,7 +76,7 @@ export class Unigram {
     for (let start = 0; start < text.length; ) {
       const score = best[start]?.score ?? 0;
       const next = start + ((text.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
-      for (let end = next; end <= Math.min(text.length, start + this.#longest); end++) {
+      for (let end = next; end <= Math.min(text.length, start + this.#maxPieceLength); end++) {
         const piece = this.#pieces.get(text.slice(start, end));
         if (piece !== undefined) offer(end, { start, score: score + piece.score, id: piece.id });
       }

@@ -153,7 +153,7 @@ it("wan_generate requires steps and guidance, and takes one frame", () => {
   expect(accepted({ config }, pure).config).toEqual(config);
 });
 
-it("a picture has one frame, said or not, whatever its model's clips have", () => {
+it("a picture has one frame, stated or not, whatever its model's clips have", () => {
   expect(accepted({ config: { frames: 1 } }, picture).config).toEqual({ frame_num: 1 });
   expect(refused({ config: { frame_num: 83 } }, picture)).toEqual([
     { field: "config.frame_num", value: 83, message: "must be 1, or left out: this job type makes a picture" },
@@ -227,7 +227,7 @@ describe("references", () => {
     ]);
   });
 
-  it("that are empty, and what is said of those that are not there, do no harm", () => {
+  it("that are empty, and what belongs to those that are not there, do no harm", () => {
     accepted({ config: { image: "" }, metadata: { start_reference_url: "", reference_strength: 0.85 } });
   });
 });

@@ -197,7 +197,7 @@ export function referenceMode(job: Parameters<typeof wanReferences>[0]): Referen
   return end === undefined ? "none" : "end";
 }
 
-/** A clip that does not begin with the picture that it was given is another one than was asked for. */
+/** A clip that does not begin with the picture that it was given is another one than was requested. */
 function refuseReferences(job: unknown, ctx: z.core.$RefinementCtx): void {
   if (!isJsonObject(job)) return;
   for (const reference of Object.values(wanReferences(job))) {
