@@ -1,4 +1,4 @@
-import { cp, mkdir, rename, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdir, rename, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -123,4 +123,19 @@ test("models and validate see a damaged file, a missing one and a missing model"
   expect(invalid.exitCode).toBe(1);
   expect(invalid.stdout).toMatch(/^failed\tmodels folder\tThe models folder .* cannot be read/m);
   expect(invalid.stdout).toMatch(/^failed\tmodel sledge\tThe model "sledge" is missing: .* Needed by: break\.$/m);
+});
+
+test("validate warns of a missing model while another is there, unless its worker was chosen", async () => {
+  const folder = await temporaryFolder();
+  const models = join(folder, "models");
+  await mkdir(models);
+  await symlink(tinyModel, join(models, "sdxl"));
+  const handlers = fileURLToPath(new URL("../handlers", import.meta.url));
+  const env = { HANDLERS_DIR: handlers, MODELS_DIR: models };
+  const all = await runCli(folder, ["validate"], env);
+  expect(all.exitCode).toBe(0);
+  expect(all.stdout).toMatch(/^warning\tmodel wan\tThe model "wan" is missing: .* Needed by: .*video_fast/m);
+  const chosen = await runCli(folder, ["validate"], { ...env, WORKERS: "wan" });
+  expect(chosen.exitCode).toBe(1);
+  expect(chosen.stdout).toMatch(/^failed\tmodel wan\tThe model "wan" is missing: /m);
 });

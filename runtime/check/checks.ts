@@ -66,7 +66,10 @@ async function checkSources(checks: Check[], config: Config, { hasFolder }: { ha
   }
 }
 
-/** A broken folder that nothing needs is a warning: a download may be under way. */
+/**
+ * A broken folder that nothing needs is a warning: a download may be under way. So is a missing model while another one is
+ * there: its job types are not offered. Of a worker that WORKERS names, all models have to be there.
+ */
 async function checkModels(checks: Check[], config: Config, registry: Registry | null): Promise<void> {
   const subject = "model_paths";
   const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
@@ -85,12 +88,15 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
       message: found.length === 0 ? components.join(", ") : `${found.join("; ")}.`,
     });
   }
+  const isAnyThere = needed.some(({ problem }) => problem === null);
+  const isChosen = (type: string) => config.workers.includes(registry?.get(type)?.worker ?? "");
   for (const { model, neededBy, problem } of needed) {
     if (problem === null) continue;
+    const isLacking = !isAnyThere || neededBy.some(isChosen);
     checks.push({
       subject,
       name: `model ${model}`,
-      status: "failed",
+      status: isLacking ? "failed" : "warning",
       message: `${problem} Needed by: ${neededBy.join(", ")}.`,
     });
   }
