@@ -63,6 +63,7 @@ describe("a folder that is none", () => {
     ["transformer/config.json", { patch_size: [2, 2, 2] }, "patch_size"],
     ["transformer/config.json", { text_dim: 4096 }, "text_dim is 4096, but the text encoder's d_model is 32"],
     ["vae_decoder/config.json", { z_dim: 48 }, "length of latents_mean is 16, but the number of latent channels is 48"],
+    ["scheduler/scheduler_config.json", { num_train_timesteps: "1000" }, "num_train_timesteps"],
     ["scheduler/scheduler_config.json", { _class_name: "StrollScheduler" }, 'unknown scheduler "StrollScheduler"'],
   ])("has %s with %j", async (file, changes, problem) => {
     patchJson(join(folder, file), changes);

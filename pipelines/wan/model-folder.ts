@@ -101,7 +101,7 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
   const hasSecond = typeof index.transformer_2?.[1] === "string";
   if (hasSecond) await checkSecond(path, transformer, textWidth, vae.latentChannels);
   const scheduler = await readSchedulerFile(path);
-  const { num_train_timesteps: trainTimesteps } = schedulerNumbers.parse(scheduler.config);
+  const { num_train_timesteps: trainTimesteps } = await readConfig(scheduler.path, schedulerNumbers);
   const { transformer2, ...single } = files;
   return {
     path,
