@@ -70,8 +70,8 @@ export interface WanResult {
 
 export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "tileAbovePixels" | "tilePixels"> {
   /**
-   * A model of more bytes has one stage in memory at a time: what encodes prompts and what decodes frames is freed after
-   * its stage, the transformer is kept.
+   * Of a model of as many bytes or more, what encodes prompts and what decodes frames is freed after its stage, and of two
+   * transformers one is in memory at a time; that one is kept for the next job.
    */
   readonly keepBelowBytes?: number | undefined;
   readonly embeddings?: EmbeddingCache | undefined;
@@ -148,6 +148,11 @@ export class WanPipeline {
     return this.#cudaProblem;
   }
 
+  /** ONNX files that are in memory, in the order of their loading. */
+  get inMemory(): readonly string[] {
+    return this.#components.inMemory;
+  }
+
   /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
   get millisecondsInRun(): number {
     return this.#components.millisecondsInRun;
@@ -218,7 +223,7 @@ export class WanPipeline {
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
     const conditions = { ...text, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
-    const predictor = new TransformerPredictor(this.#components, schedule, conditions, { freesFirst: this.#frees });
+    const predictor = new TransformerPredictor(this.#components, schedule, conditions, { frees: this.#frees });
     const previews = this.#previews(request);
     return denoise({
       schedule,
