@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
+import type { AssetFile } from "#runtime/executor/protocol.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { type CallbackFacts, finalCallback } from "./build-callback.ts";
 
@@ -40,4 +41,24 @@ it("says of a job what the runtime knows, whatever its handler says", () => {
   });
   expect(callback.metadata).not.toMatchObject({ worker_version: "0" });
   expect(callback.metadata).not.toMatchObject({ performance_ratio: 0 });
+});
+
+it("says what was made of a job whose type makes a picture or a video", () => {
+  const clip = {
+    ...facts,
+    lease: { ...lease, job: jobEnvelope.parse({ id: "job", type: "wan_generate", prompt: "a lake" }) },
+  };
+  const picture: AssetFile = {
+    file: "0.png",
+    type: "image",
+    extension: "png",
+    mimeType: "image/png",
+    index: 0,
+    sizeBytes: 9,
+    metadata: {},
+  };
+  const contentOf = (assets: readonly AssetFile[]) =>
+    finalCallback(clip, { kind: "complete", assets, metadata: {} }).metadata.content_type;
+  expect(contentOf([picture])).toBe("image");
+  expect(contentOf([{ ...picture, type: "video" }, picture])).toBe("video");
 });

@@ -48,7 +48,12 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
         assets: settlement.assets.map((file) => callbackAsset(facts.lease.job, file)),
         ...(settlement.enhancedPrompt === undefined ? {} : { enhanced_prompt: settlement.enhancedPrompt }),
         // What the runtime knows is not for a handler to set.
-        metadata: withRatio({ ...settlement.metadata, ...commonMetadata(facts), ...timings }),
+        metadata: withRatio({
+          ...settlement.metadata,
+          ...commonMetadata(facts),
+          ...contentOf(settlement.assets),
+          ...timings,
+        }),
       };
     case "fail":
       return {
@@ -96,6 +101,11 @@ function callbackAsset(job: Job, file: AssetFile): CallbackAsset {
     index: file.index,
     metadata: file.metadata,
   };
+}
+
+/** Some types make a picture or a video, as the job says. */
+function contentOf([first]: readonly AssetFile[]): { readonly content_type?: AssetFile["type"] } {
+  return first === undefined ? {} : { content_type: first.type };
 }
 
 /** Ids of the app's own rows travel through untouched. */
