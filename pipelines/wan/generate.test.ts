@@ -178,9 +178,15 @@ describe("guidance", () => {
     expect((await collect({ switchTimestep: 0, guidanceScale2: 2 }, two)).frames).toEqual(first.frames);
     expect(maxDifference(first.latents, base.latents)).toBeGreaterThan(1e-3);
     await two.dispose();
-    await expect(collect({ guidanceScale2: 2 })).rejects.toMatchObject({
+  });
+
+  it.each([
+    ["guidance_scale_2", { guidanceScale2: 2 }],
+    ["switch_threshold", { switchTimestep: 500 }],
+  ])("by %s is for models with two transformers", async (name, changes) => {
+    await expect(collect(changes)).rejects.toMatchObject({
       code: "INVALID_JOB",
-      message: expect.stringContaining("guidance_scale_2 is for models with two transformers"),
+      message: expect.stringContaining(`${name} is for models with two transformers`),
     });
   });
 });

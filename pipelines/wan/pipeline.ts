@@ -170,9 +170,7 @@ export class WanPipeline {
    */
   async generate(request: WanRequest, sink: FrameSink, hooks: WanHooks = {}): Promise<WanResult> {
     checkShapeOf(this.model, request);
-    if (request.guidanceScale2 !== undefined && this.model.secondStage === undefined) {
-      throw invalidJob("guidance_scale_2 is for models with two transformers; this one has one: leave it out");
-    }
+    if (this.model.secondStage === undefined) refuseSecondStage(request);
     const scheduler = this.#scheduler(request);
     const scale = new ProgressScale(progressStages);
     const isGuided = request.guidanceScale > 1;
@@ -283,6 +281,14 @@ export class WanPipeline {
     const key = grid.join("×");
     if (this.#rotary?.key !== key) this.#rotary = { key, tables: rotaryTables(grid, this.model.headDim) };
     return this.#rotary.tables;
+  }
+}
+
+/** @throws PipelineError INVALID_JOB naming what a model with one transformer would ignore */
+function refuseSecondStage({ guidanceScale2, switchTimestep }: WanRequest): void {
+  for (const [name, value] of Object.entries({ guidance_scale_2: guidanceScale2, switch_threshold: switchTimestep })) {
+    if (value === undefined) continue;
+    throw invalidJob(`${name} is for models with two transformers; this one has one: leave it out`);
   }
 }
 
