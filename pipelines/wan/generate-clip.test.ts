@@ -116,7 +116,7 @@ describe("a clip", () => {
     ]);
   });
 
-  it("that could not be encoded is refused before the model is loaded", async () => {
+  it("a clip that could not be encoded is refused before the model is loaded", async () => {
     const { host, stages } = collectingHost({ ...settings, fps: 500 });
     await expect(generateExactClip(job, host)).rejects.toMatchObject({
       code: "UNSUPPORTED_OPTION",
@@ -184,16 +184,33 @@ describe("a task", () => {
     ["vace-1.3B", "UNSUPPORTED_OPTION", 'task "vace-1.3B" begins with a control video'],
     ["t2i-14B", "INVALID_JOB", 'task "t2i-14B" makes one picture, and the job requests 9 frames'],
     ["x2v", "INVALID_JOB", 'task "x2v" is none that is known; there are: t2v-1.3B, '],
-  ])("%s is refused before anything is computed", async (task, code, message) => {
-    const { host, steps } = collectingHost({ ...settings, task });
-    await expect(generateExactClip(job, host)).rejects.toMatchObject({
+  ])("%s is refused before the model is loaded", async (task, code, message) => {
+    await expect(generateExactClip(job, withoutFiles({ ...settings, task }))).rejects.toMatchObject({
       code,
       permanent: true,
       message: expect.stringContaining(message),
     });
-    expect(steps).toEqual([]);
   });
 });
+
+it("that could not be encoded is refused before the model is loaded", async () => {
+  await expect(generateExactClip(job, withoutFiles({ ...settings, fps: 1000 }))).rejects.toMatchObject({
+    code: "UNSUPPORTED_OPTION",
+    message: expect.stringContaining("fps is 1000"),
+  });
+});
+
+it("reports what a clip can be made again with", async () => {
+  const { host } = collectingHost({ ...settings, num_inference_steps: 1, guidance_scale_2: 3, switch_threshold: 400 });
+  host.model = async () => ({ name: "random-wan-2", path: randomWans["random-wan-2"], version: "1" });
+  expect((await generateExactClip(job, host)).metadata).toMatchObject({ guidance_scale_2: 3, switch_threshold: 400 });
+});
+
+/** A host whose model cannot be loaded. */
+function withoutFiles(parameters: ClipParameters): ClipHost {
+  const { host } = collectingHost(parameters);
+  return { ...host, model: async () => ({ name: "random-wan", path: join(folder, "none"), version: "1" }) };
+}
 
 it("loads no model code when it is only imported", () => {
   const script = `

@@ -38,11 +38,11 @@ interface Plan extends ClipParameters {
  */
 export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
   const plan = planOf(await host.parameters(), rule);
+  checkTask(plan.task, (await host.model()).name, plan.frames);
   // What could not be encoded is not worth minutes of denoising.
   if (plan.frames > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(plan);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.cacheFolder);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
-    checkTask(plan.task, model, plan.frames);
     const { openClipFile } = await import("./clip-file.ts");
     const file = openClipFile(host, plan, (scheduler) => originOf(job, plan, scheduler, model));
     const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
@@ -115,11 +115,13 @@ async function draw(
 }
 
 function originOf(job: ClipJob, plan: Plan, scheduler: string, model: string): PictureOrigin & Record<string, unknown> {
-  const { seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, flow_shift } = plan;
+  const { seed, width, height, num_inference_steps, guidance_scale } = plan;
+  const { guidance_scale_2, switch_threshold, flow_shift } = plan;
   return {
     prompt: job.prompt,
     negative_prompt: job.negative_prompt,
-    ...{ seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, flow_shift, scheduler, model },
+    ...{ seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, switch_threshold, flow_shift },
+    ...{ scheduler, model },
   };
 }
 
