@@ -23,6 +23,7 @@ const cutOff: Condition = {
 };
 const part = { all: new Map([["worker0", everything]]), conditions: [cutOff], checked: null };
 const probing = { ...part, conditions: [{ ...cutOff, state: "probing" as const }] };
+const absent = { ...part, conditions: [{ ...cutOff, isAbsence: true }] };
 const nothing = {
   all: new Map([["worker0", { types: ["paint"], defaultModelTypes: [], models: [] }]]),
   conditions: [cutOff],
@@ -55,6 +56,7 @@ describe("health and readiness", () => {
     ["no source", vitals(["idle"], { reachesSource: false }), "degraded", "NOT_READY"],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
     ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],
+    ["a model was never here, the rest runs", vitals(["idle"], {}, null, absent), "healthy", null],
     ["a model is tried again", vitals(["idle"], {}, null, probing), "healthy", null],
     ["nothing can be run", vitals(["idle"], {}, null, nothing), "degraded", "NOT_READY"],
     ["shutting down", vitals(["busy"], { state: "stopped" }), "degraded", "SHUTTING_DOWN"],

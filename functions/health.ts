@@ -5,7 +5,7 @@ import { runnableTypes } from "#runtime/offers/compute-offer.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { type HealthStatus, health } from "./api/health.ts";
 import { defineRoute } from "./http/route.ts";
-import { limitsOf } from "./worker/offer-view.ts";
+import { limitsOf, offersAnything } from "./worker/offer-view.ts";
 
 export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => ({
   status: 200,
@@ -35,7 +35,8 @@ export function hasReadyExecutor({ executors }: Vitals): boolean {
 export function healthOf({ executors, dispatcher, offers }: Vitals): HealthStatus {
   const all = [...executors.values()].map(({ status }) => status);
   const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
-  if (limitsOf(offers).length > 0) return "degraded";
+  const isImpaired = offers.conditions.some(({ state, isAbsence }) => state === "active" && isAbsence !== true);
+  if (isImpaired || (offers.checked === null && !offersAnything(offers))) return "degraded";
   if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
   const isStarting = offers.checked !== null || all.some(({ state }) => state === "starting");
   return isStarting ? "starting" : "healthy";

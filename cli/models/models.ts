@@ -7,7 +7,7 @@ import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
 
-/** The body of `ourvidz models`: 1 when a model is missing or cannot be loaded, as for `validate`. */
+/** The body of `ourvidz models`: 1 when a model cannot be loaded, or an alias leads to none. */
 export async function models(options: GlobalOptions): Promise<number> {
   const { modelsFolder, handlersFolder } = await readSettings(options, { serves: false });
   const needed = await neededModels(await loadHandlers(handlersFolder), modelsFolder);
@@ -34,7 +34,8 @@ export async function models(options: GlobalOptions): Promise<number> {
     for (const { problems, warnings } of reports) for (const sentence of [...problems, ...warnings]) note(sentence);
     for (const { problem, neededBy: types } of missing) note(`${problem} Needed by: ${types.join(", ")}.`);
   }
-  const isFit = missing.length === 0 && reports.every(({ problems }) => problems.length === 0);
+  const isFit =
+    missing.every(({ folder }) => folder === null) && reports.every(({ problems }) => problems.length === 0);
   return isFit ? exitCodes.completed : exitCodes.failed;
 }
 

@@ -26,6 +26,8 @@ export interface Condition extends ConditionKey {
   /** When it is looked at again; null: when something changes. */
   readonly nextLookMs: number | null;
   readonly state: "active" | "probing";
+  /** A model that was never here: its jobs are left to others, and nothing is wrong. */
+  readonly isAbsence?: boolean;
 }
 
 /** What a condition goes back to: when it has another version, the condition may be gone. */

@@ -5,10 +5,12 @@ import { type Condition, keyOf } from "./conditions.ts";
 export function logChanges(log: Logger, before: readonly Condition[], after: readonly Condition[]): boolean {
   const [earlier, now] = [active(before), active(after)];
   let changes = 0;
-  for (const [key, { worker, kind, subject, error }] of now) {
+  for (const [key, { worker, kind, subject, error, isAbsence }] of now) {
     if (earlier.get(key)?.error.message === error.message) continue;
     changes++;
-    log.error({ worker, kind, subject, error }, `this container does not run ${nameOf(kind, subject)} now`);
+    if (isAbsence)
+      log.info({ worker, model: subject }, "this model is not here: its jobs are left to other containers");
+    else log.error({ worker, kind, subject, error }, `this container does not run ${nameOf(kind, subject)} now`);
   }
   for (const [key, { worker, kind, subject }] of earlier) {
     if (now.has(key)) continue;

@@ -26,6 +26,8 @@ export class ModelWatch {
   #aliases: Readonly<Record<string, string>> = {};
   #missing: ReadonlyMap<string, ErrorReport> = new Map();
   #hasLooked = false;
+  /** Every name that stood for a model since the start, or that an alias stands for. */
+  readonly #expected = new Set<string>();
 
   constructor(modelsFolder: string, nowMs: () => number) {
     this.#modelsFolder = modelsFolder;
@@ -46,6 +48,11 @@ export class ModelWatch {
       return this.#missing.get(name) ?? { code: "MODEL_NOT_FOUND", message: `There is no model "${name}" here.` };
     if (facts.problems.length === 0) return null;
     return { code: "MODEL_INVALID", message: `${facts.problems.join("; ")}.` };
+  }
+
+  /** Whether the model was never here, and nothing says that it should be: no container has to have every model. */
+  isAbsent(name: string): boolean {
+    return this.#hasLooked && !this.#expected.has(name);
   }
 
   /** Real name of the folder that stands for a name, also while it is missing; the name itself when none does. */
@@ -81,6 +88,7 @@ export class ModelWatch {
     const names = folders.filter(isModelName);
     const models = new Map<string, ModelFacts>();
     await Promise.all(names.map(async (name) => lookAt(name, join(this.#modelsFolder, name), models)));
+    for (const name of [...names, ...Object.keys(aliases)]) this.#expected.add(name);
     for (const [alias, target] of Object.entries(aliases)) {
       const facts = models.get(target);
       if (facts !== undefined && !models.has(alias)) models.set(alias, facts);

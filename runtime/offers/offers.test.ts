@@ -112,6 +112,25 @@ describe("the start", () => {
 });
 
 describe("models", () => {
+  it("that were never here are no fault; those that were, or that an alias stands for, are one", async () => {
+    await writeFile(join(handlers(), "sketch.ts"), handler("sketch", 'model: "sketcher"'));
+    await writeFile(join(handlers(), "etch.ts"), handler("etch", 'model: "etcher"'));
+    await writeFile(join(models(), "aliases.json"), JSON.stringify({ etcher: "tiny-etcher" }));
+    await start();
+    const absences = () => offers.conditions.map(({ subject, isAbsence }) => [subject, isAbsence]).sort();
+    expect(absences()).toEqual([
+      ["sketcher", true],
+      ["tiny-etcher", false],
+    ]);
+    await rm(join(models(), "painter"), { recursive: true });
+    await look();
+    expect(absences()).toEqual([
+      ["painter", false],
+      ["sketcher", true],
+      ["tiny-etcher", false],
+    ]);
+  });
+
   it("that are missing, broken or come back are seen without a job", async () => {
     await start();
     expect(offers.of("test")).toEqual({

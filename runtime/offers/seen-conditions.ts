@@ -13,7 +13,7 @@ export interface SeenExecutor {
   };
 }
 
-type Seen = ConditionKey & { readonly error: ErrorReport };
+type Seen = ConditionKey & Pick<Condition, "error" | "isAbsence">;
 
 /**
  * Conditions that are seen without running a job: models that handlers name and that are missing or broken, files that are no
@@ -21,13 +21,13 @@ type Seen = ConditionKey & { readonly error: ErrorReport };
  */
 export class SeenConditions {
   readonly #registry: Pick<Registry, "all" | "get" | "problems">;
-  readonly #models: Pick<ModelWatch, "problemOf" | "folderOf">;
+  readonly #models: Pick<ModelWatch, "problemOf" | "folderOf" | "isAbsent">;
   readonly #nowMs: () => number;
   readonly #since = new Map<string, number>();
 
   constructor(
     registry: Pick<Registry, "all" | "get" | "problems">,
-    models: Pick<ModelWatch, "problemOf" | "folderOf">,
+    models: Pick<ModelWatch, "problemOf" | "folderOf" | "isAbsent">,
     nowMs: () => number,
   ) {
     this.#registry = registry;
@@ -46,7 +46,9 @@ export class SeenConditions {
     const models = new Set(handlers.flatMap(({ model }) => (model === undefined ? [] : [model])));
     const broken = [...models].flatMap((model): Seen[] => {
       const error = this.#models.problemOf(model);
-      return error === null ? [] : [{ worker, kind: "model", subject: this.#models.folderOf(model), error }];
+      if (error === null) return [];
+      const isAbsence = this.#models.isAbsent(model);
+      return [{ worker, kind: "model", subject: this.#models.folderOf(model), error, isAbsence }];
     });
     const { types } = status;
     const unloaded = types === null ? [] : handlers.filter(({ type }) => !types.includes(type));

@@ -8,7 +8,7 @@ export interface NeededModel {
   readonly neededBy: readonly string[];
   /** Real name of the folder that stands for it, also while that is missing; null when there is none. */
   readonly folder: string | null;
-  /** Why it is missing and what to do; null when it is there. */
+  /** Why it is missing and what to do; null when it is there. With a `folder`, an alias says that it should be there. */
   readonly problem: string | null;
 }
 
