@@ -105,8 +105,6 @@ export const textToVideoParameters = z.object({
 /** Pictures of the headless system. */
 export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared });
 
-export type WanVideoParameters = z.output<typeof wanVideoParameters>;
-
 const oneFrame = z.literal(1, { error: "must be 1, or left out: this job type makes a picture" });
 
 /** @param makesPictures whether the job type makes one frame, whatever its model's clips have */
@@ -155,8 +153,6 @@ export const wanVideoJob = wanSchema(false);
 
 /** Job types that make one picture. */
 export const wanImageJob = wanSchema(true);
-
-export type WanJob = z.output<typeof wanVideoJob>;
 
 export type ReferenceMode = "single" | "both" | "start" | "end" | "none";
 
