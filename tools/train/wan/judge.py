@@ -21,8 +21,8 @@ SUBJECT_LEVEL = 0.35
 FADED = 0.4
 # Natural logarithm of the area at the end over that at the beginning; a full growth is 2.1.
 GROWN = 0.8
-# In sides of the picture, between the first and the last frame; a full move is 0.4.
-MOVED = 0.12
+# In sides of the picture, between the first and the last frame; a full move is 0.4, and a car that spins makes 0.13.
+MOVED = 0.18
 # Likeness of the heights with those of a bounce, and their least range in sides; a full bounce is 0.24.
 BOUNCED, BOUNCE_RANGE = 0.6, 0.08
 # Mean change since the first frame, as a share of the subject's mean difference from the background.
