@@ -9,7 +9,7 @@ const fewSteps = 15;
 /**
  * diffusers' `DPMSolverMultistepScheduler` with flow sigmas: DPM-Solver++ of order 1 to 3 (Lu et al., "DPM-Solver++: Fast
  * Solver for Guided Sampling of Diffusion Probabilistic Models", 2022, algorithm 2 and appendix B).
- * @throws PipelineError UNSUPPORTED_OPTION when the config asks for a variant that is not here
+ * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class DpmSolverMultistepScheduler implements Scheduler {
   readonly className = "DPMSolverMultistepScheduler";

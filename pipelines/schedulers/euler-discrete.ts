@@ -30,7 +30,7 @@ export type EulerDiscreteConfig = z.output<typeof eulerDiscreteConfig>;
 /**
  * diffusers' `EulerDiscreteScheduler`: algorithm 2 of Karras et al., "Elucidating the Design Space of Diffusion-Based
  * Generative Models" (2022), without churn. Timesteps and sigmas agree with diffusers within 1e-5.
- * @throws PipelineError UNSUPPORTED_OPTION when the config asks for a variant that is not here
+ * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class EulerDiscreteScheduler implements Scheduler {
   readonly className = "EulerDiscreteScheduler";

@@ -35,7 +35,7 @@ export function flowShift(config: FlowConfig): number {
   return config.flow_shift ?? config.shift ?? 1;
 }
 
-/** @throws PipelineError UNSUPPORTED_OPTION naming what the config asks for and no flow scheduler here has */
+/** @throws PipelineError UNSUPPORTED_OPTION naming what the config requests and no flow scheduler here has */
 export function checkFlowConfig(className: string, config: FlowConfig): void {
   const unsupported = {
     thresholding: config.thresholding,

@@ -5,7 +5,7 @@ import type { Schedule, Scheduler } from "./scheduler.ts";
 
 /**
  * diffusers' `FlowMatchEulerDiscreteScheduler`: Euler's method on the flow's ordinary differential equation.
- * @throws PipelineError UNSUPPORTED_OPTION when the config asks for a variant that is not here
+ * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class FlowMatchEulerDiscreteScheduler implements Scheduler {
   readonly className = "FlowMatchEulerDiscreteScheduler";

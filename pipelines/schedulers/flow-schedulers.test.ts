@@ -172,8 +172,8 @@ describe("createFlowScheduler", () => {
   });
 
   it("names the variants that are not here, and the field that cannot be", () => {
-    const asked = { thresholding: true, use_karras_sigmas: true, final_sigmas_type: "sigma_min" };
-    expect(() => createFlowScheduler("unipc", asked, path)).toThrow(
+    const requested = { thresholding: true, use_karras_sigmas: true, final_sigmas_type: "sigma_min" };
+    expect(() => createFlowScheduler("unipc", requested, path)).toThrow(
       "UniPCMultistepScheduler runs without thresholding, use_karras_sigmas, final_sigmas_type sigma_min",
     );
     expect(() => createFlowScheduler("unipc", { flow_shift: 0 }, path)).toThrow(/flow_shift/);

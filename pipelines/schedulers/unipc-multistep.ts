@@ -7,7 +7,7 @@ import type { Schedule, Scheduler } from "./scheduler.ts";
  * diffusers' `UniPCMultistepScheduler` with flow sigmas: each step first corrects its sample with the model's output
  * there (UniC), then predicts the next one (UniP), both with the same coefficients (Zhao et al., "UniPC: A Unified
  * Predictor-Corrector Framework for Fast Sampling of Diffusion Models", 2023, algorithms 5 to 8, B₁ and B₂).
- * @throws PipelineError UNSUPPORTED_OPTION when the config asks for a variant that is not here
+ * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class UniPcMultistepScheduler implements Scheduler {
   readonly className = "UniPCMultistepScheduler";

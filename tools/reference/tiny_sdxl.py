@@ -1,7 +1,7 @@
 """A tiny SDXL with random weights, made of diffusers' and transformers' own classes.
 
 It has every joint of the real one (two encoders of different width and depth, size conditioning, three UNet levels with
-cross attention on two, an 8x VAE that asks for float32), so that code that mixes two of them up fails on it.
+cross attention on two, an 8x VAE that needs float32), so that code that mixes two of them up fails on it.
 """
 
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ def random_numbers() -> dict[str, torch.Tensor]:
 
 
 def token_cases(tokenizers: dict) -> list[dict]:
-    """For each text and tokenizer: `padded` to 77 with truncation, as the pipeline asks, and `ids` without either."""
+    """For each text and tokenizer: `padded` to 77 with truncation, as the pipeline does it, and `ids` without either."""
     cases = []
     for text in STRINGS:
         case = {"text": text}
