@@ -44,22 +44,27 @@ export async function* decodeVideo(
   checkShape("latents", latents.dims, [1, model.latentChannels, -1, -1, -1]);
   const frames = latents.dims[2] ?? 0;
   const caches: FeatureCache[] = [];
-  for (let frame = 0; frame < frames; frame++) {
-    signal?.throwIfAborted();
-    const file = frame === 0 ? files.vaeFirst : files.vaeNext;
-    const decoder = await components.get(file);
-    const chunk = toVaeScale(frameOf(latents, frame), model.vae);
-    const video = await decodeChunk(decoder, model, chunk, caches, frame === 0 ? 1 : model.temporalScale, options);
-    if (!isFiniteData(video.data)) {
-      throw numericalError(
-        `the frames of chunk ${frame + 1} of ${frames}`,
-        "VAE decoders that overflow in float16 do this: export the VAE in float32.",
-      );
+  try {
+    for (let frame = 0; frame < frames; frame++) {
+      signal?.throwIfAborted();
+      const file = frame === 0 ? files.vaeFirst : files.vaeNext;
+      const decoder = await components.get(file);
+      const chunk = toVaeScale(frameOf(latents, frame), model.vae);
+      const video = await decodeChunk(decoder, model, chunk, caches, frame === 0 ? 1 : model.temporalScale, options);
+      if (!isFiniteData(video.data)) {
+        throw numericalError(
+          `the frames of chunk ${frame + 1} of ${frames}`,
+          "VAE decoders that overflow in float16 do this: export the VAE in float32.",
+        );
+      }
+      if (frees && (frame === 0 || frame === frames - 1)) await components.free(file);
+      yield video;
+      // Messages of the dispatcher (cancel, shutdown) come in between chunks only.
+      await setImmediate();
     }
-    if (frees && (frame === 0 || frame === frames - 1)) await components.free(file);
-    yield video;
-    // Messages of the dispatcher (cancel, shutdown) come in between chunks only.
-    await setImmediate();
+  } finally {
+    // Also when it is not read to its end.
+    if (frees) for (const file of [files.vaeFirst, files.vaeNext]) await components.free(file);
   }
 }
 

@@ -85,6 +85,23 @@ describe("memory", () => {
     await small.dispose();
   });
 
+  it("is given back by a job that ends half-way too", async () => {
+    const stop = new AbortController();
+    class StoppingCache extends EmbeddingCache {
+      override async set(): Promise<void> {
+        stop.abort(new Error("cancelled"));
+      }
+    }
+    const small = await load("random-wan", { keepBelowBytes: 0, embeddings: new StoppingCache() });
+    const encode = small.generate(request, async () => undefined, { signal: stop.signal });
+    await expect(encode).rejects.toThrow("cancelled");
+    expect(small.inMemory).toEqual(["transformer/model.onnx"]);
+    const decode = small.generate({ ...request, frames: 17 }, () => Promise.reject(new Error("the disk is full")));
+    await expect(decode).rejects.toThrow("the disk is full");
+    expect(small.inMemory).toEqual(["transformer/model.onnx"]);
+    await small.dispose();
+  });
+
   it("is given back by each of two transformers when the other takes over, also in the next job", async () => {
     const [kept, small] = [await load("random-wan-2"), await load("random-wan-2", { keepBelowBytes: 0 })];
     const one = await collect({}, kept);

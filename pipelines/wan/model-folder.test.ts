@@ -23,7 +23,6 @@ it("reads sizes, scales, stages and the scheduler from the configs", async () =>
     temporalScale: 4,
     spatialScale: 8,
     secondStage: undefined,
-    trainTimesteps: 1000,
     scheduler: { className: "UniPCMultistepScheduler" },
   });
   expect(await readModelFolder(randomWans["random-wan-2"])).toMatchObject({ secondStage: { boundaryTimestep: 875 } });
@@ -77,6 +76,16 @@ describe("a folder that is none", () => {
       message: expect.stringMatching(
         /vae_decoder\/first\.onnx: ONNX Runtime cannot load the file [\s\S]*export it again/,
       ),
+    });
+  });
+
+  it("has a second transformer, and does not say when it takes over", async () => {
+    rmSync(folder, { recursive: true });
+    cpSync(randomWans["random-wan-2"], folder, { recursive: true });
+    patchJson(join(folder, "model_index.json"), { boundary_ratio: null });
+    await expect(load()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringContaining("no boundary_ratio that says when it takes over: set it"),
     });
   });
 

@@ -69,8 +69,7 @@ export interface WanModelFolder {
   readonly spatialScale: number;
   readonly vae: LatentScaling & { readonly latentRgb?: LatentRgb | undefined };
   /** Of a model with two transformers: the timestep from which on (downwards) the second predicts. */
-  readonly secondStage: { readonly boundaryTimestep: number | undefined } | undefined;
-  readonly trainTimesteps: number;
+  readonly secondStage: { readonly boundaryTimestep: number } | undefined;
   readonly scheduler: SchedulerFile;
   /** Of all files in the folders of components. */
   readonly weightBytes: number;
@@ -109,8 +108,7 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
     headDim: transformer.attention_head_dim,
     maxTokensPerAxis: transformer.rope_max_seq_len,
     ...vae,
-    secondStage: hasSecond ? { boundaryTimestep: timesNull(index.boundary_ratio, trainTimesteps) } : undefined,
-    trainTimesteps,
+    secondStage: hasSecond ? { boundaryTimestep: boundaryOf(path, index) * trainTimesteps } : undefined,
     scheduler,
     weightBytes: await sizeOf(path, [...Object.values(single), ...(hasSecond ? [transformer2] : [])]),
   };
@@ -159,8 +157,13 @@ async function checkSecond(folder: string, first: TransformerConfig, textWidth: 
   }
 }
 
-function timesNull(ratio: number | null | undefined, factor: number): number | undefined {
-  return typeof ratio === "number" ? ratio * factor : undefined;
+/** Without one, diffusers would never use the second transformer. */
+function boundaryOf(folder: string, { boundary_ratio: ratio }: z.output<typeof modelIndex>): number {
+  if (typeof ratio === "number") return ratio;
+  throw modelInvalid(
+    join(folder, "model_index.json"),
+    "there is a transformer_2, but no boundary_ratio that says when it takes over: set it (0.875 for text to video)",
+  );
 }
 
 /** Bytes of the folders that these ONNX files are in. @throws PipelineError MODEL_NOT_FOUND when one is not there */

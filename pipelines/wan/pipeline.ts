@@ -80,9 +80,6 @@ export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "
 const defaultKeepBelowBytes = 2 * 2 ** 30;
 const defaultFps = 16;
 
-/** Of a model with two transformers that names no boundary. */
-const defaultBoundary = 0.5;
-
 /** How much of a job's time the stages take, roughly, at any size. */
 const progressStages = [
   { name: "encode", share: 3 },
@@ -268,10 +265,10 @@ export class WanPipeline {
   }
 
   #second(request: WanRequest): TransformerConditions["second"] {
-    const { secondStage, trainTimesteps } = this.model;
+    const { secondStage } = this.model;
     if (secondStage === undefined) return undefined;
     return {
-      boundaryTimestep: request.switchTimestep ?? secondStage.boundaryTimestep ?? defaultBoundary * trainTimesteps,
+      boundaryTimestep: request.switchTimestep ?? secondStage.boundaryTimestep,
       guidanceScale: request.guidanceScale2 ?? request.guidanceScale,
     };
   }

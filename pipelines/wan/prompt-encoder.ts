@@ -50,14 +50,14 @@ export class PromptEncoder {
    */
   async encode(prompts: readonly string[], signal: AbortSignal | undefined): Promise<PromptEmbedding[]> {
     const embeddings: PromptEmbedding[] = [];
-    for (const prompt of prompts) {
-      signal?.throwIfAborted();
-      embeddings.push(await this.#encodeOne(cleanPrompt(prompt)));
-      await setImmediate();
-    }
-    if (this.#options.frees) {
-      this.#tokenizer = undefined;
-      await this.#components.free(files.textEncoder);
+    try {
+      for (const prompt of prompts) {
+        signal?.throwIfAborted();
+        embeddings.push(await this.#encodeOne(cleanPrompt(prompt)));
+        await setImmediate();
+      }
+    } finally {
+      if (this.#options.frees) await this.#free();
     }
     signal?.throwIfAborted();
     return embeddings;
@@ -76,6 +76,11 @@ export class PromptEncoder {
     const { hidden, cutTokens } = embedding;
     await cache.set(key, { rows: hidden.data, width: hidden.dims[1] ?? 1, cutTokens });
     return embedding;
+  }
+
+  async #free(): Promise<void> {
+    this.#tokenizer = undefined;
+    await this.#components.free(files.textEncoder);
   }
 
   async #loadTokenizer(): Promise<T5Tokenizer> {
