@@ -152,7 +152,7 @@ export class Dispatcher {
     const { executors, offers } = this.#options;
     return [...executors.values()]
       .filter((executor) => executor.available)
-      .map(({ status: { worker, heldModels } }) => {
+      .map(({ worker, heldModels }) => {
         const offer = offers?.of(worker);
         return { worker, slots: 1, heldModels, ...(offer === undefined ? {} : { offer }) };
       });

@@ -49,14 +49,13 @@ export class AttemptFindings {
     if (error.code === "DEVICE_LOST") restart(worker);
   }
 
-  /** False when the end says nothing of the worker: a job that was refused for good by its handler, say. */
+  /** Returns whether a condition came or went: most ends say nothing that was not known. */
   onAttemptEnd({ lease, worker, end }: AttemptReport): boolean {
     const streak = this.#streaks.get(worker) ?? new FailureStreak();
     this.#streaks.set(worker, streak);
     if (end.kind === "completed") {
       streak.succeeded();
-      this.#overcome(lease, worker);
-      return true;
+      return this.#overcome(lease, worker);
     }
     const error = causeOf(end);
     if (error === null || !FailureStreak.counts(error)) return false;
@@ -71,13 +70,15 @@ export class AttemptFindings {
     return true;
   }
 
-  #overcome({ job }: Lease, worker: string): void {
+  #overcome({ job }: Lease, worker: string): boolean {
     const { conditions, models, registry } = this.#options;
     const model = job.model_variant ?? registry.get(job.type)?.model;
-    conditions.overcome({ worker, kind: "worker", subject: worker });
-    conditions.overcome({ worker, kind: "type", subject: job.type });
-    if (model !== undefined && model !== null)
-      conditions.overcome({ worker, kind: "model", subject: models.folderOf(model) });
+    const keys: ConditionKey[] = [
+      { worker, kind: "worker", subject: worker },
+      { worker, kind: "type", subject: job.type },
+      ...(model === undefined ? [] : [{ worker, kind: "model" as const, subject: models.folderOf(model) }]),
+    ];
+    return keys.filter((key) => conditions.overcome(key)).length > 0;
   }
 
   #isProbed(key: ConditionKey): boolean {

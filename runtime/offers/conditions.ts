@@ -74,9 +74,9 @@ export class Conditions {
     this.#kept.set(keyOf(key), { worker, kind, subject, error, sinceMs, nextLookMs, state: "active", times, watched });
   }
 
-  /** An attempt that had to do with it went well. */
-  overcome(key: ConditionKey): void {
-    this.#kept.delete(keyOf(key));
+  /** An attempt that had to do with it went well. Returns whether there was such a condition. */
+  overcome(key: ConditionKey): boolean {
+    return this.#kept.delete(keyOf(key));
   }
 
   /** Moves on what is due, and what goes back to something that has another version by now. */

@@ -84,6 +84,11 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     return { worker, ...this.#statistics.counts, state, isRestarting, pid, startError, types, problems, current };
   }
 
+  /** Of `status`, for a loop that needs nothing else of it. */
+  get heldModels(): readonly string[] {
+    return this.#statistics.counts.heldModels;
+  }
+
   /** Whether it can be given a task now. */
   get available(): boolean {
     return this.#slot.isFree && this.#supervisor.acceptsTask;
