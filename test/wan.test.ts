@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { randomWans } from "#pipelines/testing/random-wan.ts";
 import { decodeFrames } from "#pipelines/video/testing/clips.ts";
 import type { LiveEvent } from "#runtime/dispatch/job-events.ts";
@@ -14,17 +14,18 @@ vi.setConfig({ testTimeout: 90_000 });
 
 let models: string;
 let container: TestRuntime;
+const settings = () => ({
+  HANDLERS_DIR: join(import.meta.dirname, "../handlers"),
+  MODELS_DIR: models,
+  WORKERS: "wan",
+});
 
 beforeAll(async () => {
   models = mkdtempSync(join(tmpdir(), "ourvidz-wan-models-"));
   symlinkSync(randomWans["random-wan"], join(models, "wan"));
   symlinkSync(randomWans["random-wan-2"], join(models, "t2v_2_2"));
   symlinkSync(randomWans["random-wan"], join(models, "t2v"));
-  container = await startTestRuntime({
-    HANDLERS_DIR: join(import.meta.dirname, "../handlers"),
-    MODELS_DIR: models,
-    WORKERS: "wan",
-  });
+  container = await startTestRuntime(settings());
 });
 
 afterAll(async () => {
@@ -75,6 +76,24 @@ describe("job types", () => {
     expect(result?.assets).toMatchObject([{ type: "image", mime_type: "image/png" }]);
     expect(result?.metadata).toMatchObject({ guidance_scale: 7.5, guidance_scale_2: 3, model: "t2v_2_2" });
   });
+});
+
+it.each([
+  ["0", { parts_loaded: 4, parts_load_time: expect.any(Number) }],
+  ["100", {}],
+])("MODEL_MEMORY_MB=%s decides what of the model stays for the next job", async (MODEL_MEMORY_MB, expected) => {
+  const other = await startTestRuntime({ ...settings(), MODEL_MEMORY_MB });
+  onTestFinished(async () => {
+    await other.stop();
+    await other.remove();
+  });
+  const makeClip = async () => {
+    const { result } = await other.ended(await other.submit("t2v_22", { ...small, frame_num: 5, steps: 4 }));
+    return result?.metadata ?? {};
+  };
+  await makeClip();
+  const { parts_loaded, parts_load_time } = await makeClip();
+  expect({ parts_loaded, parts_load_time }).toEqual(expected);
 });
 
 describe("what cannot be is refused in one sentence, for good", () => {

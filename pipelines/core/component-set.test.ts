@@ -1,4 +1,4 @@
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { ComponentSet } from "./component-set.ts";
 
@@ -33,6 +33,45 @@ it("keeps count of what freed components have computed", async () => {
   expect(components.millisecondsInRun).toBe(before);
   await run();
   expect(components.millisecondsInRun).toBeGreaterThan(before);
+});
+
+describe("a limit of memory", () => {
+  const files = ["text_encoder/model.onnx", "text_encoder_2/model.onnx", decoder, encoder];
+  const of = (maxBytes: number, rarelyUsed: readonly string[] = []) => {
+    const limited = new ComponentSet(tinySdxl, { executionProvider: "cpu" });
+    onTestFinished(() => limited.dispose());
+    limited.limitMemory({ maxBytes, weightBytes: new Map(files.map((file) => [file, 10])), rarelyUsed });
+    return limited;
+  };
+  const use = async (limited: ComponentSet, count: number) => {
+    for (const file of files.slice(0, count)) await limited.get(file);
+    return limited.inMemory;
+  };
+
+  it("that all files keep to holds them all", async () => {
+    const limited = of(40);
+    expect(limited.fitsWhole).toBe(true);
+    expect(await use(limited, 4)).toEqual(files);
+  });
+
+  it("makes those go first that a run needs last, and counts what is loaded again", async () => {
+    const limited = of(30);
+    expect(limited.fitsWhole).toBe(false);
+    expect(await use(limited, 4)).toEqual([files[0], files[1], encoder]);
+    await use(limited, 2);
+    expect(limited.loads).toBe(4);
+    await limited.get(decoder);
+    expect(limited.inMemory).toEqual([files[0], encoder, decoder]);
+    expect(limited.loads).toBe(5);
+  });
+
+  it("makes those go before all others that many runs do without", async () => {
+    expect(await use(of(30, [files[0] ?? ""]), 4)).toEqual([files[1], decoder, encoder]);
+  });
+
+  it("that one file alone exceeds holds that one", async () => {
+    expect(await use(of(5), 3)).toEqual([decoder]);
+  });
 });
 
 it("keeps nothing of a file that cannot be loaded", async () => {

@@ -1,20 +1,41 @@
 import { join } from "node:path";
 import { Component, type SessionSettings } from "./onnx.ts";
 
+/** What may be in memory together. */
+export interface MemoryLimit {
+  readonly maxBytes: number;
+  /** Bytes of weights by file, in the order in which a run uses the files. */
+  readonly weightBytes: ReadonlyMap<string, number>;
+  /** Files that many runs do without: they go first. */
+  readonly rarelyUsed: readonly string[];
+}
+
 /**
- * The ONNX files of one model folder, each in memory from its first use until it is freed: a stage gets what it needs
- * and frees what no later stage reads, so that no more has to fit into memory than the largest stage.
+ * The ONNX files of one model folder, each loaded at its first use. Within a {@link MemoryLimit} they stay; beyond it, one
+ * that comes makes others go, so that no more than the largest has to fit into memory.
  */
 export class ComponentSet {
   readonly #folder: string;
   readonly #settings: SessionSettings;
   readonly #loaded = new Map<string, Component>();
+  #limit: MemoryLimit | undefined;
   #millisecondsInRun = 0;
   #secondsLoading = 0;
+  #loads = 0;
 
   constructor(folder: string, settings: SessionSettings = {}) {
     this.#folder = folder;
     this.#settings = settings;
+  }
+
+  /** From now on; without it, all that is loaded stays. */
+  limitMemory(limit: MemoryLimit): void {
+    this.#limit = limit;
+  }
+
+  /** Whether all files of the limit fit into memory together. */
+  get fitsWhole(): boolean {
+    return this.#limit === undefined || this.#sum([...this.#limit.weightBytes.keys()]) <= this.#limit.maxBytes;
   }
 
   /**
@@ -26,8 +47,10 @@ export class ComponentSet {
     const known = this.#loaded.get(file);
     if (known !== undefined) return known;
     const start = performance.now();
+    await this.#makeRoom(file);
     const component = await Component.load(join(this.#folder, file), this.#settings);
     this.#secondsLoading += (performance.now() - start) / 1000;
+    this.#loads++;
     this.#loaded.set(file, component);
     return component;
   }
@@ -59,5 +82,27 @@ export class ComponentSet {
   /** Time spent on loading so far. */
   get secondsLoading(): number {
     return this.#secondsLoading;
+  }
+
+  /** How often a component was loaded so far. */
+  get loads(): number {
+    return this.#loads;
+  }
+
+  /** Runs repeat, so what was used just before `file` is needed last. */
+  async #makeRoom(file: string): Promise<void> {
+    if (this.#limit === undefined) return;
+    const { maxBytes, weightBytes, rarelyUsed } = this.#limit;
+    const order = [...weightBytes.keys()];
+    const at = order.indexOf(file);
+    const neededLastFirst = [...order.slice(at + 1), ...order.slice(0, Math.max(at, 0))].reverse();
+    for (const other of [...rarelyUsed, ...neededLastFirst]) {
+      if (this.#sum([...this.#loaded.keys(), file]) <= maxBytes) return;
+      await this.free(other);
+    }
+  }
+
+  #sum(files: readonly string[]): number {
+    return files.reduce((sum, file) => sum + (this.#limit?.weightBytes.get(file) ?? 0), 0);
   }
 }

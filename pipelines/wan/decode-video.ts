@@ -14,8 +14,6 @@ export interface DecodeVideoOptions {
   readonly tileAbovePixels?: number | undefined;
   /** Longest side of a tile, in pixels. */
   readonly tilePixels?: number | undefined;
-  /** Whether each graph of the decoder gives its memory back after its last chunk. */
-  readonly frees?: boolean | undefined;
 }
 
 const defaultTileAbovePixels = 512 * 512;
@@ -40,31 +38,24 @@ export async function* decodeVideo(
   latents: Tensor,
   options: DecodeVideoOptions = {},
 ): AsyncGenerator<Tensor, void, undefined> {
-  const { signal, frees = false } = options;
+  const { signal } = options;
   checkShape("latents", latents.dims, [1, model.latentChannels, -1, -1, -1]);
   const frames = latents.dims[2] ?? 0;
   const caches: FeatureCache[] = [];
-  try {
-    for (let frame = 0; frame < frames; frame++) {
-      signal?.throwIfAborted();
-      const file = frame === 0 ? files.vaeFirst : files.vaeNext;
-      const decoder = await components.get(file);
-      const chunk = toVaeScale(frameOf(latents, frame), model.vae);
-      const video = await decodeChunk(decoder, model, chunk, caches, frame === 0 ? 1 : model.temporalScale, options);
-      if (!isFiniteData(video.data)) {
-        throw numericalError(
-          `the frames of chunk ${frame + 1} of ${frames}`,
-          "VAE decoders that overflow in float16 do this: export the VAE in float32.",
-        );
-      }
-      if (frees && (frame === 0 || frame === frames - 1)) await components.free(file);
-      yield video;
-      // Messages of the dispatcher (cancel, shutdown) come in between chunks only.
-      await setImmediate();
+  for (let frame = 0; frame < frames; frame++) {
+    signal?.throwIfAborted();
+    const decoder = await components.get(frame === 0 ? files.vaeFirst : files.vaeNext);
+    const chunk = toVaeScale(frameOf(latents, frame), model.vae);
+    const video = await decodeChunk(decoder, model, chunk, caches, frame === 0 ? 1 : model.temporalScale, options);
+    if (!isFiniteData(video.data)) {
+      throw numericalError(
+        `the frames of chunk ${frame + 1} of ${frames}`,
+        "VAE decoders that overflow in float16 do this: export the VAE in float32.",
+      );
     }
-  } finally {
-    // Also when it is not read to its end.
-    if (frees) for (const file of [files.vaeFirst, files.vaeNext]) await components.free(file);
+    yield video;
+    // Messages of the dispatcher (cancel, shutdown) come in between chunks only.
+    await setImmediate();
   }
 }
 

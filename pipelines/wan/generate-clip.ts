@@ -1,17 +1,16 @@
 import type { VideoHost } from "#pipelines/core/host.ts";
 import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
+import { roundSeconds } from "#pipelines/diffusion/report-load.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { ClipFile } from "./clip-file.ts";
 import { type ClipJob, type ClipParameters, type FrameRule, framesToMake } from "./clip-job.ts";
+import type { LoadingHost } from "./loaded-pipeline.ts";
 import type { WanPipeline, WanResult } from "./pipeline.ts";
 import { checkTask } from "./task.ts";
 
-export interface ClipHost extends VideoHost<ClipParameters> {
-  /** Keeps text embeddings over jobs and starts. */
-  readonly cacheFolder: string;
-}
+export interface ClipHost extends VideoHost<ClipParameters>, LoadingHost {}
 
 const defaultFps = 16;
 
@@ -41,14 +40,15 @@ export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule
   checkTask(plan.task, (await host.model()).name, plan.frames);
   // What could not be encoded is not worth minutes of denoising.
   if (plan.frames > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(plan);
-  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.cacheFolder);
+  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     const { openClipFile } = await import("./clip-file.ts");
     const file = openClipFile(host, plan, (scheduler) => originOf(job, plan, scheduler, model));
+    const before = pipeline.loading;
     const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
     timer.ended("save");
     warnOfCuts(result, host);
-    return report(job, plan, model, result, saved);
+    return { ...report(job, plan, model, result, saved), ...reportLoading(before, pipeline.loading, host) };
   });
 }
 
@@ -151,6 +151,21 @@ function report(
     ...saved,
     ...reportEnhancement(job),
   };
+}
+
+/** What a model that is too large for its memory had to load during the job; nothing of one that stays whole. */
+function reportLoading(
+  before: WanPipeline["loading"],
+  after: WanPipeline["loading"],
+  { log }: ClipHost,
+): Record<string, number> {
+  if (after.loads === before.loads) return {};
+  const loaded = {
+    parts_loaded: after.loads - before.loads,
+    parts_load_time: roundSeconds(after.seconds - before.seconds),
+  };
+  log.info(loaded, "loaded parts of the model, which has no room as a whole (MODEL_MEMORY_MB)");
+  return loaded;
 }
 
 /** Only what there is to say. */

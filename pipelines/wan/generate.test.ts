@@ -3,6 +3,7 @@ import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
 import { randomWans } from "#pipelines/testing/random-wan.ts";
+import { readModelFolder } from "./model-folder.ts";
 import { type WanHooks, WanPipeline, type WanRequest, type WanSettings, type WanStage } from "./pipeline.ts";
 
 const request: WanRequest = {
@@ -76,52 +77,59 @@ describe("frames", () => {
 });
 
 describe("memory", () => {
-  it("is given back after each stage, with the same result", async () => {
-    const small = await load("random-wan", { keepBelowBytes: 0 });
-    const [kept, freed] = [await collect(), await collect({}, small)];
-    expect(freed.frames).toEqual(kept.frames);
-    expect(small.inMemory).toEqual(["transformer/model.onnx"]);
-    expect((await collect({}, small)).frames).toEqual(kept.frames);
-    await small.dispose();
+  const [first, next] = ["vae_decoder/first.onnx", "vae_decoder/next.onnx"];
+  const [text, one, two] = ["text_encoder/model.onnx", "transformer/model.onnx", "transformer_2/model.onnx"];
+
+  /** What is in memory at each stage. */
+  async function residents(used: WanPipeline, changes: Partial<WanRequest> = {}) {
+    const seen: string[] = [];
+    const onStage = ({ name }: WanStage) => void seen.push(`${name}: ${used.inMemory.join(" ")}`);
+    const { frames } = await collect(changes, used, { onStage });
+    return { frames, seen: [...new Set(seen)] };
+  }
+
+  it("that is large enough holds the model as a whole, which no job loads again", async () => {
+    const { loads } = pipeline.loading;
+    await collect();
+    expect(pipeline.inMemory).toEqual([first, text, one, next]);
+    expect(pipeline.loading.loads).toBe(loads);
   });
 
-  it("is given back by a job that ends half-way too", async () => {
-    const stop = new AbortController();
-    class StoppingCache extends EmbeddingCache {
-      override async set(): Promise<void> {
-        stop.abort(new Error("cancelled"));
-      }
-    }
-    const small = await load("random-wan", { keepBelowBytes: 0, embeddings: new StoppingCache() });
-    const encode = small.generate(request, async () => undefined, { signal: stop.signal });
-    await expect(encode).rejects.toThrow("cancelled");
-    expect(small.inMemory).toEqual(["transformer/model.onnx"]);
-    const decode = small.generate({ ...request, frames: 17 }, () => Promise.reject(new Error("the disk is full")));
-    await expect(decode).rejects.toThrow("the disk is full");
-    expect(small.inMemory).toEqual(["transformer/model.onnx"]);
-    await small.dispose();
-  });
-
-  it("is given back by each of two transformers when the other takes over, also in the next job", async () => {
-    const [kept, small] = [await load("random-wan-2"), await load("random-wan-2", { keepBelowBytes: 0 })];
-    const one = await collect({}, kept);
-    const used: string[] = [];
-    const onStage = ({ name }: WanStage) => {
-      if (name === "step") used.push(small.inMemory.join(" and "));
-    };
-    for (let job = 0; job < 2; job++) expect((await collect({}, small, { onStage })).frames).toEqual(one.frames);
-    const steps = ["transformer/model.onnx", "transformer_2/model.onnx"].flatMap((file) => [file, file]);
-    expect(used).toEqual([...steps, ...steps]);
+  it("for one part holds that of the stage, in the order of the stages, with the same result", async () => {
+    const [kept, small] = [await load("random-wan-2"), await load("random-wan-2", { maxWeightBytes: 0 })];
+    expect(small.inMemory).toEqual([first]);
+    const expected = (await collect({}, kept)).frames;
+    const inOrder = [
+      ...[`encoded: ${text}`, `prepared: ${text}`, `step: ${one}`, `step: ${two}`],
+      ...[`decoded: ${first}`, `decoded: ${next}`],
+    ];
+    expect(await residents(small)).toEqual({ frames: expected, seen: inOrder });
+    expect(small.loading.loads).toBe(1 + 5);
+    // The prompts are known by now.
+    const again = [`encoded: ${next}`, `prepared: ${next}`, ...inOrder.slice(2)];
+    expect(await residents(small)).toEqual({ frames: expected, seen: again });
     await Promise.all([kept.dispose(), small.dispose()]);
+  });
+
+  it("for all but the text encoder keeps both transformers for the next job", async () => {
+    const { weightBytes } = await readModelFolder(randomWans["random-wan-2"]);
+    const all = [...weightBytes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const used = await load("random-wan-2", { maxWeightBytes: all - 1 });
+    await collect({}, used);
+    expect(used.inMemory.toSorted()).toEqual([one, two, first, next].toSorted());
+    const { loads } = used.loading;
+    await collect({ seed: 8 }, used);
+    expect(used.loading.loads).toBe(loads);
+    await used.dispose();
   });
 
   it("of a text encoder is not needed for a prompt that was encoded before", async () => {
     const embeddings = new CountingCache();
-    const used = await load("random-wan", { keepBelowBytes: 0, embeddings });
-    const first = await collect({}, used);
+    const used = await load("random-wan", { maxWeightBytes: 0, embeddings });
+    const clip = await collect({}, used);
     expect(embeddings.encoded).toBe(2);
-    const second = await load("random-wan", { keepBelowBytes: 0, embeddings });
-    expect((await collect({}, second)).frames).toEqual(first.frames);
+    const second = await load("random-wan", { maxWeightBytes: 0, embeddings });
+    expect((await collect({}, second)).frames).toEqual(clip.frames);
     expect(embeddings.encoded).toBe(2);
     await collect({ prompt: "a red barn" }, second);
     expect(embeddings.encoded).toBe(3);

@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
@@ -42,7 +42,7 @@ const vaeConfig = z.object({
 
 const schedulerNumbers = z.looseObject({ num_train_timesteps: z.int().positive().default(1000) });
 
-/** The ONNX files of a model, as paths in its folder. */
+/** The ONNX files of a model, as paths in its folder, in the order in which a run needs them. */
 export const files = {
   textEncoder: "text_encoder/model.onnx",
   transformer: "transformer/model.onnx",
@@ -71,8 +71,8 @@ export interface WanModelFolder {
   /** Of a model with two transformers: the timestep from which on (downwards) the second predicts. */
   readonly secondStage: { readonly boundaryTimestep: number } | undefined;
   readonly scheduler: SchedulerFile;
-  /** Of all files in the folders of components. */
-  readonly weightBytes: number;
+  /** Bytes of weights that each ONNX file brings into memory, in the order in which a run needs them. */
+  readonly weightBytes: ReadonlyMap<string, number>;
 }
 
 /**
@@ -101,7 +101,6 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
   if (hasSecond) await checkSecond(path, transformer, textWidth, vae.latentChannels);
   const scheduler = await readSchedulerFile(path);
   const { num_train_timesteps: trainTimesteps } = await readConfig(scheduler.path, schedulerNumbers);
-  const { transformer2, ...single } = files;
   return {
     path,
     patchSize: transformer.patch_size,
@@ -110,7 +109,10 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
     ...vae,
     secondStage: hasSecond ? { boundaryTimestep: boundaryOf(path, index) * trainTimesteps } : undefined,
     scheduler,
-    weightBytes: await sizeOf(path, [...Object.values(single), ...(hasSecond ? [transformer2] : [])]),
+    weightBytes: await sizesOf(
+      path,
+      Object.values(files).filter((file) => hasSecond || file !== files.transformer2),
+    ),
   };
 }
 
@@ -166,19 +168,23 @@ function boundaryOf(folder: string, { boundary_ratio: ratio }: z.output<typeof m
   );
 }
 
-/** Bytes of the folders that these ONNX files are in. @throws PipelineError MODEL_NOT_FOUND when one is not there */
-async function sizeOf(folder: string, onnxFiles: readonly string[]): Promise<number> {
-  let sum = 0;
+/**
+ * Bytes of the folder that each ONNX file is in: its external data belongs to all of them.
+ * @throws PipelineError MODEL_NOT_FOUND when one is not there
+ */
+async function sizesOf(folder: string, onnxFiles: readonly string[]): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
   for (const file of onnxFiles) {
     const path = join(folder, file);
     await stat(path).catch((error: unknown) => {
       throw modelNotFound("an ONNX file of the model", path, error);
     });
+    const names = await readdir(dirname(path));
+    const bytes = await Promise.all(names.map(async (name) => (await stat(join(dirname(path), name))).size));
+    sizes.set(
+      file,
+      bytes.reduce((sum, size) => sum + size, 0),
+    );
   }
-  for (const component of new Set(onnxFiles.map((file) => file.split("/")[0] ?? ""))) {
-    const names = await readdir(join(folder, component));
-    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, component, name))).size));
-    sum += sizes.reduce((total, size) => total + size, 0);
-  }
-  return sum;
+  return sizes;
 }

@@ -1,4 +1,5 @@
 import { ComponentSet } from "#pipelines/core/component-set.ts";
+import { roomForWeights } from "#pipelines/core/device-memory.ts";
 import { invalidJob } from "#pipelines/core/errors.ts";
 import type { SessionSettings } from "#pipelines/core/onnx.ts";
 import { scaleInPlace, type Tensor } from "#pipelines/core/tensor.ts";
@@ -70,14 +71,13 @@ export interface WanResult {
 
 export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "tileAbovePixels" | "tilePixels"> {
   /**
-   * Of a model of as many bytes or more, what encodes prompts and what decodes frames is freed after its stage, and of two
-   * transformers one is in memory at a time; that one is kept for the next job.
+   * How many bytes of weights, as their files have them, may be in memory together; when absent, as the device has room. A
+   * part that has no room beside the others makes them go, and they are loaded again when their stage comes.
    */
-  readonly keepBelowBytes?: number | undefined;
+  readonly maxWeightBytes?: number | undefined;
   readonly embeddings?: EmbeddingCache | undefined;
 }
 
-const defaultKeepBelowBytes = 2 * 2 ** 30;
 const defaultFps = 16;
 
 /** How much of a job's time the stages take, roughly, at any size. */
@@ -96,7 +96,6 @@ export class WanPipeline {
   readonly #components: ComponentSet;
   readonly #promptEncoder: PromptEncoder;
   readonly #settings: WanSettings;
-  readonly #frees: boolean;
   #executionProvider: "cpu" | "cuda" = "cpu";
   #cudaProblem: string | undefined;
   /** Of the last run: jobs of one size share them. */
@@ -107,12 +106,11 @@ export class WanPipeline {
     this.#components = components;
     this.#promptEncoder = encoder;
     this.#settings = settings;
-    this.#frees = freesAfterStages(model, settings);
   }
 
   /**
-   * Opens a model folder: all of a small model is loaded, of a large one the transformer. What was loaded before a
-   * failure is given back.
+   * Opens a model folder. A model that has room as a whole is loaded; of a larger one each part comes when its stage does.
+   * What was loaded before a failure is given back.
    * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST or DEVICE_FAULT
    */
   static async load(folder: string, settings: WanSettings = {}): Promise<WanPipeline> {
@@ -121,11 +119,8 @@ export class WanPipeline {
     ownScheduler(model.scheduler, () => createFlowScheduler(className, config, path));
     const components = new ComponentSet(folder, settings);
     try {
-      const frees = freesAfterStages(model, settings);
-      const encoder = await PromptEncoder.create(folder, components, {
-        cache: settings.embeddings ?? new EmbeddingCache(),
-        frees,
-      });
+      const cache = settings.embeddings ?? new EmbeddingCache();
+      const encoder = await PromptEncoder.create(folder, components, cache);
       const pipeline = new WanPipeline(model, components, encoder, settings);
       await pipeline.#loadAhead();
       return pipeline;
@@ -135,7 +130,7 @@ export class WanPipeline {
     }
   }
 
-  /** Where the transformer runs. */
+  /** Where the model runs. */
   get executionProvider(): "cpu" | "cuda" {
     return this.#executionProvider;
   }
@@ -155,9 +150,9 @@ export class WanPipeline {
     return this.#components.millisecondsInRun;
   }
 
-  /** Time spent on loading components, those that were loaded again included. */
-  get secondsLoading(): number {
-    return this.#components.secondsLoading;
+  /** How often a part of the model was loaded, and the time spent on that, those that were loaded again included. */
+  get loading(): { readonly loads: number; readonly seconds: number } {
+    return { loads: this.#components.loads, seconds: this.#components.secondsLoading };
   }
 
   /**
@@ -195,14 +190,16 @@ export class WanPipeline {
   }
 
   async #loadAhead(): Promise<void> {
-    const transformer = await this.#components.get(files.transformer);
-    this.#executionProvider = transformer.executionProvider;
-    this.#cudaProblem = transformer.cudaProblem;
-    if (this.#frees) return;
+    // The smallest part shows where parts of this model run.
+    const { executionProvider, cudaProblem } = await this.#components.get(files.vaeFirst);
+    this.#executionProvider = executionProvider;
+    this.#cudaProblem = cudaProblem;
+    const maxBytes = this.#settings.maxWeightBytes ?? (await roomForWeights(executionProvider));
+    const { weightBytes } = this.model;
+    this.#components.limitMemory({ maxBytes, weightBytes, rarelyUsed: [files.textEncoder] });
+    if (!this.#components.fitsWhole) return;
     await this.#promptEncoder.load();
-    if (this.model.secondStage !== undefined) await this.#components.get(files.transformer2);
-    await this.#components.get(files.vaeFirst);
-    await this.#components.get(files.vaeNext);
+    for (const file of weightBytes.keys()) await this.#components.get(file);
   }
 
   async #denoise(
@@ -218,7 +215,7 @@ export class WanPipeline {
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
     const conditions = { ...text, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
-    const predictor = new TransformerPredictor(this.#components, schedule, conditions, { frees: this.#frees });
+    const predictor = new TransformerPredictor(this.#components, schedule, conditions);
     const previews = this.#previews(request);
     return denoise({
       schedule,
@@ -242,7 +239,7 @@ export class WanPipeline {
     hooks: WanHooks,
   ): Promise<void> {
     const { tileAbovePixels, tilePixels } = this.#settings;
-    const options = { signal: hooks.signal, frees: this.#frees, tileAbovePixels, tilePixels };
+    const options = { signal: hooks.signal, tileAbovePixels, tilePixels };
     let index = 0;
     for await (const chunk of decodeVideo(this.#components, this.model, latents, options)) {
       hooks.onStage?.({ name: "decoded", frames: chunk });
@@ -287,10 +284,6 @@ function refuseSecondStage({ guidanceScale2, switchTimestep }: WanRequest): void
     if (value === undefined) continue;
     throw invalidJob(`${name} is for models with two transformers; this one has one: leave it out`);
   }
-}
-
-function freesAfterStages({ weightBytes }: WanModelFolder, { keepBelowBytes = defaultKeepBelowBytes }: WanSettings) {
-  return weightBytes >= keepBelowBytes;
 }
 
 function pad(embedding: PromptEmbedding): Tensor {

@@ -12,30 +12,24 @@ import { files } from "./model-folder.ts";
 /** Tokens that the transformer attends to, whatever the prompt's length. */
 export const maxPromptTokens = 512;
 
-export interface PromptEncoderOptions {
-  readonly cache: EmbeddingCache;
-  /** Whether tokenizer and text encoder give their memory back after each job. */
-  readonly frees: boolean;
-}
-
 /** Prompts to embeddings. What encodes them is loaded at the first prompt that the cache does not know. */
 export class PromptEncoder {
   readonly #folder: string;
   readonly #components: ComponentSet;
   readonly #modelKey: string;
-  readonly #options: PromptEncoderOptions;
+  readonly #cache: EmbeddingCache;
   #tokenizer: T5Tokenizer | undefined;
 
-  private constructor(folder: string, components: ComponentSet, modelKey: string, options: PromptEncoderOptions) {
+  private constructor(folder: string, components: ComponentSet, modelKey: string, cache: EmbeddingCache) {
     this.#folder = folder;
     this.#components = components;
     this.#modelKey = modelKey;
-    this.#options = options;
+    this.#cache = cache;
   }
 
-  static async create(folder: string, components: ComponentSet, options: PromptEncoderOptions): Promise<PromptEncoder> {
+  static async create(folder: string, components: ComponentSet, cache: EmbeddingCache): Promise<PromptEncoder> {
     const key = await filesKey(["text_encoder", "tokenizer"].map((name) => join(folder, name)));
-    return new PromptEncoder(folder, components, key, options);
+    return new PromptEncoder(folder, components, key, cache);
   }
 
   /** Reads what encodes prompts, so that a folder without it fails before a job does. */
@@ -50,23 +44,18 @@ export class PromptEncoder {
    */
   async encode(prompts: readonly string[], signal: AbortSignal | undefined): Promise<PromptEmbedding[]> {
     const embeddings: PromptEmbedding[] = [];
-    try {
-      for (const prompt of prompts) {
-        signal?.throwIfAborted();
-        embeddings.push(await this.#encodeOne(cleanPrompt(prompt)));
-        await setImmediate();
-      }
-    } finally {
-      if (this.#options.frees) await this.#free();
+    for (const prompt of prompts) {
+      signal?.throwIfAborted();
+      embeddings.push(await this.#encodeOne(cleanPrompt(prompt)));
+      await setImmediate();
     }
     signal?.throwIfAborted();
     return embeddings;
   }
 
   async #encodeOne(text: string): Promise<PromptEmbedding> {
-    const { cache } = this.#options;
     const key = EmbeddingCache.keyOf([this.#modelKey, text, String(maxPromptTokens)]);
-    const known = await cache.get(key);
+    const known = await this.#cache.get(key);
     if (known !== undefined) {
       const { rows, width, cutTokens } = known;
       return { hidden: tensor(rows, [rows.length / width, width]), cutTokens };
@@ -74,13 +63,8 @@ export class PromptEncoder {
     const tokenized = (await this.#loadTokenizer()).encode(text, maxPromptTokens);
     const embedding = await encodePrompt(await this.#components.get(files.textEncoder), tokenized);
     const { hidden, cutTokens } = embedding;
-    await cache.set(key, { rows: hidden.data, width: hidden.dims[1] ?? 1, cutTokens });
+    await this.#cache.set(key, { rows: hidden.data, width: hidden.dims[1] ?? 1, cutTokens });
     return embedding;
-  }
-
-  async #free(): Promise<void> {
-    this.#tokenizer = undefined;
-    await this.#components.free(files.textEncoder);
   }
 
   async #loadTokenizer(): Promise<T5Tokenizer> {

@@ -39,27 +39,18 @@ export class TransformerPredictor {
   readonly #components: ComponentSet;
   readonly #schedule: Schedule;
   readonly #conditions: TransformerConditions;
-  /** Whether one transformer gives its memory back before the other is loaded. */
-  readonly #frees: boolean;
   readonly #prepared = new Map<string, PreparedConditions>();
 
-  constructor(
-    components: ComponentSet,
-    schedule: Schedule,
-    conditions: TransformerConditions,
-    options: { readonly frees: boolean },
-  ) {
+  constructor(components: ComponentSet, schedule: Schedule, conditions: TransformerConditions) {
     this.#components = components;
     this.#schedule = schedule;
     this.#conditions = conditions;
-    this.#frees = options.frees;
   }
 
   /** The velocity at these latents, after guidance, in their shape `[1, channels, frames, height, width]`. */
   async predict(latents: Tensor, stepIndex: number, signal: AbortSignal | undefined): Promise<Tensor> {
     const timestep = this.#schedule.timesteps[stepIndex] ?? 0;
     const { file, guidanceScale } = this.#planOf(timestep);
-    if (this.#frees) await this.#components.free(file === files.transformer ? files.transformer2 : files.transformer);
     const transformer = await this.#components.get(file);
     const { prompt, negativePrompt, rotary } = this.#conditionsFor(file, transformer);
     const shared = {

@@ -15,6 +15,15 @@ describe("readConfig", () => {
     });
   });
 
+  it("reads memory for models in megabytes, none meaning one part at a time, and leaves it to the device when not set", () => {
+    expect(read().modelMemoryBytes).toBeUndefined();
+    expect(read({ MODEL_MEMORY_MB: "24000" }).modelMemoryBytes).toBe(24_000 * 2 ** 20);
+    expect(read({ MODEL_MEMORY_MB: "0" }).modelMemoryBytes).toBe(0);
+    expect(() => read({ MODEL_MEMORY_MB: "-1" })).toThrow(
+      /MODEL_MEMORY_MB.*must be a whole number from 0 to 10,000,000/,
+    );
+  });
+
   it("takes an empty variable for one that is not set", () => {
     expect(read({ PORT: "", LEASE_SECONDS: "", WAN_WORKER_API_KEY: "" })).toMatchObject({
       leaseSeconds: 30,

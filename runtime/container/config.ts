@@ -70,6 +70,7 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  MODEL_MEMORY_MB: wholeNumberFrom(0, 10_000_000).optional(),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
   FILE_RETENTION_DAYS: numberFrom(0, 3650).default(0),
   DELIVERY_CONCURRENCY: wholeNumberFrom(1, 64).default(4),
@@ -118,6 +119,8 @@ export interface Config extends ConfiguredSources {
   readonly abortGraceSeconds: number;
   /** Limit of the pause before an executor that keeps dying is started again. */
   readonly executorRestartMaxSeconds: number;
+  /** How much memory the weights of each worker's model may take together; undefined: as the device has room. */
+  readonly modelMemoryBytes: number | undefined;
   readonly deliveryConcurrency: number;
   /** How long the record of an ended job is kept. Its files are not touched. */
   readonly jobRetentionDays: number;
@@ -190,6 +193,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,
     executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
+    modelMemoryBytes: values.MODEL_MEMORY_MB === undefined ? undefined : values.MODEL_MEMORY_MB * 2 ** 20,
     jobRetentionDays: values.JOB_RETENTION_DAYS,
     fileRetentionDays: values.FILE_RETENTION_DAYS,
     deliveryConcurrency: values.DELIVERY_CONCURRENCY,

@@ -32,6 +32,7 @@ export function createExecutor(worker: string, config: Config, log: Logger): Exe
       handlersFolder: config.handlersFolder,
       modelsFolder: config.modelsFolder,
       cacheFolder: cacheFolder(config.dataFolder),
+      modelMemoryBytes: config.modelMemoryBytes,
       log: { level: config.log.level, format: config.log.format ?? "json" },
     },
     log,

@@ -154,6 +154,8 @@ export const executorSettings = z.object({
   modelsFolder: z.string(),
   /** For what can be computed again; made by who writes there. */
   cacheFolder: z.string(),
+  /** How much memory the weights of a model may take together; absent: as the device has room. */
+  modelMemoryBytes: z.number().min(0).optional(),
   log: z.object({ level: z.string(), format: z.enum(["json", "pretty"]) }),
 });
 export type ExecutorSettings = z.output<typeof executorSettings>;

@@ -175,6 +175,7 @@ export class Attempt {
       registry,
       modelsFolder: settings.modelsFolder,
       cacheFolder: settings.cacheFolder,
+      modelMemoryBytes: settings.modelMemoryBytes,
       signal: this.#controller.signal,
       log: this.#log,
       workFolder: this.#workFolder,

@@ -41,6 +41,7 @@ export interface ContextHost {
   readonly registry: Registry;
   readonly modelsFolder: string;
   readonly cacheFolder: string;
+  readonly modelMemoryBytes?: number | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly workFolder: WorkFolder;
@@ -114,6 +115,10 @@ export class JobContext implements HandlerContext {
 
   get cacheFolder(): string {
     return this.#host.cacheFolder;
+  }
+
+  get modelMemoryBytes(): number | undefined {
+    return this.#host.modelMemoryBytes;
   }
 
   get signal(): AbortSignal {

@@ -113,6 +113,11 @@ export interface HandlerContext<Parameters = unknown> {
    */
   readonly cacheFolder: string;
   /**
+   * How much memory the weights of the worker's model may take together, in bytes (MODEL_MEMORY_MB); undefined: as the device
+   * has room. For code that can load a model in parts.
+   */
+  readonly modelMemoryBytes?: number | undefined;
+  /**
    * Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. Both are finite
    * and at least 0, and `step` is not more than `total`.
    */
