@@ -10,7 +10,7 @@ import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
 import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
-import { childrenOf, killNow } from "./support/kill.ts";
+import { executorsOf, killNow } from "./support/kill.ts";
 
 /*
  * 200 jobs while their executor is killed 20 times and the whole container 5 times, with SIGKILL, at random moments.
@@ -78,7 +78,7 @@ async function killExecutorsAtRandom(times: number): Promise<number> {
   const deadline = Date.now() + 60_000;
   while (killed < times && Date.now() < deadline && (await unsettled()) > 0) {
     await pause(50 + Math.random() * 250);
-    const [victim] = await childrenOf(container.pid ?? 0);
+    const [victim] = await executorsOf(container.pid ?? 0);
     if (victim !== undefined && killNow(victim)) killed++;
   }
   return killed;

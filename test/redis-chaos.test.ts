@@ -11,7 +11,7 @@ import { badGateway, randomFaults, tooManyRequests } from "#gateway/faults.ts";
 import { type AttemptRecord, isSettled, type JobRecord, type JobStatus } from "#runtime/sources/job-source.ts";
 import { createUpstashSource, type UpstashSource } from "#runtime/sources/upstash/upstash-source.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
-import { childrenOf, killNow } from "./support/kill.ts";
+import { executorsOf, killNow } from "./support/kill.ts";
 import { type CallbackServer, startCallbackServer } from "./support/supabase/callback-server.ts";
 
 /*
@@ -111,7 +111,7 @@ async function makeChaos(): Promise<void> {
       await gateway.redis.restart();
       counts.redis++;
     } else {
-      const [executor] = await childrenOf(victim?.pid ?? 0);
+      const [executor] = await executorsOf(victim?.pid ?? 0);
       if (executor !== undefined && killNow(executor)) counts.executors++;
     }
   }

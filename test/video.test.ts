@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { decodeFrames, psnr, shapesFrame } from "#pipelines/video/testing/clips.ts";
-import { childrenOf, killNow } from "./support/kill.ts";
+import { childrenOf, executorsOf, killNow } from "./support/kill.ts";
 import { untilEvent } from "./support/runtime.ts";
 import { type CallbackServer, startCallbackServer } from "./support/supabase/callback-server.ts";
 
@@ -53,7 +53,7 @@ async function holdClip(): Promise<HeldClip> {
   const gate = join(container.runtime.folder, randomUUID());
   const id = await container.runtime.submit("clip", { gate, frame_num: 17 }, { user_id: "ann" });
   await untilEvent(container.runtime, id, (event) => event.kind === "progress" && event.step === 16);
-  for (const executor of await childrenOf(process.pid)) {
+  for (const executor of await executorsOf(process.pid)) {
     const [ffmpeg] = await childrenOf(executor);
     if (ffmpeg !== undefined) return { id, executor, ffmpeg, goOn: () => writeFile(gate, "") };
   }

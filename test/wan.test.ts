@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "v
 import { randomWans } from "#pipelines/testing/random-wan.ts";
 import { decodeFrames } from "#pipelines/video/testing/clips.ts";
 import type { LiveEvent } from "#runtime/dispatch/job-events.ts";
-import { childrenOf, killNow } from "./support/kill.ts";
+import { executorsOf, killNow } from "./support/kill.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
 
 /* WAN's job types from the queue to the store, with models of random weights, and what ends a clip half-way. */
@@ -145,7 +145,7 @@ describe("a clip", () => {
   ])("whose executor is killed while it %s is made again, once", async (_stage, isThere) => {
     const id = await container.submit("wan_generate", long);
     await untilEvent(container, id, isThere);
-    for (const executor of await childrenOf(process.pid)) killNow(executor);
+    for (const executor of await executorsOf(process.pid)) killNow(executor);
     const record = await container.ended(id);
     expect(record).toMatchObject({ status: "completed", attempt: 2 });
     expect(record.attempts[0]).toMatchObject({ error: { code: "EXECUTOR_CRASHED" } });

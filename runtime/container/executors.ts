@@ -36,6 +36,6 @@ export function createExecutor(worker: string, config: Config, log: Logger): Exe
       log: { level: config.log.level, format: config.log.format ?? "json" },
     },
     log,
-    config.executorRestartMaxSeconds * 1000,
+    { restartMaxMs: config.executorRestartMaxSeconds * 1000, stoppedMaxMs: config.leaseSeconds * 1000 },
   );
 }

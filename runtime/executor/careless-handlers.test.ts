@@ -33,7 +33,7 @@ beforeAll(async () => {
   executor = new Executor(
     { worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log },
     pino(log),
-    500,
+    { restartMaxMs: 500, stoppedMaxMs: 60_000 },
   );
   executor.start();
   while (executor.status.state !== "idle") await once(executor, "state");

@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 
 /** A container as users start it: a process of its own that can be killed. */
 export interface ContainerProcess {
+  readonly pid: number;
+  signal(name: NodeJS.Signals): void;
   /** Its last lines on standard error, for the message of a test that fails. */
   readonly log: () => string;
   /** SIGKILL; resolves when it is gone. */
@@ -34,6 +36,8 @@ export function startContainerProcess(env: Readonly<Record<string, string>>): Co
     return child.exitCode;
   };
   return {
+    pid: child.pid ?? 0,
+    signal: (name) => void child.kill(name),
     log: () => log,
     async kill() {
       await end("SIGKILL");

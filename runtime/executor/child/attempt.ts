@@ -30,6 +30,8 @@ export interface AttemptHost {
   readonly log: Logger;
   send(message: FromAttempt["message"]): void;
   modelUsed(name: string): void;
+  /** Kills the processes that this one has started; resolves with how many there were. @param thoroughly also finds those that have left it */
+  killProcesses(thoroughly: boolean): Promise<number>;
 }
 
 /** The attempt that the code which runs now was started by, also when that attempt has ended. */
@@ -129,10 +131,18 @@ export class Attempt {
     const outcome = await owner.run(this, () => this.#outcome());
     this.#hasEnded = true;
     this.#controller.abort(attemptEnded);
+    await this.#killProcesses(outcome);
     await this.#workFolder
       .removeTemporary()
       .catch((error: unknown) => this.#log.warn({ error }, "reference files or files under way are left behind"));
     return outcome;
+  }
+
+  /** What the handler has spawned ends with its attempt: a program that goes on would have the GPU, and write into the folder. */
+  async #killProcesses({ kind }: HandlerOutcome): Promise<void> {
+    const processes = await this.#host.killProcesses(kind !== "completed");
+    if (processes > 0)
+      this.#log.warn({ processes }, "what the handler had spawned was still running and has been killed");
   }
 
   async #outcome(): Promise<HandlerOutcome> {

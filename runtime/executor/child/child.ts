@@ -5,6 +5,7 @@ import { toErrorReport } from "#contract/errors.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { executorSettings, type FromExecutor, toExecutor } from "../protocol.ts";
+import { hasChildren, killRest, markVariable } from "../watchdog/processes.ts";
 import { ExecutorProcess } from "./executor-process.ts";
 import { loggedError } from "./handler-log.ts";
 
@@ -27,6 +28,14 @@ function send(message: FromExecutor): Promise<void> {
   });
 }
 
+/** The look for those that have left this process costs milliseconds: for attempts that went wrong, and where there are others. */
+async function killProcesses(thoroughly: boolean): Promise<number> {
+  // biome-ignore lint/style/noProcessEnv: no setting: what marks this process and all that it starts
+  const mark = process.env[markVariable];
+  if (mark === undefined || !(thoroughly || hasChildren())) return 0;
+  return await killRest({ pid: process.pid, mark }, process.pid);
+}
+
 /** What Node.js does with an error that nobody caught. */
 function crash(error: unknown): never {
   process.stderr.write(`${inspect(loggedError(error))}\n`);
@@ -35,7 +44,7 @@ function crash(error: unknown): never {
 
 try {
   const registry = await loadHandlers(settings.handlersFolder);
-  const executor = new ExecutorProcess({ registry, settings, log, send, crash });
+  const executor = new ExecutorProcess({ registry, settings, log, send, killProcesses, crash });
   process.on("unhandledRejection", (error) => executor.uncaught(error));
   process.on("uncaughtException", (error) => executor.uncaught(error));
   process.on("message", (message) => {

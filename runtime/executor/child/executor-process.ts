@@ -20,6 +20,7 @@ export interface ExecutorProcessOptions {
   readonly log: Logger;
   /** Resolves when the message has left this process. @throws what cannot be sent */
   readonly send: (message: FromExecutor) => Promise<void>;
+  readonly killProcesses: (thoroughly: boolean) => Promise<number>;
   /** Ends the process, with the error as evidence. */
   readonly crash: (error: unknown) => void;
 }
@@ -81,11 +82,12 @@ export class ExecutorProcess {
   }
 
   #start(task: ExecutorTask): void {
-    const { registry, settings, log } = this.#options;
+    const { registry, settings, log, killProcesses } = this.#options;
     const attempt = new Attempt(task, {
       registry,
       settings,
       log,
+      killProcesses,
       send: (message) => {
         this.#send(attempt, message).catch((error: unknown) => void attempt.uncaught(error));
       },

@@ -29,7 +29,7 @@ function create(handlersFolder = testHandlers): Executor {
   executor = new Executor(
     { worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log },
     pino({ level: "silent" }),
-    500,
+    { restartMaxMs: 500, stoppedMaxMs: 60_000 },
   );
   return executor;
 }

@@ -44,6 +44,13 @@ export interface RunningTask {
   kill(): void;
 }
 
+export interface ExecutorLimits {
+  /** Of the pause before a process whose start keeps failing is started again. */
+  readonly restartMaxMs: number;
+  /** How long this process may be stopped (SIGSTOP) until the executor is killed: a job's lease. */
+  readonly stoppedMaxMs: number;
+}
+
 interface ExecutorEvents {
   state: [ExecutorState];
 }
@@ -64,11 +71,11 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   readonly #statistics = new Statistics();
   #published: ExecutorState = "stopped";
 
-  constructor(settings: ExecutorSettings, log: Logger, restartMaxMs = 60_000) {
+  constructor(settings: ExecutorSettings, log: Logger, limits: ExecutorLimits) {
     super();
     this.worker = settings.worker;
     this.#log = log.child({ executor: settings.worker });
-    this.#supervisor = new Supervisor({ settings, log: this.#log, restartMaxMs });
+    this.#supervisor = new Supervisor({ settings, log: this.#log, ...limits });
     this.#slot = new TaskSlot(this.#log, (message) => this.#supervisor.send(message));
     this.#supervisor.on("state", (state) => this.#onProcessState(state));
     this.#supervisor.on("message", (message) => this.#onMessage(message));

@@ -1,21 +1,41 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import type { ExecutorSettings } from "../protocol.ts";
+import { killGroup, markVariable } from "../watchdog/processes.ts";
 import { executorEnvironment } from "./executor-environment.ts";
+import { watchdog } from "./watchdog.ts";
 
 const entry = fileURLToPath(new URL("../child/child.ts", import.meta.url));
 
-/** A new executor process. @throws the system's error when it has no process to give */
-export function forkExecutor(settings: ExecutorSettings): ChildProcess {
-  return fork(entry, [JSON.stringify(settings)], {
+/**
+ * A new executor process. Whatever it has started dies with it, and it dies with this process.
+ *
+ * @param stoppedMaxMs how long this process may be stopped (SIGSTOP) until the executor is killed
+ * @throws the system's error when it has no process to give
+ */
+export function forkExecutor(settings: ExecutorSettings, stoppedMaxMs: number): ChildProcess {
+  const mark = randomUUID();
+  const child = fork(entry, [JSON.stringify(settings)], {
     serialization: "advanced",
     // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.
     detached: true,
     // biome-ignore lint/style/noProcessEnv: nothing is read from it here; it is handed on, without what is secret
-    env: executorEnvironment(process.env),
+    env: { ...executorEnvironment(process.env), [markVariable]: mark },
     // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
     stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
   });
+  const { pid } = child;
+  if (pid !== undefined) {
+    watchdog.watch({ pid, mark, stoppedMaxMs });
+    child.once("exit", () => watchdog.ended(pid));
+  }
+  return child;
+}
+
+/** SIGKILL to the process and all that is in its group. */
+export function killExecutor(child: ChildProcess): void {
+  if (child.pid === undefined || !killGroup(child.pid)) child.kill("SIGKILL");
 }
 
 const keptCharacters = 4096;

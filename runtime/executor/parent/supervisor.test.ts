@@ -31,6 +31,7 @@ function supervise(script: string, start?: () => never): Supervisor {
     settings: { worker: "test", handlersFolder: folder, modelsFolder: folder, cacheFolder: folder, log },
     log: pino(log),
     restartMaxMs: 500,
+    stoppedMaxMs: 60_000,
     fork: start ?? (() => fork(entry, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })),
   });
   write = writeFile(entry, script);

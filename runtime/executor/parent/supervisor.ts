@@ -5,7 +5,7 @@ import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type ExecutorSettings, type FromAttempt, fromExecutor, type ToExecutor } from "../protocol.ts";
-import { forkExecutor, LastOutput } from "./fork-executor.ts";
+import { forkExecutor, killExecutor, LastOutput } from "./fork-executor.ts";
 import { RestartPause } from "./restart-pause.ts";
 
 /*
@@ -45,6 +45,8 @@ export interface SupervisorOptions {
   readonly settings: ExecutorSettings;
   readonly log: Logger;
   readonly restartMaxMs: number;
+  /** How long this process may be stopped (SIGSTOP) until the executor is killed. */
+  readonly stoppedMaxMs: number;
   readonly fork?: typeof forkExecutor;
 }
 
@@ -127,7 +129,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** Ends the process at once; another is started. */
   kill(): void {
-    this.#child?.kill("SIGKILL");
+    if (this.#child !== null) killExecutor(this.#child);
   }
 
   /** Ends the process as soon as `idle` resolves, and starts another. */
@@ -159,7 +161,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#setState("stopping");
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     this.send({ kind: "stop" });
-    const killer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    const killer = setTimeout(() => killExecutor(child), graceMs);
     await within(graceMs + exitTimeoutMs, gone);
     clearTimeout(killer);
   }
@@ -181,7 +183,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       // What a dead process had written may be read after its end.
       if (this.#child === child) this.#receive(message);
     });
-    const watchdog = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
+    const watchdog = setTimeout(() => killExecutor(child), startTimeoutMs);
     this.once("state", () => clearTimeout(watchdog));
     child.on("error", (error) => {
       this.#options.log.error({ error }, "the executor process reports an error");
@@ -193,9 +195,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** Null when the system has no process to give; it is tried again after the usual pause. */
   #fork(): ChildProcess | null {
-    const { fork = forkExecutor, settings, log } = this.#options;
+    const { fork = forkExecutor, settings, stoppedMaxMs, log } = this.#options;
     try {
-      return fork(settings);
+      return fork(settings, stoppedMaxMs);
     } catch (error) {
       log.error({ error }, "the executor process cannot be made");
       this.#exited(null, null);

@@ -1,0 +1,61 @@
+import process from "node:process";
+import { isStopped, killRest, type Owned } from "./processes.ts";
+
+/*
+ * Entry of a container's watchdog: a small process beside the container that sees to it that its executors, and whatever
+ * these have started, do not outlive it. An executor cannot do that itself: its thread may be blocked in native code,
+ * and it may be dead while its children live. It imports nothing but Node's own, so that it is up before the executors.
+ *
+ *   the container is gone (the channel to it has ended)           → everything is killed, and the watchdog ends
+ *   an executor has ended, in whatever way                        → what it had started is killed
+ *   the container is stopped (SIGSTOP, Ctrl-Z) for too long       → everything is killed: its leases have run out, and
+ *                                                                   who has the jobs by now may need the GPU's memory
+ */
+interface Watched extends Owned {
+  /** How long the container may be stopped until this executor is killed. */
+  readonly stoppedMaxMs: number;
+}
+
+const watched = new Map<number, Watched>();
+/** Under way. */
+const kills = new Set<Promise<unknown>>();
+const container = process.ppid;
+const lookEveryMs = 500;
+
+// The signals that a terminal or a service manager sends to everybody are for the container.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
+process.on("message", receive);
+process.on("disconnect", () => {
+  for (const one of watched.values()) killAll(one);
+  void Promise.all(kills).then(() => process.exit(0));
+});
+
+let stoppedSinceMs: number | null = null;
+setInterval(() => {
+  if (watched.size === 0 || !isStopped(container)) {
+    stoppedSinceMs = null;
+    return;
+  }
+  const nowMs = performance.now();
+  stoppedSinceMs ??= nowMs;
+  for (const one of watched.values()) if (nowMs - stoppedSinceMs >= one.stoppedMaxMs) killAll(one);
+}, lookEveryMs).unref();
+
+/** From the container, which is the same code: `started` with all fields of a watched one, `ended` with its pid. */
+function receive(message: unknown): void {
+  if (typeof message !== "object" || message === null || !("kind" in message && "pid" in message)) return;
+  const { kind, pid } = message;
+  if (typeof pid !== "number") return;
+  if (kind === "started" && "mark" in message && "stoppedMaxMs" in message) {
+    watched.set(pid, { pid, mark: String(message.mark), stoppedMaxMs: Number(message.stoppedMaxMs) });
+    return;
+  }
+  const ended = watched.get(pid);
+  watched.delete(pid);
+  if (ended !== undefined) killAll(ended);
+}
+
+function killAll(owned: Owned): void {
+  const kill = killRest(owned).finally(() => kills.delete(kill));
+  kills.add(kill);
+}

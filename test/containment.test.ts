@@ -1,0 +1,129 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { jobEnvelope } from "#contract/job.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type ContainerProcess, startContainerProcess } from "./support/container-process.ts";
+import { killNow, processesNaming, watchdogOf } from "./support/kill.ts";
+
+/*
+ * Nothing outlives its owner: a container's executors die with it, and what a handler has spawned with its attempt, however
+ * it was spawned (see the handler), whatever it ignores, and also when the executor's thread is blocked.
+ * Every process of a test names its folder on the command line.
+ */
+const handlers = fileURLToPath(new URL("./support/containment-handlers", import.meta.url));
+const within = { timeout: 5000, interval: 50 };
+/** The executor, and of four programs the shell and what it runs. */
+const all = 1 + 2 * 4;
+
+let folder: string;
+let file: string;
+let embedded: Embedded;
+let container: ContainerProcess;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-containment-"));
+  file = join(folder, "looked-at");
+  await writeFile(file, "");
+  embedded = await openEmbedded(readConfig({ DATA_DIR: folder }, () => "observer"));
+});
+
+afterEach(async () => {
+  container.signal("SIGCONT");
+  await container.kill();
+  for (const pid of await processesNaming(folder)) killNow(pid);
+  await embedded.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A container that runs a job which has spawned what it spawns. */
+async function spawned(ending: string, env: Record<string, string> = {}): Promise<void> {
+  container = startContainerProcess({ DATA_DIR: folder, HANDLERS_DIR: handlers, ABORT_GRACE_SECONDS: "0.5", ...env });
+  const job = jobEnvelope.parse({ id: "job", type: "spawner", prompt: "a quiet lake", config: { file, ending } });
+  await embedded.source.enqueue(job, { worker: "test" });
+  await expect.poll(async () => (await embedded.source.get("job"))?.attempt, { timeout: 20_000 }).toBe(1);
+  if (ending === "block" || ending === "obey")
+    await expect.poll(() => processesNaming(folder), { timeout: 20_000 }).toHaveLength(all);
+}
+
+const spawnedPrograms = () => processesNaming(file);
+
+async function executors(): Promise<number[]> {
+  return (await readFile(file, "utf8")).trim().split("\n").map(Number);
+}
+
+describe("the end of a container whose handler blocks its thread", () => {
+  it("by SIGKILL leaves no process", async () => {
+    await spawned("block");
+    await container.kill();
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  });
+
+  it("by a second SIGTERM leaves no process", async () => {
+    await spawned("block");
+    container.signal("SIGTERM");
+    await expect.poll(() => container.log()).toContain("no more jobs are taken");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(await container.stop()).toBe(143);
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  });
+
+  it("by SIGKILL while it is stopped leaves no process", async () => {
+    await spawned("block");
+    container.signal("SIGSTOP");
+    await container.kill();
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  });
+
+  it("leaves no process when its watchdog was killed before", async () => {
+    await spawned("block");
+    const first = await watchdogOf(container.pid);
+    if (first === undefined) throw new Error("the container has no watchdog");
+    killNow(first);
+    await expect.poll(() => watchdogOf(container.pid), within).toSatisfy((pid) => pid !== undefined && pid !== first);
+    await container.kill();
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  });
+});
+
+it("a container that is stopped for longer than its leases loses its executors, and goes on when it is continued", async () => {
+  await spawned("block", { LEASE_SECONDS: "1" });
+  const [executor] = await executors();
+  container.signal("SIGSTOP");
+  await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  container.signal("SIGCONT");
+  await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
+  expect((await executors()).at(-1)).not.toBe(executor);
+});
+
+describe("what a handler has spawned", () => {
+  it("dies with a cancel that the handler obeys, and its executor lives on", async () => {
+    await spawned("obey", { ABORT_GRACE_SECONDS: "20" });
+    await embedded.source.cancel("job");
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+    expect(await processesNaming(folder)).toEqual(await executors());
+  });
+
+  it("dies with a cancel that cannot reach the handler", async () => {
+    await spawned("block");
+    await embedded.source.cancel("job");
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+  });
+
+  it.each(["exit", "throw"])("dies with an attempt that ends by %s", async (ending) => {
+    await spawned(ending);
+    await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
+    expect(await embedded.source.get("job")).toMatchObject({ attempt: 2 });
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+  });
+
+  it("dies with an attempt that has forgotten it", async () => {
+    await spawned("return");
+    await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
+    expect(await spawnedPrograms()).toEqual([]);
+    expect(container.log()).toContain("what the handler had spawned was still running");
+  });
+});
