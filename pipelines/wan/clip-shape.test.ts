@@ -31,7 +31,7 @@ it.each([
   [{ width: 64, height: 64, frames: 4.5 }, "a clip has at least one frame, not 4.5"],
   [
     { width: 1040, height: 64, frames: 5 },
-    "1040×64 with 5 frames is beyond this model, which has positions for 64 tokens along each axis",
+    "1040×64 with 5 frames is more than this model has positions for: 1024×1024 with 253 frames",
   ],
 ])("refuses %j", (shape, message) => {
   expect(() => checkShapeOf(model, shape)).toThrow(message);

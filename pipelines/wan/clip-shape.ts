@@ -26,7 +26,7 @@ export function tokenGrid({ patchSize }: WanModelFolder, [frames, height, width]
 
 /** @throws PipelineError INVALID_JOB when the model cannot make a clip of this shape */
 export function checkShapeOf(model: WanModelFolder, shape: ClipShape): void {
-  const { spatialScale, patchSize, maxTokensPerAxis } = model;
+  const { spatialScale, temporalScale, patchSize, maxTokensPerAxis } = model;
   const [heightStep, widthStep] = [spatialScale * patchSize[1], spatialScale * patchSize[2]];
   const { width, height, frames } = shape;
   if (!(width > 0 && height > 0 && width % widthStep === 0 && height % heightStep === 0)) {
@@ -36,7 +36,8 @@ export function checkShapeOf(model: WanModelFolder, shape: ClipShape): void {
   if (!Number.isInteger(frames) || frames < 1) throw invalidJob(`a clip has at least one frame, not ${frames}`);
   const tokens = tokenGrid(model, latentGrid(model, shape));
   if (Math.max(...tokens) > maxTokensPerAxis) {
-    const limit = `positions for ${maxTokensPerAxis} tokens along each axis`;
-    throw invalidJob(`${width}×${height} with ${frames} frames is beyond this model, which has ${limit}`);
+    const maxFrames = (maxTokensPerAxis * patchSize[0] - 1) * temporalScale + 1;
+    const limit = `${maxTokensPerAxis * widthStep}×${maxTokensPerAxis * heightStep} with ${maxFrames} frames`;
+    throw invalidJob(`${width}×${height} with ${frames} frames is more than this model has positions for: ${limit}`);
   }
 }

@@ -7,7 +7,7 @@ import { isReference } from "./synonyms.ts";
 /** Field schemas shared by the job types. Each has one message that says all that is allowed. */
 
 /** Not `toLocaleString`, which loads the tables of all languages: that is a tenth of a container's start. */
-const shown = (value: number) =>
+export const shown = (value: number) =>
   value === 2 ** 53 ? "2^53" : String(value).replace(/\B(?<!\..*)(?=(\d{3})+(?!\d))/g, ",");
 
 export function numberFrom(min: number, max: number) {

@@ -140,6 +140,46 @@ it("refuses both sizes that no picture has", () => {
   expect(refused({ config: { size: "8192x8192" } }).map(({ value }) => value)).toEqual([8192, 8192]);
 });
 
+describe("pixels in all frames of a clip", () => {
+  const rule = "since a clip has at most 148,377,600 pixels in all frames (1280×720 with 161)";
+  const remedy = "send fewer frames, or a smaller size";
+  const steps = { num_inference_steps: 10, guidance_scale: 5 };
+
+  it.each([
+    [{ size: "2048*2048", frame_num: 161 }, "frame_num", 161, `must be at most 35 at 2048×2048, ${rule}: ${remedy}`],
+    [{ size: "1280*736", num_frames: 161 }, "frame_num", 161, expect.stringMatching(/at most 157 at 1280×736/)],
+    // Without a word on them, there are as many frames as the job type has.
+    [{ size: "2048*2048" }, "frame_num", undefined, expect.stringMatching(/at most 35 at 2048×2048/)],
+  ])("are too many in %j", (config, name, value, message) => {
+    for (const schema of [classic, { ...pure, defaults: steps }, { ...classic, parameters: textToVideoParameters }]) {
+      const [problem, ...others] = refused({ config }, schema);
+      expect(others).toEqual([]);
+      expect(problem).toMatchObject({ field: `config.${name}`, message });
+      if (value !== undefined) expect(problem?.value).toBe(value);
+    }
+  });
+
+  it.each([{ size: "1280*720", frame_num: 161 }, { size: "2048*2048", frame_num: 35 }, { frame_num: 161 }])(
+    "fit in %j",
+    (config) => {
+      expect(checkJob(classic, { ...base, config })).toMatchObject({ ok: true });
+    },
+  );
+
+  it("are not counted of a picture, nor where a number is out of range by itself", () => {
+    expect(checkJob(picture, { ...base, config: { size: "2048*2048" } })).toMatchObject({ ok: true });
+    expect(refused({ config: { size: "2048*2048", frame_num: 400 } })).toEqual([
+      { field: "config.frame_num", value: 400, message: "must be a whole number from 5 to 161" },
+    ]);
+  });
+
+  it("count with the model's own size", () => {
+    const model = { width: 2048, height: 2048 };
+    const resolve = () => resolveParameters(wanVideoParameters, { explicit: {}, model, handler: defaults });
+    expect(resolve).toThrow(/frame_num.* must be at most 35 at 2048×2048/);
+  });
+});
+
 it("takes a prompt of 8,000 characters, and refuses 5,000 words", () => {
   expect(accepted({ prompt: "sea ".repeat(2000) }).prompt).toHaveLength(8000);
   expect(refused({ prompt: "sea ".repeat(5000) })).toMatchObject([

@@ -12,6 +12,7 @@ import {
   promptOrEmpty,
   promptText,
   seed,
+  shown,
   sizeInMultiplesOf,
   steps,
   unusedYet,
@@ -65,6 +66,12 @@ const videoFormats = ["mp4", "webm", "webp"] as const;
 const maxFrames = 161;
 const minVideoFrames = 5;
 
+/**
+ * Width × height × frames of one clip: 1280 × 720 for the longest. A transformer's work grows with the square of that, so a
+ * clip that is larger in every way would hold a card for hours, or not fit into it.
+ */
+const maxPixels = 1280 * 720 * maxFrames;
+
 /** The file that frames become. */
 const videoFile = {
   fps: wholeNumberFrom(1, 60).default(16),
@@ -80,27 +87,45 @@ const videoFile = {
 export const wanImageParameters = z.object({ ...portrait, ...modelsOwnSampling, ...shared });
 
 /** Classic clips. The model makes 4n+1 frames: other counts are rounded down, and both numbers reported. */
-export const wanVideoParameters = z.object({
-  ...wanImageParameters.shape,
-  frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
-  ...videoFile,
-});
+export const wanVideoParameters = z
+  .object({
+    ...wanImageParameters.shape,
+    frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
+    ...videoFile,
+  })
+  .superRefine(checkPixels);
 
 /** Pure inference: exactly as many frames as the job says; one is a picture. */
-export const wanGenerateParameters = z.object({
-  ...wanImageParameters.shape,
-  frame_num: wholeNumberFrom(1, maxFrames).default(81),
-  ...videoFile,
-});
+export const wanGenerateParameters = z
+  .object({
+    ...wanImageParameters.shape,
+    frame_num: wholeNumberFrom(1, maxFrames).default(81),
+    ...videoFile,
+  })
+  .superRefine(checkPixels);
 
 /** Clips of the headless system, with exactly as many frames as the job says. */
-export const textToVideoParameters = z.object({
-  ...landscape,
-  frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(49),
-  ...videoFile,
-  ...headlessSampling,
-  ...shared,
-});
+export const textToVideoParameters = z
+  .object({
+    ...landscape,
+    frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(49),
+    ...videoFile,
+    ...headlessSampling,
+    ...shared,
+  })
+  .superRefine(checkPixels);
+
+function checkPixels(values: unknown, ctx: z.core.$RefinementCtx): void {
+  // What is wrong by itself has been reported.
+  if (!isJsonObject(values) || ctx.issues.length > 0) return;
+  const { width, height, frame_num: frames } = values;
+  if (typeof width !== "number" || typeof height !== "number" || typeof frames !== "number") return;
+  if (width * height * frames <= maxPixels) return;
+  const fitting = Math.floor(maxPixels / (width * height));
+  const limit = `a clip has at most ${shown(maxPixels)} pixels in all frames (1280×720 with ${maxFrames})`;
+  const message = `must be at most ${fitting} at ${width}×${height}, since ${limit}: send fewer frames, or a smaller size`;
+  ctx.addIssue({ code: "custom", path: ["frame_num"], input: frames, message });
+}
 
 /** Pictures of the headless system. */
 export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared });
