@@ -45,12 +45,32 @@ it.each([
   [Uint8Array.of(0x22, 0xff, 0x22), "not UTF-8"],
   ['{"a":{"__proto__":{"admin":true}}}', '"__proto__"'],
   ["[".repeat(40) + "]".repeat(40), "nested deeper than 32"],
-  ["[".repeat(200_000), "not valid JSON"],
+  ["[".repeat(200_000), "nested deeper than 32"],
   [`${"[".repeat(200_000)}${"]".repeat(200_000)}`, "nested deeper than 32"],
 ])("refuses %j: %s", async (body, reason) => {
   const message = await refusal(post(body));
   expect(message).toMatch(/^400 INVALID_REQUEST: /);
   expect(message.toLowerCase()).toContain(reason.toLowerCase());
+});
+
+it.each([
+  ["values in a list", `[${"0,".repeat(10_000)}0]`, "has more than 10,000 values"],
+  ["empty lists", `[${"[],".repeat(5_000)}[]]`, "has more than 10,000 values"],
+  [
+    "names",
+    JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [n, 0]))),
+    "more than 1,000 names",
+  ],
+  ["the same name", `{${'"a":0,'.repeat(1000)}"a":0}`, "has more than 1,000 names in one object"],
+])("refuses a body with too many %s", async (_what, body, reason) => {
+  const message = await refusal(post(body));
+  expect(message).toMatch(/^413 BODY_TOO_LARGE: The body /);
+  expect(message).toContain(reason);
+});
+
+it("takes as many values as the limit, and any number of signs in texts", async () => {
+  expect(await readJson(post(`[${"0,".repeat(9_998)}0]`))).toHaveLength(9_999);
+  expect(await readJson(post(JSON.stringify(",:[{".repeat(100_000))))).toHaveLength(400_000);
 });
 
 it("takes a body of exactly the limit, and none that is a byte longer, declared or not", async () => {

@@ -1,10 +1,10 @@
-import { parseExactJson } from "#contract/json.ts";
+import { maxJobCharacters } from "#contract/decode.ts";
+import { hasPrototypeKey, parseExactJson } from "#contract/json.ts";
+import { type Excess, excessOf, jobLimits } from "#contract/json-limits.ts";
 import { HttpError } from "../errors.ts";
 
-export const maxBodyBytes = 10 * 1024 * 1024;
-
-/** Far above any job, and far below what overflows the stack of code that walks a value. */
-const maxDepth = 32;
+/** Twice the largest job, for what its texts have of escapes and of characters beyond ASCII. */
+export const maxBodyBytes = 2 * maxJobCharacters;
 
 /**
  * The JSON value of a request's body, read no further than the limit.
@@ -14,9 +14,12 @@ export async function readJson(request: Request, limitBytes = maxBodyBytes): Pro
   requireJson(request.headers);
   const text = decode(await readBytes(request, limitBytes));
   if (text.trim() === "") throw new HttpError("INVALID_REQUEST", "The body is empty: send a JSON object.");
+  const excess = excessOf(text, jobLimits);
+  if (excess !== null) throw excessive(excess);
   const value = parse(text);
-  const trouble = findTrouble(value);
-  if (trouble !== null) throw new HttpError("INVALID_REQUEST", `The body ${trouble}.`);
+  if (hasPrototypeKey(value)) {
+    throw new HttpError("INVALID_REQUEST", 'The body has a key "__proto__", which is not allowed.');
+  }
   return value;
 }
 
@@ -77,15 +80,9 @@ function parse(text: string): unknown {
   }
 }
 
-/** What makes a value unsafe to walk or to copy. A loop and not a recursion: the depth is the caller's choice. */
-function findTrouble(root: unknown): string | null {
-  const stack: [unknown, number][] = [[root, 0]];
-  for (let entry = stack.pop(); entry; entry = stack.pop()) {
-    const [value, depth] = entry;
-    if (typeof value !== "object" || value === null) continue;
-    if (depth >= maxDepth) return `is nested deeper than ${maxDepth} levels`;
-    if (Object.hasOwn(value, "__proto__")) return 'has a key "__proto__", which is not allowed';
-    for (const child of Object.values(value)) stack.push([child, depth + 1]);
-  }
-  return null;
+function excessive({ of, message }: Excess): HttpError {
+  return new HttpError(
+    of === "levels" ? "INVALID_REQUEST" : "BODY_TOO_LARGE",
+    `The body ${message}, which is the limit.`,
+  );
 }

@@ -283,6 +283,9 @@ export interface ListFilter {
   readonly cursor?: string;
 }
 
+/** Reading, checking and writing what one page holds takes the loop a few milliseconds. */
+export const maxPageBytes = 1_048_576;
+
 export interface QueueStats {
   readonly queue: string;
   readonly queued: number;
@@ -306,8 +309,8 @@ export interface JobQueue {
    * Puts a job on its worker's queue. A job id that was used for the same body answers `created: false`. A job that names
    * others of its user in `depends_on` waits until they have completed, and fails (DEPENDENCY_FAILED) when one does not.
    *
-   * @throws CodedError IDEMPOTENCY_CONFLICT when the key or the job id was used for another body; UNSUPPORTED_OPTION when
-   *   jobs of this queue cannot wait for others
+   * @throws CodedError BODY_TOO_LARGE (see job-body.ts); IDEMPOTENCY_CONFLICT when the key or the job id was used for another
+   *   body; UNSUPPORTED_OPTION when jobs of this queue cannot wait for others
    */
   enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome>;
   /** `cancelled`: was queued, is settled. `requested`: is running, will be. @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED */
@@ -315,7 +318,10 @@ export interface JobQueue {
   /** A failed job back to the queue, due now, as its next run, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;
   get(jobId: string): Promise<JobRecord | null>;
-  /** Newest first. @throws INVALID_REQUEST when the cursor is not one that a page returned */
+  /**
+   * Newest first. A page whose jobs hold more than `maxPageBytes` together is shorter than its limit, though never empty.
+   * @throws INVALID_REQUEST when the cursor is not one that a page returned
+   */
   list(filter: ListFilter): Promise<JobPage>;
   stats(): Promise<QueueStats[]>;
   /**

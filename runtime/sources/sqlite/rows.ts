@@ -78,6 +78,9 @@ export type AttemptRow = z.output<typeof attemptRow>;
 
 const needColumns = { type: z.string(), model_variant: z.string().nullable() };
 
+export const sizeRow = z.object({ sequence: z.number(), bytes: z.number() });
+export type SizeRow = z.output<typeof sizeRow>;
+
 export const firstRow = z.object({
   ...needColumns,
   sequence: z.number(),

@@ -6,7 +6,7 @@ import * as leasingSql from "./sql-leasing.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
 const planRow = z.object({ detail: z.string() });
-const { jobPage, ...coreSql } = sql;
+const { jobPage, jobPageSizes, ...coreSql } = sql;
 const statements = { ...coreSql, ...leasingSql, ...endsSql };
 
 let harness: SqliteHarness;

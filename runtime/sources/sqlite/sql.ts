@@ -153,14 +153,24 @@ export interface UsedConditions {
 
 /** Newest first. Only the conditions that are used are in the text, so that each combination finds its index. */
 export function jobPage(used: UsedConditions): string {
-  const conditions = [
+  return `SELECT * FROM jobs WHERE ${pageConditions(used)} ORDER BY sequence DESC LIMIT :limit`;
+}
+
+/** How much each job of the page holds. The lengths stand in the rows' heads: nothing of the texts is read. */
+export function jobPageSizes(used: UsedConditions): string {
+  return `
+    SELECT sequence, octet_length(body) + coalesce(octet_length(result), 0) + coalesce(octet_length(error), 0) AS bytes
+      FROM jobs WHERE ${pageConditions(used)} ORDER BY sequence DESC LIMIT :limit`;
+}
+
+function pageConditions(used: UsedConditions): string {
+  return [
     "sequence < :before",
     ...(used.worker ? ["worker = :worker"] : []),
     ...(used.status ? ["status = :status"] : []),
     ...(used.type ? ["type = :type"] : []),
     ...(used.userId ? ["user_id = :user_id"] : []),
-  ];
-  return `SELECT * FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY sequence DESC LIMIT :limit`;
+  ].join(" AND ");
 }
 
 export const queueCounts = `

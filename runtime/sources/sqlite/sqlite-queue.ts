@@ -5,6 +5,7 @@ import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Query } from "#runtime/lib/database/statements.ts";
+import { jobBody } from "../job-body.ts";
 import {
   type ChangeKind,
   type EnqueueOptions,
@@ -13,11 +14,12 @@ import {
   type JobQueue,
   type JobRecord,
   type ListFilter,
+  maxPageBytes,
   type QueueStats,
   refuseDependencies,
 } from "../job-source.ts";
 import { LiveOffers } from "./live-offers.ts";
-import { type JobRow, jobRow, toJobRecord, toQueueStats } from "./rows.ts";
+import { type JobRow, jobRow, type SizeRow, sizeRow, toJobRecord, toQueueStats } from "./rows.ts";
 import * as sql from "./sql.ts";
 import { prepareQueueStatements } from "./statements.ts";
 
@@ -34,13 +36,18 @@ const cursorSchema = z
   .regex(/^[1-9]\d{0,14}$/)
   .transform(Number);
 
+interface PageQueries {
+  readonly sizes: Query<SizeRow>;
+  readonly jobs: Query<JobRow>;
+}
+
 /** The producer's and operator's side of the embedded source; `SqliteSource` adds the side that runs jobs. */
 export class SqliteQueue implements JobQueue {
   protected readonly database: Database;
   protected readonly nowMs: () => number;
   readonly #statements: ReturnType<typeof prepareQueueStatements>;
   protected readonly offers: LiveOffers;
-  readonly #pages = new Map<string, Query<JobRow>>();
+  readonly #pages = new Map<string, PageQueries>();
 
   constructor(database: Database, nowMs: () => number = Date.now) {
     this.database = database;
@@ -51,10 +58,11 @@ export class SqliteQueue implements JobQueue {
 
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
     refuseDependencies(job);
+    const body = jobBody(job);
     const outcome = await this.database.write(() => {
       const key = options.idempotencyKey;
       const earlier = this.#earlierJob(job, key);
-      const row = earlier ?? this.#insert(job, options);
+      const row = earlier ?? this.#insert(job, body, options);
       if (key !== undefined) this.#statements.insertKey.run({ user_id: job.user_id, key, sequence: row.sequence });
       return { jobId: row.body.id, created: earlier === undefined, position: this.#position(row) };
     });
@@ -107,19 +115,20 @@ export class SqliteQueue implements JobQueue {
     const before = filter.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(filter.cursor);
     return this.database.read(() => {
       // One row more than requested shows whether there is a next page.
-      const rows = this.#pageQuery(filter).all({
+      const conditions = {
         before,
-        limit: filter.limit + 1,
         ...(filter.worker === undefined ? {} : { worker: filter.worker }),
         ...(filter.status === undefined ? {} : { status: filter.status }),
         ...(filter.type === undefined ? {} : { type: filter.type }),
         ...(filter.userId === undefined ? {} : { user_id: filter.userId }),
-      });
-      const page = rows.slice(0, filter.limit);
-      const last = page.at(-1);
+      };
+      const { sizes, jobs } = this.#pageQueries(filter);
+      const found = sizes.all({ ...conditions, limit: filter.limit + 1 });
+      const limit = Math.min(filter.limit, fittingPage(found));
+      const last = found[limit - 1];
       return {
-        jobs: this.#records(page),
-        cursor: last === undefined || rows.length <= filter.limit ? null : String(last.sequence),
+        jobs: this.#records(limit === 0 ? [] : jobs.all({ ...conditions, limit })),
+        cursor: last === undefined || found.length <= limit ? null : String(last.sequence),
       };
     });
   }
@@ -170,7 +179,7 @@ export class SqliteQueue implements JobQueue {
     );
   }
 
-  #insert(job: Job, { worker, delaySeconds = 0 }: EnqueueOptions): JobRow {
+  #insert(job: Job, body: string, { worker, delaySeconds = 0 }: EnqueueOptions): JobRow {
     const nowMs = this.nowMs();
     const row = this.#statements.insertJob.get({
       id: job.id,
@@ -179,7 +188,7 @@ export class SqliteQueue implements JobQueue {
       user_id: job.user_id,
       model_variant: job.model_variant ?? null,
       priority: job.priority,
-      body: JSON.stringify(job),
+      body,
       now_ms: nowMs,
       available_at_ms: nowMs + Math.round(delaySeconds * 1000),
       expires_at_ms: expiryMs(job, nowMs),
@@ -194,7 +203,7 @@ export class SqliteQueue implements JobQueue {
     return 1 + (this.#statements.jobsAhead.get({ worker, priority, sequence })?.ahead ?? 0);
   }
 
-  #pageQuery(filter: ListFilter): Query<JobRow> {
+  #pageQueries(filter: ListFilter): PageQueries {
     const used = {
       worker: filter.worker !== undefined,
       status: filter.status !== undefined,
@@ -202,9 +211,14 @@ export class SqliteQueue implements JobQueue {
       userId: filter.userId !== undefined,
     };
     const text = sql.jobPage(used);
-    const query = this.#pages.get(text) ?? this.database.query(text, jobRow);
-    this.#pages.set(text, query);
-    return query;
+    const known = this.#pages.get(text);
+    if (known !== undefined) return known;
+    const prepared = {
+      sizes: this.database.query(sql.jobPageSizes(used), sizeRow),
+      jobs: this.database.query(text, jobRow),
+    };
+    this.#pages.set(text, prepared);
+    return prepared;
   }
 
   #records(rows: readonly JobRow[]): JobRecord[] {
@@ -213,6 +227,16 @@ export class SqliteQueue implements JobQueue {
     const isOffered = this.offers.read();
     return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], isOffered));
   }
+}
+
+/** How many jobs of the beginning make one page: as many as fit, and one that fits nowhere. */
+function fittingPage(sizes: readonly SizeRow[]): number {
+  let total = 0;
+  const end = sizes.findIndex(({ bytes }, place) => {
+    total += bytes;
+    return place > 0 && total > maxPageBytes;
+  });
+  return end === -1 ? sizes.length : end;
 }
 
 /** What a job requests, as it is stored: without its id and its producer's time stamp, which differ when it is sent again. */

@@ -146,7 +146,8 @@ export const record = z.object({
   attempts: z.array(attempt),
   waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
 });
-export const records = z.array(record);
+/** The last one says whether there is a next page. */
+export const records = z.array(record.extend({ more: z.boolean().default(false) }));
 export type RecordAnswer = z.output<typeof record>;
 
 export function toJobRecord(row: RecordAnswer): JobRecord {

@@ -1,15 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { maxJobCharacters } from "#contract/decode.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
-import type {
-  EnqueueOptions,
-  EnqueueOutcome,
-  JobPage,
-  JobQueue,
-  JobRecord,
-  ListFilter,
-  QueueStats,
+import { jobBody } from "../job-body.ts";
+import {
+  type EnqueueOptions,
+  type EnqueueOutcome,
+  type JobPage,
+  type JobQueue,
+  type JobRecord,
+  type ListFilter,
+  maxPageBytes,
+  type QueueStats,
 } from "../job-source.ts";
 import type { ResolvedOptions } from "./options.ts";
 import * as replies from "./replies.ts";
@@ -43,11 +44,7 @@ export class SupabaseQueue implements JobQueue {
    * does not.
    */
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
-    const { length } = JSON.stringify(job);
-    if (length > maxJobCharacters) {
-      const limit = maxJobCharacters.toLocaleString("en-US");
-      throw new CodedError("BODY_TOO_LARGE", `The job has ${length} characters: at most ${limit} are taken.`);
-    }
+    jobBody(job);
     const args = {
       job,
       options: {
@@ -91,14 +88,10 @@ export class SupabaseQueue implements JobQueue {
       throw new CodedError("INVALID_REQUEST", `The cursor "${cursor}" is not one that a page returned.`);
     }
     const before = cursor === undefined ? undefined : Number(cursor);
-    const args = () => ({ filter: { worker, status, type, user_id, limit, before, source: only_source } });
-    const rows = await this.client.call("list_jobs", { args, answer: replies.records });
-    const page = rows.slice(0, limit);
+    const wanted = { worker, status, type, user_id, limit, before, source: only_source, max_bytes: maxPageBytes };
+    const page = await this.client.call("list_jobs", { args: () => ({ filter: wanted }), answer: replies.records });
     const last = page.at(-1);
-    return {
-      jobs: page.map(replies.toJobRecord),
-      cursor: last === undefined || rows.length <= page.length ? null : String(last.sequence),
-    };
+    return { jobs: page.map(replies.toJobRecord), cursor: last?.more ? String(last.sequence) : null };
   }
 
   async stats(): Promise<QueueStats[]> {

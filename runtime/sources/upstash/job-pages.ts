@@ -1,6 +1,6 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Keys } from "#contract/queue-keys.ts";
-import type { JobPage, JobRecord, ListFilter } from "../job-source.ts";
+import { type JobPage, type JobRecord, type ListFilter, maxPageBytes } from "../job-source.ts";
 import { readOffers } from "./offers.ts";
 import { toJobRecord } from "./records.ts";
 import { listAnswer } from "./replies.ts";
@@ -12,26 +12,35 @@ const readAtOnce = { min: 20, max: 200 };
 
 /** @throws CodedError INVALID_REQUEST when the cursor is not one that a page returned */
 export async function listJobs(client: RestClient, keys: Keys, filter: ListFilter): Promise<JobPage> {
-  if (filter.cursor !== undefined && !cursorForm.test(filter.cursor)) {
-    throw new CodedError("INVALID_REQUEST", `The cursor "${filter.cursor}" is not one that a page returned.`);
-  }
   const jobs: JobRecord[] = [];
-  let last = "";
-  for (let before = filter.cursor; ; ) {
+  let [last, held] = ["", 0];
+  for (let before = checkedCursor(filter); ; ) {
     const page = await readPage(client, keys, filter, before);
     for (const [arrival, state, body, progress] of page.jobs) {
       const record = toJobRecord(state, body, progress, page.offers);
-      if (filter.type !== undefined && record.job.type !== filter.type) continue;
-      if (filter.worker !== undefined && record.worker !== filter.worker) continue;
+      if (!isWanted(record, filter)) continue;
       // One more than the limit: there is a next page.
       if (jobs.length === filter.limit) return { jobs, cursor: last };
       jobs.push(record);
+      held += state.length + body.length;
       last = arrival;
     }
     if (page.cursor === "") return { jobs, cursor: null };
-    if (jobs.length === filter.limit) return { jobs, cursor: page.cursor };
+    if (jobs.length === filter.limit || held >= maxPageBytes) return { jobs, cursor: page.cursor };
     before = page.cursor;
   }
+}
+
+function checkedCursor({ cursor }: ListFilter): string | undefined {
+  if (cursor === undefined || cursorForm.test(cursor)) return cursor;
+  throw new CodedError("INVALID_REQUEST", `The cursor "${cursor}" is not one that a page returned.`);
+}
+
+/** What the script does not look at. */
+function isWanted({ job, worker }: JobRecord, filter: ListFilter): boolean {
+  return (
+    (filter.type === undefined || job.type === filter.type) && (filter.worker === undefined || worker === filter.worker)
+  );
 }
 
 async function readPage(client: RestClient, keys: Keys, filter: ListFilter, before: string | undefined) {
@@ -39,6 +48,7 @@ async function readPage(client: RestClient, keys: Keys, filter: ListFilter, befo
     jobPrefix: keys.jobPrefix,
     limit: Math.min(Math.max(filter.limit + 1, readAtOnce.min), readAtOnce.max),
     before,
+    maxBytes: maxPageBytes,
     status: filter.status,
     user: filter.userId,
   };

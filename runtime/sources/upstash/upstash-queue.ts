@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
-import { maxJobCharacters } from "#contract/decode.ts";
 import { CodedError } from "#contract/errors.ts";
 import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
+import { jobBody } from "../job-body.ts";
 import {
   type EnqueueOptions,
   type EnqueueOutcome,
@@ -62,11 +62,7 @@ export class UpstashQueue implements JobQueue {
 
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
     refuseDependencies(job);
-    const body = JSON.stringify(job);
-    if (body.length > maxJobCharacters) {
-      const limit = maxJobCharacters.toLocaleString("en-US");
-      throw new CodedError("BODY_TOO_LARGE", `The job has ${body.length} characters: at most ${limit} are taken.`);
-    }
+    const body = jobBody(job);
     this.seenWorker(options.worker);
     const request = randomUUID();
     const answer = await this.#enqueue(job, options, { body, request });

@@ -1,13 +1,13 @@
 import { type FieldProblem, type Job, jobEnvelope, safeId } from "./job.ts";
 import { currentJobType } from "./job-types.ts";
 import { parseExactJson } from "./json.ts";
+import { excessOf, jobLimits } from "./json-limits.ts";
 import { describeProblems, parseWith, shortened } from "./problems.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /** Limits of one element of a queue. A job is a few kilobytes; what is far above that is not one. */
 export const maxJobCharacters = 1_048_576;
 const maxWrappers = 6;
-const maxDepth = 32;
 
 /**
  * `rejected` is there when the element is a job (it has an id and a type) but the fields that all job types share are
@@ -99,28 +99,22 @@ function isWrapper(value: JsonObject): boolean {
 
 function parseJson(text: string): Step<unknown> {
   if (text.trim() === "") return { reason: "the element is empty" };
+  const excess = excessOf(text, jobLimits);
+  if (excess !== null) return { reason: `the element ${excess.message}` };
   try {
     const value = parseExactJson(text.replace(/^\uFEFF/, ""));
-    return makeSafe(value) ? { value } : { reason: `the element is nested deeper than ${maxDepth} levels` };
+    removePrototypeKeys(value);
+    return { value };
   } catch {
     return { reason: "the element is not JSON" };
   }
 }
 
-/**
- * Removes `__proto__` keys from a freshly parsed value, so that copying or merging it later cannot change a prototype.
- * False when it is nested too deep. A loop and not a recursion: the depth is the producer's choice.
- */
-function makeSafe(root: unknown): boolean {
-  const stack: [unknown, number][] = [[root, 0]];
-  for (let entry = stack.pop(); entry; entry = stack.pop()) {
-    const [value, depth] = entry;
-    if (typeof value !== "object" || value === null) continue;
-    if (depth >= maxDepth) return false;
-    if (Object.hasOwn(value, "__proto__")) Reflect.deleteProperty(value, "__proto__");
-    for (const child of Object.values(value)) stack.push([child, depth + 1]);
-  }
-  return true;
+/** Of a freshly parsed value, so that copying or merging it later cannot change a prototype. */
+function removePrototypeKeys(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  if (Object.hasOwn(value, "__proto__")) Reflect.deleteProperty(value, "__proto__");
+  for (const child of Object.values(value)) removePrototypeKeys(child);
 }
 
 function underCanonicalNames(job: JsonObject): JsonObject {

@@ -1,3 +1,5 @@
+import { endOfText } from "./json-limits.ts";
+
 /*
  * JSON as it was written. `JSON.parse` rounds what a double cannot hold: 9007199254740993 becomes …992, 1e400 Infinity,
  * which is null when it is written again. A seed that changes on its way draws another picture than the one reported.
@@ -35,17 +37,6 @@ function withTexts(json: string): string {
   return parts.join("");
 }
 
-/** The place after the quote that ends a text; the end of the JSON when none does. */
-function endOfText(json: string, open: number): number {
-  for (let close = json.indexOf('"', open + 1); close !== -1; close = json.indexOf('"', close + 1)) {
-    let first = close;
-    while (json[first - 1] === "\\") first--;
-    // After an odd number of backslashes the quote is a part of the text.
-    if ((close - first) % 2 === 0) return close + 1;
-  }
-  return json.length;
-}
-
 function quotedUnlessExact(digits: string): string {
   return isExact(digits, Number(digits)) ? digits : `"${digits}"`;
 }
@@ -59,4 +50,10 @@ export function isExact(digits: string, value: number): boolean {
   if (Number.isSafeInteger(value) || !/^-?\d+$/.test(digits) || digits === String(value)) return true;
   // All digits, which `toFixed` has below 1e21 only.
   return Math.abs(value) < 1e21 ? digits === value.toFixed(0) : BigInt(digits) === BigInt(value);
+}
+
+/** Whether a copy or a merge of this JSON value could change a prototype. The caller has seen to its depth. */
+export function hasPrototypeKey(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.hasOwn(value, "__proto__") || Object.values(value).some(hasPrototypeKey);
 }

@@ -7,8 +7,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 /** How deep JSON may be that a handler hands over: readers of it are recursive. */
 const maxDepth = 64;
-/** How many values, and how many characters in all texts and names. */
-const maxValues = 100_000;
+/** How many values, as many as a job may have; and how many characters in all texts and names. */
+const maxValues = 10_000;
 const maxCharacters = 1_000_000;
 
 /** Says what is wrong with a value, and where: `metadata.seed: a BigInt is not JSON`. */

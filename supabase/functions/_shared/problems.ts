@@ -12,6 +12,8 @@ export type Parsed<Output> =
 type Issue = z.core.$ZodIssue;
 
 const maxValueCharacters = 120;
+/** What is redacted beyond the part that is shown, so that no secret is cut in two and not recognised. */
+const redactedBeyond = 4000;
 const maxProblems = 50;
 
 /**
@@ -62,12 +64,19 @@ export function unknownJobType(type: string, known: readonly string[]): Permanen
   return new PermanentError(message, { code: "UNKNOWN_JOB_TYPE", details: { type: shortened(type), known: names } });
 }
 
-/** A value as it may be shown: redacted, and cut where it is long. */
+/** A value as it may be shown: redacted, and cut where it is long. What is long is not redacted whole, which takes long too. */
 export function shortened(value: unknown): unknown {
+  const given = typeof value === "string" ? value : jsonOf(value);
+  if (given.length > maxValueCharacters + redactedBeyond) {
+    return cut(redact(given.slice(0, maxValueCharacters + redactedBeyond)), given.length);
+  }
   const safe = redactValue(value);
   const text = typeof safe === "string" ? safe : jsonOf(safe);
-  if (text.length <= maxValueCharacters) return safe;
-  return `${text.slice(0, maxValueCharacters)}… (${text.length.toLocaleString("en-US")} characters)`;
+  return text.length <= maxValueCharacters ? safe : cut(text, text.length);
+}
+
+function cut(text: string, length: number): string {
+  return `${text.slice(0, maxValueCharacters)}… (${length.toLocaleString("en-US")} characters)`;
 }
 
 function jsonOf(value: unknown): string {

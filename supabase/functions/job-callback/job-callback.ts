@@ -6,6 +6,7 @@ import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-fun
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
 import { CodedError } from "../_shared/errors.ts";
 import { contentTypeOf, isJobType, jobTypes } from "../_shared/job-types.ts";
+import { callbackLimits } from "../_shared/json-limits.ts";
 import { describeProblems, parseWith } from "../_shared/problems.ts";
 import { type SignatureVerdict, verifyCallback } from "../_shared/signature.ts";
 import { storable } from "../_shared/storable.ts";
@@ -35,7 +36,7 @@ export const jobCallbackFunction = defineEdgeFunction({
     requireJson(request.headers);
     const bytes = await readBytes(request, maxBodyBytes);
     await checkSignature(call, bytes);
-    const parsed = parseWith(jobCallback, storable(parseJson(bytes)));
+    const parsed = parseWith(jobCallback, storable(parseJson(bytes, callbackLimits)));
     if (!parsed.ok) {
       throw new HttpError("INVALID_REQUEST", `The callback is invalid: ${describeProblems(parsed.problems)}`);
     }

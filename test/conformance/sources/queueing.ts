@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isSettled } from "#runtime/sources/job-source.ts";
+import { isSettled, type JobPage } from "#runtime/sources/job-source.ts";
 import { enqueue, failure, result, type Suite, take, takeOne } from "./harness.ts";
 
 export function describeQueueing(suite: Suite): void {
@@ -10,6 +10,21 @@ export function describeQueueing(suite: Suite): void {
       expect(await enqueue(suite.harness(), "a")).toEqual({ jobId: "a", created: true, position: 1 });
       expect(await enqueue(suite.harness(), "b")).toEqual({ jobId: "b", created: true, position: 2 });
       expect(await enqueue(suite.harness(), "video", {}, { worker: "wan" })).toMatchObject({ position: 1 });
+    });
+
+    test.each([
+      ["1,048,576 characters", { note: "n".repeat(1_048_576) }],
+      ["10,000 values", { list: Array.from({ length: 10_000 }, () => 0) }],
+      ["1,000 names in one object", Object.fromEntries(Array.from({ length: 1_001 }, (_, n) => [`n${n}`, 0]))],
+    ])("refuses a job of more than %s", async (_limit, config) => {
+      await expect(enqueue(suite.harness(), "a", { config })).rejects.toMatchObject({ code: "BODY_TOO_LARGE" });
+      expect(await take(suite.harness())).toEqual([]);
+    });
+
+    test("takes the largest job, whole", async () => {
+      const config = { note: "n".repeat(1_020_000), list: Array.from({ length: 9_000 }, () => 7) };
+      await enqueue(suite.harness(), "a", { config });
+      expect((await takeOne(suite.harness())).job.config.list).toHaveLength(9_000);
     });
 
     test.skipIf(!priorities)("tells the place among priorities", async () => {
@@ -116,6 +131,21 @@ function describeRecords(suite: Suite): void {
     expect(await ids({ userId: "ann", status: "queued" })).toEqual(["d", "b"]);
     expect(await ids({ userId: "bob", status: "queued", type: "sdxl_image_fast" })).toEqual(["c"]);
     expect(await ids({ userId: "bob", status: "failed" })).toEqual([]);
+  });
+
+  test("list bounds what one page holds, whatever its limit, and goes on where it ended", async () => {
+    const { queue } = suite.harness();
+    const ids = ["a", "b", "c", "d", "e"];
+    for (const id of ids) await enqueue(suite.harness(), id, { config: { note: "n".repeat(450_000) } });
+    const seen: string[][] = [];
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page: JobPage = await queue.list({ limit: 200, ...(cursor === undefined ? {} : { cursor }) });
+      seen.push(page.jobs.map(({ job }) => job.id));
+      cursor = page.cursor;
+    }
+    expect(seen.flat()).toEqual(ids.toReversed());
+    for (const page of seen.filter((page) => page.length > 0)) expect(page.length).toBeLessThanOrEqual(3);
+    expect(seen.length).toBeGreaterThan(1);
   });
 
   test("list refuses a cursor that no page returned", async () => {

@@ -1,9 +1,7 @@
-import { parseExactJson } from "../json.ts";
+import { hasPrototypeKey, parseExactJson } from "../json.ts";
+import { type Excess, excessOf, type JsonLimits, jobLimits } from "../json-limits.ts";
 import { isStorable } from "../storable.ts";
 import { HttpError } from "./answer.ts";
-
-/** Far above any body of ours, and far below what overflows the stack of code that walks a value. */
-const maxDepth = 32;
 
 /**
  * The body of a request or an answer, read no further than the limit.
@@ -59,11 +57,16 @@ export function requireJson(headers: Headers): void {
   }
 }
 
-/** @throws HttpError INVALID_REQUEST for what is no JSON, or not safe to walk and copy */
-export function parseJson(bytes: Uint8Array): unknown {
-  const value = parse(decode(bytes));
-  const trouble = findTrouble(value);
-  if (trouble !== null) throw new HttpError("INVALID_REQUEST", `The body ${trouble}.`);
+/** @throws HttpError BODY_TOO_LARGE past the limits, INVALID_REQUEST for what is no JSON, too deep, or not safe to copy */
+export function parseJson(bytes: Uint8Array, limits: JsonLimits = jobLimits): unknown {
+  const text = decode(bytes);
+  if (text.trim() === "") throw new HttpError("INVALID_REQUEST", "The body is empty: send a JSON object.");
+  const excess = excessOf(text, limits);
+  if (excess !== null) throw excessive(excess);
+  const value = parse(text);
+  if (hasPrototypeKey(value)) {
+    throw new HttpError("INVALID_REQUEST", 'The body has a key "__proto__", which is not allowed.');
+  }
   return value;
 }
 
@@ -89,7 +92,6 @@ function decode(bytes: Uint8Array): string {
 }
 
 function parse(text: string): unknown {
-  if (text.trim() === "") throw new HttpError("INVALID_REQUEST", "The body is empty: send a JSON object.");
   try {
     return parseExactJson(text);
   } catch (cause) {
@@ -98,15 +100,9 @@ function parse(text: string): unknown {
   }
 }
 
-/** A loop and not a recursion: the depth is the caller's choice. */
-function findTrouble(root: unknown): string | null {
-  const stack: [unknown, number][] = [[root, 0]];
-  for (let entry = stack.pop(); entry; entry = stack.pop()) {
-    const [value, depth] = entry;
-    if (typeof value !== "object" || value === null) continue;
-    if (depth >= maxDepth) return `is nested deeper than ${maxDepth} levels`;
-    if (Object.hasOwn(value, "__proto__")) return 'has a key "__proto__", which is not allowed';
-    for (const child of Object.values(value)) stack.push([child, depth + 1]);
-  }
-  return null;
+function excessive({ of, message }: Excess): HttpError {
+  return new HttpError(
+    of === "levels" ? "INVALID_REQUEST" : "BODY_TOO_LARGE",
+    `The body ${message}, which is the limit.`,
+  );
 }
