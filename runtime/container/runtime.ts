@@ -23,6 +23,7 @@ import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
 import { brokenHandler, loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { watchEventLoop } from "#runtime/observe/event-loop.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { createMetrics, type Metrics } from "#runtime/observe/metrics/metrics.ts";
@@ -160,6 +161,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const { workerId } = config;
   const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, offers, sources: sources.byName };
   readAtScrape(metricsRegistry, measured);
+  const stopWatchingLoop = watchEventLoop({ metrics, log });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   await Promise.all([delivery.start(), offers.start()]);
@@ -172,6 +174,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const close = async () => {
     await tracing.stop(spansLimitMs);
     stopHousekeeping();
+    stopWatchingLoop();
     await sources.close();
     await embedded.close();
   };

@@ -32,6 +32,7 @@ export function createMetrics(registry: MetricsRegistry) {
     ...deliveryMetrics(registry),
     ...troubleMetrics(registry),
     ...httpMetrics(registry),
+    ...loopMetrics(registry),
   };
   // An alert on an increase does not see a counter that comes into being with its first event.
   for (const alarm of alarms) metrics.alarms.add({ alarm }, 0);
@@ -125,6 +126,17 @@ function troubleMetrics(registry: MetricsRegistry) {
       name: "ourvidz_alarms_total",
       help: "What needs a person: a callback refused or given up after 24 hours, a storage that refuses its key or lacks a bucket, a file that it never takes, a quota used up, a full queue or disk, a key refused.",
       labels: ["alarm"],
+    }),
+  };
+}
+
+function loopMetrics(registry: MetricsRegistry) {
+  return {
+    eventLoopDelaySeconds: registry.histogram({
+      name: "ourvidz_event_loop_delay_seconds",
+      help: "How late the container's event loop ran what was due, looked at 50 times a second: while it computes, nothing is answered and no lease renewed.",
+      labels: [],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     }),
   };
 }
