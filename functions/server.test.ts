@@ -177,6 +177,33 @@ describe("what is not a proper request", () => {
   });
 });
 
+describe("many clients that hold connections without using them", () => {
+  it.each([
+    ["nothing at all", ""],
+    ["half a head", "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "],
+    [
+      "half a body",
+      "POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+    ],
+  ])("keep nobody out with %s, and are ended in time", async (_what, text) => {
+    const connections = { total: 60, perAddress: 40 };
+    const other = await container.listen({ headersTimeoutMs: 600, requestTimeoutMs: 600, connections });
+    const held = await Promise.all(
+      Array.from({ length: 200 }, async () => {
+        const socket = connect(other.port, "127.0.0.1");
+        const closed = Promise.withResolvers<void>();
+        socket.on("close", () => closed.resolve()).on("error", () => undefined);
+        await once(socket, "connect");
+        socket.write(text);
+        socket.resume();
+        return closed.promise;
+      }),
+    );
+    for (let round = 0; round < 5; round++) expect((await fetch(`${other.url}/health`)).status).toBe(200);
+    await Promise.all(held);
+  });
+});
+
 describe("a reader that takes nothing", () => {
   it("is cut off; one that waits for its answer is not", async () => {
     const shortStall = await container.listen({ stalledAfterMs: 200 });

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { CodedError } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
+import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
-import { Connections } from "./http/connections.ts";
 import { throttled } from "./http/throttled.ts";
 import { type App, createApp } from "./index.ts";
 
@@ -28,15 +28,17 @@ export interface ServerOptions {
   readonly headersTimeoutMs?: number;
   /** How long a client may take to send its whole request. */
   readonly requestTimeoutMs?: number;
+  readonly connections?: ConnectionLimits;
 }
 
 /** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
-const limits = {
+const httpLimits = {
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16_384,
 } as const;
 const maxHeaders = 100;
-const maxConnections = 2_000;
+/** One address may have all streams that there can be, as a proxy has, and others beside them. */
+const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
 /**
  * Listens on the configured host and port; port 0 takes any free one.
@@ -45,8 +47,12 @@ const maxConnections = 2_000;
 export async function startServer(runtime: Runtime, log: Logger, options: ServerOptions = {}): Promise<RunningServer> {
   const { host, port } = runtime.config.http;
   const app = options.app ?? createApp(runtime, log);
-  const server = createHttpServer(app, log, host, options);
-  const connections = new Connections(server);
+  const { connections: limits = connectionLimits } = options;
+  const server = createHttpServer(app, host, options);
+  const refused = throttled((times) =>
+    log.warn({ ...limits, times }, "connections were refused or ended for others: too many are open"),
+  );
+  const connections = new Connections(server, limits, refused);
   await listen(server, host, port);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
@@ -57,7 +63,6 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
 
 function createHttpServer(
   app: App,
-  log: Logger,
   hostname: string,
   { stalledAfterMs = 60_000, headersTimeoutMs = 15_000, requestTimeoutMs = 60_000 }: ServerOptions,
 ): Server {
@@ -67,7 +72,7 @@ function createHttpServer(
   const listener = getRequestListener(app.fetch, { hostname, errorHandler, overrideGlobalObjects: false });
   const server = createServer(
     {
-      ...limits,
+      ...httpLimits,
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
       connectionsCheckingInterval: headersTimeoutMs / 3,
@@ -81,12 +86,7 @@ function createHttpServer(
     },
   );
   server.maxHeadersCount = maxHeaders;
-  server.maxConnections = maxConnections;
   server.on("clientError", answerClientError);
-  const refused = throttled((times) =>
-    log.warn({ connections: maxConnections, times }, "connections were refused: too many are open"),
-  );
-  server.on("drop", refused);
   return server;
 }
 
