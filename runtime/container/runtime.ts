@@ -46,6 +46,7 @@ import { connectOffers } from "./connect-offers.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { startExecutors } from "./executors.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { restoreJob } from "./restore-job.ts";
 import { shutDown } from "./shutdown.ts";
 
 /*
@@ -259,7 +260,9 @@ function wire({
     onHandler,
     onExecutor: (executor) => dispatcher.watch(executor),
   });
-  const settler = new Settler({ ...shared, registry, delivery });
+  const restore = (source: string, lease: Lease, delaySeconds: number) =>
+    restoreJob({ queues, registry, log }, { source, lease, delaySeconds });
+  const settler = new Settler({ ...shared, registry, delivery, restore });
   const runner = new JobRunner({
     ...shared,
     registry,

@@ -102,15 +102,15 @@ export class DeliverySteps {
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    if (!(await this.#isHeld(source, entry.lease))) return this.#settle(source, entry);
+    if (!(await this.#isHeld(source, row))) return this.#drop(source, entry);
     if (!needsUpload(row)) {
       await this.#callBack(row, signal);
       return this.#settle(source, entry);
     }
     const refusal = await this.#upload(row, signal);
     // A long upload may have outlived the lease, and a file may be gone because another process has delivered it.
-    const isHeld = refusal === null ? await this.#isHeld(source, entry.lease) : await isHeldNow(source, entry.lease);
-    if (!isHeld) return this.#settle(source, entry);
+    const isHeld = refusal === null ? await this.#isHeld(source, row) : await this.#isHeldNow(source, row);
+    if (!isHeld) return this.#drop(source, entry);
     const current = refusal === null ? row : await this.#failInstead(row, refusal);
     await this.#callBack(current, signal);
     return this.#settle(source, current.entry);
@@ -122,8 +122,16 @@ export class DeliverySteps {
   }
 
   /** Queries the source, unless that was done a moment ago. */
-  async #isHeld(source: JobSource, lease: LeaseKey): Promise<boolean> {
-    return this.#options.keepers.get(source.name)?.isFresh(lease) === true || isHeldNow(source, lease);
+  async #isHeld(source: JobSource, row: OutboxRow): Promise<boolean> {
+    return this.#options.keepers.get(source.name)?.isFresh(row.entry.lease) === true || this.#isHeldNow(source, row);
+  }
+
+  /** A job that its source has forgotten is nobody else's, unless it may have been settled, and removed, since. */
+  async #isHeldNow(source: JobSource, { entry: { lease }, createdAtMs }: OutboxRow): Promise<boolean> {
+    const [outcome] = await source.renew([{ lease }]);
+    if (outcome !== "unknown") return outcome !== "lost";
+    const { keepSeconds } = source;
+    return keepSeconds === undefined || this.#options.nowMs() - createdAtMs < keepSeconds * 1000;
   }
 
   /** Why the files can never be stored; null when they are. */
@@ -200,6 +208,12 @@ export class DeliverySteps {
     return { outcome: await settle(source, entry), entry };
   }
 
+  /** The lease is gone: to another container, or because this very settling was applied and its answer was lost. */
+  async #drop(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
+    const outcome = await settle(source, entry);
+    return { outcome: outcome === "unknown" ? "lost" : outcome, entry };
+  }
+
   /** One step that depends on somebody else, and what its failure means for the other rows. */
   async #through(gate: OutageGate, row: OutboxRow, step: () => Promise<void>): Promise<void> {
     const waitMs = gate.enter(row.id);
@@ -241,11 +255,6 @@ export class DeliverySteps {
 
 function needsUpload({ uploaded, entry }: OutboxRow): boolean {
   return !uploaded && entry.files.length > 0;
-}
-
-async function isHeldNow(source: JobSource, lease: LeaseKey): Promise<boolean> {
-  const [outcome] = await source.renew([{ lease }]);
-  return outcome !== "lost";
 }
 
 function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry): Promise<SettleOutcome> {

@@ -299,6 +299,7 @@ export class Delivery {
         return;
       }
       if (!entry.ended) publishEnd(this.#options, endOf(entry));
+      if (outcome === "unknown") log.warn(fields, "a job that its source has forgotten is delivered all the same");
       log.info({ ...fields, status: entry.callback.status, files: entry.files.length }, "job delivered and settled");
     } catch (error) {
       // Cut short by the stop: the row stays due, and the next process takes it up.

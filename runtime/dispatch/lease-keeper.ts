@@ -23,6 +23,7 @@ interface Held {
   readonly holder: LeaseHolder;
   /** When the source last confirmed that the lease is held, on the process's own clock; -Infinity when it never did here. */
   confirmedAtMs: number;
+  isForgotten: boolean;
 }
 
 const minimumGapMs = 50;
@@ -48,7 +49,7 @@ export class LeaseKeeper {
    */
   hold(lease: LeaseKey, holder: LeaseHolder, { justTaken = false } = {}): () => void {
     const known = this.#held.get(lease.token)?.confirmedAtMs ?? Number.NEGATIVE_INFINITY;
-    const held: Held = { lease, holder, confirmedAtMs: justTaken ? performance.now() : known };
+    const held: Held = { lease, holder, confirmedAtMs: justTaken ? performance.now() : known, isForgotten: false };
     this.#held.set(lease.token, held);
     if (!this.#running) void this.#loop();
     // A later holder of the same lease (the delivery takes over from the run) is not let go by the earlier one's end.
@@ -104,8 +105,15 @@ export class LeaseKeeper {
   #apply(held: Held, outcome: string | undefined, requestedAtMs: number): void {
     const { lease, holder } = held;
     if (!this.#held.has(lease.token)) return;
-    if (outcome === "held" || outcome === "cancelled") held.confirmedAtMs = requestedAtMs;
+    if (outcome === "held" || outcome === "cancelled" || outcome === "unknown") held.confirmedAtMs = requestedAtMs;
     if (outcome === "cancelled") holder.onCancel();
+    if (outcome === "unknown" && !held.isForgotten) {
+      this.#log.warn(
+        { job_id: lease.jobId, attempt: lease.attempt },
+        "the source has forgotten the job: it goes on, and its result will be delivered",
+      );
+    }
+    held.isForgotten = outcome === "unknown";
     if (outcome === "lost") {
       this.#held.delete(lease.token);
       this.#log.warn(

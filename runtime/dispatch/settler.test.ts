@@ -68,7 +68,8 @@ beforeEach(async () => {
     workerId: "container-1",
     concurrency: 1,
   });
-  settler = new Settler({ ...shared, delivery, registry: await loadHandlers(testHandlers) });
+  const restore = () => Promise.reject(new Error("the embedded source forgets no job"));
+  settler = new Settler({ ...shared, delivery, restore, registry: await loadHandlers(testHandlers) });
 });
 
 afterEach(async () => {

@@ -16,7 +16,8 @@ import type { JobEvents } from "./job-events.ts";
  * The one owner of ends: carries out what was decided of an attempt, and reports what came to its end elsewhere.
  *
  *   complete, fail, cancelled   outbox → (upload) → callback → settle: the delivery
- *   retry, release              settle, then what the job became: requeued, or cancelled → outbox → reported
+ *   retry, release              settle, then what the job became: requeued, or cancelled → outbox → reported; a job that
+ *                               its source has forgotten is put on its queue again
  *   drop                        somebody else has the job: nothing
  *   an end that take answered   outbox → reported
  *
@@ -31,6 +32,8 @@ export interface SettlerOptions {
   readonly metrics: Metrics;
   readonly random: () => number;
   readonly nowMs: () => number;
+  /** Puts a job that its source has forgotten on its queue again, with its attempts forgotten. */
+  restore(source: string, lease: Lease, delaySeconds: number): Promise<void>;
 }
 
 /** An attempt that is over, as far as it went. */
@@ -86,7 +89,12 @@ export class Settler {
         const { error } = settlement;
         const delaySeconds = settlement.delaySeconds ?? this.#backoffSeconds(lease);
         log.warn({ ...fieldsOf(lease), error, delay_seconds: delaySeconds }, "job will be retried");
-        const became = await source.retry(lease, { error, delaySeconds });
+        const became = await this.#requeued(
+          source,
+          lease,
+          await source.retry(lease, { error, delaySeconds }),
+          delaySeconds,
+        );
         measure(became === "requeued" ? "retried" : endingOf(became));
         await this.#afterRequeue(source, lease, attempt, became, { error, retryInSeconds: delaySeconds });
         break;
@@ -94,7 +102,7 @@ export class Settler {
       case "release": {
         const { condition } = settlement;
         if (condition === undefined) log.info(fieldsOf(lease), "job given back to its queue");
-        const became = await source.release(lease);
+        const became = await this.#requeued(source, lease, await source.release(lease), 0);
         measure(became === "requeued" ? "released" : endingOf(became));
         await this.#afterRequeue(source, lease, attempt, became, condition === undefined ? {} : { condition });
         break;
@@ -154,6 +162,13 @@ export class Settler {
     delivery.forget(lease);
     if (became !== "requeued") return;
     events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt, ...why });
+  }
+
+  /** What the job became in the end. One that its source has forgotten would wait for ever in the app. */
+  async #requeued(source: JobSource, { taken }: TracedLease, became: SettleOutcome, delaySeconds: number) {
+    if (became !== "unknown") return became;
+    await this.#options.restore(source.name, taken, delaySeconds);
+    return "requeued";
   }
 
   async #reported(source: JobSource, ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {

@@ -31,6 +31,9 @@ import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
  * twice and changes nothing, also when the job has gone on in between. Another settling call with a token that was
  * settled otherwise is "lost".
  *
+ * A service that may forget (a Redis that was flushed, or came back without its data) answers "unknown" for a job of which
+ * nothing is left. That is not another container's: who runs it goes on, and who has finished it delivers.
+ *
  * Ends. A job that comes to its end while no attempt of it settles it (a cancel while it waits, a lease that runs out
  * after cancel was requested, its time that is over, a failed dependency) leaves an unreported end, in the same
  * transaction. The next `take` of any container on the same queue answers it; that container writes the final callback
@@ -140,14 +143,18 @@ export interface Renewal {
   readonly progress?: number;
 }
 
-/** `held`: go on. `cancelled`: its cancel was requested; the lease is still held, settle with `cancelled`. `lost`: stop. */
-export type RenewalOutcome = "held" | "cancelled" | "lost";
+/**
+ * `held`: go on. `cancelled`: its cancel was requested; the lease is still held, settle with `cancelled`. `lost`: stop.
+ * `unknown`: the source has forgotten the job; go on.
+ */
+export type RenewalOutcome = "held" | "cancelled" | "lost" | "unknown";
 
 /**
  * What the job became by a settling call: `complete` completed, `fail` failed, `cancelled` cancelled, `retry` and `release`
  * requeued, or cancelled when its cancel had been requested. `lost`: the token is not the job's newest, nothing was changed.
+ * `unknown`: the source has forgotten the job, nothing was changed.
  */
-export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost";
+export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost" | "unknown";
 
 /**
  * `jobs`: one may be due, or an end is to be reported. `ends`: an end alone, for who has no slot. `leases`: one that is held
@@ -172,6 +179,8 @@ export interface JobSource {
   readonly leaseSeconds: number;
   /** Longest time between two calls of `take` at rest; a source that is paid by the call sees to its own waiting. */
   readonly idleTakeSeconds?: number;
+  /** How long a settled job is kept by a source that may answer "unknown": one that ended before that may be gone by right. */
+  readonly keepSeconds?: number;
   /**
    * Leases up to `slots` due jobs for each worker: highest priority first, then the oldest. A job keeps its age when
    * it comes back to the queue. Never waits. Answers unreported ends too, of any worker; those alone when it asks for no

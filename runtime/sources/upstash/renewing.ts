@@ -14,7 +14,7 @@ export interface Renewing {
   readonly held: HeldLeases;
 }
 
-const outcomes = ["lost", "held", "cancelled"] as const;
+const outcomes = ["lost", "held", "cancelled", "unknown"] as const;
 
 /**
  * Renews leases, at the price of one command for all of them together: the timetable takes the new times of those that

@@ -92,7 +92,7 @@ export const takeAnswer = z
     hidesMore,
   }));
 
-const settleOutcome = z.enum(["completed", "failed", "cancelled", "requeued", "lost"]);
+const settleOutcome = z.enum(["completed", "failed", "cancelled", "requeued", "lost", "unknown"]);
 export const settleAnswer = z.tuple([z.array(settleOutcome)]).transform(([outcomes]) => outcomes);
 export const renewAnswer = z.tuple([z.array(count), count]);
 

@@ -41,7 +41,7 @@ export class UpstashQueue implements JobQueue {
   protected readonly keys: Keys;
   protected readonly client: RestClient;
   protected readonly usageCounter: UsageCounter;
-  protected readonly keepSeconds: number;
+  readonly keepSeconds: number;
   /** Names this instance in what it publishes, so that it does not wake itself. */
   protected readonly origin = randomUUID();
   readonly #workers: Set<string>;

@@ -6,4 +6,5 @@ const shared = useGateway();
 describeJobSource("upstash", () => openHarness(shared.gateway), {
   ...allCapabilities,
   dependencies: false,
+  forgets: true,
 });

@@ -268,7 +268,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   async #settle(call: SettleCall, lease: LeaseKey, ending: string, delayMs?: number): Promise<SettleOutcome> {
     const outcome = await this.#batches[call].add({ jobId: lease.jobId, token: lease.token, ending });
     this.#held.letGo(lease.token);
-    if (delayMs !== undefined && outcome !== "lost") this.#changes.jobsDueIn(delayMs);
+    if (delayMs !== undefined && outcome === "requeued") this.#changes.jobsDueIn(delayMs);
     return outcome;
   }
 

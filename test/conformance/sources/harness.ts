@@ -45,6 +45,8 @@ export interface Capabilities {
   readonly redriving: boolean;
   /** Jobs wait for others that they name; where they do not, such a job is refused. */
   readonly dependencies: boolean;
+  /** The service may lose its data: of a job without a record it says "unknown", not "lost". */
+  readonly forgets: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -56,6 +58,7 @@ export const allCapabilities: Capabilities = {
   cancelling: true,
   redriving: true,
   dependencies: true,
+  forgets: false,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */

@@ -63,6 +63,14 @@ export function describeLeases(suite: Suite): void {
       }
     });
 
+    test("tells a job that never was from one that somebody else has", async () => {
+      const { source } = suite.harness();
+      await enqueue(suite.harness(), "a");
+      const lease = await takeOne(suite.harness());
+      const renewals = [{ lease }, { lease: { ...lease, jobId: "b" } }, { lease: { ...lease, token: "forged" } }];
+      expect(await source.renew(renewals)).toEqual(["held", suite.capabilities.forgets ? "unknown" : "lost", "lost"]);
+    });
+
     test("is lost when somebody else has the job, and changes nothing", async () => {
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(suite.harness());

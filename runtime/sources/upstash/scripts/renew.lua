@@ -6,7 +6,8 @@
     ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, leaseMs}
     ARGV[2…] for each lease: job id, token, progress (or empty: as it was)
 
-  Answers {commands billed, {0 (lost), 1 (held) or 2 (held, and its cancel was requested) for each lease}, now}.
+  Answers {commands billed, {0 (lost), 1 (held), 2 (held, and its cancel was requested) or
+  3 (there is no record of the job) for each lease}, now}.
   Billed: 5, and for leases that had run out 1, and 1 for each of them (3 when it was parked).
 ]]
 --- @include "lib/records"
@@ -26,7 +27,7 @@ local held, members, answers = {}, {}, {}
 for place, id in ipairs(ids) do
   local job = jobs[id]
   local isHeld = job and job.state.token == ARGV[3 * place]
-  answers[place] = not isHeld and 0 or job.state.cancel and 2 or 1
+  answers[place] = not job and 3 or not isHeld and 0 or job.state.cancel and 2 or 1
   if isHeld then
     held[#held + 1] = { job = job, progress = tonumber(ARGV[3 * place + 1]) }
     members[#members + 1] = leaseMember(job.state)

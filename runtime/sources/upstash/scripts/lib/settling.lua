@@ -11,8 +11,8 @@
 --   ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, keepSeconds, leaseMs?, now?}: `now` is what the caller takes for the server's time
 --   ARGV[2…] for each lease: job id, token, and what the script says of the third
 --
--- and answer {commands billed, {what the job became ("completed", "failed", "cancelled" or "requeued"), or "lost", for
--- each lease}}.
+-- and answer {commands billed, {what the job became ("completed", "failed", "cancelled" or "requeued"), "lost", or "unknown"
+-- when there is no record of it, for each lease}}.
 local settings = cjson.decode(ARGV[1])
 local timetable = KEYS[1]
 -- A time that only shows people when the job ended need not cost a call; a caller that has none leaves it to the server.
@@ -50,12 +50,14 @@ local function settleLeases(outcomes, visit)
   local jobs = readRecords(settings.jobPrefix, ids)
   for place, id in ipairs(ids) do
     local job, token = jobs[id], ARGV[3 * place]
-    if job and job.state.token == token then
+    if not job then
+      answers[place] = 'unknown'
+    elseif job.state.token == token then
       local attempts = job.state.attempts
       visit(job, ARGV[3 * place + 1])
       answers[place] = OUTCOMES[attempts[#attempts].outcome]
     else
-      local attempt = job and attemptOf(job.state, token)
+      local attempt = attemptOf(job.state, token)
       answers[place] = attempt and outcomes[attempt.outcome] and OUTCOMES[attempt.outcome] or 'lost'
     end
   end
