@@ -1,3 +1,4 @@
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
@@ -162,6 +163,12 @@ export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | 
  */
 export type ChangeKind = "jobs" | "ends" | "leases";
 
+/** How far the delivery of a job has come that was worked off under this lease. */
+export interface NotedDelivery {
+  readonly lease: LeaseKey;
+  readonly note: DeliveryNote;
+}
+
 /** What is remembered of a finished job. */
 export interface JobResult {
   readonly assets: readonly unknown[];
@@ -196,6 +203,11 @@ export interface JobSource {
   announce?(offers: ReadonlyMap<string, Offer>): Promise<void>;
   /** One outcome for each renewal, in order. */
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]>;
+  /**
+   * Keeps with running jobs that they have been worked off and why their results have not reached the app. The notes
+   * belong to the leases and go with them; what is not held any more is left as it is. Such a job cannot be cancelled.
+   */
+  noteDeliveries?(deliveries: readonly NotedDelivery[]): Promise<void>;
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome>;
   /** Back to the queue after `delaySeconds`; the attempt stays charged. A job whose cancel was requested becomes cancelled. */
   retry(
@@ -250,6 +262,8 @@ export interface JobRecord {
   readonly attempts: readonly AttemptRecord[];
   /** What a queued job needs that no container offers; null when one does, and for any other job. */
   readonly waitingFor: JobNeed | null;
+  /** Of a running job that has been worked off: why its result has not reached the app yet. */
+  readonly delivery: DeliveryNote | null;
 }
 
 /** What a container must offer to run a job. `model`: what the job names in `model_variant`. */
@@ -322,7 +336,10 @@ export interface JobQueue {
    *   body; UNSUPPORTED_OPTION when jobs of this queue cannot wait for others
    */
   enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome>;
-  /** `cancelled`: was queued, is settled. `requested`: is running, will be. @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED */
+  /**
+   * `cancelled`: was queued, is settled. `requested`: is running, will be.
+   * @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED, also for one that has been worked off and is being delivered
+   */
   cancel(jobId: string): Promise<"cancelled" | "requested">;
   /** A failed job back to the queue, due now, as its next run, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;

@@ -182,6 +182,7 @@ function describeWriting(use: UseProject): void {
       ["settle_job", { settlement: {} }],
       ["take_jobs", { worker_id: "w", requests: [] }],
       ["ends_reported", { ends: [] }],
+      ["note_deliveries", { notes: [] }],
       ["announce_offers", { worker_id: "w", offers: [] }],
       ["register_worker", { worker: {} }],
       ["list_jobs", {}],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
@@ -62,6 +63,7 @@ export const jobRow = z.object({
   settled_at_ms: z.number().nullable(),
   result: resultColumn,
   error: errorColumn,
+  delivery: jsonColumn(deliveryNote).nullable(),
 });
 export type JobRow = z.output<typeof jobRow>;
 
@@ -168,6 +170,7 @@ export function toJobRecord(
     error: row.error,
     attempts: attempts.map(toAttemptRecord),
     waitingFor: row.status === "queued" && !isOffered(row.worker, need) ? need : null,
+    delivery: row.delivery,
   };
 }
 

@@ -104,7 +104,22 @@ const endsAndOffers = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/*
+ * Since version 3 a job that has been worked off says why its result has not reached the app yet. The note belongs to the
+ * lease of who delivers, and goes with it.
+ */
+const deliveries = `
+  ALTER TABLE jobs ADD COLUMN delivery TEXT CHECK (json_valid(delivery));
+
+  CREATE TRIGGER drop_delivery AFTER UPDATE OF status, lease_token ON jobs
+    WHEN NEW.delivery IS NOT NULL AND (NEW.status <> 'running' OR NEW.lease_token IS NOT OLD.lease_token)
+  BEGIN
+    UPDATE jobs SET delivery = NULL WHERE sequence = NEW.sequence;
+  END;
+`;
+
 export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 1, sql: tables },
   { component: "source", version: 2, sql: endsAndOffers },
+  { component: "source", version: 3, sql: deliveries },
 ];

@@ -87,6 +87,9 @@ export const requeueJob = `
 export const endAttempt = `
   UPDATE attempts SET outcome = :outcome, ended_at_ms = :now_ms, error = :error WHERE token = :token`;
 
+export const noteDelivery = `
+  UPDATE jobs SET delivery = :delivery WHERE id = :id AND lease_token = :token AND status = 'running'`;
+
 /** How the lease of a token ended; separates a repeated settle from a late one. */
 export const attemptOutcome = `
   SELECT attempts.outcome
@@ -119,7 +122,7 @@ export const jobsAhead = `
            WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority = :priority
              AND sequence < :sequence) AS ahead`;
 
-/** A queued job ends at once, a running one when its container hears of it. Settled jobs are not touched. */
+/** A queued job ends at once, a running one when its container hears of it. Jobs that are settled, or delivered, are not touched. */
 export const cancelJob = `
   UPDATE jobs
      SET cancel_requested = 1,
@@ -128,7 +131,7 @@ export const cancelJob = `
          error = iif(status = 'queued', NULL, error),
          lease_token = iif(status = 'queued', NULL, lease_token),
          status = iif(status = 'queued', 'cancelled', status)
-   WHERE id = :id AND status IN ('queued', 'running')`;
+   WHERE id = :id AND status IN ('queued', 'running') AND delivery IS NULL`;
 
 export const redriveJob = `
   UPDATE jobs

@@ -18,6 +18,7 @@ import {
   type QueueStats,
   refuseDependencies,
 } from "../job-source.ts";
+import { nothingToCancel } from "../nothing-to-cancel.ts";
 import { LiveOffers } from "./live-offers.ts";
 import { type JobRow, jobRow, type SizeRow, sizeRow, toJobRecord, toQueueStats } from "./rows.ts";
 import * as sql from "./sql.ts";
@@ -79,7 +80,7 @@ export class SqliteQueue implements JobQueue {
     });
     if (job === undefined) throw jobNotFound(jobId);
     if (!cancelled) {
-      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${job.status}: there is nothing to cancel.`);
+      throw nothingToCancel(jobId, job.delivery ?? job.status);
     }
     if (job.status === "cancelled") {
       this.changed("ends");

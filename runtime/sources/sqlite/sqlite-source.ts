@@ -7,6 +7,7 @@ import type {
   JobResult,
   JobSource,
   LeaseKey,
+  NotedDelivery,
   Offer,
   Renewal,
   RenewalOutcome,
@@ -106,6 +107,15 @@ export class SqliteSource extends SqliteQueue implements JobSource {
       if (outcomes[index] === "cancelled") this.#changes.cancelKnown(lease.token);
     }
     return outcomes;
+  }
+
+  async noteDeliveries(deliveries: readonly NotedDelivery[]): Promise<void> {
+    await this.database.writeGrouped(() => {
+      for (const { lease, note } of deliveries) {
+        const { jobId: id, token } = lease;
+        this.#statements.noteDelivery.run({ id, token, delivery: JSON.stringify(note) });
+      }
+    });
   }
 
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {

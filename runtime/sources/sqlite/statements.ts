@@ -34,6 +34,7 @@ export function prepareLeaseStatements(database: Database) {
     endJob: database.command(sql.endJob),
     requeueJob: database.query(sql.requeueJob, rows.requeuedRow),
     endAttempt: database.command(sql.endAttempt),
+    noteDelivery: database.command(sql.noteDelivery),
     attemptOutcome: database.query(sql.attemptOutcome, rows.outcomeRow),
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { decodeElement } from "#contract/decode.ts";
+import { deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, isErrorCode, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
@@ -145,6 +146,8 @@ export const record = z.object({
   error: errorReport.nullable(),
   attempts: z.array(attempt),
   waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
+  /** Absent from a database that has not been migrated yet. */
+  delivery: deliveryNote.nullable().catch(null),
 });
 /** The last one says whether there is a next page. */
 export const records = z.array(record.extend({ more: z.boolean().default(false) }));
@@ -166,6 +169,7 @@ export function toJobRecord(row: RecordAnswer): JobRecord {
     error: row.error,
     attempts: row.attempts,
     waitingFor: row.waiting_for,
+    delivery: row.delivery,
   };
 }
 

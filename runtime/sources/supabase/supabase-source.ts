@@ -6,6 +6,7 @@ import {
   type JobResult,
   type JobSource,
   type LeaseKey,
+  type NotedDelivery,
   type Offer,
   offerTtlSeconds,
   type Renewal,
@@ -91,6 +92,11 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
       if (outcome === "cancelled") this.#held.cancelKnown(lease.token);
       return outcome;
     });
+  }
+
+  async noteDeliveries(deliveries: readonly NotedDelivery[]): Promise<void> {
+    const notes = deliveries.map(({ lease, note }) => ({ job_id: lease.jobId, token: lease.token, note }));
+    await this.client.call("note_deliveries", { args: () => ({ notes: storable(notes) }), answer: replies.counted });
   }
 
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { decodeElement } from "#contract/decode.ts";
+import { type DeliveryNote, deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
@@ -58,6 +59,12 @@ const state = z.object({
   error: json(errorReport).optional(),
   result: json(z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })).optional(),
   attempts: z.array(attempt).default([]),
+  token: z.string().optional(),
+  /** What a newer container notes otherwise is not understood. */
+  delivery: z
+    .object({ token: z.string(), note: json(deliveryNote) })
+    .optional()
+    .catch(undefined),
 });
 type State = z.output<typeof state>;
 
@@ -90,7 +97,13 @@ export function toJobRecord(
     error: errorOf(kept),
     attempts,
     waitingFor: kept.status === "queued" && !isOffered(offers, kept.worker, need) ? need : null,
+    delivery: kept.status === "running" && kept.delivery?.token === kept.token ? (kept.delivery?.note ?? null) : null,
   };
+}
+
+/** What `cancel` answers of a job that it leaves as it is: its end, or how far its delivery has come. */
+export function endOrDelivery(answer: string): string | DeliveryNote {
+  return answer.startsWith("{") ? deliveryNote.parse(JSON.parse(answer)) : answer;
 }
 
 /** Why the job failed, or its last attempt did; one that ended well, or was cancelled, has no error. */

@@ -11,6 +11,7 @@ export const scriptNames = [
   "fail",
   "get",
   "list",
+  "note-deliveries",
   "prune",
   "redrive",
   "release",

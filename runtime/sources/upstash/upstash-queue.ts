@@ -17,12 +17,13 @@ import {
   queueName,
   refuseDependencies,
 } from "../job-source.ts";
+import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
 import { isOffered, readOffers } from "./offers.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { readJob, toJobRecord } from "./records.ts";
+import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
 import * as replies from "./replies.ts";
 import { RestClient } from "./rest-client.ts";
@@ -87,7 +88,7 @@ export class UpstashQueue implements JobQueue {
     }
     if (answer === "missing") throw jobNotFound(jobId);
     if (answer === "settled") {
-      throw new CodedError("JOB_ALREADY_SETTLED", `Job ${jobId} is ${status}: there is nothing to cancel.`);
+      throw nothingToCancel(jobId, endOrDelivery(status ?? "settled"));
     }
     if (answer === "requested") this.cancelRequested(jobId);
     else this.endsDue();

@@ -6,6 +6,7 @@ import type {
   JobSource,
   Lease,
   LeaseKey,
+  NotedDelivery,
   Offer,
   Renewal,
   RenewalOutcome,
@@ -34,6 +35,8 @@ type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";
 const pruneEveryMs = 3_600_000;
 /** More are answered by the calls that follow at once. */
 const maxEndsInOneCall = 64;
+/** Each reads and writes a record, while other callers wait. */
+const maxNotesInOneCall = 100;
 
 /**
  * The source of jobs over Redis' REST API, shared by any number of containers. Each operation is one script that Redis
@@ -138,6 +141,15 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
     const { client, keys, leaseSeconds } = this;
     return renewLeases({ client, keys, leaseSeconds, clock: this.#clock, held: this.#held }, renewals);
+  }
+
+  async noteDeliveries(deliveries: readonly NotedDelivery[]): Promise<void> {
+    const { jobPrefix } = this.keys;
+    for (let from = 0; from < deliveries.length; from += maxNotesInOneCall) {
+      const notes = deliveries.slice(from, from + maxNotesInOneCall);
+      const leases = notes.flatMap(({ lease, note }) => [lease.jobId, lease.token, JSON.stringify(note)]);
+      await this.client.run("note-deliveries", { keys: [], args: [JSON.stringify({ jobPrefix }), ...leases] });
+    }
   }
 
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {

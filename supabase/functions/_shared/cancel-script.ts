@@ -12,7 +12,8 @@ export const cancelScript = `--[[
              is dropped, as one of a known id, whenever it arrives.
     ARGV[2]  body of such a job
 
-  Answers {commands billed, answer}: "cancelled", "requested", "missing", or "settled" and the state that it is in.
+  Answers {commands billed, answer}: "cancelled", "requested", "missing", or "settled" and the state that it is in,
+  or, as JSON, how far its delivery has come.
   Billed: 9 for a job that waits, 10 for one that is delayed, 11 for one that is parked, 8 for one that runs, 7 for one
   that is absent.
 ]]
@@ -43,6 +44,14 @@ end
 
 local function formatRecord(job)
   return cjson.encode(job.state) .. '\\n' .. job.body
+end
+
+-- How far the delivery of a job has come that was worked off, as JSON; nil for any other. The note belongs to the lease
+-- under which it was written.
+local function deliveryOf(state)
+  if state.status == 'running' and state.delivery and state.delivery.token == state.token then
+    return state.delivery.note
+  end
 end
 
 -- The records of these ids by id, in one call. What is not there is absent.
@@ -401,6 +410,8 @@ if state.status == 'running' then
   local score = tonumber(call('ZSCORE', timetable, member) or 0)
   if momentOf(score) > now then
     if state.cancel then return { billed, 'requested' } end
+    -- It has been worked off: nothing is left to be stopped.
+    if deliveryOf(state) then return { billed, 'settled', deliveryOf(state) } end
     state.cancel = true
     call('SET', KEYS[1], formatRecord(job))
     call('ZREM', timetable, member)

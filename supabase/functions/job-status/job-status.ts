@@ -12,7 +12,7 @@ import { isJsonObject } from "../_shared/synonyms.ts";
  * is not found.
  */
 const jobColumns =
-  "id,type,status,progress,run,attempt,prompt,enhanced_prompt,error,metadata,created_at,expires_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at";
+  "id,type,status,progress,run,attempt,prompt,enhanced_prompt,error,metadata,created_at,expires_at,started_at,settled_at,queue_seconds,generation_seconds,cancel_requested_at,delivery";
 const assetColumns = "index,type,bucket,path,thumbnail_path,mime_type,size_bytes,metadata";
 const maxAssets = 1000;
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe } from "vitest";
 import { describeCancelling } from "./cancelling.ts";
+import { describeDelivering } from "./delivering.ts";
 import { describeDepending } from "./depending.ts";
 import { describeEnding } from "./ending.ts";
 import { describeExpiring } from "./expiring.ts";
@@ -47,6 +48,7 @@ export function describeJobSource(
     describeSettling(suite);
     describeLeases(suite);
     describeCancelling(suite);
+    describeDelivering(suite);
     describeEnding(suite);
     describeOffering(suite);
     describeExpiring(suite);

@@ -59,6 +59,9 @@ export function namedSource(source: JobSource, names: Names): JobSource {
     reported: (ends) => source.reported(ends.map(({ jobId, run }) => ({ jobId: names.uuidOf(jobId), run }))),
     ...(source.announce === undefined ? {} : { announce: (offers) => source.announce?.(offers) ?? Promise.resolve() }),
     renew: (renewals) => source.renew(renewals.map((each) => ({ ...each, lease: names.lease(each.lease) }))),
+    async noteDeliveries(deliveries) {
+      await source.noteDeliveries?.(deliveries.map(({ lease, note }) => ({ lease: names.lease(lease), note })));
+    },
     complete: (lease, result) => source.complete(names.lease(lease), result),
     retry: (lease, options) => source.retry(names.lease(lease), options),
     fail: (lease, error) => source.fail(names.lease(lease), error),

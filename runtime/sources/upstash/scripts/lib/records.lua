@@ -12,6 +12,14 @@ local function formatRecord(job)
   return cjson.encode(job.state) .. '\n' .. job.body
 end
 
+-- How far the delivery of a job has come that was worked off, as JSON; nil for any other. The note belongs to the lease
+-- under which it was written.
+local function deliveryOf(state)
+  if state.status == 'running' and state.delivery and state.delivery.token == state.token then
+    return state.delivery.note
+  end
+end
+
 -- The records of these ids by id, in one call. What is not there is absent.
 local function readRecords(jobPrefix, ids)
   local jobs = {}

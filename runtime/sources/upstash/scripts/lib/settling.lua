@@ -37,7 +37,7 @@ end
 local function finish(job, status)
   job.state.status = status
   job.state.settled = now
-  job.state.token = nil
+  job.state.token, job.state.delivery = nil, nil
   if job.state.expires then leaving[#leaving + 1] = expiryMember(job.state) end
   finished[#finished + 1] = job
 end
