@@ -31,7 +31,7 @@ const limitMs = 30_000;
 
 const nvencByPath = new Map<string, Promise<string | null>>();
 
-/** @throws PipelineError FFMPEG_MISSING, also when this ffmpeg has no encoder for the container */
+/** @throws PipelineError FFMPEG_MISSING, also when this ffmpeg has no H.264; UNSUPPORTED_OPTION when it has no encoder for WebM or WebP */
 export async function chooseEncoder(
   container: Container,
   size: Size,
@@ -39,7 +39,7 @@ export async function chooseEncoder(
   { ffmpeg }: FfmpegPaths,
 ): Promise<ChosenEncoder> {
   const available = await availableEncoders(ffmpeg);
-  const onCpu = () => ({ encoder: firstOf(encodersFor(container, size), available) });
+  const onCpu = () => ({ encoder: firstOf(container, encodersFor(container, size), available) });
   if (container !== "mp4" || choice === "cpu" || !available.has("h264_nvenc")) return onCpu();
   const problem = (await nvencProblem(ffmpeg)) ?? sizeProblem(size);
   if (problem === null) return { encoder: "h264_nvenc" };
@@ -64,11 +64,15 @@ function encodersFor(container: Container, { width, height }: Size): readonly Vi
   }
 }
 
-/** @throws PipelineError FFMPEG_MISSING when this ffmpeg was built without any of them */
-function firstOf(wanted: readonly VideoEncoderName[], available: ReadonlySet<string>): VideoEncoderName {
+/** @throws PipelineError as `encoderMissing` when this ffmpeg was built without any of them */
+function firstOf(
+  container: Container,
+  wanted: readonly VideoEncoderName[],
+  available: ReadonlySet<string>,
+): VideoEncoderName {
   const found = wanted.find((encoder) => available.has(encoder));
   if (found !== undefined) return found;
-  throw encoderMissing(wanted);
+  throw encoderMissing(container, wanted);
 }
 
 function sizeProblem({ width, height }: Size): string | null {

@@ -1,4 +1,5 @@
-import { PipelineError } from "#pipelines/core/errors.ts";
+import { PipelineError, unsupportedOption } from "#pipelines/core/errors.ts";
+import type { Container } from "./commands.ts";
 import type { ProcessEnd } from "./ffmpeg-process.ts";
 
 /** Neither on the PATH nor in the npm packages: this machine can make no videos. */
@@ -11,11 +12,18 @@ export function ffmpegMissing(tool: string, cause?: unknown): PipelineError {
   );
 }
 
-/** This ffmpeg was built without what a container of video needs. */
-export function encoderMissing(encoders: readonly string[]): PipelineError {
+/**
+ * This ffmpeg was built without what a container of video needs. Without H.264 it can make no videos; without another one
+ * it cannot make this job's.
+ */
+export function encoderMissing(container: Container, encoders: readonly string[]): PipelineError {
+  const names = encoders.join(" or ");
+  if (container !== "mp4") {
+    return unsupportedOption(`The ffmpeg on this machine has no encoder ${names} for ${container}: request mp4.`);
+  }
   return new PipelineError(
     "FFMPEG_MISSING",
-    `The ffmpeg on this machine has no encoder ${encoders.join(" or ")}: install one that has, as that of Debian, Ubuntu or Homebrew.`,
+    `The ffmpeg on this machine has no encoder ${names}: install one that has, as that of Debian, Ubuntu or Homebrew.`,
     { permanent: false },
   );
 }

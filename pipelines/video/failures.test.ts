@@ -149,6 +149,18 @@ describe("what ends an encoding", () => {
       code: "FFMPEG_MISSING",
       message: expect.stringContaining("has no encoder libx264"),
     });
+    // Other videos can be made where this one cannot: that is no matter of the machine.
+    const onlyH264 = await scripted(
+      "only-h264",
+      'case "$*" in *-encoders*) echo " V....D libx264 x";; *) exec "$FFMPEG" "$@";; esac',
+    );
+    await checkVideoEncoder({ width, height, fps: 16, ffmpeg: onlyH264 });
+    await expect(
+      checkVideoEncoder({ width, height, fps: 16, container: "webm", ffmpeg: onlyH264 }),
+    ).rejects.toMatchObject({
+      code: "UNSUPPORTED_OPTION",
+      message: "The ffmpeg on this machine has no encoder libsvtav1 or libvpx-vp9 for webm: request mp4.",
+    });
   });
 
   it("fewer frames in the file than were written", async () => {

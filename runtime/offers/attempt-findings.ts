@@ -42,6 +42,12 @@ export class AttemptFindings {
     if (error.code === "DISK_FULL") {
       // One disk for all workers.
       for (const each of workers()) conditions.found({ worker: each, kind: "worker", subject: each }, error);
+    } else if (error.code === "FFMPEG_MISSING") {
+      // One ffmpeg for all that make videos.
+      for (const each of this.#withoutFfmpeg(lease.job.type)) {
+        const key = { worker: each.worker, kind: "type", subject: each.type } as const;
+        conditions.found(key, error, this.#watched("handler", each.type));
+      }
     } else {
       const { key, watched } = this.#subjectOf(error, lease, worker, model);
       conditions.found(key, error, watched);
@@ -55,7 +61,9 @@ export class AttemptFindings {
     this.#streaks.set(worker, streak);
     if (end.kind === "completed") {
       streak.succeeded();
-      return this.#overcome(lease, worker);
+      const madeVideo = end.assets.some(({ type }) => type === "video");
+      const hasFfmpeg = madeVideo && this.#ffmpegIsThere();
+      return this.#overcome(lease, worker) || hasFfmpeg;
     }
     const error = causeOf(end);
     if (error === null || !FailureStreak.counts(error)) return false;
@@ -68,6 +76,19 @@ export class AttemptFindings {
     if (probed !== undefined) conditions.found(probed, error);
     else if (verdict !== null) conditions.found(verdict.type === null ? self : ofType, verdict.error);
     return true;
+  }
+
+  /** Handlers here whose jobs need ffmpeg, and the one that has found it missing. */
+  #withoutFfmpeg(finder: string): Handler[] {
+    const workers = new Set(this.#options.workers());
+    const needs = ({ type, produces }: Handler) => produces === "video" || type === finder;
+    return this.#options.registry.all().filter((handler) => workers.has(handler.worker) && needs(handler));
+  }
+
+  #ffmpegIsThere(): boolean {
+    const { conditions } = this.#options;
+    const gone = conditions.all().filter(({ error }) => error.code === "FFMPEG_MISSING");
+    return gone.map((condition) => conditions.overcome(condition)).length > 0;
   }
 
   #overcome({ job }: Lease, worker: string): boolean {

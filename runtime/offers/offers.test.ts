@@ -254,6 +254,45 @@ describe("handlers", () => {
   });
 });
 
+describe("videos", () => {
+  const video = { type: "video", file: "/w/0.mp4", extension: "mp4", mimeType: "video/mp4" } as const;
+  const made: AttemptEnd = { ...completed, assets: [{ ...video, index: 0, sizeBytes: 1, metadata: {} }] };
+  const end = (type: string, what: AttemptEnd) =>
+    offers.onAttemptEnd({ lease: lease(type), worker: "test", end: what });
+
+  beforeEach(async () => {
+    for (const type of ["film", "loop"]) {
+      await writeFile(join(handlers(), `${type}.ts`), handler(type).replace('"nothing"', '"video"'));
+    }
+    await start();
+    await offers.onCondition({ code: "FFMPEG_MISSING", message: "no ffmpeg" }, lease("film"));
+  });
+
+  it("are withheld at once, of all types, where one has found no ffmpeg; all else is offered", async () => {
+    expect(offers.of("test").types).toEqual(["count", "paint"]);
+    expect(offers.conditions).toMatchObject(
+      ["film", "loop"].map((subject) => ({ kind: "type", subject, error: { code: "FFMPEG_MISSING" } })),
+    );
+    await look();
+    expect(offers.of("test").types).toEqual(["count", "film", "loop", "paint"]);
+  });
+
+  it("are all offered again when one was made, and not when a job made none", async () => {
+    await look();
+    end("film", completed);
+    expect(offers.conditions).toMatchObject([{ subject: "loop", state: "probing" }]);
+    await offers.onCondition({ code: "FFMPEG_MISSING", message: "no ffmpeg" }, lease("film"));
+    await look();
+    end("loop", made);
+    expect(offers.conditions).toEqual([]);
+  });
+
+  it("are withheld with a type that makes them beside something else", async () => {
+    await offers.onCondition({ code: "FFMPEG_MISSING", message: "no ffmpeg" }, lease("count"));
+    expect(offers.of("test").types).toEqual(["paint"]);
+  });
+});
+
 describe("the worker", () => {
   it.each(["DEVICE_LOST", "DISK_FULL"] as const)("is withheld as a whole by %s", async (code) => {
     await start();
