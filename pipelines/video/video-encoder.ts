@@ -41,7 +41,7 @@ export interface VideoEncoder {
 }
 
 const defaultCrf: Readonly<Record<Container, number>> = { mp4: 18, webm: 24, webp: 20 };
-const maxCrf: Readonly<Record<Container, number>> = { mp4: 51, webm: 63, webp: 100 };
+export const maxCrf: Readonly<Record<Container, number>> = { mp4: 51, webm: 63, webp: 100 };
 const edge = { min: 2, max: 8192 };
 const maxFps = 240;
 

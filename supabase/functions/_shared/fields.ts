@@ -59,19 +59,60 @@ function fits(text: string, characters: number): boolean {
 
 export const promptRule = "must be 1 to 8,000 characters and not only white space";
 
-/** A prompt that may be empty: a negative prompt, or the prompt of an exact copy. */
-export const promptOrEmpty = z
-  .string("must be a text")
-  .refine((text) => fits(text, maxPromptCharacters), { error: "must be at most 8,000 characters" })
-  .meta({ maxLength: maxPromptCharacters });
+interface PromptLimit {
+  readonly text: string;
+  /** What is beyond it in any case. */
+  readonly maxLength: number;
+  fits(text: string): boolean;
+}
 
-export const promptText = z.preprocess(
-  (value) => value ?? undefined,
-  z
-    .string(promptRule)
-    .refine((text) => /\S/.test(text) && fits(text, maxPromptCharacters), { error: promptRule })
-    .meta({ minLength: 1, maxLength: maxPromptCharacters }),
-);
+const inCharacters: PromptLimit = {
+  text: "8,000 characters",
+  maxLength: maxPromptCharacters,
+  fits: (text) => fits(text, maxPromptCharacters),
+};
+
+const maxPromptBytes = 65_536;
+
+const inBytes: PromptLimit = {
+  text: "65,536 bytes of UTF-8",
+  maxLength: maxPromptBytes,
+  fits: (text) => text.length <= maxPromptBytes && new TextEncoder().encode(text).length <= maxPromptBytes,
+};
+
+/** No database keeps the character NUL, and no model reads it. */
+const noNul = { error: "must not contain the character NUL" };
+const hasNoNul = (text: string) => !text.includes("\0");
+
+function emptyOrPrompt(limit: PromptLimit) {
+  return z
+    .string("must be a text")
+    .refine(limit.fits, { error: `must be at most ${limit.text}` })
+    .refine(hasNoNul, noNul)
+    .meta({ maxLength: limit.maxLength });
+}
+
+function prompt(limit: PromptLimit) {
+  const error = `must be 1 to ${limit.text} and not only white space`;
+  return z.preprocess(
+    (value) => value ?? undefined,
+    z
+      .string(error)
+      .refine((text) => /\S/.test(text) && limit.fits(text), { error })
+      .refine(hasNoNul, noNul)
+      .meta({ minLength: 1, maxLength: limit.maxLength }),
+  );
+}
+
+/** A prompt that may be empty: a negative prompt, or the prompt of an exact copy. */
+export const promptOrEmpty = emptyOrPrompt(inCharacters);
+
+export const promptText = prompt(inCharacters);
+
+/** For models that read so many tokens and leave out the rest of a text, which is reported. */
+export const longPromptOrEmpty = emptyOrPrompt(inBytes);
+
+export const longPromptText = prompt(inBytes);
 
 /** Address of an input file: a URL, or a path in the app's storage. "" is "not given". */
 export const optionalReference = z.preprocess(

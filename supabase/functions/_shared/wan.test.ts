@@ -90,7 +90,9 @@ describe("ranges", () => {
     ],
     ["config.fps", { fps: 61 }, 61, "must be a whole number from 1 to 60"],
     ["config.video_format", { video_format: "gif" }, "gif", 'must be "mp4", "webm" or "webp"'],
-    ["config.crf", { crf: 64 }, 64, "must be a number from 0 to 63"],
+    ["config.crf", { crf: 101, video_format: "webp" }, 101, "must be a number from 0 to 100"],
+    ["config.crf", { crf: 52 }, 52, "must be at most 51 for mp4"],
+    ["config.crf", { crf: 64, video_format: "webm" }, 64, "must be at most 63 for webm"],
     ["config.switch_threshold", { switch_threshold: 1001 }, 1001, "must be a number from 0 to 1,000"],
     ["config.guidance_scale_2", { guidance_scale_2: -1 }, -1, "must be a number from 0 to 30"],
     ["config.flow_shift", { flow_shift: 0 }, 0, "must be a number from 0.1 to 20"],
@@ -109,12 +111,16 @@ describe("ranges", () => {
     expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
   });
 
-  it.each([{ frame_num: 5 }, { frame_num: 161 }, { width: 64, height: 2048 }, { guidance_scale: 0 }])(
-    "%j",
-    (config) => {
-      expect(accepted({ config }).config).toEqual(config);
-    },
-  );
+  it.each([
+    { frame_num: 5 },
+    { frame_num: 161 },
+    { crf: 100, video_format: "webp" },
+    { crf: 51 },
+    { width: 64, height: 2048 },
+    { guidance_scale: 0 },
+  ])("%j", (config) => {
+    expect(accepted({ config }).config).toEqual(config);
+  });
 
   it.each([
     ["metadata.reference_strength", { reference_strength: 2 }, 2, "must be a number from 0 to 1"],
@@ -126,7 +132,7 @@ describe("ranges", () => {
   it("requires a prompt", () => {
     expect(refused({ prompt: " " })).toMatchObject([{ field: "prompt", value: " " }]);
     expect(refused({ prompt: null })).toEqual([
-      { field: "prompt", message: "must be 1 to 8,000 characters and not only white space" },
+      { field: "prompt", message: "must be 1 to 65,536 bytes of UTF-8 and not only white space" },
     ]);
   });
 });
@@ -180,11 +186,21 @@ describe("pixels in all frames of a clip", () => {
   });
 });
 
-it("takes a prompt of 8,000 characters, and refuses 5,000 words", () => {
-  expect(accepted({ prompt: "sea ".repeat(2000) }).prompt).toHaveLength(8000);
-  expect(refused({ prompt: "sea ".repeat(5000) })).toMatchObject([
-    { field: "prompt", message: "must be 1 to 8,000 characters and not only white space" },
-  ]);
+describe("prompts", () => {
+  it.each(["prompt", "negative_prompt"])(
+    "of 5,000 words are taken as a %s, and refused above 65,536 bytes",
+    (field) => {
+      expect(accepted({ [field]: "seagull ".repeat(5000) })).toMatchObject({ [field]: "seagull ".repeat(5000) });
+      expect(accepted({ [field]: "é".repeat(32_768) })).toMatchObject({ [field]: "é".repeat(32_768) });
+      const [problem] = refused({ [field]: "é".repeat(32_769) });
+      expect(problem).toMatchObject({ field, message: expect.stringMatching(/65,536 bytes of UTF-8/) });
+      expect(problem?.value).toMatch(/^é{120}… \(32,769 characters\)$/);
+    },
+  );
+
+  it.each(["prompt", "negative_prompt"])("with the character NUL are refused as a %s", (field) => {
+    expect(refused({ [field]: "a lake\0" })).toMatchObject([{ field, message: "must not contain the character NUL" }]);
+  });
 });
 
 it("wan_generate requires steps and guidance, and takes one frame", () => {

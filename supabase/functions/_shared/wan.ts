@@ -4,13 +4,13 @@ import {
   enhancementFields,
   guidanceScale,
   listed,
+  longPromptOrEmpty,
+  longPromptText,
   numberFrom,
   optionalFlag,
   optionalReference,
   optionalText,
   passedThrough,
-  promptOrEmpty,
-  promptText,
   seed,
   shown,
   sizeInMultiplesOf,
@@ -63,6 +63,11 @@ const headlessSampling = {
 };
 
 const videoFormats = ["mp4", "webm", "webp"] as const;
+
+type VideoFormat = (typeof videoFormats)[number];
+
+/** The end of each encoder's own scale. */
+export const maxCrf: Readonly<Record<VideoFormat, number>> = { mp4: 51, webm: 63, webp: 100 };
 const maxFrames = 161;
 const minVideoFrames = 5;
 
@@ -76,8 +81,8 @@ const maxPixels = 1280 * 720 * maxFrames;
 const videoFile = {
   fps: wholeNumberFrom(1, 60).default(16),
   video_format: z.enum(videoFormats, { error: `must be ${listed(videoFormats)}` }).default("mp4"),
-  /** Quality on the encoder's own scale, lower is better; each format has its default. */
-  crf: optional(numberFrom(0, 63)),
+  /** Quality on the encoder's own scale, lower is better; each format has its default, and its end of the scale. */
+  crf: optional(numberFrom(0, Math.max(...Object.values(maxCrf)))),
   /** Further files: the first frame in full size, frames from beginning to end. */
   poster: optionalFlag,
   contact_sheet: optionalFlag,
@@ -93,7 +98,8 @@ export const wanVideoParameters = z
     frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
     ...videoFile,
   })
-  .superRefine(checkPixels);
+  .superRefine(checkPixels)
+  .superRefine(checkCrf);
 
 /** Pure inference: exactly as many frames as the job says; one is a picture. */
 export const wanGenerateParameters = z
@@ -102,7 +108,8 @@ export const wanGenerateParameters = z
     frame_num: wholeNumberFrom(1, maxFrames).default(81),
     ...videoFile,
   })
-  .superRefine(checkPixels);
+  .superRefine(checkPixels)
+  .superRefine(checkCrf);
 
 /** Clips of the headless system, with exactly as many frames as the job says. */
 export const textToVideoParameters = z
@@ -113,7 +120,8 @@ export const textToVideoParameters = z
     ...headlessSampling,
     ...shared,
   })
-  .superRefine(checkPixels);
+  .superRefine(checkPixels)
+  .superRefine(checkCrf);
 
 function checkPixels(values: unknown, ctx: z.core.$RefinementCtx): void {
   // What is wrong by itself has been reported.
@@ -130,14 +138,24 @@ function checkPixels(values: unknown, ctx: z.core.$RefinementCtx): void {
 /** Pictures of the headless system. */
 export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared });
 
+function checkCrf(values: unknown, ctx: z.core.$RefinementCtx): void {
+  if (!isJsonObject(values)) return;
+  const { crf, video_format: format = "mp4" } = values;
+  const known = videoFormats.find((name) => name === format);
+  if (typeof crf !== "number" || known === undefined || crf <= maxCrf[known]) return;
+  // What is out of range for every format has been reported.
+  if (crf > maxCrf.webp) return;
+  ctx.addIssue({ code: "custom", path: ["crf"], input: crf, message: `must be at most ${maxCrf[known]} for ${known}` });
+}
+
 const oneFrame = z.literal(1, { error: "must be 1, or left out: this job type makes a picture" });
 
 /** @param makesPictures whether the job type makes one frame, whatever its model's clips have */
 function wanSchema(makesPictures: boolean) {
   const schema = jobEnvelope
     .extend({
-      prompt: promptText,
-      negative_prompt: optional(promptOrEmpty),
+      prompt: longPromptText,
+      negative_prompt: optional(longPromptOrEmpty),
       image_id: passedThrough,
       video_id: passedThrough,
       character_id: passedThrough,
