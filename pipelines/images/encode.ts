@@ -16,9 +16,9 @@ export async function encodePng(image: RgbImage, texts: Readonly<Record<string, 
   return addPngMetadata(png, texts);
 }
 
-/** A WebP whose longest edge is 256 pixels; smaller pictures keep their size. */
-export function encodeThumbnail(image: RgbImage): Promise<Uint8Array> {
-  return open(image)
+/** A WebP whose longest edge is 256 pixels; smaller pictures keep their size. @param image pixels, or a picture's file */
+export function encodeThumbnail(image: RgbImage | Uint8Array): Promise<Uint8Array> {
+  return (image instanceof Uint8Array ? sharp(image) : open(image))
     .resize({ width: thumbnailEdge, height: thumbnailEdge, fit: "inside", withoutEnlargement: true })
     .webp({ quality: thumbnailQuality })
     .toBuffer();

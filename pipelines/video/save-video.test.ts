@@ -77,6 +77,35 @@ it("hands over a poster and a contact sheet on request", async () => {
   expect(await likeness(last, 8)).toBeGreaterThan(28);
 });
 
+it("gives poster and contact sheet their size, and thumbnails as small as the video's", async () => {
+  const { host, assets } = collectingHost();
+  const [large, tall] = [640, 320];
+  const video = await openVideoAsset(host, {
+    width: large,
+    height: tall,
+    frames: 8,
+    fps: 16,
+    poster: true,
+    contactSheet: true,
+  });
+  for (let index = 0; index < 8; index++) {
+    await video.add({ data: new Uint8ClampedArray(shapesFrame(index, large, tall)), width: large, height: tall });
+  }
+  await video.finish({ seed: 7 });
+  const [, poster, sheet] = assets.map(({ options }) => options.metadata);
+  expect(poster).toEqual({ seed: 7, role: "poster", width: 640, height: 320 });
+  expect(sheet).toEqual({ seed: 7, role: "contact_sheet", width: 4 * 260 + 4, height: 2 * 132 + 4 });
+  const edges = assets.map(async ({ options }) => {
+    const { width: across = 0, height: down = 0, format } = await sharp(options.thumbnail.bytes).metadata();
+    return { format, across, down };
+  });
+  expect(await Promise.all(edges)).toEqual([
+    { format: "webp", across: 256, down: 128 },
+    { format: "webp", across: 256, down: 128 },
+    { format: "webp", across: 256, down: 66 },
+  ]);
+});
+
 it.each([
   ["webm", "video", "video/webm"],
   ["webp", "image", "image/webp"],

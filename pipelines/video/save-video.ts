@@ -5,7 +5,7 @@ import { encodeThumbnail } from "#pipelines/images/encode.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { EncoderChoice } from "./choose-encoder.ts";
 import type { Container } from "./commands.ts";
-import { ContactSheet, encodePoster } from "./stills.ts";
+import { ContactSheet, encodePoster, type Still } from "./stills.ts";
 import { openVideoEncoder, type VideoEncoder, type VideoFile } from "./video-encoder.ts";
 
 export interface VideoAssetOptions {
@@ -49,7 +49,7 @@ class VideoAsset {
   readonly #sheet: ContactSheet | undefined;
   #added = 0;
   #thumbnail: Promise<Uint8Array> | undefined;
-  #poster: Promise<Uint8Array> | undefined;
+  #poster: Promise<Still> | undefined;
 
   constructor(host: VideoHost, options: VideoAssetOptions & { readonly container: Container }, encoder: VideoEncoder) {
     this.#host = host;
@@ -103,18 +103,15 @@ class VideoAsset {
     await this.#encoder.abort();
   }
 
-  async #handOver(
-    role: string,
-    bytes: Uint8Array | undefined,
-    metadata: Readonly<Record<string, unknown>>,
-  ): Promise<void> {
-    if (bytes === undefined) return;
+  async #handOver(role: string, still: Still | undefined, metadata: Readonly<Record<string, unknown>>): Promise<void> {
+    if (still === undefined) return;
+    const { bytes, width, height } = still;
     const webp = { extension: "webp", mimeType: "image/webp" } as const;
     await this.#host.asset(bytes, {
       type: "image",
       ...webp,
-      thumbnail: { ...webp, bytes },
-      metadata: { ...metadata, role },
+      thumbnail: { ...webp, bytes: await encodeThumbnail(bytes) },
+      metadata: { ...metadata, role, width, height },
     });
   }
 }

@@ -3,11 +3,19 @@ import type { RgbImage } from "#pipelines/images/rgb.ts";
 
 const posterQuality = 90;
 
-/** A frame in full size as WebP, to be shown until the video plays. */
-export function encodePoster({ data, width, height }: RgbImage): Promise<Uint8Array> {
-  return sharp(data, { raw: { width, height, channels: 3 } })
+/** A picture beside a video, as WebP. */
+export interface Still {
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A frame in full size, to be shown until the video plays. */
+export async function encodePoster({ data, width, height }: RgbImage): Promise<Still> {
+  const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
     .webp({ quality: posterQuality })
     .toBuffer();
+  return { bytes, width, height };
 }
 
 const sheetColumns = 4;
@@ -38,8 +46,8 @@ export class ContactSheet {
     this.#cells.push({ data: new Uint8ClampedArray(pixels), width: info.width, height: info.height });
   }
 
-  /** The sheet as WebP, on white. */
-  async encode(): Promise<Uint8Array> {
+  /** The sheet, on white. */
+  async encode(): Promise<Still> {
     const [first] = this.#cells;
     if (first === undefined) throw new RangeError("a contact sheet needs at least one frame");
     const columns = Math.min(sheetColumns, this.#cells.length);
@@ -52,9 +60,10 @@ export class ContactSheet {
       left: gap + (cell % columns) * step.x,
       top: gap + Math.floor(cell / columns) * step.y,
     }));
-    return await sharp({ create: { ...size, channels: 3, background: "white" } })
+    const bytes = await sharp({ create: { ...size, channels: 3, background: "white" } })
       .composite(pieces)
       .webp({ quality: posterQuality })
       .toBuffer();
+    return { bytes, ...size };
   }
 }
