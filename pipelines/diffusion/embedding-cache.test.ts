@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -38,6 +38,17 @@ it("keeps its folder below its bound", async () => {
   const cache = new EmbeddingCache({ folder, maxDiskBytes: 60 });
   for (const [index, key] of ["a", "b", "c", "d"].entries()) await cache.set(key, entry(index));
   expect(await readdir(folder)).toHaveLength(2);
+});
+
+it("removes what a killed process left half written, and nothing that is being written", async () => {
+  const [old, fresh] = [join(folder, ".old.part"), join(folder, ".fresh.part")];
+  for (const part of [old, fresh]) await writeFile(part, Buffer.alloc(50));
+  const before = new Date(Date.now() - 3_600_000);
+  await utimes(old, before, before);
+  const cache = new EmbeddingCache({ folder, maxDiskBytes: 60 });
+  await cache.set("a", entry(1));
+  await cache.set("b", entry(2));
+  expect((await readdir(folder)).sort()).toEqual([".fresh.part", "a", "b"]);
 });
 
 it("forgets an entry that is cut off, and goes on where the folder cannot be written", async () => {

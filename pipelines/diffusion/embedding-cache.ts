@@ -20,6 +20,11 @@ export interface EmbeddingCacheOptions {
 const defaultMaxMemoryBytes = 64 * 2 ** 20;
 const defaultMaxDiskBytes = 256 * 2 ** 20;
 
+const partSuffix = ".part";
+
+/** Nothing takes so long to write. */
+const abandonedAfterMs = 10 * 60_000;
+
 /** Of an entry on disk: width and cut tokens as two little-endian words, then the rows. */
 const headerBytes = 8;
 
@@ -86,7 +91,7 @@ export class EmbeddingCache {
 
   async #write(key: string, entry: CachedRows): Promise<void> {
     if (this.#folder === undefined) return;
-    const part = join(this.#folder, `.${randomUUID()}.part`);
+    const part = join(this.#folder, `.${randomUUID()}${partSuffix}`);
     try {
       await mkdir(this.#folder, { recursive: true });
       await writeFile(part, encode(entry));
@@ -97,14 +102,19 @@ export class EmbeddingCache {
     }
   }
 
-  /** Removes what was used longest ago, and what a killed process left half written. */
+  /** Removes what was used longest ago, and what a killed process left half written; another one may be writing now. */
   async #trim(folder: string): Promise<void> {
-    const entries = await Promise.all(
+    const files = await Promise.all(
       (await readdir(folder)).map(async (name) => {
         const { size, mtimeMs } = await stat(join(folder, name));
         return { name, size, mtimeMs };
       }),
     );
+    const isPart = ({ name }: { readonly name: string }) => name.endsWith(partSuffix);
+    for (const { name, mtimeMs } of files.filter(isPart)) {
+      if (Date.now() - mtimeMs > abandonedAfterMs) await rm(join(folder, name), { force: true });
+    }
+    const entries = files.filter((file) => !isPart(file));
     let sum = 0;
     for (const { name, size } of entries.sort((one, other) => other.mtimeMs - one.mtimeMs)) {
       sum += size;

@@ -73,12 +73,15 @@ export function latentsToRgb({ data, dims }: Tensor, { weights, biases }: Latent
   const [, , height = 0, width = 0] = dims;
   const pixels = height * width;
   const out = new Uint8ClampedArray(pixels * 3);
+  const sums = new Float64Array(pixels);
   for (const [color, row] of weights.entries()) {
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      let value = biases[color] ?? 0;
-      for (const [channel, weight] of row.entries()) value += weight * (data[channel * pixels + pixel] ?? 0);
-      out[pixel * 3 + color] = value;
+    sums.fill(biases[color] ?? 0);
+    for (const [channel, weight] of row.entries()) {
+      const start = channel * pixels;
+      for (let pixel = 0; pixel < pixels; pixel++)
+        sums[pixel] = (sums[pixel] ?? 0) + weight * (data[start + pixel] ?? 0);
     }
+    for (let pixel = 0; pixel < pixels; pixel++) out[pixel * 3 + color] = sums[pixel] ?? 0;
   }
   return { data: out, width, height };
 }

@@ -26,7 +26,8 @@ type FeatureCache = Readonly<Record<string, Tensor>>;
  * Decodes a video chunk by chunk: the first latent frame makes one frame, each further one as many as the VAE's temporal
  * scale. What the decoder's causal convolutions need of the frames before is handed from chunk to chunk, so that memory
  * does not grow with the length. Large frames are decoded in tiles with blended seams; the time loop is the outer one, so
- * that frames come in their order, and every tile has a cache of its own, which lies in this process's memory.
+ * that frames come in their order, and every tile has a cache of its own. Caches lie in this process's memory and cross to
+ * the GPU and back with every chunk: onnxruntime-node (1.30) leaves outputs on a device for WebGPU alone, not for CUDA.
  * @param latents `[1, channels, frames, height, width]`, in the transformer's scale; not changed
  * @yields pixel values of the next frames, nominally in −1…1, `[1, 3, frames, height · scale, width · scale]`
  * @throws PipelineError NUMERICAL_ERROR when the VAE overflows; the signal's reason when it is aborted, within one run of

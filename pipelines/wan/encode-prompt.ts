@@ -1,6 +1,6 @@
 import { modelInvalid } from "#pipelines/core/errors.ts";
 import type { Component } from "#pipelines/core/onnx.ts";
-import { checkShape, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { checkShape, isFiniteData, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import type { TokenizedText } from "#pipelines/text/t5-tokenizer.ts";
 
 /** What the transformer is conditioned on; positions beyond the text are zero and not kept. */
@@ -24,7 +24,7 @@ export async function encodePrompt(textEncoder: Component, text: TokenizedText):
   checkShape("last_hidden_state", output.dims, [1, text.inputIds.data.length, -1]);
   const width = output.dims[2] ?? 0;
   const hidden = output.data.slice(0, text.length * width);
-  if (!hidden.every(Number.isFinite)) {
+  if (!isFiniteData(hidden)) {
     throw modelInvalid(textEncoder.path, "its output is not finite: text encoders of this family overflow in float16");
   }
   return { hidden: tensor(hidden, [text.length, width]), cutTokens: text.cutTokens };
