@@ -71,6 +71,21 @@ describe("job types", () => {
     expect(result?.metadata).toMatchObject({ flow_shift: 3, scheduler: "FlowMatchEulerDiscreteScheduler" });
   });
 
+  it("a prompt of 5,000 words is cut where the model ends, which is reported; what nothing uses is listed", async () => {
+    const words = { prompt: "harbour ".repeat(5000), negative_prompt: "fog ".repeat(5000) };
+    const submit = async (guidance_scale: number) => {
+      const config = { ...small, frame_num: 1, guidance_scale, unheard: true };
+      return (await container.ended(await container.submit("wan_generate", config, words))).result?.metadata;
+    };
+    const cut = { prompt_tokens: 512, prompt_tokens_cut: expect.any(Number) };
+    expect(await submit(3)).toMatchObject({
+      ...cut,
+      negative_prompt_tokens_cut: expect.any(Number),
+      ignored: ["unheard"],
+    });
+    expect(await submit(1)).toMatchObject({ ...cut, ignored: ["unheard", "negative_prompt"] });
+  });
+
   it("wan_2_2_t2i makes one picture with both transformers", async () => {
     const { result } = await run("wan_2_2_t2i", { steps: 4, resolution: "64x64", guidance_scale_2: 3 });
     expect(result?.assets).toMatchObject([{ type: "image", mime_type: "image/png" }]);
@@ -99,6 +114,12 @@ it.each([
 describe("what cannot be is refused in one sentence, for good", () => {
   it.each<[string, Record<string, unknown>, string, RegExp]>([
     ["no frames", { frame_num: 0 }, "INVALID_JOB", /config\.frame_num is 0: must be a whole number from 5 to 161/],
+    [
+      "a clip of too many pixels",
+      { size: "2048*2048", frame_num: 161 },
+      "INVALID_JOB",
+      /frame_num is 161: must be at most 35 at 2048×2048/,
+    ],
     ["2,000 frames", { frame_num: 2000 }, "INVALID_JOB", /from 5 to 161/],
     ["an odd width", { size: "481*832" }, "INVALID_JOB", /width is 481: must be a multiple of 16 .*480 or 496/],
     [

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
 import { DpmSolverMultistepScheduler } from "./dpm-solver-multistep.ts";
 import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
-import { flowConfig } from "./flow-config.ts";
+import { flowConfig, flowShift as shiftOf } from "./flow-config.ts";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { UniPcMultistepScheduler } from "./unipc-multistep.ts";
@@ -76,6 +76,11 @@ export function createFlowScheduler(
   const { flowShift } = options;
   const effective = flowShift === undefined ? config : { ...withClass.parse(config), flow_shift: flowShift };
   return create(name ?? classOf(config, configPath), flowFactories, flowFriendlyNames, effective, configPath);
+}
+
+/** How far a run of such a scheduler is moved towards noise: what `options` has, else the config's own shift, else 1. */
+export function flowShiftOf(config: unknown, options: { readonly flowShift?: number | undefined } = {}): number {
+  return options.flowShift ?? shiftOf(flowConfig.parse(config));
 }
 
 const withClass = z.looseObject({ _class_name: z.string().optional() }).catch({});

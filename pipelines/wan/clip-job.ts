@@ -32,13 +32,19 @@ export interface ClipParameters {
   readonly contact_sheet?: boolean | undefined;
 }
 
+/** Frames a second of a clip whose job does not say. */
+export const defaultFps = 16;
+
 /**
- * Who decides how many frames a clip has: `exact` as many as the job says; `rounded` the next 4n+1 below, as the classic
- * command line makes them.
+ * Who decides how many frames a clip has: `exact` as many as the job says; `rounded` the next that the model makes below,
+ * 4n+1 with WAN's own VAE, as the classic command line does.
  */
 export type FrameRule = "exact" | "rounded";
 
-/** Frames that a clip gets when its job requests `frames`. */
-export function framesToMake(frames: number, rule: FrameRule): number {
-  return rule === "exact" ? frames : Math.floor((frames - 1) / 4) * 4 + 1;
+/**
+ * Frames that a clip gets when its job requests `frames`.
+ * @param temporalScale frames that the model's VAE makes of one latent frame after the first
+ */
+export function framesToMake(frames: number, rule: FrameRule, temporalScale: number): number {
+  return rule === "exact" ? frames : Math.floor((frames - 1) / temporalScale) * temporalScale + 1;
 }

@@ -51,6 +51,15 @@ it.each([
   [5, 5],
   [1, 1],
 ])("%s frames are rounded down to %s where that is the rule", (frames, made) => {
-  expect(framesToMake(frames, "rounded")).toBe(made);
-  expect(framesToMake(frames, "exact")).toBe(frames);
+  expect(framesToMake(frames, "rounded", 4)).toBe(made);
+  expect(framesToMake(frames, "exact", 4)).toBe(frames);
+});
+
+it.each([
+  [83, 8, 81],
+  [80, 8, 73],
+  [83, 2, 83],
+  [83, 1, 83],
+])("%s frames of a VAE that makes %s at a time are rounded down to %s", (frames, temporalScale, made) => {
+  expect(framesToMake(frames, "rounded", temporalScale)).toBe(made);
 });

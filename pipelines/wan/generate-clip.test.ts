@@ -94,12 +94,17 @@ describe("a clip", () => {
   it("reports a seed that was drawn, a cut prompt, and a prompt that was not rewritten", async () => {
     const { seed: _, ...seedless } = { ...settings, num_inference_steps: 1, frame_num: 5 };
     const { host, warnings } = collectingHost(seedless);
-    const long = { prompt: "lighthouse ".repeat(600), config: { enhance_prompt: true } };
+    const long = {
+      prompt: "lighthouse ".repeat(5000),
+      negative_prompt: "blur ".repeat(5000),
+      config: { enhance_prompt: true },
+    };
     const { metadata } = await generateExactClip(long, host);
     expect(metadata).toMatchObject({
       seed: expect.any(Number),
       prompt_tokens: 512,
       prompt_tokens_cut: expect.any(Number),
+      negative_prompt_tokens_cut: expect.any(Number),
       enhancement_strategy: "fallback",
     });
     expect(warnings).toEqual(["the prompt is longer than the model reads: its end was left out"]);
@@ -169,6 +174,23 @@ describe("one frame", () => {
   });
 });
 
+it.each([
+  [{ guidance_scale: 1, guidance_scale_2: 3 }, ["negative_prompt", "guidance_scale_2"]],
+  [{ guidance_scale: 1.5, guidance_scale_2: 3 }, []],
+])("lists what guidance by %j does not use as ignored", async (changes, ignored) => {
+  const { host } = collectingHost({ ...settings, num_inference_steps: 1, ...changes });
+  host.model = async () => ({ name: "random-wan-2", path: randomWans["random-wan-2"], version: "1" });
+  expect((await generateExactClip(job, host)).metadata).toMatchObject({ ignored });
+});
+
+it.each([
+  [undefined, 3],
+  [7, 7],
+])("reports the shift that was used: that of the job %s, else the model's own", async (flow_shift, used) => {
+  const { host } = collectingHost({ ...settings, num_inference_steps: 1, frame_num: 1, flow_shift });
+  expect((await generateExactClip(job, host)).metadata).toMatchObject({ flow_shift: used });
+});
+
 describe("a task", () => {
   it.each(["t2v-1.3B", "T2V-14B", "t2v-A14B"])("%s is what the model does", async (task) => {
     const { host } = collectingHost({ ...settings, task, num_inference_steps: 1 });
@@ -181,7 +203,12 @@ describe("a task", () => {
       "UNSUPPORTED_OPTION",
       'task "i2v-14B" begins with a picture, and the model random-wan makes clips from text alone: leave the task out, or send "t2v-14B"',
     ],
-    ["vace-1.3B", "UNSUPPORTED_OPTION", 'task "vace-1.3B" begins with a control video'],
+    [
+      "vace-1.3B",
+      "UNSUPPORTED_OPTION",
+      'task "vace-1.3B" follows a control video or reference pictures, and the model',
+    ],
+    ["ti2v-5B", "UNSUPPORTED_OPTION", 'task "ti2v-5B" is that of WAN 2.2\'s 5B model, which has a timestep for every'],
     ["t2i-14B", "INVALID_JOB", 'task "t2i-14B" makes one picture, and the job requests 9 frames'],
     ["x2v", "INVALID_JOB", 'task "x2v" is none that is known; there are: t2v-1.3B, '],
   ])("%s is refused before the model is loaded", async (task, code, message) => {

@@ -5,26 +5,28 @@ import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-g
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { ClipFile } from "./clip-file.ts";
-import { type ClipJob, type ClipParameters, type FrameRule, framesToMake } from "./clip-job.ts";
+import { type ClipJob, type ClipParameters, defaultFps, type FrameRule, framesToMake } from "./clip-job.ts";
 import type { LoadingHost } from "./loaded-pipeline.ts";
 import type { WanPipeline, WanResult } from "./pipeline.ts";
 import { checkTask } from "./task.ts";
 
 export interface ClipHost extends VideoHost<ClipParameters>, LoadingHost {}
 
-const defaultFps = 16;
-
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
-/** A job's parameters with what is decided before anything is computed. */
-interface Plan extends ClipParameters {
+/** A job's parameters with what is decided before its model is loaded. */
+interface Request extends ClipParameters {
   readonly seed: number;
   readonly fps: number;
   readonly framesRequested: number;
-  readonly frames: number;
   readonly container: ClipParameters["video_format"];
   readonly contactSheet: boolean | undefined;
+}
+
+interface Plan extends Request {
+  /** As many as the model makes of those that were requested. */
+  readonly frames: number;
 }
 
 /**
@@ -36,13 +38,14 @@ interface Plan extends ClipParameters {
  *   it is aborted, within one run of a model
  */
 export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
-  const plan = planOf(await host.parameters(), rule);
-  checkTask(plan.task, (await host.model()).name, plan.frames);
+  const request = requestOf(await host.parameters());
+  checkTask(request.task, (await host.model()).name, request.framesRequested);
   // What could not be encoded is not worth minutes of denoising.
-  if (plan.frames > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(plan);
+  if (request.framesRequested > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(request);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     const { openClipFile } = await import("./clip-file.ts");
+    const plan = { ...request, frames: framesToMake(request.framesRequested, rule, pipeline.model.temporalScale) };
     const file = openClipFile(host, plan, (scheduler) => originOf(job, plan, scheduler, model));
     const before = pipeline.loading;
     const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
@@ -62,15 +65,13 @@ export function generateRoundedClip(job: ClipJob, host: ClipHost): Promise<Gener
   return generateClip(job, host, "rounded");
 }
 
-function planOf(parameters: ClipParameters, rule: FrameRule): Plan {
+function requestOf(parameters: ClipParameters): Request {
   const [seed = 0] = seedsFrom(parameters.seed, 1);
-  const framesRequested = parameters.frame_num ?? 1;
   return {
     ...parameters,
     seed,
     fps: parameters.fps ?? defaultFps,
-    framesRequested,
-    frames: framesToMake(framesRequested, rule),
+    framesRequested: parameters.frame_num ?? 1,
     container: parameters.video_format,
     contactSheet: parameters.contact_sheet,
   };
@@ -141,6 +142,8 @@ function report(
   const { prompt: _prompt, negative_prompt: _negative, ...settings } = originOf(job, plan, result.scheduler, model);
   return {
     ...settings,
+    flow_shift: result.flowShift,
+    ignored: ignoredBy(job, plan, result),
     ...(plan.task === undefined ? {} : { wan_task: plan.task }),
     reference_mode: "none",
     content_type: plan.frames === 1 ? "image" : "video",
@@ -151,6 +154,14 @@ function report(
     ...saved,
     ...reportEnhancement(job),
   };
+}
+
+/** What was given for guidance where there was none. */
+function ignoredBy(job: ClipJob, plan: Plan, { isGuided }: WanResult): string[] {
+  if (isGuided) return [];
+  const { guidance_scale_2 } = plan;
+  const given = { negative_prompt: job.negative_prompt, guidance_scale_2 };
+  return Object.entries(given).flatMap(([name, value]) => (value === undefined || value === "" ? [] : [name]));
 }
 
 /** What a model that is too large for its memory had to load during the job; nothing of one that stays whole. */

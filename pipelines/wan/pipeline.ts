@@ -12,8 +12,9 @@ import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
 import { toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
 import { videoPreview } from "#pipelines/diffusion/video-preview.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
-import { createFlowScheduler } from "#pipelines/schedulers/index.ts";
+import { createFlowScheduler, flowShiftOf } from "#pipelines/schedulers/index.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
+import { defaultFps } from "./clip-job.ts";
 import { type ClipShape, checkShapeOf, type Grid, latentGrid, tokenGrid } from "./clip-shape.ts";
 import { type DecodeVideoOptions, decodeVideo } from "./decode-video.ts";
 import { type PromptEmbedding, padEmbedding } from "./encode-prompt.ts";
@@ -63,6 +64,10 @@ export type WanStage =
 export interface WanResult {
   /** diffusers' class name. */
   readonly scheduler: string;
+  /** That of the request, or the model's own. */
+  readonly flowShift: number;
+  /** Without guidance a negative prompt and a second guidance scale count nothing. */
+  readonly isGuided: boolean;
   /** Tokens that were read, end mark included, and those that the encoder has no room for. */
   readonly promptTokens: number;
   readonly promptTokensCut: number;
@@ -77,8 +82,6 @@ export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "
   readonly maxWeightBytes?: number | undefined;
   readonly embeddings?: EmbeddingCache | undefined;
 }
-
-const defaultFps = 16;
 
 /** How much of a job's time the stages take, roughly, at any size. */
 const progressStages = [
@@ -178,6 +181,8 @@ export class WanPipeline {
     await this.#decode(request, latents, sink, scale, hooks);
     return {
       scheduler: scheduler.className,
+      flowShift: flowShiftOf(this.model.scheduler.config, request),
+      isGuided,
       promptTokens: prompt.hidden.dims[0] ?? 0,
       promptTokensCut: prompt.cutTokens,
       negativePromptTokensCut: negativePrompt?.cutTokens ?? 0,

@@ -1,18 +1,18 @@
 import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
 
-/** Tasks of the original command line, and what a model needs for them. */
+/** Tasks of the original command line, and what each needs that a model which makes clips from text has not. */
 const tasks = {
-  "t2v-1.3B": "text",
-  "t2v-14B": "text",
-  "t2v-A14B": "text",
-  "t2i-14B": "text",
-  "i2v-14B": "a picture",
-  "i2v-A14B": "a picture",
-  "ti2v-5B": "a picture",
-  "flf2v-14B": "a first and a last picture",
-  "vace-1.3B": "a control video",
-  "vace-14B": "a control video",
-} as const satisfies Record<string, string>;
+  "t2v-1.3B": null,
+  "t2v-14B": null,
+  "t2v-A14B": null,
+  "t2i-14B": null,
+  "i2v-14B": "begins with a picture",
+  "i2v-A14B": "begins with a picture",
+  "ti2v-5B": "is that of WAN 2.2's 5B model, which has a timestep for every token",
+  "flf2v-14B": "begins and ends with a picture",
+  "vace-1.3B": "follows a control video or reference pictures",
+  "vace-14B": "follows a control video or reference pictures",
+} as const satisfies Record<string, string | null>;
 
 /**
  * Whether a model that makes clips from text can do what the job's `task` names.
@@ -26,9 +26,9 @@ export function checkTask(task: string | undefined, model: string, frames: numbe
     throw invalidJob(`task "${task}" is none that is known; there are: ${Object.keys(tasks).join(", ")}`);
   }
   const [name, need] = found;
-  if (need !== "text") {
+  if (need !== null) {
     throw unsupportedOption(
-      `task "${name}" begins with ${need}, and the model ${model} makes clips from text alone: leave the task out, or send "t2v-14B"`,
+      `task "${name}" ${need}, and the model ${model} makes clips from text alone: leave the task out, or send "t2v-14B"`,
     );
   }
   if (name.startsWith("t2i") && frames > 1) {

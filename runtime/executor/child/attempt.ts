@@ -176,7 +176,11 @@ export class Attempt {
     const output = await runHandler(handler, parsed.value, ctx, () => this.#stopRest());
     // Parameters are what a schema made of them, which need not be JSON.
     const reported = safeJson(ctx.reported);
-    return { ...output, metadata: { ...(typeof reported === "object" ? reported : {}), ...output.metadata } };
+    const ignored = [ctx.reported.ignored, output.metadata?.ignored].flatMap((names) =>
+      Array.isArray(names) ? names : [],
+    );
+    const metadata = { ...(typeof reported === "object" ? reported : {}), ...output.metadata, ignored };
+    return { ...output, metadata };
   }
 
   #contextHost() {
