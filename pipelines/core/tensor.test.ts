@@ -4,6 +4,7 @@ import {
   checkShape,
   concat,
   isFiniteData,
+  release,
   repeatBatch,
   scaleInPlace,
   sliceBatch,
@@ -65,6 +66,15 @@ describe("batches", () => {
   it("repeats the whole tensor", () => {
     expect([...repeatBatch(counting([1, 2]), 2).data]).toEqual([0, 1, 0, 1]);
   });
+});
+
+it("releases memory at once, and twice does no harm", () => {
+  const released = zeros([2, 3]);
+  const kept = zeros([2]);
+  release(released);
+  release(released);
+  expect(released.data).toHaveLength(0);
+  expect(kept.data).toHaveLength(2);
 });
 
 describe("arithmetic", () => {

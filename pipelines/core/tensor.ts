@@ -117,6 +117,15 @@ export function scaleInPlace(target: Tensor, factor: number): Tensor {
   return target;
 }
 
+/**
+ * Gives the memory of tensors back at once; they are empty then. Of what a model has just made: garbage is collected when
+ * there is enough of it, which for outputs of megabytes is many runs later.
+ */
+export function release(...tensors: readonly Tensor[]): void {
+  for (const { data } of tensors)
+    if (data.buffer instanceof ArrayBuffer && !data.buffer.detached) data.buffer.transfer(0);
+}
+
 /** Whether every value is a finite number. */
 export function isFiniteData(data: Float32Array): boolean {
   // A sum of v·0 is 0 for finite values and NaN otherwise: one pass without a branch per element.

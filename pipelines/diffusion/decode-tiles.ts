@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { elementCount, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
+import { elementCount, release, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
 import { blendWeights, planTiles, type Tile } from "./tiles.ts";
 
 export interface TileOptions {
@@ -17,7 +17,8 @@ const overlapShare = 1 / 4;
  * Decodes latents in spatial tiles and blends their seams, so that memory stays that of one tile and the result.
  * @param latents `[…, height, width]`; all other axes go whole into every tile
  * @param outputDims of the result, `[…, height · scale, width · scale]`
- * @param decode gets a tile of `latents` and its number, always in the same order, and returns its part of the result
+ * @param decode gets a tile of `latents` and its number, always in the same order, and returns its part of the result,
+ *   which is released
  * @throws the signal's reason when it is aborted, between two tiles
  */
 export async function decodeInTiles(
@@ -33,7 +34,9 @@ export async function decodeInTiles(
   for (const row of planTiles(height, tileSize, overlap)) {
     for (const column of planTiles(width, tileSize, overlap)) {
       signal?.throwIfAborted();
-      addTile(result, await decode(cutTile(latents, row, column), index++), row, column, scale);
+      const tile = await decode(cutTile(latents, row, column), index++);
+      addTile(result, tile, row, column, scale);
+      release(tile);
       await setImmediate();
     }
   }

@@ -1,5 +1,5 @@
 import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
-import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
+import { type RgbImage, toRgbFrame } from "#pipelines/images/rgb.ts";
 
 /** One frame of `[1, channels, frames, height, width]`, as `[1, channels, 1, height, width]`. */
 export function frameOf({ data, dims }: Tensor, frame: number): Tensor {
@@ -24,5 +24,5 @@ export function pictureOf(video: Tensor, frame: number): Tensor {
  * @param video `[1, 3, frames, height, width]`, nominally in −1…1
  */
 export function toRgbFrames(video: Tensor): RgbImage[] {
-  return Array.from({ length: video.dims[2] ?? 0 }, (_, frame) => toRgbImage(pictureOf(video, frame)));
+  return Array.from({ length: video.dims[2] ?? 0 }, (_, frame) => toRgbFrame(video, frame));
 }

@@ -12,15 +12,21 @@ export interface RgbImage {
  * clamped array stores.
  * @param image `[1, 3, height, width]`, nominally in −1…1
  */
-export function toRgbImage(image: Tensor): RgbImage {
-  checkShape("image", image.dims, [1, 3, -1, -1]);
-  const [, , height = 0, width = 0] = image.dims;
+export function toRgbImage({ data, dims }: Tensor): RgbImage {
+  checkShape("image", dims, [1, 3, -1, -1]);
+  return toRgbFrame({ data, dims: dims.toSpliced(2, 0, 1) }, 0);
+}
+
+/** The same of one frame of `[1, 3, frames, height, width]`. */
+export function toRgbFrame(video: Tensor, frame: number): RgbImage {
+  checkShape("video", video.dims, [1, 3, -1, -1, -1]);
+  const [, , frames = 0, height = 0, width = 0] = video.dims;
   const pixels = height * width;
-  const data = new Uint8ClampedArray(image.data.length);
+  const data = new Uint8ClampedArray(3 * pixels);
   for (let channel = 0; channel < 3; channel++) {
-    const plane = channel * pixels;
+    const plane = (channel * frames + frame) * pixels;
     for (let pixel = 0, target = channel; pixel < pixels; pixel++, target += 3) {
-      data[target] = Math.fround(Math.fround((image.data[plane + pixel] ?? 0) * 0.5 + 0.5) * 255);
+      data[target] = Math.fround(Math.fround((video.data[plane + pixel] ?? 0) * 0.5 + 0.5) * 255);
     }
   }
   return { data, width, height };

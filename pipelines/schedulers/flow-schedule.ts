@@ -39,6 +39,8 @@ export abstract class MultistepSchedule extends FlowSchedule {
   /** Predicted images, the newest first, at most as many as the order of the solver. */
   protected readonly predictions: Float32Array[] = [];
   readonly #maxPredictions: number;
+  /** The memory of one that is not needed any more. */
+  #spare: Float32Array | undefined;
   #nextStep = 0;
 
   constructor(levels: FlowLevels, solverOrder: number) {
@@ -59,14 +61,15 @@ export abstract class MultistepSchedule extends FlowSchedule {
 
   /** The image that this step's output points at; {@link remember} keeps it for the steps that follow. */
   protected predict(modelOutput: Float32Array, stepIndex: number, sample: Float32Array): Float32Array {
-    const prediction = new Float32Array(sample.length);
+    const prediction = this.#spare?.length === sample.length ? this.#spare : new Float32Array(sample.length);
+    this.#spare = undefined;
     this.predictOriginalSample(modelOutput, stepIndex, sample, prediction);
     return prediction;
   }
 
   protected remember(prediction: Float32Array): void {
     this.predictions.unshift(prediction);
-    if (this.predictions.length > this.#maxPredictions) this.predictions.pop();
+    if (this.predictions.length > this.#maxPredictions) this.#spare = this.predictions.pop();
   }
 }
 
@@ -91,13 +94,18 @@ export function combine(
   newest: Float32Array,
   differences: readonly Difference[],
 ): void {
-  const [first, second, third] = differences;
+  // One loop without a branch: a difference that is not there is that of the newest prediction to itself.
+  const none = { prediction: newest, weight: 0 };
+  const [first = none, second = none, third = none] = differences;
+  const [m1, m2, m3] = [first.prediction, second.prediction, third.prediction];
+  const [w1, w2, w3] = [first.weight, second.weight, third.weight];
   for (let index = 0; index < out.length; index++) {
     const m0 = newest[index] ?? 0;
-    let value = sampleFactor * (sample[index] ?? 0) + newestFactor * m0;
-    if (first !== undefined) value += first.weight * ((first.prediction[index] ?? 0) - m0);
-    if (second !== undefined) value += second.weight * ((second.prediction[index] ?? 0) - m0);
-    if (third !== undefined) value += third.weight * ((third.prediction[index] ?? 0) - m0);
-    out[index] = value;
+    out[index] =
+      sampleFactor * (sample[index] ?? 0) +
+      newestFactor * m0 +
+      w1 * ((m1[index] ?? 0) - m0) +
+      w2 * ((m2[index] ?? 0) - m0) +
+      w3 * ((m3[index] ?? 0) - m0);
   }
 }

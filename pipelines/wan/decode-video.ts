@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import { modelInvalid, numericalError } from "#pipelines/core/errors.ts";
 import type { Component } from "#pipelines/core/onnx.ts";
-import { checkShape, isFiniteData, type Tensor } from "#pipelines/core/tensor.ts";
+import { checkShape, isFiniteData, release, type Tensor } from "#pipelines/core/tensor.ts";
 import { decodeInTiles } from "#pipelines/diffusion/decode-tiles.ts";
 import { toVaeScale } from "#pipelines/diffusion/latent-scaling.ts";
 import { frameOf } from "#pipelines/diffusion/video-frames.ts";
@@ -29,7 +29,8 @@ type FeatureCache = Readonly<Record<string, Tensor>>;
  * that frames come in their order, and every tile has a cache of its own. Caches lie in this process's memory and cross to
  * the GPU and back with every chunk: onnxruntime-node (1.30) leaves outputs on a device for WebGPU alone, not for CUDA.
  * @param latents `[1, channels, frames, height, width]`, in the transformer's scale; not changed
- * @yields pixel values of the next frames, nominally in −1…1, `[1, 3, frames, height · scale, width · scale]`
+ * @yields pixel values of the next frames, nominally in −1…1, `[1, 3, frames, height · scale, width · scale]`; valid until
+ *   the next are requested
  * @throws PipelineError NUMERICAL_ERROR when the VAE overflows; the signal's reason when it is aborted, within one run of
  *   the decoder
  */
@@ -55,6 +56,7 @@ export async function* decodeVideo(
       );
     }
     yield video;
+    release(video);
     // Messages of the dispatcher (cancel, shutdown) come in between chunks only.
     await setImmediate();
   }
@@ -72,10 +74,12 @@ async function decodeChunk(
   const [height = 0, width = 0] = chunk.dims.slice(-2);
   const outputDims = [1, 3, frameCount, height * scale, width * scale];
   const run = async (tile: Tensor, index: number) => {
-    const { video, cache } = await runDecoder(decoder, tile, caches[index]);
+    const before = caches[index] ?? {};
+    const { video, cache } = await runDecoder(decoder, tile, before);
     const [tileHeight = 0, tileWidth = 0] = tile.dims.slice(-2);
     checkShape("decoded frames", video.dims, [1, 3, frameCount, tileHeight * scale, tileWidth * scale]);
     caches[index] = cache;
+    release(...Object.values(before));
     return video;
   };
   if (height * width * scale * scale <= tileAbovePixels) return run(chunk, 0);
@@ -85,7 +89,7 @@ async function decodeChunk(
 async function runDecoder(
   decoder: Component,
   latents: Tensor,
-  cache: FeatureCache | undefined,
+  cache: FeatureCache,
 ): Promise<{ readonly video: Tensor; readonly cache: FeatureCache }> {
   const outputs = decoder.outputs.filter((name) => name.startsWith("cache_out."));
   if (outputs.length === 0)

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import type { Component, PreparedInput } from "#pipelines/core/onnx.ts";
-import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { release, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { combineGuidance } from "#pipelines/diffusion/guidance.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import { files } from "./model-folder.ts";
@@ -40,6 +40,7 @@ export class TransformerPredictor {
   readonly #schedule: Schedule;
   readonly #conditions: TransformerConditions;
   readonly #prepared = new Map<string, PreparedConditions>();
+  #last: Tensor | undefined;
 
   constructor(components: ComponentSet, schedule: Schedule, conditions: TransformerConditions) {
     this.#components = components;
@@ -47,8 +48,12 @@ export class TransformerPredictor {
     this.#conditions = conditions;
   }
 
-  /** The velocity at these latents, after guidance, in their shape `[1, channels, frames, height, width]`. */
+  /**
+   * The velocity at these latents, after guidance, in their shape `[1, channels, frames, height, width]`; valid until the next
+   * call.
+   */
   async predict(latents: Tensor, stepIndex: number, signal: AbortSignal | undefined): Promise<Tensor> {
+    if (this.#last !== undefined) release(this.#last);
     const timestep = this.#schedule.timesteps[stepIndex] ?? 0;
     const { file, guidanceScale } = this.#planOf(timestep);
     const transformer = await this.#components.get(file);
@@ -64,12 +69,14 @@ export class TransformerPredictor {
       return output;
     };
     const conditional = await run(prompt);
+    this.#last = conditional;
     // At a scale of 1 the other prediction counts nothing.
     if (negativePrompt === undefined || guidanceScale === 1) return conditional;
     await setImmediate();
     signal?.throwIfAborted();
     const unconditional = await run(negativePrompt);
     combineGuidance(unconditional.data, conditional.data, guidanceScale, conditional.data);
+    release(unconditional);
     return conditional;
   }
 
