@@ -8,6 +8,7 @@ import { addJob } from "./commands/job.ts";
 import { addJobs } from "./commands/jobs.ts";
 import { addModels } from "./commands/models.ts";
 import { addNewHandler } from "./commands/new-handler.ts";
+import { addOutbox } from "./commands/outbox.ts";
 import { addQueues } from "./commands/queues.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
@@ -17,7 +18,7 @@ import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
 /** Commands that can be sent to a container. */
-const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues"]);
+const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues", "outbox"]);
 
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
@@ -60,6 +61,7 @@ export function createProgram(): Command {
   );
   for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addQueues]) add(program);
   for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
+  addOutbox(program);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");

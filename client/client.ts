@@ -8,6 +8,8 @@ import type { jobEvents } from "#functions/api/jobs-events.ts";
 import type { getJob } from "#functions/api/jobs-get.ts";
 import type { listJobs } from "#functions/api/jobs-list.ts";
 import type { retryJob } from "#functions/api/jobs-retry.ts";
+import type { listOutbox } from "#functions/api/outbox-list.ts";
+import type { tryOutbox } from "#functions/api/outbox-try.ts";
 import type { deadLetters } from "#functions/api/queues-dead.ts";
 import type { listQueues } from "#functions/api/queues-list.ts";
 import type { redriveQueue } from "#functions/api/queues-redrive.ts";
@@ -137,6 +139,16 @@ export class OurvidzClient {
 
   redrive(queue: string): Promise<AnswerOf<typeof redriveQueue>> {
     return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue } });
+  }
+
+  /** Finished jobs whose results have not reached the app yet, and why. */
+  outbox(): Promise<AnswerOf<typeof listOutbox>> {
+    return this.#connection.call<typeof listOutbox>("GET", "/outbox");
+  }
+
+  /** Tries now to deliver them. */
+  tryOutbox(): Promise<AnswerOf<typeof tryOutbox>> {
+    return this.#connection.call<typeof tryOutbox>("POST", "/outbox/try");
   }
 
   status(): Promise<AnswerOf<typeof workerStatus>> {

@@ -44,6 +44,7 @@ function* jobEventOf({ id = "", event, data }: EventSourceMessage): Generator<Jo
     case "progress":
     case "stage":
     case "preview":
+    case "delivery":
       yield { id, name: event, data: JSON.parse(data) };
   }
 }

@@ -24,6 +24,8 @@ import { listJobsRoute } from "./jobs-list.ts";
 import { retryJobRoute } from "./jobs-retry.ts";
 import { metricsRoute } from "./metrics.ts";
 import { openApiRoute } from "./openapi-json.ts";
+import { listOutboxRoute } from "./outbox-list.ts";
+import { tryOutboxRoute } from "./outbox-try.ts";
 import { deadLettersRoute } from "./queues-dead.ts";
 import { listQueuesRoute } from "./queues-list.ts";
 import { redriveQueueRoute } from "./queues-redrive.ts";
@@ -53,6 +55,8 @@ export const routes: readonly Route[] = [
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,
+  listOutboxRoute,
+  tryOutboxRoute,
   workerStatusRoute,
   workerResourcesRoute,
   workerInfoRoute,

@@ -1,3 +1,4 @@
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { bold, coloured, oneLine } from "../output.ts";
 import { age, needText, type ShownJob, statusText } from "./view.ts";
 
@@ -15,6 +16,7 @@ export function describeJob(job: ShownJob): string {
     ["created", since(job.created_at)],
     ...(job.status === "queued" && dueAtMs > nowMs ? [["due", `in ${age(nowMs, dueAtMs)}`]] : []),
     ...(job.waiting_for === null ? [] : [["waits for", `a container that offers ${needText(job.waiting_for)}`]]),
+    ...(job.delivery ? deliveryLines(job.delivery, nowMs) : []),
     ...(job.settled_at === null ? [] : [["settled", since(job.settled_at)]]),
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),
     ...(job.error === null ? [] : [["error", `${job.error.code}: ${oneLine(job.error.message)}`]]),
@@ -23,6 +25,18 @@ export function describeJob(job: ShownJob): string {
   ];
   const width = Math.max(...lines.map(([title = ""]) => title.length));
   return lines.map(([title = "", value = ""]) => `${bold(title.padEnd(width))}  ${value}`).join("\n");
+}
+
+function deliveryLines({ becomes, step, tries, error, next_try_at: next }: DeliveryNote, nowMs: number): string[][] {
+  const waitsFor = step === "files" ? "the storage to take its files" : "the app to take its report";
+  const seen = next === null ? "" : `, next try in ${age(nowMs, Date.parse(next))}`;
+  return [
+    [
+      "delivering",
+      `has been worked off (${becomes}); waits for ${waitsFor}: ${tries} tries${seen}; cannot be cancelled`,
+    ],
+    ...(error === null ? [] : [["reason", `${error.code}: ${oneLine(error.message)}`]]),
+  ];
 }
 
 function describeAttempt({ outcome, worker_id, started_at, ended_at, error }: ShownJob["attempts"][number]): string {

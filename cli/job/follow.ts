@@ -18,8 +18,8 @@ export async function followJob(
   let record = first;
   let shown = "";
   for (;;) {
-    const { status, progress, cancelRequested: cancel_requested, waitingFor: waiting_for } = record;
-    const text = statusText({ status, progress, cancel_requested, waiting_for });
+    const { status, progress, cancelRequested: cancel_requested, waitingFor: waiting_for, delivery } = record;
+    const text = statusText({ status, progress, cancel_requested, waiting_for, delivery });
     if (text !== shown) onChange(text);
     shown = text;
     if (isSettled(record.status) || signal.aborted) return record;

@@ -38,8 +38,16 @@ export function assetFile(store: Embedded["store"], job: Job, path: string): str
   }
 }
 
-/** Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`, `queued (no container offers it)`. */
-export function statusText(job: Pick<JobView, "status" | "progress" | "cancel_requested" | "waiting_for">): string {
+/**
+ * Status with what is worth knowing beside it: `running 40 %`, `running (cancelling)`, `queued (no container offers it)`,
+ * `delivering (CALLBACK_REFUSED)`.
+ */
+export function statusText(
+  job: Pick<JobView, "status" | "progress" | "cancel_requested" | "waiting_for" | "delivery">,
+): string {
+  // A container of the version before says nothing of it.
+  if (job.status === "running" && job.delivery)
+    return job.delivery.error === null ? "delivering" : `delivering (${job.delivery.error.code})`;
   if (job.status === "queued" && job.waiting_for !== null) return "queued (no container offers it)";
   if (job.status === "running" && job.cancel_requested) return "running (cancelling)";
   if (job.status === "running" && job.progress !== null) return `running ${Math.round(job.progress * 100)} %`;

@@ -29,6 +29,7 @@ async function follow(client: OurvidzClient, id: string): Promise<number | null>
         progress,
         cancel_requested: false,
         waiting_for: null,
+        delivery: name === "delivery" ? data : null,
       });
       if (text !== shown) note(text);
       shown = text;

@@ -10,6 +10,7 @@ import {
   liveEvent,
   presentLife,
   type RecordedState,
+  recordedDelivery,
   recordedProgress,
   recordedStates,
 } from "./job-event.ts";
@@ -98,6 +99,8 @@ class SentEvents {
   #attempt = -1;
   #progress = 0;
   #lastId = "";
+  /** The note that was sent last, as text. */
+  #delivery = "";
 
   constructor(jobId: string, epoch: string) {
     this.jobId = jobId;
@@ -117,7 +120,9 @@ class SentEvents {
       const events = [...this.live(entry)];
       if (!this.#has(seen, { source: this.#epoch, number: entry.id })) yield* events;
     }
-    if (log.length === 0) yield* this.#recordedProgress(record);
+    if (log.length > 0) return;
+    yield* this.#recordedProgress(record);
+    yield* this.#recordedDelivery(record);
   }
 
   *live(entry: NumberedEvent): Generator<ServerEvent> {
@@ -128,6 +133,7 @@ class SentEvents {
       this.#note(event.status, event.attempt);
     }
     if (event.kind === "progress") this.#progress = event.progress;
+    if (event.kind === "delivery") this.#delivery = JSON.stringify(event.note);
     this.#lastId = message.id;
     yield message;
   }
@@ -140,6 +146,7 @@ class SentEvents {
     // A record without the state that was sent last belongs to a job that was put back on its queue anew.
     for (const state of last === -1 ? states.slice(-1) : states.slice(last + 1)) yield this.#recordedState(state);
     yield* this.#recordedProgress(record);
+    yield* this.#recordedDelivery(record);
   }
 
   #recordedState({ id, state }: RecordedState): ServerEvent {
@@ -153,6 +160,13 @@ class SentEvents {
     if (status !== "running" || progress === null || progress <= this.#progress) return;
     this.#progress = progress;
     yield recordedProgress(this.#lastId, progress);
+  }
+
+  *#recordedDelivery({ delivery }: JobRecord): Generator<ServerEvent> {
+    const text = JSON.stringify(delivery);
+    if (delivery === null || text === this.#delivery) return;
+    this.#delivery = text;
+    yield recordedDelivery(this.#lastId, delivery);
   }
 
   #note(status: JobStatus, attempt: number): void {

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { isEnd, type LiveEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 import type { jobEventData, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
@@ -62,6 +63,8 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
       return { progress: event.progress, step: event.step, total: event.total };
     case "stage":
       return { name: event.name, seconds: event.seconds };
+    case "delivery":
+      return event.note;
     case "preview":
       return {
         mime_type: event.mimeType,
@@ -73,6 +76,11 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
 /** The progress in a record. It carries the id of the state before it: on return it is read anew. */
 export function recordedProgress(id: string, progress: number): ServerEvent {
   return { id, event: "progress", data: { progress, step: null, total: null } satisfies z.input<typeof progressEvent> };
+}
+
+/** Why a job that has been worked off has not ended, as its record says it. */
+export function recordedDelivery(id: string, note: DeliveryNote): ServerEvent {
+  return { id, event: "delivery", data: note };
 }
 
 /**

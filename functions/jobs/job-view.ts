@@ -40,6 +40,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     settled_at: isoOrNull(record.settledAtMs),
     cancel_requested: record.cancelRequested,
     waiting_for: record.waitingFor,
+    delivery: record.delivery,
     progress: record.progress,
     error: record.error,
     assets: await Promise.all(

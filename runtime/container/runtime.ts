@@ -75,6 +75,7 @@ export interface Runtime {
   readonly files: LocalAssetStore;
   readonly dispatcher: Dispatcher;
   readonly delivery: Delivery;
+  readonly outbox: Outbox;
   readonly executors: ReadonlyMap<string, Executor>;
   /** What this container can run now, and what keeps it from the rest. */
   readonly offers: Offers;
@@ -192,6 +193,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     files: embedded.store,
     dispatcher,
     delivery,
+    outbox,
     executors,
     offers,
     metrics,

@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { CodedError, type ErrorCode, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import { CodedError, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -9,8 +9,9 @@ import type { JobSource, LeaseKey, SettleOutcome } from "#runtime/sources/job-so
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
-import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
+import { type Outbox, type OutboxEntry, type OutboxRow, stepOf } from "./outbox.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
+import { isMendable } from "./waits.ts";
 
 /*
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order.
@@ -62,9 +63,6 @@ export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Below this many jobs that fail, each has its own pauses. */
 const outageThreshold = 3;
 
-/** Refusals of a store or an app that would take the row from a container with the right key or address. */
-const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CALLBACK_REFUSED"]);
-
 export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
   readonly #storeGate: OutageGate;
@@ -80,6 +78,12 @@ export class DeliverySteps {
   /** True while the app does not take callbacks. */
   get isAppAway(): boolean {
     return this.#callbackGate.isClosed;
+  }
+
+  /** Whoever waits for the store or the app can go on: the next row of each finds out whether that is of use. */
+  letThrough(): void {
+    this.#storeGate.letThrough();
+    this.#callbackGate.letThrough();
   }
 
   /** Milliseconds that each of the rows has to wait. For what is away, the first one probes and the others wait. */
@@ -144,6 +148,7 @@ export class DeliverySteps {
       return refusal;
     }
     await this.#options.outbox.markUploaded(row.id);
+    row.uploaded = true;
     return null;
   }
 
@@ -236,7 +241,7 @@ export class DeliverySteps {
     const wasClosed = gate.isClosed;
     const waitMs = gate.failed(row.id, {
       delaySeconds: typeof meaning === "object" ? meaning.delaySeconds : undefined,
-      needsMending: error instanceof CodedError && mendable.has(error.code),
+      needsMending: isMendable(error),
     });
     if (waitMs === null) return;
     if (!wasClosed) log.warn({ error }, "finished jobs wait: what they are delivered to is away or refuses them");
@@ -253,8 +258,8 @@ export class DeliverySteps {
   }
 }
 
-function needsUpload({ uploaded, entry }: OutboxRow): boolean {
-  return !uploaded && entry.files.length > 0;
+function needsUpload(row: OutboxRow): boolean {
+  return stepOf(row) === "files";
 }
 
 function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry): Promise<SettleOutcome> {

@@ -3,7 +3,7 @@ import PQueue from "p-queue";
 import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
 import { bucketOf } from "#contract/job.ts";
 import { removeWork } from "#runtime/container/data-folder.ts";
-import { type JobEnd, publishEnd } from "#runtime/dispatch/job-end.ts";
+import { publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
@@ -14,9 +14,12 @@ import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts"
 import { type FinalSettlement, finalCallback, processingCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
+import { endOf } from "./entry-end.ts";
+import { NoteWriter } from "./note-writer.ts";
 import { claimMs, type Outbox, type OutboxEntry, type OutboxRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
+import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
@@ -74,6 +77,8 @@ export class Delivery {
   readonly #holds = new Map<string, () => void>();
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
+  readonly #waits: Waits;
+  readonly #notes: NoteWriter;
   #sweep: NodeJS.Timeout | null = null;
   #look: NodeJS.Timeout | null = null;
   #lookAtMs = 0;
@@ -85,6 +90,8 @@ export class Delivery {
       progressSent: async (lease) => this.#channels.get(lease.token)?.close(),
       onOpened: () => void this.#wake(),
     });
+    this.#waits = new Waits(options.nowMs);
+    this.#notes = new NoteWriter(options);
     this.#queue = new PQueue({ concurrency: options.concurrency });
   }
 
@@ -200,6 +207,17 @@ export class Delivery {
     return this.#options.outbox.count();
   }
 
+  /** What keeps finished jobs from being delivered by this process, and a person has to look at. */
+  get alarms(): readonly DeliveryAlarm[] {
+    return this.#waits.alarms;
+  }
+
+  /** Tries everything again now, whatever pauses were meant to be kept. */
+  async tryNow(): Promise<void> {
+    this.#steps.letThrough();
+    await this.#wake();
+  }
+
   /** Resolves when everything that is due has been tried, or after `limitMs`; what is left stays in the outbox. */
   async drain(limitMs: number): Promise<void> {
     await within(limitMs, this.#queue.onIdle());
@@ -213,6 +231,7 @@ export class Delivery {
     this.#queue.clear();
     const channels = [...this.#channels.values()].map((channel) => channel.close());
     await within(abortLimitMs, Promise.all([...channels, this.#queue.onIdle()]));
+    this.#notes.close();
     for (const release of this.#holds.values()) release();
     await this.#options.outbox.releaseClaims();
   }
@@ -220,8 +239,10 @@ export class Delivery {
   async #sweepOnce(): Promise<void> {
     try {
       // At rest the sweep reads one number and writes nothing.
-      if (this.#options.outbox.count() === 0) return;
-      if (this.#active.size > 0) await this.#options.outbox.renewClaims();
+      const { outbox } = this.#options;
+      if (this.#waits.isAny) this.#waits.keep(new Set(outbox.ids()));
+      if (outbox.count() === 0) return;
+      if (this.#active.size > 0) await outbox.renewClaims();
     } catch (error) {
       this.#options.log.error({ error }, "outbox claims could not be renewed; trying again");
     }
@@ -237,8 +258,10 @@ export class Delivery {
       for (const [index, row] of rows.entries()) {
         const waitMs = waits[index] ?? 0;
         this.#holdLease(row.entry);
-        if (waitMs > 0) putOff.set(row.id, waitMs);
-        else if (!this.#active.has(row.id)) this.#enqueue(row);
+        if (waitMs > 0) {
+          putOff.set(row.id, waitMs);
+          this.#noteWait(row, undefined, waitMs);
+        } else if (!this.#active.has(row.id)) this.#enqueue(row);
       }
       if (putOff.size === 0) return;
       await this.#options.outbox.putOff(putOff);
@@ -315,7 +338,8 @@ export class Delivery {
     if (wasTried) log.warn({ ...fields, error: cause, next_try_in_seconds: waitMs / 1000 }, "delivery failed");
     // It may have opened since.
     const delayMs = gate.isClosed ? waitMs : 0;
-    await outbox.postpone(row.id, delayMs, wasTried);
+    const { error } = this.#noteWait(row, cause, delayMs);
+    await outbox.postpone(row.id, delayMs, wasTried ? error : null);
     this.#lookAgainIn(delayMs);
   }
 
@@ -323,12 +347,25 @@ export class Delivery {
     const { outbox, log, random } = this.#options;
     const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
     log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
-    await outbox.postpone(row.id, delaySeconds * 1000);
+    const { error: reason } = this.#noteWait(row, error, delaySeconds * 1000);
+    await outbox.postpone(row.id, delaySeconds * 1000, reason);
     setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
+  }
+
+  /** Why the row waits, for whoever looks: here, at its source, and in the job's events. */
+  #noteWait(row: OutboxRow, cause: unknown, delayMs: number): Wait {
+    const tried = cause === undefined ? row : { ...row, tries: row.tries + 1 };
+    const wait = this.#waits.set(tried, cause, delayMs);
+    const note = noteOf(wait);
+    this.#notes.set(row.entry, note);
+    if (!row.entry.ended) this.#options.events.emit(row.entry.lease.jobId, { kind: "delivery", note });
+    return wait;
   }
 
   async #discard(id: number, entry: OutboxEntry): Promise<void> {
     await this.#options.outbox.remove(id);
+    this.#waits.delete(id);
+    this.#notes.delete(entry.lease);
     this.#holds.get(entry.lease.token)?.();
     this.#holds.delete(entry.lease.token);
     this.forget(entry.lease);
@@ -352,15 +389,4 @@ export class Delivery {
     });
     if (release) this.#holds.set(entry.lease.token, release);
   }
-}
-
-function endOf({ settlement, lease, callback }: OutboxEntry): JobEnd {
-  const status = ({ complete: "completed", fail: "failed", cancelled: "cancelled" } as const)[settlement.kind];
-  return {
-    jobId: lease.jobId,
-    type: String(callback.metadata.job_type),
-    attempt: lease.attempt,
-    status,
-    ...(settlement.kind === "fail" ? { error: settlement.error } : {}),
-  };
 }

@@ -66,6 +66,12 @@ export class OutageGate {
     return waitMs;
   }
 
+  /** Lets the next one through at once: somebody has mended what was wrong, or wants to know. */
+  letThrough(): void {
+    this.#closedUntilMs = 0;
+    this.#probe = null;
+  }
+
   /** True when the gate was closed until now: those that wait can go. */
   succeeded(): boolean {
     const wasClosed = this.isClosed;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
+import type { ErrorReport } from "#contract/errors.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Migration } from "#runtime/lib/database/migrations.ts";
@@ -41,9 +42,22 @@ function keyOf({ ended, lease }: OutboxEntry): string {
 export interface OutboxRow {
   readonly id: number;
   readonly entry: OutboxEntry;
-  readonly uploaded: boolean;
+  /** Becomes true when they are. */
+  uploaded: boolean;
   readonly tries: number;
   readonly createdAtMs: number;
+}
+
+/** `files`: they are being stored. `report`: they are, and the app is being notified. */
+export function stepOf({ uploaded, entry }: Pick<OutboxRow, "uploaded" | "entry">): "files" | "report" {
+  return !uploaded && entry.files.length > 0 ? "files" : "report";
+}
+
+/** A row as people look at it. */
+export interface ListedRow extends OutboxRow {
+  readonly nextTryAtMs: number;
+  /** Why the last try failed; null when none has. */
+  readonly error: ErrorReport | null;
 }
 
 const rowFields = { id: z.number(), uploaded: flagColumn, tries: z.number(), created_at_ms: z.number() };
@@ -64,6 +78,18 @@ const storedRow = z.unknown().transform((row) => {
   return read.success ? read.data : null;
 });
 
+const listedFields = { next_try_at_ms: z.number(), error: jsonColumn(errorReport).nullable() };
+const readListed = z
+  .object({ ...rowFields, ...listedFields, entry: jsonColumn(outboxEntry) })
+  .transform(
+    ({ created_at_ms: createdAtMs, next_try_at_ms: nextTryAtMs, ...row }): ListedRow => ({
+      ...row,
+      createdAtMs,
+      nextTryAtMs,
+    }),
+  );
+const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
+
 /** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
 const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable() });
 
@@ -83,6 +109,8 @@ export const outboxMigrations: readonly Migration[] = [
       created_at_ms INTEGER NOT NULL
     ) STRICT`,
   },
+  // Why the last try failed, for people: an error report.
+  { component: "outbox", version: 2, sql: "ALTER TABLE outbox ADD COLUMN error TEXT CHECK (json_valid(error))" },
 ];
 
 export const claimMs = 10_000;
@@ -166,11 +194,12 @@ export class Outbox {
 
   /**
    * Tries the row again after `delayMs`.
-   * @param wasTried remembers that a try failed
+   * @param error why a try failed, which is remembered; null when the row was not tried
    */
-  async postpone(id: number, delayMs: number, wasTried = true): Promise<void> {
+  async postpone(id: number, delayMs: number, error: ErrorReport | null): Promise<void> {
     const at = Math.ceil(this.#options.nowMs() + delayMs);
-    await this.#database.writeSoon(() => this.#statements.postpone.run({ id, at, tries: wasTried ? 1 : 0 }));
+    const parameters = { id, at, tries: error === null ? 0 : 1, error: error === null ? null : JSON.stringify(error) };
+    await this.#database.writeSoon(() => this.#statements.postpone.run(parameters));
   }
 
   /** Tries none of the rows before its time, by id in milliseconds from now. */
@@ -178,7 +207,7 @@ export class Outbox {
     const now = this.#options.nowMs();
     await this.#database.writeSoon(() => {
       for (const [id, delayMs] of delaysMs)
-        this.#statements.postpone.run({ id, at: Math.ceil(now + delayMs), tries: 0 });
+        this.#statements.postpone.run({ id, at: Math.ceil(now + delayMs), tries: 0, error: null });
     });
   }
 
@@ -192,6 +221,10 @@ export class Outbox {
     await this.#database.writeGrouped(() => this.#statements.remove.run({ id }));
   }
 
+  ids(): number[] {
+    return this.#statements.ids.all().map(({ id }) => id);
+  }
+
   count(): number {
     return this.#statements.count.get()?.count ?? 0;
   }
@@ -201,6 +234,11 @@ export class Outbox {
     const { count, oldest } = this.#statements.backlog.get() ?? { count: 0, oldest: null };
     const oldestMs = oldest === null ? 0 : Math.max(0, this.#options.nowMs() - oldest);
     return { rows: count, oldestSeconds: oldestMs / 1000 };
+  }
+
+  /** The rows that have waited longest. */
+  oldest(limit: number): ListedRow[] {
+    return this.#statements.oldest.all({ limit }).filter((row) => row !== null);
   }
 
   /** Every row that can be read, also those that are not due and those that other processes work on. */
@@ -230,18 +268,25 @@ function prepare(database: Database) {
       storedRow,
     ),
     renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
-    markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0 WHERE id = :id"),
-    postpone: database.command("UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries WHERE id = :id"),
-    replace: database.command("UPDATE outbox SET entry = :entry, tries = 0 WHERE id = :id"),
+    markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0, error = NULL WHERE id = :id"),
+    postpone: database.command(
+      "UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries, error = coalesce(:error, error) WHERE id = :id",
+    ),
+    replace: database.command("UPDATE outbox SET entry = :entry, tries = 0, error = NULL WHERE id = :id"),
     wake: database.command(
       `UPDATE outbox SET next_try_at_ms = :now
        WHERE next_try_at_ms > :now AND (claimed_by = :owner OR claimed_until_ms <= :now)`,
     ),
     remove: database.command("DELETE FROM outbox WHERE id = :id"),
+    ids: database.query("SELECT id FROM outbox", z.object({ id: z.number() })),
     count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),
     backlog: database.query(
       "SELECT count(*) AS count, min(created_at_ms) AS oldest FROM outbox",
       z.object({ count: z.number(), oldest: z.number().nullable() }),
+    ),
+    oldest: database.query(
+      `SELECT id, entry, uploaded, tries, created_at_ms, next_try_at_ms, error FROM outbox ORDER BY id LIMIT :limit`,
+      listedRow,
     ),
     all: database.query("SELECT id, entry, uploaded, tries, created_at_ms FROM outbox", storedRow),
   };

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 
@@ -18,6 +19,8 @@ export type LiveEvent =
       readonly condition?: ErrorReport;
     }
   | { readonly kind: "progress"; readonly step: number; readonly total: number; readonly progress: number }
+  /** The job has been worked off, and its result has not reached the app yet. */
+  | { readonly kind: "delivery"; readonly note: DeliveryNote }
   /** A part of the work has ended. */
   | { readonly kind: "stage"; readonly name: string; readonly seconds: number }
   | { readonly kind: "preview"; readonly mimeType: string; readonly bytes: Uint8Array };
@@ -53,8 +56,9 @@ export class JobEvents {
     if (event.kind === "state" && !isEnd(event)) log.ended = false;
     if (log.ended) return;
     if (event.kind === "state" && isEnd(event)) log.ended = true;
-    // Of previews only the newest is worth its memory.
+    // Of these only the newest is worth its memory.
     if (event.kind === "preview") removeLast(log.events, (kept) => kept.event.kind === "preview");
+    if (event.kind === "delivery") removeLast(log.events, (kept) => kept.event.kind === "delivery");
     const numbered = { id: log.nextId++, atMs: this.#nowMs(), event };
     log.events.push(numbered);
     if (log.events.length > keptEvents) removeFirst(log.events, (kept) => kept.event.kind === "progress");

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { deliveryNote } from "#contract/delivery-note.ts";
 import { jobStatuses } from "#contract/job-states.ts";
 import { errorView, jobView } from "./job-view.ts";
 
-/* The events of one job as they are sent. Their names are `state`, `progress`, `stage` and `preview`. */
+/* The events of one job as they are sent. Their names are `state`, `progress`, `stage`, `preview` and `delivery`. */
 
 const stateEvent = z.object({
   job_id: z.string(),
@@ -33,7 +34,10 @@ const stageEvent = z.object({
 
 const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe("a data: URL") });
 
-export const jobEventData = z.union([stateEvent, progressEvent, stageEvent, previewEvent]);
+/** The job has been worked off, and this keeps its result from the app. */
+const deliveryEvent = deliveryNote;
+
+export const jobEventData = z.union([stateEvent, progressEvent, stageEvent, previewEvent, deliveryEvent]);
 
 /** The data of an event, by its name. */
 export const eventSchemas = {
@@ -41,6 +45,7 @@ export const eventSchemas = {
   progress: progressEvent,
   stage: stageEvent,
   preview: previewEvent,
+  delivery: deliveryEvent,
 } as const;
 
 export type StateEvent = z.output<typeof stateEvent>;

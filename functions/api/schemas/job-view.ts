@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { callbackAsset } from "#contract/callback.ts";
+import { deliveryNote } from "#contract/delivery-note.ts";
 import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
 
 /* A job as the API shows it: one shape, in lists, alone and at the end of its events. */
@@ -56,6 +57,11 @@ export const jobView = z
     cancel_requested: z.boolean(),
     /** Of a job that waits although it is due: what it needs, which no container offers at present. */
     waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
+    /**
+     * Of a running job that has been worked off and whose result has not reached the app yet: shown as "delivering". It
+     * cannot be cancelled any more.
+     */
+    delivery: deliveryNote.nullable(),
     /** 0 to 1. */
     progress: z.number().nullable(),
     error: errorView.nullable(),

@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import { action, examples } from "../command.ts";
+import type { OutboxOptions } from "../job/show-outbox.ts";
+
+export function addOutbox(program: Command): void {
+  program
+    .command("outbox")
+    .summary("show finished jobs whose results have not reached the app, and why")
+    .description(
+      "Shows the finished jobs whose results have not reached the app yet: what keeps them, and the next try.",
+    )
+    .option("--try", "try now; with --url")
+    .addHelpText("after", examples("ourvidz outbox", "ourvidz --url https://worker.example outbox --try"))
+    .action(
+      action(async (_operands, options: OutboxOptions) => (await import("../job/show-outbox.ts")).showOutbox(options)),
+    );
+}

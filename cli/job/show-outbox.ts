@@ -1,0 +1,66 @@
+import { stat } from "node:fs/promises";
+import { CodedError } from "#contract/errors.ts";
+import type { OutboxView } from "#functions/api/outbox-list.ts";
+import { exitCodes, usageError } from "../errors.ts";
+import { note, printResult } from "../output.ts";
+import { remoteClient } from "../remote/remote-client.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
+import { table } from "../table.ts";
+import { age } from "./view.ts";
+
+export interface OutboxOptions extends GlobalOptions {
+  readonly try?: boolean;
+}
+
+/** The body of `ourvidz outbox`. */
+export async function showOutbox(options: OutboxOptions): Promise<number> {
+  const client = await remoteClient(options);
+  if (options.try === true) {
+    if (client === null) throw usageError("--try is for a running container: name it with --url.");
+    await client.tryOutbox();
+  }
+  const outbox = client === null ? await readOutbox(options) : await client.outbox();
+  printResult(options, outbox, outboxTable(outbox.rows));
+  if (options.json) return exitCodes.completed;
+  if (outbox.waiting === 0) note("Nothing waits: every result has reached its app.");
+  if (outbox.waiting > outbox.rows.length) note(`and ${outbox.waiting - outbox.rows.length} more`);
+  for (const { code, message, jobs } of outbox.alarms)
+    note(`${code} (${jobs} ${jobs === 1 ? "job" : "jobs"}): ${message}`);
+  return exitCodes.completed;
+}
+
+/** That of the data folder, whoever delivers it. */
+async function readOutbox(options: GlobalOptions): Promise<OutboxView> {
+  const [{ databaseFile, openDatabase }, { Outbox, outboxMigrations }, { viewOutbox }] = await Promise.all([
+    import("#runtime/lib/database/database.ts"),
+    import("#runtime/delivery/outbox.ts"),
+    import("#functions/outbox/outbox-view.ts"),
+  ]);
+  const { dataFolder } = await readSettings(options, { serves: false });
+  const path = databaseFile(dataFolder);
+  if (!(await stat(path).catch(() => null))) {
+    const message = `There is no database in ${dataFolder}: name a container's data folder with --data or DATA_DIR.`;
+    throw new CodedError("DATA_FOLDER_UNUSABLE", message);
+  }
+  const database = await openDatabase(path, outboxMigrations);
+  try {
+    return viewOutbox(new Outbox(database, { owner: "command", nowMs: Date.now }));
+  } finally {
+    database.close();
+  }
+}
+
+type Row = OutboxView["rows"][number];
+
+function outboxTable(rows: readonly Row[]): string {
+  const nowMs = Date.now();
+  return table(rows, [
+    { title: "JOB", value: ({ job_id }) => job_id },
+    { title: "BECOMES", value: ({ becomes }) => becomes },
+    { title: "WAITS FOR", value: ({ step }) => (step === "files" ? "the storage" : "the app") },
+    { title: "SINCE", value: ({ since }: Row) => age(Date.parse(since), nowMs) },
+    { title: "TRIES", value: ({ tries }) => String(tries) },
+    { title: "NEXT", value: ({ next_try_at: next }) => (next === null ? "-" : age(nowMs, Date.parse(next))) },
+    { title: "REASON", value: ({ error }) => error?.code ?? "-" },
+  ]);
+}

@@ -1,0 +1,109 @@
+import type { DeliveryNote } from "#contract/delivery-note.ts";
+import { CodedError, type ErrorCode, type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { becomesOf } from "./entry-end.ts";
+import { type OutboxRow, stepOf } from "./outbox.ts";
+
+/*
+ * What keeps the rows of this process from being delivered, by row, and what of it a person has to look at. Everything
+ * is in memory: `/health` reads it.
+ */
+export interface Wait {
+  readonly row: OutboxRow;
+  /** Null when the row waits for another one that is tried in its place. */
+  readonly error: ErrorReport | null;
+  /** Since when it has waited for this very reason. */
+  readonly sinceMs: number;
+  readonly nextTryAtMs: number;
+}
+
+/** What keeps deliveries up: until it is mended, or for longer than a moment. */
+export interface DeliveryAlarm {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly step: DeliveryNote["step"];
+  readonly sinceMs: number;
+  readonly jobs: number;
+  /** It does not pass by itself. */
+  readonly needsMending: boolean;
+}
+
+/** Refusals of a store or an app that would take the row from a container with the right key or address. */
+export const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CALLBACK_REFUSED"]);
+
+/** A store or an app that does not answer is tried again, and may be back before anybody has looked. */
+const alarmAfterMs = 60_000;
+const maxMessage = 500;
+
+export class Waits {
+  readonly #waits = new Map<number, Wait>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** @param cause what the last try failed of; undefined when the row was not tried */
+  set(row: OutboxRow, cause: unknown, delayMs: number): Wait {
+    const before = this.#waits.get(row.id);
+    const error = cause === undefined ? (before?.error ?? null) : reportOf(cause);
+    const isSame = before?.error?.code === error?.code;
+    const nowMs = this.#nowMs();
+    const sinceMs = isSame && before !== undefined ? before.sinceMs : nowMs;
+    const wait = { row, error, sinceMs, nextTryAtMs: Math.ceil(nowMs + delayMs) };
+    this.#waits.set(row.id, wait);
+    return wait;
+  }
+
+  delete(rowId: number): void {
+    this.#waits.delete(rowId);
+  }
+
+  get isAny(): boolean {
+    return this.#waits.size > 0;
+  }
+
+  /** Forgets the rows that are gone: another process on the same data folder may have delivered them. */
+  keep(rowIds: ReadonlySet<number>): void {
+    for (const id of this.#waits.keys()) if (!rowIds.has(id)) this.#waits.delete(id);
+  }
+
+  /** The oldest first. */
+  get alarms(): readonly DeliveryAlarm[] {
+    const failed = [...this.#waits.values()].flatMap(({ error, ...wait }) =>
+      error === null ? [] : { ...wait, error },
+    );
+    const alarms = [...Map.groupBy(failed, ({ error, row }) => `${error.code} ${stepOf(row)}`).values()];
+    return alarms
+      .map((waits) => alarmOf(waits))
+      .filter(({ needsMending, sinceMs }) => needsMending || this.#nowMs() - sinceMs >= alarmAfterMs)
+      .sort((one, other) => one.sinceMs - other.sinceMs);
+  }
+}
+
+function alarmOf(waits: readonly (Wait & { readonly error: ErrorReport })[]): DeliveryAlarm {
+  const first = waits.reduce((oldest, wait) => (wait.sinceMs < oldest.sinceMs ? wait : oldest));
+  const { code, message } = first.error;
+  const { sinceMs, row } = first;
+  return { code, message, step: stepOf(row), sinceMs, jobs: waits.length, needsMending: mendable.has(code) };
+}
+
+function reportOf(cause: unknown): ErrorReport {
+  const { code, message } = toErrorReport(cause);
+  return { code, message: message.slice(0, maxMessage) };
+}
+
+/** What the row's job says at its source of the wait. */
+export function noteOf({ row, error, nextTryAtMs }: Omit<Wait, "sinceMs">): DeliveryNote {
+  return {
+    becomes: becomesOf(row.entry),
+    step: stepOf(row),
+    since: new Date(row.createdAtMs).toISOString(),
+    tries: row.tries,
+    error,
+    next_try_at: new Date(nextTryAtMs).toISOString(),
+  };
+}
+
+export function isMendable(error: unknown): boolean {
+  return error instanceof CodedError && mendable.has(error.code);
+}
