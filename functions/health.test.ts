@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
+import { problemsOf } from "#runtime/container/problems.ts";
 import type { DispatcherState } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorState } from "#runtime/executor/parent/executor.ts";
 import type { Condition } from "#runtime/offers/conditions.ts";
 import { health } from "./api/health.ts";
-import { healthOf, type Vitals } from "./health.ts";
+import { healthOf, type Vitals, viewProblem } from "./health.ts";
 import { routes } from "./index.ts";
 import { obstacleOf } from "./ready.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
@@ -39,10 +40,22 @@ function vitals(
   const executors = states.map((state, index) => ({ status: { worker: `worker${index}`, state, startError: error } }));
   return {
     executors: new Map(executors.map((executor) => [executor.status.worker, executor])),
-    dispatcher: { state: "running", reachesSource: true, ...dispatcher },
+    dispatcher: { state: "running", troubles: [], failure: null, ...dispatcher },
     offers,
+    delivery: { alarms: [] },
+    dataFolder: { problem: null },
+    sources: new Map(),
   };
 }
+
+const since = { sinceMs: 0, message: "/srv/data, https://redis.example" };
+const away = { ...since, source: "upstash", code: "QUEUE_UNREACHABLE" as const };
+const full = { ...since, code: "DISK_FULL" as const };
+const gone = { ...since, code: "DATA_FOLDER_UNUSABLE" as const };
+const refused = { ...since, code: "CALLBACK_REFUSED" as const, step: "report" as const, jobs: 2, needsMending: true };
+const evicting: Vitals["sources"] = new Map([
+  ["upstash", { problem: () => ({ ...since, code: "CONFIG_INVALID" as const, summary: "Redis may evict jobs." }) }],
+]);
 
 describe("health and readiness", () => {
   it.each<[string, Vitals, string, string | null]>([
@@ -53,7 +66,12 @@ describe("health and readiness", () => {
     ["one crashed and waiting", vitals(["idle", "waiting"]), "degraded", null],
     ["the only one crashed", vitals(["waiting"]), "degraded", "NOT_READY"],
     ["one cannot start, and tries again", vitals(["starting"], {}, startError), "degraded", "NOT_READY"],
-    ["no source", vitals(["idle"], { reachesSource: false }), "degraded", "NOT_READY"],
+    ["no source", vitals(["idle"], { troubles: [away] }), "degraded", "NOT_READY"],
+    ["a dead loop", vitals(["idle"], { failure: { message: "boom", sinceMs: 0 } }), "degraded", "NOT_READY"],
+    ["a full disk", { ...vitals(["idle"]), dataFolder: { problem: full } }, "degraded", "NOT_READY"],
+    ["a data folder that is gone", { ...vitals(["idle"]), dataFolder: { problem: gone } }, "degraded", "NOT_READY"],
+    ["results that cannot be delivered", { ...vitals(["idle"]), delivery: { alarms: [refused] } }, "degraded", null],
+    ["a source that may lose jobs", { ...vitals(["idle"]), sources: evicting }, "degraded", null],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
     ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],
     ["a model was never here, the rest runs", vitals(["idle"], {}, null, absent), "healthy", null],
@@ -67,6 +85,25 @@ describe("health and readiness", () => {
 
   it("do not reveal to anonymous callers why an executor cannot start", () => {
     expect(JSON.stringify(obstacleOf(vitals(["waiting"], {}, startError)))).not.toContain("handlers/a.ts");
+  });
+
+  it("name every problem since when, and no paths or addresses", () => {
+    const parts = vitals(["waiting"], { troubles: [away], failure: { ...since } });
+    const problems = problemsOf({
+      ...parts,
+      dataFolder: { problem: gone },
+      delivery: { alarms: [refused] },
+      sources: evicting,
+    });
+    expect(problems.map(({ part, subject, code, summary }) => [part, subject, code, summary])).toEqual([
+      ["dispatcher", null, "INTERNAL", "The loop that takes jobs has died: restart the container."],
+      ["data folder", null, "DATA_FOLDER_UNUSABLE", "The data folder is gone."],
+      ["source", "upstash", "QUEUE_UNREACHABLE", "No jobs can be taken from upstash (QUEUE_UNREACHABLE)."],
+      ["source", "upstash", "CONFIG_INVALID", "Redis may evict jobs."],
+      ["executor", "worker0", "EXECUTOR_CRASHED", "The executor of worker0 has crashed and is started again."],
+      ["delivery", null, "CALLBACK_REFUSED", "2 results wait for the app (CALLBACK_REFUSED)."],
+    ]);
+    expect(JSON.stringify(problems.map(viewProblem))).not.toMatch(/srv|example/);
   });
 
   it("name what is not run, and no files", () => {

@@ -1,6 +1,6 @@
+import { type Problem, type ProblemParts, problemsOf } from "#runtime/container/problems.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
-import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import { runnableTypes } from "#runtime/offers/compute-offer.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { type HealthStatus, health } from "./api/health.ts";
@@ -17,27 +17,31 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
     version: workerVersion,
     capabilities: runnableTypes(runtime.offers.all.values()),
     endpoints: [...new Set(routes.map((route) => route.path))],
+    problems: problemsOf(runtime).map(viewProblem),
     limited: limitsOf(runtime.offers),
   },
 }));
 
+export function viewProblem({ part, subject, code, sinceMs, summary }: Problem) {
+  return { part, subject, code, since: sinceMs === null ? null : new Date(sinceMs).toISOString(), summary };
+}
+
 /** The part of a container that health and readiness are derived from. */
-export interface Vitals {
-  readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
-  readonly dispatcher: Pick<Dispatcher, "state" | "reachesSource">;
+export interface Vitals extends ProblemParts {
+  readonly dispatcher: Pick<Dispatcher, "state" | "troubles" | "failure">;
   readonly offers: Pick<Offers, "all" | "conditions" | "checked">;
 }
 
-export function hasReadyExecutor({ executors }: Vitals): boolean {
+export function hasReadyExecutor({ executors }: Pick<Vitals, "executors">): boolean {
   return [...executors.values()].some(({ status: { state } }) => state === "idle" || state === "busy");
 }
 
-export function healthOf({ executors, dispatcher, offers }: Vitals): HealthStatus {
-  const all = [...executors.values()].map(({ status }) => status);
-  const broken = all.some(({ state, startError }) => state === "waiting" || startError !== null);
+export function healthOf(vitals: Vitals): HealthStatus {
+  const { executors, dispatcher, offers } = vitals;
   const isImpaired = offers.conditions.some(({ state, isAbsence }) => state === "active" && isAbsence !== true);
   if (isImpaired || (offers.checked === null && !offersAnything(offers))) return "degraded";
-  if (broken || !dispatcher.reachesSource || dispatcher.state === "stopped") return "degraded";
-  const isStarting = offers.checked !== null || all.some(({ state }) => state === "starting");
+  if (dispatcher.state === "stopped" || problemsOf(vitals).length > 0) return "degraded";
+  const isStarting =
+    offers.checked !== null || [...executors.values()].some(({ status }) => status.state === "starting");
   return isStarting ? "starting" : "healthy";
 }

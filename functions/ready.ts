@@ -12,10 +12,16 @@ export const readyRoute = defineRoute(ready).handle((_request, runtime) => {
 
 /** Why no job would be taken now, null when one would. Anyone may ask, so it says no more than which part is not up. */
 export function obstacleOf(vitals: Vitals): HttpError | null {
-  const { dispatcher, executors } = vitals;
+  const { dispatcher, executors, dataFolder } = vitals;
   if (dispatcher.state === "stopped") return new HttpError("SHUTTING_DOWN", "The container is shutting down.");
   if (dispatcher.state === "paused") return new HttpError("NOT_READY", "The container is paused: it takes no jobs.");
-  if (!dispatcher.reachesSource) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  if (dispatcher.failure !== null)
+    return new HttpError("NOT_READY", "The loop that takes jobs has died: restart the container.");
+  if (dataFolder.problem?.code === "DISK_FULL")
+    return new HttpError("NOT_READY", "The disk of the data folder is full.");
+  if (dataFolder.problem !== null)
+    return new HttpError("NOT_READY", "The data folder is gone: put it back, or restart.");
+  if (dispatcher.troubles.length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
   if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");
   if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
   if (hasReadyExecutor(vitals)) return null;

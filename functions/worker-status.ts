@@ -1,5 +1,6 @@
+import { problemsOf } from "#runtime/container/problems.ts";
 import { workerStatus } from "./api/worker-status.ts";
-import { healthOf } from "./health.ts";
+import { healthOf, viewProblem } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
 import { viewExecutor } from "./worker/executor-view.ts";
 import { viewCondition, viewOffer } from "./worker/offer-view.ts";
@@ -21,6 +22,7 @@ export const workerStatusRoute = defineRoute(workerStatus).handle(async (_reques
     body: {
       status: healthOf(runtime),
       dispatcher: runtime.dispatcher.state,
+      problems: problemsOf(runtime).map((problem) => ({ ...viewProblem(problem), message: problem.message })),
       workers: Object.fromEntries(workers.map((worker, index) => [names[index] ?? "", worker])),
       conditions: runtime.offers.conditions.map(viewCondition),
       system: {

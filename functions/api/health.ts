@@ -5,13 +5,24 @@ import { limitView } from "./schemas/worker-views.ts";
 /*
  * Liveness. Everything here is in memory: the answer does not wait for a disk, a queue or the GPU.
  *
- *   degraded   an executor cannot start or has crashed and waits, a source does not answer, a job type, a model or a worker
- *              is not run at present, or the container is stopping
+ *   degraded   there is a problem: the loop that takes jobs has died, the data folder is gone or its disk is full, a source
+ *              does not answer or may lose jobs, an executor cannot start or has crashed and waits, results cannot be
+ *              delivered; or a job type, a model or a worker is not run at present, or the container is stopping
  *   starting   an executor is still loading
  *   healthy    none of these
  */
 export const healthStatus = z.enum(["healthy", "starting", "degraded"]);
 export type HealthStatus = z.output<typeof healthStatus>;
+
+export const problemView = z.object({
+  part: z.enum(["dispatcher", "source", "executor", "delivery", "data folder"]),
+  /** A source's or a worker's name. */
+  subject: z.string().nullable(),
+  code: z.string(),
+  since: z.iso.datetime().nullable(),
+  /** A sentence, without paths and addresses: anybody may ask. */
+  summary: z.string(),
+});
 
 const healthView = z.object({
   status: healthStatus,
@@ -24,6 +35,8 @@ const healthView = z.object({
   /** Job types whose jobs run here now, when they name no model of their own. */
   capabilities: z.array(z.string()),
   endpoints: z.array(z.string()),
+  /** What is wrong, and since when. */
+  problems: z.array(problemView),
   /** What is not run at present. */
   limited: z.array(limitView),
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
-import { healthStatus } from "./health.ts";
+import { healthStatus, problemView } from "./health.ts";
 import { conditionView, executorView, offerView } from "./schemas/worker-views.ts";
 
 /** GET /worker/status: what each worker does, and how full the first GPU is. */
@@ -16,6 +16,8 @@ export const workerStatus = declareRoute({
       dispatcher: z.enum(["running", "paused", "stopped"]),
       /** By worker. */
       workers: z.record(z.string(), executorView.extend({ offer: offerView })),
+      /** What is wrong, with what to do. */
+      problems: z.array(problemView.extend({ message: z.string() })),
       /** What keeps this container from running everything that it has handlers for. */
       conditions: z.array(conditionView),
       system: z.object({

@@ -45,6 +45,7 @@ import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
 import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { startExecutors } from "./executors.ts";
+import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { restoreJob } from "./restore-job.ts";
 import { shutDown } from "./shutdown.ts";
@@ -77,6 +78,7 @@ export interface Runtime {
   readonly delivery: Delivery;
   readonly outbox: Outbox;
   readonly executors: ReadonlyMap<string, Executor>;
+  readonly dataFolder: Pick<FolderWatch, "problem">;
   /** What this container can run now, and what keeps it from the rest. */
   readonly offers: Offers;
   readonly metrics: Metrics;
@@ -157,26 +159,26 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const onHandler = ({ type }: Handler) => metricsRegistry.addJobType(type);
   const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
   const parts = wire({ ...own, onHandler });
-  const { dispatcher, delivery, events, offers } = parts;
+  const { dispatcher, delivery, offers, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
-  const { workerId } = config;
+  const { workerId, dataFolder: data_folder } = config;
   const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, offers, sources: sources.byName };
   readAtScrape(metricsRegistry, measured);
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  await Promise.all([delivery.start(), offers.start()]);
+  await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
   dispatcher.start();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
-  const types = registry.types.length;
-  const startFacts = { types, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs };
+  const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
 
   const close = async () => {
     await tracing.stop(spansLimitMs);
     stopHousekeeping();
     stopWatchingLoop();
+    dataFolder.stop();
     await sources.close();
     await embedded.close();
   };
@@ -188,14 +190,11 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     registry,
     queue: sources.queues,
     sources: sources.byName,
-    events,
     store: destinations.store,
     files: embedded.store,
-    dispatcher,
-    delivery,
+    ...pickParts(parts),
     outbox,
     executors,
-    offers,
     metrics,
     metricsRegistry,
     queueReadings,
@@ -212,6 +211,10 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     },
     stop,
   };
+}
+
+function pickParts({ events, dispatcher, delivery, dataFolder, offers }: ReturnType<typeof wire>) {
+  return { events, dispatcher, delivery, dataFolder, offers };
 }
 
 interface Collaborators {
@@ -279,9 +282,18 @@ function wire({
     obstacleTo: (job) => offers.obstacleTo(job),
     onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
-  const dispatcher = new Dispatcher({ ...shared, sources: [...sources.values()], executors, runner, settler, offers });
+  const dataFolder = new FolderWatch({ path: folder.path, log, onChange: () => dispatcher.wake() });
+  const dispatcher: Dispatcher = new Dispatcher({
+    ...shared,
+    sources: [...sources.values()],
+    executors,
+    runner,
+    settler,
+    offers,
+    isBlocked: () => dataFolder.isGone,
+  });
   offers.on("change", () => dispatcher.wake());
-  return { offers, keepers, events, delivery, runner, dispatcher };
+  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder };
 }
 
 /**

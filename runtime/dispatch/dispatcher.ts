@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { waitIsOver, within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -33,6 +34,8 @@ export interface DispatcherOptions {
   readonly settler: Pick<Settler, "report">;
   /** Without it, everything is taken. */
   readonly offers?: OfferedJobs;
+  /** Whether something about this container keeps it from running any job; `wake` when that has changed. */
+  isBlocked?(): boolean;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly random: () => number;
@@ -40,6 +43,9 @@ export interface DispatcherOptions {
 
 interface SourceTrouble {
   readonly errors: number;
+  readonly error: ErrorReport;
+  /** Of the first of these errors. */
+  readonly sinceMs: number;
   /** On the process's own clock. */
   readonly untilMs: number;
 }
@@ -62,6 +68,7 @@ export class Dispatcher {
   #poked = false;
   #loop: Promise<void> = Promise.resolve();
   #firstSource = 0;
+  #failure: { readonly message: string; readonly sinceMs: number } | null = null;
   /** Sources that may have ends to report. */
   readonly #endsDue = new Set<JobSource>();
   readonly #troubles = new Map<JobSource, SourceTrouble>();
@@ -81,10 +88,21 @@ export class Dispatcher {
     return this.#troubles.size === 0;
   }
 
+  /** Sources that do not answer, and why. */
+  get troubles() {
+    return [...this.#troubles].map(([{ name }, { error, sinceMs }]) => ({ ...error, source: name, sinceMs }));
+  }
+
+  /** Why the loop has died, which it never should; null while it lives. No job is taken any more. */
+  get failure(): { readonly message: string; readonly sinceMs: number } | null {
+    return this.#failure;
+  }
+
   start(): void {
     this.#state = "running";
     for (const executor of this.#options.executors.values()) this.watch(executor);
     this.#loop = this.#run().catch((error: unknown) => {
+      this.#failure = { message: toErrorReport(error).message, sinceMs: Date.now() };
       this.#options.log.fatal({ error }, "the dispatcher has stopped taking jobs: restart the container");
     });
   }
@@ -136,7 +154,7 @@ export class Dispatcher {
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const idle = this.#idleWorkers();
-      if (this.#state === "paused" || idle.length === 0) {
+      if (this.#state === "paused" || idle.length === 0 || this.#options.isBlocked?.() === true) {
         await this.#takeEnds();
         await this.#waitForExecutor();
       } else if ((await this.#takeFromSources(idle)) === 0) {
@@ -196,11 +214,13 @@ export class Dispatcher {
       await Promise.all(leases.map((lease) => source.release(lease)));
       return [];
     } catch (error) {
-      const errors = (this.#troubles.get(source)?.errors ?? 0) + 1;
+      const before = this.#troubles.get(source);
+      const errors = (before?.errors ?? 0) + 1;
       const maxMs = Math.min(errorPauseMs.max, errorPauseMs.first * 2 ** Math.min(errors - 1, 10));
       const delayMs = Math.round(maxMs * (0.5 + this.#options.random() / 2));
       this.#endsDue.add(source);
-      this.#troubles.set(source, { errors, untilMs: performance.now() + delayMs });
+      const trouble = { error: toErrorReport(error), sinceMs: before?.sinceMs ?? Date.now() };
+      this.#troubles.set(source, { ...trouble, errors, untilMs: performance.now() + delayMs });
       recordFailure(this.#options.metrics, "source", error);
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ErrorCode } from "#contract/errors.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import { type Environment, readVariables } from "#runtime/lib/environment.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -56,6 +57,15 @@ export interface ConnectContext {
   embedded(): Promise<SqliteSource>;
 }
 
+/** Something about a source's service that loses jobs, or may. */
+export interface SourceProblem {
+  readonly code: ErrorCode;
+  readonly sinceMs: number;
+  /** For anybody who asks: no addresses. */
+  readonly summary: string;
+  readonly message: string;
+}
+
 /** A source that is connected, with what it can do beyond the port. */
 export interface ConnectedSource {
   readonly source: JobSource;
@@ -63,6 +73,8 @@ export interface ConnectedSource {
   readonly queue: JobQueue | null;
   /** Of one that is paid by the call. */
   readonly paid?: { usage(): SourceUsage };
+  /** Of one whose service can be set up so that it loses jobs; null when nothing is known of it. */
+  problem?(): SourceProblem | null;
   /** Of one whose queue may hold what is no job. */
   readonly undecodable?: {
     /** How many elements this container took off the queue. */

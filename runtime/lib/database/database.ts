@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, type Stats, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as pause } from "node:timers/promises";
@@ -75,6 +75,8 @@ export class Database {
   #durability: Durability | undefined;
   #group: GroupedWrite[] = [];
   #groupTimer: NodeJS.Timeout | undefined;
+  /** As it was opened. */
+  #file: Stats | undefined;
   #dataVersion: Query<z.output<typeof dataVersionRow>> | undefined;
 
   constructor(connection: DatabaseSync, path: string, busyLimitMs: number) {
@@ -89,6 +91,7 @@ export class Database {
     const mode = await this.#withRetries(() => this.query("PRAGMA journal_mode = WAL", journalModeRow).get());
     if (mode?.journal_mode !== "wal") throw noSharedMemory(this.path);
     await this.write(() => migrate(this.#connection, this.path, migrations));
+    this.#file = statSync(this.path);
   }
 
   /** Prepares a statement that returns rows. */
@@ -141,6 +144,19 @@ export class Database {
   /** Runs `body` on one unchanging view of the data; like `write`, but for reading. */
   read<Result>(body: () => Result): Promise<Result> {
     return this.#withRetries(() => this.#transaction("BEGIN", body));
+  }
+
+  /**
+   * For what is promised to others: an open file outlives its name, and what is written to it then is seen by nobody else.
+   * @throws CodedError DATA_FOLDER_UNUSABLE when the file was deleted or replaced
+   */
+  requireFile(): void {
+    const now = statSync(this.path, { throwIfNoEntry: false });
+    if (now !== undefined && now.ino === this.#file?.ino && now.dev === this.#file.dev) return;
+    throw new CodedError(
+      "DATA_FOLDER_UNUSABLE",
+      `The database ${this.path} is not the one that was opened: put it back, or restart the container.`,
+    );
   }
 
   /** A number that changes when another connection, of this process or another, has committed. Reads no table. */

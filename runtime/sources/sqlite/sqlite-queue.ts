@@ -60,6 +60,7 @@ export class SqliteQueue implements JobQueue {
   async enqueue(job: Job, options: EnqueueOptions): Promise<EnqueueOutcome> {
     refuseDependencies(job);
     const body = jobBody(job);
+    this.database.requireFile();
     const outcome = await this.database.write(() => {
       const key = options.idempotencyKey;
       const earlier = this.#earlierJob(job, key);
@@ -72,6 +73,7 @@ export class SqliteQueue implements JobQueue {
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
+    this.database.requireFile();
     const { cancelled, job } = await this.database.write(() => {
       // A job whose container is gone need not wait for its next one to be cancelled.
       this.expireLeases();
@@ -91,6 +93,7 @@ export class SqliteQueue implements JobQueue {
   }
 
   async redrive(jobId: string): Promise<void> {
+    this.database.requireFile();
     await this.database.write(() => {
       const job = this.#statements.jobById.get({ id: jobId });
       if (job === undefined) throw jobNotFound(jobId);

@@ -81,10 +81,12 @@ export const upstash = defineSource({
       lists: Object.fromEntries(lists),
       ...(log ? { log } : {}),
     });
+    if (workers.length > 0) void source.lookAtServer();
     return {
       source,
       queue: source,
       paid: source,
+      problem: () => source.problem,
       undecodable: {
         get count() {
           return source.undecodable;

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "#contract/errors.ts";
+import { evictionProblem } from "./eviction.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { RestClient } from "./rest-client.ts";
 import { UsageCounter } from "./usage.ts";
@@ -14,7 +15,7 @@ return kept`;
 /**
  * Reaches the queue's server, and runs a script on a key that nobody else has.
  *
- * @throws CodedError CONFIG_INVALID (the token is wrong, or may only read), QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
+ * @throws CodedError CONFIG_INVALID (the token is wrong, or may only read, or the server evicts jobs), QUEUE_UNREACHABLE, QUEUE_OVER_QUOTA, QUEUE_FULL
  */
 export async function probeUpstash({
   url,
@@ -34,6 +35,8 @@ export async function probeUpstash({
         "CONFIG_INVALID",
         "The queue's server did not keep what a script wrote: check its settings.",
       );
+    const eviction = await evictionProblem(client);
+    if (eviction !== null) throw new CodedError(eviction.code, eviction.message);
     return `${new URL(url).host} answers after ${tookMs} ms and runs scripts that write`;
   } finally {
     client.close();

@@ -125,6 +125,7 @@ export const statsAnswer = z.tuple([
   z.array(z.tuple([z.string(), z.string(), z.string(), count, number])),
   ...announced,
 ]);
+export const repairAnswer = z.tuple([count, z.string()]);
 export const pruneAnswer = z.tuple([z.string()]);
 
 export interface DeadLetter {

@@ -16,6 +16,7 @@ export const scriptNames = [
   "redrive",
   "release",
   "renew",
+  "repair",
   "retry",
   "stats",
   "take",

@@ -170,6 +170,33 @@ export class UpstashQueue implements JobQueue {
     }
   }
 
+  /**
+   * Puts jobs back that a server which evicts has taken off their queues. Answers how many.
+   * @param leaseSeconds how long a container has to renew a lease that is not known any more
+   */
+  async repair(leaseSeconds: number): Promise<number> {
+    const { jobPrefix, readyPrefix, parkedPrefix, index, timetable, events: channel } = this.keys;
+    const settings = {
+      jobPrefix,
+      readyPrefix,
+      parkedPrefix,
+      channel,
+      origin: this.origin,
+      leaseMs: leaseSeconds * 1000,
+    };
+    let repaired = 0;
+    for (let from = "0"; from !== ""; ) {
+      const args = [JSON.stringify({ ...settings, from, limit: pruneBatch })];
+      const [count, next] = replies.repairAnswer.parse(
+        await this.client.run("repair", { keys: [index, timetable], args }),
+      );
+      repaired += count;
+      from = next;
+    }
+    if (repaired > 0) this.jobsDue();
+    return repaired;
+  }
+
   /** A job is due, or will be at this time of the server: for whoever waits in this process. */
   protected jobsDue(_dueAtMs?: number): void {}
 

@@ -16,8 +16,10 @@ import type {
   UnreportedEnd,
 } from "../job-source.ts";
 import { offerTtlSeconds } from "../job-source.ts";
+import type { SourceProblem } from "../source-definition.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
 import { Changes } from "./changes.ts";
+import { evictionProblem } from "./eviction.ts";
 import { HeldEnds } from "./held-ends.ts";
 import { HeldLeases } from "./held-leases.ts";
 import { formatOffers } from "./offers.ts";
@@ -33,6 +35,8 @@ import { UpstashQueue } from "./upstash-queue.ts";
 type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";
 
 const pruneEveryMs = 3_600_000;
+/** Where the server evicts, and is likely to have taken something. */
+const repairEveryMs = 60_000;
 /** More are answered by the calls that follow at once. */
 const maxEndsInOneCall = 64;
 /** Each reads and writes a record, while other callers wait. */
@@ -55,6 +59,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
   #requests: readonly TakeRequest[] | undefined;
   #prunedAtMs: number;
+  #problem: SourceProblem | null = null;
   #undecodable = 0;
   #repeated = 0;
 
@@ -186,6 +191,19 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return this.#changes.isLive;
   }
 
+  /** Something about the server that loses jobs, or may; as it was when `lookAtServer` was called last. */
+  get problem(): SourceProblem | null {
+    return this.#problem;
+  }
+
+  /** Never rejects. */
+  async lookAtServer(): Promise<void> {
+    const found = await evictionProblem(this.client);
+    if (found?.message === this.#problem?.message) return;
+    this.#problem = found === null ? null : { ...found, sinceMs: Date.now() };
+    if (found !== null) this.options.log?.error({}, found.message);
+  }
+
   /** Elements without a job, or with another one's id, that this source moved to the dead letters. */
   get undecodable(): number {
     return this.#undecodable;
@@ -300,9 +318,19 @@ export class UpstashSource extends UpstashQueue implements JobSource {
 
   #pruneFromTimeToTime(): void {
     const nowMs = this.options.monotonicMs();
-    if (nowMs - this.#prunedAtMs < pruneEveryMs) return;
+    const everyMs = this.#problem === null ? pruneEveryMs : repairEveryMs;
+    if (nowMs - this.#prunedAtMs < everyMs) return;
     this.#prunedAtMs = nowMs;
-    this.prune().catch((error: unknown) => this.options.log?.debug({ error }, "the index could not be pruned"));
+    this.keepHouse().catch((error: unknown) => this.options.log?.debug({ error }, "the index could not be pruned"));
+  }
+
+  /** What is done from time to time: looks how the server is set up, forgets what is gone, puts back what was evicted. */
+  async keepHouse(): Promise<void> {
+    await this.lookAtServer();
+    await this.prune();
+    const repaired = await this.repair(this.leaseSeconds);
+    if (repaired > 0)
+      this.options.log?.error({ jobs: repaired }, "jobs were on no queue, as after an eviction: they are back");
   }
 }
 

@@ -1,0 +1,79 @@
+import type { ErrorCode } from "#contract/errors.ts";
+import type { DeliveryAlarm } from "#runtime/delivery/waits.ts";
+import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
+import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
+import type { SourceProblem } from "#runtime/sources/source-definition.ts";
+import type { FolderProblem } from "./folder-watch.ts";
+
+/** What is wrong with a container, beside the job types and models that it does not run. */
+export interface Problem {
+  readonly part: "dispatcher" | "source" | "executor" | "delivery" | "data folder";
+  /** Which one, when there are several: a source's or a worker's name. */
+  readonly subject: string | null;
+  readonly code: ErrorCode;
+  /** Null when it is not known. */
+  readonly sinceMs: number | null;
+  /** For anybody who asks: no paths, addresses or keys. */
+  readonly summary: string;
+  /** For whoever may look into the container: what is wrong and what to do. */
+  readonly message: string;
+}
+
+/** The parts of a container that may have a problem. */
+export interface ProblemParts {
+  readonly dispatcher: Pick<Dispatcher, "failure" | "troubles">;
+  readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
+  readonly delivery: { readonly alarms: readonly DeliveryAlarm[] };
+  readonly dataFolder: { readonly problem: FolderProblem | null };
+  readonly sources: ReadonlyMap<string, { readonly problem?: () => SourceProblem | null }>;
+}
+
+export function problemsOf(parts: ProblemParts): Problem[] {
+  return [...ofContainer(parts), ...ofSources(parts), ...ofExecutors(parts), ...ofDelivery(parts)];
+}
+
+function* ofContainer({ dispatcher, dataFolder }: ProblemParts): Generator<Problem> {
+  if (dispatcher.failure !== null) {
+    const summary = "The loop that takes jobs has died: restart the container.";
+    yield { part: "dispatcher", subject: null, code: "INTERNAL", summary, ...dispatcher.failure };
+  }
+  if (dataFolder.problem !== null) {
+    const { code, message, sinceMs } = dataFolder.problem;
+    const summary = code === "DISK_FULL" ? "The disk of the data folder is full." : "The data folder is gone.";
+    yield { part: "data folder", subject: null, code, sinceMs, summary, message };
+  }
+}
+
+function* ofSources({ dispatcher, sources }: ProblemParts): Generator<Problem> {
+  for (const { source, code, message, sinceMs } of dispatcher.troubles) {
+    const summary = `No jobs can be taken from ${source} (${code}).`;
+    yield { part: "source", subject: source, code, sinceMs, summary, message };
+  }
+  for (const [source, { problem }] of sources) {
+    const found = problem?.() ?? null;
+    if (found !== null) yield { part: "source", subject: source, ...found };
+  }
+}
+
+function* ofExecutors({ executors }: ProblemParts): Generator<Problem> {
+  for (const {
+    status: { worker, state, startError },
+  } of executors.values()) {
+    const subject = { part: "executor", subject: worker, sinceMs: null } as const;
+    if (startError !== null) {
+      const { code, message } = startError;
+      yield { ...subject, code, summary: `The executor of ${worker} cannot start (${code}).`, message };
+    } else if (state === "waiting") {
+      const summary = `The executor of ${worker} has crashed and is started again.`;
+      yield { ...subject, code: "EXECUTOR_CRASHED", summary, message: summary };
+    }
+  }
+}
+
+function* ofDelivery({ delivery }: ProblemParts): Generator<Problem> {
+  for (const { code, message, step, sinceMs, jobs } of delivery.alarms) {
+    const what = jobs === 1 ? "1 result waits" : `${jobs} results wait`;
+    const summary = `${what} for the ${step === "files" ? "storage" : "app"} (${code}).`;
+    yield { part: "delivery", subject: null, code, sinceMs, summary, message };
+  }
+}
