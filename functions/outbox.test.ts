@@ -54,7 +54,6 @@ describe("a job whose callback is refused", () => {
     const view = {
       job_id: id,
       status: "running",
-      progress: 1,
       delivery: {
         becomes: "completed",
         step: "report",

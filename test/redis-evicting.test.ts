@@ -56,7 +56,7 @@ it("is said by /health, in full by /worker/status and by validate, though not by
   expect(await get("/worker/status")).toMatchObject({
     problems: [{ message: expect.stringMatching(/maxmemory-policy allkeys-lru.*noeviction/) }],
   });
-  expect(await get("/ready")).toMatchObject({ ready: true });
+  await expect.poll(() => get("/ready"), { timeout: 20_000 }).toMatchObject({ ready: true });
   const address = { url: gateway.url, token: gateway.token, prefix: "ourvidz" };
   await expect(probeUpstash(address)).rejects.toThrow(/allkeys-lru/);
   await redis("CONFIG SET maxmemory-policy volatile-lru");

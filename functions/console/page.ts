@@ -18,6 +18,8 @@ const modules = [
   "key-dialog",
   "machine",
   "media",
+  "outbox",
+  "panel",
   "schema-fields",
   "submit",
   "words",
@@ -41,6 +43,7 @@ const markup = html`<!doctype html>
 <link rel="stylesheet" href="/console/controls.css">
 <link rel="stylesheet" href="/console/console.css">
 <link rel="stylesheet" href="/console/jobs.css">
+<link rel="stylesheet" href="/console/outbox.css">
 <link rel="stylesheet" href="/console/narrow.css">
 ${preloads}<script type="module" src="/console/main.js"></script>
 </head>

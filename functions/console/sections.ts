@@ -8,6 +8,7 @@ const header = html`<header class="top">
 <svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="9"/><path d="M11 9.5v13l11-6.5z"/></svg>
 <span>OurVidz <b>Worker</b></span></a>
 <p class="health" data-part="health" data-state="unknown" role="status"><span class="dot"></span><span data-part="health-text">Connecting</span></p>
+<p class="small age" data-part="health-age" hidden></p>
 <div class="top-actions">
 <button class="quiet" type="button" data-part="pause" hidden>${icon("pause")}<span data-part="pause-text">Pause</span></button>
 <button class="quiet" type="button" data-part="forget-key" hidden>${icon("key")}<span>Forget key</span></button>
@@ -17,20 +18,32 @@ const header = html`<header class="top">
 const notice = html`<div class="notice" data-part="notice" role="alert" hidden><p data-part="notice-text"></p>
 <button class="quiet" type="button" data-part="notice-action">Try again</button></div>`;
 
+const problems = html`<section class="limits" data-part="problems" aria-label="What is wrong" hidden>
+<h2>What is wrong</h2><ul data-part="problem-list"></ul></section>`;
+
 const limits = html`<section class="limits" data-part="limits" aria-label="What cannot run here" hidden>
 <h2>Not run by this container at present</h2><ul data-part="limit-list"></ul></section>`;
 
 const machine = html`<section class="machine" aria-label="This container">
-<div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul></div>
+<div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul><p class="small age" data-part="workers-age" hidden></p></div>
 <div class="panel"><h2>GPU</h2><div data-part="gpu" class="gpu"><p class="figure" data-part="gpu-name">…</p>
-<meter data-part="gpu-meter" min="0" max="1" hidden></meter><p class="small" data-part="gpu-text"></p></div></div>
-<div class="panel"><h2>Queues</h2><ul class="facts" data-part="queues"></ul><p class="small" data-part="queues-empty">Nothing has been queued yet.</p><p class="small" data-part="usage" hidden></p></div>
+<meter data-part="gpu-meter" min="0" max="1" hidden></meter><p class="small" data-part="gpu-text"></p></div><p class="small age" data-part="gpu-age" hidden></p></div>
+<div class="panel"><h2>Queues</h2><ul class="facts" data-part="queues"></ul><p class="small" data-part="queues-empty" hidden>Nothing has been queued yet.</p><p class="small" data-part="usage" hidden></p><p class="small age" data-part="queues-age" hidden></p></div>
 </section>`;
+
+const outbox = html`<section class="outbox panel" data-part="outbox" aria-labelledby="outbox-title" hidden>
+<div class="heading"><h2 id="outbox-title">Not delivered yet</h2><span class="count" data-part="outbox-count"></span>
+<button class="quiet" type="button" data-part="outbox-try">${icon("again")}Try now</button></div>
+<ul class="alarms" data-part="outbox-alarms"></ul>
+<ul class="facts" data-part="outbox-rows"></ul>
+<p class="small" data-part="outbox-more" hidden></p></section>
+<p class="small age" data-part="outbox-age" hidden></p>`;
 
 const newJob = html`<section class="new-job" aria-labelledby="new-job-title">
 <h2 id="new-job-title">New job</h2>
 <form data-part="form" novalidate>
 <label class="field"><span class="label">Job type</span><select data-part="type"></select></label>
+<p class="small age" data-part="form-age" hidden></p>
 <p class="small" data-part="type-text"></p>
 <div class="fields" data-part="fields"></div>
 <p class="problem" data-part="form-problem" role="alert" hidden></p>
@@ -43,8 +56,9 @@ const feed = html`<div class="feed">
 <section aria-labelledby="active-title">
 <div class="heading"><h2 id="active-title">In progress</h2><span class="count" data-part="active-count"></span></div>
 <ul class="active" data-part="active"></ul>
-<p class="empty" data-part="active-empty">Nothing is running. What you create appears here.</p>
+<p class="empty" data-part="active-empty" hidden>Nothing is running. What you create appears here.</p>
 <p class="small" data-part="active-more" hidden></p>
+<p class="small age" data-part="active-age" hidden></p>
 </section>
 <section aria-labelledby="results-title">
 <div class="heading"><h2 id="results-title">Results</h2>
@@ -66,8 +80,10 @@ export const sections = html`${icons}
 ${header}
 <main>
 ${notice}
+${problems}
 ${limits}
 ${machine}
+${outbox}
 <div class="columns">${newJob}${feed}</div>
 </main>
 <p class="toast" data-part="toast" role="status" aria-live="polite"></p>`;

@@ -86,16 +86,17 @@ export class DeliverySteps {
     this.#callbackGate.letThrough();
   }
 
-  /** Milliseconds that each of the rows has to wait. For what is away, the first one probes and the others wait. */
-  waitsOf(rows: readonly OutboxRow[]): readonly number[] {
+  /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
+  waitsOf(rows: readonly OutboxRow[]): readonly { readonly waitMs: number; readonly reason: unknown }[] {
     const probed = new Set<OutageGate>();
     return rows.map((row) => {
-      // It is given up without being tried.
-      if (!needsUpload(row) && this.#isGivenUp(row)) return 0;
       const gate = needsUpload(row) ? this.#storeGate : this.#callbackGate;
-      if (probed.has(gate)) return probeMs;
+      const { reason } = gate;
+      // It is given up without being tried.
+      if (!needsUpload(row) && this.#isGivenUp(row)) return { waitMs: 0, reason };
+      if (probed.has(gate)) return { waitMs: probeMs, reason };
       if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
-      return gate.waitMs;
+      return { waitMs: gate.waitMs, reason };
     });
   }
 
@@ -242,6 +243,7 @@ export class DeliverySteps {
     const waitMs = gate.failed(row.id, {
       delaySeconds: typeof meaning === "object" ? meaning.delaySeconds : undefined,
       needsMending: isMendable(error),
+      error,
     });
     if (waitMs === null) return;
     if (!wasClosed) log.warn({ error }, "finished jobs wait: what they are delivered to is away or refuses them");

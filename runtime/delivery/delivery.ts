@@ -256,11 +256,11 @@ export class Delivery {
       const waits = this.#steps.waitsOf(rows);
       const putOff = new Map<number, number>();
       for (const [index, row] of rows.entries()) {
-        const waitMs = waits[index] ?? 0;
+        const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
         this.#holdLease(row.entry);
         if (waitMs > 0) {
           putOff.set(row.id, waitMs);
-          this.#noteWait(row, undefined, waitMs);
+          this.#noteWait(row, reason, waitMs);
         } else if (!this.#active.has(row.id)) this.#enqueue(row);
       }
       if (putOff.size === 0) return;
@@ -338,7 +338,7 @@ export class Delivery {
     if (wasTried) log.warn({ ...fields, error: cause, next_try_in_seconds: waitMs / 1000 }, "delivery failed");
     // It may have opened since.
     const delayMs = gate.isClosed ? waitMs : 0;
-    const { error } = this.#noteWait(row, cause, delayMs);
+    const { error } = wasTried ? this.#noteWait(tried(row), cause, delayMs) : this.#noteWait(row, gate.reason, delayMs);
     await outbox.postpone(row.id, delayMs, wasTried ? error : null);
     this.#lookAgainIn(delayMs);
   }
@@ -347,15 +347,16 @@ export class Delivery {
     const { outbox, log, random } = this.#options;
     const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
     log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
-    const { error: reason } = this.#noteWait(row, error, delaySeconds * 1000);
+    const { error: reason } = this.#noteWait(tried(row), error, delaySeconds * 1000);
     await outbox.postpone(row.id, delaySeconds * 1000, reason);
     setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
   }
 
   /** Why the row waits, for whoever looks: here, at its source, and in the job's events. */
   #noteWait(row: OutboxRow, cause: unknown, delayMs: number): Wait {
-    const tried = cause === undefined ? row : { ...row, tries: row.tries + 1 };
-    const wait = this.#waits.set(tried, cause, delayMs);
+    const wait = this.#waits.set(row, cause, delayMs);
+    // Hundreds that wait for the same are tried one by one: the others have nothing to say meanwhile.
+    if (!wait.isNews) return wait;
     const note = noteOf(wait);
     this.#notes.set(row.entry, note);
     if (!row.entry.ended) this.#options.events.emit(row.entry.lease.jobId, { kind: "delivery", note });
@@ -389,4 +390,9 @@ export class Delivery {
     });
     if (release) this.#holds.set(entry.lease.token, release);
   }
+}
+
+/** The row with one more try that failed. */
+function tried(row: OutboxRow): OutboxRow {
+  return { ...row, tries: row.tries + 1 };
 }

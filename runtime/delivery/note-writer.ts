@@ -5,8 +5,8 @@ import type { OutboxEntry } from "./outbox.ts";
 
 /*
  * Writes to the sources why finished jobs have not reached the app, so that every container can say it. A source may be
- * paid by the call: what is noted in the same moment goes in one, a wait that is over at once is not noted at all, and a note
- * that has only moved on in time is written again from time to time.
+ * paid by the call: what is noted in the same moment goes in one, a wait that is over at once is not noted at all, and one more
+ * try that failed of the same is written down from time to time.
  */
 export interface NoteWriterOptions {
   readonly sources: ReadonlyMap<string, JobSource>;

@@ -22,6 +22,7 @@ export interface GateFailure {
   readonly delaySeconds?: number | undefined;
   /** It does not pass by itself: a person has to mend something. */
   readonly needsMending?: boolean;
+  readonly error?: unknown;
 }
 
 const pauses = { baseSeconds: 1, maxSeconds: 60 };
@@ -36,6 +37,7 @@ export class OutageGate {
   #closedUntilMs = 0;
   #probe: number | null = null;
   #needsMending = false;
+  #reason: unknown;
 
   constructor(options: OutageGateOptions) {
     this.#options = options;
@@ -43,6 +45,11 @@ export class OutageGate {
 
   get isClosed(): boolean {
     return this.#closings > 0;
+  }
+
+  /** Why it is closed; undefined when it is open. */
+  get reason(): unknown {
+    return this.isClosed ? this.#reason : undefined;
   }
 
   /** True when it was closed by what only a person can mend. */
@@ -82,7 +89,7 @@ export class OutageGate {
   }
 
   /** Milliseconds until the next one is let through; null when the gate stays open. */
-  failed(rowId: number, { delaySeconds, needsMending = false }: GateFailure): number | null {
+  failed(rowId: number, { delaySeconds, needsMending = false, error }: GateFailure): number | null {
     const { threshold, nowMs, random } = this.#options;
     this.#failed.add(rowId);
     const isProbe = this.#probe === rowId;
@@ -92,6 +99,7 @@ export class OutageGate {
     else if (delaySeconds === undefined && this.#failed.size < threshold) return null;
     this.#closings++;
     this.#needsMending = needsMending;
+    this.#reason = error;
     const seconds = delaySeconds ?? retryDelaySeconds(this.#closings, pauses.baseSeconds, pauses.maxSeconds, random);
     this.#closedUntilMs = nowMs() + seconds * 1000;
     return seconds * 1000;

@@ -79,15 +79,13 @@ const storedRow = z.unknown().transform((row) => {
 });
 
 const listedFields = { next_try_at_ms: z.number(), error: jsonColumn(errorReport).nullable() };
-const readListed = z
-  .object({ ...rowFields, ...listedFields, entry: jsonColumn(outboxEntry) })
-  .transform(
-    ({ created_at_ms: createdAtMs, next_try_at_ms: nextTryAtMs, ...row }): ListedRow => ({
-      ...row,
-      createdAtMs,
-      nextTryAtMs,
-    }),
-  );
+const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(outboxEntry) }).transform(
+  ({ created_at_ms: createdAtMs, next_try_at_ms: nextTryAtMs, ...row }): ListedRow => ({
+    ...row,
+    createdAtMs,
+    nextTryAtMs,
+  }),
+);
 const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
 
 /** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */

@@ -9,11 +9,13 @@ import { type OutboxRow, stepOf } from "./outbox.ts";
  */
 export interface Wait {
   readonly row: OutboxRow;
-  /** Null when the row waits for another one that is tried in its place. */
+  /** Null when it is not known: the row waits for another one that is tried before it. */
   readonly error: ErrorReport | null;
   /** Since when it has waited for this very reason. */
   readonly sinceMs: number;
   readonly nextTryAtMs: number;
+  /** Whether anything but the next try's moment differs from what was known of the row before. */
+  readonly isNews: boolean;
 }
 
 /** What keeps deliveries up: until it is mended, or for longer than a moment. */
@@ -42,14 +44,17 @@ export class Waits {
     this.#nowMs = nowMs;
   }
 
-  /** @param cause what the last try failed of; undefined when the row was not tried */
+  /** @param cause what keeps the row: its last try failed of it, or that of the one that goes before it */
   set(row: OutboxRow, cause: unknown, delayMs: number): Wait {
     const before = this.#waits.get(row.id);
     const error = cause === undefined ? (before?.error ?? null) : reportOf(cause);
     const isSame = before?.error?.code === error?.code;
     const nowMs = this.#nowMs();
     const sinceMs = isSame && before !== undefined ? before.sinceMs : nowMs;
-    const wait = { row, error, sinceMs, nextTryAtMs: Math.ceil(nowMs + delayMs) };
+    const isNews =
+      !isSame || before === undefined || before.row.tries !== row.tries || before.row.uploaded !== row.uploaded;
+    // The row changes when its files are stored.
+    const wait = { row: { ...row }, error, sinceMs, nextTryAtMs: Math.ceil(nowMs + delayMs), isNews };
     this.#waits.set(row.id, wait);
     return wait;
   }
@@ -93,7 +98,7 @@ function reportOf(cause: unknown): ErrorReport {
 }
 
 /** What the row's job says at its source of the wait. */
-export function noteOf({ row, error, nextTryAtMs }: Omit<Wait, "sinceMs">): DeliveryNote {
+export function noteOf({ row, error, nextTryAtMs }: Pick<Wait, "row" | "error" | "nextTryAtMs">): DeliveryNote {
   return {
     becomes: becomesOf(row.entry),
     step: stepOf(row),

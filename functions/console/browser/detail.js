@@ -4,6 +4,7 @@ import { part, setText, showText } from "./dom.js";
 import { factsOf, showFacts } from "./facts.js";
 import { headline } from "./feed.js";
 import { mediaOf, previewOf } from "./media.js";
+import { deliveryText } from "./outbox.js";
 import { stepText } from "./words.js";
 
 /* One job, large: its pictures and videos, what made them, what can be done with it. */
@@ -80,12 +81,15 @@ export class Detail {
   #renderState(job) {
     const live = this.#jobs.live(job.job_id);
     const step = live?.step != null && live.total != null ? `, ${stepText(live.step, live.total)}` : "";
-    part(document, "job-state", HTMLElement).dataset.state = job.status;
-    setText(part(document, "job-state-text", HTMLElement), `${names[job.status]}${step}`);
+    const { delivery } = job;
+    const error = delivery?.error ?? job.error;
+    part(document, "job-state", HTMLElement).dataset.state = delivery === null ? job.status : "delivering";
+    const text = delivery === null ? `${names[job.status]}${step}` : `Delivering · ${deliveryText(delivery)}`;
+    setText(part(document, "job-state-text", HTMLElement), text);
     setText(part(document, "job-prompt", HTMLElement), headline(job));
-    part(document, "job-error", HTMLElement).hidden = job.error === null;
-    setText(part(document, "job-error-code", HTMLElement), job.error?.code ?? "");
-    setText(part(document, "job-error-text", HTMLElement), job.error?.message ?? "");
+    part(document, "job-error", HTMLElement).hidden = error === null;
+    setText(part(document, "job-error-code", HTMLElement), error?.code ?? "");
+    setText(part(document, "job-error-text", HTMLElement), error?.message ?? "");
   }
 
   /** @param {Job} job */
@@ -112,7 +116,7 @@ export class Detail {
     part(document, "job-variation", HTMLButtonElement).hidden = isActive || seed === null;
     part(document, "job-retry", HTMLButtonElement).hidden = job.status !== "failed";
     const cancel = part(document, "job-cancel", HTMLButtonElement);
-    cancel.hidden = !isActive;
+    cancel.hidden = !isActive || job.delivery !== null;
     cancel.disabled = job.cancel_requested;
     setText(cancel, job.cancel_requested ? "Cancelling" : "Cancel");
     const open = part(document, "job-open", HTMLAnchorElement);

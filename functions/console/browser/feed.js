@@ -1,6 +1,7 @@
 // @ts-check
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { playInTile } from "./media.js";
+import { deliveryText } from "./outbox.js";
 import { ago, between, counted, duration, stepText } from "./words.js";
 
 /* The lists of jobs: what is in progress, and what has ended. */
@@ -54,7 +55,7 @@ export class Feed {
       make: ({ job_id }) => this.#made("active", job_id),
       update: (card, job) => updateCard(card, job, this.#jobs.live(job.job_id)),
     });
-    part(document, "active-empty", HTMLElement).hidden = active.length > 0;
+    part(document, "active-empty", HTMLElement).hidden = active.length > 0 || !this.#jobs.hasActive;
     setText(part(document, "active-count", HTMLElement), active.length === 0 ? "" : String(active.length));
   }
 
@@ -97,7 +98,7 @@ export class Feed {
  */
 function updateCard(card, job, live) {
   const runs = job.status === "running";
-  card.dataset.state = job.status;
+  card.dataset.state = job.delivery === null ? job.status : "delivering";
   setText(part(card, "prompt", HTMLElement), headline(job));
   setText(part(card, "text", HTMLElement), [job.type, ...whereItIs(job, live)].join(" · "));
   const progress = part(card, "progress", HTMLProgressElement);
@@ -110,6 +111,8 @@ function updateCard(card, job, live) {
   preview.hidden = !live?.preview;
   part(card, "open", HTMLButtonElement).ariaLabel = `Details of ${headline(job)}`;
   const cancel = part(card, "cancel", HTMLButtonElement);
+  // What has been worked off has nothing left that could be stopped.
+  cancel.hidden = job.delivery !== null;
   cancel.disabled = job.cancel_requested;
   setText(cancel, job.cancel_requested ? "Cancelling" : "Cancel");
 }
@@ -128,6 +131,7 @@ function whereItIs(job, live) {
     const lacks = need === null ? [] : [`needs ${needOf(need)}; no container offers it`];
     return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...again];
   }
+  if (job.delivery !== null) return [`delivering (${job.delivery.becomes})`, deliveryText(job.delivery), ...attempt];
   if (live?.step != null && live.total != null) return [stepText(live.step, live.total), ...attempt];
   const done = live?.progress ?? job.progress;
   return [done === null ? "starting" : `${Math.round(done * 100)} %`, ...attempt];

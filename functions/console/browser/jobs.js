@@ -43,6 +43,8 @@ export class Jobs extends EventTarget {
   /** @type {string | null} */
   #activeBefore = null;
   hasResults = false;
+  /** Whether anything is known of what runs and waits. */
+  hasActive = false;
 
   /** @param {Api} api */
   constructor(api) {
@@ -95,6 +97,7 @@ export class Jobs extends EventTarget {
     // One that has just been created, or has ended elsewhere, is in neither list: its live events show it.
     for (const [id, job] of this.#active) if (this.#followed.has(id) && !now.has(id)) now.set(id, job);
     this.#active = now;
+    this.hasActive = true;
     // Results change when jobs end, which the other lists show; and others may retry one.
     const active = [...now.keys()].sort().join();
     if (active !== this.#activeBefore || this.#rounds++ % 2 === 0) await this.#refreshResults();
@@ -224,7 +227,8 @@ export class Jobs extends EventTarget {
     this.#followed.set(jobId, controller);
     for await (const { event, data } of this.#api.events(jobId, signal)) {
       if (signal.aborted) return;
-      this.#take(jobId, event, /** @type {EventData} */ (data));
+      if (event === "delivery") this.#note(jobId, /** @type {Job["delivery"]} */ (data));
+      else this.#take(jobId, event, /** @type {EventData} */ (data));
       // Steps can come faster than anybody sees them.
       if (event === "progress") await pause(30, signal);
     }
@@ -250,9 +254,18 @@ export class Jobs extends EventTarget {
     else if (event === "preview") this.#live.set(jobId, { ...live, preview: data.url });
     else if (data.job !== undefined) return this.#settleLive(data.job);
     else {
-      this.#active.set(jobId, { ...job, status: data.status, attempt: data.attempt, error: data.error ?? job.error });
+      const { status, attempt, error } = data;
+      this.#active.set(jobId, { ...job, status, attempt, error: error ?? job.error, delivery: null });
       if (data.status === "queued") this.#live.delete(jobId);
     }
+    this.#changed();
+  }
+
+  /** Why it has not ended though it has been worked off. @param {string} jobId @param {Job["delivery"]} delivery */
+  #note(jobId, delivery) {
+    const job = this.#active.get(jobId);
+    if (job === undefined) return;
+    this.#active.set(jobId, { ...job, delivery });
     this.#changed();
   }
 

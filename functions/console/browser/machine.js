@@ -1,5 +1,8 @@
 // @ts-check
+import { ApiError } from "./api.js";
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { renderOutbox } from "./outbox.js";
+import { Panel } from "./panel.js";
 import { ago, clock, counted, duration, size } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
@@ -8,7 +11,8 @@ import { ago, clock, counted, duration, size } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").executorView>} Worker */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
-/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[] }} Status */
+/** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], problems: (Problem & { message: string })[] }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
@@ -17,27 +21,37 @@ export class Machine {
   isPaused = false;
   /** @type {Queue[]} */
   queues = [];
+  #panels;
+  /**
+   * Why the container does not answer at all; null when it does, and each part says for itself what is missing.
+   * @type {ApiError | null}
+   */
+  silence = null;
+  /** @type {number | null} */
+  #silentSinceMs = null;
 
   /** @param {Api} api */
   constructor(api) {
     this.#api = api;
+    this.#panels = [
+      new Panel("health", () => this.#loadHealth()),
+      new Panel("workers", () => this.#loadStatus()),
+      new Panel("gpu", () => this.#loadGpu()),
+      new Panel("queues", () => this.#loadQueues()),
+      new Panel("outbox", () => this.#loadOutbox()),
+    ];
   }
 
+  /**
+   * Each part by itself.
+   * @returns {Promise<unknown[]>} why parts could not be loaded
+   * @throws {import("./api.js").ApiError} when the container needs a key
+   */
   async refresh() {
-    /** @type {[{ status: string, version: string }, Status, { gpu: Gpu | null }, { queues: Queue[], usage: Usage }]} */
-    const [health, status, resources, queues] = await Promise.all([
-      this.#api.get("/health"),
-      this.#api.get("/worker/status"),
-      this.#api.get("/worker/resources"),
-      this.#api.get("/queues"),
-    ]);
-    this.isPaused = status.dispatcher === "paused";
-    this.queues = queues.queues;
-    this.#renderHealth(health);
-    renderLimits(status.conditions);
-    renderWorkers(status.workers);
-    renderGpu(resources.gpu);
-    renderQueues(queues.queues, queues.usage);
+    const errors = await Promise.all(this.#panels.map((panel) => panel.refresh()));
+    const [health] = errors;
+    this.silence = health instanceof ApiError && health.status === 0 ? health : null;
+    return errors.filter((error) => error !== null);
   }
 
   async togglePause() {
@@ -45,21 +59,85 @@ export class Machine {
     await this.refresh();
   }
 
-  /** @param {{ status: string, version: string }} health */
-  #renderHealth({ status, version }) {
-    const health = part(document, "health", HTMLElement);
-    health.dataset.state = this.isPaused ? "paused" : status;
-    health.title = `Version ${version}`;
+  async tryOutbox() {
+    await this.#api.call("POST", "/outbox/try", {});
+    await this.refresh();
+  }
+
+  /** The container does not answer at all, or locks the page out. @param {string} text */
+  showSilence(text) {
+    this.#silentSinceMs ??= Date.now();
+    part(document, "health", HTMLElement).dataset.state = "unknown";
     setText(
       part(document, "health-text", HTMLElement),
-      this.isPaused ? "Paused" : status.charAt(0).toUpperCase() + status.slice(1),
+      `${text} · since ${clock(new Date(this.#silentSinceMs).toISOString())}`,
     );
+  }
+
+  async #loadHealth() {
+    /** @type {{ status: string, version: string, problems: Problem[] }} */
+    const { status, version, problems } = await this.#api.get("/health");
+    this.#silentSinceMs = null;
+    const health = part(document, "health", HTMLElement);
+    health.dataset.state = this.isPaused && problems.length === 0 ? "paused" : status;
+    health.title = [`Version ${version}`, ...problems.map(({ summary }) => summary)].join("\n");
+    const [first] = problems;
+    const name = this.isPaused ? "Paused" : status.charAt(0).toUpperCase() + status.slice(1);
+    const since = first?.since == null ? "" : ` · since ${clock(first.since)}`;
+    setText(
+      part(document, "health-text", HTMLElement),
+      first === undefined ? name : `${name} · ${first.summary}${since}`,
+    );
+  }
+
+  async #loadStatus() {
+    /** @type {Status} */
+    const { dispatcher, conditions, workers, problems } = await this.#api.get("/worker/status");
+    this.isPaused = dispatcher === "paused";
+    this.#renderPause();
+    renderProblems(problems);
+    renderLimits(conditions);
+    renderWorkers(workers);
+  }
+
+  async #loadGpu() {
+    /** @type {{ gpu: Gpu | null }} */
+    const { gpu } = await this.#api.get("/worker/resources");
+    renderGpu(gpu);
+  }
+
+  async #loadQueues() {
+    /** @type {{ queues: Queue[], usage: Usage }} */
+    const { queues, usage } = await this.#api.get("/queues");
+    this.queues = queues;
+    renderQueues(queues, usage);
+  }
+
+  async #loadOutbox() {
+    renderOutbox(await this.#api.get("/outbox"));
+  }
+
+  #renderPause() {
     const pause = part(document, "pause", HTMLButtonElement);
     pause.hidden = false;
     pause.title = this.isPaused ? "Go on taking jobs" : "Take no more jobs; those that run go on";
     pause.querySelector("use")?.setAttribute("href", this.isPaused ? "#icon-play" : "#icon-pause");
     setText(part(document, "pause-text", HTMLElement), this.isPaused ? "Resume" : "Pause");
   }
+}
+
+/** With what to do about each. @param {readonly (Problem & { message: string })[]} problems */
+function renderProblems(problems) {
+  part(document, "problems", HTMLElement).hidden = problems.length === 0;
+  reconcile(part(document, "problem-list", HTMLUListElement), problems, {
+    key: ({ part: which, subject, code }) => `${which} ${subject} ${code}`,
+    make: () => copyOf("limit"),
+    update: (item, { summary, since, message }) => {
+      setText(part(item, "name", HTMLElement), summary);
+      setText(part(item, "since", HTMLElement), since === null ? "" : ago(since));
+      showText(part(item, "text", HTMLElement), message === summary ? "" : message);
+    },
+  });
 }
 
 /** @type {Record<Condition["kind"], string>} */

@@ -7,6 +7,7 @@ import { Feed } from "./feed.js";
 import { Jobs } from "./jobs.js";
 import { promptForKey } from "./key-dialog.js";
 import { Machine } from "./machine.js";
+import { Panel } from "./panel.js";
 import { Submit } from "./submit.js";
 import { counted } from "./words.js";
 
@@ -33,6 +34,8 @@ const detail = new Detail(jobs, {
   cancel: (id) => jobs.cancel(id),
   retry,
 });
+const list = new Panel("active", () => jobs.refresh());
+const form = new Panel("form", offerTypes);
 let wake = new AbortController();
 let areTypesKnown = false;
 
@@ -95,9 +98,11 @@ function render() {
   part(document, "forget-key", HTMLButtonElement).hidden = !api.hasKey;
 }
 
+/** @returns {Promise<unknown[]>} why parts of the page could not be loaded; the others were */
 async function refresh() {
-  await Promise.all([offerTypes(), machine.refresh(), jobs.refresh()]);
+  const [types, machines, lists] = await Promise.all([form.refresh(), machine.refresh(), list.refresh()]);
   render();
+  return [types, ...machines, lists].filter((error) => error !== null);
 }
 
 async function offerTypes() {
@@ -117,8 +122,7 @@ function showTrouble(error) {
     needsKey ? "The console needs a key to show anything." : `${reason} Trying again.`,
   );
   setText(part(document, "notice-action", HTMLButtonElement), needsKey ? "Enter the key" : "Try now");
-  part(document, "health", HTMLElement).dataset.state = "unknown";
-  setText(part(document, "health-text", HTMLElement), needsKey ? "Locked" : "No answer");
+  machine.showSilence(needsKey ? "Locked" : "No answer");
   return needsKey;
 }
 
@@ -137,10 +141,11 @@ async function watch() {
     wake = new AbortController();
     let waitMs = jobs.active.length > 0 ? busyMs : restMs;
     try {
-      await refresh();
+      const errors = await refresh();
+      if (machine.silence !== null) throw machine.silence;
       notice.hidden = true;
-      troubles = 0;
-      waitMs = jobs.active.length > 0 ? busyMs : restMs;
+      troubles = errors.length === 0 ? 0 : troubles + 1;
+      waitMs = troubles > 0 ? Math.min(1000 * 2 ** troubles, maxMs) : jobs.active.length > 0 ? busyMs : restMs;
     } catch (error) {
       const needsKey = showTrouble(error);
       notice.hidden = false;
@@ -167,6 +172,7 @@ for (const choice of document.querySelectorAll('input[name="shown"]')) {
 }
 part(document, "more", HTMLButtonElement).addEventListener("click", () => attempt(jobs.showOlder()));
 part(document, "pause", HTMLButtonElement).addEventListener("click", () => attempt(machine.togglePause()));
+part(document, "outbox-try", HTMLButtonElement).addEventListener("click", () => attempt(machine.tryOutbox()));
 part(document, "notice-action", HTMLButtonElement).addEventListener("click", () => wake.abort());
 part(document, "forget-key", HTMLButtonElement).addEventListener("click", () => {
   api.forgetKey();
