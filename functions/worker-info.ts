@@ -45,7 +45,8 @@ const describeModels = sharedWhileUnderWay(async ({ config, registry, executors 
       warnings: [...warnings],
       needed_by: needed.filter(({ folder }) => folder === name).flatMap(({ neededBy }) => neededBy),
       loaded_by: [...executors.values()]
-        .filter(({ status }) => status.heldModels.includes(name))
+        // A worker may know its model by another name.
+        .filter(({ status }) => status.heldModels.some((held) => held === name || aliases.includes(held)))
         .map((each) => each.worker),
     }),
   );

@@ -13,7 +13,7 @@ import { ago, clock, counted, duration, size } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
 /** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], problems: (Problem & { message: string })[] }} Status */
-/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null }} Queue */
+/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
 export class Machine {
@@ -107,10 +107,10 @@ export class Machine {
   }
 
   async #loadQueues() {
-    /** @type {{ queues: Queue[], usage: Usage }} */
-    const { queues, usage } = await this.#api.get("/queues");
+    /** @type {{ queues: Queue[], usage: Usage, age: number }} */
+    const { queues, usage, age } = await this.#api.get("/queues");
     this.queues = queues;
-    renderQueues(queues, usage);
+    renderQueues(queues, usage, age);
   }
 
   async #loadOutbox() {
@@ -197,27 +197,36 @@ function renderGpu(gpu) {
   setText(text, details.join(" · "));
 }
 
-/** @param {Queue[]} queues @param {Usage} usage */
-function renderQueues(queues, usage) {
+/** A queue that is paid by the call is not counted each time: numbers of older than this say so. */
+const freshSeconds = 10;
+
+/** @param {Queue[]} queues @param {Usage} usage @param {number} age in seconds, of the numbers */
+function renderQueues(queues, usage, age) {
   reconcile(part(document, "queues", HTMLUListElement), queues, {
     key: ({ queue }) => queue,
     make: () => copyOf("fact"),
-    update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest }) => {
+    update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest, unoffered }) => {
       const waiting = queued + delayed;
       const details = [
         `${running} running`,
         ...(oldest === null ? [] : [`oldest ${duration(oldest)}`]),
         ...(delayed > 0 ? [`${delayed} delayed`] : []),
         ...(failed > 0 ? [`${failed} failed`] : []),
+        ...unoffered.map(
+          ({ type, model, jobs }) =>
+            `${counted(jobs, "job needs", "jobs need")} ${model ?? type}, which no container offers`,
+        ),
       ];
-      const state = failed > 0 ? "failed" : waiting > 0 ? "waiting" : "empty";
+      const state = failed + unoffered.length > 0 ? "failed" : waiting > 0 ? "waiting" : "empty";
       fillFact(item, state, queue, waiting === 0 ? "empty" : `${waiting} waiting`, details.join(" · "));
     },
   });
   const dollars = usage?.estimated_dollars_per_month;
   const cost = dollars == null ? "" : ` · about $${dollars.toFixed(2)} a month`;
   part(document, "queues-empty", HTMLElement).hidden = queues.length > 0;
-  const text = usage === null ? "" : `${counted(Math.round(usage.commands_per_hour), "command")} an hour${cost}`;
+  const counting = age < freshSeconds ? [] : [`counted ${duration(age)} ago`];
+  const spent = usage === null ? [] : [`${counted(Math.round(usage.commands_per_hour), "command")} an hour${cost}`];
+  const text = [...counting, ...spent].join(" · ");
   showText(part(document, "usage", HTMLElement), text);
 }
 
