@@ -57,6 +57,8 @@ const evicting: Vitals["sources"] = new Map([
   ["upstash", { problem: () => ({ ...since, code: "CONFIG_INVALID" as const, summary: "Redis may evict jobs." }) }],
 ]);
 
+const silent: Vitals["sources"] = new Map([["upstash", { trouble: () => away }]]);
+
 describe("health and readiness", () => {
   it.each<[string, Vitals, string, string | null]>([
     ["all idle", vitals(["idle", "idle"]), "healthy", null],
@@ -71,6 +73,7 @@ describe("health and readiness", () => {
     ["a full disk", { ...vitals(["idle"]), dataFolder: { problem: full } }, "degraded", "NOT_READY"],
     ["a data folder that is gone", { ...vitals(["idle"]), dataFolder: { problem: gone } }, "degraded", "NOT_READY"],
     ["results that cannot be delivered", { ...vitals(["idle"]), delivery: { alarms: [refused] } }, "degraded", null],
+    ["no source, while none is taken from", { ...vitals(["busy"]), sources: silent }, "degraded", "NOT_READY"],
     ["a source that may lose jobs", { ...vitals(["idle"]), sources: evicting }, "degraded", null],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
     ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],

@@ -1,3 +1,4 @@
+import { troublesOf } from "#runtime/container/problems.ts";
 import { ready } from "./api/ready.ts";
 import { HttpError } from "./errors.ts";
 import { hasReadyExecutor, type Vitals } from "./health.ts";
@@ -21,7 +22,7 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
     return new HttpError("NOT_READY", "The disk of the data folder is full.");
   if (dataFolder.problem !== null)
     return new HttpError("NOT_READY", "The data folder is gone: put it back, or restart.");
-  if (dispatcher.troubles.length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  if (troublesOf(vitals).length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
   if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");
   if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
   if (hasReadyExecutor(vitals)) return null;

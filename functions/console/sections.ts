@@ -53,12 +53,12 @@ const newJob = html`<section class="new-job" aria-labelledby="new-job-title">
 </section>`;
 
 const feed = html`<div class="feed">
+<p class="small age" data-part="active-age" hidden></p>
 <section aria-labelledby="active-title">
 <div class="heading"><h2 id="active-title">In progress</h2><span class="count" data-part="active-count"></span></div>
 <ul class="active" data-part="active"></ul>
 <p class="empty" data-part="active-empty" hidden>Nothing is running. What you create appears here.</p>
 <p class="small" data-part="active-more" hidden></p>
-<p class="small age" data-part="active-age" hidden></p>
 </section>
 <section aria-labelledby="results-title">
 <div class="heading"><h2 id="results-title">Results</h2>

@@ -2,7 +2,7 @@ import type { ErrorCode } from "#contract/errors.ts";
 import type { DeliveryAlarm } from "#runtime/delivery/waits.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
-import type { SourceProblem } from "#runtime/sources/source-definition.ts";
+import type { ConnectedSource, SourceTrouble } from "#runtime/sources/source-definition.ts";
 import type { FolderProblem } from "./folder-watch.ts";
 
 /** What is wrong with a container, beside the job types and models that it does not run. */
@@ -25,7 +25,7 @@ export interface ProblemParts {
   readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
   readonly delivery: { readonly alarms: readonly DeliveryAlarm[] };
   readonly dataFolder: { readonly problem: FolderProblem | null };
-  readonly sources: ReadonlyMap<string, { readonly problem?: () => SourceProblem | null }>;
+  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "problem" | "trouble">>;
 }
 
 export function problemsOf(parts: ProblemParts): Problem[] {
@@ -44,8 +44,21 @@ function* ofContainer({ dispatcher, dataFolder }: ProblemParts): Generator<Probl
   }
 }
 
+/** Sources that do not answer: as the loop that takes found it, or who renews, settles or looks while it takes nothing. */
+export function troublesOf({
+  dispatcher,
+  sources,
+}: Pick<ProblemParts, "dispatcher" | "sources">): readonly (SourceTrouble & { readonly source: string })[] {
+  const found = [...sources].flatMap(([source, { trouble }]) => {
+    const heard = trouble?.() ?? null;
+    return heard === null ? [] : [{ ...heard, source }];
+  });
+  const others = found.filter(({ source }) => !dispatcher.troubles.some((trouble) => trouble.source === source));
+  return [...dispatcher.troubles, ...others];
+}
+
 function* ofSources({ dispatcher, sources }: ProblemParts): Generator<Problem> {
-  for (const { source, code, message, sinceMs } of dispatcher.troubles) {
+  for (const { source, code, message, sinceMs } of troublesOf({ dispatcher, sources })) {
     const summary = `No jobs can be taken from ${source} (${code}).`;
     yield { part: "source", subject: source, code, sinceMs, summary, message };
   }

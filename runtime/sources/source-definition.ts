@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ErrorCode } from "#contract/errors.ts";
+import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import { type Environment, readVariables } from "#runtime/lib/environment.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -57,6 +57,11 @@ export interface ConnectContext {
   embedded(): Promise<SqliteSource>;
 }
 
+/** A source's service does not answer, or refuses what it is sent. */
+export interface SourceTrouble extends ErrorReport {
+  readonly sinceMs: number;
+}
+
 /** Something about a source's service that loses jobs, or may. */
 export interface SourceProblem {
   readonly code: ErrorCode;
@@ -73,6 +78,8 @@ export interface ConnectedSource {
   readonly queue: JobQueue | null;
   /** Of one that is paid by the call. */
   readonly paid?: { usage(): SourceUsage };
+  /** Of one that is reached over a network. */
+  trouble?(): SourceTrouble | null;
   /** Of one whose service can be set up so that it loses jobs; null when nothing is known of it. */
   problem?(): SourceProblem | null;
   /** Of one whose queue may hold what is no job. */

@@ -3,7 +3,7 @@ import { ApiError } from "./api.js";
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { renderOutbox } from "./outbox.js";
 import { Panel } from "./panel.js";
-import { ago, clock, counted, duration, size } from "./words.js";
+import { ago, clock, counted, duration, size, time } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
 
@@ -70,7 +70,7 @@ export class Machine {
     part(document, "health", HTMLElement).dataset.state = "unknown";
     setText(
       part(document, "health-text", HTMLElement),
-      `${text} · since ${clock(new Date(this.#silentSinceMs).toISOString())}`,
+      `${text} · since ${time(new Date(this.#silentSinceMs).toISOString())}`,
     );
   }
 
@@ -83,7 +83,7 @@ export class Machine {
     health.title = [`Version ${version}`, ...problems.map(({ summary }) => summary)].join("\n");
     const [first] = problems;
     const name = this.isPaused ? "Paused" : status.charAt(0).toUpperCase() + status.slice(1);
-    const since = first?.since == null ? "" : ` · since ${clock(first.since)}`;
+    const since = first?.since == null ? "" : ` · since ${time(first.since)}`;
     setText(
       part(document, "health-text", HTMLElement),
       first === undefined ? name : `${name} · ${first.summary}${since}`,
@@ -126,8 +126,10 @@ export class Machine {
   }
 }
 
-/** With what to do about each. @param {readonly (Problem & { message: string })[]} problems */
-function renderProblems(problems) {
+/** With what to do about each. @param {readonly (Problem & { message: string })[]} all */
+function renderProblems(all) {
+  // The outbox says by itself what keeps it.
+  const problems = all.filter((problem) => problem.part !== "delivery");
   part(document, "problems", HTMLElement).hidden = problems.length === 0;
   reconcile(part(document, "problem-list", HTMLUListElement), problems, {
     key: ({ part: which, subject, code }) => `${which} ${subject} ${code}`,

@@ -49,6 +49,12 @@ export function clock(moment) {
   return new Date(moment).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
+/** The time of day of a moment of today, else with the date. @param {string} moment */
+export function time(moment) {
+  const isToday = new Date(moment).toDateString() === new Date().toDateString();
+  return isToday ? new Date(moment).toLocaleTimeString() : clock(moment);
+}
+
 /** @param {string} from @param {string} to @returns {string} */
 export function between(from, to) {
   return duration(Math.max(0, Date.parse(to) - Date.parse(from)) / 1000);

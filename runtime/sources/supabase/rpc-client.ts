@@ -1,8 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { z } from "zod";
-import { CodedError } from "#contract/errors.ts";
+import { CodedError, toErrorReport } from "#contract/errors.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { ProjectClient } from "#runtime/lib/project-client.ts";
+import type { SourceTrouble } from "../source-definition.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { classify, type RestFailure } from "./rest-errors.ts";
 
@@ -22,6 +23,7 @@ export class RpcClient {
   readonly #options: ResolvedOptions;
   readonly #project: ProjectClient;
   readonly #closing = new AbortController();
+  #trouble: SourceTrouble | null = null;
   /** Requests so far, every try counted. */
   requests = 0;
 
@@ -30,14 +32,24 @@ export class RpcClient {
     this.#project = new ProjectClient(options);
   }
 
+  /** Why the newest request failed, and since when none has succeeded; null when it did. */
+  get trouble(): SourceTrouble | null {
+    return this.#trouble;
+  }
+
   /** @throws CodedError */
   async call<Schema extends z.ZodType>(name: string, call: RpcCall<Schema>): Promise<z.output<Schema>> {
     const startedAtMs = performance.now();
     for (let tried = 1; ; tried += 1) {
       const { data, failure } = await this.#request(name, call.args());
-      if (failure === undefined) return parseAnswer(name, call.answer, data);
+      if (failure === undefined) {
+        this.#trouble = null;
+        return parseAnswer(name, call.answer, data);
+      }
       const { passing, error } = classify(name, failure);
       const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
+      // What does not pass is about this call, as an unknown job is.
+      if (passing) this.#trouble = { ...toErrorReport(error), sinceMs: this.#trouble?.sinceMs ?? Date.now() };
       if (!passing || isOver || this.#closing.signal.aborted) throw error;
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
       await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);

@@ -12,6 +12,7 @@ import {
   maxPageBytes,
   type QueueStats,
 } from "../job-source.ts";
+import type { SourceTrouble } from "../source-definition.ts";
 import type { ResolvedOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { RpcClient } from "./rpc-client.ts";
@@ -33,6 +34,10 @@ export class SupabaseQueue implements JobQueue {
 
   /** Counting reads the table of jobs, which is in the app's own database. */
   readonly statsAge = { busySeconds: 15, restSeconds: 60 };
+
+  get trouble(): SourceTrouble | null {
+    return this.client.trouble;
+  }
 
   /** Requests that this source has made. */
   get requests(): number {

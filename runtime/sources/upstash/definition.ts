@@ -87,6 +87,7 @@ export const upstash = defineSource({
       queue: source,
       paid: source,
       problem: () => source.problem,
+      trouble: () => source.trouble,
       undecodable: {
         get count() {
           return source.undecodable;

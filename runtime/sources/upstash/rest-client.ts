@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { CodedError } from "#contract/errors.ts";
+import { CodedError, toErrorReport } from "#contract/errors.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
+import type { SourceTrouble } from "../source-definition.ts";
 import { classify } from "./rest-errors.ts";
 import { RestTransport, StaleConnectionError } from "./rest-transport.ts";
 import { loadScript, type Script, type ScriptName, scriptNames } from "./scripts.ts";
@@ -41,6 +42,7 @@ export class RestClient {
   readonly #options: RestClientOptions;
   readonly #closing = new AbortController();
   readonly #scripts: ReadonlyMap<ScriptName, Script>;
+  #trouble: SourceTrouble | null = null;
 
   constructor(options: RestClientOptions) {
     this.#options = options;
@@ -62,6 +64,11 @@ export class RestClient {
     return rest;
   }
 
+  /** Why the newest request failed, and since when none has succeeded; null when it did. */
+  get trouble(): SourceTrouble | null {
+    return this.#trouble;
+  }
+
   /** Runs one plain command. */
   async command(operation: string, command: [string, ...string[]]): Promise<unknown> {
     const answer = await this.#try(() => this.#transport.send(command));
@@ -79,12 +86,17 @@ export class RestClient {
     for (let tried = 1; ; tried += 1) {
       this.#options.usage.countRequest();
       try {
-        return await request();
+        const answer = await request();
+        this.#trouble = null;
+        return answer;
       } catch (error) {
         const failure = classify(error);
         if (failure === "no script") throw new CodedError("INTERNAL", "The queue's server does not keep scripts.");
         const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
-        if (!failure.passing || isOver || this.#closing.signal.aborted) throw failure.error;
+        if (!failure.passing || isOver || this.#closing.signal.aborted) {
+          this.#trouble = { ...toErrorReport(failure.error), sinceMs: this.#trouble?.sinceMs ?? Date.now() };
+          throw failure.error;
+        }
         // A new connection will do: nothing is wrong with the server.
         if (error instanceof StaleConnectionError && tried === 1) continue;
       }

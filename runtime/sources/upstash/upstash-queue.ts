@@ -18,7 +18,7 @@ import {
   refuseDependencies,
 } from "../job-source.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
-import type { SourceUsage } from "../source-definition.ts";
+import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
 import { isOffered, readOffers } from "./offers.ts";
@@ -54,6 +54,10 @@ export class UpstashQueue implements JobQueue {
     this.usageCounter = new UsageCounter(options.monotonicMs);
     this.client = new RestClient({ ...options, usage: this.usageCounter });
     this.#workers = new Set([...options.workers, ...knownWorkers]);
+  }
+
+  get trouble(): SourceTrouble | null {
+    return this.client.trouble;
   }
 
   /** What this source's commands cost so far. */
