@@ -43,6 +43,7 @@ function vitals(
     dispatcher: { state: "running", troubles: [], failure: null, ...dispatcher },
     offers,
     delivery: { alarms: [] },
+    warmUp: { isDone: true },
     dataFolder: { problem: null },
     sources: new Map(),
   };
@@ -74,6 +75,7 @@ describe("health and readiness", () => {
     ["a data folder that is gone", { ...vitals(["idle"]), dataFolder: { problem: gone } }, "degraded", "NOT_READY"],
     ["results that cannot be delivered", { ...vitals(["idle"]), delivery: { alarms: [refused] } }, "degraded", null],
     ["no source, while none is taken from", { ...vitals(["busy"]), sources: silent }, "degraded", "NOT_READY"],
+    ["models being loaded", { ...vitals(["busy"]), warmUp: { isDone: false } }, "starting", "NOT_READY"],
     ["a source that may lose jobs", { ...vitals(["idle"]), sources: evicting }, "degraded", null],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
     ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],

@@ -29,6 +29,7 @@ export function viewProblem({ part, subject, code, sinceMs, summary }: Problem) 
 /** The part of a container that health and readiness are derived from. */
 export interface Vitals extends ProblemParts {
   readonly dispatcher: Pick<Dispatcher, "state" | "troubles" | "failure">;
+  readonly warmUp: { readonly isDone: boolean };
   readonly offers: Pick<Offers, "all" | "conditions" | "checked">;
 }
 
@@ -42,6 +43,8 @@ export function healthOf(vitals: Vitals): HealthStatus {
   if (isImpaired || (offers.checked === null && !offersAnything(offers))) return "degraded";
   if (dispatcher.state === "stopped" || problemsOf(vitals).length > 0) return "degraded";
   const isStarting =
-    offers.checked !== null || [...executors.values()].some(({ status }) => status.state === "starting");
+    !vitals.warmUp.isDone ||
+    offers.checked !== null ||
+    [...executors.values()].some(({ status }) => status.state === "starting");
   return isStarting ? "starting" : "healthy";
 }

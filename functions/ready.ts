@@ -24,6 +24,7 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
     return new HttpError("NOT_READY", "The data folder is gone: put it back, or restart.");
   if (troublesOf(vitals).length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
   if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");
+  if (!vitals.warmUp.isDone) return new HttpError("NOT_READY", "The models of WARM_MODELS are being loaded.");
   if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
   if (hasReadyExecutor(vitals)) return null;
   const states = [...executors.values()].map(({ status: { worker, state } }) => ({ worker, state }));

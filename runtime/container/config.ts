@@ -70,6 +70,7 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  WARM_MODELS: list,
   MODEL_MEMORY_MB: wholeNumberFrom(0, 10_000_000).optional(),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
   FILE_RETENTION_DAYS: numberFrom(0, 3650).default(0),
@@ -88,6 +89,8 @@ export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
+  /** Models to load before the first job is taken. */
+  readonly warmModels: readonly string[];
   /** Workers to run; empty means every worker that has a handler. */
   readonly workers: readonly string[];
   readonly workerId: string;
@@ -180,6 +183,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),
+    warmModels: values.WARM_MODELS,
     workers: values.WORKERS,
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
     podId: values.RUNPOD_POD_ID,

@@ -49,6 +49,7 @@ import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { restoreJob } from "./restore-job.ts";
 import { shutDown } from "./shutdown.ts";
+import { WarmUp } from "./warm-up.ts";
 
 /*
  * The composition root: what a container consists of, made from its configuration and wired together. Nothing else in
@@ -79,6 +80,7 @@ export interface Runtime {
   readonly outbox: Outbox;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly dataFolder: Pick<FolderWatch, "problem">;
+  readonly warmUp: Pick<WarmUp, "isDone">;
   /** What this container can run now, and what keeps it from the rest. */
   readonly offers: Offers;
   readonly metrics: Metrics;
@@ -170,6 +172,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
   dispatcher.start();
+  void parts.warmUp.run();
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
@@ -179,6 +182,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     stopHousekeeping();
     stopWatchingLoop();
     dataFolder.stop();
+    parts.warmUp.stop();
     await sources.close();
     await embedded.close();
   };
@@ -213,8 +217,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   };
 }
 
-function pickParts({ events, dispatcher, delivery, dataFolder, offers }: ReturnType<typeof wire>) {
-  return { events, dispatcher, delivery, dataFolder, offers };
+function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, offers }: ReturnType<typeof wire>) {
+  return { events, dispatcher, delivery, dataFolder, warmUp, offers };
 }
 
 interface Collaborators {
@@ -282,7 +286,10 @@ function wire({
     obstacleTo: (job) => offers.obstacleTo(job),
     onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
-  const dataFolder = new FolderWatch({ path: folder.path, log, onChange: () => dispatcher.wake() });
+  const wake = () => dispatcher.wake();
+  const { warmModels: models, modelsFolder } = config;
+  const warmUp = new WarmUp({ models, modelsFolder, registry, executors, workFolder: folder.work, log, onDone: wake });
+  const dataFolder = new FolderWatch({ path: folder.path, log, onChange: wake });
   const dispatcher: Dispatcher = new Dispatcher({
     ...shared,
     sources: [...sources.values()],
@@ -290,10 +297,10 @@ function wire({
     runner,
     settler,
     offers,
-    isBlocked: () => dataFolder.isGone,
+    isBlocked: () => dataFolder.isGone || !warmUp.isDone,
   });
   offers.on("change", () => dispatcher.wake());
-  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder };
+  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp };
 }
 
 /**

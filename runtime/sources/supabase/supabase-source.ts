@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { storable } from "#contract/storable.ts";
 import {
@@ -95,7 +96,11 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   }
 
   async noteDeliveries(deliveries: readonly NotedDelivery[]): Promise<void> {
-    const notes = deliveries.map(({ lease, note }) => ({ job_id: lease.jobId, token: lease.token, note }));
+    const notes = deliveries.map(({ lease, note }) => ({
+      job_id: lease.jobId,
+      token: lease.token,
+      note: forUsers(note),
+    }));
     await this.client.call("note_deliveries", { args: () => ({ notes: storable(notes) }), answer: replies.counted });
   }
 
@@ -212,6 +217,13 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     for (const token of news) this.#held.cancelKnown(token);
     return news.length > 0;
   }
+}
+
+/** A user reads the row of their own job: addresses and names of variables are the operator's. */
+function forUsers({ error, ...note }: DeliveryNote): DeliveryNote {
+  if (error === null) return { ...note, error };
+  const other = note.step === "files" ? "storage" : "app";
+  return { ...note, error: { code: error.code, message: `The ${other} does not take it yet (${error.code}).` } };
 }
 
 function toWire({ types, defaultModelTypes, models }: Offer) {

@@ -7,7 +7,7 @@ const note: DeliveryNote = {
   step: "report",
   since: "2026-11-28T12:00:00.000Z",
   tries: 3,
-  error: { code: "CALLBACK_REFUSED", message: "the app refuses the container's signature" },
+  error: { code: "CALLBACK_REFUSED", message: "The app does not take it yet (CALLBACK_REFUSED)." },
   next_try_at: "2026-11-28T12:05:00.000Z",
 };
 
