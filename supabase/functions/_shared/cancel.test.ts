@@ -55,6 +55,18 @@ describe("cancelQueuedJob", () => {
     expect(await take()).toEqual([]);
   });
 
+  test("has nothing to stop of a job that has been worked off and is being delivered", async () => {
+    await enqueueJob(redis, job);
+    const [lease] = await take();
+    if (lease === undefined) throw new Error("the job was due");
+    const since = new Date().toISOString();
+    const note = { becomes: "completed", step: "files", since, tries: 1, error: null, next_try_at: since } as const;
+    await source.noteDeliveries([{ lease, note }]);
+    expect(await cancel()).toBe("delivering");
+    expect(await source.renew([{ lease }])).toEqual(["held"]);
+    expect(await source.get("a")).toMatchObject({ status: "running", cancelRequested: false, delivery: note });
+  });
+
   test("is heard by the container that runs the job", async () => {
     await enqueueJob(redis, job);
     const [lease] = await take();

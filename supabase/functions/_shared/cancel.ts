@@ -11,9 +11,10 @@ export interface CancelledJob extends Pick<Job, "id" | "type" | "user_id" | "pri
 
 /**
  * `cancelled`: it never runs, or not again. `requested`: it runs, its container will hear of it and report its end.
- * `settled`: it had ended before, otherwise.
+ * `settled`: it had ended before, otherwise. `delivering`: it has been worked off, and its container brings the result to
+ * the app: nothing is left to be stopped.
  */
-export type CancelAnswer = "cancelled" | "requested" | "settled";
+export type CancelAnswer = "cancelled" | "requested" | "settled" | "delivering";
 
 /**
  * Cancels a job in Redis from outside of the containers, with the script that they run: one that waits is taken off
@@ -47,6 +48,7 @@ export async function cancelQueuedJob(
   const [, word, state]: unknown[] = Array.isArray(answer) ? answer : [];
   // Its cancel may have been requested before, by a call that died, or by an operator at a container.
   if (word === "settled" && state === "cancelled") return "cancelled";
+  if (word === "settled" && typeof state === "string" && state.startsWith("{")) return "delivering";
   if (word === "cancelled" || word === "requested" || word === "settled") return word;
   throw new CodedError("INTERNAL", `The queue's server answered a cancel with ${JSON.stringify(word)}.`);
 }

@@ -47,10 +47,14 @@ export const cancelJob = defineEdgeFunction({
     const database =
       caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
     const requested = await database.call("request_cancel", { job_id }, cancelled);
-    let outcome: OneJob["outcome"] = requested.outcome;
+    let outcome: OneJob["outcome"] | "delivering" = requested.outcome;
     // Should one of them fail, the cancel of the job, and with it of its children, can be requested again.
     for (const job of childrenFirst(requested)) outcome = await cancelOnQueue(call, job);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
+    if (outcome === "delivering") {
+      const message = `Job ${job_id} has been worked off and is being delivered: there is nothing to cancel.`;
+      throw new CodedError("JOB_ALREADY_SETTLED", message, { details: { status: "delivering" } });
+    }
     return { status: outcome === "cancelled" ? 200 : 202, body: { success: true, job_id, outcome } };
   },
 });
@@ -59,7 +63,7 @@ function childrenFirst(job: Cancelled): Cancelled[] {
   return [...job.children.flatMap(childrenFirst), job];
 }
 
-async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancelled" | "requested"> {
+async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancelled" | "requested" | "delivering"> {
   const { config, database, log } = call;
   if (job.source !== "upstash") return job.outcome;
   try {
@@ -73,6 +77,7 @@ async function cancelOnQueue(call: CallOfAnybody, job: OneJob): Promise<"cancell
       prefix: config.queue.prefix,
       tries: 2,
     });
+    if (job.outcome === "requested" && became === "delivering") return became;
     if (job.outcome === "cancelled" || became !== "cancelled") return job.outcome;
     // Its row is to say so at once; the container that reports the end finds it known.
     const { job_id, run, attempt } = job;
