@@ -9,6 +9,7 @@ import { startContainer, type TestContainer } from "#functions/testing/container
 import { startBrowser } from "./support/browser.ts";
 import { startTestGateway } from "./support/gateway.ts";
 import { startCallbackServer } from "./support/supabase/callback-server.ts";
+import { startStorageServer } from "./support/supabase/storage-server.ts";
 
 /* Faults that are really made, and what the console says of them: nothing untrue. */
 
@@ -112,6 +113,36 @@ describe("when the app refuses callbacks with 401", () => {
     await expect.poll(() => page.locator(".tile").count(), poll).toBe(1);
     await expect.poll(() => page.locator("[data-part=outbox]").isVisible(), poll).toBe(false);
     await header(page).toBe("Healthy");
+  });
+});
+
+describe("when the storage refuses the container's key", () => {
+  test("the job waits for the storage, and goes on when its key is taken", async () => {
+    const [storage, app] = await Promise.all([
+      startStorageServer({ buckets: [{ id: "gated", allowedMimeTypes: ["text/plain"] }] }),
+      startCallbackServer(),
+    ]);
+    onTestFinished(async () => {
+      await Promise.all([storage.close(), app.close()]);
+    });
+    const shown = await container({
+      SUPABASE_URL: storage.url,
+      SUPABASE_SERVICE_KEY: storage.secretKey,
+      CALLBACK_URL: app.url,
+      JOB_CALLBACK_SECRET: app.secret,
+      HEARTBEAT_SECONDS: "0",
+    });
+    storage.faults.add({ times: 1000, does: { status: 401 } });
+    const job = await shown.submitGated();
+    await job.open();
+    const page = await openConsole(shown);
+    await header(page).toMatch(/^Degraded · 1 result waits for the storage \(STORAGE_REFUSED\)\. · since/);
+    await expect.poll(() => card(page, job.id).innerText(), poll).toMatch(/delivering \(completed\) · STORAGE_REFUSED/);
+    expect(await textOf(page, "outbox-alarms")).toMatch(/The storage: STORAGE_REFUSED/);
+    storage.faults.clear();
+    await page.getByRole("button", { name: "Try now" }).click();
+    await header(page).toBe("Healthy");
+    await expect.poll(() => page.locator(".tile").count(), poll).toBe(1);
   });
 });
 
