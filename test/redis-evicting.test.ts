@@ -66,15 +66,13 @@ it("is said by /health, in full by /worker/status and by validate, though not by
 it("loses no job whose queue is evicted: a sweep puts it back, once", async () => {
   container.dispatcher.pause();
   const ids = await Promise.all(Array.from({ length: 30 }, () => container.submit("noop")));
-  const delayed = await container.submit("noop");
   await gateway.client().del("ourvidz:ready:test");
   const other = source();
-  expect(await other.repair(90)).toBe(31);
+  expect(await other.repair(90)).toBe(30);
   expect(await other.repair(90)).toBe(0);
   await other.close();
   container.dispatcher.resume();
-  for (const id of [...ids, delayed])
-    expect(await container.ended(id)).toMatchObject({ status: "completed", attempt: 1 });
+  for (const id of ids) expect(await container.ended(id)).toMatchObject({ status: "completed", attempt: 1 });
 });
 
 it("brings back a running job whose lease is evicted, when its container is gone as well", async () => {

@@ -42,6 +42,11 @@ local function missing(key, states, memberOf)
 end
 
 local repaired, now = 0, serverTime()
+
+local function publish(worker, moment)
+  call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. worker .. ':' .. scoreText(moment))
+end
+
 for worker, states in pairs(waiting) do
   local ready = request.readyPrefix .. worker
   local lost = missing(ready, states, readyMember)
@@ -56,15 +61,17 @@ for worker, states in pairs(waiting) do
       entries[#entries + 1] = readyMember(state)
     end
     call('ZADD', ready, unpack(entries))
-    call('PUBLISH', request.channel, 'jobs:' .. request.origin .. ':' .. worker .. ':' .. scoreText(now))
+    publish(worker, now)
     repaired = repaired + #lost
   end
 end
-local leases = {}
+local leases, workers = {}, {}
 for _, state in ipairs(missing(timetable, running, leaseMember)) do
   -- Its container may live: it has one lease time to renew.
   leases[#leases + 1] = scoreText(now + request.leaseMs)
   leases[#leases + 1] = leaseMember(state)
+  workers[state.worker] = true
 end
 if #leases > 0 then call('ZADD', timetable, unpack(leases)) end
+for worker in pairs(workers) do publish(worker, now + request.leaseMs) end
 return { billed, repaired + #leases / 2, #ids == request.limit and string.format('%.0f', tonumber(page[#page])) or '' }
