@@ -89,7 +89,7 @@ export class Jobs extends EventTarget {
       this.#list(`status=running&limit=${listed}`),
       this.#list(`status=queued&limit=${listed}`),
     ]);
-    const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, job]));
+    const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, this.#withNote(job)]));
     for (const [id, { receivedAtMs }] of this.#ended) {
       if (receivedAtMs > requestedAtMs) now.delete(id);
       else if (now.has(id)) this.#ended.delete(id);
@@ -160,6 +160,13 @@ export class Jobs extends EventTarget {
     await this.refresh();
     await this.#refreshResults();
     this.#changed();
+  }
+
+  /** What was heard live of a delivery is in the record a moment later. @param {Job} job @returns {Job} */
+  #withNote(job) {
+    const known = this.#active.get(job.job_id);
+    const isSameRun = job.status === "running" && known?.status === "running" && known.attempt === job.attempt;
+    return isSameRun && job.delivery === null ? { ...job, delivery: known.delivery } : job;
   }
 
   /** Ends all streams: nobody looks. */
