@@ -49,10 +49,10 @@ async function compare(): Promise<void> {
     const args = [script, "--model", model, "--width", width, "--height", height, "--frames", String(frames)];
     const { stdout } = await promisify(execFile)(process.execPath, args);
     const [denoised, end] = peaks.parse(JSON.parse(stdout));
-    rows.push([String(frames), String(megabytes(denoised)), String(megabytes(end))]);
+    rows.push([frames, megabytes(denoised), megabytes(end), megabytes(end - denoised)].map(String));
   }
   console.log(`${values.model}, ${values.width}×${values.height}, one step, a process for each clip`);
-  printTable([["frames", "highest memory after the step, MB", "at the end, MB"], ...rows]);
+  printTable([["frames", "highest memory after the step, MB", "at the end, MB", "added by decoding"], ...rows]);
 }
 
 if (values.frames === undefined) await compare();
