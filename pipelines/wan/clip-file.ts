@@ -4,19 +4,23 @@ import { saveImages } from "#pipelines/diffusion/save-images.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { openVideoAsset, type VideoAsset, type VideoAssetOptions } from "#pipelines/video/save-video.ts";
 import type { ClipShape } from "./clip-shape.ts";
+import type { WanResult } from "./pipeline.ts";
 
 /** The file that frames become. */
 export interface ClipFile {
   /** Takes the next frame; resolves when there is room for another. */
   add(frame: RgbImage): Promise<void>;
   /** Hands the file over. @returns what is reported of it */
-  finish(scheduler: string): Promise<Readonly<Record<string, unknown>>>;
+  finish(sampling: Sampling): Promise<Readonly<Record<string, unknown>>>;
   /** Leaves nothing behind, also when no frame has come. */
   abort(): Promise<void>;
 }
 
-/** How the clip was made, when it is known which scheduler made it. */
-type OriginOf = (scheduler: string) => PictureOrigin & Readonly<Record<string, unknown>>;
+/** What the model decides where the job does not. */
+export type Sampling = Pick<WanResult, "scheduler" | "flowShift">;
+
+/** How the clip was made, when it is known by which sampling. */
+type OriginOf = (sampling: Sampling) => PictureOrigin & Readonly<Record<string, unknown>>;
 
 /** The rest is that of its file. */
 type PlayedShape = ClipShape & VideoAssetOptions;
@@ -40,9 +44,9 @@ class PictureFile implements ClipFile {
     this.#frame = frame;
   }
 
-  async finish(scheduler: string): Promise<Readonly<Record<string, unknown>>> {
+  async finish(sampling: Sampling): Promise<Readonly<Record<string, unknown>>> {
     if (this.#frame === undefined) throw new RangeError("the frame of the picture is missing");
-    const origin = this.#originOf(scheduler);
+    const origin = this.#originOf(sampling);
     const texts = generationTexts(origin, {});
     await saveImages([{ image: this.#frame, seed: origin.seed, texts }], this.#host);
     return {};
@@ -71,9 +75,9 @@ class VideoFile implements ClipFile {
     await this.#video.add(frame);
   }
 
-  async finish(scheduler: string): Promise<Readonly<Record<string, unknown>>> {
+  async finish(sampling: Sampling): Promise<Readonly<Record<string, unknown>>> {
     if (this.#video === undefined) throw new RangeError("the clip has no frame");
-    const file = await this.#video.finish({ seed: this.#originOf(scheduler).seed });
+    const file = await this.#video.finish({ seed: this.#originOf(sampling).seed });
     return { fps: file.fps, duration: file.durationSeconds, video_encoder: file.encoder };
   }
 

@@ -163,6 +163,8 @@ describe("one frame", () => {
     expect(comments?.find(({ keyword }) => keyword === "parameters")?.text).toMatch(
       /^a lighthouse at dawn\nNegative prompt: blurry\nSteps: 2, Sampler: \w+, CFG scale: 5, Seed: 11, Size: 64x64, Model: random-wan$/,
     );
+    const record = comments?.find(({ keyword }) => keyword === "ourvidz")?.text ?? "{}";
+    expect(JSON.parse(record)).toMatchObject({ seed: 11, scheduler: "UniPCMultistepScheduler", flow_shift: 3 });
     expect(metadata).toMatchObject({ content_type: "image", frame_num: 1 });
   });
 

@@ -1,0 +1,111 @@
+import type { PipelineHost } from "#pipelines/core/host.ts";
+import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
+import { roundSeconds } from "#pipelines/diffusion/report-load.ts";
+import type { Sampling } from "./clip-file.ts";
+import type { ClipJob, ClipParameters } from "./clip-job.ts";
+import type { WanPipeline, WanResult } from "./pipeline.ts";
+
+/** A job's parameters with what is decided before its model is loaded. */
+export interface ClipRequest extends ClipParameters {
+  readonly seed: number;
+  readonly fps: number;
+  readonly framesRequested: number;
+  readonly container: ClipParameters["video_format"];
+  readonly contactSheet: boolean | undefined;
+}
+
+export interface ClipPlan extends ClipRequest {
+  /** As many as the model makes of those that were requested. */
+  readonly frames: number;
+}
+
+interface MadeClip {
+  readonly job: ClipJob;
+  readonly plan: ClipPlan;
+  /** Name of the model's folder. */
+  readonly model: string;
+  readonly result: WanResult;
+}
+
+type Log = PipelineHost["log"];
+
+/** How a clip was made. */
+export function originOf(
+  job: ClipJob,
+  plan: ClipPlan,
+  { scheduler, flowShift: flow_shift }: Sampling,
+  model: string,
+): PictureOrigin & Record<string, unknown> {
+  const { seed, width, height, num_inference_steps, guidance_scale } = plan;
+  const { guidance_scale_2, switch_threshold } = plan;
+  return {
+    prompt: job.prompt,
+    negative_prompt: job.negative_prompt,
+    ...{ seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, switch_threshold, flow_shift },
+    ...{ scheduler, model },
+  };
+}
+
+function warnOfCuts({ promptTokens, promptTokensCut, negativePromptTokensCut }: WanResult, log: Log): void {
+  if (promptTokensCut + negativePromptTokensCut === 0) return;
+  const counts = { promptTokens, promptTokensCut, negativePromptTokensCut };
+  log.warn(counts, "the prompt is longer than the model reads: its end was left out");
+}
+
+/** What is reported of a finished clip, but for its file. */
+export function reportClip({ job, plan, model, result }: MadeClip, log: Log): Record<string, unknown> {
+  warnOfCuts(result, log);
+  const { prompt: _prompt, negative_prompt: _negative, ...settings } = originOf(job, plan, result, model);
+  return {
+    ...settings,
+    ignored: ignoredBy(job, plan, result),
+    ...(plan.task === undefined ? {} : { wan_task: plan.task }),
+    reference_mode: "none",
+    content_type: plan.frames === 1 ? "image" : "video",
+    frame_num: plan.frames,
+    ...(plan.frames === plan.framesRequested ? {} : { frame_num_requested: plan.framesRequested }),
+    prompt_tokens: result.promptTokens,
+    ...cutsOf(result),
+    ...reportEnhancement(job),
+  };
+}
+
+/** What was given for guidance where there was none. */
+function ignoredBy(job: ClipJob, plan: ClipPlan, { isGuided }: WanResult): string[] {
+  if (isGuided) return [];
+  const { guidance_scale_2 } = plan;
+  const given = { negative_prompt: job.negative_prompt, guidance_scale_2 };
+  return Object.entries(given).flatMap(([name, value]) => (value === undefined || value === "" ? [] : [name]));
+}
+
+/** What a model that is too large for its memory had to load during the job; nothing of one that stays whole. */
+export function reportLoading(
+  before: WanPipeline["loading"],
+  after: WanPipeline["loading"],
+  log: Log,
+): Record<string, number> {
+  if (after.loads === before.loads) return {};
+  const loaded = {
+    parts_loaded: after.loads - before.loads,
+    parts_load_time: roundSeconds(after.seconds - before.seconds),
+  };
+  log.info(loaded, "loaded parts of the model, which has no room as a whole (MODEL_MEMORY_MB)");
+  return loaded;
+}
+
+/** Only what there is to say. */
+function cutsOf({ promptTokensCut, negativePromptTokensCut }: WanResult): Record<string, number> {
+  return {
+    ...(promptTokensCut === 0 ? {} : { prompt_tokens_cut: promptTokensCut }),
+    ...(negativePromptTokensCut === 0 ? {} : { negative_prompt_tokens_cut: negativePromptTokensCut }),
+  };
+}
+
+/** A prompt is not rewritten: the job still runs on the plain one, and says so. */
+function reportEnhancement({ config }: ClipJob): Record<string, unknown> {
+  if (config?.enhance_prompt !== true) return { enhancement_strategy: "none" };
+  return {
+    enhancement_strategy: "fallback",
+    fallback_reason: "this pipeline rewrites no prompts: the clip was made from the plain one",
+  };
+}
