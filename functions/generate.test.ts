@@ -1,3 +1,7 @@
+import { writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { untilEvent } from "#test/support/runtime.ts";
@@ -92,6 +96,31 @@ describe("a client that leaves", () => {
     await expect.poll(() => container.app.streams.size).toBe(0);
     await open();
     expect(await container.runtime.ended(id)).toMatchObject({ status: "completed" });
+  });
+});
+
+describe("a client that has sent all that it will", () => {
+  const half = async (id: string) => {
+    const body = JSON.stringify({ ...lake, id, config: { gate: join(container.runtime.folder, id) } });
+    const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", allowHalfOpen: true });
+    const head = `POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n`;
+    socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await expect.poll(async () => (await container.runtime.queue.get(id))?.status).toBe("running");
+    return socket;
+  };
+
+  it("and closes its half of the connection gets its answer", async () => {
+    const socket = await half("half-closed");
+    await writeFile(join(container.runtime.folder, "half-closed"), "");
+    const answer = await text(socket);
+    expect(answer).toMatch(/^(?:HTTP\/1\.1 102 Processing\r\n\r\n)+HTTP\/1\.1 200 OK/);
+    expect(answer).toContain('"status":"completed"');
+  });
+
+  it("and then closes the other half too cancels its job", async () => {
+    const socket = await half("closed-whole");
+    socket.destroy();
+    expect(await container.runtime.ended("closed-whole")).toMatchObject({ status: "cancelled" });
   });
 });
 

@@ -2,7 +2,7 @@ import { isSettled } from "#runtime/sources/job-source.ts";
 import { jobEvents } from "./api/jobs-events.ts";
 import { defineRoute } from "./http/route.ts";
 import { findJob } from "./jobs/find-job.ts";
-import { followJob } from "./jobs/follow-job.ts";
+import { followInBatches } from "./jobs/follow-job.ts";
 import { endId, parseEventId } from "./jobs/job-event.ts";
 
 export const jobEventsRoute = defineRoute(jobEvents).handle(async ({ params: { id }, headers }, runtime) => {
@@ -12,5 +12,5 @@ export const jobEventsRoute = defineRoute(jobEvents).handle(async ({ params: { i
   if (isSettled(record.status) && lastEventId === endId(record)) {
     return { response: new Response(null, { status: 204 }) };
   }
-  return { events: (signal) => followJob(runtime, id, { after: parseEventId(lastEventId) }, signal) };
+  return { events: (signal) => followInBatches(runtime, id, { after: parseEventId(lastEventId) }, signal) };
 });

@@ -4,10 +4,11 @@ import { getRequestListener, RequestError } from "@hono/node-server";
 import { CodedError } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
+import { throttled } from "#runtime/lib/throttled.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
-import { throttled } from "./http/throttled.ts";
+import { probeHalfClosed } from "./http/half-closed.ts";
 import { type App, createApp } from "./index.ts";
 
 export interface RunningServer {
@@ -82,9 +83,12 @@ function createHttpServer(
       outgoing.setTimeout(stalledAfterMs, () => {
         if (incoming.socket.writableLength > 0) incoming.socket.destroy();
       });
+      probeHalfClosed(incoming, outgoing);
       void listener(incoming, outgoing);
     },
   );
+  // Without it, Node closes the other half too, and who waits for an answer never gets it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxHeadersCount = maxHeaders;
   server.on("clientError", answerClientError);
   return server;

@@ -1,6 +1,8 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { CodedError } from "#contract/errors.ts";
 import { isLoopback } from "#runtime/container/config.ts";
+import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
+import { throttled } from "#runtime/lib/throttled.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { createAuthenticate } from "./access.ts";
@@ -27,6 +29,7 @@ export interface GatewayOptions {
   /** How long a request may wait for Redis before it is answered with 504. */
   readonly replyTimeoutMs?: number;
   readonly maxEventStreams?: number;
+  readonly connections?: ConnectionLimits;
   /** For tests of clients: what goes wrong with which request. */
   readonly faults?: Faults;
   readonly random?: () => number;
@@ -43,7 +46,8 @@ export interface Gateway {
 export const defaultMaxRequestBytes = 10 * 1024 * 1024;
 const closeLimitMs = 5_000;
 const stalledAfterMs = 30_000;
-const maxConnections = 2_000;
+/** One address may have all event streams that there can be, as a proxy has, and others beside them. */
+const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
 /** A client that keeps its connection longer than the server would find it closed as it sends. */
 const limits = {
@@ -81,6 +85,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     underWay.add(response);
     handler(request, response);
   });
+  const { connections: limits = connectionLimits } = options;
+  const refused = throttled((times) =>
+    log.warn({ ...limits, times }, "connections were refused or ended for others: too many are open"),
+  );
+  new Connections(server, limits, refused);
   const release = (): void => {
     streams.close();
     subscriptions.close();
@@ -120,7 +129,6 @@ function checkTokens({ token, readOnlyToken, host }: GatewayOptions): void {
 
 function createHttpServer(handler: RequestListener): Server {
   const server = createServer(limits, handler);
-  server.maxConnections = maxConnections;
   // A reader that takes nothing although something is waiting for it is gone; one that waits for Redis is not.
   server.setTimeout(stalledAfterMs, (socket) => {
     if (socket.writableLength > 0) socket.destroy();

@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createLogger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
-import { EventStreams, type ServerEvent } from "./event-stream.ts";
+import { EventStreams, type ServerEvent, type ServerEvents } from "./event-stream.ts";
 
 const log = await createLogger({ level: "silent", format: "json" });
 
@@ -12,7 +12,7 @@ function manualSource() {
   let wake: () => void = () => undefined;
   let pulled = 0;
   let released = false;
-  async function* source(signal: AbortSignal): AsyncGenerator<ServerEvent> {
+  async function* source(signal: AbortSignal): AsyncGenerator<ServerEvents> {
     signal.addEventListener("abort", () => wake());
     try {
       for (;;) {
@@ -24,7 +24,7 @@ function manualSource() {
         }
         const next = events.shift();
         if (next === undefined) return;
-        yield next;
+        yield [next];
       }
     } finally {
       released = true;
@@ -74,8 +74,8 @@ describe("a stream", () => {
 
   it("ends with its source", async () => {
     const streams = new EventStreams({ log });
-    async function* one(): AsyncGenerator<ServerEvent> {
-      yield { id: "1", event: "state", data: 1 };
+    async function* one(): AsyncGenerator<ServerEvents> {
+      yield [{ id: "1", event: "state", data: 1 }];
     }
     expect(await streams.respond(one).text()).toBe("retry: 2000\n\nid: 1\nevent: state\ndata: 1\n\n");
     expect(streams.size).toBe(0);
@@ -84,7 +84,7 @@ describe("a stream", () => {
   it("ends, and is logged, when its source fails", async () => {
     const streams = new EventStreams({ log });
     // biome-ignore lint/correctness/useYield: a source that fails before its first event
-    async function* broken(): AsyncGenerator<ServerEvent> {
+    async function* broken(): AsyncGenerator<ServerEvents> {
       throw new Error("the database is gone");
     }
     expect(await streams.respond(broken).text()).toBe("retry: 2000\n\n");
@@ -133,6 +133,67 @@ describe("all streams", () => {
     expect(lines).toHaveLength(1);
     streams.close();
     expect(streams.size).toBe(0);
+  });
+
+  it("send an event that many read as it was encoded once", async () => {
+    let encodings = 0;
+    const data = { toJSON: () => ++encodings };
+    const event = { id: "1", event: "state", data };
+    async function* one(): AsyncGenerator<ServerEvents> {
+      yield [event, event];
+    }
+    const streams = new EventStreams({ log });
+    const texts = await Promise.all(Array.from({ length: 50 }, () => streams.respond(one).text()));
+    expect(new Set(texts)).toEqual(new Set([`retry: 2000\n\n${"id: 1\nevent: state\ndata: 1\n\n".repeat(2)}`]));
+    expect(encodings).toBe(1);
+  });
+
+  it("are written to in turns, between which everything else has its own", async () => {
+    const streams = new EventStreams({ log });
+    const ready = Promise.withResolvers<void>();
+    async function* source(): AsyncGenerator<ServerEvents> {
+      await ready.promise;
+      yield [{ id: "1", event: "state", data: 1 }];
+    }
+    let turn = 0;
+    const readers = await Promise.all(
+      Array.from({ length: 320 }, async () => {
+        const reader = readerOf(streams.respond(source));
+        await nextText(reader);
+        return { reader, writtenIn: nextText(reader).then(() => turn) };
+      }),
+    );
+    const count = () => {
+      turn++;
+      if (turn < 1000) setImmediate(count);
+    };
+    ready.resolve();
+    setImmediate(count);
+    const perTurn = Map.groupBy(await Promise.all(readers.map(({ writtenIn }) => writtenIn)), (each) => each);
+    turn = 1000;
+    expect(perTurn.size).toBeGreaterThanOrEqual(10);
+    for (const each of perTurn.values()) expect(each.length).toBeLessThanOrEqual(64);
+  });
+
+  it("pause between two writes, the longer the more there are, and read then what has happened meanwhile", async () => {
+    const streams = new EventStreams({ log });
+    for (let more = 0; more < 399; more++) streams.respond(manualSource().source);
+    const waiting: ServerEvent[] = [];
+    async function* source(): AsyncGenerator<ServerEvents> {
+      for (;;) yield waiting.splice(0);
+    }
+    const reader = readerOf(streams.respond(source));
+    await nextText(reader);
+    const startedAtMs = performance.now();
+    const writes: string[] = [];
+    for (let write = 0; write < 4; write++) {
+      waiting.push({ id: String(write), event: "progress", data: write });
+      writes.push((await nextText(reader)) ?? "");
+    }
+    // 400 streams: 100 ms between two writes.
+    expect(performance.now() - startedAtMs).toBeGreaterThan(290);
+    expect(writes.map((text) => text.split("\n\n").length - 1)).toEqual([1, 1, 1, 1]);
+    streams.close();
   });
 
   it("end together, and none begins afterwards", async () => {

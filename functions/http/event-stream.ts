@@ -1,13 +1,17 @@
+import { throttled } from "#runtime/lib/throttled.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
-import { throttled } from "./throttled.ts";
+import { StreamTurns } from "./stream-turns.ts";
 
-/** One server-sent event; `data` is sent as JSON. */
+/** One server-sent event; `data` is sent as JSON. The same object for many readers is encoded once. */
 export interface ServerEvent {
   readonly id: string;
   readonly event: string;
   readonly data: unknown;
 }
+
+/** What is sent together. */
+export type ServerEvents = readonly ServerEvent[];
 
 export interface EventStreamsOptions {
   readonly log: Logger;
@@ -28,10 +32,11 @@ const headers = {
 
 const reconnectAfterMs = 2000;
 const encoder = new TextEncoder();
+const heartbeat = encoder.encode(": heartbeat\n\n");
 
 /**
  * All event streams of the container: counted, kept alive, and ended together at shutdown. Nothing is read from a source
- * before the reader has taken what came before it, so a slow reader holds one event here and the source decides what
+ * before the reader has taken what came before it, so a slow reader holds one batch here and the source decides what
  * it may miss.
  */
 export class EventStreams {
@@ -40,6 +45,7 @@ export class EventStreams {
   readonly #heartbeatMs: number;
   readonly #open = new Set<AbortController>();
   readonly #refused: () => void;
+  readonly #turns = new StreamTurns(() => this.#open.size);
   #closed = false;
 
   constructor({ log, limit = 1000, heartbeatMs = 15_000 }: EventStreamsOptions) {
@@ -57,7 +63,7 @@ export class EventStreams {
    * @param source called once; it must end soon after its signal aborts, which is when the reader left or at `close`
    * @throws HttpError OVERLOADED when too many streams are open, SHUTTING_DOWN after `close`
    */
-  respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvent>): Response {
+  respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvents>): Response {
     const over = this.#enter();
     return new Response(this.#stream(source(over.signal), over), { headers });
   }
@@ -100,28 +106,35 @@ export class EventStreams {
     for (const over of this.#open) over.abort();
   }
 
-  #stream(events: AsyncIterable<ServerEvent>, over: AbortController): ReadableStream<Uint8Array> {
+  #stream(events: AsyncIterable<ServerEvents>, over: AbortController): ReadableStream<Uint8Array> {
     const iterator = events[Symbol.asyncIterator]();
-    let next: Promise<IteratorResult<ServerEvent>> | null = null;
+    let next: Promise<IteratorResult<ServerEvents>> | null = null;
     let left = false;
-    const pull = async (): Promise<string | null> => {
+    let writtenAtMs = Number.NEGATIVE_INFINITY;
+    const pull = async (): Promise<Uint8Array | null> => {
+      const pause = next === null ? this.#turns.pause(writtenAtMs, over.signal) : null;
+      if (pause !== null) await pause;
       next ??= iterator.next();
       const result = await within(this.#heartbeatMs, next);
-      if (result === undefined) return ": heartbeat\n\n";
+      if (result === undefined) return heartbeat;
       next = null;
-      return result.done ? null : encodeEvent(result.value);
+      if (result.done) return null;
+      const turn = this.#turns.next();
+      if (turn !== null) await turn;
+      writtenAtMs = performance.now();
+      return encodeEvents(result.value);
     };
     return new ReadableStream(
       {
         start: (controller) => controller.enqueue(encoder.encode(`retry: ${reconnectAfterMs}\n\n`)),
         pull: async (controller) => {
-          const text = await pull().catch((error: unknown) => {
+          const bytes = await pull().catch((error: unknown) => {
             this.#log.error({ error }, "an event stream ended early");
             return null;
           });
           if (left) return;
-          if (text !== null) {
-            controller.enqueue(encoder.encode(text));
+          if (bytes !== null) {
+            controller.enqueue(bytes);
             return;
           }
           over.abort();
@@ -139,9 +152,20 @@ export class EventStreams {
   }
 }
 
+const encoded = new WeakMap<ServerEvent, Uint8Array>();
+
+function encodeEvents(events: ServerEvents): Uint8Array {
+  const [first, ...more] = events.map(encodeEvent);
+  return first !== undefined && more.length === 0 ? first : Buffer.concat(first === undefined ? [] : [first, ...more]);
+}
+
 /** JSON has no line breaks of its own, so the data is one line; ids and names are ours. */
-function encodeEvent({ id, event, data }: ServerEvent): string {
-  return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+function encodeEvent(event: ServerEvent): Uint8Array {
+  const known = encoded.get(event);
+  if (known !== undefined) return known;
+  const bytes = encoder.encode(`id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`);
+  encoded.set(event, bytes);
+  return bytes;
 }
 
 /** The promise's value, or undefined when it takes longer than `limitMs`. */

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Method, Responses, RouteDeclaration } from "../api/declare.ts";
-import type { EventStreams, ServerEvent } from "./event-stream.ts";
+import type { EventStreams, ServerEvents } from "./event-stream.ts";
 
 export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown> {
   readonly id: string;
@@ -30,7 +30,7 @@ interface JsonReply {
 /** JSON, a stream of server-sent events, or a response that the route has made itself. */
 export type Reply =
   | JsonReply
-  | { readonly events: (signal: AbortSignal) => AsyncIterable<ServerEvent> }
+  | { readonly events: (signal: AbortSignal) => AsyncIterable<ServerEvents> }
   | { readonly response: Response };
 
 /** A reply whose JSON has a declared status, and the body that is declared for it. */

@@ -1,7 +1,7 @@
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import { isSettled, type JobQueue, type JobRecord, type JobStatus } from "#runtime/sources/job-source.ts";
-import type { ServerEvent } from "../http/event-stream.ts";
+import type { ServerEvent, ServerEvents } from "../http/event-stream.ts";
 import { Inbox } from "./inbox.ts";
 import {
   type EventId,
@@ -42,6 +42,25 @@ export async function* followJob(
   options: FollowJobOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ServerEvent> {
+  for await (const batch of followInBatches(container, jobId, options, signal)) yield* batch;
+}
+
+/** The same, with what has happened by the time that the reader takes more in one batch, none of them empty. */
+export async function* followInBatches(
+  container: FollowedContainer,
+  jobId: string,
+  options: FollowJobOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ServerEvents> {
+  for await (const batch of follow(container, jobId, options, signal)) if (batch.length > 0) yield batch;
+}
+
+async function* follow(
+  container: FollowedContainer,
+  jobId: string,
+  options: FollowJobOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ServerEvents> {
   const { queue, events, startedAtMs } = container;
   const first = await queue.get(jobId);
   if (first === null) return;
@@ -49,14 +68,15 @@ export async function* followJob(
   const inbox = new Inbox(events, jobId);
   const sent = new SentEvents(jobId, startedAtMs.toString(36));
   try {
-    yield* sent.past(first, presentLife(events.replay(jobId), isSettled(first.status)), options.after);
+    yield [...sent.past(first, presentLife(events.replay(jobId), isSettled(first.status)), options.after)];
     let record: JobRecord | null = first;
     while (record !== null && !isSettled(record.status)) {
       record = yield* untilSilent(container, inbox, sent, options.pollMs ?? defaultPollMs, signal);
       if (signal.aborted) return;
-      if (record !== null) yield* sent.recorded(record);
+      if (record !== null) yield [...sent.recorded(record)];
     }
-    if (record !== null) yield endEvent(record, await viewJob(record, container));
+    const end = record;
+    if (end !== null) yield [await endEvent(end, () => viewJob(end, container))];
   } finally {
     inbox.close();
   }
@@ -69,15 +89,14 @@ async function* untilSilent(
   sent: SentEvents,
   pollMs: number,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvent, JobRecord | null> {
+): AsyncGenerator<ServerEvents, JobRecord | null> {
   for (;;) {
     await inbox.wait(untilSharedTurn(pollMs), signal);
-    let poll = inbox.isEmpty;
-    for (let next = inbox.take(); next !== undefined && !signal.aborted; next = inbox.take()) {
-      // The end is sent from the record, which holds all of it.
-      if (isFinal(next)) poll = true;
-      else yield* sent.live(next);
-    }
+    if (signal.aborted) return null;
+    const taken = inbox.takeAll();
+    // The end is sent from the record, which holds all of it.
+    const poll = taken.length === 0 || taken.some(isFinal);
+    yield taken.filter((entry) => !isFinal(entry)).flatMap((entry) => [...sent.live(entry)]);
     if (signal.aborted) return null;
     if (!poll) continue;
     const record = await readShared(queue, sent.jobId);

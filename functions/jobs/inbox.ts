@@ -1,10 +1,11 @@
 import type { JobEvents, NumberedEvent } from "#runtime/dispatch/job-events.ts";
 
+/** Stages that are kept; a job has a few for each picture. */
 const maxWaiting = 64;
 
 /**
- * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews the newest;
- * of progress the latest 64. So a reader that is slow misses pictures, never a state, and costs little memory.
+ * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews and of progress
+ * the newest; of stages the latest 64. So a reader that is slow misses pictures and steps, never a state, and costs little.
  */
 export class Inbox {
   readonly #waiting: NumberedEvent[] = [];
@@ -19,8 +20,8 @@ export class Inbox {
     return this.#waiting.length === 0;
   }
 
-  take(): NumberedEvent | undefined {
-    return this.#waiting.shift();
+  takeAll(): NumberedEvent[] {
+    return this.#waiting.splice(0);
   }
 
   /** Resolves when an event is there, after `timeoutMs`, or when the signal aborts. */
@@ -42,9 +43,10 @@ export class Inbox {
   }
 
   #add(event: NumberedEvent): void {
-    if (event.event.kind === "preview") this.#drop("preview");
+    const { kind } = event.event;
+    if (kind === "preview" || kind === "progress") this.#drop(kind);
     this.#waiting.push(event);
-    if (this.#waiting.length > maxWaiting) this.#drop("progress");
+    if (this.#waiting.length > maxWaiting) this.#drop("stage");
     this.#wake?.();
   }
 

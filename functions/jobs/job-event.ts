@@ -37,14 +37,32 @@ export function endId(record: JobRecord): string {
   return formatEventId({ source: "end", number: record.settledAtMs ?? 0 });
 }
 
-/** The last event of a job, with all that is known of it. */
-export function endEvent(record: JobRecord, job: JobView): ServerEvent {
+const ends = new WeakMap<JobRecord, Promise<ServerEvent>>();
+
+/** The last event of a job, with all that is known of it; one for all readers who share a record. */
+export function endEvent(record: JobRecord, view: () => Promise<JobView>): Promise<ServerEvent> {
+  const known = ends.get(record);
+  if (known !== undefined) return known;
+  const made = view().then((job) => finalState(record, job));
+  ends.set(record, made);
+  return made;
+}
+
+function finalState(record: JobRecord, job: JobView): ServerEvent {
   const state = stateData(record, record.status, record.attempt, record.settledAtMs ?? record.createdAtMs);
   return { id: endId(record), event: "state", data: { ...state, error: job.error, job } };
 }
 
-/** A live event of this container. */
-export function liveEvent(jobId: string, epoch: string, { id, atMs, event }: NumberedEvent): ServerEvent {
+const live = new WeakMap<NumberedEvent, ServerEvent>();
+
+/** A live event of this container; one for all readers. */
+export function liveEvent(jobId: string, epoch: string, entry: NumberedEvent): ServerEvent {
+  const made = live.get(entry) ?? toServerEvent(jobId, epoch, entry);
+  live.set(entry, made);
+  return made;
+}
+
+function toServerEvent(jobId: string, epoch: string, { id, atMs, event }: NumberedEvent): ServerEvent {
   return { id: formatEventId({ source: epoch, number: id }), event: event.kind, data: liveData(jobId, atMs, event) };
 }
 
