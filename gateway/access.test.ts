@@ -26,25 +26,37 @@ describe("tokens", () => {
 describe("the read-only token", () => {
   const reader = () => ({ authorization: `Bearer ${gateway.readOnlyToken}` });
 
-  test.each([
-    ["GET", "k"],
-    ["EVAL_RO", "return redis.call('GET', KEYS[1])", "1", "k"],
-  ])("%s is allowed", async (...body) => {
-    expect((await gateway.send("/", { body, headers: reader() })).json()).toEqual({ result: "v" });
+  test("GET is allowed", async () => {
+    expect((await gateway.send("/", { body: ["GET", "k"], headers: reader() })).json()).toEqual({ result: "v" });
   });
 
-  test.each(["SET", "EVAL", "EVALSHA", "FCALL", "KEYS", "SCAN", "PUBLISH", "FLUSHALL", "GETDEL", "NOPE", "SCRIPT"])(
-    "%s is refused",
-    async (name) => {
-      const answer = await gateway.send("/", { body: [name, "k", "x"], headers: reader() });
-      const error = `NOPERM this user has no permissions to run the '${name.toLowerCase()}' command or its subcommand`;
-      expect([answer.status, answer.json()]).toEqual([400, { error }]);
-    },
-  );
+  test.each([
+    "SET",
+    "EVAL",
+    "EVALSHA",
+    "FCALL",
+    "KEYS",
+    "SCAN",
+    "PUBLISH",
+    "FLUSHALL",
+    "GETDEL",
+    "NOPE",
+    "SCRIPT",
+    "LCS",
+  ])("%s is refused", async (name) => {
+    const answer = await gateway.send("/", { body: [name, "k", "x"], headers: reader() });
+    const error = `NOPERM this user has no permissions to run the '${name.toLowerCase()}' command or its subcommand`;
+    expect([answer.status, answer.json()]).toEqual([400, { error }]);
+  });
 
-  test("a script that only reads cannot write", async () => {
-    const body = ["EVAL_RO", "return redis.call('SET', KEYS[1], 'x')", "1", "k"];
-    expect((await gateway.send("/", { body, headers: reader() })).text).toContain("Write commands are not allowed");
+  test.each([
+    ["EVAL_RO", "while true do end", "0"],
+    ["EVALSHA_RO", "0".repeat(40), "0"],
+    ["FCALL_RO", "endless", "0"],
+  ])("%s is refused, as everything that can compute without end", async (...body) => {
+    const answer = await gateway.send("/", { body, headers: reader() });
+    expect([answer.status, answer.text]).toEqual([400, expect.stringContaining("NOPERM")]);
+    expect((await gateway.send("/ping")).json()).toEqual({ result: "PONG" });
   });
 
   test("a pipeline reads and does not write, a transaction does neither", async () => {

@@ -1,5 +1,9 @@
+import { excessOf, type JsonLimits } from "#contract/json-limits.ts";
 import { type Argument, type Command, isCommand } from "./command.ts";
 import { RestError } from "./rest-error.ts";
+
+/** Far above what clients send at once; a megabyte can have a million arguments, over which nobody else is answered. */
+const limits: JsonLimits = { values: 20_000, names: 1_000, levels: 32 };
 
 /**
  * The body of `POST /`: `["SET", "key", "value", "EX", 100]`.
@@ -27,6 +31,8 @@ export function parseCommands(body: Buffer): readonly Command[] {
 function parseArray(body: Buffer): readonly unknown[] {
   if (body.length === 0) throw new RestError(400, "EOF");
   const text = body.toString();
+  const excess = excessOf(text, limits);
+  if (excess !== null) throw new RestError(excess.of === "levels" ? 400 : 413, `ERR the request ${excess.message}`);
   const plain = parseJson(text);
   const value = holdsInexactNumber(plain) ? parseJson(text, keepNumberText) : plain;
   if (!Array.isArray(value)) throw new RestError(400, "ERR expected JSON array");

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { headerSecret, readVariables } from "#runtime/lib/environment.ts";
 import type { LogOptions } from "#runtime/observe/log.ts";
 
 /** What the gateway takes from the environment: addresses and secrets. A secret in an option would show in `ps`. */
@@ -10,10 +11,8 @@ export interface GatewaySettings {
   readonly log: { readonly level: LogOptions["level"]; readonly format: LogOptions["format"] | undefined };
 }
 
-const token = z
-  .string()
+const token = headerSecret
   .min(16, "a token needs 16 characters or more; make one with: openssl rand -hex 32")
-  .regex(/^[!-~]+$/, "a token travels in a header: visible ASCII characters without spaces")
   .optional();
 
 const environment = z.object({
@@ -32,12 +31,10 @@ const environment = z.object({
  * @throws CodedError CONFIG_INVALID listing every variable that is wrong
  */
 export function readGatewaySettings(env: Readonly<Record<string, string | undefined>>): GatewaySettings {
-  const parsed = environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== "")));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new CodedError("CONFIG_INVALID", `The environment is wrong:\n  ${problems.join("\n  ")}`);
-  }
-  const { REDIS_URL, GATEWAY_TOKEN, GATEWAY_READ_ONLY_TOKEN, LOG_LEVEL, LOG_FORMAT } = parsed.data;
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const read = readVariables(environment, given, new Set(["REDIS_URL", "GATEWAY_TOKEN", "GATEWAY_READ_ONLY_TOKEN"]));
+  if (!read.ok) throw new CodedError("CONFIG_INVALID", `The environment is wrong:\n  ${read.problems.join("\n  ")}`);
+  const { REDIS_URL, GATEWAY_TOKEN, GATEWAY_READ_ONLY_TOKEN, LOG_LEVEL, LOG_FORMAT } = read.values;
   return {
     redisUrl: REDIS_URL,
     token: GATEWAY_TOKEN,

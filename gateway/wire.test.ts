@@ -47,9 +47,28 @@ describe("a command in the body", () => {
     ['["SET","k",{"a":1}]', "ERR unsupported arg type: object"],
     ['["SET","k",[1]]', "ERR unsupported arg type: array"],
     ['["GET"]', "ERR wrong number of arguments for 'get' command"],
+    [`["SET","k",${"[".repeat(100_000)}${"]".repeat(100_000)}]`, "ERR the request is nested deeper than 32 levels"],
+    ["[".repeat(100_000), "ERR the request is nested deeper than 32 levels"],
   ])("%j is refused: %s", async (body, error) => {
     const answer = await gateway.send("/", { method: "POST", body });
     expect([answer.status, answer.json()]).toEqual([400, { error }]);
+  });
+});
+
+describe("a request of more arguments than any client sends at once", () => {
+  test.each([
+    ["a command", "/", `["DEL",${'"k",'.repeat(19_999)}"k"]`],
+    ["a pipeline", "/pipeline", `[${'["PING"],'.repeat(10_000)}["PING"]]`],
+    ["a transaction", "/multi-exec", `[${'["PING"],'.repeat(10_000)}["PING"]]`],
+    ["numbers that are no integers", "/", `["DEL",${"0.5,".repeat(2_000_000)}0.5]`],
+  ])("is refused before it is read: %s", async (_what, path, body) => {
+    const answer = await gateway.send(path, { method: "POST", body });
+    expect([answer.status, answer.json()]).toEqual([413, { error: "ERR the request has more than 20,000 values" }]);
+  });
+
+  test("as many as the limit are taken", async () => {
+    const body = `["DEL",${'"k",'.repeat(19_996)}"k"]`;
+    expect((await gateway.send("/", { method: "POST", body })).json()).toEqual({ result: 0 });
   });
 });
 
