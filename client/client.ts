@@ -165,7 +165,7 @@ export class OurvidzClient {
 
   /** Tries everything; takes as long as that takes. */
   validate(): Promise<AnswerOf<typeof validateWorker>> {
-    return this.#connection.call<typeof validateWorker>("GET", "/worker/validate", { timeoutMs: 300_000 });
+    return this.#connection.call<typeof validateWorker>("POST", "/worker/validate", { timeoutMs: 300_000 });
   }
 
   restart(worker: string): Promise<AnswerOf<typeof restartWorker>> {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startContainer, type TestContainer, testKey } from "./testing/container.ts";
-import { rawGet, statusOf } from "./testing/raw-request.ts";
 
 let open: TestContainer;
 let locked: TestContainer;
@@ -46,12 +45,6 @@ describe("GET /", () => {
     const error = await locked.call("GET", "/");
     expect(error.status).toBe(401);
     expect(error.json).toMatchObject({ success: false, code: "UNAUTHORIZED" });
-  });
-
-  test("is open to this machine's own browser, which its script then asks for the key", async () => {
-    const { port } = await locked.listen();
-    expect(statusOf(await rawGet(port, "/"))).toBe(200);
-    expect(statusOf(await rawGet(port, "/", "X-Forwarded-For: 203.0.113.7\r\n"))).toBe(401);
   });
 });
 

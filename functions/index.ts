@@ -36,7 +36,7 @@ import { workerResourcesRoute } from "./worker-resources.ts";
 import { restartWorkerRoute } from "./worker-restart.ts";
 import { resumeWorkerRoute } from "./worker-resume.ts";
 import { workerStatusRoute } from "./worker-status.ts";
-import { validateWorkerRoute } from "./worker-validate.ts";
+import { readValidationRoute, validateWorkerRoute } from "./worker-validate.ts";
 
 /** Every function of the container, by who may call it. */
 export const routes: readonly Route[] = [
@@ -61,13 +61,14 @@ export const routes: readonly Route[] = [
   workerResourcesRoute,
   workerInfoRoute,
   validateWorkerRoute,
+  readValidationRoute,
   restartWorkerRoute,
   pauseWorkerRoute,
   resumeWorkerRoute,
-  // key, or from this machine
-  consolePageRoute,
   metricsRoute,
   openApiRoute,
+  // key, and other sites may link to it
+  consolePageRoute,
   docsRoute,
   // signed
   fileRoute,

@@ -81,7 +81,7 @@ it("reports the job types with their fields", async () => {
 
 it("tries everything, once for all who ask meanwhile", async () => {
   const [first, second] = await Promise.all([
-    container.call("GET", "/worker/validate"),
+    container.call("POST", "/worker/validate"),
     container.call("GET", "/worker/validate"),
   ]);
   const report = validateWorker.responses[200].parse(first?.json);
@@ -97,7 +97,7 @@ it("tries everything, once for all who ask meanwhile", async () => {
 
 it("says what to do about what fails", async () => {
   const broken = await startContainer({ MODELS_DIR: "/nowhere/at/all" });
-  const { json } = await broken.call("GET", "/worker/validate");
+  const { json } = await broken.call("POST", "/worker/validate");
   expect(json).toMatchObject({
     status: "invalid",
     checks: { model_paths: "failed" },

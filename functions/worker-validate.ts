@@ -1,6 +1,6 @@
 import type { Check, Subject } from "#runtime/check/tried.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { validateWorker } from "./api/worker-validate.ts";
+import { readValidation, validateWorker } from "./api/worker-validate.ts";
 import { defineRoute } from "./http/route.ts";
 import { sharedWhileUnderWay } from "./worker/shared.ts";
 
@@ -9,7 +9,10 @@ const tryEverything = sharedWhileUnderWay(async (config: Config) =>
   (await import("#runtime/check/checks.ts")).runChecks(() => Promise.resolve(config)),
 );
 
-export const validateWorkerRoute = defineRoute(validateWorker).handle(async (_request, { config }) => {
+export const validateWorkerRoute = defineRoute(validateWorker).handle((_request, { config }) => validate(config));
+export const readValidationRoute = defineRoute(readValidation).handle((_request, { config }) => validate(config));
+
+async function validate(config: Config) {
   const bySubject = Map.groupBy(await tryEverything(config), ({ subject }) => subject);
   const all = [...bySubject.values()].flat();
   return {
@@ -19,8 +22,8 @@ export const validateWorkerRoute = defineRoute(validateWorker).handle(async (_re
       checks: eachSubject(bySubject, worst),
       details: eachSubject(bySubject, (checks) => checks.map(({ subject, ...rest }) => rest)),
     },
-  };
-});
+  } as const;
+}
 
 function worst(checks: readonly Check[]): Check["status"] {
   const found = new Set(checks.map(({ status }) => status));

@@ -8,7 +8,7 @@ import { declareRoute } from "./declare.ts";
 export const consolePage = declareRoute({
   method: "GET",
   path: "/",
-  access: "key or loopback",
+  access: "page",
   summary: "The console: a page that shows the container and works it",
   produces: "text/html",
   responses: { 200: z.string() },

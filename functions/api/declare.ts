@@ -7,11 +7,11 @@ import type { ErrorCode } from "#contract/errors.ts";
  */
 
 /**
- * Who may call a route. `open`: anyone. `key`: who sends one of the container's API keys (anyone on this machine, when
- * it has none and listens on loopback). `key or loopback`: the same, and any program on this machine. `signed`: who has an
+ * Who may call a route. `open`: anyone. `key`: who sends one of the container's API keys (any program on this machine, when
+ * it has none and listens on loopback). `page`: the same, and pages of other sites may link to it. `signed`: who has an
  * address that this container signed.
  */
-export type Access = "open" | "key" | "key or loopback" | "signed";
+export type Access = "open" | "key" | "page" | "signed";
 
 export type Method = "GET" | "POST" | "DELETE";
 

@@ -5,7 +5,7 @@ import { declareRoute } from "./declare.ts";
 export const docs = declareRoute({
   method: "GET",
   path: "/docs",
-  access: "key or loopback",
+  access: "page",
   summary: "The API's description as a page",
   produces: "text/html",
   responses: { 200: z.string() },

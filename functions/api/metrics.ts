@@ -5,7 +5,7 @@ import { declareRoute } from "./declare.ts";
 export const metrics = declareRoute({
   method: "GET",
   path: "/metrics",
-  access: "key or loopback",
+  access: "key",
   summary: "Metrics in Prometheus' text format",
   produces: "text/plain",
   responses: { 200: z.string() },

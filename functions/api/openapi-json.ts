@@ -5,7 +5,7 @@ import { declareRoute } from "./declare.ts";
 export const openApi = declareRoute({
   method: "GET",
   path: "/openapi.json",
-  access: "key or loopback",
+  access: "key",
   summary: "The API's description (OpenAPI 3.1), with the fields of each job type",
   responses: { 200: z.looseObject({ openapi: z.string() }) },
 });

@@ -11,9 +11,7 @@ const check = z.object({
   message: z.string(),
 });
 
-/** GET /worker/validate: each part really tried, beside the jobs that run. */
-export const validateWorker = declareRoute({
-  method: "GET",
+const validation = {
   path: "/worker/validate",
   access: "key",
   summary: "Try everything that a container needs, and say what to do about what fails",
@@ -27,4 +25,10 @@ export const validateWorker = declareRoute({
       details: z.partialRecord(z.enum(checkSubjects), z.array(check)),
     }),
   },
-});
+} as const;
+
+/** POST /worker/validate: each part really tried, beside the jobs that run. */
+export const validateWorker = declareRoute({ method: "POST", ...validation });
+
+/** GET /worker/validate: the same, for who came to know it so. */
+export const readValidation = declareRoute({ method: "GET", ...validation });

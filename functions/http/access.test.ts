@@ -15,7 +15,7 @@ function bodyOf({ method, path }: Route): unknown {
   return method === "POST" && path === "/jobs" ? { type: "unknown" } : undefined;
 }
 
-const refused: Record<Access, number | null> = { open: null, key: 401, "key or loopback": 401, signed: 403 };
+const refused: Record<Access, number | null> = { open: null, key: 401, page: 401, signed: 403 };
 
 describe("with keys", () => {
   let container: TestContainer;
@@ -57,6 +57,14 @@ describe("with keys", () => {
       }
     },
   );
+
+  it("does not exempt who comes from this machine: a proxy there passes on others' requests", async () => {
+    const { url } = await container.listen();
+    for (const { access, method, path } of routes.filter((route) => refused[route.access] === 401)) {
+      const { status } = await fetch(url + path.replace(":id", "unknown"), { method });
+      expect([method, path, access, status]).toEqual([method, path, access, 401]);
+    }
+  });
 
   it("says how to send a key, and repeats none", async () => {
     const { headers, json, text } = await container.call("GET", "/jobs", {
@@ -133,11 +141,43 @@ describe("without a key", () => {
     { Origin: "null" },
     { Origin: "http://127.0.0.1:7860.evil.example.com" },
     { Origin: "http://127.0.0.1:7860", "Sec-Fetch-Site": "cross-site" },
-  ])("changes nothing for a page of another site: %j", async (headers) => {
+  ])("does nothing for a page of another site, and reads nothing: %j", async (headers) => {
     expect(await remove({ Host: "127.0.0.1:7860", ...headers })).toBe(403);
+    for (const { method, path } of routes.filter((route) => refused[route.access] === 401)) {
+      const { status } = await container.call(method, path.replace(":id", "unknown"), {
+        headers: { Host: "127.0.0.1:7860", ...headers },
+      });
+      expect([method, path, status]).toEqual([method, path, 403]);
+    }
     const body = { type: "gated", prompt: "a lake" };
     const posted = await container.call("POST", "/jobs", { body, headers: { Host: "127.0.0.1:7860", ...headers } });
     expect(posted.status).toBe(403);
+  });
+
+  it("answers what is open to pages of other sites, and a link to its own pages, not in a frame", async () => {
+    const from = (path: string, headers: Record<string, string>) =>
+      container.call("GET", path, { headers: { Host: "127.0.0.1:7860", "Sec-Fetch-Site": "cross-site", ...headers } });
+    expect((await from("/health", {})).status).toBe(200);
+    const link = { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" };
+    for (const path of ["/", "/docs"]) {
+      expect((await from(path, link)).status).toBe(200);
+      expect((await from(path, { ...link, "Sec-Fetch-Dest": "iframe" })).status).toBe(403);
+    }
+    expect((await from("/worker/validate", link)).status).toBe(403);
+  });
+
+  it.each<[number, Record<string, string>]>([
+    [403, { "X-Forwarded-For": "203.0.113.7" }],
+    [403, { "X-Forwarded-For": "127.0.0.1, 203.0.113.7" }],
+    [403, { "X-Real-IP": "2001:db8::1" }],
+    [403, { Forwarded: 'for="[2001:db8::1]";proto=https' }],
+    [403, { "CF-Connecting-IP": "203.0.113.7" }],
+    [200, { "X-Forwarded-For": "127.0.0.1" }],
+    [200, { "X-Forwarded-For": "::1" }],
+    [200, { Forwarded: 'for="[::1]";proto=http;host=localhost' }],
+  ])("%i for a request that a proxy of this machine passes on: %j", async (status, headers) => {
+    expect((await container.call("GET", "/jobs", { headers })).status).toBe(status);
+    expect((await container.call("GET", "/health", { headers })).status).toBe(status);
   });
 
   it.each<Record<string, string>>([

@@ -1,22 +1,22 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { getConnInfo } from "@hono/node-server/conninfo";
-import type { Context, MiddlewareHandler } from "hono";
-import { isLoopback } from "#runtime/container/config.ts";
+import type { MiddlewareHandler } from "hono";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Access } from "../api/declare.ts";
 import { HttpError } from "../errors.ts";
-import { isLoopbackHost } from "./browser-guard.ts";
+import { onlyOwnPages, onlyOwnPagesAndLinks } from "./browser-guard.ts";
 import { signedName } from "./signed-name.ts";
 
-/** The check that each kind of access asks for. */
+/**
+ * The check that each kind of access asks for. Nobody is exempt from the key for where a request comes from: a proxy on this
+ * machine passes on those of others. Without keys the configuration allows loopback only, and other sites are kept out.
+ */
 export function accessGuards({ config, files }: Pick<Runtime, "config" | "files">): Record<Access, MiddlewareHandler> {
-  const open: MiddlewareHandler = (_context, next) => next();
-  // Without a key the configuration allows loopback only, and browser-guard.ts keeps other sites out.
-  const key = config.http.apiKeys.length === 0 ? open : requireKey(config.http.apiKeys);
+  const { apiKeys } = config.http;
+  const key = apiKeys.length === 0 ? null : requireKey(apiKeys);
   return {
-    open,
-    key,
-    "key or loopback": (context, next) => (isFromThisMachine(context) ? next() : key(context, next)),
+    open: (_context, next) => next(),
+    key: key ?? onlyOwnPages,
+    page: key ?? onlyOwnPagesAndLinks,
     signed: requireSignature(files),
   };
 }
@@ -35,26 +35,6 @@ export function requireKey(keys: readonly string[]): MiddlewareHandler {
     if (matches === 0) throw unauthorized("The key is not one that this container knows.");
     return next();
   };
-}
-
-/** Set by proxies. Their values are not trusted; that they are there shows that the peer is not the client. */
-const proxyHeaders = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via"];
-
-/**
- * A program on this machine, asking this machine by its own name. Not one elsewhere whose requests a proxy or tunnel on
- * this machine passes on, and no page whose name was made to resolve to it.
- */
-function isFromThisMachine(context: Context): boolean {
-  const { headers } = context.req.raw;
-  if (proxyHeaders.some((name) => headers.has(name))) return false;
-  return isLoopback(peerOf(context)) && isLoopbackHost(headers.get("host") ?? "");
-}
-
-/** The other end of the connection, an IPv4 one without its IPv6 form; empty for a request that came over none. */
-function peerOf(context: Context): string {
-  const env: unknown = context.env;
-  if (typeof env !== "object" || env === null || !("incoming" in env)) return "";
-  return getConnInfo(context).remote.address?.replace(/^::ffff:/, "") ?? "";
 }
 
 function digest(key: string): Buffer {

@@ -108,7 +108,7 @@ const securitySchemes = {
 const securityOf: Readonly<Record<Route["access"], readonly JsonSchema[]>> = {
   open: [],
   key: [{ key: [] }],
-  "key or loopback": [{ key: [] }, {}],
+  page: [{ key: [] }],
   signed: [{ signature: [] }],
 };
 

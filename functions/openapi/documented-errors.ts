@@ -4,7 +4,7 @@ import type { Route } from "../http/route.ts";
 const ofAccess: Readonly<Record<Route["access"], readonly ErrorCode[]>> = {
   open: [],
   key: ["UNAUTHORIZED"],
-  "key or loopback": ["UNAUTHORIZED"],
+  page: ["UNAUTHORIZED"],
   signed: ["FORBIDDEN"],
 };
 /** Without a key, other names than this machine's and other sites' pages are refused, whatever the route. */
