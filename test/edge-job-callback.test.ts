@@ -114,6 +114,17 @@ test("job-callback keeps an end whose texts the database cannot keep as they are
   expect(await row()).toMatchObject({ status: "failed", error: { message: "stopped at \ufffd by \ufffd" } });
 });
 
+function deep(levels: number): unknown {
+  return Array.from({ length: levels }).reduce<unknown>((inner) => ({ inner }), 0);
+}
+
+test("job-callback takes what a handler may report: 64 levels and ten thousand values", async () => {
+  const metadata = { seed: 0, notes: deep(60), list: Array.from({ length: 9_000 }, (_, n) => n) };
+  const { status } = await send({ ...completed(), metadata: { ...completed().metadata, ...metadata } });
+  expect(status).toBe(200);
+  expect(await row()).toMatchObject({ status: "completed" });
+});
+
 describe("job-callback refuses", () => {
   const notSigned = ["X-Callback-Signature", "X-Callback-Signature-V2", "X-Callback-Timestamp"];
 
@@ -141,8 +152,22 @@ describe("job-callback refuses", () => {
   test("a dated signature that was changed, though the plain one is right", async () => {
     const answer = await send(completed(), { headers: { "X-Callback-Signature-V2": "t=1,v1=00" } });
     expect([answer.status, answer.body.code]).toEqual([401, "UNAUTHORIZED"]);
+  });
+
+  test("a callback whose dated signature was taken off, so that it could be sent again at any time", async () => {
     const plain = await send(completed(), { without: ["X-Callback-Signature-V2", "X-Callback-Timestamp"] });
-    expect(plain.status).toBe(200);
+    expect([plain.status, plain.body.code]).toEqual([401, "UNAUTHORIZED"]);
+    expect(plain.body.error).toContain("CALLBACK_SIGNATURES=any");
+    expect(await row()).toMatchObject({ status: "queued" });
+  });
+
+  test("a failure of the run before, sent again after a redrive", async () => {
+    const failed = { job_id: jobId, status: "failed", attempt: 1, run: 1, assets: [], error_message: "no memory" };
+    expect((await send(failed)).status).toBe(200);
+    await project.database.query("select public.redrive_job($1)", [jobId]);
+    const again = await send(failed);
+    expect([again.status, again.body.skipped]).toEqual([200, true]);
+    expect(await row()).toMatchObject({ status: "queued", run: 2, error: null });
   });
 
   test("users, whoever they are", async () => {
@@ -175,6 +200,11 @@ describe("job-callback refuses", () => {
   test.each<[string, unknown, number, string]>([
     ["a completion without files", { status: "completed", metadata: { job_type: "image_fast" } }, 400, "assets"],
     ["an unknown status", { status: "done" }, 400, "status"],
+    ["an attempt beyond all numbers", { status: "processing", attempt: 1e12 }, 400, "attempt"],
+    ["an attempt beyond the database's", { status: "processing", attempt: 2_147_483_648 }, 400, "attempt"],
+    ["a run beyond the database's", { status: "processing", run: 1e12 }, 400, "run"],
+    ["half an attempt", { status: "processing", attempt: 1.5 }, 400, "attempt"],
+    ["metadata a hundred levels deep", { status: "processing", metadata: deep(100) }, 400, "nested deeper"],
     ["a progress of 7", { status: "processing", metadata: { progress: 7 } }, 400, "metadata.progress"],
   ])("%s", async (_what, fields, status, words) => {
     const answer = await send({ job_id: jobId, attempt: 1, assets: [], ...Object(fields) });

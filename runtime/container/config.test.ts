@@ -41,6 +41,60 @@ describe("readConfig", () => {
     });
   });
 
+  it.each([
+    ["WAN_WORKER_API_KEY", `${key}\n`, "ends in a line break"],
+    ["WAN_WORKER_API_KEY", `"${key}"`, "is in quotes"],
+    ["WAN_WORKER_API_KEY", `${key},"${key}"`, "a key is in quotes"],
+    ["WAN_WORKER_API_KEY", `${key} and-more`, "visible ASCII characters without spaces"],
+    ["WAN_WORKER_API_KEY", `${key}\tand-more`, "a tab"],
+    ["JOB_CALLBACK_SECRET", `${key}\n`, "ends in a line break"],
+    ["JOB_CALLBACK_SECRET", ` ${key}`, "white space"],
+    ["JOB_CALLBACK_SECRET", `'${key}'`, "is in quotes"],
+    ["SUPABASE_SERVICE_KEY", `${key}\r\n`, "ends in a line break"],
+    ["SUPABASE_SERVICE_KEY", `"${key}"`, "is in quotes"],
+    ["UPSTASH_REDIS_REST_TOKEN", `"${key}"`, "is in quotes"],
+    ["UPSTASH_REDIS_REST_TOKEN", `${key} x`, "visible ASCII"],
+    ["DATA_DIR", '"/srv/ourvidz"', "is in quotes"],
+    ["PUBLIC_URL", "'https://worker.example'", "is in quotes"],
+  ])("refuses %s as it is written: %j", (name, value, problem) => {
+    const refused = () => read({ [name]: value });
+    expect(refused).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
+    expect(refused).toThrow(new RegExp(`${name}.*${problem}`));
+    expect(refused).not.toThrow(new RegExp(key));
+  });
+
+  it("leaves white space around what is no secret away, and secrets of several words as they are", () => {
+    const { dataFolder, http, callback } = read({
+      DATA_DIR: " /srv/ourvidz ",
+      PORT: "7861\n",
+      CALLBACK_URL: "https://app.example/callback",
+      JOB_CALLBACK_SECRET: "a secret of several words",
+    });
+    expect([dataFolder, http.port, callback?.secret]).toEqual(["/srv/ourvidz", 7861, "a secret of several words"]);
+  });
+
+  it.each([
+    "worker.example:7860",
+    "javascript:alert(1)",
+    "ftp://worker.example",
+    "//worker.example",
+    "worker.example",
+    "https://user:password@worker.example",
+    "https://worker.example/?a=b",
+    "https://worker.example/#top",
+  ])("refuses the public address %s", (PUBLIC_URL) => {
+    const refused = () => read({ PUBLIC_URL, WAN_WORKER_API_KEY: key });
+    expect(refused).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
+    expect(refused).toThrow(/PUBLIC_URL.*must be an/);
+  });
+
+  it.each(["https://worker.example", "http://127.0.0.1:7860", "https://example.com/gpu/1"])(
+    "takes %s",
+    (PUBLIC_URL) => {
+      expect(read({ PUBLIC_URL, WAN_WORKER_API_KEY: key }).http.publicUrl).toBe(PUBLIC_URL);
+    },
+  );
+
   it("lists everything that is wrong in one message", () => {
     const broken = () => read({ PORT: "70000", LEASE_SECONDS: "soon", LOG_LEVEL: "loud" });
     expect(broken).toThrow(/PORT/);

@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { keyProblem } from "#contract/environment-text.ts";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
@@ -32,7 +33,9 @@ const refusedKeys = new Set(["default_key_123"]);
 
 const apiKeys = list.superRefine((keys, context) => {
   for (const key of keys) {
-    if (refusedKeys.has(key)) {
+    const problem = keyProblem(key);
+    if (problem !== null) context.addIssue({ code: "custom", message: `a key ${problem}` });
+    else if (refusedKeys.has(key)) {
       context.addIssue({
         code: "custom",
         message: `the key "${key}" is publicly known; make one with: openssl rand -hex 32`,
@@ -58,7 +61,10 @@ const environment = z.object({
   SOURCES: list.pipe(z.array(z.enum(sourceNames))),
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: wholeNumberFrom(0, 65_535).default(7860),
-  PUBLIC_URL: z.url("must be an address such as https://worker.example").optional(),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: "must be an http(s) address such as https://worker.example" })
+    .refine((address) => isPlainAddress(address), "must be an address alone, without user, query and fragment")
+    .optional(),
   WAN_WORKER_API_KEY: apiKeys,
   RUNPOD_POD_ID: z
     .string()
@@ -129,6 +135,13 @@ export interface Config extends ConfiguredSources {
   readonly jobRetentionDays: number;
   /** How long files in the data folder's own store are kept; 0 for ever. */
   readonly fileRetentionDays: number;
+}
+
+/** Addresses of jobs' files are made by putting paths behind it. */
+function isPlainAddress(address: string): boolean {
+  const url = URL.parse(address);
+  // What is no address at all has been refused before.
+  return url === null || url.username + url.password + url.search + url.hash === "";
 }
 
 /** True for an address that only this machine reaches. A name that merely begins like one (`127.example.com`) is not. */

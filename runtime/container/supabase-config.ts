@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import { headerSecret } from "#runtime/lib/environment.ts";
 
 /*
  * The part of the environment that connects the container to an app: its Supabase project, where callbacks go, and
@@ -33,9 +34,7 @@ const httpAddress = (what: string) =>
     .optional();
 
 /** A key that browsers have would be refused at every call, and only there; so it is checked here. */
-const serviceKey = z
-  .string()
-  .regex(/^\S+$/, "must be the project's service key, without spaces")
+const serviceKey = headerSecret
   .refine(
     (key) => !isBrowserKey(key),
     "is the key for browsers (anon or publishable); the container needs the service key",

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { QueueAddress } from "#contract/edge/connect-queue.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
-import { commaSeparated } from "#runtime/lib/environment.ts";
+import { commaSeparated, headerSecret } from "#runtime/lib/environment.ts";
 import { queueName } from "../job-source.ts";
 import { defineSource, missingBeside } from "../source-definition.ts";
 import type { Transport } from "./rest-client.ts";
@@ -28,7 +28,7 @@ const environment = {
   UPSTASH_REDIS_REST_URL: z
     .url({ protocol: /^https?$/, error: "must be the https address of the database's REST API" })
     .optional(),
-  UPSTASH_REDIS_REST_TOKEN: z.string().regex(/^\S+$/, "must be the database's token, without spaces").optional(),
+  UPSTASH_REDIS_REST_TOKEN: headerSecret.optional(),
   UPSTASH_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9:_-]{1,64}$/, "must be 1 to 64 letters, digits, ':', '_' or '-'")

@@ -13,7 +13,10 @@ const nothingOr = <Schema extends z.ZodType>(schema: Schema) => schema.nullish()
 const text = nothingOr(z.string());
 const number = nothingOr(z.number());
 const flag = nothingOr(z.boolean());
+/** What the database's numbers hold. */
+const largestCount = 2_147_483_647;
 const count = z.number().int().min(0);
+const counted = z.number().int().min(1).max(largestCount);
 
 export const callbackAsset = z.looseObject({
   type: z.enum(["image", "video", "text"], { error: 'must be "image", "video" or "text"' }),
@@ -22,7 +25,7 @@ export const callbackAsset = z.looseObject({
   thumbnail_url: text,
   mime_type: z.string().optional(),
   size_bytes: count.optional(),
-  index: count,
+  index: count.max(largestCount),
   metadata: z.record(z.string(), z.unknown()).optional(),
 });
 
@@ -64,9 +67,9 @@ const callbackFields = {
   job_id: safeId,
   status: z.enum(callbackStatuses, { error: `must be ${listed(callbackStatuses)}` }),
   /** Counted from 1; older producers do not count. */
-  attempt: defaulted(z.number().int().min(1).default(1)),
+  attempt: defaulted(counted.default(1)),
   /** Which run of the job: 1, and one more with every redrive; attempts restart at 1 with every run. Older containers do not say it. */
-  run: z.number().int().min(1).optional(),
+  run: counted.optional(),
   error_message: text,
   enhanced_prompt: text,
   image_id: passedThrough,

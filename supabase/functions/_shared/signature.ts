@@ -17,7 +17,13 @@ export const signatureHeaders = {
 /** How far the clocks of container and edge function may be apart, the time under way included. */
 export const signatureMaxAgeSeconds = 300;
 
-export type SignatureVerdict = "valid" | "missing" | "wrong" | "too old";
+export type SignatureVerdict = "valid" | "missing" | "undated" | "wrong" | "too old";
+
+export interface VerifyOptions {
+  /** Takes the plain signature where no dated one was sent: whoever saw such a callback can send it again at any time. */
+  readonly undated?: boolean;
+  readonly nowMs?: number;
+}
 
 /** The headers of a callback with this body, sent now. */
 export async function signCallback(
@@ -33,20 +39,30 @@ export async function signCallback(
   };
 }
 
-/** Checks the dated signature, and the plain one only where no dated one was sent. */
+/** Checks the dated signature. Who leaves it out does not get past it: the plain one alone is refused unless `undated`. */
 export async function verifyCallback(
   secret: string,
   headers: Headers,
   body: Uint8Array,
-  nowMs: number = Date.now(),
+  { undated = false, nowMs = Date.now() }: VerifyOptions = {},
 ): Promise<SignatureVerdict> {
   const sentDated = headers.get(signatureHeaders.dated);
-  if (sentDated === null) {
-    const [, plain] = /^sha256=([0-9a-f]{64})$/i.exec(headers.get(signatureHeaders.plain) ?? "") ?? [];
-    if (plain === undefined) return headers.has(signatureHeaders.plain) ? "wrong" : "missing";
-    return isSame(plain.toLowerCase(), await hmac(secret, body)) ? "valid" : "wrong";
-  }
-  const [, timestamp, signature] = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/i.exec(sentDated) ?? [];
+  if (sentDated !== null) return verifyDated(secret, headers, sentDated, body, nowMs);
+  const sentPlain = headers.get(signatureHeaders.plain);
+  if (sentPlain === null) return "missing";
+  if (!undated) return "undated";
+  const [, plain = ""] = /^sha256=([0-9a-f]{64})$/i.exec(sentPlain) ?? [];
+  return isSame(plain.toLowerCase(), await hmac(secret, body)) ? "valid" : "wrong";
+}
+
+async function verifyDated(
+  secret: string,
+  headers: Headers,
+  sent: string,
+  body: Uint8Array,
+  nowMs: number,
+): Promise<SignatureVerdict> {
+  const [, timestamp, signature] = /^t=(\d{1,12}),v1=([0-9a-f]{64})$/i.exec(sent) ?? [];
   if (timestamp === undefined || signature === undefined) return "wrong";
   if ((headers.get(signatureHeaders.timestamp) ?? timestamp) !== timestamp) return "wrong";
   if (!isSame(signature.toLowerCase(), await hmac(secret, dated(timestamp, body)))) return "wrong";

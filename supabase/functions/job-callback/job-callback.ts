@@ -53,13 +53,16 @@ async function checkSignature(
   body: Uint8Array,
 ): Promise<void> {
   if (config.callbackSecret === null) return;
-  const verdict = await verifyCallback(config.callbackSecret, request.headers, body);
+  const undated = config.callbackSignatures === "any";
+  const verdict = await verifyCallback(config.callbackSecret, request.headers, body, { undated });
   if (verdict !== "valid") throw new CodedError("UNAUTHORIZED", refusals[verdict]);
 }
 
 const refusals: Readonly<Record<Exclude<SignatureVerdict, "valid">, string>> = {
   missing:
     "The callback is not signed: set JOB_CALLBACK_SECRET at the container, to the value that the functions have.",
+  undated:
+    "The callback's signature has no date, so that it could be sent again: update the container, or set CALLBACK_SIGNATURES=any at the functions while older ones run.",
   wrong:
     "The callback's signature is wrong: JOB_CALLBACK_SECRET must be the same at the container and at the functions.",
   "too old": "The callback was signed more than five minutes ago, or the container's clock is wrong.",

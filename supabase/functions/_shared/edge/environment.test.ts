@@ -16,6 +16,7 @@ describe("readEdgeConfig", () => {
       issuers: ["https://abcd.supabase.co/auth/v1"],
       queue: null,
       callbackSecret: null,
+      callbackSignatures: "dated",
       workerKey: null,
       allowedOrigins: ["*"],
       allowedWorkerHosts: [],
@@ -57,6 +58,18 @@ describe("readEdgeConfig", () => {
     ],
     ["the other half is", { ...old, UPSTASH_REDIS_REST_TOKEN: "t" }, ["UPSTASH_REDIS_REST_URL"]],
     ["the secret is short", { ...old, JOB_CALLBACK_SECRET: "short-one" }, ["JOB_CALLBACK_SECRET"]],
+    [
+      "the secret ends in a line break",
+      { ...old, JOB_CALLBACK_SECRET: "short-one-but-long-enough\n" },
+      ["JOB_CALLBACK_SECRET"],
+    ],
+    ["a key is in quotes", { ...old, WAN_WORKER_API_KEY: '"short-one"' }, ["WAN_WORKER_API_KEY"]],
+    ["a key of several has a blank", { ...old, WAN_WORKER_API_KEY: "key-one,short-one two" }, ["WAN_WORKER_API_KEY"]],
+    [
+      "the service key is in quotes",
+      { ...old, SUPABASE_SERVICE_ROLE_KEY: "'short-one'" },
+      ["SUPABASE_SERVICE_ROLE_KEY"],
+    ],
     ["keys are no JSON", { ...old, SUPABASE_SECRET_KEYS: "sb_secret_x" }, ["SUPABASE_SECRET_KEYS"]],
   ])("says what is wrong when %s, without values", (_what, env, names) => {
     const read = () => readEdgeConfig(env);

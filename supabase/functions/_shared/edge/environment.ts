@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { keyProblem, writingProblem } from "../environment-text.ts";
 import { CodedError } from "../errors.ts";
 import { parseWith } from "../problems.ts";
 import { defaultPrefix } from "../queue-keys.ts";
@@ -20,6 +21,7 @@ export interface EdgeConfig {
   readonly queue: { readonly url: string; readonly token: string; readonly prefix: string } | null;
   /** Null: callbacks need no signature. */
   readonly callbackSecret: string | null;
+  readonly callbackSignatures: "dated" | "any";
   /** Opens the containers' own functions. */
   readonly workerKey: string | null;
   /** From which pages browsers may call; `*` for any. */
@@ -38,7 +40,16 @@ const list = z
       .filter((part) => part !== ""),
   );
 
-const key = z.string().regex(/^\S+$/, "must be a key, without spaces").optional();
+const headerSecret = z.string().superRefine((text, context) => {
+  const problem = keyProblem(text);
+  if (problem !== null) context.addIssue({ code: "custom", message: problem });
+});
+const key = headerSecret.optional();
+
+const workerKeys = list.superRefine((keys, context) => {
+  const problem = keys.map(keyProblem).find((each) => each !== null);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: `a key ${problem}` });
+});
 
 /** `{"default": "sb_secret_…"}`, as Supabase gives the new keys to functions. */
 const namedKeys = z
@@ -78,16 +89,36 @@ const environment = z.object({
     .string()
     .min(16, "needs 16 characters or more; make one with: openssl rand -hex 32")
     .optional(),
-  WAN_WORKER_API_KEY: list,
+  /** Whether callbacks may have the undated signature alone, which can be sent again at any time. */
+  CALLBACK_SIGNATURES: z.enum(["dated", "any"]).default("dated"),
+  WAN_WORKER_API_KEY: workerKeys,
   ALLOWED_ORIGINS: list,
   WORKER_HOSTS_ALLOWED: list,
 });
+
+/** White space around one of these is never meant; of a secret nobody can tell. */
+const notSecret = new Set([
+  "SUPABASE_URL",
+  "AUTH_ISSUERS",
+  "UPSTASH_REDIS_REST_URL",
+  "ALLOWED_ORIGINS",
+  "WORKER_HOSTS_ALLOWED",
+]);
 
 type Values = z.output<typeof environment>;
 
 /** @throws CodedError CONFIG_INVALID naming every variable that is wrong, none of their values */
 export function readEdgeConfig(env: Readonly<Record<string, string | undefined>>): EdgeConfig {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const given: Record<string, string> = {};
+  for (const [name, value = ""] of Object.entries(env)) {
+    const meant = notSecret.has(name) ? value.trim() : value;
+    if (meant !== "") given[name] = meant;
+  }
+  const written = Object.keys(environment.shape).flatMap((name) => {
+    const problem = writingProblem(given[name] ?? "");
+    return problem === null ? [] : [`${name} ${problem}`];
+  });
+  if (written.length > 0) throw invalid(written);
   const parsed = parseWith(environment, given);
   if (!parsed.ok) throw invalid(parsed.problems.map(({ field, message }) => `${field}: ${message}`));
   return toConfig(parsed.value);
@@ -111,6 +142,7 @@ function toConfig(values: Values): EdgeConfig {
     issuers: values.AUTH_ISSUERS.length > 0 ? values.AUTH_ISSUERS : [`${values.SUPABASE_URL}/auth/v1`],
     queue: url === undefined || token === undefined ? null : { url, token, prefix: values.UPSTASH_PREFIX },
     callbackSecret: values.JOB_CALLBACK_SECRET ?? null,
+    callbackSignatures: values.CALLBACK_SIGNATURES,
     workerKey: values.WAN_WORKER_API_KEY[0] ?? null,
     allowedOrigins: values.ALLOWED_ORIGINS.length > 0 ? values.ALLOWED_ORIGINS : ["*"],
     allowedWorkerHosts: values.WORKER_HOSTS_ALLOWED.map((host) => host.toLowerCase()),
