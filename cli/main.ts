@@ -1,4 +1,5 @@
 import process from "node:process";
+import { loadEnvFile } from "./env-file.ts";
 import { ignoreBrokenPipes, reportError } from "./output.ts";
 import { createProgram } from "./program.ts";
 
@@ -6,7 +7,7 @@ import { createProgram } from "./program.ts";
 export async function main(args: readonly string[]): Promise<void> {
   ignoreBrokenPipes();
   try {
-    await createProgram().parseAsync(args, { from: "user" });
+    await createProgram(loadEnvFile()).parseAsync(args, { from: "user" });
   } catch (error) {
     process.exitCode = reportError(error, { json: isGiven(args, "--json"), verbose: isGiven(args, "--verbose") });
   }

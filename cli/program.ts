@@ -14,6 +14,7 @@ import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
 import { addValidate } from "./commands/validate.ts";
+import type { EnvFile } from "./env-file.ts";
 import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
@@ -23,8 +24,10 @@ const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "qu
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
  * is imported when it is called.
+ *
+ * @param envFile what was read into the environment, for who says so
  */
-export function createProgram(): Command {
+export function createProgram(envFile: EnvFile | null = null): Command {
   const program = new Command("ourvidz")
     .description("GPU job runtime for image and video apps.")
     .version(manifest.version, "--version", "print the version")
@@ -53,7 +56,7 @@ export function createProgram(): Command {
     });
 
   program.commandsGroup("Run:");
-  addStart(program);
+  addStart(program, envFile);
   addRun(program);
   addGateway(program);
   program.commandsGroup(

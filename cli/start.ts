@@ -1,5 +1,6 @@
 import { flushCompileCache } from "node:module";
 import { startRuntime } from "#runtime/container/runtime.ts";
+import type { EnvFile } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { printResult } from "./output.ts";
@@ -11,11 +12,13 @@ export type StartOptions = GlobalOptions & ListenOptions;
  * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody sends a request. At the end
  * the server goes last, so that health checks and progress are answered while running jobs finish.
  */
-export async function start(options: StartOptions): Promise<number> {
+export async function start(options: StartOptions, envFile: EnvFile | null = null): Promise<number> {
   const interruption = new Interruption();
   const settings = await readSettings(options, { serves: true });
   const config = { ...settings, log: { ...settings.log, format: logFormat(settings) } };
   const log = await openLog(config);
+  if (envFile !== null)
+    log.info({ file: envFile.path, variables: envFile.variables }, "variables were read from a file");
   const runtime = await startRuntime(config, log);
   let server: { close(): Promise<void> } | undefined;
   try {

@@ -1,7 +1,8 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { access, constants, link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
+import { syncFolder } from "#runtime/lib/durable-files.ts";
 
 /*
  * What lies where in the data folder:
@@ -59,6 +60,7 @@ async function makeOne(path: string): Promise<"made" | "parent is missing"> {
 }
 
 function dataFolderError(path: string, cause: unknown): CodedError {
+  if (cause instanceof CodedError) return cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new CodedError(
@@ -78,21 +80,33 @@ const keyBytes = 32;
 
 /** Reads the key, or makes it; of two processes that start at once, one wins and both use its key. */
 async function signingKey(path: string): Promise<Uint8Array> {
-  const existing = await readFile(path).catch(() => null);
-  if (existing !== null && existing.length === keyBytes) return existing;
-  const temporary = `${path}.${process.pid}`;
-  await writeFile(temporary, randomBytes(keyBytes), { mode: 0o600 });
+  const existing = await readFile(path).catch(absent);
+  if (existing !== null) return checkedKey(path, existing);
+  const temporary = `${path}.${randomUUID()}`;
+  await writeFile(temporary, randomBytes(keyBytes), { mode: 0o600, flush: true });
   try {
     await link(temporary, path);
+    await syncFolder(dirname(path));
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   } finally {
     await rm(temporary, { force: true });
   }
-  const key = await readFile(path);
-  if (key.length !== keyBytes)
-    throw new Error(`${path} is damaged; delete it (addresses of files that were given out will stop working)`);
-  return key;
+  return checkedKey(path, await readFile(path));
+}
+
+function absent(error: unknown): null {
+  if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+  throw error;
+}
+
+/** A damaged key is not replaced unasked: it may be a file of somebody else's. */
+function checkedKey(path: string, key: Uint8Array): Uint8Array {
+  if (key.length === keyBytes) return key;
+  throw new CodedError(
+    "DATA_FOLDER_UNUSABLE",
+    `${path} is damaged (${key.length} bytes instead of ${keyBytes}): delete it, and the next start makes a new one. Addresses of files that were given out in the last hour stop working.`,
+  );
 }
 
 /** Where handlers keep what they can compute again. */

@@ -144,6 +144,18 @@ describe("what cannot be used is said in one sentence", () => {
     await expect(open()).rejects.toMatchObject(unusable(/is not a database/));
   });
 
+  test("a file that lost all that it held, and stays so", async () => {
+    mkdirSync(join(folder, "data"));
+    writeFileSync(path, "");
+    await expect(open()).rejects.toMatchObject({
+      code: "DATA_FOLDER_UNUSABLE",
+      message: expect.stringMatching(/is there without a byte.*restore it from a backup, or delete the file/),
+    });
+    expect(statSync(path).size).toBe(0);
+    rmSync(path);
+    await insertNote(await open(), "anew");
+  });
+
   test("a database with damaged pages", async () => {
     const database = await open();
     for (let round = 0; round < 20; round += 1) await insertNote(database, "x".repeat(1000));

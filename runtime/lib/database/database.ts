@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { type Migration, migrate } from "./migrations.ts";
-import { isBusy, stillBusy, toDatabaseError } from "./sqlite-errors.ts";
+import { emptied, isBusy, stillBusy, toDatabaseError } from "./sqlite-errors.ts";
 import { Command, Query } from "./statements.ts";
 
 /** The embedded database of a data folder. */
@@ -39,6 +39,7 @@ export async function openDatabase(
   let connection: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true });
+    await refuseEmptied(path);
     connection = new DatabaseSync(path, { timeout: blockingWaitMs, enableForeignKeyConstraints: true });
     const database = new Database(connection, path, options.busyLimitMs ?? defaultBusyLimitMs);
     await database.prepareFile(migrations);
@@ -46,6 +47,18 @@ export async function openDatabase(
   } catch (error) {
     if (connection?.isOpen) connection.close();
     throw toDatabaseError(error, path);
+  }
+}
+
+/** How long another process, which has just made the file, may take to write its beginning. */
+const beginningMs = 1000;
+
+/** A file without a byte is one that lost what it held: taken for a new one, all jobs would be gone without a word. */
+async function refuseEmptied(path: string): Promise<void> {
+  const untilMs = performance.now() + beginningMs;
+  while (statSync(path, { throwIfNoEntry: false })?.size === 0) {
+    if (performance.now() > untilMs) throw emptied(path);
+    await pause(20);
   }
 }
 

@@ -81,6 +81,14 @@ function diskFull(path: string, cause: unknown): CodedError {
   );
 }
 
+export function emptied(path: string): CodedError {
+  return new CodedError(
+    "DATA_FOLDER_UNUSABLE",
+    `The database ${path} is there without a byte, so that what it held is lost: restore it from a backup, or delete the file to start with an empty one.`,
+    { details: { path } },
+  );
+}
+
 /** The lock did not become free within the bound: another process hangs in the middle of a transaction. */
 export function stillBusy(path: string, waitedMs: number, cause: unknown): CodedError {
   return new CodedError(
