@@ -164,10 +164,12 @@ describe("job-callback refuses", () => {
   test("a failure of the run before, sent again after a redrive", async () => {
     const failed = { job_id: jobId, status: "failed", attempt: 1, run: 1, assets: [], error_message: "no memory" };
     expect((await send(failed)).status).toBe(200);
-    await project.database.query("select public.redrive_job($1)", [jobId]);
-    const again = await send(failed);
-    expect([again.status, again.body.skipped]).toEqual([200, true]);
-    expect(await row()).toMatchObject({ status: "queued", run: 2, error: null });
+    // Redriven on Redis, which counts the runs of its jobs: the row hears of it with the first callback of the new run.
+    const again = async () => (await send(failed)).body.skipped;
+    expect(await again()).toBe(true);
+    expect((await send({ ...processing(0.1), run: 2 })).body.skipped).toBeUndefined();
+    expect(await again()).toBe(true);
+    expect(await row()).toMatchObject({ status: "running", run: 2, attempt: 1, error: null });
   });
 
   test("users, whoever they are", async () => {

@@ -67,7 +67,7 @@ export interface ProjectOptions {
 }
 
 export const callbackSecret = "the secret that callbacks are signed with";
-export const workerKey = "the key that opens the containers";
+export const workerKey = "the-key-that-opens-the-containers";
 
 export async function startProject({ env, queue = true, newKeys = false }: ProjectOptions = {}): Promise<TestProject> {
   const faults: TestProject["faults"] = { door: undefined, queue: undefined };
