@@ -38,6 +38,8 @@ const httpLimits = {
   maxHeaderSize: 16_384,
 } as const;
 const maxHeaders = 100;
+/** Connections that the system may hold until they are taken; where it holds fewer, that counts. */
+const backlog = 4096;
 /** One address may have all streams that there can be, as a proxy has, and others beside them. */
 const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
@@ -97,7 +99,7 @@ function createHttpServer(
 async function listen(server: Server, host: string, port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen({ host, port }, resolve);
+  server.listen({ host, port, backlog }, resolve);
   try {
     await promise;
   } catch (cause) {

@@ -46,6 +46,8 @@ export interface Gateway {
 export const defaultMaxRequestBytes = 10 * 1024 * 1024;
 const closeLimitMs = 5_000;
 const stalledAfterMs = 30_000;
+/** Connections that the system may hold until they are taken; where it holds fewer, that counts. */
+const backlog = 4096;
 /** One address may have all event streams that there can be, as a proxy has, and others beside them. */
 const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
@@ -139,7 +141,7 @@ function createHttpServer(handler: RequestListener): Server {
 async function listen(server: Server, { host, port }: GatewayOptions): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen({ host, port }, resolve);
+  server.listen({ host, port, backlog }, resolve);
   try {
     await promise;
   } catch (cause) {

@@ -113,6 +113,36 @@ describe.each(Object.entries(doors))("%s", (_door, send) => {
   });
 });
 
+describe("a job of more values than any has", () => {
+  const job = {
+    type: "sdxl_image_fast",
+    prompt: "a lighthouse",
+    metadata: { list: Array.from({ length: 20_000 }, () => 0) },
+  };
+
+  test.each(["/jobs", "/generate"])("is refused at %s", async (path) => {
+    const { status, json } = await container.call("POST", path, { body: job });
+    expect([status, json]).toMatchObject([413, { code: "BODY_TOO_LARGE" }]);
+  });
+
+  test("is refused to a producer", () => {
+    expect(() => readNewJob({ id: "job-1", ...job })).toThrow(/more than 10,000 values/);
+  });
+
+  test("goes to the dead letters when it is pushed to a list of Redis all the same", async () => {
+    const id = randomUUID();
+    await gateway.client().lpush("sdxl_queue", JSON.stringify({ id, ...job }));
+    await gateway.client().publish("ourvidz:events", "jobs");
+    const dead = async () =>
+      z
+        .object({ undecodable: z.array(z.object({ reason: z.string(), element: z.string() })) })
+        .parse((await container.call("GET", "/queues/sdxl_queue/dead")).json)
+        .undecodable.find(({ element }) => element.includes(id))?.reason;
+    await expect.poll(dead, { timeout: 30_000 }).toMatch(/more than 10,000 values/);
+    expect(await container.runtime.queue.get(id)).toBeNull();
+  });
+});
+
 describe("what does no harm is taken, and listed as ignored", () => {
   const config = { denoise_strength: 0.5, pipeline: "txt2img", novelty: 1, expected_time: 30, steps: 1, size: "64*64" };
   const metadata = { reference_strength: 0.4, album: "summer" };

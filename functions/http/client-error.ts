@@ -1,15 +1,23 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { describeError, HttpError } from "../errors.ts";
+import { Turns } from "./turns.ts";
 
 /** How long a client may take to read the answer; one that holds its half of the connection open is not waited for. */
 const lingerMs = 1000;
+
+/** Thousands of connections may be overdue at one look of Node's at all of them. */
+const turns = new Turns(32);
 
 /**
  * Answers what never became a request, in the shape of every other error, and closes the connection: Node leaves that to
  * whoever listens for the error. Its own answers have no body.
  */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
+  turns.add(() => answer(error, socket));
+}
+
+function answer(error: Error & { readonly code?: string }, socket: Duplex): void {
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy();
     return;

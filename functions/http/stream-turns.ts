@@ -1,3 +1,5 @@
+import { Turns } from "./turns.ts";
+
 /** What is written in one turn of the event loop: some milliseconds of work, after which everything else has its turn. */
 const streamsInATurn = 32;
 /** The share of the time that streams may cost: with 1,000 of them, each is written to four times a second. */
@@ -12,7 +14,7 @@ const leastPauseMs = 5;
  */
 export class StreamTurns {
   readonly #open: () => number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns = new Turns(streamsInATurn);
 
   /** @param open how many streams there are */
   constructor(open: () => number) {
@@ -40,13 +42,7 @@ export class StreamTurns {
   next(): Promise<void> | null {
     if (this.#open() <= streamsInATurn) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    if (this.#waiting.length === 1) setImmediate(() => this.#run());
+    this.#turns.add(resolve);
     return promise;
-  }
-
-  #run(): void {
-    for (const go of this.#waiting.splice(0, streamsInATurn)) go();
-    if (this.#waiting.length > 0) setImmediate(() => this.#run());
   }
 }
