@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { OurvidzClient } from "#client/client.ts";
+import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
+import { type CallbackServer, startCallbackServer } from "#test/support/supabase/callback-server.ts";
+import { runCli, temporaryFolder } from "./testing/run-cli.ts";
+
+/* What the command and the client say of a job whose callback is refused. */
+let app: CallbackServer;
+let container: TestContainer;
+let client: OurvidzClient;
+let folder: string;
+let env: Record<string, string>;
+let jobId: string;
+
+beforeAll(async () => {
+  app = await startCallbackServer();
+  app.faults.add({ times: 1000, does: { status: 401 } });
+  container = await startContainer({
+    WAN_WORKER_API_KEY: testKey,
+    CALLBACK_URL: app.url,
+    JOB_CALLBACK_SECRET: app.secret,
+  });
+  const { url } = await container.listen();
+  folder = await temporaryFolder();
+  env = { OURVIDZ_URL: url, OURVIDZ_KEY: testKey, DATA_DIR: "" };
+  client = new OurvidzClient({ url, key: testKey });
+  const job = await container.submitGated();
+  jobId = job.id;
+  await job.open();
+  await vi.waitFor(async () => expect((await client.job(jobId)).delivery?.error?.code).toBe("CALLBACK_REFUSED"), {
+    timeout: 30_000,
+  });
+});
+
+afterAll(async () => {
+  await container.stop();
+  await app.close();
+});
+
+const here = () => ["--data", container.runtime.folder];
+const refused = { becomes: "completed", step: "report", error: { code: "CALLBACK_REFUSED" } };
+
+test.each([
+  ["over HTTP", () => []],
+  ["in its data folder", here],
+])("the job is delivering, and cannot be cancelled: %s", async (_where, options) => {
+  const job = await runCli(folder, ["job", jobId, ...options()], env);
+  expect(job.stdout).toMatch(/status +delivering \(CALLBACK_REFUSED\)/);
+  expect(job.stdout).toMatch(/delivering +has been worked off \(completed\); waits for the app to take its report/);
+  expect(job.stdout).toMatch(/reason +CALLBACK_REFUSED: .*401/);
+  expect((await runCli(folder, ["jobs", ...options()], env)).stdout).toMatch(/delivering \(CALLBACK_REFUSED\)/);
+  const cancelled = await runCli(folder, ["cancel", jobId, "--json", ...options()], env);
+  expect(JSON.parse(cancelled.stdout)).toMatchObject({ error: { code: "JOB_ALREADY_SETTLED" } });
+});
+
+test("the outbox is shown, of a container and of a data folder, as one document too", async () => {
+  const shown = await runCli(folder, ["outbox"], env);
+  expect(shown.stdout).toMatch(new RegExp(`${jobId}\\tcompleted\\tthe app\\t.*CALLBACK_REFUSED`));
+  expect(shown.stderr).toMatch(/CALLBACK_REFUSED \(1 job\): .*401/);
+  const local = await runCli(folder, ["outbox", "--json", ...here()], env);
+  expect(JSON.parse(local.stdout)).toMatchObject({ waiting: 1, alarms: [], rows: [{ job_id: jobId, ...refused }] });
+  const nowhere = await runCli(folder, ["outbox", "--json", "--data", "nowhere"], env);
+  expect(JSON.parse(nowhere.stdout)).toMatchObject({ error: { code: "DATA_FOLDER_UNUSABLE" } });
+  const alone = await runCli(folder, ["outbox", "--try", "--json", ...here()], env);
+  expect(JSON.parse(alone.stdout)).toMatchObject({
+    error: { code: "INVALID_REQUEST", message: expect.stringContaining("--url") },
+  });
+});
+
+test("it is tried again at a word, when the app takes it", async () => {
+  app.faults.clear();
+  expect((await runCli(folder, ["outbox", "--try"], env)).exitCode).toBe(0);
+  await expect.poll(async () => (await client.job(jobId)).status, { timeout: 20_000 }).toBe("completed");
+  expect(await client.outbox()).toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
+  expect((await runCli(folder, ["outbox"], env)).stderr).toMatch(/Nothing waits/);
+});
