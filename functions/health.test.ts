@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
 import { problemsOf } from "#runtime/container/problems.ts";
 import type { DispatcherState } from "#runtime/dispatch/dispatcher.ts";
@@ -136,6 +136,23 @@ describe("in a container", () => {
     expect(view).toEqual(json);
     expect(json).toMatchObject({ qwen_loaded: false, capabilities: ["gated"] });
     expect(json).toHaveProperty("endpoints", [...new Set(routes.map(({ path }) => path))]);
+  });
+
+  it("say so when the loop that takes jobs has died", async () => {
+    const broken = await startContainer();
+    onTestFinished(() => broken.stop());
+    await expect.poll(async () => (await broken.call("GET", "/ready")).status, { timeout: 20_000 }).toBe(200);
+    const source = broken.runtime.sources.get("sqlite")?.source;
+    if (source === undefined) throw new Error("the embedded source is there");
+    source.waitForChange = () => Promise.reject(new Error("a source that breaks its word"));
+    broken.runtime.dispatcher.wake();
+    await expect
+      .poll(async () => (await broken.call("GET", "/health")).json, { timeout: 20_000 })
+      .toMatchObject({ status: "degraded", problems: [{ part: "dispatcher", code: "INTERNAL" }] });
+    expect(await broken.call("GET", "/ready")).toMatchObject({ status: 503, json: { code: "NOT_READY" } });
+    expect((await broken.call("GET", "/worker/status")).json).toMatchObject({
+      problems: [{ message: "a source that breaks its word", since: expect.any(String) }],
+    });
   });
 
   it("GET /ready turns from 503 to 200, and back when the container pauses", async () => {

@@ -17,14 +17,14 @@ async function start(warmModels: string) {
     await container.remove();
   });
   const app = createApp(container, await createLogger({ level: "silent", format: "json" }));
-  const ready = async () => (await app.request("/ready", { headers: { Host: "127.0.0.1" } })).json();
-  return { container, ready };
+  const get = async (path: string) => (await app.request(path, { headers: { Host: "127.0.0.1" } })).json();
+  return { container, get, ready: () => get("/ready") };
 }
 
 it("loads the model, by any of its names, before a job is taken, and leaves nothing behind", {
   timeout: 120_000,
 }, async () => {
-  const { container, ready } = await start("tiny-sdxl");
+  const { container, get, ready } = await start("tiny-sdxl");
   const id = await container.submit("sdxl_image_fast", { num_inference_steps: 2 });
   await expect
     .poll(ready, { timeout: 30_000 })
@@ -36,6 +36,9 @@ it("loads the model, by any of its names, before a job is taken, and leaves noth
   expect(stages).toContain("denoise");
   expect(stages).not.toContain("load");
   expect(container.executors.get("sdxl")?.status.jobsProcessed).toBe(2);
+  // The job's type calls the model by its other name.
+  const loaded = expect.objectContaining({ name: "tiny-sdxl", loaded_by: ["sdxl"] });
+  expect(await get("/worker/info")).toMatchObject({ models: expect.arrayContaining([loaded]) });
   await expect.poll(() => readdir(join(container.folder, "work"))).toEqual([]);
 });
 

@@ -13,7 +13,7 @@ export interface Problem {
   readonly code: ErrorCode;
   /** Null when it is not known. */
   readonly sinceMs: number | null;
-  /** For anybody who asks: no paths, addresses or keys. */
+  /** For everybody: no paths, addresses or keys. */
   readonly summary: string;
   /** For whoever may look into the container: what is wrong and what to do. */
   readonly message: string;

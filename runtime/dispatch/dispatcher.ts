@@ -176,7 +176,7 @@ export class Dispatcher {
       });
   }
 
-  /** Asks each source in turn for the slots that are left; the source that goes first changes, so that none starves. */
+  /** Takes from each source in turn for the slots that are left; the source that goes first changes, so that none starves. */
   async #takeFromSources(idle: readonly TakeRequest[]): Promise<number> {
     const { sources } = this.#options;
     const order = sources.map((_, index) => sources[(index + this.#firstSource) % sources.length]);
@@ -194,7 +194,7 @@ export class Dispatcher {
     return taken;
   }
 
-  /** Asks the sources that may have some for ends alone; one that failed is asked again when its pause is over. */
+  /** Takes ends alone from the sources that may have some; from one that failed, when its pause is over. */
   async #takeEnds(): Promise<void> {
     for (const source of [...this.#endsDue]) {
       if (this.#pausedForMs(source) <= 0) await this.#take(source, []);

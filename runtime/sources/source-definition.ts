@@ -66,7 +66,7 @@ export interface SourceTrouble extends ErrorReport {
 export interface SourceProblem {
   readonly code: ErrorCode;
   readonly sinceMs: number;
-  /** For anybody who asks: no addresses. */
+  /** For everybody: no addresses. */
   readonly summary: string;
   readonly message: string;
 }

@@ -155,7 +155,7 @@ function renderLimits(conditions) {
     update: (item, { kind, subject, message, since, next_look: next }) => {
       const again = next === null ? "" : `, tried again at ${clock(next)}`;
       setText(part(item, "name", HTMLElement), `${kinds[kind]} ${subject}`);
-      setText(part(item, "since", HTMLElement), `noticed ${ago(since)}${again}`);
+      setText(part(item, "since", HTMLElement), `since ${time(since)}${again}`);
       setText(part(item, "text", HTMLElement), message);
     },
   });

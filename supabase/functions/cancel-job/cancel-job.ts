@@ -10,7 +10,7 @@ import { CodedError, toErrorReport } from "../_shared/errors.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
 
 /*
- * Asks for the end of a job. The database says whether its user may, and ends what waits there; what has been pushed to
+ * Requests the end of a job. The database says whether its user may, and ends what waits there; what has been pushed to
  * Redis is also ended there. A job that runs ends within a step, and its container calls back.
  */
 const oneJob = z.object({
