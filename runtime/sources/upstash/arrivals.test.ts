@@ -228,15 +228,33 @@ describe("an element without a job", () => {
     expect((await harness.queue.list({ limit: 9 })).jobs.map(({ job }) => job.id)).toEqual(["next"]);
   });
 
-  test("of 9 MB is kept whole and stops nothing", async () => {
+  test("of 9 MB is kept whole, read from its beginning, and stops nothing", async () => {
     const raw = element("large", { prompt: "x".repeat(9 * 1024 * 1024) });
     await push(raw);
     await push(element("next"));
     expect(await takenIds(harness, 5)).toEqual(["next"]);
     const [letter] = await harness.source.deadLetters(1);
-    expect(letter?.raw).toBe(raw);
+    expect(letter?.raw).toBe(raw.slice(0, 8192));
     expect(letter?.reason).toContain("too large");
+    expect(String(await redis.lIndex(Buffer.from("ourvidz:dead-letters"), 0))).toContain(raw);
   });
+});
+
+test("dead letters are listed newest first, as many as are wanted, and fewer where they are large", async () => {
+  for (let number = 0; number < 25; number++) await push(`not JSON ${number}`);
+  expect(await takenIds(harness, 5)).toEqual([]);
+  const names = async (limit: number) => (await harness.source.deadLetters(limit)).map(({ raw }) => raw.slice(0, 12));
+  const newest = Array.from({ length: 25 }, (_, place) => `not JSON ${24 - place}`);
+  expect(await names(100)).toEqual(newest);
+  expect(await names(12)).toEqual(newest.slice(0, 12));
+  expect(await names(1)).toEqual(newest.slice(0, 1));
+  for (let number = 0; number < 5; number++) await push(`large ${number} ${"x".repeat(8 * 1024 * 1024)}`);
+  while ((await redis.lLen("sdxl_queue")) > 0) await takenIds(harness, 5);
+  const large = await names(100);
+  expect(large.slice(0, 5)).toEqual(
+    Array.from({ length: 5 }, (_, place) => expect.stringMatching(`^large ${4 - place}`)),
+  );
+  expect(large.length).toBeLessThan(30);
 });
 
 test("the queue's own reading of an element agrees with the contract's", { timeout: 60_000 }, async () => {

@@ -132,17 +132,18 @@ export interface DeadLetter {
   readonly worker: string;
   readonly reason: string;
   readonly atMs: number;
-  /** The element as it was pushed. */
+  /** The element as it was pushed, but for its end when it is long. */
   readonly raw: string;
 }
 
 const letterHead = z.object({ worker: z.string(), reason: z.string(), at: z.number() });
 
 /** The first line says why; the rest is the element. */
-export const deadLetters = z.array(
+const deadLetters = z.array(
   z.string().transform((text): DeadLetter => {
     const stop = text.indexOf("\n");
     const { worker, reason, at } = letterHead.parse(JSON.parse(text.slice(0, stop)));
     return { worker, reason, atMs: at, raw: text.slice(stop + 1) };
   }),
 );
+export const deadLettersAnswer = z.tuple([deadLetters]);

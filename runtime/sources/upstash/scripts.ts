@@ -7,6 +7,7 @@ export const scriptNames = [
   "cancelled",
   "complete",
   "dead-letter",
+  "dead-letters",
   "enqueue",
   "fail",
   "get",

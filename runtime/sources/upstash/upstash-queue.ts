@@ -31,6 +31,8 @@ import { type TakeSettings, takeCall } from "./take-call.ts";
 import { UsageCounter } from "./usage.ts";
 
 const noTickets = { ticket: "none", unanswered: [], known: [] };
+/** What is read of one dead letter, and at how much altogether no more is looked at. */
+const deadLetterBytes = { keptBytes: 8192, maxBytes: 32 * 1_048_576 };
 /** What one call of `prune` looks at. */
 const pruneBatch = 500;
 const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(({ worker }) => worker))];
@@ -159,10 +161,16 @@ export class UpstashQueue implements JobQueue {
       }));
   }
 
-  /** Elements in which there is no job, the newest first; at most 1,000 are kept. */
+  /**
+   * Elements in which there is no job, the newest first, each from its beginning; at most 1,000 are kept. Fewer than `limit`
+   * where they are large.
+   */
   async deadLetters(limit: number): Promise<DeadLetter[]> {
-    const answer = await this.client.command("dead letters", ["LRANGE", this.keys.deadLetters, "0", String(limit - 1)]);
-    return replies.deadLetters.parse(answer);
+    const args = [JSON.stringify({ limit, ...deadLetterBytes })];
+    const [letters] = replies.deadLettersAnswer.parse(
+      await this.client.run("dead-letters", { keys: [this.keys.deadLetters], args }),
+    );
+    return letters;
   }
 
   /** Takes jobs whose records are gone off the index, and offers of containers that are gone. Once an hour is enough. */
