@@ -1,5 +1,5 @@
 /**
- * Lets work go on after the answer. Supabase ends an isolate that has answered, unless it was told of the work.
+ * Lets work go on after the answer. Supabase ends an isolate that has answered, unless it was notified of the work.
  *
  * @param onError hears of work that failed: nobody waits for it
  */

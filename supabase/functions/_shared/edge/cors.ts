@@ -1,4 +1,4 @@
-/** What browsers are told about calling a function from a page of another origin. */
+/** What browsers are answered about calling a function from a page of another origin. */
 
 /** The first ones are what Supabase's client sends. */
 const allowedHeaders =

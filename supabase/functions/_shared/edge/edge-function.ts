@@ -64,7 +64,7 @@ interface Project {
   readonly verifyUser: VerifyUser;
 }
 
-/** What an isolate makes once. A wrong environment is told at every request: a function that cannot start says nothing. */
+/** What an isolate makes once. A wrong environment is reported at every request: a function that cannot start says nothing. */
 function connectProject(env: Readonly<Record<string, string | undefined>>): () => Project {
   let made: Project | undefined;
   return () => {
@@ -106,7 +106,7 @@ async function answer<Kind extends CallerKind>(
   return Response.json(reply.body, { status: reply.status, headers: { ...always, ...cors, ...reply.headers } });
 }
 
-/** What is wrong with a body is told to its sender and not to the log: the sentence quotes it. */
+/** What is wrong with a body is reported to its sender and not to the log: the sentence quotes it. */
 const quoting = new Set([400, 413, 415, 422]);
 
 function logError(log: EdgeLog, error: unknown, status: number): void {

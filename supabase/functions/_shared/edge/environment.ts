@@ -6,7 +6,7 @@ import { defaultPrefix } from "../queue-keys.ts";
 
 /**
  * What edge functions read from their environment, once, by one schema. Supabase sets the variables that begin with
- * `SUPABASE_`; the others are secrets of the project (`supabase secrets set`). All that is wrong is told in one message.
+ * `SUPABASE_`; the others are secrets of the project (`supabase secrets set`). All that is wrong is reported in one message.
  */
 export interface EdgeConfig {
   /** Without a slash at the end. */

@@ -48,7 +48,7 @@ export async function pushFromOutbox({ config, database, log }: Call, row: EdgeO
     log.warn({ job_id, code: failure.code, error: failure.message }, "a job stays in the outbox");
     await database.call("queue_outbox_failed", { job_ids: [job_id], error: failure.message }, z.number());
   } catch (error) {
-    log.warn({ job_id, error: toErrorReport(error).message }, "the outbox could not be told");
+    log.warn({ job_id, error: toErrorReport(error).message }, "a push could not be recorded in the outbox");
   }
   return false;
 }

@@ -25,7 +25,7 @@ const workerRow = z.looseObject({
 export type WorkerRow = z.output<typeof workerRow>;
 
 /**
- * Takes a container's registration: its address is asked for its health before it is given to anybody.
+ * Takes a container's registration: its health is requested at its address before that is given to anybody.
  *
  * @throws CodedError INVALID_REQUEST, WORKER_UNREACHABLE
  */
