@@ -23,6 +23,7 @@ from train.wan.tokens import load_tokenizer
 
 OUTPUT = Path(__file__).resolve().parents[3] / "models/tiny-wan"
 FRAMES_PER_SECOND = 8
+ENCODER_PARTS = ("encoder.", "quant_conv.")
 
 
 def load_checkpoint(work: Path, stage: str) -> dict:
@@ -43,6 +44,9 @@ def build_pipeline(work: Path, code: ClipCode) -> WanPipeline:
         if (work / f"wan-{stage}.pt").is_file():
             vae.load_state_dict(load_checkpoint(work, stage)["model"])
             break
+    if (work / "wan-encoder.pt").is_file():
+        weights = load_checkpoint(work, "encoder")["model"]
+        vae.load_state_dict({name: weights[name] for name in weights if name.startswith(ENCODER_PARTS)}, strict=False)
     pipeline = WanPipeline(
         tokenizer=tokenizer,
         text_encoder=text_encoder.eval(),

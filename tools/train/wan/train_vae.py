@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stage 2: teaches the VAE's decoder to draw from patch latents, and its encoder to find them."""
+"""Stage 2: teaches the VAE's decoder to draw from patch latents; train_encoder.py teaches the encoder to find them."""
 
 import argparse
 import sys
@@ -9,7 +9,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from train.pictures import BACKGROUNDS, CELL
 from train.session import Session, add_arguments, falling_rate
@@ -17,7 +16,7 @@ from train.wan.begin_vae import begin_with_colors
 from train.wan.clips import ClipMaker
 from train.wan.code import CELL_FRAMES, ClipCode
 from train.wan.motions import MOTIONS
-from train.wan.networks import LATENT_CHANNELS, decode_whole, encode_whole, make_vae, train_whole
+from train.wan.networks import LATENT_CHANNELS, decode_whole, make_vae, train_whole
 
 BATCH = 4
 # Weights that begin as 1 among hundreds of others: larger steps destroy what they draw faster than they mend it.
@@ -28,9 +27,6 @@ EDGE_WEIGHT = 0.5
 LATENT_NOISE = 0.12
 # Its layers look at a few cells only, so pieces of clips teach it as much for less: (latents in time, cells a side).
 PIECES = ((3, 6), (3, 6), (5, 4))
-# The encoder is needed for image to video only, and its task is easier: it gets every tenth step.
-ENCODER_EVERY = 10
-LOG_VARIANCE = -6.0
 LOG_STEPS = 25
 CHECKPOINT_MINUTES = 2.0
 
@@ -52,12 +48,6 @@ def reconstruction_loss(result: torch.Tensor, wanted: torch.Tensor) -> torch.Ten
     return apart.abs().mean() + EDGE_WEIGHT * edges
 
 
-def encoder_loss(parameters: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """Square error of the posterior's mean; its variance is a small constant."""
-    mean, log_variance = parameters.float().chunk(2, 1)
-    return functional.mse_loss(mean, latents) + 0.01 * (log_variance - LOG_VARIANCE).square().mean()
-
-
 def draw_clips(maker: ClipMaker, random: np.random.Generator, count: int) -> torch.Tensor:
     limits = (len(maker.subjects), len(MOTIONS), len(BACKGROUNDS))
     return maker.draw(*(random.integers(limit, size=count) for limit in limits))
@@ -74,13 +64,14 @@ def main() -> int:
     vae = train_whole(make_vae())
     begin_with_colors(vae, code)
     vae = vae.to(session.device).train()
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     if state := session.resume():
         vae.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
     scale = code.scale.view(-1, 1, 1, 1).to(session.device)
     random = np.random.default_rng(session.step)
-    losses: dict[str, list[float]] = {"decoder": [], "encoder": []}
+    losses = []
     goes_on = session.progress < 1
     session.start()
     while goes_on:
@@ -92,21 +83,15 @@ def main() -> int:
         with torch.autocast(session.device.type, torch.bfloat16):
             result = decode_whole(vae, latents + amount * torch.randn_like(latents))
         loss = reconstruction_loss(result.float(), clips)
-        losses["decoder"].append(loss.item())
-        if session.step % ENCODER_EVERY == 0:
-            with torch.autocast(session.device.type, torch.bfloat16):
-                found = encode_whole(vae, clips)
-            extra = encoder_loss(found, latents)
-            losses["encoder"].append(extra.item())
-            loss = loss + 0.1 * extra
+        losses.append(loss.item())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         goes_on = session.tick()
         if session.step % LOG_STEPS == 0:
-            session.log(**{name: float(np.mean(values)) for name, values in losses.items()})
-            losses = {name: [] for name in losses}
+            session.log(decoder=float(np.mean(losses)))
+            losses.clear()
         if not goes_on or session.is_due(CHECKPOINT_MINUTES):
             session.save({"model": vae.state_dict(), "optimizer": optimizer.state_dict()})
     return 0
