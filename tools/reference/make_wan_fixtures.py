@@ -18,7 +18,7 @@ from reference.fixture_files import write_lines, write_versions
 from reference.make_tiny_wan import OUTPUT, SEED
 from reference.tiny_wan import MODELS, load_tokenizer, write_source
 from reference.tokenizer_strings import STRINGS
-from reference.wan_cases import CASES
+from reference.wan_cases import CASES, SHIPPED
 from reference.wan_stages import MAX_TOKENS, load_pipeline, run_case
 
 
@@ -45,10 +45,21 @@ def vae_clip(pipeline) -> dict[str, torch.Tensor]:
     return {"sample": sample, "latent_parameters": posterior.parameters, "decoded": decoded}
 
 
+def write_shipped(source: Path, output: Path) -> None:
+    """The frames that the model which ships with the project draws."""
+    found = run_case(load_pipeline(source), SHIPPED)
+    folder = output / "shipped"
+    folder.mkdir(exist_ok=True)
+    save_file({"frames_u8": found["frames_u8"]}, folder / "clip.safetensors")
+    settings = json.dumps(SHIPPED.settings(), ensure_ascii=False)
+    (folder / "clip.json").write_text(settings + "\n", encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder to write (default: pipelines/wan/fixtures)")
     parser.add_argument("--only", help="write this case only")
+    parser.add_argument("--shipped", type=Path, help="write the shipped model's case only; its diffusers folder")
     options = parser.parse_args()
     if is_ftfy_available():
         # diffusers would repair prompts with it, which the worker does not.
@@ -57,6 +68,9 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    if options.shipped is not None:
+        write_shipped(options.shipped, options.output)
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         sources = Path(scratch)
         for name, sizes in MODELS.items():

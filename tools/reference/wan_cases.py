@@ -92,3 +92,16 @@ CASES = (
         seed=8,
     ),
 )
+
+# What the model was trained for, with its own defaults.
+SHIPPED = WanCase(
+    "shipped",
+    "a red apple moves left on a light blue background",
+    model="tiny-wan",
+    width=64,
+    height=64,
+    frames=17,
+    steps=12,
+    guidance_scale=2.0,
+    seed=2,
+)

@@ -40,10 +40,8 @@ def build_pipeline(work: Path, code: ClipCode) -> WanPipeline:
     text_encoder.load_state_dict(load_checkpoint(work, "text")["model"])
     transformer.load_state_dict(load_checkpoint(work, "transformer")["average"])
     vae = make_vae([round(value, 6) for value in code.scale.tolist()])
-    for stage in ("decoder", "vae"):
-        if (work / f"wan-{stage}.pt").is_file():
-            vae.load_state_dict(load_checkpoint(work, stage)["model"])
-            break
+    if (work / "wan-vae.pt").is_file():
+        vae.load_state_dict(load_checkpoint(work, "vae")["model"])
     if (work / "wan-encoder.pt").is_file():
         weights = load_checkpoint(work, "encoder")["model"]
         vae.load_state_dict({name: weights[name] for name in weights if name.startswith(ENCODER_PARTS)}, strict=False)
