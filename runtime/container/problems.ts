@@ -48,7 +48,10 @@ function* ofContainer({ dispatcher, dataFolder }: ProblemParts): Generator<Probl
 export function troublesOf({
   dispatcher,
   sources,
-}: Pick<ProblemParts, "dispatcher" | "sources">): readonly (SourceTrouble & { readonly source: string })[] {
+}: {
+  readonly dispatcher: Pick<Dispatcher, "troubles">;
+  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "trouble">>;
+}): readonly (SourceTrouble & { readonly source: string })[] {
   const found = [...sources].flatMap(([source, { trouble }]) => {
     const heard = trouble?.() ?? null;
     return heard === null ? [] : [{ ...heard, source }];

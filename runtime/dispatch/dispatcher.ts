@@ -83,11 +83,6 @@ export class Dispatcher {
     return this.#state;
   }
 
-  /** True while every source answers: false after a take failed, until one of that source succeeds. */
-  get reachesSource(): boolean {
-    return this.#troubles.size === 0;
-  }
-
   /** Sources that do not answer, and why. */
   get troubles() {
     return [...this.#troubles].map(([{ name }, { error, sinceMs }]) => ({ ...error, source: name, sinceMs }));

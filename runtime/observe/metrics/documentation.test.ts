@@ -24,7 +24,7 @@ beforeAll(async () => {
   createMetrics(registry);
   readAtScrape(registry, {
     workerId: "test",
-    dispatcher: { state: "running", activeJobs: 0, reachesSource: true },
+    dispatcher: { state: "running", activeJobs: 0, troubles: [] },
     executors: new Map(),
     offers: { all: new Map(), conditions: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },

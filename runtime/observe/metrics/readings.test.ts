@@ -12,7 +12,7 @@ function setUp(parts: Partial<MeasuredContainer>) {
   const registry = new MetricsRegistry({ jobTypes: ["count", "paint"], log: pino({ level: "silent" }) });
   readAtScrape(registry, {
     workerId: "test",
-    dispatcher: { state: "running", activeJobs: 0, reachesSource: true },
+    dispatcher: { state: "running", activeJobs: 0, troubles: [] },
     executors: new Map(),
     offers: { all: new Map(), conditions: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
@@ -136,4 +136,12 @@ it("reports what the container runs, what it does not, and which jobs nobody run
   expect(await values("ourvidz_offer", "worker", "type")).toEqual({ "sdxl,count": 1, "sdxl,paint": 0 });
   expect(await values("ourvidz_container_condition", "worker", "kind", "subject")).toEqual({ "sdxl,model,painter": 1 });
   expect(await values("ourvidz_unoffered_jobs", "queue", "type", "model")).toEqual({ "sdxl_queue,paint,": 3 });
+});
+
+it("says that a source is away as soon as anybody found out, who takes or not", async () => {
+  const trouble = { code: "QUEUE_UNREACHABLE", message: "nobody listens", sinceMs: 0 } as const;
+  const silent = setUp({ sources: new Map([["upstash", { trouble: () => trouble }]]) });
+  expect(await silent("ourvidz_sources_reachable")).toEqual({ "": 0 });
+  const answering = setUp({ sources: new Map([["upstash", { trouble: () => null }]]) });
+  expect(await answering("ourvidz_sources_reachable")).toEqual({ "": 1 });
 });

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { troublesOf } from "#runtime/container/problems.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
 import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
@@ -17,7 +18,7 @@ import type { MetricsRegistry } from "./registry.ts";
  */
 export interface MeasuredContainer {
   readonly workerId: string;
-  readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "reachesSource">;
+  readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "troubles">;
   readonly executors: ReadonlyMap<
     string,
     { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
@@ -28,7 +29,7 @@ export interface MeasuredContainer {
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: Pick<GpuReading, "read">;
   /** What the sources report of themselves. */
-  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "paid" | "undecodable">>;
+  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "paid" | "undecodable" | "trouble">>;
 }
 
 const dispatcherStates: readonly DispatcherState[] = ["running", "paused", "stopped"];
@@ -45,7 +46,7 @@ export function readAtScrape(registry: MetricsRegistry, container: MeasuredConta
   readUndecodable(registry, container);
 }
 
-function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher }: MeasuredContainer): void {
+function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher, sources }: MeasuredContainer): void {
   const build = registry.gauge({
     name: "ourvidz_build_info",
     help: "1, with the container's version, its worker id and the version of Node.js.",
@@ -63,14 +64,14 @@ function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher }: Mea
   });
   const reaches = registry.gauge({
     name: "ourvidz_sources_reachable",
-    help: "1 while jobs can be taken from every source, 0 after a take failed.",
+    help: "1 while every source answers, 0 after a call failed until one succeeds.",
     labels: [],
   });
   registry.atScrape(() => {
     build.set({ version: workerVersion, worker_id: workerId, node: process.version }, 1);
     for (const each of dispatcherStates) state.set({ state: each }, each === dispatcher.state ? 1 : 0);
     active.set({}, dispatcher.activeJobs);
-    reaches.set({}, dispatcher.reachesSource ? 1 : 0);
+    reaches.set({}, troublesOf({ dispatcher, sources }).length === 0 ? 1 : 0);
   });
 }
 
