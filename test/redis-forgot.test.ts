@@ -62,7 +62,8 @@ describe.each(losses)("when Redis %s under a running job", (_name, lose) => {
     await expect.poll(() => finals(id), { timeout: 15_000 }).toMatchObject([{ status: "completed", attempt: 1 }]);
     await expect.poll(() => container.delivery.pending).toBe(0);
     expect(await readFile(join(container.folder, `files/gated/anonymous/${id}/0.txt`), "utf8")).toBe("0123456789");
-    expect(container.events.replay(id).at(-1)?.event).toMatchObject({ kind: "state", status: "completed" });
+    const last = () => container.events.replay(id).at(-1)?.event;
+    await expect.poll(last).toMatchObject({ kind: "state", status: "completed" });
   });
 
   it("a job that has to go back to its queue is put there again", { timeout: 60_000 }, async () => {
