@@ -1,6 +1,7 @@
 import type { Handler } from "#contract/handler.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { Offers } from "#runtime/offers/offers.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
@@ -54,7 +55,7 @@ export function connectOffers({
     handlersFolder: config.handlersFolder,
     modelsFolder: config.modelsFolder,
     log,
-    nowMs: Date.now,
+    nowMs: steadyNowMs,
     restart,
     onHandler(handler) {
       onHandler(handler);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { JobCallback } from "#contract/callback.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Migration } from "#runtime/lib/database/migrations.ts";
+import { inBatches } from "#runtime/lib/in-batches.ts";
 import type { Callback } from "./callback.ts";
 
 /*
@@ -37,7 +38,15 @@ export const callbackMigrations: readonly Migration[] = [
     DROP TABLE callbacks;
     ALTER TABLE callbacks_by_run RENAME TO callbacks;`,
   },
+  {
+    component: "callbacks",
+    version: 3,
+    sql: "CREATE INDEX callbacks_by_age ON callbacks (received_at_ms)",
+  },
 ];
+
+/** Rows that one transaction of `prune` deletes, so that it takes milliseconds only. */
+const pruneBatch = 500;
 
 const storedCallback = z.object({
   run: z.number(),
@@ -83,9 +92,11 @@ export class CallbackLog implements Callback {
   }
 
   /** Deletes what was reported before `olderThanMs` ago; returns how many rows went. */
-  prune(olderThanMs: number): Promise<number> {
+  async prune(olderThanMs: number): Promise<number> {
     const before = this.#nowMs() - olderThanMs;
-    return this.#database.writeSoon(() => this.#statements.prune.run({ before }));
+    return await inBatches(pruneBatch, (limit) =>
+      this.#database.writeSoon(() => this.#statements.prune.run({ before, limit })),
+    );
   }
 
   /** Everything that was reported to the app about a job, oldest first. */
@@ -113,7 +124,11 @@ function prepare(database: Database) {
       `INSERT INTO callbacks (job_id, run, attempt, status, body, received_at_ms)
        VALUES (:job_id, :run, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
     ),
-    prune: database.command("DELETE FROM callbacks WHERE received_at_ms < :before"),
+    prune: database.command(
+      `DELETE FROM callbacks WHERE (job_id, run, attempt, status) IN
+         (SELECT job_id, run, attempt, status FROM callbacks INDEXED BY callbacks_by_age
+           WHERE received_at_ms < :before LIMIT :limit)`,
+    ),
     of: database.query(
       `SELECT run, attempt, status, body, received_at_ms FROM callbacks WHERE job_id = :job_id
        ORDER BY received_at_ms, run, attempt, status <> 'processing'`,

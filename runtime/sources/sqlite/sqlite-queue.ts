@@ -5,6 +5,7 @@ import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Query } from "#runtime/lib/database/statements.ts";
+import { inBatches } from "#runtime/lib/in-batches.ts";
 import { jobBody } from "../job-body.ts";
 import {
   type ChangeKind,
@@ -151,14 +152,9 @@ export class SqliteQueue implements JobQueue {
   /** Deletes jobs that were settled more than `olderThanMs` ago, failed ones too. Returns how many. */
   async prune(olderThanMs: number): Promise<number> {
     const before_ms = this.nowMs() - olderThanMs;
-    let pruned = 0;
-    for (;;) {
-      const deleted = await this.database.writeSoon(() =>
-        this.#statements.pruneSettled.run({ before_ms, limit: pruneBatch }),
-      );
-      pruned += deleted;
-      if (deleted < pruneBatch) return pruned;
-    }
+    return await inBatches(pruneBatch, (limit) =>
+      this.database.writeSoon(() => this.#statements.pruneSettled.run({ before_ms, limit })),
+    );
   }
 
   /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */

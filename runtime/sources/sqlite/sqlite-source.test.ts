@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { enqueue, failure, result, takeOne } from "#test/conformance/sources/harness.ts";
+import { enqueue, failure, makeJob, result, takeOne, worker } from "#test/conformance/sources/harness.ts";
 import { allCapabilities, describeJobSource } from "#test/conformance/sources/index.ts";
+import { SqliteSource } from "./sqlite-source.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
 describeJobSource("sqlite", () => openHarness(), {
@@ -112,5 +113,32 @@ test("a container that can run nothing of what waits is not woken by it", async 
   expect(await Promise.race([woken, pause])).toBe("still waiting");
   await enqueue(other, "own", { type: "sdxl_image_high" });
   expect(await woken).toBe("woken");
+  await harness.close();
+});
+
+test("a clock that jumps does not cost a live container its lease, and costs a dead one's no more than a lease time", async () => {
+  const harness = await openHarness();
+  const clock = { wallMs: 1_000_000_000, steadyMs: 0 };
+  const options = { leaseSeconds: 30, nowMs: () => clock.wallMs, steadyMs: () => clock.steadyMs };
+  const source = new SqliteSource(harness.database, { ...options, workerId: "laptop" });
+  const pass = (steadyMs: number, wallMs = steadyMs) => {
+    clock.steadyMs += steadyMs;
+    clock.wallMs += wallMs;
+  };
+  const request = [{ worker, slots: 1 }];
+  await source.enqueue(makeJob("alive"), { worker });
+  await source.enqueue(makeJob("dead"), { worker });
+  const [alive] = (await source.take(request)).leases;
+  const [dead] = (await source.take(request)).leases;
+  if (alive === undefined || dead === undefined) throw new Error("there were two jobs");
+  pass(1000, 3_600_000);
+  expect((await source.take(request)).leases).toEqual([]);
+  expect(await source.renew([{ lease: alive }])).toEqual(["held"]);
+  pass(29_000);
+  await source.renew([{ lease: alive }]);
+  pass(1001);
+  expect((await source.take(request)).leases).toMatchObject([{ jobId: "dead", attempt: 2 }]);
+  expect(await source.renew([{ lease: alive }])).toEqual(["held"]);
+  await source.close();
   await harness.close();
 });

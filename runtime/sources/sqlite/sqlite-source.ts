@@ -16,6 +16,7 @@ import type {
   TakeRequest,
   UnreportedEnd,
 } from "../job-source.ts";
+import { ClockJump } from "./clock-jump.ts";
 import { Ends, maxClaimedEnds } from "./ends.ts";
 import { Leasing } from "./leasing.ts";
 import { SourceChanges } from "./source-changes.ts";
@@ -30,6 +31,8 @@ export interface SqliteSourceOptions {
   /** Seconds that a lease lasts without renewal. */
   readonly leaseSeconds?: number;
   readonly nowMs?: () => number;
+  /** A clock that nobody sets; by default the process's own, or `nowMs` where that is given. */
+  readonly steadyMs?: () => number;
   readonly newToken?: () => string;
 }
 
@@ -60,6 +63,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   readonly #ends: Ends;
   readonly #statements: ReturnType<typeof prepareLeaseStatements>;
   readonly #changes: SourceChanges;
+  readonly #clockJump: ClockJump;
 
   constructor(database: Database, options: SqliteSourceOptions) {
     super(database, options.nowMs);
@@ -70,6 +74,8 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.#leasing = new Leasing(database, { workerId, leaseSeconds, nowMs, newToken });
     this.#ends = new Ends(database, { leaseSeconds, nowMs });
     this.#statements = prepareLeaseStatements(database);
+    const steadyMs = options.steadyMs ?? options.nowMs ?? (() => performance.now());
+    this.#clockJump = new ClockJump(nowMs, steadyMs, leaseSeconds * 1000);
     this.#changes = new SourceChanges(database, { nowMs, isAnyFor: (request) => this.#leasing.isAnyFor(request) });
   }
 
@@ -137,8 +143,8 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     return this.#settle(lease, "retry", () => this.#requeue(lease, "retried", { error, delaySeconds }));
   }
 
-  release(lease: LeaseKey): Promise<SettleOutcome> {
-    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds: 0 }));
+  release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
+    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds }));
   }
 
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
@@ -148,6 +154,10 @@ export class SqliteSource extends SqliteQueue implements JobSource {
   /** Ends running waits. The database stays open: it belongs to whoever opened it. */
   async close(): Promise<void> {
     this.#changes.close();
+  }
+
+  protected override expireLeases(): void {
+    if (!this.#clockJump.isRecent()) super.expireLeases();
   }
 
   protected override changed(what: ChangeKind): void {
