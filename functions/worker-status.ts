@@ -3,7 +3,7 @@ import { workerStatus } from "./api/worker-status.ts";
 import { healthOf, viewProblem } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
 import { viewExecutor } from "./worker/executor-view.ts";
-import { viewCondition, viewOffer } from "./worker/offer-view.ts";
+import { viewCondition, viewOffer, viewQuarantined } from "./worker/offer-view.ts";
 
 export const workerStatusRoute = defineRoute(workerStatus).handle(async (_request, runtime) => {
   const [gpus, workers] = await Promise.all([
@@ -25,6 +25,7 @@ export const workerStatusRoute = defineRoute(workerStatus).handle(async (_reques
       problems: problemsOf(runtime).map((problem) => ({ ...viewProblem(problem), message: problem.message })),
       workers: Object.fromEntries(workers.map((worker, index) => [names[index] ?? "", worker])),
       conditions: runtime.offers.conditions.map(viewCondition),
+      quarantine: runtime.offers.quarantined.map(viewQuarantined),
       system: {
         gpu_memory_total: gpu?.memoryTotalBytes ?? null,
         gpu_memory_used: gpu?.memoryUsedBytes ?? null,

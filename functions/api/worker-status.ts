@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { healthStatus, problemView } from "./health.ts";
-import { conditionView, executorView, offerView } from "./schemas/worker-views.ts";
+import { conditionView, executorView, offerView, quarantineView } from "./schemas/worker-views.ts";
 
 /** GET /worker/status: what each worker does, and how full the first GPU is. */
 export const workerStatus = declareRoute({
@@ -20,6 +20,8 @@ export const workerStatus = declareRoute({
       problems: z.array(problemView.extend({ message: z.string() })),
       /** What keeps this container from running everything that it has handlers for. */
       conditions: z.array(conditionView),
+      /** Whose jobs of which type let others' go first, since they kill their executor or fail one after the other. */
+      quarantine: z.array(quarantineView),
       system: z.object({
         /** Bytes, of the first GPU; null without one. */
         gpu_memory_total: z.number().int().nullable(),

@@ -1,8 +1,9 @@
 import type { z } from "zod";
 import type { Condition } from "#runtime/offers/conditions.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
+import type { Quarantined } from "#runtime/offers/quarantine.ts";
 import type { Offer } from "#runtime/sources/job-source.ts";
-import type { conditionView, limitView, offerView } from "../api/schemas/worker-views.ts";
+import type { conditionView, limitView, offerView, quarantineView } from "../api/schemas/worker-views.ts";
 import { iso } from "../jobs/job-view.ts";
 
 export function viewOffer({ types, defaultModelTypes, models }: Offer): z.output<typeof offerView> {
@@ -18,6 +19,12 @@ export function viewCondition(condition: Condition): z.output<typeof conditionVi
   const { error, nextLookMs, state } = condition;
   const next_look = nextLookMs === null ? null : iso(nextLookMs);
   return { ...viewLimit(condition), message: error.message, next_look, state };
+}
+
+export function viewQuarantined(one: Quarantined): z.output<typeof quarantineView> {
+  const { userId, type, failures, error, sinceMs, untilMs } = one;
+  const until = untilMs === null ? null : iso(untilMs);
+  return { user_id: userId, type, failures, code: error.code, message: error.message, since: iso(sinceMs), until };
 }
 
 function viewLimit({ worker, kind, subject, error, sinceMs }: Condition): z.output<typeof limitView> {

@@ -284,6 +284,7 @@ function wire({
     enqueueChild: (source, parent, child) => enqueueChild({ queues, registry, source }, parent, child),
     onCondition: (condition, lease) => offers.onCondition(condition, lease),
     obstacleTo: (job) => offers.obstacleTo(job),
+    yieldMs: (job) => offers.yieldMs(job),
     onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
   const wake = () => dispatcher.wake();

@@ -25,8 +25,8 @@ export type Settlement =
   | { readonly kind: "fail"; readonly error: ErrorReport }
   | { readonly kind: "retry"; readonly error: ErrorReport; readonly delaySeconds: number | null }
   | { readonly kind: "cancelled" }
-  /** `condition`: what keeps this container from running the job. */
-  | { readonly kind: "release"; readonly condition?: ErrorReport }
+  /** `condition`: what keeps this container from running the job. `delaySeconds`: others' jobs go first for so long. */
+  | { readonly kind: "release"; readonly condition?: ErrorReport; readonly delaySeconds?: number }
   | { readonly kind: "drop" };
 
 /** Why the dispatcher stopped an attempt; null when it did not. */

@@ -49,6 +49,8 @@ export interface JobRunnerOptions {
   onCondition?(condition: ErrorReport, lease: Lease): Promise<void>;
   /** Why a job that was taken is not to be run here, as far as that is known before; null when nothing is. */
   obstacleTo?(job: Job): ErrorReport | null;
+  /** For how long a job that was taken is to be put back, so that others' jobs go first; 0 when it is to run. */
+  yieldMs?(job: Job): number;
   /** An attempt that nobody stopped has ended. */
   onAttemptEnd?(attempt: { readonly lease: Lease; readonly worker: string; readonly end: AttemptEnd }): void;
 }
@@ -134,6 +136,8 @@ export class JobRunner {
     }
     const obstacle = this.#options.obstacleTo?.(lease.job) ?? null;
     if (obstacle !== null) return this.#settle(source, lease, { kind: "release", condition: obstacle });
+    const yieldMs = this.#options.yieldMs?.(lease.job) ?? 0;
+    if (yieldMs > 0) return this.#settle(source, lease, { kind: "release", delaySeconds: yieldMs / 1000 });
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor);
   }

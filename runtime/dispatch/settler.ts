@@ -100,11 +100,17 @@ export class Settler {
         break;
       }
       case "release": {
-        const { condition } = settlement;
-        if (condition === undefined) log.info(fieldsOf(lease), "job given back to its queue");
-        const became = await this.#requeued(source, lease, await source.release(lease), 0);
+        const { condition, delaySeconds = 0 } = settlement;
+        if (delaySeconds > 0)
+          log.info({ ...fieldsOf(lease), delay_seconds: delaySeconds }, "job put back: others' go first");
+        else if (condition === undefined) log.info(fieldsOf(lease), "job given back to its queue");
+        const became = await this.#requeued(source, lease, await source.release(lease, delaySeconds), delaySeconds);
         measure(became === "requeued" ? "released" : endingOf(became));
-        await this.#afterRequeue(source, lease, attempt, became, condition === undefined ? {} : { condition });
+        const delay = delaySeconds > 0 ? { retryInSeconds: delaySeconds } : {};
+        await this.#afterRequeue(source, lease, attempt, became, {
+          ...(condition === undefined ? {} : { condition }),
+          ...delay,
+        });
         break;
       }
       case "drop":

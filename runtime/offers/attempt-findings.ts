@@ -3,10 +3,12 @@ import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { type ConditionKey, type Conditions, keyOf, type Watched } from "./conditions.ts";
-import { FailureStreak } from "./failure-streak.ts";
+import { FailureStreak, type Verdict } from "./failure-streak.ts";
 import type { ModelWatch } from "./model-watch.ts";
+import type { Quarantine } from "./quarantine.ts";
 
 /** What kind of end an attempt had, as far as it says something of its worker. */
 export interface AttemptReport {
@@ -17,7 +19,9 @@ export interface AttemptReport {
 
 export interface AttemptFindingsOptions {
   readonly registry: Registry;
+  readonly log: Logger;
   readonly conditions: Conditions;
+  readonly quarantine: Quarantine;
   readonly models: Pick<ModelWatch, "folderOf">;
   workers(): Iterable<string>;
   versionOf(subject: Pick<Watched, "kind" | "name">): string | undefined;
@@ -61,6 +65,7 @@ export class AttemptFindings {
     this.#streaks.set(worker, streak);
     if (end.kind === "completed") {
       streak.succeeded();
+      this.#options.quarantine.completed(lease.job);
       const madeVideo = end.assets.some(({ type }) => type === "video");
       const hasFfmpeg = madeVideo && this.#ffmpegIsThere();
       return this.#overcome(lease, worker) || hasFfmpeg;
@@ -72,9 +77,10 @@ export class AttemptFindings {
     const self: ConditionKey = { worker, kind: "worker", subject: worker };
     const ofType: ConditionKey = { worker, kind: "type", subject: lease.job.type };
     const probed = [self, ofType].find((key) => this.#isProbed(key));
-    const verdict = streak.failed(lease.jobId, lease.job.type, error);
+    const verdict = streak.failed(lease, error);
+    const isUsers = this.#quarantined(lease, error, verdict);
     if (probed !== undefined) conditions.found(probed, error);
-    else if (verdict !== null) conditions.found(verdict.type === null ? self : ofType, verdict.error);
+    else if (verdict !== null && !isUsers) conditions.found(verdict.type === null ? self : ofType, verdict.error);
     return true;
   }
 
@@ -89,6 +95,19 @@ export class AttemptFindings {
     const { conditions } = this.#options;
     const gone = conditions.all().filter(({ error }) => error.code === "FFMPEG_MISSING");
     return gone.map((condition) => conditions.overcome(condition)).length > 0;
+  }
+
+  /** A crash costs everybody a start of the executor, so that the first one counts. Returns whether it is a matter of the user alone. */
+  #quarantined({ job }: Lease, error: ErrorReport, verdict: Verdict | null): boolean {
+    const { quarantine, log } = this.#options;
+    if (error.code !== "EXECUTOR_CRASHED" && !quarantine.has(job) && verdict?.userId !== job.user_id) return false;
+    if (!quarantine.failed(job, verdict?.error ?? error)) return false;
+    const { user_id, type } = job;
+    log.warn(
+      { user_id, type, error: verdict?.error ?? error },
+      "jobs of this user and type let others' go first for a while",
+    );
+    return verdict?.userId === user_id;
   }
 
   #overcome({ job }: Lease, worker: string): boolean {

@@ -8,11 +8,13 @@ function pausesAfter(...ends: readonly (readonly [string, ErrorCode | "completed
   let verdict = null;
   for (const [jobId, end] of ends) {
     if (end === "completed") streak.succeeded();
-    else verdict = streak.failed(jobId, "paint", { code: end, message: "no paint left" });
+    else verdict = streak.failed(failing(jobId), { code: end, message: "no paint left" });
   }
   if (verdict !== null) expect(verdict.error.message).toMatch(/5 different jobs.*no paint left/);
   return verdict !== null;
 }
+
+const failing = (jobId: string, type = "paint", user_id = "anonymous") => ({ jobId, job: { type, user_id } });
 
 const failed = (id: string, code: ErrorCode = "HANDLER_FAILED") => [id, code] as const;
 const four = ["a", "b", "c", "d"].map((id) => failed(id));
@@ -35,7 +37,19 @@ it.each([
 ])("of %s", (_what, types, expected) => {
   const streak = new FailureStreak();
   const verdicts = types.map((type, index) =>
-    streak.failed(`job-${index}`, type, { code: "HANDLER_FAILED", message: "no paint left" }),
+    streak.failed(failing(`job-${index}`, type), { code: "HANDLER_FAILED", message: "no paint left" }),
   );
   expect(verdicts.at(-1)).toMatchObject({ type: expected, error: { code: "HANDLER_FAILED" } });
+});
+
+it.each([
+  ["one user alone are that user's", ["ann", "ann", "ann", "ann", "ann"], "ann"],
+  ["two users are not", ["ann", "ann", "ben", "ann", "ann"], null],
+  ["nobody are not", ["anonymous", "anonymous", "anonymous", "anonymous", "anonymous"], null],
+])("five failures of %s", (_what, users, userId) => {
+  const streak = new FailureStreak();
+  const verdicts = users.map((user, index) =>
+    streak.failed(failing(`job-${index}`, "paint", user), { code: "HANDLER_FAILED", message: "no paint left" }),
+  );
+  expect(verdicts.at(-1)).toMatchObject({ type: "paint", userId });
 });

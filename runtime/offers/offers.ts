@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import type { Job } from "#contract/job.ts";
 import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, Offer } from "#runtime/sources/job-source.ts";
@@ -12,6 +13,7 @@ import { type Condition, Conditions, type Watched } from "./conditions.ts";
 import { HandlerWatch } from "./handler-watch.ts";
 import { logChanges } from "./log-changes.ts";
 import { ModelWatch } from "./model-watch.ts";
+import { Quarantine, type Quarantined } from "./quarantine.ts";
 import { SeenConditions, type SeenExecutor } from "./seen-conditions.ts";
 
 /** What the offers need to know of an executor. */
@@ -46,6 +48,7 @@ const notOfferedPauseMs = 1000;
 export class Offers extends EventEmitter<{ change: [] }> {
   readonly #options: OffersOptions;
   readonly #conditions: Conditions;
+  readonly #quarantine: Quarantine;
   readonly #models: ModelWatch;
   readonly #handlers: HandlerWatch;
   readonly #announcer: Announcer;
@@ -65,14 +68,17 @@ export class Offers extends EventEmitter<{ change: [] }> {
     super();
     this.#options = options;
     this.#conditions = new Conditions(options.nowMs);
+    this.#quarantine = new Quarantine(options.nowMs);
     this.#models = new ModelWatch(options.modelsFolder, options.nowMs);
     this.#handlers = new HandlerWatch(options.handlersFolder);
     this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
     this.#announcer = new Announcer(options.sources, options.log);
-    const { registry, executors, restart } = options;
+    const { registry, executors, log, restart } = options;
     this.#findings = new AttemptFindings({
       registry,
+      log,
       conditions: this.#conditions,
+      quarantine: this.#quarantine,
       models: this.#models,
       workers: () => executors.keys(),
       versionOf: this.#versionOf,
@@ -149,6 +155,16 @@ export class Offers extends EventEmitter<{ change: [] }> {
     const found = this.#current.find((each) => each.worker === worker && each.state === "active" && concerns(each));
     if (found !== undefined) return found.error;
     return (model === undefined ? null : this.#models.problemOf(model)) ?? { code: "NOT_READY", message: "Not now." };
+  }
+
+  /** Whose jobs let others' go first at present, and why. */
+  get quarantined(): readonly Quarantined[] {
+    return this.#quarantine.all();
+  }
+
+  /** For how long a job that was taken is to be put back, so that others' jobs go first; 0 when it is to run. */
+  yieldMs(job: Job): number {
+    return this.#quarantine.pauseMs(job);
   }
 
   /** An attempt has found what keeps this container from running its job. When this resolves, the offer leaves it out. */

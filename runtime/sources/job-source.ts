@@ -216,8 +216,11 @@ export interface JobSource {
   ): Promise<SettleOutcome>;
   /** To the dead letters: kept with its error, can be redriven. */
   fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome>;
-  /** Back to the queue now, attempt not charged (shutdown). A job whose cancel was requested becomes cancelled. */
-  release(lease: LeaseKey): Promise<SettleOutcome>;
+  /**
+   * Back to the queue, attempt not charged (shutdown), due now or after `delaySeconds`. A job whose cancel was requested
+   * becomes cancelled.
+   */
+  release(lease: LeaseKey, delaySeconds?: number): Promise<SettleOutcome>;
   /** Ends a running job whose cancel was requested. Who holds the lease is believed: the request is not checked again. */
   cancelled(lease: LeaseKey): Promise<SettleOutcome>;
   /**

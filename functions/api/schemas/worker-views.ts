@@ -55,6 +55,19 @@ export const conditionView = limitView.extend({
   state: z.enum(["active", "probing"]),
 });
 
+/** Jobs of one user and type that others do not wait for. */
+export const quarantineView = z.object({
+  user_id: z.string(),
+  type: z.string(),
+  /** Since the last job of theirs that went well. */
+  failures: z.number().int(),
+  code: z.string(),
+  message: z.string(),
+  since: z.iso.datetime(),
+  /** Until when their jobs are put back; null: while none has come up, and when one may be tried. */
+  until: z.iso.datetime().nullable(),
+});
+
 /** Whether jobs are taken, and how many run. */
 export const dispatcherView = z.object({
   status: z.enum(["running", "paused", "stopped"]),

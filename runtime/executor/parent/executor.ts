@@ -138,8 +138,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #begin(): void {
     const { task } = this.#slot;
     if (task === null) return;
-    this.#supervisor.clearOutput();
-    this.#supervisor.send({ kind: "run", task });
+    this.#supervisor.begin(task);
     this.#publish();
   }
 
@@ -179,6 +178,7 @@ export class Executor extends EventEmitter<ExecutorEvents> {
 
   #onMessage(received: FromAttempt): void {
     if (!this.#slot.receive(received) || received.message.kind !== "ended") return;
+    this.#supervisor.taskEnded();
     this.#statistics.reported(received.message);
     this.#end(received.message.outcome);
   }

@@ -1,14 +1,15 @@
 const firstPauseMs = 500;
 const healthyAfterMs = 60_000;
 
-/** Pause before the restart after `failures` earlier ones without a healthy minute between: 0.5 s, doubling up to `maxMs`. */
+/** Pause before the restart after `failures` earlier ones without success between: 0.5 s, doubling up to `maxMs`. */
 export function restartDelayMs(failures: number, maxMs: number): number {
   return Math.min(maxMs, firstPauseMs * 2 ** Math.min(failures, 20));
 }
 
 /**
- * The pauses between the restarts of one process. They go back to the first value only after a minute in good health, so
- * that a child that dies at every start, or at every job, does not spin.
+ * The pauses between the restarts of one process. They grow for a process that cannot start, or dies of itself, so that it
+ * does not spin. One that died of a job is started again after the first pause, however often: whose jobs they are waits
+ * (runtime/offers/quarantine.ts), and not the others. A job that was run to its end, or a minute in good health, resets them.
  */
 export class RestartPause {
   readonly #maxMs: number;
@@ -23,11 +24,15 @@ export class RestartPause {
     this.#readySinceMs = nowMs;
   }
 
-  /** The process ended by itself: how long until the next start. */
-  failed(nowMs: number): number {
-    if (this.#readySinceMs !== null && nowMs - this.#readySinceMs >= healthyAfterMs) this.#failures = 0;
+  /**
+   * The process ended by itself: how long until the next start.
+   * @param ofJob it ran a job
+   */
+  failed(nowMs: number, ofJob: boolean): number {
+    const wasHealthy = this.#readySinceMs !== null && nowMs - this.#readySinceMs >= healthyAfterMs;
     this.#readySinceMs = null;
-    return restartDelayMs(this.#failures++, this.#maxMs);
+    if (wasHealthy || ofJob) this.#failures = 0;
+    return restartDelayMs(ofJob ? 0 : this.#failures++, this.#maxMs);
   }
 
   reset(): void {

@@ -4,7 +4,13 @@ import type { ErrorReport } from "#contract/errors.ts";
 import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { type ExecutorSettings, type FromAttempt, fromExecutor, type ToExecutor } from "../protocol.ts";
+import {
+  type ExecutorSettings,
+  type ExecutorTask,
+  type FromAttempt,
+  fromExecutor,
+  type ToExecutor,
+} from "../protocol.ts";
 import { forkExecutor, killExecutor, LastOutput } from "./fork-executor.ts";
 import { RestartPause } from "./restart-pause.ts";
 
@@ -25,7 +31,7 @@ export interface ProcessExit {
   readonly wasReady: boolean;
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** The last lines that it wrote to standard error. */
+  /** The last lines that it printed. */
   readonly lastOutput: string;
   /** Pause until the next one is started; null when the end was requested. */
   readonly restartInMs: number | null;
@@ -61,6 +67,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #options: SupervisorOptions;
   readonly #pause: RestartPause;
   readonly #output = new LastOutput();
+  /** A job runs in the process. */
+  #isBusy = false;
   #state: ProcessState = "stopped";
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -122,9 +130,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#child?.connected) this.#child.send(message, () => undefined);
   }
 
-  /** The evidence of a crash begins here. */
-  clearOutput(): void {
+  /** Gives the process a task: the evidence of a crash begins here. */
+  begin(task: ExecutorTask): void {
     this.#output.clear();
+    this.#isBusy = true;
+    this.send({ kind: "run", task });
+  }
+
+  /** The process has run its task to an end, whatever that was. */
+  taskEnded(): void {
+    this.#isBusy = false;
+    this.#pause.reset();
   }
 
   /** Ends the process at once; another is started. */
@@ -178,7 +194,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const child = this.#fork();
     if (child === null) return;
     this.#child = child;
-    child.stderr?.on("data", this.#output.add);
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", this.#output.add);
     child.on("message", (message) => {
       // What a dead process had written may be read after its end.
       if (this.#child === child) this.#receive(message);
@@ -219,7 +235,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         this.#startFailed = false;
         this.#types = message.types;
         this.#problems = message.problems;
-        this.#pause.ready(Date.now());
+        this.#pause.ready(performance.now());
         if (this.#state === "starting") this.#setState("ready");
         break;
       case "unusable":
@@ -238,7 +254,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const wasReady = this.#state !== "starting";
     this.#startFailed = !wasReady;
     const isWanted = this.#state === "stopping" || this.#isRestarting;
-    const restartInMs = isWanted ? null : this.#pause.failed(Date.now());
+    const restartInMs = isWanted ? null : this.#pause.failed(performance.now(), this.#isBusy);
+    this.#isBusy = false;
     if (restartInMs !== null) this.#timer = setTimeout(() => this.start(), restartInMs);
     this.#setState(isWanted ? "stopped" : "waiting");
     this.emit("exit", { wasReady, exitCode, signal, lastOutput: this.#output.text, restartInMs });

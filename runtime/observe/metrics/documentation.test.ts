@@ -26,7 +26,7 @@ beforeAll(async () => {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, troubles: [] },
     executors: new Map(),
-    offers: { all: new Map(), conditions: [] },
+    offers: { all: new Map(), conditions: [], quarantined: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },

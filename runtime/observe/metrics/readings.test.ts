@@ -14,7 +14,7 @@ function setUp(parts: Partial<MeasuredContainer>) {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, troubles: [] },
     executors: new Map(),
-    offers: { all: new Map(), conditions: [] },
+    offers: { all: new Map(), conditions: [], quarantined: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },
     queueReadings: new Map(),
     gpu: { read: async () => null },
@@ -130,11 +130,20 @@ it("reports what the container runs, what it does not, and which jobs nobody run
         { ...condition, kind: "model", subject: "painter", state: "active" },
         { ...condition, kind: "type", subject: "weave", state: "probing" },
       ],
+      quarantined: ["mallory", "trudy"].map((userId) => ({
+        userId,
+        type: "paint",
+        failures: 1,
+        error: { code: "EXECUTOR_CRASHED", message: "gone" },
+        sinceMs: 0,
+        untilMs: null,
+      })),
     },
     queueReadings: new Map([["sqlite", new QueueReading({ queue: { stats }, isBusy: () => true })]]),
   });
   expect(await values("ourvidz_offer", "worker", "type")).toEqual({ "sdxl,count": 1, "sdxl,paint": 0 });
   expect(await values("ourvidz_container_condition", "worker", "kind", "subject")).toEqual({ "sdxl,model,painter": 1 });
+  expect(await values("ourvidz_quarantined_users", "type")).toEqual({ paint: 2 });
   expect(await values("ourvidz_unoffered_jobs", "queue", "type", "model")).toEqual({ "sdxl_queue,paint,": 3 });
 });
 

@@ -24,7 +24,7 @@ export interface MeasuredContainer {
     { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
   >;
   readonly outbox: Pick<Outbox, "backlog">;
-  readonly offers: Pick<Offers, "all" | "conditions">;
+  readonly offers: Pick<Offers, "all" | "conditions" | "quarantined">;
   /** By source: what waits in the queues of those that can report it. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: Pick<GpuReading, "read">;
@@ -176,9 +176,17 @@ function readOffers(registry: MetricsRegistry, { offers }: MeasuredContainer): v
     help: "1 for each job type, model or worker that this container does not run at present, absent when there is none.",
     labels: ["worker", "kind", "subject"],
   });
+  const quarantined = registry.gauge({
+    name: "ourvidz_quarantined_users",
+    help: "Users whose jobs of a type let others' go first at present, since they kill their executor or fail one after the other.",
+    labels: ["type"],
+  });
   registry.atScrape(() => {
     offer.clear();
     condition.clear();
+    quarantined.clear();
+    for (const [type, users] of Map.groupBy(offers.quarantined, (one) => one.type))
+      quarantined.set({ type }, users.length);
     for (const [worker, { types, defaultModelTypes }] of offers.all)
       for (const type of types) offer.set({ worker, type }, defaultModelTypes.includes(type) ? 1 : 0);
     for (const { worker, kind, subject, state } of offers.conditions)

@@ -125,8 +125,8 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     return outcome;
   }
 
-  async release(lease: LeaseKey): Promise<SettleOutcome> {
-    const outcome = await this.#settle(lease, { call: "release" });
+  async release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
+    const outcome = await this.#settle(lease, { call: "release", delay_seconds: Math.max(0, delaySeconds) });
     this.#jobs.lookNow();
     return outcome;
   }

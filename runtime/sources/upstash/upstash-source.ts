@@ -178,8 +178,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return this.#settle("retry", lease, JSON.stringify({ error: JSON.stringify(error), delayMs }), delayMs);
   }
 
-  release(lease: LeaseKey): Promise<SettleOutcome> {
-    return this.#settle("release", lease, "", 0);
+  release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
+    const delayMs = Math.max(0, Math.round(delaySeconds * 1000));
+    return this.#settle("release", lease, delayMs === 0 ? "" : String(delayMs), delayMs);
   }
 
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {

@@ -125,6 +125,16 @@ function describeEffects(suite: Suite): void {
       expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 2 });
     });
 
+    test.skipIf(!delays)("a job that is released with a delay is not taken early, and keeps its number", async () => {
+      await enqueue(suite.harness(), "a");
+      await enqueue(suite.harness(), "b");
+      await suite.harness().source.release(await takeOne(suite.harness()), 60);
+      expect(await takeOne(suite.harness())).toMatchObject({ jobId: "b" });
+      expect(await take(suite.harness())).toEqual([]);
+      await suite.harness().advance(60_001);
+      expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 1 });
+    });
+
     test.skipIf(!records)("a completed job keeps its result and its attempts", async () => {
       const job = makeJob("a");
       await suite.harness().queue.enqueue(job, { worker });

@@ -1,0 +1,51 @@
+import { afterEach, expect, it } from "vitest";
+import { startTestRuntime, type TestRuntime } from "./support/runtime.ts";
+
+/* One user's jobs that kill their executor cost that user time, and the others one start of the executor. */
+let container: TestRuntime;
+
+afterEach(async () => {
+  await container.stop();
+  await container.remove();
+});
+
+const crashing = { failure: "exit", fail_until_attempt: 9 };
+
+it("four crashing jobs of one user delay another user's by 5 s at the most", { timeout: 60_000 }, async () => {
+  container = await startTestRuntime({ EXECUTOR_RESTART_MAX_SECONDS: "60" });
+  // The executor is up: its first start is nobody's trouble.
+  await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+  const crashes = await Promise.all(
+    Array.from({ length: 4 }, () => container.submit("noop", crashing, { user_id: "mallory" })),
+  );
+  const submittedAtMs = performance.now();
+  const record = await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+  const delayMs = performance.now() - submittedAtMs;
+  expect(record).toMatchObject({ status: "completed", attempt: 1 });
+  const { restarts, startSeconds } = container.executors.get("test")?.status ?? {};
+  expect(restarts).toBe(1);
+  // 5 s at the most where a start takes its usual second; a busy machine takes longer for that.
+  const startMs = (startSeconds ?? 0) * 1000;
+  process.stdout.write(
+    `another user's job was through after ${Math.round(delayMs)} ms, of which ${Math.round(startMs)} a start\n`,
+  );
+  expect(delayMs - startMs).toBeLessThan(4000);
+  expect(container.offers.quarantined).toMatchObject([
+    { userId: "mallory", type: "noop", failures: 1, error: { code: "EXECUTOR_CRASHED" } },
+  ]);
+  // What yields is not charged for it.
+  const others = await Promise.all(crashes.slice(1).map((id) => container.queue.get(id)));
+  expect(others.map((each) => each?.attempt)).toEqual([0, 0, 0]);
+});
+
+it("the user's jobs go on after their pause, and one that goes well ends the quarantine", {
+  timeout: 60_000,
+}, async () => {
+  container = await startTestRuntime();
+  const bad = await container.submit("noop", { failure: "exit", fail_until_attempt: 1 }, { user_id: "mallory" });
+  expect(await container.ended(bad)).toMatchObject({ status: "completed", attempt: 2 });
+  expect(container.offers.quarantined).toEqual([]);
+  const startedAtMs = performance.now();
+  await container.ended(await container.submit("noop", {}, { user_id: "mallory" }));
+  expect(performance.now() - startedAtMs).toBeLessThan(1500);
+});
