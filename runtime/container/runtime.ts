@@ -8,7 +8,7 @@ import { invalidJob, parseWith } from "#contract/problems.ts";
 import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
-import { Outbox, outboxMigrations } from "#runtime/delivery/outbox.ts";
+import { claimMsFor, Outbox, outboxMigrations } from "#runtime/delivery/outbox.ts";
 import type { AssetStore } from "#runtime/delivery/stores/asset-store.ts";
 import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
@@ -153,7 +153,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const executors = startExecutors(config, registry, log);
   const context = { workers: registry.workers, log, embedded: async () => embedded.source };
   const sources = await connectSources(config.sources, context);
-  const outbox = new Outbox(embedded.database, { owner: `${config.workerId}/${randomUUID()}`, nowMs: Date.now });
+  const outbox = openOutbox(embedded, config);
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
@@ -215,6 +215,11 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     },
     stop,
   };
+}
+
+function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config): Outbox {
+  const owner = `${workerId}/${randomUUID()}`;
+  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
 }
 
 function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, offers }: ReturnType<typeof wire>) {

@@ -16,7 +16,7 @@ import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { endOf } from "./entry-end.ts";
 import { NoteWriter } from "./note-writer.ts";
-import { claimMs, type Outbox, type OutboxEntry, type OutboxRow } from "./outbox.ts";
+import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
@@ -103,7 +103,7 @@ export class Delivery {
     await within(resumeLimitMs, this.#confirmLeases());
     // What an earlier process gave a long pause may have been mended, and this process started for that.
     void this.#wake();
-    this.#sweep = setInterval(() => void this.#sweepOnce(), claimMs / 4);
+    this.#sweep = setInterval(() => void this.#sweepOnce(), this.#options.outbox.claimMs / 4);
     this.#sweep.unref();
   }
 

@@ -11,8 +11,8 @@ import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
  * settled. A row remembers that its files are uploaded, so that a process that takes it over does not send a video twice;
  * the callback and the settling are small, harmless to repeat, and not written down.
  *
- * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts ten seconds
- * and is renewed, so the rows of a dead process are free again long before its leases run out.
+ * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts half a lease, ten
+ * seconds at the most, and is renewed, so the rows of a dead process are free again before its leases run out.
  *
  * Only the recording waits for the disk, where it protects more than it costs: whatever else a power cut takes is done again from the row.
  */
@@ -111,23 +111,32 @@ export const outboxMigrations: readonly Migration[] = [
   { component: "outbox", version: 2, sql: "ALTER TABLE outbox ADD COLUMN error TEXT CHECK (json_valid(error))" },
 ];
 
-export const claimMs = 10_000;
+const maxClaimMs = 10_000;
+
+/** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
+export function claimMsFor(leaseSeconds: number): number {
+  return Math.min(maxClaimMs, (leaseSeconds * 1000) / 2);
+}
 
 export interface OutboxOptions {
   /** Unique to this process, so that its claims are not taken for those of one that died. */
   readonly owner: string;
   readonly nowMs: () => number;
+  /** How long a claim lasts without being renewed. */
+  readonly claimMs?: number;
 }
 
 export class Outbox {
   readonly #database: Database;
   readonly #options: OutboxOptions;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly claimMs: number;
 
   constructor(database: Database, options: OutboxOptions) {
     this.#database = database;
     this.#options = options;
     this.#statements = prepare(database);
+    this.claimMs = options.claimMs ?? maxClaimMs;
   }
 
   /**
@@ -151,7 +160,7 @@ export class Outbox {
       entry: JSON.stringify(entry),
       now,
       owner: this.#options.owner,
-      until: now + claimMs,
+      until: now + this.claimMs,
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     const { id, uploaded, tries, earlier, created_at_ms: createdAtMs } = row;
@@ -165,14 +174,14 @@ export class Outbox {
       this.#statements.claimable
         .all({ now, owner: this.#options.owner })
         .filter(({ id }) => !except.has(id))
-        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + claimMs }))
+        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + this.claimMs }))
         .filter((row) => row !== null),
     );
   }
 
   /** Keeps this process's claims; call it well within `claimMs`. */
   async renewClaims(): Promise<void> {
-    const until = this.#options.nowMs() + claimMs;
+    const until = this.#options.nowMs() + this.claimMs;
     await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
   }
 
