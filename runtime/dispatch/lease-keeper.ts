@@ -24,9 +24,12 @@ interface Held {
   /** When the source last confirmed that the lease is held, on the process's own clock; -Infinity when it never did here. */
   confirmedAtMs: number;
   isForgotten: boolean;
+  /** Its holder needs it no more. */
+  isReleased: boolean;
 }
 
 const minimumGapMs = 50;
+const warnAfterMs = 1000;
 
 export class LeaseKeeper {
   readonly #source: JobSource;
@@ -49,11 +52,18 @@ export class LeaseKeeper {
    */
   hold(lease: LeaseKey, holder: LeaseHolder, { justTaken = false } = {}): () => void {
     const known = this.#held.get(lease.token)?.confirmedAtMs ?? Number.NEGATIVE_INFINITY;
-    const held: Held = { lease, holder, confirmedAtMs: justTaken ? performance.now() : known, isForgotten: false };
+    const held: Held = {
+      lease,
+      holder,
+      confirmedAtMs: justTaken ? performance.now() : known,
+      isForgotten: false,
+      isReleased: false,
+    };
     this.#held.set(lease.token, held);
     if (!this.#running) void this.#loop();
     // A later holder of the same lease (the delivery takes over from the run) is not let go by the earlier one's end.
     return () => {
+      held.isReleased = true;
       if (this.#held.get(lease.token) === held) this.#held.delete(lease.token);
     };
   }
@@ -102,6 +112,15 @@ export class LeaseKeeper {
     }
   }
 
+  /** A job that was settled while its lease was being renewed has lost nothing: its holder is through in a moment. */
+  #warnUnlessReleased(held: Held): void {
+    const { jobId: job_id, attempt } = held.lease;
+    setTimeout(() => {
+      if (held.isReleased) return;
+      this.#log.warn({ job_id, attempt }, "the lease is gone: the job is settled, or another container has it");
+    }, warnAfterMs).unref();
+  }
+
   #apply(held: Held, outcome: string | undefined, requestedAtMs: number): void {
     const { lease, holder } = held;
     if (!this.#held.has(lease.token)) return;
@@ -116,11 +135,8 @@ export class LeaseKeeper {
     held.isForgotten = outcome === "unknown";
     if (outcome === "lost") {
       this.#held.delete(lease.token);
-      this.#log.warn(
-        { job_id: lease.jobId, attempt: lease.attempt },
-        "the lease is gone: the job is settled, or another container has it",
-      );
       holder.onLost();
+      this.#warnUnlessReleased(held);
     }
   }
 }

@@ -3,14 +3,18 @@
  * the platform stays in the dispatcher process. Everything else goes along, for native libraries have variables of their
  * own (LD_LIBRARY_PATH, CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS).
  */
-const secretNames = /KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL/i;
-/** Addresses in which a password may stand. */
+const secretNames = /KEY|TOKEN|SECRET|PASSW|CREDENTIAL|HEADERS|AUTH|COOKIE/i;
+/** Addresses in which a password may stand, also where it does not at present. */
 const secretAddresses = new Set(["REDIS_URL", "DATABASE_URL"]);
+/** `https://user:password@host`, whatever the variable is called. */
+const holdsPassword = /\/\/[^/\s:@]*:[^/\s@]+@/;
 
 export function executorEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> {
   return Object.fromEntries(
-    Object.entries(environment).filter(([name]) => !secretNames.test(name) && !secretAddresses.has(name)),
+    Object.entries(environment).filter(
+      ([name, value = ""]) => !secretNames.test(name) && !secretAddresses.has(name) && !holdsPassword.test(value),
+    ),
   );
 }

@@ -129,15 +129,16 @@ describe("an executor", () => {
 
   it("has no key of the container in its environment", async () => {
     const secrets = ["SUPABASE_SERVICE_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "JOB_CALLBACK_SECRET"];
-    for (const name of [...secrets, "UPSTASH_REDIS_REST_TOKEN", "WAN_WORKER_API_KEY", "OMP_NUM_THREADS"])
-      vi.stubEnv(name, "1");
+    const others = ["UPSTASH_REDIS_REST_TOKEN", "WAN_WORKER_API_KEY", "OTEL_EXPORTER_OTLP_HEADERS", "PGPASSWD"];
+    for (const name of [...secrets, ...others, "OMP_NUM_THREADS"]) vi.stubEnv(name, "1");
+    vi.stubEnv("HTTPS_PROXY", "http://ann:pink@proxy.example:3128");
     onTestFinished(() => void vi.unstubAllEnvs());
     const one = create(fileURLToPath(new URL("../testing/handlers", import.meta.url)));
     one.start();
     const end = await one.run({ ...task(), job: jobEnvelope.parse({ id: "job", type: "environment" }) }, hooks).ended;
     const names = end.kind === "completed" ? end.metadata.names : end;
     expect(names).toEqual(expect.arrayContaining(["PATH", "OMP_NUM_THREADS"]));
-    expect(String(names)).not.toMatch(/KEY|TOKEN|SECRET/);
+    expect(String(names)).not.toMatch(/KEY|TOKEN|SECRET|HEADERS|PASSWD|PROXY/);
   });
 
   it("is gone after stop, also in the middle of a job", async () => {
