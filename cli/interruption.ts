@@ -1,4 +1,5 @@
 import process from "node:process";
+import { watchRunner } from "./runner-watch.ts";
 
 /** 128 + the signal's number. */
 export const signalExitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -12,7 +13,7 @@ const echoMs = 500;
 
 /**
  * Ctrl-C and the like while a command runs: the first asks it to end in order (`signal` aborts), a second one ends the
- * process at once.
+ * process at once. The end of the npm that has started the command counts as a first SIGTERM.
  *
  *   waiting ──first──► requested ──second──► process.exit
  */
@@ -21,9 +22,12 @@ export class Interruption {
   readonly #nowMs: () => number;
   #first: { readonly signal: StopSignal; readonly atMs: number } | null = null;
 
-  constructor(nowMs: () => number = Date.now) {
+  readonly #stopWatching: () => void;
+
+  constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
     for (const signal of Object.keys(signalExitCodes)) process.on(signal, this.#receive);
+    this.#stopWatching = watchRunner(() => this.#request("SIGTERM"));
   }
 
   /** Aborts at the first signal. */
@@ -46,15 +50,18 @@ export class Interruption {
 
   /** Signals have their usual effect again. */
   close(): void {
+    this.#stopWatching();
     for (const signal of Object.keys(signalExitCodes)) process.off(signal, this.#receive);
   }
 
   readonly #receive = (signal: StopSignal): void => {
-    if (this.#first === null) {
-      this.#first = { signal, atMs: this.#nowMs() };
-      this.#controller.abort();
-    } else if (this.#nowMs() - this.#first.atMs >= echoMs) {
-      process.exit(signalExitCodes[signal]);
-    }
+    if (this.#first === null) this.#request(signal);
+    else if (this.#nowMs() - this.#first.atMs >= echoMs) process.exit(signalExitCodes[signal]);
   };
+
+  #request(signal: StopSignal): void {
+    if (this.#first !== null) return;
+    this.#first = { signal, atMs: this.#nowMs() };
+    this.#controller.abort();
+  }
 }
