@@ -3,6 +3,8 @@ import { loadEnvFile } from "./env-file.ts";
 import { ignoreBrokenPipes, reportError } from "./output.ts";
 import { createProgram } from "./program.ts";
 
+const printLimitMs = 1000;
+
 /** Runs one command line (without node and the script's name) and ends the process with its exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   ignoreBrokenPipes();
@@ -11,8 +13,10 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = reportError(error, { json: isGiven(args, "--json"), verbose: isGiven(args, "--verbose") });
   }
-  // Ends also when something is left that would keep the process alive; what was printed has then been written.
-  process.stdout.write("", () => process.exit());
+  // Ends also when something is left that would keep the process alive; what was printed has then been written, unless
+  // nobody reads it.
+  setTimeout(() => process.exit(), printLimitMs);
+  process.stdout.write("", () => process.stderr.write("", () => process.exit()));
 }
 
 /** Looked up by hand: the error may be that the command line cannot be understood. */

@@ -1,11 +1,12 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import { redact } from "#contract/errors.ts";
+import { printable, printableJson } from "#runtime/observe/printable.ts";
 import { exitCodes, toFailure } from "./errors.ts";
 
 /*
  * What the command prints. Results go to standard output, as text or as one JSON document; everything else (progress,
- * notes, errors, logs) goes to standard error. Colours only on a terminal and without NO_COLOR: `styleText` looks.
+ * notes, errors, logs) goes to standard error. What users and handlers wrote cannot steer the terminal. Colours only on a terminal and without NO_COLOR: `styleText` looks.
  */
 export interface OutputOptions {
   readonly json?: boolean;
@@ -14,13 +15,13 @@ export interface OutputOptions {
 
 /** Prints the result: `value` with --json, else `text`, which may have several lines and may be empty. */
 export function printResult(options: OutputOptions, value: unknown, text: string): void {
-  const output = options.json ? JSON.stringify(value) : text;
+  const output = options.json ? printableJson(JSON.stringify(value)) : printable(text);
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
 /** Shows the person at the terminal something that is no result. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printable(text)}\n`);
 }
 
 /** Says which fields of a job nothing reads; with --json they are in the result. */
@@ -33,7 +34,7 @@ export function noteIgnored({ json }: OutputOptions, ignored: readonly string[])
 export function reportError(error: unknown, options: OutputOptions): number {
   const failure = toFailure(error);
   if (failure === null) return exitCodes.completed;
-  if (options.json) process.stdout.write(`${JSON.stringify({ error: failure.report })}\n`);
+  if (options.json) process.stdout.write(`${printableJson(JSON.stringify({ error: failure.report }))}\n`);
   else note(`${bad("error:")} ${failure.report.message}`);
   if (options.verbose && failure.stack !== undefined) note(redact(failure.stack));
   return failure.exitCode;

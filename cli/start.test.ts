@@ -8,11 +8,20 @@ test("serves HTTP at the address that it prints, logs in JSON, and ends with 0 a
   await container.seen('{"url":');
   container.child.stdout?.pause();
   await container.seen("the container is up");
+  await container.seen("the console is at");
   container.child.kill("SIGTERM");
   const { exitCode, stdout, stderr } = await container.ended;
   expect(JSON.parse(stdout)).toEqual({ url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) });
   const lines = stderr.trimEnd().split("\n");
   expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(["the container is up", "stopped"]));
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({
+      msg: expect.stringMatching(/console is at http:\/\/127\.0\.0\.1:\d+\/$/),
+      queues: ["sqlite"],
+      runs: expect.objectContaining({ voice: ["say"] }),
+      off: expect.arrayContaining(["Supabase (SUPABASE_URL)", "callbacks (CALLBACK_URL)"]),
+    }),
+  );
   expect(exitCode).toBe(0);
 });
 

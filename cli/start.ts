@@ -1,5 +1,6 @@
 import { flushCompileCache } from "node:module";
 import { startRuntime } from "#runtime/container/runtime.ts";
+import { startFacts } from "#runtime/container/start-facts.ts";
 import type { EnvFile } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
@@ -26,6 +27,10 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     const started = await startServer(runtime, log);
     server = started;
     runtime.startHeartbeat(started.port);
+    // Not waited for: a driver may take seconds to say which GPU there is.
+    void startFacts(runtime, started.url).then((facts) =>
+      log.info(facts, `listening: the console is at ${started.url}/`),
+    );
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     // Otherwise written at the exit alone, which a container that is killed does not come to.
     flushCompileCache();

@@ -60,7 +60,6 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
   const url = urlOf(address);
-  log.info({ url }, "listening");
   return { url, port: address.port, close: () => close(server, connections, app, options.closeLimitMs ?? 5_000) };
 }
 

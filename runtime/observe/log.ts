@@ -1,5 +1,8 @@
 import { type Logger, pino } from "pino";
 import { redact } from "#contract/errors.ts";
+import { loggedErrorFor } from "./logged-error.ts";
+import { printable, printableJson } from "./printable.ts";
+import { type BoundedOutput, standardError } from "./standard-error.ts";
 
 export type { Logger } from "pino";
 
@@ -9,32 +12,49 @@ export interface LogOptions {
 }
 
 /**
- * Logs go to standard error, so that standard output stays for results. Every finished line passes through `redact`:
- * whatever a message, a field or a stack carries, tokens and signed URLs do not come out.
+ * Logs go to standard error, so that standard output stays for results; never waiting for its reader
+ * (standard-error.ts). Every finished line passes through `redact`: whatever a message, a field or a stack carries, tokens
+ * and signed URLs do not come out.
  */
 export async function createLogger(
   options: LogOptions,
   bindings: Readonly<Record<string, unknown>> = {},
+  output: Pick<BoundedOutput, "write" | "dropped"> = standardError(),
 ): Promise<Logger> {
-  const settings = {
-    level: options.level,
-    base: bindings,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { error: (error: unknown) => (error instanceof Error ? pino.stdSerializers.err(error) : error) },
-    hooks: { streamWrite: redact },
-  };
-  if (options.format === "json") return pino(settings, pino.destination({ dest: 2, sync: true }));
-  const { default: pretty } = await import("pino-pretty");
-  return pino(
-    settings,
-    pretty({
-      destination: 2,
-      sync: true,
-      // hasColors() looks at NO_COLOR.
-      colorize: process.stderr.isTTY && process.stderr.hasColors(),
-      ignore: "pid,hostname",
-      translateTime: "HH:MM:ss.l",
-    }),
+  const format = options.format === "json" ? printableJson : await prettyFormat();
+  let missing = 0;
+  const log: Logger = pino(
+    {
+      level: options.level,
+      base: bindings,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+      serializers: { error: loggedErrorFor(() => log) },
+      hooks: { streamWrite: redact },
+    },
+    {
+      write(line: string) {
+        if (!output.write(format(line))) {
+          missing++;
+        } else if (missing > 0) {
+          const lines = missing;
+          missing = 0;
+          log.warn({ lines }, "log lines are missing before this one: nobody had read them");
+        }
+      },
+    },
   );
+  return log;
+}
+
+async function prettyFormat(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import("pino-pretty");
+  const format = prettyFactory({
+    // hasColors() looks at NO_COLOR.
+    colorize: process.stderr.isTTY && process.stderr.hasColors(),
+    ignore: "pid,hostname",
+    singleLine: true,
+    translateTime: "HH:MM:ss.l",
+  });
+  return (line) => printable(format(line));
 }

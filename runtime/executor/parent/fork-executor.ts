@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { standardError } from "#runtime/observe/standard-error.ts";
 import type { ExecutorSettings } from "../protocol.ts";
 import { killGroup, markVariable } from "../watchdog/processes.ts";
 import { executorEnvironment } from "./executor-environment.ts";
@@ -23,7 +24,7 @@ export function forkExecutor(settings: ExecutorSettings, stoppedMaxMs: number): 
     // biome-ignore lint/style/noProcessEnv: nothing is read from it here; it is handed on, without what is secret
     env: { ...executorEnvironment(process.env), [markVariable]: mark },
     // What a handler or a native library prints is no result: the command's standard output stays one JSON document.
-    stdio: ["ignore", process.stderr.fd, "pipe", "ipc"],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   const { pid } = child;
   if (pid !== undefined) {
@@ -40,13 +41,13 @@ export function killExecutor(child: ChildProcess): void {
 
 const keptCharacters = 4096;
 
-/** The last lines that a process wrote to standard error, which are the dispatcher's own lines too. */
+/** The last lines that a process has printed, which go to standard error with the dispatcher's own. */
 export class LastOutput {
   #text = "";
 
   readonly add = (chunk: Buffer): void => {
     this.#text = (this.#text + chunk.toString("utf8")).slice(-keptCharacters);
-    process.stderr.write(chunk);
+    standardError().write(chunk);
   };
 
   get text(): string {

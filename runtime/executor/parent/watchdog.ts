@@ -26,7 +26,7 @@ class Watchdog {
   }
 
   watch(executor: WatchedExecutor): void {
-    if (!this.#hasExitHook) process.once("exit", this.#killGroups);
+    if (!this.#hasExitHook) process.once("exit", this.#onExit);
     this.#hasExitHook = true;
     this.#executors.set(executor.pid, executor);
     if (this.#child === null) this.#start();
@@ -40,9 +40,10 @@ class Watchdog {
     this.#send({ kind: "ended", pid });
   }
 
-  /** Before any hurried exit: nothing waits for the watchdog's next look. */
-  readonly #killGroups = (): void => {
+  /** Before any hurried exit: nothing waits for the watchdog. A file operation that hangs keeps a process from its end. */
+  readonly #onExit = (): void => {
     for (const pid of this.#executors.keys()) killGroup(pid);
+    this.#send({ kind: "exiting", pid: process.pid });
   };
 
   #start(): void {
@@ -75,7 +76,9 @@ class Watchdog {
   }
 
   #send(
-    message: ({ readonly kind: "started" } & WatchedExecutor) | { readonly kind: "ended"; readonly pid: number },
+    message:
+      | ({ readonly kind: "started" } & WatchedExecutor)
+      | { readonly kind: "ended" | "exiting"; readonly pid: number },
   ): void {
     if (this.#child?.connected) this.#child.send(message, () => undefined);
   }

@@ -8,6 +8,8 @@ import { isStopped, killRest, type Owned } from "./processes.ts";
  *
  *   the container is gone (the channel to it has ended)           → everything is killed, and the watchdog ends
  *   an executor has ended, in whatever way                        → what it had started is killed
+ *   the container exits and does not come to it                   → it is killed: a thread of it hangs in a file operation,
+ *                                                                   and the exit waits for its threads
  *   the container is stopped (SIGSTOP, Ctrl-Z) for too long       → everything is killed: its leases have run out, and
  *                                                                   who has the jobs by now may need the GPU's memory
  */
@@ -21,6 +23,8 @@ const watched = new Map<number, Watched>();
 const kills = new Set<Promise<unknown>>();
 const container = process.ppid;
 const lookEveryMs = 500;
+/** How long the container's exit may take. */
+const exitMaxMs = 2000;
 
 // The signals that a terminal or a service manager sends to everybody are for the container.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
@@ -41,13 +45,17 @@ setInterval(() => {
   for (const one of watched.values()) if (nowMs - stoppedSinceMs >= one.stoppedMaxMs) killAll(one);
 }, lookEveryMs).unref();
 
-/** From the container, which is the same code: `started` with all fields of a watched one, `ended` with its pid. */
+/** From the container, which is the same code: `started` with all fields of a watched one, `ended`, `exiting` with a pid. */
 function receive(message: unknown): void {
   if (typeof message !== "object" || message === null || !("kind" in message && "pid" in message)) return;
   const { kind, pid } = message;
   if (typeof pid !== "number") return;
   if (kind === "started" && "mark" in message && "stoppedMaxMs" in message) {
     watched.set(pid, { pid, mark: String(message.mark), stoppedMaxMs: Number(message.stoppedMaxMs) });
+    return;
+  }
+  if (kind === "exiting") {
+    setTimeout(() => process.kill(container, "SIGKILL"), exitMaxMs);
     return;
   }
   const ended = watched.get(pid);
