@@ -22,20 +22,23 @@ it("four crashing jobs of one user delay another user's by 5 s at the most", { t
   const record = await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
   const delayMs = performance.now() - submittedAtMs;
   expect(record).toMatchObject({ status: "completed", attempt: 1 });
-  const { restarts, startSeconds } = container.executors.get("test")?.status ?? {};
-  expect(restarts).toBe(1);
-  // 5 s at the most where a start takes its usual second; a busy machine takes longer for that.
-  const startMs = (startSeconds ?? 0) * 1000;
+  const startMs = (container.executors.get("test")?.status.startSeconds ?? 0) * 1000;
   process.stdout.write(
     `another user's job was through after ${Math.round(delayMs)} ms, of which ${Math.round(startMs)} a start\n`,
   );
+  // 5 s at the most where a start takes its usual second; a busy machine takes longer for that.
   expect(delayMs - startMs).toBeLessThan(4000);
   expect(container.offers.quarantined).toMatchObject([
-    { userId: "mallory", type: "noop", failures: 1, error: { code: "EXECUTOR_CRASHED" } },
+    { userId: "mallory", type: "noop", error: { code: "EXECUTOR_CRASHED" } },
   ]);
-  // What yields is not charged for it.
-  const others = await Promise.all(crashes.slice(1).map((id) => container.queue.get(id)));
-  expect(others.map((each) => each?.attempt)).toEqual([0, 0, 0]);
+  // One attempt of the four went before it; what was put back is not charged for that.
+  const startedAtMs = record.startedAtMs ?? 0;
+  const attempts = (await Promise.all(crashes.map((id) => container.queue.get(id)))).flatMap(
+    (one) => one?.attempts ?? [],
+  );
+  const before = attempts.filter((one) => one.startedAtMs < startedAtMs);
+  expect(before.filter(({ outcome }) => outcome !== "released")).toMatchObject([{ outcome: "retried", attempt: 1 }]);
+  expect(new Set(before.map(({ attempt }) => attempt))).toEqual(new Set([1, 2]));
 });
 
 it("the user's jobs go on after their pause, and one that goes well ends the quarantine", {
