@@ -47,7 +47,7 @@ describe("jobs", () => {
     const { job_id } = await client.enqueue({ ...lake, delay_seconds: 60 });
     expect(await client.cancel(job_id)).toEqual({ job_id, status: "cancelled" });
     await expect(client.retry(job_id)).rejects.toMatchObject({ code: "JOB_NOT_FAILED" });
-    const failed = await container.runtime.submit("gated", { fail: "as asked" });
+    const failed = await container.runtime.submit("gated", { stumble: "as asked" });
     await container.runtime.ended(failed);
     expect(await client.deadLetters("test_queue", { limit: 1 })).toMatchObject({ jobs: [{ job_id: failed }] });
     expect(await client.redrive("test_queue")).toMatchObject({ redriven: 1, more: false });

@@ -1,9 +1,13 @@
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
+import type { listFailures } from "#functions/api/failures.ts";
 import type { generate } from "#functions/api/generate.ts";
 import type { health } from "#functions/api/health.ts";
 import type { cancelJob } from "#functions/api/jobs-cancel.ts";
+import type { cancelJobs } from "#functions/api/jobs-cancel-many.ts";
 import type { createJob } from "#functions/api/jobs-create.ts";
+import type { discardJob } from "#functions/api/jobs-discard.ts";
+import type { discardJobs } from "#functions/api/jobs-discard-many.ts";
 import type { jobEvents } from "#functions/api/jobs-events.ts";
 import type { getJob } from "#functions/api/jobs-get.ts";
 import type { listJobs } from "#functions/api/jobs-list.ts";
@@ -31,10 +35,26 @@ export { CodedError };
 
 /** What a route takes, before defaults are filled in. */
 type Filter = z.input<NonNullable<typeof listJobs.query>>;
+type FailureFilter = z.input<NonNullable<typeof listFailures.query>>;
+type CancelFilter = z.input<NonNullable<typeof cancelJobs.body>>;
+type DiscardFilter = z.input<NonNullable<typeof discardJobs.body>>;
 type Page = z.input<NonNullable<typeof deadLetters.query>>;
 
 /** A job as it is handed in. */
 export type NewJob = z.input<typeof submission>;
+
+export interface RedriveOptions {
+  /** Only failed jobs with this error code, and of this type: one group of `failures`. */
+  readonly code?: string | undefined;
+  readonly type?: string | undefined;
+  /** Also jobs that would fail again as they are. */
+  readonly force?: boolean | undefined;
+  /** Changes nothing, and counts. */
+  readonly dryRun?: boolean | undefined;
+  readonly limit?: number | undefined;
+  /** As the call before answered it. */
+  readonly cursor?: string | undefined;
+}
 
 export interface GenerateOptions {
   /** How long the result is waited for: 0 to 600, 300 by default. */
@@ -102,8 +122,37 @@ export class OurvidzClient {
     return this.#connection.call<typeof cancelJob>("DELETE", "/jobs/:id", { params: { id } });
   }
 
-  retry(id: string): Promise<AnswerOf<typeof retryJob>> {
-    return this.#connection.call<typeof retryJob>("POST", "/jobs/:id/retry", { params: { id } });
+  /** A job that failed for good is refused (JOB_NOT_RETRYABLE) unless `force` is given. */
+  retry(id: string, { force }: { readonly force?: boolean } = {}): Promise<AnswerOf<typeof retryJob>> {
+    const query = { force: force ? "true" : undefined };
+    return this.#connection.call<typeof retryJob>("POST", "/jobs/:id/retry", { params: { id }, query });
+  }
+
+  /** Forgets a job that has ended, with `files` its files too. */
+  discard(id: string, { files }: { readonly files?: boolean } = {}): Promise<AnswerOf<typeof discardJob>> {
+    const query = { files: files ? "true" : undefined };
+    return this.#connection.call<typeof discardJob>("POST", "/jobs/:id/discard", { params: { id }, query });
+  }
+
+  /**
+   * One part of a change of all jobs that a filter matches; the next one begins at its cursor:
+   *
+   * @example
+   * let cursor: string | null = null;
+   * do ({ cursor } = await client.discardJobs({ status: "failed", cursor: cursor ?? undefined })); while (cursor !== null);
+   */
+  discardJobs(filter: DiscardFilter): Promise<AnswerOf<typeof discardJobs>> {
+    return this.#connection.call<typeof discardJobs>("POST", "/jobs/discard", { body: given(filter) });
+  }
+
+  /** As `discardJobs`, of jobs that wait or run. */
+  cancelJobs(filter: CancelFilter): Promise<AnswerOf<typeof cancelJobs>> {
+    return this.#connection.call<typeof cancelJobs>("POST", "/jobs/cancel", { body: given(filter) });
+  }
+
+  /** Failed jobs by queue, error code and type. */
+  failures({ queue, source }: FailureFilter = {}): Promise<AnswerOf<typeof listFailures>> {
+    return this.#connection.call<typeof listFailures>("GET", "/failures", { query: { queue, source } });
   }
 
   /**
@@ -137,8 +186,12 @@ export class OurvidzClient {
     return this.#connection.call<typeof deadLetters>("GET", "/queues/:queue/dead", { params: { queue }, query });
   }
 
-  redrive(queue: string): Promise<AnswerOf<typeof redriveQueue>> {
-    return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue } });
+  /** One part, as of `discardJobs`. Jobs that would fail again are left, and counted in `left`. */
+  redrive(queue: string, options: RedriveOptions = {}): Promise<AnswerOf<typeof redriveQueue>> {
+    const { code, type, force, dryRun, limit, cursor } = options;
+    const flags = { force: force ? "true" : undefined, dry_run: dryRun ? "true" : undefined };
+    const query = { code, type, cursor, limit, ...flags };
+    return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue }, query });
   }
 
   /** Finished jobs whose results have not reached the app yet, and why. */
@@ -206,4 +259,9 @@ function isFinal(error: unknown): boolean {
 /** Whether `generate` has brought the job itself. */
 export function isJob<Answer extends JobView | Accepted>(answer: Answer): answer is Extract<Answer, JobView> {
   return "attempts" in answer;
+}
+
+/** Without what is undefined, which is no JSON. */
+function given(filter: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }

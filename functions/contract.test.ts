@@ -83,7 +83,7 @@ describe.each(named)("%s", (_name, route) => {
         }
         expectDocumented(route, answer);
         if (!isOpen(route) && name !== "the key") expect(answer.status).toBe(401);
-        else expectRefused(answer, wrong.field, wrong.place);
+        else expectRefused(answer, wrong.field, refusalOf(route, wrong.place));
       }
     }
   });
@@ -96,13 +96,18 @@ describe.each(named)("%s", (_name, route) => {
 
 const problems = z.object({ details: z.array(z.object({ field: z.string(), message: z.string() })) });
 
-function expectRefused(answer: TestAnswer, field: string, place: "query" | "body"): void {
+/** What is wrong with a job is 422; with any other request, 400. */
+function refusalOf(route: Route, place: "query" | "body"): 400 | 422 {
+  return place === "body" && route.takesJob ? 422 : 400;
+}
+
+function expectRefused(answer: TestAnswer, field: string, status: 400 | 422): void {
   const shown = JSON.stringify(answer.json).slice(0, 400);
   if (field === "type") {
     expect([422, 400], shown).toContain(answer.status);
     return;
   }
-  expect(answer.status, `${field}: ${shown}`).toBe(place === "query" ? 400 : 422);
+  expect(answer.status, `${field}: ${shown}`).toBe(status);
   const fields = problems.parse(answer.json).details.map((problem) => problem.field);
   expect(
     fields.some((each) => each === field || each.startsWith(`${field}.`)),

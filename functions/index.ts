@@ -7,6 +7,7 @@ import { consolePageRoute } from "./console.ts";
 import { consoleFileRoute } from "./console-files.ts";
 import { docsRoute } from "./docs.ts";
 import { errorResponse, HttpError } from "./errors.ts";
+import { listFailuresRoute } from "./failures.ts";
 import { fileRoute } from "./files-get.ts";
 import { generateRoute } from "./generate.ts";
 import { healthRoute } from "./health.ts";
@@ -17,7 +18,10 @@ import { type RequestState, requestLog } from "./http/request-log.ts";
 import { requestMetrics } from "./http/request-metrics.ts";
 import type { Route } from "./http/route.ts";
 import { cancelJobRoute } from "./jobs-cancel.ts";
+import { cancelJobsRoute } from "./jobs-cancel-many.ts";
 import { createJobRoute } from "./jobs-create.ts";
+import { discardJobRoute } from "./jobs-discard.ts";
+import { discardJobsRoute } from "./jobs-discard-many.ts";
 import { jobEventsRoute } from "./jobs-events.ts";
 import { getJobRoute } from "./jobs-get.ts";
 import { listJobsRoute } from "./jobs-list.ts";
@@ -51,6 +55,10 @@ export const routes: readonly Route[] = [
   jobEventsRoute,
   cancelJobRoute,
   retryJobRoute,
+  discardJobRoute,
+  cancelJobsRoute,
+  discardJobsRoute,
+  listFailuresRoute,
   generateRoute,
   listQueuesRoute,
   deadLettersRoute,
@@ -85,7 +93,7 @@ export function createApp(runtime: Runtime, log: Logger, streams = new EventStre
   const app = new Hono<RequestState>();
   app.use(requestId({ limitLength: 64 }), requestLog(log), requestMetrics(runtime.metrics, routes));
   if (runtime.config.http.apiKeys.length === 0) app.use(onlyThisMachine);
-  mount(app, routes, { runtime, streams });
+  mount(app, routes, { runtime, streams, log });
   app.notFound((context) => {
     const { pathname } = new URL(context.req.url);
     return errorResponse(new HttpError("NOT_FOUND", `There is nothing at ${shortened(pathname)}.`));

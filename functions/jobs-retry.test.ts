@@ -11,7 +11,7 @@ afterAll(() => container.stop());
 const retry = (id: string) => container.call("POST", `/jobs/${id}/retry`);
 
 it("puts a failed job back on its queue", async () => {
-  const id = await container.runtime.submit("gated", { fail: "on purpose" });
+  const id = await container.runtime.submit("gated", { stumble: "on purpose" });
   await container.runtime.ended(id);
   container.runtime.dispatcher.pause();
   const answer = await retry(id);
@@ -19,6 +19,17 @@ it("puts a failed job back on its queue", async () => {
   expect(retryJob.responses[202]?.parse(answer.json)).toEqual(answer.json);
   expect(await container.runtime.queue.get(id)).toMatchObject({ status: "queued", attempt: 0 });
   expect(await retry(id)).toMatchObject({ status: 409, json: { code: "JOB_NOT_FAILED" } });
+});
+
+it("refuses a job that would fail again, unless it is forced", async () => {
+  container.runtime.dispatcher.resume();
+  const id = await container.runtime.submit("gated", { fail: "a lake cannot be a square" });
+  await container.runtime.ended(id);
+  container.runtime.dispatcher.pause();
+  expect(await retry(id)).toMatchObject({ status: 409, json: { code: "JOB_NOT_RETRYABLE", error: /force=true/ } });
+  expect(await container.runtime.queue.get(id)).toMatchObject({ status: "failed", error: { permanent: true } });
+  expect(await container.call("POST", `/jobs/${id}/retry?force=yes`)).toMatchObject({ status: 400 });
+  expect(await container.call("POST", `/jobs/${id}/retry?force=true`)).toMatchObject({ status: 202 });
 });
 
 it("has no job to retry", async () => {

@@ -17,8 +17,8 @@ function describeDeadLetters(start: () => Promise<TestContainer>): void {
 
   it("lists what failed with why, in pages, and gives all of it new attempts", async () => {
     const ids: string[] = [];
-    for (const fail of ["the first", "the second", "the third"]) {
-      const id = await container.runtime.submit("gated", { fail });
+    for (const stumble of ["the first", "the second", "the third"]) {
+      const id = await container.runtime.submit("gated", { stumble });
       await container.runtime.ended(id);
       ids.unshift(id);
     }

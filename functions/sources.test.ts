@@ -48,7 +48,7 @@ it.each(["upstash", "sqlite"])("shows, follows, cancels and retries a job of %s"
   expect(await container.call("GET", `/jobs/${waiting}`)).toMatchObject({ status: 200, json: { status: "queued" } });
   expect(await container.call("DELETE", `/jobs/${waiting}`)).toMatchObject({ status: 200 });
   expect((await container.call("GET", `/jobs/${waiting}/events`)).text).toContain('"cancelled"');
-  const failing = await post(source, { config: { fail: "as asked" } });
+  const failing = await post(source, { config: { stumble: "as asked" } });
   await container.runtime.ended(failing);
   expect(await container.call("POST", `/jobs/${failing}/retry`)).toMatchObject({ status: 202 });
   const generated = await container.call("POST", `/generate?source=${source}`, { body: lake });
@@ -58,7 +58,7 @@ it.each(["upstash", "sqlite"])("shows, follows, cancels and retries a job of %s"
 it("lists over both in pages, or one of them, and redrives what failed in both", async () => {
   const posted: string[] = [];
   for (const source of ["upstash", "sqlite", "upstash"])
-    posted.push(await post(source, { user_id: "lister", config: { fail: "as asked" } }));
+    posted.push(await post(source, { user_id: "lister", config: { stumble: "as asked" } }));
   for (const id of posted) await container.runtime.ended(id);
   const ids: string[] = [];
   for (let cursor: string | null = ""; cursor !== null; ) {

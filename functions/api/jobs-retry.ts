@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
-import { jobParams } from "./schemas/parameters.ts";
+import { flag, jobParams } from "./schemas/parameters.ts";
 
 export const retryJob = declareRoute({
   method: "POST",
@@ -9,6 +9,10 @@ export const retryJob = declareRoute({
   access: "key",
   summary: "Put a failed job back on its queue",
   params: jobParams,
+  query: z.strictObject({
+    /** Also one that would fail again as it is. */
+    force: flag.default(false),
+  }),
   responses: { 202: z.object({ job_id: z.string(), status: z.literal("queued") }) },
-  errors: ["JOB_NOT_FOUND", "JOB_NOT_FAILED", "DEPENDENCY_FAILED", ...queueErrors],
+  errors: ["JOB_NOT_FOUND", "JOB_NOT_FAILED", "JOB_NOT_RETRYABLE", "DEPENDENCY_FAILED", ...queueErrors],
 });

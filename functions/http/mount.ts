@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { FieldProblem } from "#contract/job.ts";
 import { describeProblems, invalidJob, parseWith } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
 import { readJson } from "./body.ts";
@@ -13,6 +14,7 @@ import type { Reply, Route, RouteRequest } from "./route.ts";
 export interface MountOptions {
   readonly runtime: Runtime;
   readonly streams: EventStreams;
+  readonly log: Logger;
 }
 
 /** Puts the routes into the app: the check of who may call, then of what was sent, then the handler. */
@@ -47,11 +49,12 @@ async function readRequest(
   context: Context<RequestState>,
   route: Route,
   routes: readonly Route[],
-  { runtime, streams }: MountOptions,
+  { runtime, streams, log }: MountOptions,
 ): Promise<RouteRequest> {
   const { raw } = context.req;
+  const id = context.get("requestId");
   return {
-    id: context.get("requestId"),
+    id,
     method: context.req.method,
     path: new URL(context.req.url).pathname,
     headers: raw.headers,
@@ -62,6 +65,7 @@ async function readRequest(
       return raw.signal;
     },
     streams,
+    audit: (what, fields) => log.info({ request_id: id, ...fields }, what),
     routes,
   };
 }
@@ -69,8 +73,8 @@ async function readRequest(
 function readBody(route: Route, schema: z.ZodType, input: unknown, runtime: Runtime): unknown {
   if (route.parseBody) return route.parseBody(input, runtime);
   const parsed = parseWith(schema, input);
-  if (!parsed.ok) throw invalidJob(parsed.problems);
-  return parsed.value;
+  if (parsed.ok) return parsed.value;
+  throw route.takesJob ? invalidJob(parsed.problems) : invalidRequest(parsed.problems, "body");
 }
 
 /** A parameter that is given twice becomes a list, which no schema here takes: better refused than half read. */
@@ -83,10 +87,13 @@ function checked(schema: z.ZodType | undefined, input: unknown, place: "path" | 
   if (schema === undefined) return undefined;
   const parsed = parseWith(schema, input);
   if (parsed.ok) return parsed.value;
-  const problems = parsed.problems.map((problem) => inPlace(problem, place));
-  throw new HttpError("INVALID_REQUEST", `The ${place} is invalid: ${describeProblems(problems)}`, {
-    details: problems,
-  });
+  throw invalidRequest(parsed.problems, place);
+}
+
+function invalidRequest(given: readonly FieldProblem[], place: "path" | "query" | "body"): HttpError {
+  const problems = given.map((problem) => inPlace(problem, place));
+  const message = `The ${place} is invalid: ${describeProblems(problems)}`;
+  return new HttpError("INVALID_REQUEST", message, { details: problems });
 }
 
 /** A problem of the whole is called "job" by the contract. */

@@ -17,6 +17,8 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   readonly signal: AbortSignal;
   /** Where a route that waits takes its place among the streams. */
   readonly streams: Pick<EventStreams, "hold">;
+  /** Writes down who changed what: one line in the log, with the request's id. */
+  audit(what: string, fields: Readonly<Record<string, unknown>>): void;
   /** Every route of this container, for routes that describe it. */
   readonly routes: readonly Route[];
 }

@@ -1,4 +1,5 @@
 import { callbackAsset } from "#contract/callback.ts";
+import { isPermanent } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
@@ -42,7 +43,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     waiting_for: record.waitingFor,
     delivery: record.delivery,
     progress: record.progress,
-    error: record.error,
+    error: errorOf(record.error),
     assets: await Promise.all(
       assets.map(async (asset) => ({
         ...asset,
@@ -53,6 +54,11 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     ),
     result_metadata: result === null ? null : { ...result.metadata },
   };
+}
+
+/** Says of an error that would come again that it is permanent, also where its report is older than that word. */
+function errorOf(error: JobRecord["error"]): JobRecord["error"] {
+  return error !== null && isPermanent(error) ? { ...error, permanent: true } : error;
 }
 
 /** So that the same job can be handed in again. */

@@ -9,7 +9,7 @@ const ofAccess: Readonly<Record<Route["access"], readonly ErrorCode[]>> = {
 };
 /** Without a key, other names than this machine's and other sites' pages are refused, whatever the route. */
 const ofEveryRoute: readonly ErrorCode[] = ["FORBIDDEN", "INTERNAL"];
-const ofBodies: readonly ErrorCode[] = ["INVALID_REQUEST", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "INVALID_JOB"];
+const ofBodies: readonly ErrorCode[] = ["INVALID_REQUEST", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
 
 /** Every error that a route may answer, by status; those of the connection itself (408, 431) come before any route. */
 export function documentedErrors(route: Route): ReadonlyMap<number, readonly ErrorCode[]> {
@@ -19,6 +19,7 @@ export function documentedErrors(route: Route): ReadonlyMap<number, readonly Err
     ...ofAccess[route.access],
     ...(takesInput ? (["INVALID_REQUEST"] as const) : []),
     ...(route.body === undefined ? [] : ofBodies),
+    ...(route.takesJob ? (["INVALID_JOB"] as const) : []),
     ...(route.errors ?? []),
   ]);
   return Map.groupBy([...codes].toSorted(), (code) => errorStatus[code]);

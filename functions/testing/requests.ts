@@ -31,8 +31,24 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   "GET /jobs/:id/events": async (container) => ({ path: `/jobs/${await endedJob(container)}/events` }),
   "DELETE /jobs/:id": async (container) => ({ path: `/jobs/${await waitingJob(container)}` }),
   "POST /jobs/:id/retry": async (container) => ({
-    path: `/jobs/${await endedJob(container, { fail: "as asked" })}/retry`,
+    path: `/jobs/${await endedJob(container, { stumble: "as asked" })}/retry`,
   }),
+  "POST /jobs/:id/discard": async (container) => ({
+    path: `/jobs/${await endedJob(container)}/discard`,
+    query: new URLSearchParams({ files: "true" }),
+  }),
+  "POST /jobs/discard": async (container) => {
+    await endedJob(container, { fail: "as asked" });
+    return { body: { status: "failed", code: "HANDLER_FAILED", queue: "test_queue", older_than_seconds: 0, limit: 5 } };
+  },
+  "POST /jobs/cancel": async (container) => {
+    await waitingJob(container);
+    return { body: { status: "queued", type: "gated", limit: 1 } };
+  },
+  "GET /failures": async (container) => {
+    await endedJob(container, { fail: "as asked" });
+    return { query: new URLSearchParams({ queue: "test_queue" }) };
+  },
   "POST /generate": async () => ({ body: { ...lake, config: { size: 3 } } }),
   "GET /queues/:queue/dead": async () => ({
     path: "/queues/test_queue/dead",
@@ -140,8 +156,9 @@ function wrongTexts({ type, enum: choices, maxLength, pattern }: z.output<typeof
 
 function wrongBodies(route: Route, good: TestRequest, container: TestContainer): WrongRequest[] {
   const handler = container.runtime.registry.get("gated");
-  if (!route.takesJob || handler === undefined) return [];
-  return wrongFields(jobSchema(handler), []).map(({ path, value }) => ({
+  if (route.body === undefined || handler === undefined) return [];
+  const schema = route.takesJob ? jobSchema(handler) : z.toJSONSchema(route.body, { io: "input" });
+  return wrongFields(described.parse(schema), []).map(({ path, value }) => ({
     ...good,
     body: changed(good.body, path, value),
     field: path.join("."),

@@ -37,6 +37,7 @@ import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
+import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
@@ -47,6 +48,7 @@ import { type DataFolder, openDataFolder } from "./data-folder.ts";
 import { startExecutors } from "./executors.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { jobRemover } from "./remove-job.ts";
 import { restoreJob } from "./restore-job.ts";
 import { shutDown } from "./shutdown.ts";
 import { WarmUp } from "./warm-up.ts";
@@ -75,6 +77,8 @@ export interface Runtime {
   readonly store: AssetStore;
   /** The data folder's own store, which is served under `/files/`. */
   readonly files: LocalAssetStore;
+  /** Deletes a job's files, and what was reported of it here. */
+  readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;
   readonly delivery: Delivery;
   readonly outbox: Outbox;
@@ -131,13 +135,19 @@ export async function openEmbedded(config: Config): Promise<Embedded> {
 }
 
 /** The queue in the data folder for who may not need it: the folder is opened, or made, when it is first used. */
-export function lazyEmbedded(config: Config): { source(): Promise<SqliteSource>; close(): Promise<void> } {
+export function lazyEmbedded(config: Config): {
+  open(): Promise<Embedded>;
+  source(): Promise<SqliteSource>;
+  close(): Promise<void>;
+} {
   let opened: Promise<Embedded> | undefined;
+  const open = () => {
+    opened ??= openEmbedded(config);
+    return opened;
+  };
   return {
-    async source() {
-      opened ??= openEmbedded(config);
-      return (await opened).source;
-    },
+    open,
+    source: async () => (await open()).source,
     // What could not be opened has been reported, and has nothing to close.
     close: async () => (await opened?.catch(() => undefined))?.close(),
   };
@@ -194,8 +204,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     registry,
     queue: sources.queues,
     sources: sources.byName,
-    store: destinations.store,
-    files: embedded.store,
+    ...filesOf(destinations, embedded),
     ...pickParts(parts),
     outbox,
     executors,
@@ -224,6 +233,10 @@ function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config):
 
 function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, offers }: ReturnType<typeof wire>) {
   return { events, dispatcher, delivery, dataFolder, warmUp, offers };
+}
+
+function filesOf({ store }: Destinations, { store: files, callbacks }: Embedded) {
+  return { store, files, removeFiles: jobRemover({ stores: [store, files], callbacks }) };
 }
 
 interface Collaborators {

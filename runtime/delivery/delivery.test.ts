@@ -73,6 +73,7 @@ function newProcess(): Process {
         await store.put(file);
       },
       url: (bucket, path) => store.url(bucket, path),
+      removeJob: (folder) => store.removeJob(folder),
     },
     callback: {
       name: "unreliable",

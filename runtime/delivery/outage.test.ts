@@ -41,7 +41,10 @@ function newDelivery(): Delivery {
   outbox = new Outbox(database, { owner: `process-${Math.random()}`, nowMs: Date.now });
   return new Delivery({
     outbox,
-    store: measuredStore({ name: "app", put: (file) => store(file), url: async () => null }, metrics),
+    store: measuredStore(
+      { name: "app", put: (file) => store(file), url: async () => null, removeJob: async () => 0 },
+      metrics,
+    ),
     callback: measuredCallback({ name: "app", send: (callback) => callBack(callback) }, metrics),
     sources: new Map([["sqlite", source]]),
     keepers: new Map(),

@@ -42,7 +42,11 @@ describe("decideSettlement", () => {
       { kind: "retry", error, delaySeconds: 7 },
     ],
     ["a delay of zero is a delay", summary(failed({ delaySeconds: 0 })), { kind: "retry", error, delaySeconds: 0 }],
-    ["a permanent error fails at once", summary(failed("never")), { kind: "fail", error }],
+    [
+      "a permanent error fails at once, and says that it is one",
+      summary(failed("never")),
+      { kind: "fail", error: { ...error, permanent: true } },
+    ],
     ["the last attempt fails", summary(failed("backoff"), { attempt: 3 }), { kind: "fail", error }],
     [
       "a cancelled job is cancelled even when it finished meanwhile",
@@ -87,7 +91,7 @@ describe("decideSettlement", () => {
     [
       "a handler that asks for a child of an unknown type fails",
       summary({ kind: "failed", error: unknownType("pant"), retry: "never" }),
-      { kind: "fail", error: unknownType("pant") },
+      { kind: "fail", error: { ...unknownType("pant"), permanent: true } },
     ],
     [
       "a lost lease says nothing, not even success",

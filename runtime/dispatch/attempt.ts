@@ -51,7 +51,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   // An executor aborts only on request, and then there is a reason; one that stopped by itself is shutting down.
   if (end.kind === "aborted") return { kind: "release" };
   if (isCondition(end.error, summary.handler.type)) return { kind: "release", condition: end.error };
-  if (end.retry === "never") return { kind: "fail", error: end.error };
+  if (end.retry === "never") return { kind: "fail", error: { ...end.error, permanent: true } };
   return retryOrFail(summary, end.error, end.retry === "backoff" ? null : end.retry.delaySeconds);
 }
 

@@ -61,7 +61,12 @@ beforeEach(async () => {
   delivery = new Delivery({
     ...shared,
     outbox: new Outbox(database, { owner: "process-1", nowMs: () => nowMs }),
-    store: { name: "none", put: () => Promise.reject(new Error("there are no files")), url: async () => null },
+    store: {
+      name: "none",
+      put: () => Promise.reject(new Error("there are no files")),
+      url: async () => null,
+      removeJob: async () => 0,
+    },
     callback: new HttpCallback({ config, project: null, nowMs: Date.now }),
     sources: new Map([["sqlite", source]]),
     keepers: new Map(),

@@ -11,7 +11,12 @@ import { jobEnvelope } from "#contract/job.ts";
 const errorCodes = Object.keys(errorStatus);
 const errorCode = z.custom<ErrorCode>((value) => typeof value === "string" && errorCodes.includes(value));
 
-export const errorReport = z.object({ code: errorCode, message: z.string(), details: z.unknown().optional() });
+export const errorReport = z.object({
+  code: errorCode,
+  message: z.string(),
+  details: z.unknown().optional(),
+  permanent: z.boolean().optional(),
+});
 
 export const abortReasons = ["cancelled", "timed_out", "shutdown", "lease_lost"] as const;
 export type AbortReason = (typeof abortReasons)[number];

@@ -34,13 +34,19 @@ function changedQueue(queue: JobQueue, calls: Partial<JobQueue>): JobQueue {
     get: (id) => queue.get(id),
     list: (filter) => queue.list(filter),
     stats: () => queue.stats(),
+    match: (filter, page) => queue.match(filter, page),
+    cancelMany: (ids) => queue.cancelMany(ids),
+    discard: (ids) => queue.discard(ids),
+    failureGroups: () => queue.failureGroups(),
     ...calls,
   };
 }
 
 /** The near queue answers nothing, each call in its own way. */
 function withoutNear(answer: () => Promise<never> = unreachable): JobQueues {
-  const gone = { enqueue: answer, cancel: answer, redrive: answer, get: answer, list: answer, stats: answer };
+  const reads = { get: answer, list: answer, stats: answer, match: answer, failureGroups: answer };
+  const changes = { enqueue: answer, cancel: answer, redrive: answer, cancelMany: answer, discard: answer };
+  const gone = { ...reads, ...changes };
   return named({ near: gone, far: far.queue });
 }
 

@@ -1,7 +1,7 @@
 import { CodedError, type ErrorCode } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { type CombinedPage, listAll } from "./combined-pages.ts";
-import type { EnqueueOptions, EnqueueOutcome, JobQueue, JobRecord, ListFilter } from "./job-source.ts";
+import type { DiscardOutcome, EnqueueOptions, EnqueueOutcome, JobQueue, JobRecord, ListFilter } from "./job-source.ts";
 
 /** Where a job goes: to the source that is named, beside what is in another one, else to the first. */
 export interface Destination {
@@ -40,6 +40,16 @@ export class JobQueues {
     this.#onChange = listener;
   }
 
+  /** What calls a source's queue itself says so here, once it has changed jobs. */
+  changed(source: string): void {
+    this.#onChange(source);
+  }
+
+  /** The queue of one source, or all of them. @throws CodedError INVALID_REQUEST when there is no such source */
+  named(source: string | undefined): ReadonlyMap<string, JobQueue> {
+    return source === undefined ? this.#queues : new Map([this.#destination({ source })]);
+  }
+
   /** @throws as the queue does; INVALID_REQUEST when no such source takes jobs, UNSUPPORTED_OPTION when none does */
   async enqueue(job: Job, options: EnqueueOptions, destination: Destination = {}): Promise<EnqueueOutcome> {
     const [name, queue] = this.#destination(destination);
@@ -55,6 +65,15 @@ export class JobQueues {
 
   redrive(jobId: string): Promise<void> {
     return this.#change(jobId, (queue) => queue.redrive(jobId));
+  }
+
+  /** Forgets one job that has ended. @throws CodedError JOB_NOT_FOUND, JOB_NOT_SETTLED */
+  discard(jobId: string): Promise<void> {
+    return this.#change(jobId, async (queue) => {
+      const [outcome] = await queue.discard([jobId]);
+      if (outcome === "missing") throw new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
+      if (outcome !== undefined && outcome !== "discarded") throw notSettled(jobId, outcome);
+    });
   }
 
   /** @throws what a source throws that does not answer, when no other one has the job */
@@ -153,4 +172,12 @@ async function firstThatKnows(queues: readonly (readonly [string, JobQueue])[], 
 
 function isCoded(error: unknown, code: ErrorCode): boolean {
   return error instanceof CodedError && error.code === code;
+}
+
+function notSettled(jobId: string, outcome: Exclude<DiscardOutcome, "discarded" | "missing">): CodedError {
+  const message =
+    outcome === "unreported"
+      ? `Job ${jobId} has ended, but its final callback is with no container yet: discard it when one has taken it.`
+      : `Job ${jobId} is ${outcome}: only a job that has ended can be discarded. Cancel it first.`;
+  return new CodedError("JOB_NOT_SETTLED", message, { details: { status: outcome } });
 }

@@ -47,6 +47,9 @@ import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
  * never charged, and do not keep those behind them from being taken. What a container offers at all it announces, so
  * that a job which nobody offers to run can be seen.
  *
+ * Discarding. Whoever operates the queue removes ended jobs, one or many. A job goes whole or stays: one that has not
+ * ended, or whose end is unreported, is not touched. Afterwards its id is free again.
+ *
  * Expiry. A job with `config.expires_in_seconds` that still waits (queued, delayed, for its retry or for other jobs)
  * that long after its creation, or its redrive, fails with EXPIRED. A running one is not interrupted; one that comes
  * back to the queue after its time expires then.
@@ -329,6 +332,57 @@ export interface UnofferedJobs extends JobNeed {
   readonly oldestSeconds: number;
 }
 
+/** Which jobs a change is meant for: all that is given must hold. */
+export interface JobFilter {
+  readonly statuses: readonly JobStatus[];
+  readonly worker?: string | undefined;
+  readonly type?: string | undefined;
+  readonly userId?: string | undefined;
+  /** Of the error of a failed job; no other job has it. */
+  readonly code?: string | undefined;
+  readonly createdBeforeMs?: number | undefined;
+}
+
+/** As little of a job as is needed to change it. */
+export interface MatchedJob {
+  readonly jobId: string;
+  readonly status: JobStatus;
+  /** Of a failed one: it would fail again. */
+  readonly permanent: boolean;
+}
+
+export interface MatchedPage {
+  readonly jobs: readonly MatchedJob[];
+  /** For the next page; null when this is the last. A page may be empty and not the last. */
+  readonly cursor: string | null;
+}
+
+/** How many jobs one call changes, so that it blocks nobody for long. */
+export const maxChangedAtOnce = 50;
+
+/** `settled`: there was nothing to cancel. */
+export type CancelOutcome = "cancelled" | "requested" | "settled" | "missing";
+
+/** `unreported`: it has ended, but its final callback is not in any container's outbox yet. Any other state: it has not ended. */
+export type DiscardOutcome = "discarded" | "missing" | "unreported" | "queued" | "running";
+
+/** Failed jobs of one worker, with one code and type. */
+export interface FailureGroup {
+  readonly worker: string;
+  readonly code: string;
+  readonly type: string;
+  readonly jobs: number;
+  /** Those of them that would fail again. */
+  readonly permanent: number;
+  /** When a job last failed so. */
+  readonly lastAtMs: number;
+  /** The newest job of the group; null when it has gone in the meantime. */
+  readonly newest: { readonly jobId: string; readonly message: string } | null;
+}
+
+/** How many groups are shown, the one in which a job failed last first. */
+export const maxFailureGroups = 200;
+
 /** The producer's and operator's side of a source. Not every source has one (RunPod's queue has no listing). */
 export interface JobQueue {
   /**
@@ -353,6 +407,23 @@ export interface JobQueue {
    */
   list(filter: ListFilter): Promise<JobPage>;
   stats(): Promise<QueueStats[]>;
+  /**
+   * The next of the jobs that the filter matches, for changes of many: bounded in time, whatever the queue holds. No job
+   * is met twice; one that comes meanwhile may be missed. @throws INVALID_REQUEST as `list` does
+   */
+  match(
+    filter: JobFilter,
+    page: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<MatchedPage>;
+  /** As `cancel`, for at most `maxChangedAtOnce` jobs: what each became, in order. */
+  cancelMany(jobIds: readonly string[]): Promise<CancelOutcome[]>;
+  /**
+   * Forgets at most `maxChangedAtOnce` jobs that have ended: records, attempts, keys. What has not ended stays, and what
+   * no container has reported yet. Answers what became of each, in order.
+   */
+  discard(jobIds: readonly string[]): Promise<DiscardOutcome[]>;
+  /** Failed jobs by worker, code and type, at most `maxFailureGroups`; reads the newest job of each and no other. */
+  failureGroups(): Promise<FailureGroup[]>;
   /**
    * How old an answer of `stats` may be for somebody who asks again and again: while jobs wait or run, and at rest. A
    * source that is paid by the call says it; of others a few seconds are enough.

@@ -95,6 +95,36 @@ export function describeAssetStore(name: string, start: () => Promise<TestedStor
       await expect(tested.store.put({ ...file, path }, never)).rejects.toMatchObject({ code: "ASSET_PATH_REFUSED" });
     });
 
+    it("removes all files of a job, those of earlier attempts too, and no other job's", async () => {
+      const first = await newFile(Buffer.from("a lake"));
+      const { jobId } = first;
+      for (const name of ["0.thumb.webp", "1.png"]) {
+        const type = name.endsWith("webp") ? "image/webp" : "image/png";
+        await tested.store.put(
+          { ...(await newFile(Buffer.from("more"), name, type)), jobId, path: `ann/${jobId}/${name}` },
+          never,
+        );
+      }
+      await tested.store.put(first, never);
+      const other = await newFile(Buffer.from("a hill"));
+      await tested.store.put(other, never);
+      const job = { bucket: "pictures", userId: "ann", jobId };
+      expect(await tested.store.removeJob(job, never)).toBe(3);
+      expect(await tested.store.removeJob(job, never)).toBe(0);
+      await expect(opened(first)).rejects.toThrow();
+      expect((await opened(other)).bytes.toString()).toBe("a hill");
+    });
+
+    it.each([
+      ["the user's folder", { userId: "ann", jobId: "" }],
+      ["what is above", { userId: "ann", jobId: ".." }],
+      ["another user's", { userId: "ann/../bob", jobId: "1" }],
+      ["a deeper one", { userId: "ann", jobId: "1/2" }],
+    ])("refuses to remove %s", async (_what, names) => {
+      const refused = tested.store.removeJob({ bucket: "pictures", ...names }, never);
+      await expect(refused).rejects.toMatchObject({ code: "ASSET_PATH_REFUSED" });
+    });
+
     it("says so when the local file is gone", async () => {
       const file = await newFile(Buffer.from("bytes"));
       await rm(file.file);

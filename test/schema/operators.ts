@@ -53,6 +53,29 @@ export function describeOperators(use: UseProject): void {
     });
   });
 
+  describe("discard_jobs", () => {
+    test("deletes what has ended, and leaves its usage and every other job", async () => {
+      const [done, open, waiting] = [await enqueue(use()), await enqueue(use()), await enqueue(use())];
+      await settle(use(), await claimOne(use()), { call: "complete", result: { assets: [imageOf(done, null)] } });
+      await rpc(use(), "request_cancel", { job_id: open });
+      const nobody = "00000000-0000-4000-8000-000000000009";
+      const discard = (more = {}) =>
+        call(use(), service, "discard_jobs", { job_ids: [done, open, waiting, nobody], ...more });
+      expect((await discard({ only_source: "upstash" })).body).toEqual(["missing", "missing", "missing", "missing"]);
+      expect((await discard()).body).toEqual(["discarded", "unreported", "queued", "missing"]);
+      const kept = await use().owner.query("select id from public.jobs order by sequence");
+      expect(kept.map(({ id }) => id)).toEqual([open, waiting]);
+      for (const table of ["assets", "job_attempts"])
+        expect(await use().owner.query(`select from public.${table} where job_id = '${done}'`)).toEqual([]);
+      expect(await use().owner.query(`select from public.usage where job_id = '${done}'`)).toHaveLength(1);
+    });
+
+    test("and its like are not for users", async () => {
+      for (const name of ["discard_jobs", "cancel_jobs"])
+        expect((await call(use(), user(ann), name, { job_ids: [] })).status).toBeGreaterThan(400);
+    });
+  });
+
   describe("looking", () => {
     test("list_jobs tells users, types, sources and pages apart", async () => {
       const jobs = [

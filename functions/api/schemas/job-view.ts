@@ -12,6 +12,8 @@ export const errorView = z.object({
   code: z.string(),
   message: z.string(),
   details: z.unknown().optional(),
+  /** Of a job that can never succeed as it is: retrying it is refused. */
+  permanent: z.boolean().optional(),
 });
 
 const attemptView = z.object({

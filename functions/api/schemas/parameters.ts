@@ -12,6 +12,9 @@ export const cursor = z
 /** One of the container's sources by its name, as GET /queues lists them. */
 export const source = z.string().regex(/^[a-z0-9_-]{1,50}$/, "must be a source, as GET /queues lists them");
 
+/** In a query: `true` or `false`. */
+export const flag = z.enum(["true", "false"], 'must be "true" or "false"').transform((text) => text === "true");
+
 /** Where a job goes: by default the first source. */
 export const destination = z.strictObject({ source: source.optional() });
 

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { PermanentError } from "#contract/errors.ts";
+import { PermanentError, RetryableError } from "#contract/errors.ts";
 import { defineHandler } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
 
@@ -18,7 +18,10 @@ export default defineHandler({
     config: z.looseObject({
       gate: z.string().optional(),
       size: z.number().int("must be a whole number").min(1, "must be at least 1").default(10),
+      /** Fails for good. */
       fail: z.string().optional(),
+      /** Fails in each attempt, and might not in another run; five in a row do not keep the container from the next. */
+      stumble: z.string().optional(),
     }),
   }),
   retry: { maxAttempts: 2, timeoutSeconds: 60, backoffSeconds: 0.05 },
@@ -28,6 +31,7 @@ export default defineHandler({
       await pause(10, undefined, { signal: ctx.signal });
     ctx.progress(2, 2);
     if (config.fail !== undefined) throw new PermanentError(config.fail);
+    if (config.stumble !== undefined) throw new RetryableError(config.stumble, { code: "INPUT_UNREACHABLE" });
     const text = "0123456789".repeat(Math.ceil(config.size / 10)).slice(0, config.size);
     await ctx.asset(Buffer.from(text), { type: "text", extension: "txt", mimeType: "text/plain" });
     return { metadata: { length: text.length } };

@@ -99,6 +99,11 @@ export class CallbackLog implements Callback {
     );
   }
 
+  /** Deletes what was reported of a job. */
+  async forget(jobId: string): Promise<void> {
+    await this.#database.writeSoon(() => this.#statements.forget.run({ job_id: jobId }));
+  }
+
   /** Everything that was reported to the app about a job, oldest first. */
   of(jobId: string): LoggedCallback[] {
     return this.#statements.of.all({ job_id: jobId }).map((row) => ({
@@ -124,6 +129,7 @@ function prepare(database: Database) {
       `INSERT INTO callbacks (job_id, run, attempt, status, body, received_at_ms)
        VALUES (:job_id, :run, :attempt, :status, :body, :now) ON CONFLICT DO NOTHING`,
     ),
+    forget: database.command("DELETE FROM callbacks WHERE job_id = :job_id"),
     prune: database.command(
       `DELETE FROM callbacks WHERE (job_id, run, attempt, status) IN
          (SELECT job_id, run, attempt, status FROM callbacks INDEXED BY callbacks_by_age

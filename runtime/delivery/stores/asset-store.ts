@@ -15,6 +15,9 @@ export interface StoredFile {
   readonly traceparent?: string | undefined;
 }
 
+/** Where all files of a job are. */
+export interface JobFolder extends Pick<StoredFile, "bucket" | "userId" | "jobId"> {}
+
 /** Where a job's files end up. */
 export interface AssetStore {
   readonly name: string;
@@ -25,6 +28,8 @@ export interface AssetStore {
   put(file: StoredFile, signal: AbortSignal): Promise<void>;
   /** An address at which the file can be read for a while, null when only the app can make one, or nobody just now. */
   url(bucket: string, path: string): Promise<string | null>;
+  /** Deletes all files of a job, those of earlier attempts too; returns how many there were. Safe to repeat. */
+  removeJob(folder: JobFolder, signal: AbortSignal): Promise<number>;
 }
 
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
@@ -36,4 +41,20 @@ export function assertJobPath({ path, userId, jobId }: Pick<StoredFile, "path" |
   throw new PermanentError(`The path "${path}" is not that of a file of job ${jobId} (${prefix}<name>).`, {
     code: "ASSET_PATH_REFUSED",
   });
+}
+
+/**
+ * The folder of a job's files: `{user}/{job}`.
+ * @throws PermanentError ASSET_PATH_REFUSED for names by which another folder would be meant
+ */
+export function jobFolderOf({ userId, jobId }: JobFolder): string {
+  if (safeName.test(userId) && safeName.test(jobId)) return `${userId}/${jobId}`;
+  throw new PermanentError(`The job ${jobId} of the user ${userId} has no folder: its names are not safe.`, {
+    code: "ASSET_PATH_REFUSED",
+  });
+}
+
+/** Whether this is a file's name as the stores give them. */
+export function isFileName(name: string): boolean {
+  return safeName.test(name);
 }

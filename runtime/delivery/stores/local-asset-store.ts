@@ -3,7 +3,7 @@ import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promis
 import { dirname, join, normalize, sep } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
-import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
+import { type AssetStore, assertJobPath, type JobFolder, jobFolderOf, type StoredFile } from "./asset-store.ts";
 
 /*
  * The embedded asset store: a folder, served by the container under `/files/<bucket>/<path>` with signed, expiring
@@ -48,6 +48,13 @@ export class LocalAssetStore implements AssetStore {
       await rm(temporary, { force: true });
     }
     await syncFolder(dirname(target));
+  }
+
+  async removeJob(job: JobFolder): Promise<number> {
+    const folder = this.locate(job.bucket, jobFolderOf(job));
+    const files = await readdir(folder).catch(() => []);
+    await rm(folder, { recursive: true, force: true });
+    return files.length;
   }
 
   /** Removes what processes left that died while they stored a file. Only what is old: another process may be at work. */

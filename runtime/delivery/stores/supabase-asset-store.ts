@@ -2,7 +2,14 @@ import { stat } from "node:fs/promises";
 import { RetryableError } from "#contract/errors.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { type AssetStore, assertJobPath, type StoredFile } from "./asset-store.ts";
+import {
+  type AssetStore,
+  assertJobPath,
+  isFileName,
+  type JobFolder,
+  jobFolderOf,
+  type StoredFile,
+} from "./asset-store.ts";
 import { SignedAddresses } from "./supabase/signed-addresses.ts";
 import { partBytes, StorageClient, type UploadedFile } from "./supabase/storage-client.ts";
 
@@ -50,6 +57,19 @@ export class SupabaseAssetStore implements AssetStore {
       this.#options.log.warn({ error, bucket }, "the address of a stored file could not be signed");
       return null;
     }
+  }
+
+  async removeJob(job: JobFolder, signal: AbortSignal): Promise<number> {
+    const { bucket } = job;
+    const folder = jobFolderOf(job);
+    const names = (await this.#client.list({ bucket, path: folder }, signal)).filter(isFileName);
+    if (names.length > 0)
+      await this.#client.removeAll(
+        bucket,
+        names.map((name) => `${folder}/${name}`),
+        signal,
+      );
+    return names.length;
   }
 
   /**

@@ -67,12 +67,14 @@ it("times files that are stored and files that are not, and lets the error throu
         if (failure) throw failure;
       },
       url: async (bucket, path) => `https://files.example.com/${bucket}/${path}`,
+      removeJob: async () => 3,
     },
     metrics,
   );
   await store.put(stored, never);
   await expect(store.put(stored, never)).rejects.toMatchObject({ code: "STORAGE_UNREACHABLE" });
   expect(await store.url("sdxl", "a")).toBe("https://files.example.com/sdxl/a");
+  expect(await store.removeJob({ bucket: "sdxl", userId: "ann", jobId: "a" }, never)).toBe(3);
   expect(await values("ourvidz_upload_seconds_count", "store", "outcome")).toEqual({
     "test,stored": 1,
     "test,failed": 1,

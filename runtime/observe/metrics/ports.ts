@@ -47,6 +47,7 @@ export function measuredStore(store: AssetStore, metrics: Metrics): AssetStore {
       }
     },
     url: (bucket, path) => store.url(bucket, path),
+    removeJob: (folder, signal) => store.removeJob(folder, signal),
   };
 }
 

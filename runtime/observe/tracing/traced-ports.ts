@@ -13,6 +13,7 @@ export function tracedStore(store: AssetStore, tracing: Tracing): AssetStore {
         store.put(file, signal),
       ),
     url: (bucket, path) => store.url(bucket, path),
+    removeJob: (folder, signal) => store.removeJob(folder, signal),
   };
 }
 

@@ -24,6 +24,7 @@ const errorReport: z.ZodType<ErrorReport> = z.object({
   code: errorCode.catch("INTERNAL"),
   message: z.string(),
   details: z.unknown().optional(),
+  permanent: z.boolean().optional(),
 });
 
 const errorColumn = jsonColumn(errorReport).nullable();
@@ -135,6 +136,29 @@ export const sequenceRow = z.object({ sequence: z.number() });
 export const aheadRow = z.object({ ahead: z.number() });
 export const answerRow = z.object({ answer: flagColumn });
 export const momentRow = z.object({ at_ms: z.number().nullable() });
+
+export const statusRow = z.object({ status: z.enum(jobStatuses) });
+
+export const matchedRow = z.object({
+  sequence: z.number(),
+  id: z.string(),
+  status: z.enum(jobStatuses),
+  matches: flagColumn,
+  error: errorColumn,
+});
+
+export const endedRow = z.object({ status: z.enum(jobStatuses), is_reported: flagColumn });
+
+export const failureGroupRow = z.object({
+  worker: z.string(),
+  code: z.string(),
+  type: z.string(),
+  jobs: z.number(),
+  permanent: z.number(),
+  last_ms: z.number(),
+});
+
+export const newestFailureRow = z.object({ id: z.string(), error: errorColumn });
 
 export const countsRow = z.object({
   worker: z.string(),

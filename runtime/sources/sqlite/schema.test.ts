@@ -22,7 +22,10 @@ test("a file of version 1 is brought on with its jobs, and old ends are not repo
 
   const database = await openDatabase(databaseFile(folder), sourceMigrations);
   const source = new SqliteSource(database, { workerId: "container-1" });
+  const group = { worker: "sdxl", code: "INTERNAL", type: "sdxl_image_fast", jobs: 1, permanent: 0, lastAtMs: 2 };
+  expect(await source.failureGroups()).toEqual([{ ...group, newest: { jobId: "failed", message: "" } }]);
   await source.redrive("failed");
+  expect(await source.failureGroups()).toEqual([]);
   const { leases, ends } = await source.take([{ worker: "sdxl", slots: 5 }]);
   expect(ends).toEqual([]);
   expect(leases.map(({ jobId, run, attempt }) => [jobId, run, attempt])).toEqual([

@@ -118,8 +118,57 @@ const deliveries = `
   END;
 `;
 
+/*
+ * A component of its own: failed jobs are counted where they change, so that looking at a million of them costs what looking at
+ * their groups does. Every change of a job's state goes through the triggers, whoever makes it. An error without a code is
+ * counted as INTERNAL.
+ */
+const failures = `
+  ALTER TABLE jobs ADD COLUMN error_code TEXT
+    GENERATED ALWAYS AS (coalesce(json_extract(error, '$.code'), 'INTERNAL')) VIRTUAL;
+
+  CREATE INDEX jobs_failed ON jobs (worker, error_code, type) WHERE status = 'failed';
+
+  CREATE TABLE failure_groups (
+    worker    TEXT    NOT NULL,
+    code      TEXT    NOT NULL,
+    type      TEXT    NOT NULL,
+    jobs      INTEGER NOT NULL,
+    permanent INTEGER NOT NULL,
+    last_ms   INTEGER NOT NULL,
+    PRIMARY KEY (worker, code, type)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TRIGGER count_failed AFTER UPDATE OF status ON jobs WHEN NEW.status = 'failed' AND OLD.status <> 'failed'
+  BEGIN
+    INSERT INTO failure_groups (worker, code, type, jobs, permanent, last_ms)
+    VALUES (NEW.worker, NEW.error_code, NEW.type, 1, NEW.error ->> '$.permanent' IS 1, NEW.settled_at_ms)
+    ON CONFLICT (worker, code, type) DO UPDATE
+      SET jobs = jobs + 1, permanent = permanent + excluded.permanent, last_ms = excluded.last_ms;
+  END;
+
+  CREATE TRIGGER discount_redriven AFTER UPDATE OF status ON jobs WHEN OLD.status = 'failed' AND NEW.status <> 'failed'
+  BEGIN
+    UPDATE failure_groups SET jobs = jobs - 1, permanent = permanent - (OLD.error ->> '$.permanent' IS 1)
+     WHERE worker = OLD.worker AND code = OLD.error_code AND type = OLD.type;
+    DELETE FROM failure_groups WHERE worker = OLD.worker AND code = OLD.error_code AND type = OLD.type AND jobs < 1;
+  END;
+
+  CREATE TRIGGER discount_deleted AFTER DELETE ON jobs WHEN OLD.status = 'failed'
+  BEGIN
+    UPDATE failure_groups SET jobs = jobs - 1, permanent = permanent - (OLD.error ->> '$.permanent' IS 1)
+     WHERE worker = OLD.worker AND code = OLD.error_code AND type = OLD.type;
+    DELETE FROM failure_groups WHERE worker = OLD.worker AND code = OLD.error_code AND type = OLD.type AND jobs < 1;
+  END;
+
+  INSERT INTO failure_groups (worker, code, type, jobs, permanent, last_ms)
+  SELECT worker, error_code, type, count(*), count(*) FILTER (WHERE error ->> '$.permanent' IS 1), max(settled_at_ms)
+    FROM jobs WHERE status = 'failed' GROUP BY worker, error_code, type;
+`;
+
 export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 1, sql: tables },
   { component: "source", version: 2, sql: endsAndOffers },
   { component: "source", version: 3, sql: deliveries },
+  { component: "failures", version: 1, sql: failures },
 ];

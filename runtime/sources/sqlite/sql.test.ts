@@ -3,11 +3,12 @@ import { z } from "zod";
 import * as sql from "./sql.ts";
 import * as endsSql from "./sql-ends.ts";
 import * as leasingSql from "./sql-leasing.ts";
+import * as manySql from "./sql-many.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
 const planRow = z.object({ detail: z.string() });
 const { jobPage, jobPageSizes, ...coreSql } = sql;
-const statements = { ...coreSql, ...leasingSql, ...endsSql };
+const statements = { ...coreSql, ...leasingSql, ...endsSql, ...manySql };
 
 let harness: SqliteHarness;
 beforeAll(async () => {
@@ -59,6 +60,9 @@ describe("query plans", () => {
     ["anyEndToReport", "jobs_to_report (report_at_ms>? AND report_at_ms<?)"],
     ["needsOfDue", "jobs_to_take (worker=?)"],
     ["needsOfDue", "jobs_to_promote (available_at_ms<?)"],
+    ["matchInState", "jobs_by_status (status=? AND rowid<?)"],
+    ["matchInGroup", "jobs_failed (worker=? AND error_code=? AND type=? AND rowid<?)"],
+    ["newestFailure", "jobs_failed (worker=? AND error_code=? AND type=?)"],
     ["pruneSettled", "jobs_to_prune (settled_at_ms>? AND settled_at_ms<?)"],
   ] as const)("%s does not read jobs that it is not about: %s", (name, index) => {
     expect(planOf(statements[name])).toContainEqual(expect.stringContaining(index));

@@ -104,6 +104,8 @@ export const jobByKey = `
 
 export const jobById = "SELECT * FROM jobs WHERE id = :id";
 
+export const statusOf = "SELECT status FROM jobs WHERE id = :id";
+
 export const insertJob = `
   INSERT INTO jobs (id, worker, type, user_id, model_variant, priority, body, due, created_at_ms, available_at_ms,
                     expires_at_ms)

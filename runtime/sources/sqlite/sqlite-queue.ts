@@ -8,19 +8,25 @@ import type { Query } from "#runtime/lib/database/statements.ts";
 import { inBatches } from "#runtime/lib/in-batches.ts";
 import { jobBody } from "../job-body.ts";
 import {
+  type CancelOutcome,
   type ChangeKind,
+  type DiscardOutcome,
   type EnqueueOptions,
   type EnqueueOutcome,
+  type FailureGroup,
+  type JobFilter,
   type JobPage,
   type JobQueue,
   type JobRecord,
   type ListFilter,
+  type MatchedPage,
   maxPageBytes,
   type QueueStats,
   refuseDependencies,
 } from "../job-source.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import { LiveOffers } from "./live-offers.ts";
+import { ManyJobs } from "./many-jobs.ts";
 import { type JobRow, jobRow, type SizeRow, sizeRow, toJobRecord, toQueueStats } from "./rows.ts";
 import * as sql from "./sql.ts";
 import { prepareQueueStatements } from "./statements.ts";
@@ -50,11 +56,13 @@ export class SqliteQueue implements JobQueue {
   readonly #statements: ReturnType<typeof prepareQueueStatements>;
   protected readonly offers: LiveOffers;
   readonly #pages = new Map<string, PageQueries>();
+  readonly #many: ManyJobs;
 
   constructor(database: Database, nowMs: () => number = Date.now) {
     this.database = database;
     this.nowMs = nowMs;
     this.offers = new LiveOffers(database, nowMs);
+    this.#many = new ManyJobs(database);
     this.#statements = prepareQueueStatements(database);
   }
 
@@ -147,6 +155,37 @@ export class SqliteQueue implements JobQueue {
         return toQueueStats(row, unoffered, nowMs);
       });
     });
+  }
+
+  match(
+    filter: JobFilter,
+    page: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<MatchedPage> {
+    return this.#many.match(filter, page);
+  }
+
+  async cancelMany(jobIds: readonly string[]): Promise<CancelOutcome[]> {
+    const outcomes = await this.database.write(() => {
+      this.expireLeases();
+      return jobIds.map((id): CancelOutcome => {
+        const isChanged = this.#statements.cancelJob.run({ id, now_ms: this.nowMs() }) > 0;
+        const status = this.#statements.statusOf.get({ id })?.status;
+        if (status === undefined) return "missing";
+        if (!isChanged) return "settled";
+        return status === "cancelled" ? "cancelled" : "requested";
+      });
+    });
+    if (outcomes.includes("cancelled")) this.changed("ends");
+    if (outcomes.includes("requested")) this.changed("leases");
+    return outcomes;
+  }
+
+  discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
+    return this.#many.discard(jobIds);
+  }
+
+  failureGroups(): Promise<FailureGroup[]> {
+    return this.#many.failureGroups();
   }
 
   /** Deletes jobs that were settled more than `olderThanMs` ago, failed ones too. Returns how many. */

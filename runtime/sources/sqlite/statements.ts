@@ -3,6 +3,7 @@ import * as rows from "./rows.ts";
 import * as sql from "./sql.ts";
 import * as endsSql from "./sql-ends.ts";
 import * as leasingSql from "./sql-leasing.ts";
+import * as manySql from "./sql-many.ts";
 
 /** Prepares what a producer and an operator need, once a connection. */
 export function prepareQueueStatements(database: Database) {
@@ -15,6 +16,7 @@ export function prepareQueueStatements(database: Database) {
     insertKey: database.command(sql.insertKey),
     jobsAhead: database.query(sql.jobsAhead, rows.aheadRow),
     cancelJob: database.command(sql.cancelJob),
+    statusOf: database.query(sql.statusOf, rows.statusRow),
     redriveJob: database.command(sql.redriveJob),
     forgetAttempts: database.command(sql.forgetAttempts),
     attemptsOf: database.query(sql.attemptsOf, rows.attemptRow),
@@ -77,5 +79,17 @@ export function prepareChangeStatements(database: Database) {
     nextMoment: database.query(sql.nextMoment, rows.momentRow),
     anyEndToReport: database.query(sql.anyEndToReport, rows.answerRow),
     anyEnded: database.query(sql.anyEnded, rows.answerRow),
+  };
+}
+
+/** Prepares what changes many jobs, or counts them. */
+export function prepareManyStatements(database: Database) {
+  return {
+    matchInState: database.query(manySql.matchInState, rows.matchedRow),
+    matchInGroup: database.query(manySql.matchInGroup, rows.matchedRow),
+    ended: database.query(manySql.ended, rows.endedRow),
+    deleteJob: database.command(manySql.deleteJob),
+    failureGroups: database.query(manySql.failureGroups, rows.failureGroupRow),
+    newestFailure: database.query(manySql.newestFailure, rows.newestFailureRow),
   };
 }

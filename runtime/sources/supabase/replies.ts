@@ -20,6 +20,7 @@ const errorReport: z.ZodType<ErrorReport> = z.object({
   code: z.custom<ErrorCode>(isErrorCode).catch("INTERNAL"),
   message: z.string(),
   details: z.unknown().optional(),
+  permanent: z.boolean().optional(),
 });
 
 const ms = z.number().int();
@@ -90,6 +91,26 @@ export const redriven = z.object({ job_status: z.enum(jobStatuses) });
 export const dueJobs = z.object({ now_ms: ms, due: z.array(z.string()), next_ms: ms.nullable() });
 export const tokens = z.array(z.string());
 export const counted = count;
+
+const reportText = errorReport.nullable().catch(null);
+export const matched = z.object({
+  jobs: z.array(z.object({ job_id: z.string(), status: z.enum(jobStatuses), error: reportText })),
+  last: count.nullable(),
+});
+export const cancelledMany = z.array(z.enum(["cancelled", "requested", "settled", "missing"]));
+export const discarded = z.array(z.enum(["discarded", "missing", "unreported", "queued", "running"]));
+export const failureGroups = z.array(
+  z.object({
+    worker: z.string(),
+    code: z.string(),
+    type: z.string(),
+    jobs: count,
+    permanent: count,
+    last_at_ms: ms,
+    newest_id: z.string(),
+    newest_message: z.string(),
+  }),
+);
 
 export const stats = z.array(
   z.object({

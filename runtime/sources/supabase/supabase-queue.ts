@@ -3,16 +3,23 @@ import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { jobBody } from "../job-body.ts";
 import {
+  type CancelOutcome,
+  type DiscardOutcome,
   type EnqueueOptions,
   type EnqueueOutcome,
+  type FailureGroup,
+  type JobFilter,
   type JobPage,
   type JobQueue,
   type JobRecord,
   type ListFilter,
+  type MatchedPage,
+  maxFailureGroups,
   maxPageBytes,
   type QueueStats,
 } from "../job-source.ts";
 import type { SourceTrouble } from "../source-definition.ts";
+import { discardJobs, forUuids, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import type { ResolvedOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { RpcClient } from "./rpc-client.ts";
@@ -107,6 +114,32 @@ export class SupabaseQueue implements JobQueue {
     }));
   }
 
+  match(
+    filter: JobFilter,
+    page: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<MatchedPage> {
+    return matchJobs(this.client, only_source, filter, page);
+  }
+
+  async cancelMany(jobIds: readonly string[]): Promise<CancelOutcome[]> {
+    const request = randomUUID();
+    const outcomes = await forUuids(jobIds, isUuid, (job_ids) => {
+      const args = () => ({ job_ids, only_source, request });
+      return this.client.call("cancel_jobs", { args, answer: replies.cancelledMany });
+    });
+    if (outcomes.includes("requested")) this.leasesChanged();
+    if (outcomes.includes("cancelled")) this.endsChanged();
+    return outcomes;
+  }
+
+  discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
+    return forUuids(jobIds, isUuid, (ids) => discardJobs(this.client, only_source, ids));
+  }
+
+  failureGroups(): Promise<FailureGroup[]> {
+    return readFailureGroups(this.client, only_source, maxFailureGroups);
+  }
+
   /** Called after a change that somebody in this process may be waiting for; nobody waits for a queue alone. */
   protected jobsChanged(): void {}
 
@@ -114,6 +147,10 @@ export class SupabaseQueue implements JobQueue {
   protected endsChanged(): void {}
 
   protected leasesChanged(): void {}
+}
+
+function isUuid(id: string): boolean {
+  return uuid.test(id);
 }
 
 /** @throws CodedError JOB_NOT_FOUND for what cannot be the id of a job here */

@@ -93,7 +93,7 @@ describe("one operation costs", () => {
 
   test.each([
     ["complete", 4],
-    ["fail", 4],
+    ["fail", 6],
     ["cancelled", 4],
     ["retry", 7],
     ["release", 7],

@@ -16,6 +16,7 @@ export const errorReport: z.ZodType<ErrorReport> = z.object({
   code: errorCode.catch("INTERNAL"),
   message: z.string(),
   details: z.unknown().optional(),
+  permanent: z.boolean().optional(),
 });
 
 const json = <Schema extends z.ZodType>(schema: Schema) =>

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { jobStatuses } from "../job-source.ts";
 import { errorReport } from "./records.ts";
 
 /* Shapes of what scripts and commands answer. Numbers inside lists come as numbers or, from some servers, as texts. */
@@ -126,6 +127,25 @@ export const statsAnswer = z.tuple([
   ...announced,
 ]);
 export const repairAnswer = z.tuple([count, z.string()]);
+const jobStatus = z.enum(jobStatuses);
+export const matchAnswer = z.tuple([z.array(z.tuple([z.string(), jobStatus, errorText])), z.string()]);
+export const discardAnswer = z
+  .tuple([z.array(z.enum(["discarded", "missing", "unreported", "queued", "running"]))])
+  .transform(([outcomes]) => outcomes);
+
+/** `<worker>:<code>:<1: permanent>:<type>` */
+const groupName = z.string().transform((name) => {
+  const [worker = "", code = "", permanent, ...type] = name.split(":");
+  return { name, worker, code, permanent: permanent === "1", type: type.join(":") };
+});
+export const groupNames = z.array(groupName);
+export const failuresAnswer = z.tuple([
+  z.array(
+    z
+      .tuple([groupName, count, number, number, z.string(), errorText])
+      .transform(([name, jobs, lastAtMs, arrival, jobId, error]) => ({ name, jobs, lastAtMs, arrival, jobId, error })),
+  ),
+]);
 export const pruneAnswer = z.tuple([z.string()]);
 
 export interface DeadLetter {

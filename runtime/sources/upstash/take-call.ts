@@ -36,8 +36,9 @@ export function takeCall(
     const [ready, turns] = [keys.ready(worker), keys.turns(worker)];
     return { worker, slots, held: heldModels, list, side: side.toUpperCase(), ready, turns, offer };
   });
-  const { jobPrefix, readyPrefix, parkedPrefix, timetable, index, deadLetters, events: channel } = keys;
-  const places = { jobPrefix, readyPrefix, parkedPrefix, channel, origin };
+  const { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, events: channel } = keys;
+  const { timetable, index, deadLetters } = keys;
+  const places = { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, channel, origin };
   const args = { ...places, leaseMs: leaseSeconds * 1000, keepSeconds, workerId, ...tickets, maxEnds, workers };
   const perWorker = workers.flatMap(({ list, ready, turns }) => [list, ready, turns]);
   return { keys: [timetable, index, deadLetters, ...perWorker], args: [JSON.stringify(args)] };

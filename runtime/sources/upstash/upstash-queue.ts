@@ -7,12 +7,17 @@ import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
 import { jobBody } from "../job-body.ts";
 import {
+  type CancelOutcome,
+  type DiscardOutcome,
   type EnqueueOptions,
   type EnqueueOutcome,
+  type FailureGroup,
+  type JobFilter,
   type JobPage,
   type JobQueue,
   type JobRecord,
   type ListFilter,
+  type MatchedPage,
   type QueueStats,
   queueName,
   refuseDependencies,
@@ -21,6 +26,7 @@ import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
+import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import { isOffered, readOffers } from "./offers.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
@@ -35,6 +41,8 @@ const noTickets = { ticket: "none", unanswered: [], known: [] };
 const deadLetterBytes = { keptBytes: 8192, maxBytes: 32 * 1_048_576 };
 /** What one call of `prune` looks at. */
 const pruneBatch = 500;
+/** Calls that are under way at the same time: enough to hide a network's delay. */
+const cancelledAtOnce = 10;
 const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(({ worker }) => worker))];
 
 /** The producer's and operator's side; `UpstashSource` adds the side that runs jobs. */
@@ -82,23 +90,42 @@ export class UpstashQueue implements JobQueue {
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
-    const call = {
-      keys: [this.keys.job(jobId), this.keys.timetable],
-      args: [this.#operatorArgs({ keepSeconds: this.keepSeconds })],
-    };
-    let [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
+    let [answer, status] = await this.#cancel(jobId);
     if (answer === "missing") {
       // It may still be on its producer's list, which nobody looks at while all executors are busy.
       await this.#fileArrivals();
-      [answer, status] = replies.cancelAnswer.parse(await this.client.run("cancel", call));
+      [answer, status] = await this.#cancel(jobId);
     }
     if (answer === "missing") throw jobNotFound(jobId);
     if (answer === "settled") {
       throw nothingToCancel(jobId, endOrDelivery(status ?? "settled"));
     }
-    if (answer === "requested") this.cancelRequested(jobId);
-    else this.endsDue();
     return answer;
+  }
+
+  /** Each by its own script: what would block the server for long is none of them. */
+  async cancelMany(jobIds: readonly string[]): Promise<CancelOutcome[]> {
+    const outcomes: CancelOutcome[] = [];
+    for (let from = 0; from < jobIds.length; from += cancelledAtOnce) {
+      const answers = await Promise.all(jobIds.slice(from, from + cancelledAtOnce).map((id) => this.#cancel(id)));
+      outcomes.push(...answers.map(([answer]) => answer));
+    }
+    return outcomes;
+  }
+
+  match(
+    filter: JobFilter,
+    page: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<MatchedPage> {
+    return matchJobs(this.client, this.keys, filter, page);
+  }
+
+  discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
+    return discardJobs(this.client, this.keys, this.options.leaseSeconds, jobIds);
+  }
+
+  failureGroups(): Promise<FailureGroup[]> {
+    return readFailureGroups(this.client, this.keys);
   }
 
   async redrive(jobId: string): Promise<void> {
@@ -173,13 +200,16 @@ export class UpstashQueue implements JobQueue {
     return letters;
   }
 
-  /** Takes jobs whose records are gone off the index, and offers of containers that are gone. Once an hour is enough. */
+  /** Takes jobs whose records are gone off the indexes, and offers of containers that are gone. Once an hour is enough. */
   async prune(): Promise<void> {
-    const { jobPrefix, index, offers } = this.keys;
+    const { jobPrefix, failedPrefix, index, offers, failures } = this.keys;
     for (let from = "0"; from !== ""; ) {
-      const args = [JSON.stringify({ jobPrefix, from, keepSeconds: this.keepSeconds, limit: pruneBatch })];
-      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index, offers], args }));
+      const args = [
+        JSON.stringify({ jobPrefix, failedPrefix, from, keepSeconds: this.keepSeconds, limit: pruneBatch }),
+      ];
+      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index, offers, failures], args }));
     }
+    await fileFailures(this.client, this.keys);
   }
 
   /**
@@ -230,6 +260,17 @@ export class UpstashQueue implements JobQueue {
 
   protected get workers(): readonly string[] {
     return [...this.#workers];
+  }
+
+  async #cancel(jobId: string) {
+    const call = {
+      keys: [this.keys.job(jobId), this.keys.timetable],
+      args: [this.#operatorArgs({ keepSeconds: this.keepSeconds })],
+    };
+    const answer = replies.cancelAnswer.parse(await this.client.run("cancel", call));
+    if (answer[0] === "requested") this.cancelRequested(jobId);
+    if (answer[0] === "cancelled") this.endsDue();
+    return answer;
   }
 
   /** A take without a slot files and sweeps, but leases nothing; ends are left to those who report them. */
@@ -298,10 +339,12 @@ export class UpstashQueue implements JobQueue {
   }
 
   #operatorArgs(more: Readonly<Record<string, unknown>>): string {
-    const { readyPrefix, parkedPrefix, turnsPrefix, events: channel } = this.keys;
+    const { readyPrefix, parkedPrefix, failures, failedPrefix, turnsPrefix, events: channel } = this.keys;
     return JSON.stringify({
       readyPrefix,
       parkedPrefix,
+      failures,
+      failedPrefix,
       turnsPrefix,
       channel,
       origin: this.origin,

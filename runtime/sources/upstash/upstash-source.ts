@@ -304,8 +304,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   async #settleAll(call: SettleCall, settlements: readonly BatchedSettlement[]): Promise<SettleOutcome[]> {
-    const { jobPrefix, readyPrefix, parkedPrefix, timetable, events: channel } = this.keys;
-    const settings = { jobPrefix, readyPrefix, parkedPrefix, keepSeconds: this.keepSeconds };
+    const { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, timetable, events: channel } = this.keys;
+    const failing = call === "fail" ? { failures, failedPrefix } : {};
+    const settings = { jobPrefix, readyPrefix, parkedPrefix, ...failing, keepSeconds: this.keepSeconds };
     // When a job is due again is decided by the server's clock; when it ended is only reported.
     const isRequeue = call === "retry" || call === "release";
     const more = isRequeue

@@ -22,6 +22,8 @@ export const errorStatus = {
   IDEMPOTENCY_CONFLICT: 409,
   JOB_ALREADY_SETTLED: 409,
   JOB_NOT_FAILED: 409,
+  JOB_NOT_RETRYABLE: 409,
+  JOB_NOT_SETTLED: 409,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   RANGE_NOT_SATISFIABLE: 416,
@@ -88,6 +90,8 @@ export interface ErrorReport {
   readonly code: ErrorCode;
   readonly message: string;
   readonly details?: unknown;
+  /** The job can never succeed as it is. Absent: it may, but for codes that say otherwise (`isPermanent`). */
+  readonly permanent?: boolean | undefined;
 }
 
 export interface CodedErrorOptions {
@@ -153,6 +157,28 @@ export function retryMeaning(error: unknown): "never" | "backoff" | { readonly d
   const delaySeconds = error instanceof RetryableError ? property(error, "delaySeconds") : undefined;
   if (typeof delaySeconds !== "number" || !Number.isFinite(delaySeconds) || delaySeconds < 0) return "backoff";
   return { delaySeconds: Math.min(delaySeconds, maxDelaySeconds) };
+}
+
+/** What a job itself is wrong in, whatever runs it. */
+const permanentCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  "INVALID_JOB",
+  "UNDECODABLE_JOB",
+  "POLICY_REFUSED",
+  "UNSUPPORTED_OPTION",
+  "ASSET_PATH_REFUSED",
+  "INPUT_REFUSED",
+  "INPUT_EXPIRED",
+  "INPUT_TOO_LARGE",
+  "INPUT_INVALID",
+]);
+
+/** Whether a job that failed with this error would fail with it again. */
+export function isPermanent({ code, permanent }: { readonly code: string; readonly permanent?: boolean | undefined }) {
+  return permanent === true || isPermanentCode(code);
+}
+
+export function isPermanentCode(code: string): boolean {
+  return permanentCodes.has(code);
 }
 
 export const errorCodes: readonly ErrorCode[] = Object.keys(errorStatus).filter(isErrorCode);

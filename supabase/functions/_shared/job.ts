@@ -17,6 +17,7 @@ export const optional = <Schema extends z.ZodType>(schema: Schema) =>
 export const defaulted = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value) => value ?? undefined, schema);
 
+const priorityRule = "must be a whole number from -100 to 100";
 const anyObject = z.record(z.string(), z.unknown());
 
 /**
@@ -29,7 +30,9 @@ export const jobEnvelope = z.looseObject({
   prompt: optional(z.string()),
   user_id: defaulted(safeId.default("anonymous")),
   created_at: optional(z.string()),
-  priority: defaulted(z.number().int().min(-100).max(100).default(0)),
+  priority: defaulted(
+    z.number(priorityRule).int(priorityRule).min(-100, priorityRule).max(100, priorityRule).default(0),
+  ),
   model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
   bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
   config: defaulted(z.looseObject({ expires_in_seconds: optional(expiresInSeconds) }).prefault({})),

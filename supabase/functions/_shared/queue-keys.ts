@@ -38,6 +38,9 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *   timetable                  zset    what happens at a moment: a delay is over, a lease runs out, a job expires, an end is
  *                                      to be reported, a failed job is forgotten
  *   index                      zset    all jobs by arrival
+ *   failures                   zset    groups of failed jobs, by when a job last failed so
+ *   failed:<group>             zset    the failed jobs of each by arrival; a group is `<worker>:<code>:<1: permanent>:<type>`
+ *   failures-filed             string  that jobs which failed before there were groups are in theirs; for a day
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
  *   offers                     hash    what each container can run, and until when that counts
  *   dead-letters               list    elements in which there is no job, each with the reason
@@ -59,6 +62,10 @@ export function createKeys({ prefix, lists }: KeySettings) {
     timetable: key("timetable"),
     index: key("index"),
     offers: key("offers"),
+    failures: key("failures"),
+    failed: (group: string) => key("failed", group),
+    failedPrefix: key("failed", ""),
+    failuresFiled: key("failures-filed"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
     deadLetters: key("dead-letters"),
     events: eventsChannel(prefix),

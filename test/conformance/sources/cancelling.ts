@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { redriveAll } from "#runtime/sources/redrive-all.ts";
+import { redriveMatching } from "#runtime/sources/change-many.ts";
+import { JobQueues } from "#runtime/sources/job-queues.ts";
+import type { JobQueue } from "#runtime/sources/job-source.ts";
 import {
   enqueue,
   expectStatus,
@@ -153,6 +155,14 @@ function describeRedriving(suite: Suite): void {
 }
 
 function describeRedrivingAll(suite: Suite): void {
+  const redriveAll = (queue: JobQueue, { limit = 9, force = false } = {}) =>
+    redriveMatching(new JobQueues(new Map([["tested", queue]])), {
+      filter: { statuses: ["failed"], worker: "sdxl" },
+      limit,
+      force,
+      signal: new AbortController().signal,
+    });
+
   test("takes the failed jobs of one worker, and no others", async () => {
     const { source, queue } = suite.harness();
     for (const id of ["a", "b", "c", "d"]) await enqueue(suite.harness(), id);
@@ -162,20 +172,27 @@ function describeRedrivingAll(suite: Suite): void {
       { worker: "wan", slots: 1 },
     ]);
     for (const lease of leases) await source.fail(lease, failure);
-    const signal = new AbortController().signal;
-    expect(await redriveAll(queue, { worker: "sdxl", limit: 2, signal })).toEqual({
-      redriven: 2,
-      refused: 0,
-      more: true,
-    });
+    const first = await redriveAll(queue, { limit: 2 });
+    expect(first).toMatchObject({ matched: 2, changed: { redriven: 2 }, left: [] });
+    expect(first.cursor).not.toBeNull();
     expect((await queue.list({ status: "failed", limit: 9 })).jobs.map(({ job }) => job.id)).toEqual(["video", "a"]);
-    expect(await redriveAll(queue, { worker: "sdxl", limit: 9, signal })).toEqual({
-      redriven: 1,
-      refused: 0,
-      more: false,
-    });
+    expect(await redriveAll(queue)).toMatchObject({ matched: 1, changed: { redriven: 1 }, cursor: null });
     expect((await take(suite.harness(), 9)).map(({ jobId }) => jobId).toSorted()).toEqual(["a", "b", "c", "d"]);
     await expectStatus(suite, "video", "failed");
+  });
+
+  test("leaves what would fail again, unless it is forced", async () => {
+    const { source, queue } = suite.harness();
+    for (const id of ["a", "b", "c"]) await enqueue(suite.harness(), id);
+    const [one, two, three] = await take(suite.harness(), 3);
+    if (one === undefined || two === undefined || three === undefined) throw new Error("three jobs are due");
+    await source.fail(one, failure);
+    await source.fail(two, { ...failure, permanent: true });
+    await source.fail(three, { code: "INVALID_JOB", message: "config.steps must be at most 150" });
+    const left = [{ code: "JOB_NOT_RETRYABLE", jobs: 2 }];
+    expect(await redriveAll(queue)).toMatchObject({ matched: 3, changed: { redriven: 1 }, left });
+    expect((await queue.list({ status: "failed", limit: 9 })).jobs).toHaveLength(2);
+    expect(await redriveAll(queue, { force: true })).toMatchObject({ changed: { redriven: 2 }, left: [] });
   });
 
   test("by two containers at once redrives each job once", async () => {
@@ -183,10 +200,9 @@ function describeRedrivingAll(suite: Suite): void {
     const ids = ["a", "b", "c", "d", "e", "f"];
     for (const id of ids) await enqueue(suite.harness(), id);
     for (const lease of await take(suite.harness(), 9)) await source.fail(lease, failure);
-    const options = { worker: "sdxl", limit: 9, signal: new AbortController().signal };
     const other = await suite.harness().second();
-    const outcomes = await Promise.all([redriveAll(queue, options), redriveAll(other.queue, options)]);
-    expect(outcomes.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(ids.length);
+    const outcomes = await Promise.all([redriveAll(queue), redriveAll(other.queue)]);
+    expect(outcomes.reduce((sum, { changed }) => sum + (changed.redriven ?? 0), 0)).toBe(ids.length);
     expect(await take(suite.harness(), 9)).toHaveLength(ids.length);
   });
 }

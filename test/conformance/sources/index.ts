@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe } from "vitest";
 import { describeCancelling } from "./cancelling.ts";
 import { describeDelivering } from "./delivering.ts";
 import { describeDepending } from "./depending.ts";
+import { describeDiscarding } from "./discarding.ts";
 import { describeEnding } from "./ending.ts";
 import { describeExpiring } from "./expiring.ts";
 import { allCapabilities, type Capabilities, type Harness, type Suite } from "./harness.ts";
@@ -54,6 +55,7 @@ export function describeJobSource(
     describeExpiring(suite);
     describeQueueing(suite);
     describeDepending(suite);
+    describeDiscarding(suite);
     describeWaiting(suite);
   });
 }

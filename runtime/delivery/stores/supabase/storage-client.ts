@@ -37,6 +37,10 @@ export const partBytes = 6 * 1024 * 1024;
 /** Paths are never given to another file, but by another attempt of the same job. */
 export const cacheSeconds = 3600;
 
+const maxListed = 1000;
+
+/** A folder has no id. */
+const listedObjects = z.array(z.object({ name: z.string(), id: z.string().nullable() }));
 const objectInfo = z.object({ size: z.number().nullable() });
 const signedAddresses = z.array(z.object({ path: z.string().nullable(), signedURL: z.string().nullable() }));
 
@@ -95,10 +99,25 @@ export class StorageClient {
     throw this.errorOf(refused, object);
   }
 
-  async remove(object: RefusalContext, signal: AbortSignal): Promise<void> {
-    const remove = (bucket: Bucket) => bucket.remove([object.path]);
-    const { refused } = await this.#call(object, { signal, limitMs: answerLimitMs }, remove);
-    if (refused !== null && readRefusal(refused).status !== 404) throw this.errorOf(refused, object);
+  remove({ bucket, path }: RefusalContext, signal: AbortSignal): Promise<void> {
+    return this.removeAll(bucket, [path], signal);
+  }
+
+  /** What is not there is passed over. */
+  async removeAll(bucket: string, paths: readonly string[], signal: AbortSignal): Promise<void> {
+    const context = { bucket, path: paths[0] ?? "" };
+    const remove = (files: Bucket) => files.remove([...paths]);
+    const { refused } = await this.#call(context, { signal, limitMs: answerLimitMs }, remove);
+    if (refused !== null && readRefusal(refused).status !== 404) throw this.errorOf(refused, context);
+  }
+
+  /** Names of the objects right below a folder, at most 1,000; none where there is no such folder or bucket. */
+  async list(folder: RefusalContext, signal: AbortSignal): Promise<string[]> {
+    const list = (files: Bucket) => files.list(folder.path, { limit: maxListed });
+    const { data, refused } = await this.#call(folder, { signal, limitMs: answerLimitMs }, list);
+    if (refused === null) return parsed(listedObjects, data).flatMap(({ name, id }) => (id === null ? [] : [name]));
+    if (readRefusal(refused).status === 404) return [];
+    throw this.errorOf(refused, folder);
   }
 
   /** Addresses by path, for those that exist. */

@@ -93,5 +93,20 @@ export function namedQueue(queue: JobQueue, names: Names, makeUser: (id: string)
       return { ...page, jobs: page.jobs.map(inward) };
     },
     stats: () => queue.stats(),
+    async match({ userId, ...filter }, page) {
+      const found = await queue.match(
+        userId === undefined ? filter : { ...filter, userId: names.uuidOf(userId) },
+        page,
+      );
+      return { ...found, jobs: found.jobs.map((job) => ({ ...job, jobId: names.nameOf(job.jobId) })) };
+    },
+    cancelMany: (jobIds) => queue.cancelMany(jobIds.map((id) => names.uuidOf(id))),
+    discard: (jobIds) => queue.discard(jobIds.map((id) => names.uuidOf(id))),
+    async failureGroups() {
+      return (await queue.failureGroups()).map(({ newest, ...group }) => ({
+        ...group,
+        newest: newest === null ? null : { ...newest, jobId: names.nameOf(newest.jobId) },
+      }));
+    },
   };
 }

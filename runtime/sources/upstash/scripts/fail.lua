@@ -1,11 +1,13 @@
 --[[
   Ends running jobs as failed. Their leases stay in the timetable as marks that count them, until their records go.
 
-    KEYS and ARGV  as lib/settling.lua says; the third is JSON {error, progress?} with the error report as JSON in it
+    KEYS and ARGV  as lib/settling.lua says, with {failures, failedPrefix} beside its settings; the third is JSON {error,
+                 progress?} with the error report as JSON in it
 
-  Billed: 3, and 1 for each job.
+  Billed: 4, and 1 for each job and for each group that they fail in.
 ]]
 --- @include "lib/settling"
+--- @include "lib/failures"
 
 local marks = {}
 local answers = settleLeases({ failed = true }, function(job, ending)
@@ -17,8 +19,10 @@ local answers = settleLeases({ failed = true }, function(job, ending)
   state.mark = leaseMember(state)
   endAttempt(state, 'failed', now, ending.error)
   state.progress = ending.progress
+  noteFailure(state, ending.error)
   finish(job, 'failed')
 end)
 if #marks > 0 then call('ZADD', timetable, unpack(marks)) end
 writeEnds()
+writeFailures(settings.failures, settings.failedPrefix, now)
 return { billed, answers }

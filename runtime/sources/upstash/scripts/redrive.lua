@@ -4,14 +4,15 @@
 
     KEYS[1]  job
     KEYS[2]  timetable
-    ARGV[1]  JSON {readyPrefix, channel, origin, request}: `request` names this call, so that it may be repeated
+    ARGV[1]  JSON {readyPrefix, failures, failedPrefix, channel, origin, request}: `request` names this call, so that it may be repeated
 
   Answers {commands billed, answer}: "redriven", "missing", or "refused" and the state that it is in.
-  Billed: 7, with a time limit 8.
+  Billed: 9, with a time limit 1 more, for the last of its group 1 more.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
 --- @include "lib/moments"
+--- @include "lib/failures"
 
 local request = cjson.decode(ARGV[1])
 local job = parseRecord(call('GET', KEYS[1]))
@@ -22,6 +23,8 @@ if state.status ~= 'failed' then return { billed, 'refused', state.status } end
 
 local now = serverTime()
 call('ZREM', KEYS[2], state.mark)
+forgetFailure(state)
+removeFailures(request.failures, request.failedPrefix)
 state.status, state.attempt, state.available, state.redrivenBy = 'queued', 0, now, request.request
 state.attempts, state.settled, state.progress, state.cancel, state.mark, state.error = nil, nil, nil, nil, nil, nil
 state.run = (state.run or 1) + 1

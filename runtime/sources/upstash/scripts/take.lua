@@ -8,7 +8,7 @@
     KEYS[2]  index
     KEYS[3]  dead letters
     KEYS[…]  list, ready queue and turns of each worker, as they are also in ARGV[1]
-    ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, channel, origin, leaseMs, keepSeconds, workerId, ticket,
+    ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, channel, origin, leaseMs, keepSeconds, workerId, ticket,
              unanswered, known, maxEnds, workers: [{worker, list, side, ready, turns, slots, held, offer?}]}
              Tokens are made from `ticket`; leases of the tickets in `unanswered` are answered again, but for the tokens
              that are `known`, and so are their ends. `maxEnds` is how many unreported ends may be answered.
@@ -33,6 +33,7 @@
 --- @include "lib/sweep"
 --- @include "lib/leasing"
 --- @include "lib/waiting"
+--- @include "lib/failures"
 
 local SWEEP_COUNT = 128
 local UPCOMING_COUNT = 8
@@ -130,6 +131,7 @@ for _, job in ipairs(ended) do
     timed[#timed + 1] = scoreText(now)
     timed[#timed + 1] = endMember(state)
   end
+  if state.status == 'failed' then noteFailure(state, state.error) end
   if state.mark then
     timed[#timed + 1] = scoreText(forgetScore(now + request.keepSeconds * 1000))
     timed[#timed + 1] = state.mark
@@ -137,6 +139,7 @@ for _, job in ipairs(ended) do
   call('SET', request.jobPrefix .. state.id, formatRecord(job), 'EX', request.keepSeconds)
 end
 if #claimed > 0 then call('ZREM', timetable, unpack(claimed)) end
+writeFailures(request.failures, request.failedPrefix, now)
 waiting.putBack(timed)
 if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
 waiting.publish()

@@ -28,6 +28,7 @@ interface Exchange extends ObjectRoutes {
 
 const signOne = z.object({ expiresIn: z.number().int().min(1) });
 const removeMany = z.object({ prefixes: z.array(z.string()).min(1).max(1000) });
+const listFolder = z.object({ prefix: z.string(), limit: z.number().int().min(1).max(1000).default(100) });
 const signMany = signOne.extend({ paths: z.array(z.string()).min(1).max(1000) });
 
 /** True for addresses that need no key: they carry their own token. */
@@ -43,7 +44,7 @@ export async function answerObjectRoute(
   url: URL,
 ): Promise<void> {
   const parts = url.pathname.slice("/storage/v1/object/".length).split("/").map(decodeURIComponent);
-  const kind = ["sign", "info", "authenticated"].includes(parts[0] ?? "") ? parts.shift() : undefined;
+  const kind = ["sign", "info", "authenticated", "list"].includes(parts[0] ?? "") ? parts.shift() : undefined;
   if (kind === "info" && parts[0] === "authenticated") parts.shift();
   const [bucket = "", ...rest] = parts;
   const exchange: Exchange = { ...routes, request, response, url, bucket, path: rest.join("/") };
@@ -77,6 +78,18 @@ const actions: Readonly<Record<string, (exchange: Exchange) => Promise<void>>> =
       200,
       found.map((name) => ({ name, bucket_id: bucket })),
     );
+  },
+  "POST list": async ({ objects, bucket, request, response }) => {
+    await objects.bucket(bucket);
+    const { prefix, limit } = parsed(listFolder, await json(request));
+    const folder = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`;
+    const below = objects.all().filter((object) => object.bucket === bucket && object.path.startsWith(folder));
+    const entries = below.map(({ id, path }) => {
+      const [name = "", ...deeper] = path.slice(folder.length).split("/");
+      return { name, id: deeper.length === 0 ? id : null };
+    });
+    const byName = new Map(entries.map((entry) => [entry.name, entry]));
+    sendJson(response, 200, [...byName.values()].slice(0, limit));
   },
   "POST sign": sign,
   "GET sign": async (exchange) => {
