@@ -93,7 +93,7 @@ describe("jobs of a data folder without a container", () => {
     [["jobs", "--limit", "0"], "--limit is 0: it must be a whole number from 1 to 1000."],
     [["jobs", "--status", "done"], "Allowed choices are queued, running, completed, failed, cancelled."],
     [["jbos"], "Unknown command 'jbos'. Did you mean jobs?"],
-    [["cancel"], "Missing required argument 'job'."],
+    [["cancel"], "Name a job, or say which jobs"],
   ];
 
   test.concurrent.each(bad)("bad usage ends with 2: %j", async (args, message) => {
@@ -141,7 +141,9 @@ describe("beside a running container", () => {
     const broken = await json(folder, 0, "enqueue", "break", "permanent");
     const failed = await json(folder, 1, "job", broken.job_id, "--follow");
     expect(failed.error).toMatchObject({ code: "HANDLER_FAILED", message: expect.stringContaining("too hard") });
-    expect(await json(folder, 0, "retry", broken.job_id)).toEqual({ job_id: broken.job_id, status: "queued" });
+    expect(await json(folder, 1, "retry", broken.job_id)).toMatchObject({ error: { code: "JOB_NOT_RETRYABLE" } });
+    const retried = await json(folder, 0, "retry", broken.job_id, "--force");
+    expect(retried).toEqual({ job_id: broken.job_id, status: "queued" });
 
     container.child.kill("SIGTERM");
     expect((await container.ended).exitCode).toBe(0);

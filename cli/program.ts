@@ -1,7 +1,9 @@
 import { Command, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addCancel } from "./commands/cancel.ts";
+import { addDiscard } from "./commands/discard.ts";
 import { addEnqueue } from "./commands/enqueue.ts";
+import { addFailures } from "./commands/failures.ts";
 import { addGateway } from "./commands/gateway.ts";
 import { addHandlers } from "./commands/handlers.ts";
 import { addJob } from "./commands/job.ts";
@@ -19,7 +21,17 @@ import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
 /** Commands that can be sent to a container. */
-const remoteCommands = new Set(["enqueue", "jobs", "job", "cancel", "retry", "queues", "outbox"]);
+const remoteCommands = new Set([
+  "enqueue",
+  "jobs",
+  "job",
+  "cancel",
+  "retry",
+  "discard",
+  "queues",
+  "failures",
+  "outbox",
+]);
 
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
@@ -62,7 +74,8 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   program.commandsGroup(
     "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
   );
-  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addQueues]) add(program);
+  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addDiscard, addQueues, addFailures])
+    add(program);
   for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
   addOutbox(program);
   program.commandsGroup("Look and check:");

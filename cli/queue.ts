@@ -5,15 +5,19 @@ import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { Sources } from "#runtime/sources/connect-sources.ts";
+import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import { sourceDefinitions } from "#runtime/sources/index.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { ConfiguredSource } from "#runtime/sources/source-definition.ts";
+import { filesRemover } from "./remove-files.ts";
 
 /** The queue that a command looks at or changes, and where the files of its jobs may lie. */
 export interface OpenQueue {
   /** Over all sources that are meant. */
   readonly queue: JobQueues;
   readonly store: LocalAssetStore;
+  /** Deletes a job's files where a container with this configuration puts them. */
+  readonly removeFiles: RemoveFiles;
   /** Resolves when something may have changed in one of them, after `timeoutMs` or when `signal` aborts. */
   waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
@@ -99,6 +103,11 @@ async function withSources<Result>(
       return await body({
         queue: sources.queues,
         store,
+        removeFiles: filesRemover({
+          config,
+          store,
+          embedded: async () => ((await hasDatabase(config)) ? embedded.open() : null),
+        }),
         waitForChange: (timeoutMs, signal) => waitForAny(sources, timeoutMs, signal),
       });
     } finally {

@@ -34,7 +34,7 @@ test("a job is enqueued, followed to its end, shown and listed", async () => {
 });
 
 test("a failed job is followed with exit code 1, and can be retried", async () => {
-  const { job_id } = await json(0, "enqueue", "gated", "a lake", "--config", '{"fail":"as asked"}');
+  const { job_id } = await json(0, "enqueue", "gated", "a lake", "--config", '{"stumble":"as asked"}');
   expect(await json(1, "job", job_id, "--follow")).toMatchObject({ status: "failed", error: { message: "as asked" } });
   expect(await json(0, "queues")).toMatchObject({ queues: [{ queue: "test_queue", failed: 1 }] });
   expect(await json(0, "retry", job_id)).toEqual({ job_id, status: "queued" });

@@ -1,22 +1,42 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
+import type { CancelJobsOptions } from "../many/cancel-jobs.ts";
+import { addChangeOptions, addFilterOptions, namesMany } from "../many/filter-options.ts";
 import { printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
 export function addCancel(program: Command): void {
-  program
+  const command = program
     .command("cancel")
-    .summary("cancel a job, queued or running")
-    .description("Cancels a job: one that is queued at once, one that runs within a step, whichever container runs it.")
-    .argument("<job>", "job id")
-    .addHelpText("after", examples("ourvidz cancel 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"))
-    .action(action(cancel));
+    .summary("cancel jobs, queued or running")
+    .description(
+      "Cancels a job, or all jobs that the options name: what is queued at once, what runs within a step, whichever " +
+        "container runs it. Ctrl-C stops it after the part under way.",
+    )
+    .argument("[job]", "job id")
+    .addOption(new Option("--status <status>", "those in this state").choices(["queued", "running"]));
+  addChangeOptions(addFilterOptions(command))
+    .addHelpText(
+      "after",
+      examples(
+        "ourvidz cancel 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111",
+        "ourvidz cancel --user 6f0b --status queued --yes",
+        "ourvidz cancel --queue wan_queue --older-than 1d --dry-run",
+      ),
+    )
+    .action(
+      action(async ([id], options: CancelJobsOptions) =>
+        namesMany(id, options)
+          ? (await import("../many/cancel-jobs.ts")).cancelJobs(options)
+          : cancel(id ?? "", options),
+      ),
+    );
 }
 
-async function cancel([id = ""]: readonly string[], options: GlobalOptions & QueueChoice): Promise<number> {
+async function cancel(id: string, options: GlobalOptions & QueueChoice): Promise<number> {
   const outcome = await requestCancel(id, options);
   printResult(
     options,

@@ -1,0 +1,36 @@
+import { type Command, Option } from "commander";
+import { action, examples } from "../command.ts";
+import type { DiscardOptions, EndedStatus } from "../many/discard-jobs.ts";
+import { addChangeOptions, addFilterOptions, namesMany } from "../many/filter-options.ts";
+
+const statuses = ["failed", "completed", "cancelled", "any"] satisfies EndedStatus[];
+
+export function addDiscard(program: Command): void {
+  const command = program
+    .command("discard")
+    .summary("forget jobs that have ended")
+    .description(
+      "Forgets a job that has ended, or all ended jobs that the options name: the failed ones, unless --status names others. " +
+        "What has not ended stays, and what has not been reported to the app yet. Ctrl-C stops it after the part under way.",
+    )
+    .argument("[job]", "job id")
+    .addOption(new Option("--status <status>", "those with this end").choices(statuses))
+    .option("--code <code>", "those that failed with this error, such as INVALID_JOB");
+  addFilterOptions(command).option("--files", "delete their files, too");
+  addChangeOptions(command)
+    .addHelpText(
+      "after",
+      examples(
+        "ourvidz discard 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111 --files",
+        "ourvidz discard --queue sdxl_queue --code INVALID_JOB --dry-run",
+        "ourvidz discard --status completed --older-than 30d --files --yes",
+      ),
+    )
+    .action(
+      action(async ([id], options: DiscardOptions) => {
+        const isMany = namesMany(id, options);
+        const { discardJobs, discardOne } = await import("../many/discard-jobs.ts");
+        return isMany ? discardJobs(options) : discardOne(id ?? "", options);
+      }),
+    );
+}

@@ -1,0 +1,31 @@
+import type { Config } from "#runtime/container/config.ts";
+import type { Embedded } from "#runtime/container/runtime.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
+
+export interface FilePlaces {
+  readonly config: Config;
+  readonly store: LocalAssetStore;
+  /** The data folder's database; null where there is none. */
+  embedded(): Promise<Embedded | null>;
+}
+
+/** Deletes a job's files where a container with this configuration puts them, and what was reported of the job there. */
+export function filesRemover({ config: { supabase: project }, store, embedded }: FilePlaces): RemoveFiles {
+  let remover: Promise<RemoveFiles> | undefined;
+  const connect = async (): Promise<RemoveFiles> => {
+    const [{ jobRemover }, { createLogger }] = await Promise.all([
+      import("#runtime/container/remove-job.ts"),
+      import("#runtime/observe/log.ts"),
+    ]);
+    const callbacks = (await embedded())?.callbacks ?? { forget: async () => undefined };
+    if (project === null) return jobRemover({ stores: [store], callbacks });
+    const { SupabaseAssetStore } = await import("#runtime/delivery/stores/supabase-asset-store.ts");
+    const log = await createLogger({ level: "silent", format: "json" });
+    return jobRemover({ stores: [store, new SupabaseAssetStore({ project, log, nowMs: Date.now })], callbacks });
+  };
+  return async (folder) => {
+    remover ??= connect();
+    return (await remover)(folder);
+  };
+}
