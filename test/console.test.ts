@@ -153,7 +153,7 @@ describe("a job", () => {
     await show(page, "Failed");
     const row = rowOf(page, "write of the sea");
     await row.getByText("INPUT_NOT_FOUND <b>The file</b> that the note needs is not there.").waitFor();
-    await page.getByText("media_queue 1 dead letter").waitFor();
+    await page.getByText(/media_queue INPUT_NOT_FOUND note · 1 failed job · last/).waitFor();
     await writeFile(needed, "");
     await row.getByRole("button", { name: "Retry" }).click();
     await row.waitFor({ state: "detached" });

@@ -30,6 +30,7 @@ const job = html`<dialog class="job" data-part="job-dialog" aria-labelledby="job
 <button class="quiet" type="button" data-part="job-edit">Edit as new job</button>
 <button class="primary" type="button" data-part="job-retry">${icon("again")}Retry</button>
 <button class="danger" type="button" data-part="job-cancel">Cancel</button>
+<button class="danger" type="button" data-part="job-discard">Discard</button>
 <a class="button quiet" data-part="job-open" target="_blank" rel="noopener noreferrer">Open file</a>
 </div>
 <p class="problem" data-part="job-problem" role="alert" hidden></p>

@@ -12,6 +12,7 @@ const modules = [
   "detail",
   "dom",
   "facts",
+  "failures",
   "feed",
   "job-form",
   "jobs",

@@ -67,7 +67,7 @@ const feed = html`<div class="feed">
 <label><input type="radio" name="shown" value="failed"><span>Failed <b class="badge" data-part="failed-count" hidden></b></span></label>
 <label><input type="radio" name="shown" value="cancelled"><span>Cancelled</span></label>
 </fieldset></div>
-<div class="dead" data-part="dead"></div>
+<div><div class="dead" data-part="dead"></div><p class="small age" data-part="dead-age" hidden></p></div>
 <ul class="gallery" data-part="completed"></ul>
 <ul class="rows" data-part="others" hidden></ul>
 <p class="empty" data-part="results-empty" hidden></p>

@@ -31,10 +31,14 @@ const row = html`<template id="row"><li class="row">
 <p class="why" data-part="why"><code data-part="code"></code> <span data-part="message"></span></p>
 <p class="small" data-part="text"></p></div>
 <div class="row-actions"><button class="quiet" type="button" data-part="retry">${icon("again")}Retry</button>
-<button class="quiet" type="button" data-part="open">Details</button></div></li></template>`;
+<button class="quiet" type="button" data-part="open">Details</button>
+<button class="danger" type="button" data-part="discard">Discard</button></div></li></template>`;
 
-const deadLetters = html`<template id="dead-letters"><div class="dead-queue"><p><b data-part="queue"></b> <span data-part="text"></span></p>
-<button class="quiet" type="button" data-part="redrive">${icon("again")}Retry all</button></div></template>`;
+const deadLetters = html`<template id="dead-letters"><div class="dead-queue">
+<div class="row-text"><p><b data-part="queue"></b> <code data-part="code"></code> <span data-part="text"></span></p>
+<p class="small why" data-part="example"></p></div>
+<div class="row-actions"><button class="quiet" type="button" data-part="redrive">${icon("again")}<span data-part="redrive-text"></span></button>
+<button class="danger" type="button" data-part="discard"></button></div></div></template>`;
 
 const facts = html`<template id="group"><section class="group"><h3 data-part="title"></h3><dl data-part="list"></dl></section></template>`;
 

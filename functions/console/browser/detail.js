@@ -1,6 +1,6 @@
 // @ts-check
 import { seedOf } from "./again.js";
-import { part, setText, showText } from "./dom.js";
+import { onSureClick, part, setText, showText } from "./dom.js";
 import { factsOf, showFacts } from "./facts.js";
 import { headline } from "./feed.js";
 import { mediaOf, previewOf } from "./media.js";
@@ -18,6 +18,7 @@ import { stepText } from "./words.js";
  * @property {(job: Job) => void} edit
  * @property {(jobId: string) => Promise<void>} cancel
  * @property {(jobId: string) => Promise<void>} retry
+ * @property {(jobId: string) => Promise<void>} discard
  */
 
 const names = { queued: "Queued", running: "Running", completed: "Finished", failed: "Failed", cancelled: "Cancelled" };
@@ -44,6 +45,12 @@ export class Detail {
     this.#act("job-retry", ({ job_id }) => choices.retry(job_id));
     this.#act("job-edit", async (job) => choices.edit(job));
     this.#on("job-cancel", () => void this.#try(({ job_id }) => this.#choices.cancel(job_id)));
+    const discard = part(document, "job-discard", HTMLButtonElement);
+    onSureClick(
+      discard,
+      () => "Discard for good, with its files?",
+      () => void this.#try(({ job_id }) => choices.discard(job_id)).then((isGone) => isGone && this.#dialog.close()),
+    );
     // A click beside the dialog is a click on its backdrop, which belongs to the dialog itself.
     this.#dialog.addEventListener("click", (event) => {
       if (event.target === this.#dialog) this.#dialog.close();
@@ -114,7 +121,8 @@ export class Detail {
     const seed = seedOf(job, this.#index);
     part(document, "job-again", HTMLButtonElement).hidden = isActive || job.status !== "completed" || seed === null;
     part(document, "job-variation", HTMLButtonElement).hidden = isActive || seed === null;
-    part(document, "job-retry", HTMLButtonElement).hidden = job.status !== "failed";
+    part(document, "job-retry", HTMLButtonElement).hidden = job.status !== "failed" || job.error?.permanent === true;
+    part(document, "job-discard", HTMLButtonElement).hidden = isActive;
     const cancel = part(document, "job-cancel", HTMLButtonElement);
     cancel.hidden = !isActive || job.delivery !== null;
     cancel.disabled = job.cancel_requested;

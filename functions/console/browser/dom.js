@@ -51,6 +51,41 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** How long a button asks whether it is meant. */
+const doubtMs = 5000;
+
+/**
+ * Acts at the second click: the first one makes the button ask, for a few seconds.
+ * @param {HTMLButtonElement} button
+ * @param {() => string} question
+ * @param {() => void} action
+ */
+export function onSureClick(button, question, action) {
+  let timer = 0;
+  const before = () => {
+    window.clearTimeout(timer);
+    timer = 0;
+    setText(button, button.dataset.text ?? "");
+    delete button.dataset.text;
+  };
+  button.addEventListener("click", () => {
+    if (timer !== 0) {
+      before();
+      action();
+      return;
+    }
+    button.dataset.text = button.textContent ?? "";
+    setText(button, question());
+    timer = window.setTimeout(before, doubtMs);
+  });
+}
+
+/** Sets a button's text unless it is asking just now. @param {HTMLButtonElement} button @param {string} text */
+export function setLabel(button, text) {
+  if (button.dataset.text === undefined) setText(button, text);
+  else button.dataset.text = text;
+}
+
 /**
  * Shows a text, or hides the element when there is none.
  * @param {HTMLElement} target

@@ -1,5 +1,5 @@
 // @ts-check
-import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
 import { playInTile } from "./media.js";
 import { deliveryText } from "./outbox.js";
 import { ago, between, counted, duration, stepText } from "./words.js";
@@ -15,11 +15,12 @@ import { ago, between, counted, duration, stepText } from "./words.js";
  * @property {(jobId: string) => void} open
  * @property {(jobId: string) => void} cancel
  * @property {(jobId: string) => void} retry
+ * @property {(jobId: string) => void} discard
  */
 
 const nothingYet = {
   completed: "No finished jobs yet.",
-  failed: "No failed jobs. Those that fail are kept here with the reason, until they are retried.",
+  failed: "No failed jobs. Those that fail are kept here with the reason, until they are retried or discarded.",
   cancelled: "No cancelled jobs.",
 };
 
@@ -87,6 +88,13 @@ export class Feed {
       const button = made.querySelector(`[data-part="${action}"]`);
       button?.addEventListener("click", () => this.#actions[action](jobId));
     }
+    const discard = made.querySelector('[data-part="discard"]');
+    if (discard instanceof HTMLButtonElement)
+      onSureClick(
+        discard,
+        () => "Discard for good?",
+        () => this.#actions.discard(jobId),
+      );
     return made;
   }
 }
@@ -183,7 +191,7 @@ function updateRow(row, job) {
   setText(part(row, "message", HTMLElement), job.error?.message ?? "");
   const attempts = job.attempts.length > 1 ? [counted(job.attempts.length, "attempt")] : [];
   setText(part(row, "text", HTMLElement), [job.type, endedText(job), ...attempts].join(" · "));
-  part(row, "retry", HTMLButtonElement).hidden = job.status !== "failed";
+  part(row, "retry", HTMLButtonElement).hidden = job.status !== "failed" || job.error?.permanent === true;
 }
 
 /** @param {Job} job */

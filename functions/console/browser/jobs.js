@@ -153,10 +153,18 @@ export class Jobs extends EventTarget {
     await this.#track(jobId);
   }
 
-  /** Puts all failed jobs of a queue back on it. @param {string} queue */
-  async retryAll(queue) {
-    await this.#api.call("POST", `/queues/${encodeURIComponent(queue)}/redrive`, {});
+  /** Forgets a job that has ended, with its files. @param {string} jobId */
+  async discard(jobId) {
+    await this.#api.call("POST", `${pathOf(jobId)}/discard?files=true`, {});
+    this.#ended.delete(jobId);
+    this.#results = this.#results.filter(({ job_id }) => job_id !== jobId);
+    this.#changed();
+  }
+
+  /** Reads the results anew after many of them were changed. */
+  async reload() {
     this.#ended.clear();
+    this.#results = [];
     await this.refresh();
     await this.#refreshResults();
     this.#changed();

@@ -2,14 +2,14 @@
 import { sameJob } from "./again.js";
 import { Api, ApiError, pause } from "./api.js";
 import { Detail } from "./detail.js";
-import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { part, setText, showText } from "./dom.js";
+import { Failures } from "./failures.js";
 import { Feed } from "./feed.js";
 import { Jobs } from "./jobs.js";
 import { promptForKey } from "./key-dialog.js";
 import { Machine } from "./machine.js";
 import { Panel } from "./panel.js";
 import { Submit } from "./submit.js";
-import { counted } from "./words.js";
 
 /*
  * The console. It requests the lists now and then, sooner while jobs are in progress and not at all while nobody looks,
@@ -26,16 +26,24 @@ const toastMs = 6000;
 const api = new Api(() => promptForKey((key) => api.tryKey(key)));
 const jobs = new Jobs(api);
 const machine = new Machine(api);
-const feed = new Feed(jobs, { open, cancel: (id) => attempt(jobs.cancel(id)), retry: (id) => attempt(retry(id)) });
+const feed = new Feed(jobs, {
+  open,
+  cancel: (id) => attempt(jobs.cancel(id)),
+  retry: (id) => attempt(retry(id)),
+  discard: (id) => attempt(discard(id)),
+});
 const submit = new Submit(create);
 const detail = new Detail(jobs, {
   again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
   edit: (job) => submit.edit(sameJob(job)),
   cancel: (id) => jobs.cancel(id),
   retry,
+  discard,
 });
 const list = new Panel("active", () => jobs.refresh());
 const form = new Panel("form", offerTypes);
+const failures = new Failures(api, { run: attempt, report: toast, done: reload });
+const failed = new Panel("dead", readFailures);
 let wake = new AbortController();
 let areTypesKnown = false;
 
@@ -51,6 +59,19 @@ async function create(job) {
 async function retry(jobId) {
   await jobs.retry(jobId);
   toast("Back on its queue.");
+  wake.abort();
+}
+
+/** @param {string} jobId */
+async function discard(jobId) {
+  await jobs.discard(jobId);
+  toast("Discarded.");
+  wake.abort();
+}
+
+/** After many jobs were changed. */
+function reload() {
+  attempt(jobs.reload());
   wake.abort();
 }
 
@@ -73,26 +94,10 @@ function toast(text) {
   place.dataset.timer = String(window.setTimeout(() => place.classList.remove("on"), toastMs));
 }
 
-function renderDeadLetters() {
-  const queues = jobs.shown === "failed" ? machine.queues.filter(({ failed }) => failed > 0) : [];
-  reconcile(part(document, "dead", HTMLElement), queues, {
-    key: ({ queue }) => queue,
-    make: ({ queue }) => {
-      const made = copyOf("dead-letters");
-      part(made, "redrive", HTMLButtonElement).addEventListener("click", () => attempt(jobs.retryAll(queue)));
-      return made;
-    },
-    update: (item, { queue, failed }) => {
-      setText(part(item, "queue", HTMLElement), queue);
-      setText(part(item, "text", HTMLElement), counted(failed, "dead letter"));
-    },
-  });
-}
-
 function render() {
   feed.render();
   feed.renderMore(machine.queues.reduce((sum, { queued, delayed, running }) => sum + queued + delayed + running, 0));
-  renderDeadLetters();
+  failures.render(jobs.shown === "failed");
   const failed = machine.queues.reduce((sum, queue) => sum + queue.failed, 0);
   showText(part(document, "failed-count", HTMLElement), failed === 0 ? "" : String(failed));
   part(document, "forget-key", HTMLButtonElement).hidden = !api.hasKey;
@@ -100,9 +105,19 @@ function render() {
 
 /** @returns {Promise<unknown[]>} why parts of the page could not be loaded; the others were */
 async function refresh() {
-  const [types, machines, lists] = await Promise.all([form.refresh(), machine.refresh(), list.refresh()]);
+  const [types, machines, lists, groups] = await Promise.all([
+    form.refresh(),
+    machine.refresh(),
+    list.refresh(),
+    failed.refresh(),
+  ]);
   render();
-  return [types, ...machines, lists].filter((error) => error !== null);
+  return [types, ...machines, lists, groups].filter((error) => error !== null);
+}
+
+/** Not while nobody sees them: a queue that is paid by the call is read for them. */
+async function readFailures() {
+  if (jobs.shown === "failed") await failures.refresh();
 }
 
 async function offerTypes() {
@@ -167,7 +182,9 @@ const ends = { completed: "Finished.", failed: "A job has failed: see â€œFailedâ
 
 for (const choice of document.querySelectorAll('input[name="shown"]')) {
   choice.addEventListener("change", () => {
-    if (choice instanceof HTMLInputElement) attempt(jobs.show(/** @type {Settled} */ (choice.value)));
+    if (!(choice instanceof HTMLInputElement)) return;
+    attempt(jobs.show(/** @type {Settled} */ (choice.value)));
+    attempt(failed.refresh().then(render));
   });
 }
 part(document, "more", HTMLButtonElement).addEventListener("click", () => attempt(jobs.showOlder()));
