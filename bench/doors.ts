@@ -16,7 +16,7 @@ import { printTable, quantile } from "./support/table.ts";
  *   pages       a list of 200 jobs of a megabyte is read, page after page
  *   readers     1,000 readers follow one job that reports 20 steps with pictures a second
  *
- * and beside nothing of it. To hold: p99 of `/health` 100 ms; loop time of one caller's input 50 ms.
+ * and beside nothing of it. PARTS chooses some of them: `PARTS=nothing,half-open`. To hold: p99 of `/health` 100 ms; loop time of one caller's input 50 ms.
  */
 const seconds = Number(process.env.SECONDS ?? 120);
 const everyMs = 20;
@@ -160,16 +160,25 @@ function row(name: string, { tookMs, failures, later }: Measured): string[] {
   return [name, String(tookMs.length), String(failures), ...times, ...bounds.map((bound) => String(later[bound]))];
 }
 
+async function readLargePages(container: BenchContainer): Promise<Measured> {
+  await fetch(`${container.url}/worker/pause`, { method: "POST" });
+  const big = JSON.stringify({ ...job, config: { seconds: 0, note: "n".repeat(1_000_000) } });
+  for (let more = 0; more < 200; more++) await post(container, big);
+  const measured = await during(container, () => readPages(container));
+  await fetch(`${container.url}/worker/resume`, { method: "POST" });
+  return measured;
+}
+
 const container = await startContainer({ HANDLERS_DIR: handlers, WORKERS: "bench" });
+const parts: Readonly<Record<string, () => Promise<Measured>>> = {
+  nothing: () => during(container, () => pause(20_000)),
+  bodies: () => during(container, () => sendBodies(container)),
+  pages: () => readLargePages(container),
+  readers: () => during(container, () => readers(container)),
+  "half-open": () => during(container, () => halfOpen(container)),
+};
+const wanted = (process.env.PARTS ?? Object.keys(parts).join(",")).split(",");
 const rows = [["", "requests", "failed", "p50 ms", "p99 ms", "max ms", ...bounds.map((bound) => `loop > ${bound} s`)]];
-rows.push(row("nothing", await during(container, () => pause(20_000))));
-rows.push(row("bodies", await during(container, () => sendBodies(container))));
-await fetch(`${container.url}/worker/pause`, { method: "POST" });
-const big = JSON.stringify({ ...job, config: { seconds: 0, note: "n".repeat(1_000_000) } });
-for (let more = 0; more < 200; more++) await post(container, big);
-rows.push(row("pages", await during(container, () => readPages(container))));
-await fetch(`${container.url}/worker/resume`, { method: "POST" });
-rows.push(row("1,000 readers", await during(container, () => readers(container))));
-rows.push(row(`2,000 half-open, ${seconds} s`, await during(container, () => halfOpen(container))));
+for (const [name, measure] of Object.entries(parts)) if (wanted.includes(name)) rows.push(row(name, await measure()));
 printTable(rows);
 await container.stop();

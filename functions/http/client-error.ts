@@ -6,8 +6,11 @@ import { Turns } from "./turns.ts";
 /** How long a client may take to read the answer; one that holds its half of the connection open is not waited for. */
 const lingerMs = 1000;
 
-/** Thousands of connections may be overdue at one look of Node's at all of them. */
-const turns = new Turns(32);
+/**
+ * Thousands of connections may be overdue at one look of Node's at all of them. Ended at once, they would all come back at once,
+ * and the loop takes every connection that is there in one turn.
+ */
+const turns = new Turns(16, 10);
 
 /**
  * Answers what never became a request, in the shape of every other error, and closes the connection: Node leaves that to

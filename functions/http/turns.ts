@@ -4,10 +4,13 @@
  */
 export class Turns {
   readonly #perTurn: number;
+  readonly #pauseMs: number;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(perTurn: number) {
+  /** @param pauseMs between two turns; 0: the next one of the loop */
+  constructor(perTurn: number, pauseMs = 0) {
     this.#perTurn = perTurn;
+    this.#pauseMs = pauseMs;
   }
 
   add(task: () => void): void {
@@ -15,8 +18,13 @@ export class Turns {
     if (this.#waiting.length === 1) setImmediate(() => this.#run());
   }
 
+  #next(): void {
+    if (this.#pauseMs === 0) setImmediate(() => this.#run());
+    else setTimeout(() => this.#run(), this.#pauseMs);
+  }
+
   #run(): void {
     for (const task of this.#waiting.splice(0, this.#perTurn)) task();
-    if (this.#waiting.length > 0) setImmediate(() => this.#run());
+    if (this.#waiting.length > 0) this.#next();
   }
 }
