@@ -77,11 +77,14 @@ describe("every body that is shown as an example", () => {
     const commands = [...page.matchAll(/<pre><code>([\s\S]*?)<\/code><\/pre>/g)].map(([, code = ""]) =>
       unescaped(code),
     );
-    const bodies = commands.flatMap((command) => / -d '(.*)'$/.exec(command)?.[1] ?? []);
-    expect(bodies.length).toBeGreaterThanOrEqual(2);
-    for (const body of bodies) {
-      const answer = await container.call("POST", "/jobs", { body });
-      expect(answer.status, `${body}: ${answer.text}`).toBe(202);
+    const requests = commands.flatMap((command) => {
+      const [, path, body] = /https?:\/\/[^/\s']+(\/[^\s']*).* -d '(.*)'$/s.exec(command) ?? [];
+      return path === undefined || body === undefined ? [] : [{ path, body }];
+    });
+    expect(requests.length).toBeGreaterThanOrEqual(2);
+    for (const { path, body } of requests) {
+      const answer = await container.call("POST", path, { body, headers: { Prefer: "respond-async" } });
+      expect([200, 202], `${path} ${body}: ${answer.text}`).toContain(answer.status);
     }
     expect(commands.join("\n")).not.toContain("…");
   });

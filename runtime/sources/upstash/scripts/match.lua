@@ -40,7 +40,9 @@ while 2 * looked < #page and bytes < MAX_BYTES do
       end
     end
   end
-  looked, count = looked + #keys, count * 4
+  looked = looked + #keys
+  -- As many as are likely to fit, by the size of those that were read.
+  count = math.max(1, math.min(count * 4, math.floor((MAX_BYTES - bytes) / (bytes / looked + 1))))
 end
 local isThrough = 2 * looked == #page and looked < request.limit
 return { billed, found, isThrough and '' or string.format('%.0f', tonumber(page[2 * looked])) }
