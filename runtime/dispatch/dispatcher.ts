@@ -30,7 +30,7 @@ export interface OfferedJobs {
 export interface DispatcherOptions {
   readonly sources: readonly JobSource[];
   readonly executors: ReadonlyMap<string, Executor>;
-  readonly runner: JobRunner;
+  readonly runner: Pick<JobRunner, "run">;
   readonly settler: Pick<Settler, "report">;
   /** Without it, everything is taken. */
   readonly offers?: OfferedJobs;
@@ -39,6 +39,12 @@ export interface DispatcherOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly random: () => number;
+}
+
+interface TakenLease {
+  readonly lease: Lease;
+  /** When its source was asked for it, on the process's own clock. */
+  readonly takenAtMs: number;
 }
 
 interface SourceTrouble {
@@ -182,7 +188,7 @@ export class Dispatcher {
       if (source === undefined || requests.length === 0) break;
       if (this.#pausedForMs(source) > 0) continue;
       const leases = await this.#take(source, requests);
-      for (const lease of leases) this.#start(source, lease);
+      for (const { lease, takenAtMs } of leases) this.#start(source, lease, takenAtMs);
       taken += leases.length;
       requests = this.#idleWorkers();
     }
@@ -196,15 +202,16 @@ export class Dispatcher {
     }
   }
 
-  async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<Lease[]> {
+  async #take(source: JobSource, requests: readonly TakeRequest[]): Promise<TakenLease[]> {
     if (requests.length > 0) this.firstTakeAtMs ??= Date.now();
+    const takenAtMs = performance.now();
     try {
       this.#endsDue.delete(source);
       const { leases, ends } = await source.take(requests);
       if (ends.length > 0) this.#report(source, ends);
       this.#troubles.delete(source);
       if (leases.length > 0) await this.#untilChecked();
-      if (this.#state === "running") return [...leases];
+      if (this.#state === "running") return await this.#stillHeld(source, leases, takenAtMs);
       // The answer came too late: nobody waits for these jobs here any more.
       await Promise.all(leases.map((lease) => source.release(lease)));
       return [];
@@ -220,6 +227,15 @@ export class Dispatcher {
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }
+  }
+
+  /** What waited for a good part of its lease may have lost it: to run it all the same would give the job two results. */
+  async #stillHeld(source: JobSource, leases: readonly Lease[], takenAtMs: number): Promise<TakenLease[]> {
+    const renewedAtMs = performance.now();
+    if (renewedAtMs - takenAtMs < (source.leaseSeconds * 1000) / 3)
+      return leases.map((lease) => ({ lease, takenAtMs }));
+    const outcomes = await source.renew(leases.map((lease) => ({ lease })));
+    return leases.filter((_, index) => outcomes[index] !== "lost").map((lease) => ({ lease, takenAtMs: renewedAtMs }));
   }
 
   /** Bounded: a disk may be slow, and what loading finds to be broken gives the job back as well. */
@@ -239,8 +255,8 @@ export class Dispatcher {
     return (this.#troubles.get(source)?.untilMs ?? 0) - performance.now();
   }
 
-  #start(source: JobSource, lease: Lease): void {
-    const job = this.#options.runner.run(source, lease).catch((error: unknown) => {
+  #start(source: JobSource, lease: Lease, takenAtMs: number): void {
+    const job = this.#options.runner.run(source, lease, takenAtMs).catch((error: unknown) => {
       // The runner settles everything that it can foresee; what it cannot is charged to the lease, which runs out.
       this.#options.log.error(
         { error, job_id: lease.jobId, attempt: lease.attempt, ...traceFields(lease.job.metadata) },

@@ -119,8 +119,10 @@ export class JobRunner {
   /**
    * Runs the leased job and settles it, or hands its result to the delivery. The executor is busy when the call
    * returns its promise, so that the dispatcher cannot give it a second job.
+   *
+   * @param takenAtMs when the source was asked for it, on the process's own clock
    */
-  run(source: JobSource, taken: Lease): Promise<void> {
+  run(source: JobSource, taken: Lease, takenAtMs: number = performance.now()): Promise<void> {
     const { metrics, tracing } = this.#options;
     const lease = traced(tracing, taken);
     metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
@@ -139,7 +141,7 @@ export class JobRunner {
     const yieldMs = this.#options.yieldMs?.(lease.job) ?? 0;
     if (yieldMs > 0) return this.#settle(source, lease, { kind: "release", delaySeconds: yieldMs / 1000 });
     if (!executor.available) return this.#releaseLater(source, lease);
-    return this.#attempt(source, lease, handler, executor);
+    return this.#attempt(source, lease, handler, executor, takenAtMs);
   }
 
   /** A job that was on another worker's queue than its own, whose executor is busy. At once, it would be taken again at once. */
@@ -164,7 +166,13 @@ export class JobRunner {
     }
   }
 
-  async #attempt(source: JobSource, lease: TracedLease, handler: Handler, executor: Executor): Promise<void> {
+  async #attempt(
+    source: JobSource,
+    lease: TracedLease,
+    handler: Handler,
+    executor: Executor,
+    takenAtMs: number,
+  ): Promise<void> {
     const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
     const startedAtMs = nowMs();
     lease.trace.runs(executor.worker);
@@ -194,7 +202,7 @@ export class JobRunner {
         onCancel: () => attempt.stop("cancelled", abortGraceSeconds),
         onLost: () => attempt.stop("lease_lost", abortGraceSeconds),
       },
-      { justTaken: true },
+      { takenAtMs },
     );
     const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
     const over = () => {

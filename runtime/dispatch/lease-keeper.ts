@@ -48,14 +48,14 @@ export class LeaseKeeper {
 
   /**
    * Renews the lease until the returned function is called.
-   * @param justTaken the source has given the lease out a moment ago
+   * @param takenAtMs when the source was asked for it, on the process's own clock: it may have waited since
    */
-  hold(lease: LeaseKey, holder: LeaseHolder, { justTaken = false } = {}): () => void {
+  hold(lease: LeaseKey, holder: LeaseHolder, { takenAtMs }: { readonly takenAtMs?: number } = {}): () => void {
     const known = this.#held.get(lease.token)?.confirmedAtMs ?? Number.NEGATIVE_INFINITY;
     const held: Held = {
       lease,
       holder,
-      confirmedAtMs: justTaken ? performance.now() : known,
+      confirmedAtMs: takenAtMs ?? known,
       isForgotten: false,
       isReleased: false,
     };
