@@ -58,8 +58,9 @@ export class ManyJobs {
     });
   }
 
+  /** Does not wait for the disk: a power cut may bring the last of them back, to be discarded again. */
   discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
-    return this.#database.write(() =>
+    return this.#database.writeSoon(() =>
       jobIds.map((id) => {
         const job = this.#statements.ended.get({ id });
         if (job === undefined) return "missing";
