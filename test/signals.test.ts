@@ -100,3 +100,11 @@ it.skipIf(!mayUnshare)("the first process of a machine that gets SIGTERM", async
   for (const pid of first) process.kill(pid, "SIGTERM");
   await expectOrderlyEnd();
 });
+
+it("a container with a thread that hangs in a file operation", async () => {
+  const hang = fileURLToPath(new URL("support/hang-in-file.js", import.meta.url));
+  const child = await start(process.execPath, ["--import", hang, cli, "start", ...data()]);
+  child.kill("SIGTERM");
+  await expectOrderlyEnd();
+  await expect.poll(() => child.signalCode, within).toBe("SIGKILL");
+});
