@@ -113,6 +113,17 @@ describe.each(Object.entries(doors))("%s", (_door, send) => {
   });
 });
 
+// The command and a handler's own jobs have no priority of their own to say.
+test.each(["POST /jobs", "POST /generate", "a producer", "a list of Redis"])(
+  "%s: a priority that no queue has",
+  async (door) => {
+    const { details } = refusal.parse(await doors[door]?.('{"priority":1e9}'));
+    expect(details).toEqual([
+      { field: "priority", message: expect.stringMatching(/^must be a whole number from -100 to 100/) },
+    ]);
+  },
+);
+
 describe("a job of more values than any has", () => {
   const job = {
     type: "sdxl_image_fast",
