@@ -1,5 +1,6 @@
 import { relative, sep } from "node:path";
 import process from "node:process";
+import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import { bad, note, noteIgnored, type OutputOptions, printResult } from "../output.ts";
@@ -31,10 +32,11 @@ export function reportRun(
         ? saved.map(({ file }) => shortPath(file)).join("\n")
         : JSON.stringify(metadata, null, 2),
   );
-  noteIgnored(options, ignored);
+  noteIgnored(options, [...ignored, ...unused(metadata, ignored)]);
   if (error !== null && !options.json) note(`${bad("error:")} ${error.message}`);
   if (end.status === "cancelled") note(cancelledText(end));
   if (end.status !== "completed" || options.json) return;
+  for (const text of cutTexts(metadata)) note(text);
   note(completedText(saved, seconds));
   const parts = stagesText(stages);
   if (parts !== "") note(parts);
@@ -46,6 +48,22 @@ function errorOf(end: RunEnd): ErrorReport | null {
 
 function cancelledText({ step, total }: Extract<RunEnd, { status: "cancelled" }>): string {
   return `cancelled ${total > 0 ? `at ${stepText(step, total)}` : "before the first step"}; nothing was kept`;
+}
+
+/** Fields that only the handler could know to be of no use for this job, by what it reports. */
+function unused({ ignored }: Readonly<Record<string, unknown>>, known: readonly string[]): string[] {
+  const names = z.array(z.string()).safeParse(ignored).data ?? [];
+  return names.filter((name) => !known.includes(name));
+}
+
+/** Prompts that are longer than what the model reads. */
+function cutTexts(metadata: Readonly<Record<string, unknown>>): string[] {
+  return [
+    ["prompt", metadata.prompt_tokens_cut],
+    ["negative prompt", metadata.negative_prompt_tokens_cut],
+  ].flatMap(([name, cut]) =>
+    typeof cut === "number" && cut > 0 ? [`the ${name} was cut: the model does not read its last ${cut} tokens`] : [],
+  );
 }
 
 /** Stages that took long enough to matter, in their order: `load 0.4 s, denoise 8.2 s, encode video 1.1 s`. */

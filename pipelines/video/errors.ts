@@ -6,8 +6,8 @@ import type { ProcessEnd } from "./ffmpeg-process.ts";
 export function ffmpegMissing(tool: string, cause?: unknown): PipelineError {
   return new PipelineError(
     "FFMPEG_MISSING",
-    `${tool} cannot be run, and videos need it: install it (Debian, Ubuntu: apt-get install ffmpeg; macOS: brew install ` +
-      "ffmpeg) so that it is on the PATH, or install this project's optional npm packages (npm ci without --omit=optional).",
+    `${tool} cannot be run, and videos need ffmpeg and ffprobe: install them (Debian, Ubuntu: apt-get install ffmpeg; macOS: brew install ` +
+      "ffmpeg) so that they are on the PATH, or install this project's optional npm packages (npm ci without --omit=optional).",
     { permanent: false, cause },
   );
 }

@@ -1,3 +1,5 @@
+import type { WanTask } from "./task.ts";
+
 /** What {@link import("./generate-clip.ts").generateClip} reads of a job. */
 export interface ClipJob {
   readonly prompt: string;
@@ -21,7 +23,7 @@ export interface ClipParameters {
   /** Absent: drawn at random, and reported. */
   readonly seed?: number | undefined;
   /** Name of the original command line. */
-  readonly task?: string | undefined;
+  readonly task?: WanTask | undefined;
   /** Absent: one frame. */
   readonly frame_num?: number | undefined;
   readonly fps?: number | undefined;

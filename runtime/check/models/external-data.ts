@@ -1,10 +1,13 @@
-import { realpath, stat } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { bytes } from "#runtime/lib/bytes.ts";
+import { lfsPointer, lfsProblem } from "./onnx-file.ts";
 import type { ExternalData } from "./onnx-tensor.ts";
 
 /** Weights that a program put into memory before it loads the model; no file. */
 const inMemory = "*/_ORT_MEM_ADDR_/*";
+/** A pointer of Git LFS has three lines. */
+const maxPointerBytes = 1024;
 
 /**
  * What is wrong with a file of weights beside an ONNX file, as ONNX Runtime would find it at loading: it takes relative
@@ -26,6 +29,8 @@ export async function externalDataProblem(
   const found = await stat(path).catch(() => null);
   if (found === null) return `${path} is missing: it holds the weights of ${onnxPath}`;
   if (!found.isFile()) return `${path} is no file, but ${onnxPath} has its weights there`;
+  if (found.size < endByte && found.size < maxPointerBytes && (await readFile(path, "utf8")).startsWith(lfsPointer))
+    return `${path} ${lfsProblem}`;
   if (found.size < endByte)
     return `${path} is cut off: it has ${exactly(found.size)}, but the weights "${tensor}" end at ${exactly(endByte)}; download it again`;
   return (await isReachable(onnxPath, path))

@@ -158,6 +158,14 @@ describe("a WAN's folder", () => {
     });
   });
 
+  it("knows weights that are a pointer of Git LFS", async () => {
+    const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3125248\n";
+    await writeFile(join(model, "vae_decoder/model.onnx_data"), pointer);
+    expect((await inspectModel(model)).problems).toContainEqual(
+      expect.stringMatching(/vae_decoder\/model\.onnx_data is a pointer of Git LFS.*git lfs pull/),
+    );
+  });
+
   it("names each graph whose shared weights are cut off", async () => {
     await truncate(join(model, "vae_decoder/model.onnx_data"), 1000);
     expect((await inspectModel(model)).problems).toEqual([

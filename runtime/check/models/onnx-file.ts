@@ -28,7 +28,7 @@ const inside: Readonly<Record<Exclude<Message, "tensor">, Readonly<Record<number
 /** Graphs in graphs; more than any exporter makes. */
 const maxDepth = 64;
 /** What Git checks out in place of a file that Git LFS keeps. */
-const lfsPointer = "version https://git-lfs";
+export const lfsPointer = "version https://git-lfs";
 export const lfsProblem = 'is a pointer of Git LFS, not the file itself: fetch it with "git lfs pull"';
 const damaged = "is no ONNX file, or is damaged: download it again";
 

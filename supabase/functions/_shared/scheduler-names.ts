@@ -1,5 +1,4 @@
-import { z } from "zod";
-import { listed } from "./fields.ts";
+import { nameFrom } from "./fields.ts";
 
 /**
  * The names by which a job may choose a scheduler: what people call it, then diffusers' class name. They are those of the
@@ -17,17 +16,5 @@ export const flowSchedulerNames = [
   "FlowMatchEulerDiscreteScheduler",
 ] as const;
 
-/** One of the names, in any case, and then as it is written above. */
-function nameFrom<const Names extends readonly [string, ...string[]]>(names: Names) {
-  return z.preprocess(
-    (value) => (typeof value === "string" ? (knownAs(names, value) ?? value) : (value ?? undefined)),
-    z.enum(names, { error: `must be ${listed(names)}` }),
-  );
-}
-
 export const schedulerName = nameFrom(schedulerNames);
 export const flowSchedulerName = nameFrom(flowSchedulerNames);
-
-function knownAs(names: readonly string[], name: string): string | undefined {
-  return names.find((known) => known.toLowerCase() === name.toLowerCase());
-}

@@ -6,10 +6,10 @@ import {
   listed,
   longPromptOrEmpty,
   longPromptText,
+  nameFrom,
   numberFrom,
   optionalFlag,
   optionalReference,
-  optionalText,
   passedThrough,
   seed,
   shown,
@@ -27,6 +27,20 @@ import { canonicalJob, isJsonObject } from "./synonyms.ts";
  * fields, and refuse by name the pictures that nothing here begins with.
  */
 
+/** What the original command line calls its kinds of models; the pipeline (`pipelines/wan/task.ts`) says what each needs. */
+const wanTasks = [
+  "t2v-1.3B",
+  "t2v-14B",
+  "t2v-A14B",
+  "t2i-14B",
+  "i2v-14B",
+  "i2v-A14B",
+  "ti2v-5B",
+  "flf2v-14B",
+  "vace-1.3B",
+  "vace-14B",
+] as const;
+
 const shared = {
   num_inference_steps: steps,
   guidance_scale: guidanceScale,
@@ -36,7 +50,7 @@ const shared = {
   switch_threshold: optional(numberFrom(0, 1000)),
   seed,
   /** Name of the original command line: which kind of model is meant. */
-  task: optionalText(64),
+  task: optional(nameFrom(wanTasks)),
 };
 
 /** The classic default is a portrait clip. */
