@@ -211,7 +211,10 @@ export class Dispatcher {
       if (ends.length > 0) this.#report(source, ends);
       this.#troubles.delete(source);
       if (leases.length > 0) await this.#untilChecked();
-      if (this.#state === "running") return await this.#stillHeld(source, leases, takenAtMs);
+      if (this.#state === "running") {
+        const held = await this.#stillHeld(source, leases, takenAtMs);
+        if (this.#isTaking()) return held;
+      }
       // The answer came too late: nobody waits for these jobs here any more.
       await Promise.all(leases.map((lease) => source.release(lease)));
       return [];
@@ -227,6 +230,11 @@ export class Dispatcher {
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }
+  }
+
+  /** Asked anew after each wait. */
+  #isTaking(): boolean {
+    return this.#state === "running";
   }
 
   /** What waited for a good part of its lease may have lost it: to run it all the same would give the job two results. */

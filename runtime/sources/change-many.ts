@@ -174,10 +174,11 @@ export function redriveMatching(
     }
     for (let from = 0; from < hopeful.length; from += redrivenAtOnce) {
       const some = hopeful.slice(from, from + redrivenAtOnce);
-      for (const settled of await Promise.allSettled(some.map(({ jobId }) => queue.redrive(jobId)))) {
-        if (settled.status === "fulfilled") tally.add("redriven");
-        else leaveRefused(settled.reason, tally);
-      }
+      const settled = await Promise.allSettled(some.map(({ jobId }) => queue.redrive(jobId)));
+      // All that were redriven count, also when another cannot be reached.
+      const redriven = settled.filter(({ status }) => status === "fulfilled").length;
+      if (redriven > 0) tally.add("redriven", redriven);
+      for (const each of settled) if (each.status === "rejected") leaveRefused(each.reason, tally);
     }
   });
 }

@@ -59,7 +59,10 @@ class Watchdog {
       // It ends with this process, and does not keep it.
       child.unref();
       child.channel?.unref();
-      child.on("error", () => undefined);
+      child.on("error", () => {
+        // One that never began has no exit either.
+        if (child.pid === undefined && this.#child === child) this.#startAgain();
+      });
       child.once("exit", () => this.#startAgain());
       for (const executor of this.#executors.values()) this.#send({ kind: "started", ...executor });
     } catch {

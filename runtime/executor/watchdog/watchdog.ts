@@ -55,7 +55,7 @@ function receive(message: unknown): void {
     return;
   }
   if (kind === "exiting") {
-    setTimeout(() => process.kill(container, "SIGKILL"), exitMaxMs);
+    setTimeout(() => killIfThere(container), exitMaxMs);
     return;
   }
   const ended = watched.get(pid);
@@ -66,4 +66,13 @@ function receive(message: unknown): void {
 function killAll(owned: Owned): void {
   const kill = killRest(owned).finally(() => kills.delete(kill));
   kills.add(kill);
+}
+
+/** It may have come to its end meanwhile. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // There is no such process any more, which is what was wanted.
+  }
 }

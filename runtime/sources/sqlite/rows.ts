@@ -64,7 +64,8 @@ export const jobRow = z.object({
   settled_at_ms: z.number().nullable(),
   result: resultColumn,
   error: errorColumn,
-  delivery: jsonColumn(deliveryNote).nullable(),
+  // A later version may note what this one does not know.
+  delivery: jsonColumn(deliveryNote).nullable().catch(null),
 });
 export type JobRow = z.output<typeof jobRow>;
 
