@@ -21,6 +21,13 @@ test("what it has is added to the environment, which counts", async () => {
   expect(env).toEqual({ PORT: "7000", HOST: "127.0.0.1", WORKERS: "sdxl", EMPTY: "" });
 });
 
+test("a byte order mark is no part of the first name", async () => {
+  await writeFile(path, "\uFEFFLEASE_SECONDS=5\r\n");
+  const env: NodeJS.ProcessEnv = {};
+  expect(loadEnvFile(path, env)?.variables).toEqual(["LEASE_SECONDS"]);
+  expect(env.LEASE_SECONDS).toBe("5");
+});
+
 test("none is no error, one that cannot be read is", async () => {
   expect(loadEnvFile(path, {})).toBeNull();
   await mkdir(path);

@@ -20,7 +20,7 @@ export interface EnvFile {
 export function loadEnvFile(path = resolve(".env"), env: NodeJS.ProcessEnv = process.env): EnvFile | null {
   const text = read(path);
   if (text === null) return null;
-  const added = Object.entries(parseEnv(text)).filter(([name]) => env[name] === undefined);
+  const added = Object.entries(parseEnv(text.replace(/^\uFEFF/, ""))).filter(([name]) => env[name] === undefined);
   for (const [name, value] of added) env[name] = value;
   return { path, variables: added.map(([name]) => name) };
 }

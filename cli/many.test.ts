@@ -73,6 +73,9 @@ test("a change of many jobs is asked for by name, and nobody is asked where ther
   for (const [args, words] of [
     [["discard"], "Name a job, or say which jobs"],
     [["discard", "failed-0", "--all"], "not both"],
+    [["discard", "failed-0", "--dry-run"], "leave it out for one job"],
+    [["retry", "failed-0", "--dry-run"], "leave it out for one job"],
+    [["cancel", "failed-0", "--dry-run"], "leave it out for one job"],
     [["discard", "--all"], "add --yes"],
     [["cancel", "--user", "ann"], "add --yes"],
     [["cancel", "--older-than", "soon", "--yes"], "90s, 30m, 12h or 7d"],

@@ -67,7 +67,8 @@ export function filterOf(options: FilterOptions, statuses: readonly JobStatus[],
 }
 
 /**
- * Whether many jobs are meant. One job and a filter are not meant at the same time, and no filter is not all jobs.
+ * Whether many jobs are meant. One job and a filter are not meant at the same time, no filter is not all jobs, and one job
+ * is never changed by what says that it changes nothing.
  * @throws CodedError INVALID_REQUEST
  */
 export function namesMany(id: string | undefined, options: FilterOptions): boolean {
@@ -75,6 +76,12 @@ export function namesMany(id: string | undefined, options: FilterOptions): boole
   const isFiltered = [queue, type, user, code, status, olderThan, all].some((value) => value !== undefined);
   if (id !== undefined && isFiltered) throw usageError("Name one job, or say which jobs by options, not both.");
   if (id === undefined && !isFiltered)
-    throw usageError("Name a job, or say which jobs: --queue, --type, --user, --older-than, or --all.");
+    throw usageError(
+      "Name a job, or say which jobs: --queue, --type, --user, --code, --status, --older-than, or --all.",
+    );
+  if (id !== undefined && options.dryRun)
+    throw usageError(
+      "--dry-run counts what a filter would change: leave it out for one job, or say which jobs by options.",
+    );
   return id === undefined;
 }

@@ -165,6 +165,7 @@ export class SqliteQueue implements JobQueue {
   }
 
   async cancelMany(jobIds: readonly string[]): Promise<CancelOutcome[]> {
+    this.database.requireFile();
     const outcomes = await this.database.write(() => {
       this.expireLeases();
       return jobIds.map((id): CancelOutcome => {
@@ -180,8 +181,9 @@ export class SqliteQueue implements JobQueue {
     return outcomes;
   }
 
-  discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
-    return this.#many.discard(jobIds);
+  async discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
+    this.database.requireFile();
+    return await this.#many.discard(jobIds);
   }
 
   failureGroups(): Promise<FailureGroup[]> {
