@@ -47,6 +47,8 @@ export interface RedriveOptions {
   /** Only failed jobs with this error code, and of this type: one group of `failures`. */
   readonly code?: string | undefined;
   readonly type?: string | undefined;
+  /** Only what this source of the container has. */
+  readonly source?: string | undefined;
   /** Also jobs that would fail again as they are. */
   readonly force?: boolean | undefined;
   /** Changes nothing, and counts. */
@@ -181,16 +183,16 @@ export class OurvidzClient {
     return this.#connection.call<typeof listQueues>("GET", "/queues");
   }
 
-  deadLetters(queue: string, { limit, cursor }: Page = {}): Promise<AnswerOf<typeof deadLetters>> {
-    const query = { cursor, limit: limit === undefined ? undefined : String(limit) };
+  deadLetters(queue: string, { limit, cursor, source }: Page = {}): Promise<AnswerOf<typeof deadLetters>> {
+    const query = { cursor, source, limit: limit === undefined ? undefined : String(limit) };
     return this.#connection.call<typeof deadLetters>("GET", "/queues/:queue/dead", { params: { queue }, query });
   }
 
   /** One part, as of `discardJobs`. Jobs that would fail again are left, and counted in `left`. */
   redrive(queue: string, options: RedriveOptions = {}): Promise<AnswerOf<typeof redriveQueue>> {
-    const { code, type, force, dryRun, limit, cursor } = options;
+    const { code, type, source, force, dryRun, limit, cursor } = options;
     const flags = { force: force ? "true" : undefined, dry_run: dryRun ? "true" : undefined };
-    const query = { code, type, cursor, limit, ...flags };
+    const query = { code, type, source, cursor, limit, ...flags };
     return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue }, query });
   }
 

@@ -8,25 +8,27 @@ import { workerOfQueue } from "./queues/find-queue.ts";
 const maxUndecodable = 100;
 
 export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params: { queue }, query }, runtime) => {
+  const { source, ...page } = query;
   const worker = await workerOfQueue(runtime, queue);
-  const [page, elements] = await Promise.all([
-    runtime.queue.list({ ...query, worker, status: "failed" }),
-    query.cursor === undefined ? undecodableOf(runtime, worker) : [],
+  const [{ jobs, cursor }, elements] = await Promise.all([
+    runtime.queue.list({ ...page, worker, status: "failed" }, source),
+    page.cursor === undefined ? undecodableOf(runtime, worker, source) : [],
   ]);
   return {
     status: 200,
     body: {
       queue,
-      jobs: await Promise.all(page.jobs.map((record) => viewJob(record, runtime))),
-      cursor: page.cursor,
+      jobs: await Promise.all(jobs.map((record) => viewJob(record, runtime))),
+      cursor,
       undecodable: elements,
     },
   };
 });
 
-async function undecodableOf({ sources }: Runtime, worker: string) {
+async function undecodableOf({ sources }: Runtime, worker: string, only: string | undefined) {
+  const meant = [...sources].filter(([name]) => only === undefined || name === only);
   const lists = await Promise.all(
-    [...sources.values()].map(async ({ undecodable }) => (await undecodable?.list(maxUndecodable)) ?? []),
+    meant.map(async ([, { undecodable }]) => (await undecodable?.list(maxUndecodable)) ?? []),
   );
   return lists
     .flat()

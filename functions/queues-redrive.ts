@@ -1,30 +1,19 @@
 import { redriveMatching } from "#runtime/sources/change-many.ts";
 import { redriveQueue } from "./api/queues-redrive.ts";
 import { defineRoute } from "./http/route.ts";
-import { workerOfQueue } from "./queues/find-queue.ts";
-
-/** What one request may take; who wants more asks again. */
-const limitMs = 20_000;
+import { answerOf, requestOf } from "./jobs/change-request.ts";
 
 export const redriveQueueRoute = defineRoute(redriveQueue).handle(
-  async ({ params: { queue }, query: { limit, cursor, code, type, force, dry_run: dryRun }, audit }, runtime) => {
-    const worker = await workerOfQueue(runtime, queue);
-    const filter = { statuses: ["failed"] as const, worker, code, type };
-    const signal = AbortSignal.timeout(limitMs);
-    const { changed, ...outcome } = await redriveMatching(runtime.queue, {
-      filter,
-      limit,
-      cursor,
-      force,
-      dryRun,
-      signal,
-    });
-    const redriven = changed.redriven ?? 0;
-    if (!dryRun)
-      audit("failed jobs put back on their queue", { queue, code, type, force, redriven, left: outcome.left });
-    const refused = outcome.left.find((left) => left.code === "DEPENDENCY_FAILED")?.jobs ?? 0;
-    const { matched, left, unreachable } = outcome;
-    const answer = { queue, redriven, refused, matched, left: [...left], unreachable: [...unreachable] };
-    return { status: 202, body: { ...answer, cursor: outcome.cursor, more: outcome.cursor !== null } };
+  async ({ params: { queue }, query: { force, code, ...conditions }, audit }, runtime) => {
+    const request = await requestOf(runtime, { ...conditions, queue }, { statuses: ["failed"], code });
+    const outcome = await redriveMatching(runtime.queue, { ...request, force });
+    const answer = answerOf(outcome);
+    const redriven = outcome.changed.redriven ?? 0;
+    if (!request.dryRun) {
+      const { type, source } = conditions;
+      audit("failed jobs put back on their queue", { queue, code, type, source, force, redriven, left: answer.left });
+    }
+    const refused = answer.left.find((left) => left.code === "DEPENDENCY_FAILED")?.jobs ?? 0;
+    return { status: 202, body: { queue, redriven, refused, ...answer, more: answer.cursor !== null } };
   },
 );

@@ -72,6 +72,14 @@ it("lists over both in pages, or one of them, and redrives what failed in both",
   expect(near.json).toMatchObject({ jobs: [{ job_id: posted[1] }], cursor: null, unreachable: [] });
   container.runtime.dispatcher.pause();
   const failed = listJobs.responses[200].parse((await container.call("GET", "/jobs?status=failed")).json).jobs.length;
+  const nearby = listJobs.responses[200].parse((await container.call("GET", "/jobs?status=failed&source=sqlite")).json);
+  expect(nearby.jobs.length).toBeLessThan(failed);
+  const only = await container.call("POST", "/queues/test_queue/redrive?source=sqlite&dry_run=true");
+  expect(only.json).toMatchObject({ matched: nearby.jobs.length, redriven: nearby.jobs.length, unreachable: [] });
+  const dead = await container.call("GET", "/queues/test_queue/dead?source=sqlite");
+  expect(dead.json).toMatchObject({ jobs: nearby.jobs.map(({ job_id }) => ({ job_id })), undecodable: [] });
+  const unknown = await container.call("POST", "/queues/test_queue/redrive?source=supabase");
+  expect(unknown).toMatchObject({ status: 400, json: { code: "INVALID_REQUEST", error: /upstash, sqlite/ } });
   const { json } = await container.call("POST", "/queues/test_queue/redrive");
   expect(json).toMatchObject({ redriven: failed, more: false });
   container.runtime.dispatcher.resume();

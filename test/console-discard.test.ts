@@ -1,9 +1,10 @@
 import { access } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
+import { startTestGateway } from "./support/gateway.ts";
 
 /* Getting rid of jobs on the console: one, and a group of failures. */
 
@@ -25,10 +26,10 @@ afterAll(async () => {
   await container.stop();
 });
 
-async function openConsole(): Promise<Page> {
+async function openConsole(at = url): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
-  await page.goto(url);
+  await page.goto(at);
   await page.locator("body[data-ready=true]").waitFor();
   return page;
 }
@@ -77,5 +78,37 @@ test("a job that has finished is discarded with its file", async () => {
   await expect(access(runtime.files.locate("note", `anonymous/${id}/0.txt`))).rejects.toMatchObject({
     code: "ENOENT",
   });
+  await page.context().close();
+});
+
+test("of failures that two sources have, Retry puts back those of its own group", async () => {
+  const gateway = await startTestGateway();
+  onTestFinished(() => gateway.close());
+  const both = await startContainer({
+    HANDLERS_DIR: handlers,
+    UPSTASH_REDIS_REST_URL: gateway.url,
+    UPSTASH_REDIS_REST_TOKEN: gateway.token,
+    SOURCES: "upstash,sqlite",
+  });
+  onTestFinished(() => both.stop());
+  const { runtime } = both;
+  const ids = new Map<string, string>();
+  for (const source of ["upstash", "sqlite"]) {
+    const id = await runtime.submit("note", { needs: "/nowhere" }, { prompt: `a lake of ${source}` }, source);
+    await runtime.ended(id);
+    ids.set(source, id);
+  }
+  runtime.dispatcher.pause();
+  const page = await openConsole((await both.listen()).url);
+  await show(page, "Failed");
+  const group = (source: string) => page.locator(".dead-queue", { hasText: `media_queue (${source})` });
+  await group("upstash").waitFor();
+  await group("sqlite").getByRole("button", { name: "Retry all" }).click();
+  await page.getByText("1 job back on the queue.").waitFor();
+  const statusOf = async (source: string) => (await runtime.queue.get(ids.get(source) ?? ""))?.status;
+  expect([await statusOf("sqlite"), await statusOf("upstash")]).toEqual(["queued", "failed"]);
+  await group("sqlite").waitFor({ state: "detached" });
+  // With one source left, its name is not worth the place.
+  await page.locator(".dead-queue", { hasText: "media_queue" }).waitFor();
   await page.context().close();
 });

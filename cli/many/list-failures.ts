@@ -1,3 +1,5 @@
+import type { FailuresView } from "#functions/api/failures.ts";
+import { viewFailures } from "#functions/queues/failure-view.ts";
 import { readFailures } from "#runtime/sources/read-failures.ts";
 import { exitCodes } from "../errors.ts";
 import { age } from "../job/view.ts";
@@ -12,26 +14,13 @@ export interface FailuresOptions extends GlobalOptions, QueueChoice {
   readonly queue?: string;
 }
 
-interface ShownFailures {
-  readonly groups: readonly ShownGroup[];
-  readonly unreachable: readonly string[];
-}
-
-interface ShownGroup {
-  readonly queue: string;
-  readonly code: string;
-  readonly type: string;
-  readonly jobs: number;
-  readonly retryable: number;
-  readonly last_at: string;
-  readonly newest: { readonly job_id: string; readonly message: string } | null;
-}
-
 /** The body of `ourvidz failures`. */
 export async function listFailures(options: FailuresOptions): Promise<number> {
   const failures = await readShown(options);
   const nowMs = Date.now();
+  const isMixed = new Set(failures.groups.map(({ source }) => source)).size > 1;
   const text = table(failures.groups, [
+    ...(isMixed ? [{ title: "SOURCE", value: ({ source }: Group) => source }] : []),
     { title: "QUEUE", value: ({ queue }) => queue },
     { title: "CODE", value: ({ code }) => code },
     { title: "TYPE", value: ({ type }) => oneLine(type) },
@@ -47,21 +36,13 @@ export async function listFailures(options: FailuresOptions): Promise<number> {
   return exitCodes.completed;
 }
 
-async function readShown(options: FailuresOptions): Promise<ShownFailures> {
+type Group = FailuresView["groups"][number];
+
+async function readShown(options: FailuresOptions): Promise<FailuresView> {
   const queue = queueOf(options);
   const client = await remoteClient(options);
   if (client !== null) return client.failures({ queue });
   const config = await readSettings(options, { serves: false });
-  const { groups, unreachable } = await withExistingQueue(config, options, (open) => readFailures(open.queue));
-  return {
-    groups: groups
-      .filter((group) => queue === undefined || group.queue === queue)
-      .map(({ worker, permanent, lastAtMs, newest, ...group }) => ({
-        ...group,
-        retryable: group.jobs - permanent,
-        last_at: new Date(lastAtMs).toISOString(),
-        newest: newest === null ? null : { job_id: newest.jobId, message: newest.message },
-      })),
-    unreachable,
-  };
+  const failures = await withExistingQueue(config, options, (open) => readFailures(open.queue));
+  return viewFailures(failures, queue);
 }

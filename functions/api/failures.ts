@@ -39,3 +39,5 @@ export const listFailures = declareRoute({
   },
   errors: ["NOT_FOUND", ...queueErrors],
 });
+
+export type FailuresView = z.output<(typeof listFailures.responses)[200]>;

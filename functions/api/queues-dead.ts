@@ -3,7 +3,7 @@ import { wholeNumberFrom } from "#contract/fields.ts";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { jobView } from "./schemas/job-view.ts";
-import { cursor, queueParams } from "./schemas/parameters.ts";
+import { cursor, queueParams, source } from "./schemas/parameters.ts";
 
 const undecodable = z.object({
   /** Why there is no job in it. */
@@ -23,6 +23,8 @@ export const deadLetters = declareRoute({
   query: z.strictObject({
     limit: wholeNumberFrom(1, 200).default(50),
     cursor: cursor.optional(),
+    /** Only what this one has. */
+    source: source.optional(),
   }),
   responses: {
     200: z.object({

@@ -3,7 +3,7 @@ import { wholeNumberFrom } from "#contract/fields.ts";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { changeCursor, changeOutcome, errorCode } from "./schemas/job-filter.ts";
-import { flag, queueParams } from "./schemas/parameters.ts";
+import { flag, queueParams, source } from "./schemas/parameters.ts";
 
 /** POST /queues/:queue/redrive: dead letters of a queue that can succeed get new attempts. */
 export const redriveQueue = declareRoute({
@@ -18,6 +18,8 @@ export const redriveQueue = declareRoute({
     /** Only those of this group of failures. */
     code: errorCode.optional(),
     type: z.string().max(200).optional(),
+    /** Only what this one has. */
+    source: source.optional(),
     /** Also those that would fail again. */
     force: flag.default(false),
     /** Changes nothing, and counts. */

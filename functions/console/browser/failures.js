@@ -39,10 +39,11 @@ export class Failures {
 
   /** @param {boolean} isShown */
   render(isShown) {
+    const sources = new Set(this.#groups.map(({ source }) => source));
     reconcile(part(document, "dead", HTMLElement), isShown ? this.#groups : [], {
       key: keyOf,
       make: (group) => this.#made(keyOf(group)),
-      update: updateGroup,
+      update: (item, group) => updateGroup(item, group, sources.size > 1),
     });
   }
 
@@ -83,12 +84,13 @@ export class Failures {
   }
 
   /** @param {Group} group */
-  async #retry({ queue, code, type, jobs }) {
+  async #retry({ source, queue, code, type, jobs }) {
     let redriven = 0;
     /** @type {Left[]} */
     const all = [];
     for (let cursor = /** @type {string | null} */ (null); ; ) {
       const query = new URLSearchParams({
+        source,
         code,
         type,
         limit: String(partSize),
@@ -112,9 +114,9 @@ function keyOf({ source, queue, code, type }) {
   return JSON.stringify([source, queue, code, type]);
 }
 
-/** @param {HTMLElement} item @param {Group} group */
-function updateGroup(item, { queue, code, type, jobs, retryable, last_at, newest }) {
-  setText(part(item, "queue", HTMLElement), queue);
+/** @param {HTMLElement} item @param {Group} group @param {boolean} isMixed whether groups are of several sources */
+function updateGroup(item, { source, queue, code, type, jobs, retryable, last_at, newest }, isMixed) {
+  setText(part(item, "queue", HTMLElement), isMixed ? `${queue} (${source})` : queue);
   setText(part(item, "code", HTMLElement), code);
   setText(part(item, "text", HTMLElement), `${type} · ${counted(jobs, "failed job")} · last ${ago(last_at)}`);
   setText(part(item, "example", HTMLElement), newest?.message ?? "");
