@@ -106,6 +106,13 @@ describe("without a token", () => {
   ])("a web page is not: %s %s", async (name, value) => {
     expect(await statusWith({ [name]: value })).toBe(403);
   });
+
+  test.each(["x-forwarded-for", "x-forwarded-host", "forwarded", "via", "x-real-ip", "cf-connecting-ip"])(
+    "what a proxy on the machine passes on is not: %s",
+    async (name) => {
+      expect(await statusWith({ [name]: "127.0.0.1" })).toBe(403);
+    },
+  );
 });
 
 describe("settings that would expose Redis are refused", () => {

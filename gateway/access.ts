@@ -1,6 +1,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isLoopback } from "#runtime/container/config.ts";
+import { proxyTrace } from "#runtime/lib/proxy-trace.ts";
 import { RestError } from "./rest-error.ts";
 
 /** What a token's holder may do: everything, or read what it knows the key of. */
@@ -35,13 +36,20 @@ export function createAuthenticate({ token, readOnlyToken }: Tokens): Authentica
 /**
  * Without tokens the gateway listens on loopback only, where whatever runs on the machine may use it. A web page that
  * is open in this machine's browser can send requests to loopback as well, and must not: browsers say so in headers
- * that pages cannot set, and a name that an attacker points at 127.0.0.1 shows in `Host`.
+ * that pages cannot set, and a name that an attacker points at 127.0.0.1 shows in `Host`. A proxy at this machine passes on
+ * requests of others.
  */
-const authenticateLoopback: Authenticate = ({ headers }) => {
+const authenticateLoopback: Authenticate = ({ headers, httpVersion }) => {
   const site = headers["sec-fetch-site"];
   const fromPage = headers.origin !== undefined || (site !== undefined && site !== "none");
   if (fromPage || !isLoopback(hostName(headers.host ?? "")))
     throw new RestError(403, "NOPERM a gateway without a token answers programs on its own machine, not web pages");
+  const trace = proxyTrace(Object.keys(headers), httpVersion);
+  if (trace !== null)
+    throw new RestError(
+      403,
+      `NOPERM a gateway without a token answers programs on its own machine, and this came through a proxy (${trace}): set GATEWAY_TOKEN`,
+    );
   return "full";
 };
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Access } from "../api/declare.ts";
 import { routes } from "../index.ts";
 import { startContainer, type TestContainer, testKey } from "../testing/container.ts";
+import { sendRaw, statusOf } from "../testing/raw-request.ts";
 import type { Route } from "./route.ts";
 
 const otherKey = "another-key-for-tests-0002";
@@ -73,6 +74,12 @@ describe("with keys", () => {
     expect(headers.get("www-authenticate")).toBe("Bearer");
     expect(json).toMatchObject({ success: false, code: "UNAUTHORIZED" });
     expect(text).not.toContain("wrong-key");
+  });
+
+  it("answers what a proxy passes on", async () => {
+    const { port } = await container.listen();
+    const passedOn = `Host: gpu.example.com\r\nX-Forwarded-For: 203.0.113.7\r\nVia: 1.0 edge\r\nAuthorization: Bearer ${testKey}`;
+    expect(statusOf(await sendRaw(port, `GET /jobs HTTP/1.0\r\n${passedOn}\r\n\r\n`))).toBe(200);
   });
 
   it("answers under any name, and takes requests from other sites: a browser does not add the key by itself", async () => {
@@ -166,18 +173,40 @@ describe("without a key", () => {
     expect((await from("/worker/validate", link)).status).toBe(403);
   });
 
-  it.each<[number, Record<string, string>]>([
-    [403, { "X-Forwarded-For": "203.0.113.7" }],
-    [403, { "X-Forwarded-For": "127.0.0.1, 203.0.113.7" }],
-    [403, { "X-Real-IP": "2001:db8::1" }],
-    [403, { Forwarded: 'for="[2001:db8::1]";proto=https' }],
-    [403, { "CF-Connecting-IP": "203.0.113.7" }],
-    [200, { "X-Forwarded-For": "127.0.0.1" }],
-    [200, { "X-Forwarded-For": "::1" }],
-    [200, { Forwarded: 'for="[::1]";proto=http;host=localhost' }],
-  ])("%i for a request that a proxy of this machine passes on: %j", async (status, headers) => {
-    expect((await container.call("GET", "/jobs", { headers })).status).toBe(status);
-    expect((await container.call("GET", "/health", { headers })).status).toBe(status);
+  it.each<Record<string, string>>([
+    { "X-Forwarded-For": "203.0.113.7" },
+    // A proxy also passes on what its client wrote there.
+    { "X-Forwarded-For": "127.0.0.1" },
+    { "X-Forwarded-Host": "gpu.example.com" },
+    { "X-Forwarded-Host": "localhost:7860" },
+    { "X-Forwarded-Proto": "https" },
+    { "X-Forwarded-Server": "edge-1" },
+    { "X-Real-IP": "2001:db8::1" },
+    { "X-Real-IP": "" },
+    { Forwarded: "by=_edge;proto=https" },
+    { Via: "1.1 caddy" },
+    { "True-Client-IP": "203.0.113.7" },
+    { "CF-Connecting-IP": "203.0.113.7" },
+    { "CF-Ray": "8a1b2c3d4e5f-VIE" },
+    { "X-Client-IP": "203.0.113.7" },
+    { "Fly-Client-IP": "203.0.113.7" },
+    { "X-Envoy-External-Address": "203.0.113.7" },
+  ])("refuses a request that a proxy of this machine passes on, whatever it is for: %j", async (headers) => {
+    for (const { method, path } of routes) {
+      const { status, json } = await container.call(method, path.replace(":id", "unknown"), { headers });
+      expect([method, path, status, json]).toMatchObject([method, path, 403, { code: "FORBIDDEN" }]);
+    }
+    const [name = ""] = Object.keys(headers);
+    const { text } = await container.call("GET", "/health", { headers });
+    expect(text).toContain(`(${name.toLowerCase()}): set WAN_WORKER_API_KEY`);
+  });
+
+  it("refuses what speaks HTTP/1.0, as nginx does to its servers unless it is told otherwise", async () => {
+    const { port } = await container.listen();
+    const get = (version: string) =>
+      sendRaw(port, `GET /jobs HTTP/${version}\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
+    expect(statusOf(await get("1.1"))).toBe(200);
+    expect(statusOf(await get("1.0"))).toBe(403);
   });
 
   it.each<Record<string, string>>([

@@ -1,7 +1,9 @@
 import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
 import { isLoopback } from "#runtime/container/config.ts";
+import { proxyTrace } from "#runtime/lib/proxy-trace.ts";
 import { HttpError } from "../errors.ts";
+import type { RequestState } from "./request-log.ts";
 
 /*
  * For a container without keys: whoever reaches it may use it, so nobody may reach it through somebody at this machine.
@@ -9,25 +11,25 @@ import { HttpError } from "../errors.ts";
  *
  *   DNS rebinding   a page whose own name resolves to 127.0.0.1 is of the same origin to the browser, but its requests
  *                   carry that name in Host
- *   a proxy         on this machine passes on requests of others, and says so in headers of its own
+ *   a proxy         on this machine passes on requests of others
  *   cross-site      a picture, form or script of another site can send a request without reading the answer; browsers mark
  *                   it in Sec-Fetch-Site and Origin. Clients that are not browsers send neither. Reading costs too: a
  *                   check of the whole container, commands that a queue bills.
  */
 
 /** For every request. */
-export const onlyThisMachine: MiddlewareHandler = (context, next) => {
-  const { headers } = context.req.raw;
+export const onlyThisMachine: MiddlewareHandler<RequestState> = (context, next) => {
   if (!isLoopbackHost(hostOf(context.req))) {
     throw new HttpError(
       "FORBIDDEN",
       "Without a key the container answers on localhost and 127.0.0.1 only: set WAN_WORKER_API_KEY to use another name.",
     );
   }
-  if (isPassedOn(headers)) {
+  const trace = proxyTrace(context.req.raw.headers.keys(), context.env?.incoming?.httpVersion);
+  if (trace !== null) {
     throw new HttpError(
       "FORBIDDEN",
-      "Without a key the container answers programs of its own machine only: set WAN_WORKER_API_KEY to use it behind a proxy.",
+      `Without a key the container answers programs of its own machine only, and this came through a proxy (${trace}): set WAN_WORKER_API_KEY.`,
     );
   }
   return next();
@@ -52,21 +54,6 @@ export function isLoopbackHost(host: string): boolean {
   const url = URL.parse(`http://${host}`);
   const name = url?.hostname.replace(/^\[|\]$/g, "") ?? "";
   return name === "localhost" || name.endsWith(".localhost") || (isIP(name) !== 0 && isLoopback(name));
-}
-
-/** Set by proxies, for whom they pass a request on; one for this very machine is no reason to refuse it. */
-const proxyHeaders = ["x-forwarded-for", "x-real-ip", "cf-connecting-ip", "forwarded"];
-
-function isPassedOn(headers: Headers): boolean {
-  return proxyHeaders
-    .flatMap((name) => (headers.get(name) ?? "").split(/[,;]/))
-    .map((part) =>
-      part
-        .trim()
-        .replace(/^for=/i, "")
-        .replace(/^"?\[?|\]?"?$/g, ""),
-    )
-    .some((client) => client !== "" && !/^(?:by|host|proto)=/i.test(client) && !isLoopback(client));
 }
 
 function hostOf(request: { header(name: string): string | undefined; readonly url: string }): string {

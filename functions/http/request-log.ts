@@ -1,8 +1,11 @@
+import type { HttpBindings } from "@hono/node-server";
 import type { MiddlewareHandler } from "hono";
 import type { Logger } from "#runtime/observe/log.ts";
 import { isForeseen } from "../errors.ts";
 
 export interface RequestState {
+  /** Missing where no server hands the request over. */
+  Bindings: Partial<HttpBindings>;
   Variables: { requestId: string };
 }
 
