@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { numericalError } from "#pipelines/core/errors.ts";
-import { isFiniteData, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { elementCount, isFiniteData, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { NoiseSource } from "./noise.ts";
 
 export interface DenoiseRequest {
   readonly schedule: Schedule;
@@ -12,6 +13,8 @@ export interface DenoiseRequest {
    * It scales its input by {@link Schedule.scaleModelInput}.
    */
   predict(latents: Tensor, stepIndex: number): Promise<Tensor>;
+  /** From which steps that need noise draw it; what drew the first latents, so that it goes on after them. */
+  readonly noise?: NoiseSource | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after every step; the tensors are only valid until it returns. */
   onStep?(step: DenoiseStep): void;
@@ -35,12 +38,15 @@ export interface DenoiseStep {
 export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   const { schedule, signal, latents } = request;
   const total = schedule.timesteps.length;
+  const imageDims = latents.dims.slice(1);
+  schedule.begin({ imageSize: elementCount(imageDims) });
   let sample = latents;
   let next = tensor(new Float32Array(latents.data.length), latents.dims);
   for (let index = 0; index < total; index++) {
     signal?.throwIfAborted();
     const noisePrediction = await request.predict(sample, index);
-    schedule.step(noisePrediction.data, index, sample.data, next.data);
+    const drawn = request.noise?.forStep(schedule.noiseFor(index), imageDims);
+    schedule.step(noisePrediction.data, index, sample.data, next.data, drawn);
     if (!isFiniteData(next.data)) throw stepError(index, total);
     request.onStep?.({ step: index + 1, total, sample, noisePrediction, latents: next });
     [sample, next] = [next, sample];

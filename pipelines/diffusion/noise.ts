@@ -1,16 +1,39 @@
 import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
 import { elementCount, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import type { StepNoise } from "#pipelines/schedulers/scheduler.ts";
 
 /**
- * Standard normal noise `[seeds, …shape]`. Every result has a generator of its own, so that it is the same alone and in a
- * batch: `torch.randn` with a list of generators, in float32.
- * @param shape of one result in latents, not pixels: `[channels, height, width]` of a picture
+ * Noise of one run. Every result has a generator of its own, so that it is the same alone and in a batch: `torch.randn` with
+ * a list of generators, in float32. What is drawn later follows what was drawn before.
  */
+export class NoiseSource {
+  readonly #generators: readonly TorchGenerator[];
+
+  constructor(seeds: readonly number[]) {
+    this.#generators = seeds.map((seed) => new TorchGenerator(seed));
+  }
+
+  /**
+   * Standard normal noise `[seeds, …shape]`.
+   * @param shape of one result in latents, not pixels: `[channels, height, width]` of a picture
+   */
+  draw(shape: readonly number[]): Tensor {
+    const size = elementCount(shape);
+    const data = new Float32Array(this.#generators.length * size);
+    for (const [index, generator] of this.#generators.entries()) data.set(generator.randn(size), index * size);
+    return tensor(data, [this.#generators.length, ...shape]);
+  }
+
+  /**
+   * What a schedule's step needs, the values of one image after the other; undefined for none.
+   * @param shape of one result, as for {@link NoiseSource.draw}
+   */
+  forStep(needed: StepNoise | undefined, shape: readonly number[]): Float32Array | undefined {
+    return needed === undefined ? undefined : this.draw(shape).data;
+  }
+}
+
+/** Standard normal noise `[seeds, …shape]`, where nothing is drawn after it. */
 export function drawNoise(seeds: readonly number[], shape: readonly number[]): Tensor {
-  const size = elementCount(shape);
-  const data = new Float32Array(seeds.length * size);
-  seeds.forEach((seed, index) => {
-    data.set(new TorchGenerator(seed).randn(size), index * size);
-  });
-  return tensor(data, [seeds.length, ...shape]);
+  return new NoiseSource(seeds).draw(shape);
 }

@@ -29,12 +29,12 @@ class DpmSolverSchedule extends MultistepSchedule {
   readonly #config: FlowConfig;
 
   constructor(config: FlowConfig, steps: number) {
-    super(dpmSolverLevels(config, steps), config.solver_order);
+    super(steps, dpmSolverLevels(config, steps), config.solver_order);
     this.#config = config;
   }
 
   step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
-    this.begin(stepIndex);
+    this.take(stepIndex);
     const newest = this.predict(modelOutput, stepIndex, sample);
     this.remember(newest);
     const source = this.sigma(stepIndex);

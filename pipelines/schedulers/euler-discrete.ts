@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
+import { BaseSchedule, type Levels, type NoiseScale } from "./base-schedule.ts";
 import { alphasCumprod, linspace32, trainingSigmas } from "./noise-schedule.ts";
 import type { Schedule, Scheduler } from "./scheduler.ts";
 import { interpolate, respacedSigmas, spacedTimesteps, timestepOfSigma } from "./spacing.ts";
@@ -53,7 +54,7 @@ export class EulerDiscreteScheduler implements Scheduler {
     const sigmas = respacedSigmas(this.#config, base, numInferenceSteps);
     const timesteps = sigmas === base ? spaced : this.#timestepsOf(sigmas);
     const last = this.#config.final_sigmas_type === "sigma_min" ? (this.#sigmas[0] ?? 0) : 0;
-    return new EulerSchedule(this.#config, timesteps, Float32Array.of(...sigmas, last));
+    return new EulerSchedule(this.#config, numInferenceSteps, { timesteps, sigmas: Float32Array.of(...sigmas, last) });
   }
 
   /** Sigmas at the timesteps; `log_linear` ignores them and, in diffusers too, has one more. */
@@ -73,29 +74,26 @@ export class EulerDiscreteScheduler implements Scheduler {
   }
 }
 
-class EulerSchedule implements Schedule {
-  readonly timesteps: Float32Array;
-  readonly sigmas: Float32Array;
+class EulerSchedule extends BaseSchedule {
   readonly initNoiseSigma: number;
   readonly #predictionType: EulerDiscreteConfig["prediction_type"];
 
-  constructor(config: EulerDiscreteConfig, timesteps: Float32Array, sigmas: Float32Array) {
-    this.timesteps = timesteps;
-    this.sigmas = sigmas;
+  constructor(config: EulerDiscreteConfig, steps: number, levels: Levels) {
+    super(steps, levels);
     this.#predictionType = config.prediction_type;
-    const largest = sigmas.reduce((a, b) => Math.max(a, b), 0);
+    const largest = levels.sigmas.reduce((a, b) => Math.max(a, b), 0);
     this.initNoiseSigma = config.timestep_spacing === "leading" ? rootOfSquarePlusOne(largest) : largest;
   }
 
-  scaleModelInput(sample: Float32Array, stepIndex: number, out: Float32Array): void {
-    const divisor = rootOfSquarePlusOne(this.#sigma(stepIndex));
+  override scaleModelInput(sample: Float32Array, stepIndex: number, out: Float32Array): void {
+    const divisor = rootOfSquarePlusOne(this.sigma(stepIndex));
     for (let index = 0; index < sample.length; index++) out[index] = (sample[index] ?? 0) / divisor;
   }
 
   /** x ← x + (x − x₀)/σ · (σ_next − σ) */
   step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
-    const sigma = this.#sigma(stepIndex);
-    const dt = Math.fround(this.#sigma(stepIndex + 1) - sigma);
+    const sigma = this.sigma(stepIndex);
+    const dt = Math.fround(this.sigma(stepIndex + 1) - sigma);
     const [outputFactor, sampleFactor] = this.#originalSampleFactors(sigma);
     for (let index = 0; index < sample.length; index++) {
       const x = sample[index] ?? 0;
@@ -108,7 +106,7 @@ class EulerSchedule implements Schedule {
   }
 
   predictOriginalSample(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
-    const [outputFactor, sampleFactor] = this.#originalSampleFactors(this.#sigma(stepIndex));
+    const [outputFactor, sampleFactor] = this.#originalSampleFactors(this.sigma(stepIndex));
     for (let index = 0; index < sample.length; index++) {
       out[index] = (sample[index] ?? 0) * sampleFactor + (modelOutput[index] ?? 0) * outputFactor;
     }
@@ -130,10 +128,8 @@ class EulerSchedule implements Schedule {
     }
   }
 
-  #sigma(index: number): number {
-    const sigma = this.sigmas[index];
-    if (sigma === undefined) throw new RangeError(`step ${index} is outside of ${this.timesteps.length} steps`);
-    return sigma;
+  protected scale(stepIndex: number): NoiseScale {
+    return { alpha: 1, sigma: this.sigma(stepIndex) };
   }
 }
 

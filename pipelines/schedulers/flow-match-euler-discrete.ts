@@ -17,7 +17,7 @@ export class FlowMatchEulerDiscreteScheduler implements Scheduler {
   }
 
   schedule(numInferenceSteps: number): Schedule {
-    return new FlowMatchEulerSchedule(flowMatchLevels(this.#config, numInferenceSteps));
+    return new FlowMatchEulerSchedule(numInferenceSteps, flowMatchLevels(this.#config, numInferenceSteps));
   }
 }
 

@@ -1,22 +1,9 @@
+import { BaseSchedule, type NoiseScale } from "./base-schedule.ts";
 import type { FlowLevels } from "./flow-sigmas.ts";
-import type { Schedule } from "./scheduler.ts";
 
-/** What all flow-matching runs share: the sample is given to the model as it is, and x₀ = x − σ·v. */
-export abstract class FlowSchedule implements Schedule {
-  readonly timesteps: Float32Array;
-  readonly sigmas: Float32Array;
+/** What all flow-matching runs share: a sample is (1 − σ)·image + σ·noise, and x₀ = x − σ·v. */
+export abstract class FlowSchedule extends BaseSchedule {
   readonly initNoiseSigma = 1;
-
-  constructor({ timesteps, sigmas }: FlowLevels) {
-    this.timesteps = timesteps;
-    this.sigmas = sigmas;
-  }
-
-  abstract step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void;
-
-  scaleModelInput(sample: Float32Array, _stepIndex: number, out: Float32Array): void {
-    out.set(sample);
-  }
 
   predictOriginalSample(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
     const sigma = this.sigma(stepIndex);
@@ -25,16 +12,13 @@ export abstract class FlowSchedule implements Schedule {
     }
   }
 
-  protected sigma(index: number): number {
-    const sigma = this.sigmas[index];
-    if (sigma === undefined) throw new RangeError(`step ${index} is outside of ${this.timesteps.length} steps`);
-    return sigma;
+  protected scale(stepIndex: number): NoiseScale {
+    const sigma = this.sigma(stepIndex);
+    return { alpha: Math.fround(1 - sigma), sigma };
   }
 }
 
-/**
- * A run whose steps also use the images that earlier steps predicted. Steps come in order, and a step 0 begins anew.
- */
+/** A run whose steps also use the images that earlier steps predicted. */
 export abstract class MultistepSchedule extends FlowSchedule {
   /** Predicted images, the newest first, at most as many as the order of the solver. */
   protected readonly predictions: Float32Array[] = [];
@@ -43,17 +27,21 @@ export abstract class MultistepSchedule extends FlowSchedule {
   #spare: Float32Array | undefined;
   #nextStep = 0;
 
-  constructor(levels: FlowLevels, solverOrder: number) {
-    super(levels);
+  constructor(numInferenceSteps: number, levels: FlowLevels, solverOrder: number) {
+    super(numInferenceSteps, levels);
     this.#maxPredictions = solverOrder;
   }
 
-  /** Checks that the step is the next one. */
-  protected begin(stepIndex: number): void {
-    if (stepIndex === 0) this.predictions.length = 0;
-    else if (stepIndex !== this.#nextStep) {
+  protected override reset(stepIndex: number): void {
+    this.predictions.length = 0;
+    this.#nextStep = stepIndex;
+  }
+
+  /** @throws RangeError when the step is not the next one */
+  protected take(stepIndex: number): void {
+    if (stepIndex !== this.#nextStep) {
       throw new RangeError(
-        `step ${stepIndex} follows step ${this.#nextStep - 1}; a multistep solver takes them in order`,
+        `the next step is ${this.#nextStep}, not ${stepIndex}; a multistep solver takes them in order`,
       );
     }
     this.#nextStep = stepIndex + 1;

@@ -29,6 +29,7 @@ function velocity(sample: Float32Array, sigma: number): Float32Array {
 
 /** The samples after each step. */
 function run(schedule: Schedule, predict = velocity, sample = start.slice()): Float32Array[] {
+  schedule.begin();
   return Array.from(schedule.timesteps, (_, index) => {
     schedule.step(predict(sample, schedule.sigmas[index] ?? 0), index, sample, sample);
     return sample.slice();
@@ -126,7 +127,7 @@ describe("flow schedulers", () => {
     const schedule = createFlowScheduler("dpm++", {}, path).schedule(4);
     const sample = start.slice();
     schedule.step(sample, 0, sample, sample);
-    expect(() => schedule.step(sample, 2, sample, sample)).toThrow("step 2 follows step 0");
+    expect(() => schedule.step(sample, 2, sample, sample)).toThrow("the next step is 1, not 2");
     expect(() => createFlowScheduler("euler", {}, path).schedule(2).step(sample, 2, sample, sample)).toThrow(
       "step 3 is outside of 2 steps",
     );

@@ -30,15 +30,15 @@ class UniPcSchedule extends MultistepSchedule {
   #lastOrder = 1;
 
   constructor(config: FlowConfig, steps: number) {
-    super(unipcLevels(config, steps), config.solver_order);
+    super(steps, unipcLevels(config, steps), config.solver_order);
     this.#config = config;
   }
 
   step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
-    this.begin(stepIndex);
+    this.take(stepIndex);
     if (this.#lastSample.length !== sample.length) this.#lastSample = new Float32Array(sample.length);
     const newest = this.predict(modelOutput, stepIndex, sample);
-    const isCorrected = stepIndex > 0 && !this.#config.disable_corrector.includes(stepIndex - 1);
+    const isCorrected = this.predictions.length > 0 && !this.#config.disable_corrector.includes(stepIndex - 1);
     if (isCorrected) this.#correct(newest, stepIndex);
     else this.#lastSample.set(sample);
     this.remember(newest);
