@@ -48,7 +48,8 @@ import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
  * that a job which nobody offers to run can be seen.
  *
  * Discarding. Whoever operates the queue removes ended jobs, one or many. A job goes whole or stays: one that has not
- * ended, or whose end is unreported, is not touched. Afterwards its id is free again.
+ * ended, or whose end is unreported, is not touched. Afterwards its id is free again, and a call with a token of the job is
+ * "lost", also at a source that forgets: it remembers what was discarded for as long as a late call can come.
  *
  * Expiry. A job with `config.expires_in_seconds` that still waits (queued, delayed, for its retry or for other jobs)
  * that long after its creation, or its redrive, fails with EXPIRED. A running one is not interrupted; one that comes

@@ -111,25 +111,25 @@ describe("one operation costs", () => {
     expect(await costOf(settle)).toBe(commands);
   });
 
-  test("9 commands for the cancel of a job that waits, 2 more to answer its end and 1 to report it", async () => {
+  test("9 commands for the cancel of a job that waits, 5 to answer its end and 1 to report it", async () => {
     await harness.queue.cancel("nobody").catch(() => undefined);
     await harness.queue.enqueue(makeJob("a"), { worker: "sdxl" });
     expect(await costOf(() => harness.queue.cancel("a"))).toBe(9);
     let ends: readonly UnreportedEnd[] = [];
-    expect(await costOf(async () => ({ ends } = await harness.source.take([{ worker: "sdxl", slots: 1 }])))).toBe(8);
+    expect(await costOf(async () => ({ ends } = await harness.source.take([{ worker: "sdxl", slots: 1 }])))).toBe(9);
     expect(ends).toHaveLength(1);
     expect(await costOf(() => harness.source.reported(ends))).toBe(1);
     expect(await costOf(() => take(harness))).toBe(4);
   });
 
-  test("2 commands for a take without a slot that finds no end, 6 for one that does, however many jobs wait", async () => {
+  test("2 commands for a take without a slot that finds no end, 7 for one that does, however many jobs wait", async () => {
     const takeEnds = () => harness.source.take([]);
     expect(await costOf(takeEnds)).toBe(2);
     for (const id of ["a", "b", "c"]) await harness.queue.enqueue(makeJob(id), { worker: "sdxl" });
     await push("d");
     expect(await costOf(takeEnds)).toBe(2);
     await harness.queue.cancel("a");
-    expect(await costOf(takeEnds)).toBe(6);
+    expect(await costOf(takeEnds)).toBe(7);
     await takeOne(harness);
     expect(await costOf(takeEnds)).toBe(3);
   });
@@ -158,6 +158,16 @@ describe("one operation costs", () => {
     await push("a");
     await takeOne(harness);
     expect(await costOf(() => harness.source.announce(new Map([["sdxl", offer]])))).toBe(1);
+  });
+
+  test("16 commands for discarding 50 jobs, and 3 for a group of failures that goes with them", async () => {
+    const ids = Array.from({ length: 50 }, (_, place) => `job-${place}`);
+    await Promise.all(ids.map((id) => push(id)));
+    const leases = await take(harness, 50);
+    await Promise.all(leases.map((lease, place) => (place < 10 ? harness.source.fail(lease, failure) : undefined)));
+    await Promise.all(leases.slice(10).map((lease) => harness.source.complete(lease, result)));
+    await harness.queue.discard(["nobody"]);
+    expect(await costOf(() => harness.queue.discard(ids))).toBe(16 + 3);
   });
 
   test("less for jobs that end together", async () => {

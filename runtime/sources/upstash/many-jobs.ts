@@ -56,16 +56,20 @@ export async function matchJobs(
   };
 }
 
+/** How long an attempt runs at most: the result of one that has lost contact is kept by its container for that long more. */
+const maxRunSeconds = 86_400;
+
+/** @param keepSeconds how long a container delivers a result of a job that the queue does not know any more */
 export async function discardJobs(
   client: RestClient,
   keys: Keys,
-  leaseSeconds: number,
+  keepSeconds: number,
   jobIds: readonly string[],
 ): Promise<DiscardOutcome[]> {
   if (jobIds.length === 0) return [];
-  const { jobPrefix, failedPrefix, timetable, index, failures } = keys;
-  const settings = JSON.stringify({ jobPrefix, failedPrefix, leaseMs: leaseSeconds * 1000 });
-  const call = { keys: [timetable, index, failures], args: [settings, ...jobIds] };
+  const { jobPrefix, failedPrefix, timetable, index, failures, discarded } = keys;
+  const settings = JSON.stringify({ jobPrefix, failedPrefix, rememberSeconds: keepSeconds + maxRunSeconds });
+  const call = { keys: [timetable, index, failures, discarded], args: [settings, ...jobIds] };
   return replies.discardAnswer.parse(await client.run("discard", call));
 }
 

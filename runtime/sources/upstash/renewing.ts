@@ -49,7 +49,7 @@ async function renewOneByOne({ client, keys, leaseSeconds, clock, held }: Renewi
     const known = held.get(lease.token)?.progress;
     return [lease.jobId, lease.token, String(progress ?? known ?? "")];
   });
-  const answer = await client.run("renew", { keys: [keys.timetable], args: [settings, ...leases] });
+  const answer = await client.run("renew", { keys: [keys.timetable, keys.discarded], args: [settings, ...leases] });
   const [answers, nowMs] = renewAnswer.parse(answer);
   clock.hear(nowMs);
   return renewals.map(({ lease, progress }, place) => {

@@ -121,7 +121,7 @@ export class UpstashQueue implements JobQueue {
   }
 
   discard(jobIds: readonly string[]): Promise<DiscardOutcome[]> {
-    return discardJobs(this.client, this.keys, this.options.leaseSeconds, jobIds);
+    return discardJobs(this.client, this.keys, this.keepSeconds, jobIds);
   }
 
   failureGroups(): Promise<FailureGroup[]> {
@@ -305,9 +305,11 @@ export class UpstashQueue implements JobQueue {
       keepSeconds: this.keepSeconds,
       maxWaiting: this.options.maxWaitingPerUser,
     };
-    const { index, timetable } = this.keys;
-    const keys = [index, timetable, this.keys.ready(worker), this.keys.turns(worker), key];
-    return replies.enqueueAnswer.parse(await this.client.run("enqueue", { keys, args: [JSON.stringify(args), body] }));
+    const { index, timetable, discarded } = this.keys;
+    const keys = [index, timetable, this.keys.ready(worker), this.keys.turns(worker), key, discarded];
+    let tries = 0;
+    const nextTry = () => ({ keys, args: [JSON.stringify({ ...args, isRepeat: ++tries > 1 }), body] });
+    return replies.enqueueAnswer.parse(await this.client.run("enqueue", nextTry));
   }
 
   #enqueueOutcome(

@@ -304,7 +304,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   async #settleAll(call: SettleCall, settlements: readonly BatchedSettlement[]): Promise<SettleOutcome[]> {
-    const { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, timetable, events: channel } = this.keys;
+    const { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, events: channel } = this.keys;
     const failing = call === "fail" ? { failures, failedPrefix } : {};
     const settings = { jobPrefix, readyPrefix, parkedPrefix, ...failing, keepSeconds: this.keepSeconds };
     // When a job is due again is decided by the server's clock; when it ended is only reported.
@@ -315,7 +315,8 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     const leases = settlements.flatMap(({ jobId, token, ending }) => [jobId, token, ending]);
     const args = [JSON.stringify({ ...settings, ...more }), ...leases];
     const { settleMaxDelayMs } = this.options;
-    return replies.settleAnswer.parse(await this.client.run(call, { keys: [timetable], args }, settleMaxDelayMs));
+    const keys = [this.keys.timetable, this.keys.discarded];
+    return replies.settleAnswer.parse(await this.client.run(call, { keys, args }, settleMaxDelayMs));
   }
 
   #pruneFromTimeToTime(): void {

@@ -41,6 +41,7 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *   failures                   zset    groups of failed jobs, by when a job last failed so
  *   failed:<group>             zset    the failed jobs of each by arrival; a group is `<worker>:<code>:<1: permanent>:<type>`
  *   failures-filed             string  that jobs which failed before there were groups are in theirs; for a day
+ *   discarded                  zset    jobs that were discarded lately, by when: their late calls find them lost
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
  *   offers                     hash    what each container can run, and until when that counts
  *   dead-letters               list    elements in which there is no job, each with the reason
@@ -65,6 +66,7 @@ export function createKeys({ prefix, lists }: KeySettings) {
     failures: key("failures"),
     failed: (group: string) => key("failed", group),
     failedPrefix: key("failed", ""),
+    discarded: key("discarded"),
     failuresFiled: key("failures-filed"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
     deadLetters: key("dead-letters"),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
-import type { JobFilter, MatchedJob } from "#runtime/sources/job-source.ts";
+import type { JobFilter, Lease, MatchedJob } from "#runtime/sources/job-source.ts";
 import { enqueue, failure, outliveLeases, result, type Suite, take, takeEnds, takeOne, worker } from "./harness.ts";
 
 /** Changes of many jobs: found by a filter, cancelled, forgotten, counted. */
@@ -36,6 +36,16 @@ async function matched(suite: Suite, filter: JobFilter, limit = 2): Promise<Matc
 
 async function matchedIds(suite: Suite, filter: JobFilter): Promise<string[]> {
   return (await matched(suite, filter)).map(({ jobId }) => jobId);
+}
+
+/** However the container means to settle it. */
+async function expectLost(suite: Suite, lease: Lease): Promise<void> {
+  const { source } = suite.harness();
+  expect(await source.complete(lease, result)).toBe("lost");
+  expect(await source.fail(lease, failure)).toBe("lost");
+  expect(await source.cancelled(lease)).toBe("lost");
+  expect(await source.release(lease)).toBe("lost");
+  expect(await source.retry(lease, { error: failure, delaySeconds: 0 })).toBe("lost");
 }
 
 function describeForgetting(suite: Suite): void {
@@ -78,8 +88,28 @@ function describeForgetting(suite: Suite): void {
     const lease = await takeOne(suite.harness());
     await source.fail(lease, failure);
     await queue.discard(["a"]);
-    expect(await source.renew([{ lease }])).not.toEqual(["held"]);
+    expect(await source.renew([{ lease }])).toEqual(["lost"]);
+    await expectLost(suite, lease);
     expect(await queue.get("a")).toBeNull();
+    expect(await take(suite.harness(), 5)).toEqual([]);
+  });
+
+  test("fences an attempt whose container had lost contact while another one ended the job", async () => {
+    const { source, queue } = suite.harness();
+    await enqueue(suite.harness(), "a");
+    const lost = await takeOne(suite.harness());
+    await outliveLeases(suite.harness());
+    const second = await suite.harness().second();
+    expect(await second.source.complete(await takeOne(second), result)).toBe("completed");
+    expect(await queue.discard(["a"])).toEqual(["discarded"]);
+    expect(await source.renew([{ lease: lost }])).toEqual(["lost"]);
+    await expectLost(suite, lost);
+    expect(await queue.get("a")).toBeNull();
+    // The id is free again, and the new job is nothing to that container either.
+    await enqueue(suite.harness(), "a");
+    expect(await source.renew([{ lease: lost }])).toEqual(["lost"]);
+    expect(await source.complete(lost, result)).toBe("lost");
+    expect(await queue.get("a")).toMatchObject({ status: "queued", attempt: 0 });
   });
 
   test.skipIf(!suite.capabilities.cancelling)("keeps a job until its end is reported", async () => {

@@ -6,8 +6,10 @@
     KEYS[3]  ready queue of the worker
     KEYS[4]  turns of the worker
     KEYS[5]  idempotency key, or empty
+    KEYS[6]  discarded
     ARGV[1]  JSON {jobPrefix, parkedPrefix, channel, origin, request, id, type, worker, user, priority, model?, expiresIn?,
-             digest, digestOfKnown?, delayMs, keepSeconds, maxWaiting}: `request` names this call, so that it may be repeated; `digest` is that
+             digest, digestOfKnown?, isRepeat, delayMs, keepSeconds, maxWaiting}: `request` names this call, so that it may be repeated, and `isRepeat`
+             says that it is; `digest` is that
              of the body; `digestOfKnown` is that of the earlier job, when this script has answered "compare" before; `maxWaiting`
              is how many jobs of the user may wait in this queue, delayed ones too (0: any number)
     ARGV[2]  body
@@ -18,13 +20,14 @@
     {"compare", body, id}               a producer pushed the earlier job: what is the digest of this body?
     {"full", number of jobs that wait}
 
-  Billed: 10; with a key 12, with a time limit 1 more; known jobs 4. A limit of waiting jobs costs 4.
+  Billed: 10; with a key 12, with a time limit 1 more; known jobs 4. A repeated call 1 more. A limit of waiting jobs costs 4.
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
 --- @include "lib/turns"
 --- @include "lib/moments"
 --- @include "lib/parking"
+--- @include "lib/discarded"
 
 local READ_AT_ONCE = 512
 local index, timetable, ready, turns, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -76,6 +79,11 @@ local keyed = key ~= '' and call('GET', key)
 local jobs = readRecords(request.jobPrefix, keyed and { keyed, request.id } or { request.id })
 if keyed and jobs[keyed] then return answerKnown(jobs[keyed], 'key') end
 if jobs[request.id] then return answerKnown(jobs[request.id], 'id') end
+
+-- The try before has put the job on its queue, where it came to its end and was discarded.
+if request.isRepeat and next(discardedAmong(KEYS[6], { enqueuedBy(request.request) })) then
+  return { billed, 'enqueued', 1, request.id, 0, 0 }
+end
 
 if request.maxWaiting > 0 then
   local waiting = waitingOf(request.user)

@@ -23,8 +23,8 @@
   ran out, which come back to their queues.
 
   Billed: 4 when there is nothing (2 without workers), 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
-  enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each job
-  that ended here. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
+  enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each
+  of them. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
   parked that others run; 13 for a job that others have parked.
 ]]
 --- @include "lib/clock"
@@ -121,10 +121,14 @@ local function claim(job, member)
   ends[#ends + 1] = endAnswer(job, request.ticket)
   if member then claimed[#claimed + 1] = member end
   timed[#timed + 1] = scoreText(expires)
+  job.state.reporter = request.ticket
   timed[#timed + 1] = endMember(job.state, request.ticket)
   return true
 end
-for _, each in ipairs(waitingEnds) do claim(each.job, each.member) end
+local withReporters = {}
+for _, each in ipairs(waitingEnds) do
+  if claim(each.job, each.member) then withReporters[#withReporters + 1] = each.job end
+end
 for _, job in ipairs(ended) do
   local state = job.state
   if not claim(job) then
@@ -139,6 +143,10 @@ for _, job in ipairs(ended) do
   call('SET', request.jobPrefix .. state.id, formatRecord(job), 'EX', request.keepSeconds)
 end
 if #claimed > 0 then call('ZREM', timetable, unpack(claimed)) end
+-- Whoever discards such a job finds by its record whether the end is reported.
+for _, job in ipairs(withReporters) do
+  call('SET', request.jobPrefix .. job.state.id, formatRecord(job), 'KEEPTTL')
+end
 writeFailures(request.failures, request.failedPrefix, now)
 waiting.putBack(timed)
 if #timed > 0 then call('ZADD', timetable, unpack(timed)) end

@@ -4,15 +4,17 @@
 --- @include "attempts"
 --- @include "moments"
 --- @include "parking"
+--- @include "discarded"
 
 -- What the five settling scripts share. They settle any number of leases in one call:
 --
 --   KEYS[1]  timetable
+--   KEYS[2]  discarded
 --   ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, keepSeconds, leaseMs?, now?}: `now` is what the caller takes for the server's time
 --   ARGV[2…] for each lease: job id, token, and what the script says of the third
 --
 -- and answer {commands billed, {what the job became ("completed", "failed", "cancelled" or "requeued"), "lost", or "unknown"
--- when there is no record of it, for each lease}}.
+-- when there is no record of it and it was not discarded, for each lease}}.
 local settings = cjson.decode(ARGV[1])
 local timetable = KEYS[1]
 -- A time that only shows people when the job ended need not cost a call; a caller that has none leaves it to the server.
@@ -45,13 +47,13 @@ end
 -- Calls `visit(job, third)` for each lease that is the newest of its job. Of the others, one that ended in one of
 -- `outcomes` was settled by this same call before.
 local function settleLeases(outcomes, visit)
-  local ids, answers = {}, {}
+  local ids, answers, absent = {}, {}, {}
   for place = 2, #ARGV, 3 do ids[#ids + 1] = ARGV[place] end
   local jobs = readRecords(settings.jobPrefix, ids)
   for place, id in ipairs(ids) do
     local job, token = jobs[id], ARGV[3 * place]
     if not job then
-      answers[place] = 'unknown'
+      absent[#absent + 1] = id
     elseif job.state.token == token then
       local attempts = job.state.attempts
       visit(job, ARGV[3 * place + 1])
@@ -61,6 +63,8 @@ local function settleLeases(outcomes, visit)
       answers[place] = attempt and outcomes[attempt.outcome] and OUTCOMES[attempt.outcome] or 'lost'
     end
   end
+  local discarded = discardedAmong(KEYS[2], absent)
+  for place, id in ipairs(ids) do answers[place] = answers[place] or (discarded[id] and 'lost' or 'unknown') end
   return answers
 end
 
