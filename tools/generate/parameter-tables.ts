@@ -12,7 +12,7 @@ import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
  *   node tools/generate/parameter-tables.ts
  */
 const pathOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-export const pagesWithTables: readonly string[] = [pathOf("docs/4-models.md"), pathOf("docs/17-video.md")];
+export const pagesWithTables: readonly string[] = [pathOf("docs/18-images.md"), pathOf("docs/17-video.md")];
 
 const parameter = z.looseObject({
   enum: z.array(z.union([z.string(), z.number()])).optional(),
