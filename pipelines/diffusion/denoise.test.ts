@@ -58,3 +58,26 @@ it("lets other work in between two steps and stops before the next one", async (
   await expect(running).rejects.toThrow("cancelled");
   expect(calls).toBe(1);
 });
+
+it("begins at a later step, and hands what each step made to be changed before it is reported", async () => {
+  const seen: string[] = [];
+  const after: number[] = [];
+  const result = await denoise({
+    schedule: schedule(),
+    startStep: 2,
+    latents: latents(),
+    predict: async (sample, index) => {
+      seen.push(`predict ${index}`);
+      return tensor(new Float32Array(3), sample.dims);
+    },
+    afterStep: (made, index) => {
+      after.push(index);
+      made.data[0] = 7;
+    },
+    onStep: ({ step, total, stepIndex, latents: made }) =>
+      seen.push(`${step}/${total} is ${stepIndex}: ${made.data.join(" ")}`),
+  });
+  expect(seen).toEqual(["predict 2", "1/2 is 2: 7 -2 3", "predict 3", "2/2 is 3: 7 -2 3"]);
+  expect(after).toEqual([2, 3]);
+  expect([...result.data]).toEqual([7, -2, 3]);
+});

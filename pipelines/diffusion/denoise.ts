@@ -6,8 +6,10 @@ import type { NoiseSource } from "./noise.ts";
 
 export interface DenoiseRequest {
   readonly schedule: Schedule;
-  /** Noise times the schedule's `initNoiseSigma`, `[batch, …]`; overwritten. */
+  /** What the first step starts from, `[batch, …]`; overwritten. Of a whole run: noise times the schedule's `initNoiseSigma`. */
   readonly latents: Tensor;
+  /** Index in the schedule of the first step that is run, for latents that hold less noise; 0 when absent. */
+  readonly startStep?: number | undefined;
   /**
    * The denoiser's prediction for these latents after guidance, of their shape; it need only be valid until the next call.
    * It scales its input by {@link Schedule.scaleModelInput}.
@@ -15,15 +17,19 @@ export interface DenoiseRequest {
   predict(latents: Tensor, stepIndex: number): Promise<Tensor>;
   /** From which steps that need noise draw it; what drew the first latents, so that it goes on after them. */
   readonly noise?: NoiseSource | undefined;
+  /** Changes the latents that a step has made, in place: what keeps parts of a picture as they are. */
+  readonly afterStep?: ((latents: Tensor, stepIndex: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called after every step; the tensors are only valid until it returns. */
   onStep?(step: DenoiseStep): void;
 }
 
 export interface DenoiseStep {
-  /** Steps done, counted from 1. */
+  /** Steps done, counted from 1, of those that are run. */
   readonly step: number;
   readonly total: number;
+  /** The step's place in the schedule, counted from 0. */
+  readonly stepIndex: number;
   /** The latents that the step started from, the prediction after guidance, and the latents that it made. */
   readonly sample: Tensor;
   readonly noisePrediction: Tensor;
@@ -36,19 +42,21 @@ export interface DenoiseStep {
  * @throws the signal's reason when it is aborted, before the next step; PipelineError NUMERICAL_ERROR naming the step
  */
 export async function denoise(request: DenoiseRequest): Promise<Tensor> {
-  const { schedule, signal, latents } = request;
-  const total = schedule.timesteps.length;
+  const { schedule, signal, latents, startStep = 0 } = request;
+  const total = schedule.timesteps.length - startStep;
   const imageDims = latents.dims.slice(1);
-  schedule.begin({ imageSize: elementCount(imageDims) });
+  schedule.begin({ stepIndex: startStep, imageSize: elementCount(imageDims) });
   let sample = latents;
   let next = tensor(new Float32Array(latents.data.length), latents.dims);
-  for (let index = 0; index < total; index++) {
+  for (let step = 1; step <= total; step++) {
+    const stepIndex = startStep + step - 1;
     signal?.throwIfAborted();
-    const noisePrediction = await request.predict(sample, index);
-    const drawn = request.noise?.forStep(schedule.noiseFor(index), imageDims);
-    schedule.step(noisePrediction.data, index, sample.data, next.data, drawn);
-    if (!isFiniteData(next.data)) throw stepError(index, total);
-    request.onStep?.({ step: index + 1, total, sample, noisePrediction, latents: next });
+    const noisePrediction = await request.predict(sample, stepIndex);
+    const drawn = request.noise?.forStep(schedule.noiseFor(stepIndex), imageDims);
+    schedule.step(noisePrediction.data, stepIndex, sample.data, next.data, drawn);
+    if (!isFiniteData(next.data)) throw stepError(step, total);
+    request.afterStep?.(next, stepIndex);
+    request.onStep?.({ step, total, stepIndex, sample, noisePrediction, latents: next });
     [sample, next] = [next, sample];
     // Messages of the dispatcher (cancel, shutdown) come in between steps only.
     await setImmediate();
@@ -57,9 +65,9 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   return sample;
 }
 
-function stepError(index: number, total: number): Error {
+function stepError(step: number, total: number): Error {
   return numericalError(
-    `the latents after step ${index + 1} of ${total}`,
+    `the latents after step ${step} of ${total}`,
     "Weights that overflow in float16 do this, or a guidance scale far out of range.",
   );
 }

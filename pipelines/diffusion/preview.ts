@@ -33,12 +33,12 @@ export class PreviewFeed {
   }
 
   /** Every few steps, starts on what the first of the batch would look like if the model were right already. */
-  onStep({ step, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
+  onStep({ step, stepIndex, noisePrediction, sample }: DenoiseStep, schedule: Schedule): void {
     if (step % previewInterval !== 0 || this.#isEncoding) return;
     const dims = sample.dims.with(0, 1);
     const clean = new Float32Array(elementCount(dims));
     const first = ({ data }: Tensor) => data.subarray(0, clean.length);
-    schedule.predictOriginalSample(first(noisePrediction), step - 1, first(sample), clean);
+    schedule.predictOriginalSample(first(noisePrediction), stepIndex, first(sample), clean);
     this.#start(tensor(clean, dims));
   }
 

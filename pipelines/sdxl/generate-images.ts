@@ -4,7 +4,8 @@ import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-g
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
-import type { SdxlPipeline, SdxlResult } from "./pipeline.ts";
+import type { SdxlPipeline } from "./pipeline.ts";
+import type { SdxlResult } from "./request.ts";
 
 type ImageHost = PipelineHost<ImageParameters>;
 

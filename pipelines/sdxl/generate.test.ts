@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { maxDifference } from "#pipelines/testing/compare.ts";
 import { copyTinySdxl, patchJson, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
-import { SdxlPipeline, type SdxlRequest, type SdxlStage } from "./pipeline.ts";
+import { SdxlPipeline } from "./pipeline.ts";
+import type { SdxlRequest, SdxlStage } from "./request.ts";
 
 const request: SdxlRequest = {
   prompt: "a mountain lake at sunrise",

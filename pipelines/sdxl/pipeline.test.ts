@@ -5,7 +5,8 @@ import { z } from "zod";
 import { maxDifference } from "#pipelines/testing/compare.ts";
 import { readSafetensors } from "#pipelines/testing/safetensors.ts";
 import { copyTinySdxl, patchJson, shippedSdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
-import { SdxlPipeline, type SdxlStage } from "./pipeline.ts";
+import { SdxlPipeline } from "./pipeline.ts";
+import type { SdxlStage } from "./request.ts";
 
 /** Every stage agrees with diffusers within this, in float32. */
 const tolerance = 1e-4;

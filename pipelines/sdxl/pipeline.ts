@@ -2,63 +2,16 @@ import { join } from "node:path";
 import { ComponentSet } from "#pipelines/core/component-set.ts";
 import { invalidJob } from "#pipelines/core/errors.ts";
 import type { Component, SessionSettings } from "#pipelines/core/onnx.ts";
-import { scaleInPlace, splitBatch, type Tensor } from "#pipelines/core/tensor.ts";
-import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
-import { drawNoise } from "#pipelines/diffusion/noise.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
-import { imagePreview, PreviewFeed } from "#pipelines/diffusion/preview.ts";
-import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
-import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
+import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-import { decodeLatents } from "./decode.ts";
-import { encodePrompt, type PromptEmbeddings, type TextEncoder } from "./encode-prompt.ts";
-import { latentRgbOf } from "./latent-rgb.ts";
+import { drawPart } from "./draw-part.ts";
+import { encodePrompt, type TextEncoder } from "./encode-prompt.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
-import { sizeIds, UnetPredictor } from "./unet.ts";
-
-export interface SdxlRequest {
-  readonly prompt: string;
-  /** Absent is not the same as empty: models may want zero embeddings when it is absent. */
-  readonly negativePrompt?: string | undefined;
-  /** In pixels, multiples of the VAE's scale (8). */
-  readonly width: number;
-  readonly height: number;
-  readonly numInferenceSteps: number;
-  /** Up to 1: no guidance, and half the computation. */
-  readonly guidanceScale: number;
-  readonly guidanceRescale?: number | undefined;
-  readonly clipSkip?: number | undefined;
-  /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
-  readonly scheduler?: string | undefined;
-  /** One image per seed. */
-  readonly seeds: readonly number[];
-}
-
-export interface SdxlHooks {
-  readonly signal?: AbortSignal | undefined;
-  /** Called after every step. With several parts (see {@link SdxlPipeline.generate}) a step may be reported twice. */
-  onProgress?(step: number, total: number, preview: Uint8Array | undefined): void;
-  /** What the stages made, for comparing them with a reference; the tensors are only valid until it returns. */
-  onStage?(stage: SdxlStage): void;
-}
-
-export type SdxlStage =
-  | { readonly name: "encoded"; readonly embeddings: PromptEmbeddings; readonly timeIds: Tensor }
-  | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule }
-  | ({ readonly name: "step" } & DenoiseStep)
-  | { readonly name: "decoded"; readonly index: number; readonly image: Tensor };
-
-export interface SdxlResult {
-  /** In the order of the seeds. */
-  readonly images: readonly RgbImage[];
-  /** diffusers' class name. */
-  readonly scheduler: string;
-  readonly promptTokens: number;
-  readonly negativePromptTokens: number;
-  readonly chunks: number;
-}
+import type { SdxlHooks, SdxlRequest, SdxlResult } from "./request.ts";
+import { sizeIds } from "./unet.ts";
 
 interface SdxlParts {
   readonly textEncoders: readonly [TextEncoder, TextEncoder];
@@ -161,8 +114,10 @@ export class SdxlPipeline {
     hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
+    const { unet, vaeDecoder } = this.#parts;
+    const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
-      this.#generatePart(request, seeds, imagesDone, scheduler, embeddings, hooks),
+      drawPart(drawing, seeds, imagesDone),
     );
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks };
@@ -171,49 +126,6 @@ export class SdxlPipeline {
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
     await this.#components.dispose();
-  }
-
-  async #generatePart(
-    request: SdxlRequest,
-    seeds: readonly number[],
-    imagesDone: number,
-    scheduler: Scheduler,
-    embeddings: PromptEmbeddings,
-    hooks: SdxlHooks,
-  ): Promise<RgbImage[]> {
-    const { vaeScaleFactor, latentChannels } = this.model;
-    const schedule = scheduler.schedule(request.numInferenceSteps);
-    const latentShape = [latentChannels, request.height / vaeScaleFactor, request.width / vaeScaleFactor];
-    const noise = drawNoise(seeds, latentShape);
-    hooks.onStage?.({ name: "prepared", noise, schedule });
-    const latentRgb = latentRgbOf(this.model);
-    const previews = latentRgb === undefined ? undefined : new PreviewFeed(imagePreview(latentRgb));
-    const predictor = new UnetPredictor(this.#parts.unet, schedule, noise.dims, {
-      embeddings,
-      timeIds: sizeIds(request),
-      guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
-    });
-    const latents = await denoise({
-      schedule,
-      latents: scaleInPlace(noise, schedule.initNoiseSigma),
-      predict: (sample, stepIndex) => predictor.predict(sample, stepIndex),
-      signal: hooks.signal,
-      onStep: (step) => {
-        hooks.onStage?.({ name: "step", ...step });
-        if (hooks.onProgress === undefined) return;
-        previews?.onStep(step, schedule);
-        const done = imagesDone * step.total + seeds.length * step.step;
-        hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews?.take());
-      },
-    });
-    const images: RgbImage[] = [];
-    for (const [index, image] of splitBatch(latents).entries()) {
-      hooks.signal?.throwIfAborted();
-      const decoded = await decodeLatents(this.#parts.vaeDecoder, this.model, image, { signal: hooks.signal });
-      hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
-      images.push(toRgbImage(decoded));
-    }
-    return images;
   }
 
   #scheduler(name: string | undefined): Scheduler {

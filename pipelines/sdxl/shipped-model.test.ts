@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { shippedSdxl } from "#pipelines/testing/tiny-sdxl.ts";
-import { SdxlPipeline, type SdxlRequest } from "./pipeline.ts";
+import { SdxlPipeline } from "./pipeline.ts";
+import type { SdxlRequest } from "./request.ts";
 
 /* What the model that ships with the project has learned. That it computes what diffusers does is in pipeline.test.ts. */
 

@@ -1,0 +1,85 @@
+import type { Component } from "#pipelines/core/onnx.ts";
+import { splitBatch, type Tensor } from "#pipelines/core/tensor.ts";
+import { denoise } from "#pipelines/diffusion/denoise.ts";
+import { imagePreview, PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
+import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
+import { decodeLatents } from "./decode.ts";
+import type { PromptEmbeddings } from "./encode-prompt.ts";
+import { latentRgbOf } from "./latent-rgb.ts";
+import type { SdxlModelFolder } from "./model-folder.ts";
+import { type Prepared, prepareLatents } from "./prepare.ts";
+import type { SdxlHooks, SdxlRequest } from "./request.ts";
+import { sizeIds, UnetPredictor } from "./unet.ts";
+
+/** What all parts of one request share. */
+export interface Drawing {
+  readonly model: SdxlModelFolder;
+  readonly unet: Component;
+  readonly vaeDecoder: Component;
+  readonly request: SdxlRequest;
+  readonly scheduler: Scheduler;
+  readonly embeddings: PromptEmbeddings;
+  readonly hooks: SdxlHooks;
+}
+
+/**
+ * Draws the images of some of a request's seeds together: prepare, denoise, decode.
+ * @param imagesDone images of the request that other parts have made before
+ */
+export async function drawPart(drawing: Drawing, seeds: readonly number[], imagesDone: number): Promise<RgbImage[]> {
+  const { model, request, scheduler, hooks } = drawing;
+  const schedule = scheduler.schedule(request.numInferenceSteps);
+  const prepared = prepareLatents(model, request, schedule, seeds);
+  hooks.onStage?.({ name: "prepared", noise: prepared.initialNoise, schedule });
+  const latents = await sample(drawing, schedule, prepared, imagesDone);
+  return decodeImages(drawing, latents, imagesDone);
+}
+
+/** @returns the clean latents, `[images, channels, height, width]` */
+async function sample(
+  { model, unet, request, embeddings, hooks }: Drawing,
+  schedule: Schedule,
+  { latents, startStep, noise, afterStep }: Prepared,
+  imagesDone: number,
+): Promise<Tensor> {
+  const images = latents.dims[0] ?? 0;
+  const latentRgb = latentRgbOf(model);
+  const previews = latentRgb === undefined ? undefined : new PreviewFeed(imagePreview(latentRgb));
+  const predictor = new UnetPredictor(unet, schedule, latents.dims, {
+    embeddings,
+    timeIds: sizeIds(request),
+    guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
+  });
+  return denoise({
+    schedule,
+    startStep,
+    latents,
+    predict: (current, stepIndex) => predictor.predict(current, stepIndex),
+    noise,
+    afterStep,
+    signal: hooks.signal,
+    onStep: (step) => {
+      hooks.onStage?.({ name: "step", ...step });
+      if (hooks.onProgress === undefined) return;
+      previews?.onStep(step, schedule);
+      const done = imagesDone * step.total + images * step.step;
+      hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews?.take());
+    },
+  });
+}
+
+async function decodeImages(
+  { model, vaeDecoder, hooks }: Drawing,
+  latents: Tensor,
+  imagesDone: number,
+): Promise<RgbImage[]> {
+  const images: RgbImage[] = [];
+  for (const [index, image] of splitBatch(latents).entries()) {
+    hooks.signal?.throwIfAborted();
+    const decoded = await decodeLatents(vaeDecoder, model, image, { signal: hooks.signal });
+    hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
+    images.push(toRgbImage(decoded));
+  }
+  return images;
+}

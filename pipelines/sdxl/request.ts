@@ -1,0 +1,47 @@
+import type { Tensor } from "#pipelines/core/tensor.ts";
+import type { DenoiseStep } from "#pipelines/diffusion/denoise.ts";
+import type { RgbImage } from "#pipelines/images/rgb.ts";
+import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { PromptEmbeddings } from "./encode-prompt.ts";
+
+export interface SdxlRequest {
+  readonly prompt: string;
+  /** Absent is not the same as empty: models may want zero embeddings when it is absent. */
+  readonly negativePrompt?: string | undefined;
+  /** In pixels, multiples of the VAE's scale (8). */
+  readonly width: number;
+  readonly height: number;
+  readonly numInferenceSteps: number;
+  /** Up to 1: no guidance, and half the computation. */
+  readonly guidanceScale: number;
+  readonly guidanceRescale?: number | undefined;
+  readonly clipSkip?: number | undefined;
+  /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
+  readonly scheduler?: string | undefined;
+  /** One image per seed. */
+  readonly seeds: readonly number[];
+}
+
+export interface SdxlHooks {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every step. With several parts (see {@link import("./pipeline.ts").SdxlPipeline.generate}) a step may be reported twice. */
+  onProgress?(step: number, total: number, preview: Uint8Array | undefined): void;
+  /** What the stages made, for comparing them with a reference; the tensors are only valid until it returns. */
+  onStage?(stage: SdxlStage): void;
+}
+
+export type SdxlStage =
+  | { readonly name: "encoded"; readonly embeddings: PromptEmbeddings; readonly timeIds: Tensor }
+  | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule }
+  | ({ readonly name: "step" } & DenoiseStep)
+  | { readonly name: "decoded"; readonly index: number; readonly image: Tensor };
+
+export interface SdxlResult {
+  /** In the order of the seeds. */
+  readonly images: readonly RgbImage[];
+  /** diffusers' class name. */
+  readonly scheduler: string;
+  readonly promptTokens: number;
+  readonly negativePromptTokens: number;
+  readonly chunks: number;
+}
