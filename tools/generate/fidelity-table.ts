@@ -1,0 +1,30 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { flowFidelity } from "#pipelines/schedulers/testing/flow-fidelity.ts";
+import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts";
+
+/*
+ * Measures how far the pipelines are from the Python references, and writes the table into docs/19-fidelity.md between
+ * `<!-- fidelity -->` and `<!-- end -->`.
+ *
+ *   npx node tools/generate/fidelity-table.ts
+ */
+export const fidelityPage = fileURLToPath(new URL("../../docs/19-fidelity.md", import.meta.url));
+
+/** In the order of the page. */
+export const fidelityAreas: readonly FidelityArea[] = [flowFidelity];
+
+async function measured(): Promise<string> {
+  const tables: string[] = [];
+  for (const area of fidelityAreas) tables.push(await fidelityTable(area));
+  return tables.join("\n");
+}
+
+if (import.meta.main) {
+  const tables = await measured();
+  const page = readFileSync(fidelityPage, "utf8");
+  writeFileSync(
+    fidelityPage,
+    page.replace(/(<!-- fidelity -->\n).*(<!-- end -->)/s, (_all, begin: string, end: string) => begin + tables + end),
+  );
+}
