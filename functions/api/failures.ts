@@ -8,6 +8,7 @@ const failureGroup = z.object({
   queue: z.string(),
   /** Of the jobs' errors. */
   code: z.string(),
+  /** `(other)`: types that have no group of their own; a filter may say that, too. */
   type: z.string(),
   jobs: z.number().int(),
   /** Those that can succeed when they are tried again. */

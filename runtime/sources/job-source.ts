@@ -371,6 +371,7 @@ export type DiscardOutcome = "discarded" | "missing" | "unreported" | "queued" |
 export interface FailureGroup {
   readonly worker: string;
   readonly code: string;
+  /** Or `otherTypes`. */
   readonly type: string;
   readonly jobs: number;
   /** Those of them that would fail again. */
@@ -380,6 +381,12 @@ export interface FailureGroup {
   /** The newest job of the group; null when it has gone in the meantime. */
   readonly newest: { readonly jobId: string; readonly message: string } | null;
 }
+
+/**
+ * In a group and in a filter: types that have no group of their own, where anything may be pushed. They are no types' names, or
+ * one too many.
+ */
+export const otherTypes = "(other)";
 
 /** How many groups are shown, the one in which a job failed last first. */
 export const maxFailureGroups = 200;

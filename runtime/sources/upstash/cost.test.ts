@@ -93,7 +93,7 @@ describe("one operation costs", () => {
 
   test.each([
     ["complete", 4],
-    ["fail", 6],
+    ["fail", 7],
     ["cancelled", 4],
     ["retry", 7],
     ["release", 7],
@@ -158,6 +158,14 @@ describe("one operation costs", () => {
     await push("a");
     await takeOne(harness);
     expect(await costOf(() => harness.source.announce(new Map([["sdxl", offer]])))).toBe(1);
+  });
+
+  test("6 commands for a fail in a group that there is", async () => {
+    await push("a");
+    await harness.source.fail(await takeOne(harness), failure);
+    await push("b");
+    const lease = await takeOne(harness);
+    expect(await costOf(() => harness.source.fail(lease, failure))).toBe(6);
   });
 
   test("16 commands for discarding 50 jobs, and 3 for a group of failures that goes with them", async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
-import { enqueue, failure, takeOne } from "#test/conformance/sources/harness.ts";
+import { enqueue, failure, take, takeOne } from "#test/conformance/sources/harness.ts";
+import { type JobFilter, otherTypes } from "../job-source.ts";
 import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-harness.ts";
 
 /* Groups of failed jobs in Redis: what brings them in order again, and what large jobs cost. */
@@ -71,4 +72,68 @@ test("a page of large jobs ends early, and the next one goes on there", async ()
   }
   expect(found.toSorted()).toEqual(ids.toSorted());
   expect(await harness.queue.discard(ids)).toEqual(ids.map(() => "discarded"));
+});
+
+/** Pushes a job of each type, as any producer can, and fails them all. */
+async function failPushed(types: readonly string[]): Promise<void> {
+  const elements = types.map((type, place) => JSON.stringify({ id: `pushed-${place}`, type }));
+  await redis().lpush("sdxl_queue", ...elements);
+  const leases = await take(harness, types.length);
+  for (const lease of leases) expect(await harness.source.fail(lease, failure)).toBe("failed");
+}
+
+async function matchedIds(filter: Omit<JobFilter, "statuses">): Promise<string[]> {
+  const ids: string[] = [];
+  for (let cursor: string | undefined, isThrough = false; !isThrough; ) {
+    const page = await harness.queue.match({ statuses: ["failed"], ...filter }, { limit: 50, cursor });
+    ids.push(...page.jobs.map(({ jobId }) => jobId));
+    cursor = page.cursor ?? undefined;
+    isThrough = page.cursor === null;
+  }
+  return ids;
+}
+
+test("200 types have groups of their own, the others are one; every job is counted once and found by its type", async () => {
+  const types = Array.from({ length: 230 }, (_, place) => `type_${place}`);
+  await failPushed(types);
+  const groups = await harness.queue.failureGroups();
+  expect(groups).toHaveLength(201);
+  expect(groups.reduce((sum, { jobs }) => sum + jobs, 0)).toBe(types.length);
+  const others = groups.find(({ type }) => type === otherTypes);
+  expect(others).toMatchObject({ code: failure.code, jobs: 30 });
+  const own = new Set(groups.map(({ type }) => type));
+  const inOthers = types.filter((type) => !own.has(type));
+  expect(inOthers).toHaveLength(30);
+  for (const type of [types[0], inOthers[0], inOthers[29]]) {
+    const [id, ...more] = await matchedIds({ type, code: failure.code });
+    expect(more).toEqual([]);
+    expect(await harness.queue.get(id ?? "")).toMatchObject({ job: { type } });
+  }
+  const ids = await matchedIds({ type: otherTypes });
+  expect(ids).toHaveLength(30);
+  expect(new Set(await matchedIds({})).size).toBe(types.length);
+  expect(await harness.queue.discard(ids)).toEqual(ids.map(() => "discarded"));
+  expect((await harness.queue.failureGroups()).map(({ jobs }) => jobs)).toEqual(Array(200).fill(1));
+  // A group that is empty makes room for another.
+  await harness.queue.discard(await matchedIds({ type: types[0] }));
+  await fail("late", { type: "late_type" });
+  await fail("later", { type: "later_type" });
+  const [later, late] = await harness.queue.failureGroups();
+  expect([later?.type, late?.type].toSorted()).toEqual([otherTypes, "late_type"]);
+});
+
+test("what is no type's name is found as it is grouped, however long", async () => {
+  const long = "x".repeat(65);
+  const names = [long, `${long}y`, "Ein Bär".repeat(40), "SDXL-Image", "with:colons:in:it"];
+  await failPushed([...names, "sdxl_image_fast"]);
+  const groups = await harness.queue.failureGroups();
+  expect(Object.fromEntries(groups.map(({ type, jobs }) => [type, jobs]))).toEqual({
+    [otherTypes]: 5,
+    sdxl_image_fast: 1,
+  });
+  for (const [place, type] of names.entries()) expect(await matchedIds({ type })).toEqual([`pushed-${place}`]);
+  expect((await matchedIds({ type: otherTypes, code: failure.code })).toSorted()).toEqual(
+    names.map((_, place) => `pushed-${place}`),
+  );
+  expect(await matchedIds({ type: "x".repeat(64) })).toEqual([]);
 });

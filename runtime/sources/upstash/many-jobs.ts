@@ -6,6 +6,7 @@ import {
   type JobFilter,
   type MatchedPage,
   maxFailureGroups,
+  otherTypes,
 } from "../job-source.ts";
 import { laneAt, placeAfter, readPlace } from "../opaque-cursor.ts";
 import * as replies from "./replies.ts";
@@ -22,6 +23,8 @@ interface Lane {
   readonly key: string;
   readonly place: string;
   readonly statuses: readonly string[];
+  /** That not all of its jobs have. */
+  readonly type: string | undefined;
 }
 
 export async function matchJobs(
@@ -40,7 +43,7 @@ export async function matchJobs(
     limit: Math.min(limit, maxLookedAt),
     statuses: at.lane.statuses,
     worker: filter.worker,
-    type: filter.type,
+    type: at.lane.type,
     user: filter.userId,
     createdBefore: filter.createdBeforeMs,
   };
@@ -111,16 +114,23 @@ export async function fileFailures(client: RestClient, keys: Keys): Promise<void
 
 async function lanesOf(client: RestClient, keys: Keys, filter: JobFilter): Promise<Lane[]> {
   const others = filter.statuses.filter((status) => status !== "failed");
-  const all = { key: "index", place: keys.index, statuses: others };
+  const all = { key: "index", place: keys.index, statuses: others, type: filter.type };
   const lanes: Lane[] = others.length > 0 && filter.code === undefined ? [all] : [];
   if (!filter.statuses.includes("failed")) return lanes;
   const names = replies.groupNames.parse(await client.command("match", ["ZRANGE", keys.failures, "0", "-1"]));
   const wanted = names.filter(
     ({ worker, code, type }) =>
-      (filter.worker ?? worker) === worker && (filter.code ?? code) === code && (filter.type ?? type) === type,
+      (filter.worker ?? worker) === worker &&
+      (filter.code ?? code) === code &&
+      (filter.type === undefined || filter.type === type || type === otherTypes),
   );
   return [
     ...lanes,
-    ...wanted.map(({ name }) => ({ key: `failed:${name}`, place: keys.failed(name), statuses: ["failed"] })),
+    ...wanted.map(({ name, type }) => ({
+      key: `failed:${name}`,
+      place: keys.failed(name),
+      statuses: ["failed"],
+      type: type === filter.type ? undefined : filter.type,
+    })),
   ];
 }

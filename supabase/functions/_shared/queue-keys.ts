@@ -39,7 +39,8 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *                                      to be reported, a failed job is forgotten
  *   index                      zset    all jobs by arrival
  *   failures                   zset    groups of failed jobs, by when a job last failed so
- *   failed:<group>             zset    the failed jobs of each by arrival; a group is `<worker>:<code>:<1: permanent>:<type>`
+ *   failed:<group>             zset    the failed jobs of each by arrival; a group is `<worker>:<code>:<1: permanent>:<type>`,
+ *                                      at most 200; what is no type's name or beyond them has the type `(other)`
  *   failures-filed             string  that jobs which failed before there were groups are in theirs; for a day
  *   discarded                  zset    jobs that were discarded lately, by when: their late calls find them lost
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it

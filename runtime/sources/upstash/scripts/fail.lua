@@ -4,7 +4,7 @@
     KEYS and ARGV  as lib/settling.lua says, with {failures, failedPrefix} beside its settings; the third is JSON {error,
                  progress?} with the error report as JSON in it
 
-  Billed: 4, and 1 for each job and for each group that they fail in.
+  Billed: 3, and 1 for each job; for each group that they fail in 2, for a new one 3.
 ]]
 --- @include "lib/settling"
 --- @include "lib/failures"
@@ -19,10 +19,10 @@ local answers = settleLeases({ failed = true }, function(job, ending)
   state.mark = leaseMember(state)
   endAttempt(state, 'failed', now, ending.error)
   state.progress = ending.progress
-  noteFailure(state, ending.error)
+  noteFailure(settings.failures, state, ending.error, now)
   finish(job, 'failed')
 end)
 if #marks > 0 then call('ZADD', timetable, unpack(marks)) end
 writeEnds()
-writeFailures(settings.failures, settings.failedPrefix, now)
+writeFailures(settings.failedPrefix)
 return { billed, answers }

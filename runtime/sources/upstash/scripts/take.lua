@@ -135,7 +135,7 @@ for _, job in ipairs(ended) do
     timed[#timed + 1] = scoreText(now)
     timed[#timed + 1] = endMember(state)
   end
-  if state.status == 'failed' then noteFailure(state, state.error) end
+  if state.status == 'failed' then noteFailure(request.failures, state, state.error, now) end
   if state.mark then
     timed[#timed + 1] = scoreText(forgetScore(now + request.keepSeconds * 1000))
     timed[#timed + 1] = state.mark
@@ -147,7 +147,7 @@ if #claimed > 0 then call('ZREM', timetable, unpack(claimed)) end
 for _, job in ipairs(withReporters) do
   call('SET', request.jobPrefix .. job.state.id, formatRecord(job), 'KEEPTTL')
 end
-writeFailures(request.failures, request.failedPrefix, now)
+writeFailures(request.failedPrefix)
 waiting.putBack(timed)
 if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
 waiting.publish()
