@@ -52,3 +52,29 @@ it("the user's jobs go on after their pause, and one that goes well ends the qua
   await container.ended(await container.submit("noop", {}, { user_id: "mallory" }));
   expect(performance.now() - startedAtMs).toBeLessThan(1500);
 });
+
+it("jobs of a user in quarantine are left where they are, however many they are", { timeout: 90_000 }, async () => {
+  container = await startTestRuntime({ EXECUTOR_RESTART_MAX_SECONDS: "60" });
+  await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+  const crashes: string[] = [];
+  while (crashes.length < 3000) {
+    const batch = Array.from({ length: 100 }, () =>
+      container.submit("noop", crashing, { user_id: "mallory", priority: 5 }),
+    );
+    crashes.push(...(await Promise.all(batch)));
+  }
+  await expect.poll(() => container.offers.quarantined.length, { timeout: 20_000 }).toBe(1);
+  for (let index = 0; index < 5; index++) {
+    const submittedAtMs = performance.now();
+    await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+    const delayMs = performance.now() - submittedAtMs;
+    const startMs = (container.executors.get("test")?.status.startSeconds ?? 0) * 1000;
+    process.stdout.write(`behind 3,000 jobs in quarantine: ${Math.round(delayMs)} ms\n`);
+    expect(delayMs - startMs).toBeLessThan(4000);
+  }
+  const records = await Promise.all(crashes.map((id) => container.queue.get(id)));
+  const released = records.flatMap((one) => one?.attempts ?? []).filter(({ outcome }) => outcome === "released");
+  // The first that comes up in each pause, and not all that wait.
+  expect(released.length).toBeGreaterThan(0);
+  expect(released.length).toBeLessThan(10);
+});

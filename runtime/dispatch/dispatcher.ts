@@ -6,7 +6,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, Lease, Offer, TakeRequest, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease, Offer, TakeRequest, UnreportedEnd, UserJobs } from "#runtime/sources/job-source.ts";
 import type { JobRunner } from "./job-runner.ts";
 import type { Settler } from "./settler.ts";
 
@@ -23,6 +23,8 @@ import type { Settler } from "./settler.ts";
 export interface OfferedJobs {
   /** What this container can run now for the worker; undefined: everything. */
   of(worker: string): Offer | undefined;
+  /** Whose jobs are to wait, so that others' go first. */
+  skipped?(worker: string): readonly UserJobs[];
   /** Resolves when the offers have been checked once, null from then on: a job that was taken before does not run before. */
   readonly checked?: Promise<void> | null;
 }
@@ -173,7 +175,14 @@ export class Dispatcher {
       .filter((executor) => executor.available)
       .map(({ worker, heldModels }) => {
         const offer = offers?.of(worker);
-        return { worker, slots: 1, heldModels, ...(offer === undefined ? {} : { offer }) };
+        const skip = offers?.skipped?.(worker) ?? [];
+        return {
+          worker,
+          slots: 1,
+          heldModels,
+          ...(offer === undefined ? {} : { offer }),
+          ...(skip.length === 0 ? {} : { skip }),
+        };
       });
   }
 

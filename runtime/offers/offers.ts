@@ -5,7 +5,7 @@ import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { JobSource, Lease, Offer } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease, Offer, UserJobs } from "#runtime/sources/job-source.ts";
 import { Announcer } from "./announcer.ts";
 import { AttemptFindings, type AttemptReport } from "./attempt-findings.ts";
 import { computeOffer, emptyOffer, isCovered, type JobToRun } from "./compute-offer.ts";
@@ -43,7 +43,7 @@ const notOfferedPauseMs = 1000;
 
 /**
  * What this container offers, by worker: from the handlers that work, the models that are in order, and what attempts have
- * found. Emits `change` when an offer or a condition is another one.
+ * found. Emits `change` when an offer or a condition is another one, and when the pause of somebody's jobs is over.
  */
 export class Offers extends EventEmitter<{ change: [] }> {
   readonly #options: OffersOptions;
@@ -59,6 +59,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
   #current: readonly Condition[] = [];
   #timer: NodeJS.Timeout | null = null;
   #wake: NodeJS.Timeout | null = null;
+  #pauseEnd: NodeJS.Timeout | null = null;
   #look: Promise<void> | null = null;
   #checked: Promise<void> = Promise.resolve();
   #isChecked = false;
@@ -117,7 +118,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of [this.#timer, this.#wake]) if (timer) clearTimeout(timer);
+    for (const timer of [this.#timer, this.#wake, this.#pauseEnd]) if (timer) clearTimeout(timer);
     for (const leave of this.#leaves.splice(0)) leave();
     await this.#look;
     await this.#announcer.stop();
@@ -164,7 +165,14 @@ export class Offers extends EventEmitter<{ change: [] }> {
 
   /** For how long a job that was taken is to be put back, so that others' jobs go first; 0 when it is to run. */
   yieldMs(job: Job): number {
-    return this.#quarantine.pauseMs(job);
+    const pauseMs = this.#quarantine.pauseMs(job);
+    if (pauseMs > 0) this.#wakeAfterPause();
+    return pauseMs;
+  }
+
+  /** Whose jobs the worker is not to take for now. */
+  skipped(worker: string): readonly UserJobs[] {
+    return this.#quarantine.waiting.filter(({ type }) => this.#options.registry.get(type)?.worker === worker);
   }
 
   /** An attempt has found what keeps this container from running its job. When this resolves, the offer leaves it out. */
@@ -257,6 +265,19 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#wakeForNextLook();
     if (logChanges(this.#options.log, before, this.#current) || hasChanged) this.emit("change");
   };
+
+  /** Nothing else says that jobs which were skipped may be taken. */
+  #wakeAfterPause(): void {
+    const endMs = this.#quarantine.nextEndMs;
+    if (this.#pauseEnd) clearTimeout(this.#pauseEnd);
+    this.#pauseEnd = null;
+    if (endMs === null || this.#stopped) return;
+    const wake = () => {
+      this.emit("change");
+      this.#wakeAfterPause();
+    };
+    this.#pauseEnd = setTimeout(wake, Math.max(1, endMs - this.#options.nowMs())).unref();
+  }
 
   /** A pause that is over is seen at once, and not with the next look at files. */
   #wakeForNextLook(): void {

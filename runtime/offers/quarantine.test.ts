@@ -64,3 +64,29 @@ it("remembers a bounded number", () => {
   expect(quarantine.all()).toHaveLength(1000);
   expect(quarantine.has({ user_id: "user-1499", type: "paint" })).toBe(true);
 });
+
+it("says whose jobs are to be skipped while their pause lasts, and when the next pause ends", () => {
+  quarantine.failed(mallory, error);
+  expect([quarantine.waiting, quarantine.nextEndMs]).toEqual([[], null]);
+  quarantine.pauseMs(mallory);
+  quarantine.failed({ ...mallory, user_id: "trudy" }, error);
+  nowMs += 500;
+  quarantine.pauseMs({ ...mallory, user_id: "trudy" });
+  const both = ["mallory", "trudy"].map((userId) => ({ userId, type: "paint" }));
+  expect([quarantine.waiting, quarantine.nextEndMs]).toEqual([both, 3000]);
+  nowMs = 3000;
+  expect([quarantine.waiting, quarantine.nextEndMs]).toEqual([both.slice(1), 3500]);
+  nowMs = 3500;
+  expect([quarantine.waiting, quarantine.nextEndMs]).toEqual([[], null]);
+});
+
+it("has no more skipped than a source looks for", () => {
+  for (let index = 0; index < 40; index++) {
+    const member = { user_id: `user-${index}`, type: "paint" };
+    quarantine.failed(member, error);
+    quarantine.pauseMs(member);
+  }
+  const { waiting } = quarantine;
+  expect(waiting).toHaveLength(32);
+  expect(waiting.at(-1)).toEqual({ userId: "user-39", type: "paint" });
+});

@@ -1,9 +1,11 @@
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
+import { maxSkipped, type UserJobs } from "#runtime/sources/job-source.ts";
 
 /*
  * One user's jobs of one type that kill their executor, or fail one after the other: others do not wait for them. When the
- * next one comes up it is put back, uncharged, and those that come up meanwhile too, so that what waits behind them runs.
+ * next one comes up it is put back, uncharged, and those behind it are skipped, so that others' run. Where a source cannot skip
+ * them, or has to skip too many, they are put back as they come up.
  *
  *   (free) ──failed──► marked ──one comes up──► waiting ──its pause is over──► on trial ──completed──► (free)
  *                        ▲                                                        │
@@ -93,6 +95,24 @@ export class Quarantine {
       return quarantineMs(known.failures);
     }
     return Math.max(0, (known.untilMs ?? 0) - nowMs);
+  }
+
+  /** Whose jobs are waiting for their pause to be over, at most `maxSkipped`: those that failed last. */
+  get waiting(): readonly UserJobs[] {
+    const nowMs = this.#nowMs();
+    return [...this.#kept.values()]
+      .filter(({ untilMs }) => (untilMs ?? 0) > nowMs)
+      .slice(-maxSkipped)
+      .map(({ userId, type }) => ({ userId, type }));
+  }
+
+  /** When the next pause is over; null when nobody waits for it. */
+  get nextEndMs(): number | null {
+    const nowMs = this.#nowMs();
+    const ends = [...this.#kept.values()].flatMap(({ untilMs }) =>
+      untilMs !== null && untilMs > nowMs ? [untilMs] : [],
+    );
+    return ends.length === 0 ? null : Math.min(...ends);
   }
 
   all(): readonly Quarantined[] {

@@ -47,6 +47,9 @@ import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
  * never charged, and do not keep those behind them from being taken. What a container offers at all it announces, so
  * that a job which nobody offers to run can be seen.
  *
+ * Skipping. `take` leaves the jobs of the users and types that it is to skip where they are too, as if they were outside of the
+ * offer. They are offered nonetheless: another container takes them, and so does this one when it skips them no longer.
+ *
  * Discarding. Whoever operates the queue removes ended jobs, one or many. A job goes whole or stays: one that has not
  * ended, or whose end is unreported, is not touched. Afterwards its id is free again, and a call with a token of the job is
  * "lost", also at a source that forgets: it remembers what was discarded for as long as a late call can come.
@@ -110,6 +113,15 @@ export interface Offer {
   readonly models: readonly string[];
 }
 
+/** Jobs of one user and type. */
+export interface UserJobs {
+  readonly userId: string;
+  readonly type: string;
+}
+
+/** Of more than these, the first are skipped. */
+export const maxSkipped = 32;
+
 export interface TakeRequest {
   readonly worker: string;
   /** How many jobs of this worker can start now. */
@@ -121,6 +133,8 @@ export interface TakeRequest {
   readonly heldModels?: readonly string[];
   /** Jobs outside of it are left where they are. Absent: everything. */
   readonly offer?: Offer;
+  /** Whose jobs are left where they are for now, so that others' go first; at most `maxSkipped`. */
+  readonly skip?: readonly UserJobs[];
 }
 
 /** A job that came to its end while no attempt ran, so that no container has reported it yet. */

@@ -74,6 +74,46 @@ export function describeOffers(use: UseProject): void {
     });
   });
 
+  describe("a take that skips a user's jobs of a type", () => {
+    const takenBeside = async (skip: unknown, more: Json = {}) => {
+      const requests = [{ worker: "sdxl", slots: 9, skip, ...more }];
+      const leases = await rpcList(use(), "claim_jobs", { worker_id: "w", requests });
+      return leases.map(({ job_id }) => job_id);
+    };
+    /** As if a thousand others stood in front: the walk through the owners finds them as well. */
+    const behindMany = async (jobs: number) => {
+      await use().owner.query(
+        `insert into public.jobs (user_id, type, worker, source, bucket, priority, element)
+         select $1, $2, 'sdxl', 'supabase', bucket, 50, '{}' from public.jobs, generate_series(1, ${jobs}) limit ${jobs}`,
+        [ann, fast],
+      );
+    };
+
+    test.each([0, 1500])("leaves them where they are, and finds what waits behind %i more of them", async (jobs) => {
+      const mine = await enqueue(use(), { user: ann });
+      const ofOtherType = await enqueue(use(), { user: ann, type: high });
+      const outside = await enqueue(use(), { user: bob, fields: { model_variant: "big" } });
+      const others = await enqueue(use(), { user: bob, fields: { model_variant: "tiny" } });
+      const nobodys = await enqueue(use(), { fields: { priority: 1 } });
+      await behindMany(jobs);
+      const skip = [{ user_id: ann, type: fast }];
+      expect(await takenBeside(skip, { offer })).toEqual([nobodys, others]);
+      expect(await takenBeside(skip)).toEqual([ofOtherType, outside]);
+      expect(await takenBeside(skip)).toEqual([]);
+      expect(await rowOf(use(), mine)).toMatchObject({ status: "queued", attempt: 0 });
+      await use().owner.query("delete from public.jobs where priority = 50");
+      expect(await taken({})).toEqual([mine]);
+    });
+
+    test.each([null, "ann", 7, {}, [null, 7, { user_id: ann }], [{ user_id: "ann'", type: "" }]])(
+      "takes %j for nobody's",
+      async (skip) => {
+        const jobId = await enqueue(use(), { user: ann });
+        expect(await takenBeside(skip)).toEqual([jobId]);
+      },
+    );
+  });
+
   describe("announced offers", () => {
     const waitingFor = async (jobId: string) => (await rpc(use(), "get_job", { job_id: jobId })).waiting_for;
     const unoffered = async () => (await rpcList(use(), "queue_stats"))[0]?.unoffered;

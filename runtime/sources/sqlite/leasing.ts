@@ -1,6 +1,6 @@
 import type { Database } from "#runtime/lib/database/database.ts";
 import { isCovered } from "../job-need.ts";
-import type { Lease, TakeRequest } from "../job-source.ts";
+import { type Lease, maxSkipped, type TakeRequest } from "../job-source.ts";
 import { prepareLeasingStatements } from "./statements.ts";
 
 export interface LeasingOptions {
@@ -45,7 +45,7 @@ export class Leasing {
     const token = newToken();
     const expiresAtMs = nowMs + leaseSeconds * 1000;
     const { sequence, priority, user_id, model_variant: model } = first;
-    const { worker, offer, heldModels = [] } = request;
+    const { worker, heldModels = [] } = request;
     const isBest = heldModels.length === 0 || (model !== null && heldModels.includes(model));
     const values = { sequence, token, expires_at_ms: expiresAtMs };
     const leased = isBest
@@ -55,7 +55,7 @@ export class Leasing {
           priority,
           user_id,
           worker,
-          offer: offer === undefined ? null : JSON.stringify(offer),
+          ...wishesOf(request),
           held_models: JSON.stringify(heldModels),
         });
     if (leased === undefined) return undefined;
@@ -80,10 +80,22 @@ export class Leasing {
     };
   }
 
-  #first({ worker, offer }: TakeRequest) {
+  #first(request: TakeRequest) {
+    const { worker, offer, skip = [] } = request;
     const first = this.#statements.firstDue.get({ worker });
-    if (first === undefined || offer === undefined) return first;
-    if (isCovered({ type: first.type, model: first.model_variant }, offer)) return first;
-    return this.#statements.firstOffered.get({ worker, offer: JSON.stringify(offer) });
+    if (first === undefined) return first;
+    const isSkipped = skip.some(({ userId, type }) => userId === first.user_id && type === first.type);
+    const isOffered = offer === undefined || isCovered({ type: first.type, model: first.model_variant }, offer);
+    if (isOffered && !isSkipped) return first;
+    const { firstOffered, firstUnskipped, firstOfOthers } = this.#statements;
+    if (skip.length === 0) return firstOffered.get({ worker, offer: JSON.stringify(offer) });
+    const values = { worker, ...wishesOf(request) };
+    return firstUnskipped.get(values) ?? firstOfOthers.get(values);
   }
+}
+
+/** As the statements read it. */
+function wishesOf({ offer, skip = [] }: TakeRequest) {
+  const pairs = skip.slice(0, maxSkipped).map(({ userId, type }) => [userId, type]);
+  return { offer: offer === undefined ? null : JSON.stringify(offer), skip: JSON.stringify(pairs) };
 }

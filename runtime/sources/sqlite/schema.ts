@@ -166,9 +166,19 @@ const failures = `
     FROM jobs WHERE status = 'failed' GROUP BY worker, error_code, type;
 `;
 
+/*
+ * Since version 4 the first job of each user, type and model can be found, however many jobs of others stand before it:
+ * what takes while it skips somebody's.
+ */
+const skipping = `
+  CREATE INDEX jobs_by_owner ON jobs (worker, user_id, type, coalesce(model_variant, ''), priority DESC, sequence)
+                                                   WHERE status = 'queued' AND due = 1;
+`;
+
 export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 1, sql: tables },
   { component: "source", version: 2, sql: endsAndOffers },
   { component: "source", version: 3, sql: deliveries },
+  { component: "source", version: 4, sql: skipping },
   { component: "failures", version: 1, sql: failures },
 ];

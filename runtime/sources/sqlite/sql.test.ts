@@ -50,6 +50,10 @@ describe("query plans", () => {
     ["firstDue", "jobs_to_take (worker=?)"],
     ["firstOffered", "jobs_by_need (worker=? AND type=? AND model_variant=?)"],
     ["leaseFrom", "jobs_to_take (worker=? AND priority=? AND sequence>? AND sequence<?)"],
+    ["firstUnskipped", "jobs_to_take (worker=?)"],
+    ["firstOfOthers", "jobs_by_owner (worker=? AND (user_id,type)>(?,?))"],
+    ["firstOfOthers", "jobs_by_owner (worker=? AND user_id=? AND type=? AND <expr>>?)"],
+    ["firstOfOthers", "jobs_by_owner (worker=? AND user_id=? AND type=? AND <expr>=?)"],
     ["leaseExactly", "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"],
     ["anyMomentPassed", "jobs_leased (lease_expires_at_ms<?)"],
     ["anyMomentPassed", "jobs_to_promote (available_at_ms<?)"],
@@ -68,9 +72,12 @@ describe("query plans", () => {
     expect(planOf(statements[name])).toContainEqual(expect.stringContaining(index));
   });
 
-  test.each(["firstOffered", "leaseFrom"] as const)("%s reads the rows that it has found by an index alone", (name) => {
-    expect(planOf(statements[name])).toContainEqual("SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)");
-  });
+  test.each(["firstOffered", "firstOfOthers", "leaseFrom"] as const)(
+    "%s reads the rows that it has found by an index alone",
+    (name) => {
+      expect(planOf(statements[name])).toContainEqual("SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)");
+    },
+  );
 
   test.each([
     [{ worker: false, status: false, type: false, userId: false }, /PRIMARY KEY \(rowid<\?\)/],

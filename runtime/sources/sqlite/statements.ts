@@ -46,6 +46,8 @@ export function prepareLeasingStatements(database: Database) {
   return {
     firstDue: database.query(leasingSql.firstDue, rows.firstRow),
     firstOffered: database.query(leasingSql.firstOffered, rows.firstRow),
+    firstUnskipped: database.query(leasingSql.firstUnskipped, rows.firstRow),
+    firstOfOthers: database.query(leasingSql.firstOfOthers, rows.firstRow),
     leaseExactly: database.query(leasingSql.leaseExactly, rows.leasedRow),
     leaseFrom: database.query(leasingSql.leaseFrom, rows.leasedRow),
     insertAttempt: database.command(sql.insertAttempt),

@@ -162,11 +162,12 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   /** Each try has a ticket of its own; what those took that went unanswered is given back by the next one. */
   async #take(requests: readonly TakeRequest[]): Promise<Taken> {
     let ticket: string | undefined;
-    const wanted = requests.map(({ worker, slots, heldModels, offer }) => ({
+    const wanted = requests.map(({ worker, slots, heldModels, offer, skip }) => ({
       worker,
       slots,
       held_models: heldModels ?? [],
       ...(offer === undefined ? {} : { offer: toWire(offer) }),
+      ...(skip === undefined ? {} : { skip: skip.map(({ userId, type }) => ({ user_id: userId, type })) }),
     }));
     const args = () => {
       if (ticket !== undefined) this.#unanswered.add(ticket);

@@ -17,6 +17,11 @@ const offer = fc.record({
   defaultModelTypes: fc.subarray([...types]),
   models: fc.subarray(["lake", "hill"]),
 });
+const users = ["ann", "bob"] as const;
+const skip = fc.subarray(
+  users.flatMap((userId) => types.map((type) => ({ userId, type }))),
+  { maxLength: 2 },
+);
 const side = fc.nat(1);
 const pick = fc.nat(20);
 /** One in eight. */
@@ -28,7 +33,7 @@ const call = fc.oneof(
       kind: fc.constant("enqueue"),
       type: fc.constantFrom(...types),
       model: fc.constantFrom(...models),
-      user: fc.constantFrom("ann", "bob"),
+      user: fc.constantFrom(...users),
       priority: fc.nat(1),
       limit: fc.constantFrom(null, 15),
       isPushed: fc.boolean(),
@@ -43,6 +48,7 @@ const call = fc.oneof(
       slots: fc.integer({ min: 1, max: 3 }),
       offer: fc.option(offer),
       held: fc.subarray(["lake", "hill"], { maxLength: 1 }),
+      skip,
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("settle"), pick, how: fc.nat(4) }) },
@@ -56,6 +62,7 @@ type CallOf<Kind extends Call["kind"]> = Extract<Call, { kind: Kind }>;
 interface KnownJob {
   readonly id: string;
   readonly type: string;
+  readonly userId: string;
   readonly model: string;
   readonly priority: number;
   readonly limitMs: number | null;
@@ -120,7 +127,7 @@ class Run {
 
   /** All that is left is given out to somebody who can run anything. */
   async drain(): Promise<void> {
-    await this.#take({ kind: "take", side: 1, isLost: false, slots: 99, offer: null, held: [] });
+    await this.#take({ kind: "take", side: 1, isLost: false, slots: 99, offer: null, held: [], skip: [] });
     expect(this.#jobs.filter(({ status, isUnreported }) => status === "waiting" || isUnreported)).toEqual([]);
   }
 
@@ -139,21 +146,34 @@ class Run {
     }
     const limitMs = limit === null ? null : limit * 1000;
     this.#jobs.push({
-      ...{ id, type, model, priority, limitMs, status: "waiting", run: 1, cancelRequested: false, isUnreported: false },
+      ...{
+        id,
+        type,
+        userId: user,
+        model,
+        priority,
+        limitMs,
+        status: "waiting",
+        run: 1,
+        cancelRequested: false,
+        isUnreported: false,
+      },
       expiresAtMs: limitMs === null ? Number.POSITIVE_INFINITY : this.#nowMs + limitMs,
       leaseEndsAtMs: 0,
     });
   }
 
-  async #take({ side: place, isLost: loses, slots, offer: offered, held }: CallOf<"take">): Promise<void> {
+  async #take({ side: place, isLost: loses, slots, offer: offered, held, skip }: CallOf<"take">): Promise<void> {
     const at = this.#sides[place] ?? this.#harness;
     if (loses) loseNextAnswer();
-    const request = { worker: "sdxl", slots, heldModels: held, ...(offered === null ? {} : { offer: offered }) };
+    const request = { worker: "sdxl", slots, heldModels: held, skip, ...(offered === null ? {} : { offer: offered }) };
     const { leases, ends } = await at.source.take([request]);
     shared.faults = undefined;
     this.#expire();
     // Leases of a call whose answer was lost are found again in no order.
-    this.#checkTaken(loses ? leases.toSorted((a, b) => b.job.priority - a.job.priority) : leases, slots, offered);
+    const isSkipped = (job: KnownJob) => skip.some(({ userId, type }) => job.userId === userId && job.type === type);
+    const isInside = (job: KnownJob) => canRun(offered, job) && !isSkipped(job);
+    this.#checkTaken(loses ? leases.toSorted((a, b) => b.job.priority - a.job.priority) : leases, slots, isInside);
     for (const lease of leases) {
       const job = this.#job(lease.jobId);
       expect(lease.run).toBe(job.run);
@@ -167,9 +187,9 @@ class Run {
     await at.source.reported(ends);
   }
 
-  /** As many as there are inside, of the highest priorities, and none outside. */
-  #checkTaken(leases: readonly Lease[], slots: number, offered: Offer | null): void {
-    const inside = this.#jobs.filter((job) => job.status === "waiting" && canRun(offered, job));
+  /** As many as there are inside and not skipped, of the highest priorities, and no other. */
+  #checkTaken(leases: readonly Lease[], slots: number, isInside: (job: KnownJob) => boolean): void {
+    const inside = this.#jobs.filter((job) => job.status === "waiting" && isInside(job));
     const expected = inside.map(({ priority }) => priority).toSorted((a, b) => b - a);
     expect(leases.map(({ job }) => job.priority)).toEqual(expected.slice(0, slots));
     for (const { jobId } of leases) expect(inside.map(({ id }) => id)).toContain(jobId);

@@ -28,6 +28,7 @@ async function takenIds(side: UpstashSide, offer: Offer | undefined, slots = 1, 
   return (await side.source.take([request])).leases.map(({ jobId }) => jobId);
 }
 const ofLake = { model_variant: "lake-xl" };
+const skip = [{ userId: "mallory", type: "sdxl_image_fast" }];
 
 describe.each([
   ["enqueued", enqueue],
@@ -60,6 +61,40 @@ describe.each([
     expect(before).toMatchObject({ status: "queued", attempt: 0, attempts: [], waitingFor: { model: "lake-xl" } });
     const { leases } = await other.source.take([{ worker: "sdxl", slots: 1, offer: lake }]);
     expect(leases).toMatchObject([{ jobId: "lake", attempt: 1, queuedAtMs: before?.availableAtMs }]);
+  });
+});
+
+describe("what is skipped", () => {
+  const takeOthers = async (slots = 1) => {
+    const { leases } = await harness.source.take([{ worker: "sdxl", slots, offer: lake, skip }]);
+    return leases.map(({ jobId }) => jobId);
+  };
+
+  test("does not hide what others have parked of the same need, up to 4,096 of it", async () => {
+    const add = (place: number) => enqueue(`m-${place}`, { user_id: "mallory", priority: 5, ...ofLake });
+    const places = Array.from({ length: 4000 }, (_, place) => place);
+    for (let from = 0; from < 4000; from += 100) await Promise.all(places.slice(from, from + 100).map(add));
+    await enqueue("ann", { user_id: "ann", ...ofLake });
+    await enqueue("bob", { user_id: "bob", ...ofLake });
+    // Another container cannot run any of them, and parks them all.
+    expect(await takenIds(other, fast, 5)).toEqual([]);
+    expect(await shared.gateway.client().zcard("ourvidz:parked:sdxl")).toBe(4002);
+    expect(await takeOthers()).toEqual(["ann"]);
+    expect(await takeOthers(5)).toEqual(["bob"]);
+    expect(await takeOthers(5)).toEqual([]);
+    expect(await shared.gateway.client().zcard("ourvidz:parked:sdxl")).toBe(4000);
+    expect((await takenIds(harness, lake))[0]).toMatch(/^m-/);
+  });
+
+  test("is not counted as offered by nobody, and leaves nothing behind when it has been taken", async () => {
+    await harness.source.announce(new Map([["sdxl", lake]]));
+    await enqueue("m", { user_id: "mallory", ...ofLake });
+    expect(await takeOthers()).toEqual([]);
+    expect(await harness.queue.stats()).toMatchObject([{ queued: 1, unoffered: [] }]);
+    expect(await takenIds(harness, lake)).toEqual(["m"]);
+    expect(await takenIds(harness, lake)).toEqual([]);
+    expect(await shared.gateway.client().keys("ourvidz:parked:*")).toEqual([]);
+    expect(await shared.gateway.client().zscore("ourvidz:timetable", ":parked:sdxl")).toBeNull();
   });
 });
 

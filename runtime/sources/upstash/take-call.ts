@@ -1,5 +1,5 @@
 import type { Keys } from "#contract/queue-keys.ts";
-import type { TakeRequest } from "../job-source.ts";
+import { maxSkipped, type TakeRequest, type UserJobs } from "../job-source.ts";
 import type { ScriptCall } from "./rest-client.ts";
 
 export interface TakeSettings {
@@ -31,10 +31,20 @@ export function takeCall(
   tickets: TakeTickets,
   maxEnds: number,
 ): ScriptCall {
-  const workers = requests.map(({ worker, slots, heldModels = [], offer }) => {
+  const workers = requests.map(({ worker, slots, heldModels = [], offer, skip }) => {
     const { list, side } = keys.producersList(worker);
     const [ready, turns] = [keys.ready(worker), keys.turns(worker)];
-    return { worker, slots, held: heldModels, list, side: side.toUpperCase(), ready, turns, offer };
+    return {
+      worker,
+      slots,
+      held: heldModels,
+      list,
+      side: side.toUpperCase(),
+      ready,
+      turns,
+      offer,
+      skip: skipped(skip),
+    };
   });
   const { jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, events: channel } = keys;
   const { timetable, index, deadLetters } = keys;
@@ -42,4 +52,8 @@ export function takeCall(
   const args = { ...places, leaseMs: leaseSeconds * 1000, keepSeconds, workerId, ...tickets, maxEnds, workers };
   const perWorker = workers.flatMap(({ list, ready, turns }) => [list, ready, turns]);
   return { keys: [timetable, index, deadLetters, ...perWorker], args: [JSON.stringify(args)] };
+}
+
+function skipped(skip: readonly UserJobs[] | undefined) {
+  return skip?.slice(0, maxSkipped).map(({ userId: user, type }) => ({ user, type }));
 }

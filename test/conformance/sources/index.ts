@@ -10,6 +10,7 @@ import { describeLeases } from "./leases.ts";
 import { describeOffering } from "./offering.ts";
 import { describeQueueing } from "./queueing.ts";
 import { describeSettling } from "./settling.ts";
+import { describeSkipping } from "./skipping.ts";
 import { describeTaking } from "./taking.ts";
 import { describeWaiting } from "./waiting.ts";
 
@@ -52,6 +53,7 @@ export function describeJobSource(
     describeDelivering(suite);
     describeEnding(suite);
     describeOffering(suite);
+    describeSkipping(suite);
     describeExpiring(suite);
     describeQueueing(suite);
     describeDepending(suite);

@@ -48,7 +48,13 @@ export function namedSource(source: JobSource, names: Names): JobSource {
     name: source.name,
     leaseSeconds: source.leaseSeconds,
     async take(requests) {
-      const { leases, ends } = await source.take(requests);
+      const outward = requests.map(({ skip, ...request }) => ({
+        ...request,
+        ...(skip === undefined
+          ? {}
+          : { skip: skip.map(({ userId, type }) => ({ userId: names.uuidOf(userId), type })) }),
+      }));
+      const { leases, ends } = await source.take(outward);
       const inward = <Named extends { readonly jobId: string; readonly job: Job }>(each: Named): Named => ({
         ...each,
         jobId: names.nameOf(each.jobId),

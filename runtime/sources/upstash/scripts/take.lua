@@ -2,14 +2,16 @@
   Leases due jobs for all workers of one container at once: files what producers pushed to their lists, brings back jobs
   whose delay is over or whose lease ran out, ends those whose time to wait is over, and chooses by priority, then user in
   turn, then held model, among the jobs that are inside each worker's offer. Jobs outside of it are parked, as
-  lib/parking.lua says: at most 512 a call, so that no call lasts long, however many stand in front.
+  lib/parking.lua says: at most 512 a call, so that no call lasts long, however many stand in front. So are jobs of the
+  users and types that a worker is to skip; behind those of them that are parked already, a call looks at 4,096.
 
     KEYS[1]  timetable
     KEYS[2]  index
     KEYS[3]  dead letters
     KEYS[…]  list, ready queue and turns of each worker, as they are also in ARGV[1]
     ARGV[1]  JSON {jobPrefix, readyPrefix, parkedPrefix, failures, failedPrefix, channel, origin, leaseMs, keepSeconds, workerId, ticket,
-             unanswered, known, maxEnds, workers: [{worker, list, side, ready, turns, slots, held, offer?}]}
+             unanswered, known, maxEnds, workers: [{worker, list, side, ready, turns, slots, held, offer?,
+             skip?: [{user, type}]}]}
              Tokens are made from `ticket`; leases of the tickets in `unanswered` are answered again, but for the tokens
              that are `known`, and so are their ends. `maxEnds` is how many unreported ends may be answered.
 
@@ -25,7 +27,8 @@
   Billed: 4 when there is nothing (2 without workers), 5 when something is running or delayed, 8 for one pushed job, 9 for one that was
   enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each
   of them. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
-  parked that others run; 13 for a job that others have parked.
+  parked that others run; 13 for a job that others have parked. What is skipped costs what is parked does, and 1 more for
+  each 512 parked jobs that are looked at.
 ]]
 --- @include "lib/clock"
 --- @include "lib/arrivals"

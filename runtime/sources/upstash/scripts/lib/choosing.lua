@@ -10,6 +10,10 @@ local DEPTH = 256
 -- How many jobs outside of a worker's offer are taken off its ready queue to find those inside.
 local PARKED_AT_ONCE = 512
 
+-- How many parked jobs a call looks at, of whom it skips, for one of somebody else's. They stay where they are.
+local LOOKED_AT = 4096
+local LOOKED_AT_ONCE = 512
+
 -- {score, turn, member, id, user, model, type, from} of an entry of the ready queue or of what is parked. The score says
 -- when it goes now, the turn when it would go if none of the user's had passed it over. The type is nil in members from
 -- before offers.
@@ -21,14 +25,21 @@ local function candidateOf(member, score, from)
   }
 end
 
--- Takes entries off one queue into `found.entries`. Answers how many are inside the offer, and whether it was as many as
--- were asked for: then there may be more.
+-- A function that says whether a user's jobs of a type are to be skipped.
+local function skipping(skip)
+  local set = {}
+  for _, each in ipairs(skip or {}) do set[each.user .. ':' .. each.type] = true end
+  return function(user, jobType) return set[user .. ':' .. jobType] or false end
+end
+
+-- Takes entries off one queue into `found.entries`. Answers how many are inside the offer and not to be skipped, and
+-- whether it was as many as were asked for: then there may be more.
 local function collect(found, entries, key, count)
   local inside = 0
   for _, entry in ipairs(entries) do
     local candidate = candidateOf(entry[1], entry[2], key)
     found.entries[#found.entries + 1] = candidate
-    if not candidate.type or found.covers(candidate.type, candidate.model) then inside = inside + 1 end
+    if not candidate.type or found.isWanted(candidate) then inside = inside + 1 end
   end
   return inside, #entries == count
 end
@@ -49,6 +60,34 @@ local function popBehind(found, request, inside, isFull)
   end
   found.isEmpty = not isFull
   found.hides = isFull and inside < request.slots
+end
+
+-- Looks on in what is parked, where the first are to be skipped: what one user has parked must not hide the others'.
+local function lookBehind(found, request, key, inside)
+  local from = 0
+  while inside < request.slots and found.looked < LOOKED_AT do
+    local entries = call('ZRANGE', key, from, from + LOOKED_AT_ONCE - 1, 'WITHSCORES')
+    for place = 1, #entries, 2 do
+      local candidate = candidateOf(entries[place], entries[place + 1], key)
+      if inside < request.slots and candidate.type and found.isWanted(candidate) then
+        candidate.isLookedAt = true
+        found.entries[#found.entries + 1] = candidate
+        inside = inside + 1
+      end
+    end
+    if #entries < 2 * LOOKED_AT_ONCE then return end
+    from, found.looked = from + LOOKED_AT_ONCE, found.looked + LOOKED_AT_ONCE
+  end
+end
+
+local function createFound(request)
+  local covers, isSkipped = covering(request.offer), skipping(request.skip)
+  return {
+    entries = {}, isEmpty = true, hides = false, isDrained = {}, looked = 0,
+    isWanted = function(candidate)
+      return covers(candidate.type, candidate.model) and not isSkipped(candidate.user, candidate.type)
+    end
+  }
 end
 
 -- Takes the first candidates off the ready queues of all workers, and off what is parked and inside their offers: one
@@ -76,13 +115,17 @@ local function popReady(workers, parkedPrefix)
     -- Those before it are empty.
     while keys[place] ~= key do place = place + 1 end
     place = place + 1
-    popped[request.worker] = popped[request.worker]
-      or { entries = {}, isEmpty = true, hides = false, isDrained = {}, covers = covering(request.offer) }
+    popped[request.worker] = popped[request.worker] or createFound(request)
     local found = popped[request.worker]
     -- The ready queue comes after what is parked: then the entries are not in order.
     found.isMixed = #found.entries > 0
     local inside, isFull = collect(found, answer[2], key, count)
-    if key == request.ready then popBehind(found, request, inside, isFull) else found.isDrained[key] = not isFull end
+    if key == request.ready then
+      popBehind(found, request, inside, isFull)
+    else
+      found.isDrained[key] = not isFull
+      if isFull and request.skip then lookBehind(found, request, key, inside) end
+    end
   end
   return popped
 end

@@ -1,16 +1,17 @@
 --- @include "choosing"
 
 -- The candidates of one take, by worker: what was taken off the queues, what came back, what was filed. They are in
--- memory until what is not chosen is put back: to where it came from when it is inside the worker's offer, else to what
--- is parked.
+-- memory until what is not chosen is put back: to where it came from when it is inside the worker's offer and not to be
+-- skipped, else to what is parked.
 local function createWaiting(request, popped)
-  local candidates, covers, requests = {}, {}, {}
+  local candidates, covers, isSkipped, requests = {}, {}, {}, {}
   local removals, returns, parkedWorkers, changed = {}, {}, {}, {}
   -- By worker and field of its turns.
   local served, parkedTurns, forgotten = {}, {}, {}
   local waiting = { changed = changed }
   for _, worker in ipairs(request.workers) do
     requests[worker.worker], covers[worker.worker] = worker, covering(worker.offer)
+    isSkipped[worker.worker] = skipping(worker.skip)
   end
   for worker, found in pairs(popped) do candidates[worker] = found.entries end
 
@@ -55,26 +56,33 @@ local function createWaiting(request, popped)
   end
 
   function waiting.isInside(state)
-    return not covers[state.worker] or covers[state.worker](offeredType(state), state.model or '')
+    local covered = covers[state.worker]
+    if not covered then return true end
+    local jobType = offeredType(state)
+    return covered(jobType, state.model or '') and not isSkipped[state.worker](state.user, jobType)
   end
 
   local function isFromParked(worker, candidate)
     return candidate.from and candidate.from ~= request.readyPrefix .. worker
   end
 
-  local function park(worker, candidate)
-    local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
-    push(returns, need, scoreText(candidate.score), candidate.member)
-    push(returns, parkedKey(request.parkedPrefix, worker), scoreText(candidate.score), candidate.member)
+  local function noteParkedTurn(worker, candidate)
     local turn = turnOf(candidate.score)
     local field = needField(priorityOf(candidate.score), candidate.type, candidate.model)
     parkedTurns[worker] = parkedTurns[worker] or {}
     parkedTurns[worker][field] = math.min(parkedTurns[worker][field] or turn, turn)
+  end
+
+  local function park(worker, candidate)
+    local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
+    push(returns, need, scoreText(candidate.score), candidate.member)
+    push(returns, parkedKey(request.parkedPrefix, worker), scoreText(candidate.score), candidate.member)
     -- Whoever can run a job that comes back has not heard of it.
     parkedWorkers[worker] = parkedWorkers[worker] or candidate.isBack or false
   end
 
   local function putBack(worker, candidate)
+    if candidate.isLookedAt and candidate.score == candidate.popped then return end
     local from = candidate.from or request.readyPrefix .. worker
     push(returns, from, scoreText(candidate.score), candidate.member)
     local all = parkedKey(request.parkedPrefix, worker)
@@ -84,12 +92,19 @@ local function createWaiting(request, popped)
     end
   end
 
-  -- Takes the chosen one out of what is parked: it was taken off one of the two places there.
+  -- A job that is skipped waits with what is parked, so that this container meets it once and others find it. Those of
+  -- its need who come are served here, in the turns of all.
+  local function setAside(worker, candidate)
+    if isFromParked(worker, candidate) then putBack(worker, candidate) else park(worker, candidate) end
+  end
+
+  -- Takes the chosen one out of what is parked: it was taken off one of the two places there, or only looked at.
   local function unpark(worker, candidate)
     if not isFromParked(worker, candidate) then return end
     local all = parkedKey(request.parkedPrefix, worker)
     local need = needKey(request.parkedPrefix, worker, candidate.type, candidate.model)
     push(removals, candidate.from == all and need or all, candidate.member)
+    if candidate.isLookedAt then push(removals, candidate.from, candidate.member) end
   end
 
   local isLeft = {}
@@ -121,11 +136,15 @@ local function createWaiting(request, popped)
       local wanted, entries = requests[worker], candidates[worker] or {}
       local inside = {}
       for _, candidate in ipairs(entries) do
-        if not wanted or covers[worker](candidate.type, candidate.model) then
-          inside[#inside + 1] = candidate
-        else
+        if wanted and not covers[worker](candidate.type, candidate.model) then
           park(worker, candidate)
+          noteParkedTurn(worker, candidate)
           isLeft[worker] = true
+        elseif wanted and isSkipped[worker](candidate.user, candidate.type) then
+          setAside(worker, candidate)
+          isLeft[worker] = true
+        else
+          inside[#inside + 1] = candidate
         end
       end
       -- What was taken off one queue is in order.
