@@ -10,6 +10,12 @@ export interface MemoryLimit {
   readonly rarelyUsed: readonly string[];
 }
 
+/** Other weights for a file: the key names them, and `load` makes a component that has them. */
+export interface Variant {
+  readonly key: string;
+  load(path: string, settings: SessionSettings): Promise<Component>;
+}
+
 /**
  * The ONNX files of one model folder, each loaded at its first use. Within a {@link MemoryLimit} they stay; beyond it, one
  * that comes makes others go, so that no more than the largest has to fit into memory.
@@ -18,6 +24,7 @@ export class ComponentSet {
   readonly #folder: string;
   readonly #settings: SessionSettings;
   readonly #loaded = new Map<string, Component>();
+  readonly #variants = new Map<string, Variant>();
   #limit: MemoryLimit | undefined;
   #millisecondsInRun = 0;
   #secondsLoading = 0;
@@ -44,34 +51,53 @@ export class ComponentSet {
    * @throws what {@link Component.load} throws
    */
   async get(file: string): Promise<Component> {
-    const known = this.#loaded.get(file);
+    const variant = this.#variants.get(file);
+    const id = idOf(file, variant);
+    const known = this.#loaded.get(id);
     if (known !== undefined) return known;
     const start = performance.now();
     await this.#makeRoom(file);
-    const component = await Component.load(join(this.#folder, file), this.#settings);
+    const path = join(this.#folder, file);
+    const component = await (variant?.load(path, this.#settings) ?? Component.load(path, this.#settings));
     this.#secondsLoading += (performance.now() - start) / 1000;
     this.#loads++;
-    this.#loaded.set(file, component);
+    this.#loaded.set(id, component);
     return component;
+  }
+
+  /**
+   * What {@link get} gives of a file from now on: a variant of it, or the file itself. Components that are not wanted now
+   * stay in memory while the limit has room for them; without a limit they go at once.
+   */
+  async choose(file: string, variant: Variant | undefined): Promise<void> {
+    const before = idOf(file, this.#variants.get(file));
+    if (variant === undefined) this.#variants.delete(file);
+    else this.#variants.set(file, variant);
+    if (this.#limit === undefined && before !== idOf(file, variant)) await this.#freeId(before);
   }
 
   /** Gives a component's memory back; a later {@link get} loads it again. Nothing happens when it is not in memory. */
   async free(file: string): Promise<void> {
-    const component = this.#loaded.get(file);
+    const ids = [...this.#loaded.keys()].filter((id) => fileOf(id) === file);
+    for (const id of ids) await this.#freeId(id);
+  }
+
+  async #freeId(id: string): Promise<void> {
+    const component = this.#loaded.get(id);
     if (component === undefined) return;
-    this.#loaded.delete(file);
+    this.#loaded.delete(id);
     this.#millisecondsInRun += component.millisecondsInRun;
     await component.dispose();
   }
 
   /** Gives all memory back. */
   async dispose(): Promise<void> {
-    await Promise.all([...this.#loaded.keys()].map((file) => this.free(file)));
+    await Promise.all([...this.#loaded.keys()].map((id) => this.#freeId(id)));
   }
 
   /** Files that are in memory, in the order of their loading. */
   get inMemory(): readonly string[] {
-    return [...this.#loaded.keys()];
+    return [...this.#loaded.keys()].map(fileOf);
   }
 
   /** Time spent inside ONNX Runtime by all components so far, the freed ones included. */
@@ -93,11 +119,16 @@ export class ComponentSet {
   async #makeRoom(file: string): Promise<void> {
     if (this.#limit === undefined) return;
     const { maxBytes, weightBytes, rarelyUsed } = this.#limit;
+    const wanted = new Set([...weightBytes.keys()].map((one) => idOf(one, this.#variants.get(one))));
+    for (const id of [...this.#loaded.keys()].filter((one) => !wanted.has(one))) {
+      if (this.#sum([...this.inMemory, file]) <= maxBytes) return;
+      await this.#freeId(id);
+    }
     const order = [...weightBytes.keys()];
     const at = order.indexOf(file);
     const neededLastFirst = [...order.slice(at + 1), ...order.slice(0, Math.max(at, 0))].reverse();
     for (const other of [...rarelyUsed, ...neededLastFirst]) {
-      if (this.#sum([...this.#loaded.keys(), file]) <= maxBytes) return;
+      if (this.#sum([...this.inMemory, file]) <= maxBytes) return;
       await this.free(other);
     }
   }
@@ -105,4 +136,13 @@ export class ComponentSet {
   #sum(files: readonly string[]): number {
     return files.reduce((sum, file) => sum + (this.#limit?.weightBytes.get(file) ?? 0), 0);
   }
+}
+
+function idOf(file: string, variant: Variant | undefined): string {
+  return variant === undefined ? file : `${file}#${variant.key}`;
+}
+
+function fileOf(id: string): string {
+  const end = id.indexOf("#");
+  return end < 0 ? id : id.slice(0, end);
 }

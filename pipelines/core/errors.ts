@@ -14,6 +14,7 @@ export type PipelineErrorCode =
   | "NUMERICAL_ERROR"
   | "OUT_OF_MEMORY"
   | "FFMPEG_MISSING"
+  | "LORA_INVALID"
   | "ENCODING_FAILED"
   | "DISK_FULL";
 

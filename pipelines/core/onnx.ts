@@ -25,6 +25,13 @@ export interface SessionSettings {
   readonly cpuMemoryArena?: boolean | undefined;
 }
 
+/** An ONNX graph that is loaded instead of the file that it was made from. */
+export interface GraphInMemory {
+  readonly bytes: Uint8Array;
+  /** What the paths of its external data are relative to. */
+  readonly dataFolder?: string | undefined;
+}
+
 const inputTypes = ["float32", "float16", "int64", "int32"] as const;
 
 export type InputType = (typeof inputTypes)[number];
@@ -75,12 +82,13 @@ export class Component {
   /**
    * Loads an ONNX file with its external data.
    * @param path of the file: `…/unet/model.onnx`
+   * @param graph what is loaded instead of the file's content; `path` then stands in messages only
    * @throws PipelineError MODEL_NOT_FOUND when the file is not there, MODEL_INVALID when it cannot be loaded,
    *   MODEL_TOO_LARGE when the device has no room for it, DEVICE_LOST or DEVICE_FAULT when the device does not work,
    *   UNSUPPORTED_OPTION when CUDA is requested and not installed
    */
-  static async load(path: string, settings: SessionSettings = {}): Promise<Component> {
-    if (!existsSync(path)) throw modelNotFound("an ONNX file of the model", path);
+  static async load(path: string, settings: SessionSettings = {}, graph?: GraphInMemory): Promise<Component> {
+    if (graph === undefined && !existsSync(path)) throw modelNotFound("an ONNX file of the model", path);
     const { executionProvider = "auto" } = settings;
     const hasCuda = executionProvider !== "cpu" && hasCudaLibrary();
     if (executionProvider === "cuda" && !hasCuda) {
@@ -89,7 +97,7 @@ export class Component {
     let cudaProblem: string | undefined;
     if (hasCuda) {
       try {
-        return new Component(path, "cuda", await createSession(path, ["cuda", "cpu"], settings), undefined);
+        return new Component(path, "cuda", await createSession(graph ?? path, ["cuda", "cpu"], settings), undefined);
       } catch (error) {
         // A device that is lost is not replaced by the CPU, on which a job takes a hundred times as long.
         const mustHaveDevice = executionProvider === "cuda" || isOutOfMemory(error) || deviceProblem(messageOf(error));
@@ -98,7 +106,7 @@ export class Component {
       }
     }
     try {
-      return new Component(path, "cpu", await createSession(path, ["cpu"], settings), cudaProblem);
+      return new Component(path, "cpu", await createSession(graph ?? path, ["cpu"], settings), cudaProblem);
     } catch (error) {
       throw loadError(path, error);
     }
@@ -177,15 +185,20 @@ export class Component {
   }
 }
 
-function createSession(path: string, executionProviders: string[], settings: SessionSettings) {
-  return InferenceSession.create(path, {
+function createSession(source: string | GraphInMemory, executionProviders: string[], settings: SessionSettings) {
+  const options = {
     executionProviders,
     graphOptimizationLevel: settings.graphOptimization ?? "all",
     enableCpuMemArena: settings.cpuMemoryArena ?? true,
     ...(settings.intraOpThreads === undefined ? {} : { intraOpNumThreads: settings.intraOpThreads }),
     // Errors only: exported graphs make ONNX Runtime warn about things that nobody can act on.
     logSeverityLevel: 3,
-  });
+  } as const;
+  if (typeof source === "string") return InferenceSession.create(source, options);
+  const { bytes, dataFolder } = source;
+  // Documented as "session.model_external_initializers_file_folder_path" in onnxruntime_session_options_config_keys.h.
+  const extra = dataFolder && { session: { model_external_initializers_file_folder_path: dataFolder } };
+  return InferenceSession.create(bytes, { ...options, ...(extra ? { extra } : {}) });
 }
 
 /** The CUDA library is not in the package; its install script (or a Docker image) puts it beside the binding. */

@@ -4,6 +4,7 @@ import { invalidJob } from "#pipelines/core/errors.ts";
 import type { Component, SessionSettings } from "#pipelines/core/onnx.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
+import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
@@ -13,11 +14,13 @@ import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import type { SdxlHooks, SdxlRequest, SdxlResult } from "./request.ts";
 import { sizeIds } from "./unet.ts";
 
-interface SdxlParts {
-  readonly textEncoders: readonly [TextEncoder, TextEncoder];
-  readonly unet: Component;
-  readonly vaeDecoder: Component;
-}
+/** In the order in which a run uses them. */
+const files = {
+  textEncoder: "text_encoder/model.onnx",
+  textEncoder2: "text_encoder_2/model.onnx",
+  unet: "unet/model.onnx",
+  vaeDecoder: "vae_decoder/model.onnx",
+} as const;
 
 export interface SdxlSettings extends SessionSettings {
   /**
@@ -32,22 +35,35 @@ const defaultPixelsPerPart = 3 * 1024 * 1024;
 /** Stable Diffusion XL, text to image, as diffusers' `StableDiffusionXLPipeline` computes it. */
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
+  /** Where the UNet runs. */
+  readonly executionProvider: "cpu" | "cuda";
+  /** Why it runs on the CPU although CUDA's library is installed. */
+  readonly cudaProblem: string | undefined;
   readonly #ownScheduler: Scheduler;
   readonly #components: ComponentSet;
-  readonly #parts: SdxlParts;
+  readonly #tokenizers: readonly [ClipTokenizer, ClipTokenizer];
+  readonly #loras: LoraWeights;
   readonly #pixelsPerPart: number;
 
   private constructor(
     model: SdxlModelFolder,
     ownScheduler: Scheduler,
     components: ComponentSet,
-    parts: SdxlParts,
+    tokenizers: readonly [ClipTokenizer, ClipTokenizer],
+    unet: Component,
     pixelsPerPart: number,
   ) {
     this.model = model;
     this.#ownScheduler = ownScheduler;
     this.#components = components;
-    this.#parts = parts;
+    this.#tokenizers = tokenizers;
+    this.#loras = new LoraWeights(components, {
+      unet: files.unet,
+      text_encoder: files.textEncoder,
+      text_encoder_2: files.textEncoder2,
+    });
+    this.executionProvider = unet.executionProvider;
+    this.cudaProblem = unet.cudaProblem;
     this.#pixelsPerPart = pixelsPerPart;
   }
 
@@ -62,33 +78,18 @@ export class SdxlPipeline {
     const scheduler = ownScheduler(model.scheduler, () => createScheduler(className, config, path));
     const components = new ComponentSet(folder, settings);
     try {
-      const textEncoder = async (tokenizer: string, encoder: string): Promise<TextEncoder> => ({
-        tokenizer: await ClipTokenizer.load(join(folder, tokenizer)),
-        model: await components.get(`${encoder}/model.onnx`),
-      });
-      const parts = {
-        textEncoders: [
-          await textEncoder("tokenizer", "text_encoder"),
-          await textEncoder("tokenizer_2", "text_encoder_2"),
-        ],
-        unet: await components.get("unet/model.onnx"),
-        vaeDecoder: await components.get("vae_decoder/model.onnx"),
-      } as const;
-      return new SdxlPipeline(model, scheduler, components, parts, settings.pixelsPerPart ?? defaultPixelsPerPart);
+      const tokenizers = [
+        await ClipTokenizer.load(join(folder, "tokenizer")),
+        await ClipTokenizer.load(join(folder, "tokenizer_2")),
+      ] as const;
+      for (const file of Object.values(files)) await components.get(file);
+      const unet = await components.get(files.unet);
+      const pixelsPerPart = settings.pixelsPerPart ?? defaultPixelsPerPart;
+      return new SdxlPipeline(model, scheduler, components, tokenizers, unet, pixelsPerPart);
     } catch (error) {
       await components.dispose();
       throw error;
     }
-  }
-
-  /** Where the UNet runs. */
-  get executionProvider(): "cpu" | "cuda" {
-    return this.#parts.unet.executionProvider;
-  }
-
-  /** Why it runs on the CPU although CUDA's library is installed. */
-  get cudaProblem(): string | undefined {
-    return this.#parts.unet.cudaProblem;
   }
 
   /** Time spent inside ONNX Runtime since loading: all the rest is this code's own. */
@@ -99,13 +100,16 @@ export class SdxlPipeline {
   /**
    * Draws one image per seed. Images are computed together in parts of at most `pixelsPerPart`; a part that does not fit
    * into memory is tried again in halves. The partition changes results by rounding only.
-   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason
+   * LoRA files are merged into the weights, and stay until another job wants others.
+   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, LORA_INVALID, DISK_FULL, NUMERICAL_ERROR or OUT_OF_MEMORY; the
+   *   signal's reason
    */
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
     const scheduler = this.#scheduler(request.scheduler);
     hooks.signal?.throwIfAborted();
-    const embeddings = await encodePrompt(this.#parts.textEncoders, this.model.forceZerosForEmptyPrompt, {
+    await this.#loras.use(request.loras ?? [], hooks.signal);
+    const embeddings = await encodePrompt(await this.#textEncoders(), this.model.forceZerosForEmptyPrompt, {
       prompt: request.prompt,
       negativePrompt: request.negativePrompt,
       guided: request.guidanceScale > 1,
@@ -114,7 +118,8 @@ export class SdxlPipeline {
     hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
-    const { unet, vaeDecoder } = this.#parts;
+    const unet = await this.#components.get(files.unet);
+    const vaeDecoder = await this.#components.get(files.vaeDecoder);
     const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
@@ -126,6 +131,14 @@ export class SdxlPipeline {
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
     await this.#components.dispose();
+  }
+
+  async #textEncoders(): Promise<[TextEncoder, TextEncoder]> {
+    const [first, second] = this.#tokenizers;
+    return [
+      { tokenizer: first, model: await this.#components.get(files.textEncoder) },
+      { tokenizer: second, model: await this.#components.get(files.textEncoder2) },
+    ];
   }
 
   #scheduler(name: string | undefined): Scheduler {

@@ -1,6 +1,7 @@
 import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { DenoiseStep } from "#pipelines/diffusion/denoise.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
+import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
 
@@ -18,6 +19,8 @@ export interface SdxlRequest {
   readonly clipSkip?: number | undefined;
   /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
   readonly scheduler?: string | undefined;
+  /** In any order: changes of weights add up. None, and the model is what its files say, bit for bit. */
+  readonly loras?: readonly Lora[] | undefined;
   /** One image per seed. */
   readonly seeds: readonly number[];
 }
