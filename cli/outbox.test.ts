@@ -58,19 +58,45 @@ test("the outbox is shown, of a container and of a data folder, as one document 
   expect(shown.stdout).toMatch(new RegExp(`${jobId}\\tcompleted\\tthe app\\t.*CALLBACK_REFUSED`));
   expect(shown.stderr).toMatch(/CALLBACK_REFUSED \(1 job\): .*401/);
   const local = await runCli(folder, ["outbox", "--json", ...here()], env);
-  expect(JSON.parse(local.stdout)).toMatchObject({ waiting: 1, alarms: [], rows: [{ job_id: jobId, ...refused }] });
+  expect(JSON.parse(local.stdout)).toMatchObject({
+    waiting: 1,
+    alarms: [{ code: "CALLBACK_REFUSED", step: "report", jobs: 1, needs_mending: true }],
+    rows: [{ job_id: jobId, ...refused }],
+  });
+  expect((await runCli(folder, ["outbox", ...here()], env)).stderr).toMatch(/CALLBACK_REFUSED \(1 job\): .*401/);
   const nowhere = await runCli(folder, ["outbox", "--json", "--data", "nowhere"], env);
   expect(JSON.parse(nowhere.stdout)).toMatchObject({ error: { code: "DATA_FOLDER_UNUSABLE" } });
-  const alone = await runCli(folder, ["outbox", "--try", "--json", ...here()], env);
-  expect(JSON.parse(alone.stdout)).toMatchObject({
-    error: { code: "INVALID_REQUEST", message: expect.stringContaining("--url") },
+});
+
+test("what waits behind another one says for what", async () => {
+  const other = await container.submitGated();
+  await other.open();
+  await vi.waitFor(async () => expect((await client.outbox()).rows).toHaveLength(2), { timeout: 30_000 });
+  const { stdout } = await runCli(folder, ["outbox", "--json", ...here()], env);
+  expect(JSON.parse(stdout)).toMatchObject({
+    alarms: [{ code: "CALLBACK_REFUSED", jobs: 2 }],
+    rows: [
+      { job_id: jobId, ...refused },
+      { job_id: other.id, tries: 0, ...refused },
+    ],
   });
 });
 
-test("it is tried again at a word, when the app takes it", async () => {
+test.each([
+  ["over HTTP", () => []],
+  ["in its data folder", here],
+])("they are tried again at a word, when the app takes them: %s", async (_where, options) => {
+  if ((await client.outbox()).waiting === 0) {
+    app.faults.add({ times: 1000, does: { status: 401 } });
+    const job = await container.submitGated();
+    jobId = job.id;
+    await job.open();
+    await vi.waitFor(async () => expect((await client.outbox()).alarms).toHaveLength(1), { timeout: 30_000 });
+  }
   app.faults.clear();
-  expect((await runCli(folder, ["outbox", "--try"], env)).exitCode).toBe(0);
+  expect((await runCli(folder, ["outbox", "--try", ...options()], env)).exitCode).toBe(0);
   await expect.poll(async () => (await client.job(jobId)).status, { timeout: 20_000 }).toBe("completed");
+  await expect.poll(async () => (await client.outbox()).waiting, { timeout: 20_000 }).toBe(0);
   expect(await client.outbox()).toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
   expect((await runCli(folder, ["outbox"], env)).stderr).toMatch(/Nothing waits/);
 });

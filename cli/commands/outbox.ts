@@ -9,8 +9,11 @@ export function addOutbox(program: Command): void {
     .description(
       "Shows the finished jobs whose results have not reached the app yet: what keeps them, and the next try.",
     )
-    .option("--try", "try now; with --url")
-    .addHelpText("after", examples("ourvidz outbox", "ourvidz --url https://worker.example outbox --try"))
+    .option("--try", "have them tried now")
+    .addHelpText(
+      "after",
+      examples("ourvidz outbox", "ourvidz outbox --try", "ourvidz --url https://worker.example outbox --json"),
+    )
     .action(
       action(async (_operands, options: OutboxOptions) => (await import("../job/show-outbox.ts")).showOutbox(options)),
     );

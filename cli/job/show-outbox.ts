@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { OutboxView } from "#functions/api/outbox-list.ts";
-import { exitCodes, usageError } from "../errors.ts";
+import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
@@ -15,23 +15,22 @@ export interface OutboxOptions extends GlobalOptions {
 /** The body of `ourvidz outbox`. */
 export async function showOutbox(options: OutboxOptions): Promise<number> {
   const client = await remoteClient(options);
-  if (options.try === true) {
-    if (client === null) throw usageError("--try is for a running container: name it with --url.");
-    await client.tryOutbox();
-  }
+  if (client !== null && options.try === true) await client.tryOutbox();
   const outbox = client === null ? await readOutbox(options) : await client.outbox();
   printResult(options, outbox, outboxTable(outbox.rows));
   if (options.json) return exitCodes.completed;
   if (outbox.waiting === 0) note("Nothing waits: every result has reached its app.");
+  else if (client === null && options.try === true)
+    note("They are due now: a container that runs on this data folder tries them within seconds, else the next start.");
   if (outbox.waiting > outbox.rows.length) note(`and ${outbox.waiting - outbox.rows.length} more`);
   for (const { code, message, jobs } of outbox.alarms)
     note(`${code} (${jobs} ${jobs === 1 ? "job" : "jobs"}): ${message}`);
   return exitCodes.completed;
 }
 
-/** That of the data folder, whoever delivers it. */
-async function readOutbox(options: GlobalOptions): Promise<OutboxView> {
-  const [{ databaseFile, openDatabase }, { Outbox, outboxMigrations }, { viewOutbox }] = await Promise.all([
+/** That of the data folder, whoever delivers it; with --try, its rows are due when this returns. */
+async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
+  const [{ databaseFile, openDatabase }, { Outbox, outboxMigrations }, { alarmsIn, viewOutbox }] = await Promise.all([
     import("#runtime/lib/database/database.ts"),
     import("#runtime/delivery/outbox.ts"),
     import("#functions/outbox/outbox-view.ts"),
@@ -44,7 +43,9 @@ async function readOutbox(options: GlobalOptions): Promise<OutboxView> {
   }
   const database = await openDatabase(path, outboxMigrations);
   try {
-    return viewOutbox(new Outbox(database, { owner: "command", nowMs: Date.now }));
+    const outbox = new Outbox(database, { owner: "command", nowMs: Date.now });
+    if (options.try === true) await outbox.wakeAll();
+    return viewOutbox(outbox, alarmsIn(outbox, Date.now()));
   } finally {
     database.close();
   }

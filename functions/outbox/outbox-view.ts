@@ -1,15 +1,23 @@
 import type { Outbox } from "#runtime/delivery/outbox.ts";
-import { type DeliveryAlarm, noteOf } from "#runtime/delivery/waits.ts";
+import { alarmsOf, type DeliveryAlarm, noteOf } from "#runtime/delivery/waits.ts";
 import type { OutboxView } from "../api/outbox-list.ts";
 import { iso } from "../jobs/job-view.ts";
 
 const maxRows = 100;
+const maxCounted = 10_000;
 
-/** @param alarms those of the process that delivers; of a data folder without one there are none */
-export function viewOutbox(
-  outbox: Pick<Outbox, "backlog" | "oldest">,
-  alarms: readonly DeliveryAlarm[] = [],
-): OutboxView {
+/** What keeps the rows of a data folder, by what is written with them: it says no more of since when than how old they are. */
+export function alarmsIn(outbox: Pick<Outbox, "oldest">, nowMs: number): readonly DeliveryAlarm[] {
+  const waits = outbox.oldest(maxCounted).map(({ error, createdAtMs, ...row }) => ({
+    row: { ...row, createdAtMs },
+    error,
+    sinceMs: createdAtMs,
+  }));
+  return alarmsOf(waits, nowMs);
+}
+
+/** @param alarms of the process that delivers, or `alarmsIn` the data folder */
+export function viewOutbox(outbox: Pick<Outbox, "backlog" | "oldest">, alarms: readonly DeliveryAlarm[]): OutboxView {
   const { rows, oldestSeconds } = outbox.backlog();
   return {
     waiting: rows,

@@ -16,7 +16,7 @@ import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { endOf } from "./entry-end.ts";
 import { NoteWriter } from "./note-writer.ts";
-import type { Outbox, OutboxEntry, OutboxRow } from "./outbox.ts";
+import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
@@ -253,25 +253,28 @@ export class Delivery {
     if (this.#stopping.signal.aborted) return;
     try {
       const rows = await this.#options.outbox.claimDue(this.#active);
+      // Somebody beside this process wants them tried.
+      if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#steps.letThrough();
       const waits = this.#steps.waitsOf(rows);
-      const putOff = new Map<number, number>();
+      const postponed: PostponedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
         this.#holdLease(row.entry);
         if (waitMs > 0) {
-          putOff.set(row.id, waitMs);
-          this.#noteWait(row, reason, waitMs);
+          const { error } = this.#noteWait(row, reason, waitMs);
+          postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false });
         } else if (!this.#active.has(row.id)) this.#enqueue(row);
       }
-      if (putOff.size === 0) return;
-      await this.#options.outbox.putOff(putOff);
-      this.#lookAgainIn(Math.min(...putOff.values()));
+      if (postponed.length === 0) return;
+      await this.#options.outbox.postpone(postponed);
+      this.#lookAgainIn(postponed.reduce((least, { delayMs }) => Math.min(least, delayMs), Number.POSITIVE_INFINITY));
     } catch (error) {
       this.#options.log.error({ error }, "the outbox cannot be read; trying again");
     }
   }
 
   async #wake(): Promise<void> {
+    this.#waits.makeDue();
     try {
       await this.#options.outbox.wake();
     } catch (error) {
@@ -339,7 +342,7 @@ export class Delivery {
     // It may have opened since.
     const delayMs = gate.isClosed ? waitMs : 0;
     const { error } = wasTried ? this.#noteWait(tried(row), cause, delayMs) : this.#noteWait(row, gate.reason, delayMs);
-    await outbox.postpone(row.id, delayMs, wasTried ? error : null);
+    await outbox.postpone([{ id: row.id, delayMs, error, wasTried }]);
     this.#lookAgainIn(delayMs);
   }
 
@@ -348,7 +351,7 @@ export class Delivery {
     const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
     log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
     const { error: reason } = this.#noteWait(tried(row), error, delaySeconds * 1000);
-    await outbox.postpone(row.id, delaySeconds * 1000, reason);
+    await outbox.postpone([{ id: row.id, delayMs: delaySeconds * 1000, error: reason, wasTried: true }]);
     setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
   }
 

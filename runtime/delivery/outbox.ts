@@ -56,7 +56,7 @@ export function stepOf({ uploaded, entry }: Pick<OutboxRow, "uploaded" | "entry"
 /** A row as people look at it. */
 export interface ListedRow extends OutboxRow {
   readonly nextTryAtMs: number;
-  /** Why the last try failed; null when none has. */
+  /** Why the last try failed, or that of the one that it waits for; null when none has. */
   readonly error: ErrorReport | null;
 }
 
@@ -116,6 +116,14 @@ const maxClaimMs = 10_000;
 /** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
 export function claimMsFor(leaseSeconds: number): number {
   return Math.min(maxClaimMs, (leaseSeconds * 1000) / 2);
+}
+
+export interface PostponedRow {
+  readonly id: number;
+  readonly delayMs: number;
+  /** Why its last try failed, or that of the one that it waits for; null leaves what is known. */
+  readonly error: ErrorReport | null;
+  readonly wasTried: boolean;
 }
 
 export interface OutboxOptions {
@@ -199,22 +207,17 @@ export class Outbox {
     await this.#database.write(() => this.#statements.replace.run({ id, entry: JSON.stringify(entry) }));
   }
 
-  /**
-   * Tries the row again after `delayMs`.
-   * @param error why a try failed, which is remembered; null when the row was not tried
-   */
-  async postpone(id: number, delayMs: number, error: ErrorReport | null): Promise<void> {
-    const at = Math.ceil(this.#options.nowMs() + delayMs);
-    const parameters = { id, at, tries: error === null ? 0 : 1, error: error === null ? null : JSON.stringify(error) };
-    await this.#database.writeSoon(() => this.#statements.postpone.run(parameters));
-  }
-
-  /** Tries none of the rows before its time, by id in milliseconds from now. */
-  async putOff(delaysMs: ReadonlyMap<number, number>): Promise<void> {
+  /** Tries none of the rows before its time, and remembers why. */
+  async postpone(rows: readonly PostponedRow[]): Promise<void> {
     const now = this.#options.nowMs();
     await this.#database.writeSoon(() => {
-      for (const [id, delayMs] of delaysMs)
-        this.#statements.postpone.run({ id, at: Math.ceil(now + delayMs), tries: 0, error: null });
+      for (const { id, delayMs, error, wasTried } of rows)
+        this.#statements.postpone.run({
+          id,
+          at: Math.ceil(now + delayMs),
+          tries: wasTried ? 1 : 0,
+          error: error === null ? null : JSON.stringify(error),
+        });
     });
   }
 
@@ -222,6 +225,12 @@ export class Outbox {
   async wake(): Promise<void> {
     const now = this.#options.nowMs();
     await this.#database.writeSoon(() => this.#statements.wake.run({ now, owner: this.#options.owner }));
+  }
+
+  /** Every row is due now, whoever works on it: for who looks on, and wants the process that delivers to try. */
+  async wakeAll(): Promise<void> {
+    const now = this.#options.nowMs();
+    await this.#database.write(() => this.#statements.wakeAll.run({ now }));
   }
 
   async remove(id: number): Promise<void> {
@@ -284,6 +293,7 @@ function prepare(database: Database) {
       `UPDATE outbox SET next_try_at_ms = :now
        WHERE next_try_at_ms > :now AND (claimed_by = :owner OR claimed_until_ms <= :now)`,
     ),
+    wakeAll: database.command("UPDATE outbox SET next_try_at_ms = :now WHERE next_try_at_ms > :now"),
     remove: database.command("DELETE FROM outbox WHERE id = :id"),
     ids: database.query("SELECT id FROM outbox", z.object({ id: z.number() })),
     count: database.query("SELECT count(*) AS count FROM outbox", z.object({ count: z.number() })),

@@ -35,6 +35,8 @@ export const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CAL
 /** A store or an app that does not answer is tried again, and may be back before anybody has looked. */
 const alarmAfterMs = 60_000;
 const maxMessage = 500;
+/** A row that comes back so long before its time was made due by somebody else. */
+const earlyMs = 500;
 
 export class Waits {
   readonly #waits = new Map<number, Wait>();
@@ -67,6 +69,18 @@ export class Waits {
     return this.#waits.size > 0;
   }
 
+  /** They are tried now because this process wants it. */
+  makeDue(): void {
+    const nowMs = this.#nowMs();
+    for (const [id, wait] of this.#waits)
+      this.#waits.set(id, { ...wait, nextTryAtMs: Math.min(wait.nextTryAtMs, nowMs) });
+  }
+
+  /** Whether the row comes before its time: somebody on the same data folder has made it due, and wants it tried. */
+  isEarly(rowId: number): boolean {
+    return (this.#waits.get(rowId)?.nextTryAtMs ?? 0) - this.#nowMs() > earlyMs;
+  }
+
   /** Forgets the rows that are gone: another process on the same data folder may have delivered them. */
   keep(rowIds: ReadonlySet<number>): void {
     for (const id of this.#waits.keys()) if (!rowIds.has(id)) this.#waits.delete(id);
@@ -74,18 +88,22 @@ export class Waits {
 
   /** The oldest first. */
   get alarms(): readonly DeliveryAlarm[] {
-    const failed = [...this.#waits.values()].flatMap(({ error, ...wait }) =>
-      error === null ? [] : { ...wait, error },
-    );
-    const alarms = [...Map.groupBy(failed, ({ error, row }) => `${error.code} ${stepOf(row)}`).values()];
-    return alarms
-      .map((waits) => alarmOf(waits))
-      .filter(({ needsMending, sinceMs }) => needsMending || this.#nowMs() - sinceMs >= alarmAfterMs)
-      .sort((one, other) => one.sinceMs - other.sinceMs);
+    return alarmsOf([...this.#waits.values()], this.#nowMs());
   }
 }
 
-function alarmOf(waits: readonly (Wait & { readonly error: ErrorReport })[]): DeliveryAlarm {
+type Waiting = Pick<Wait, "row" | "error" | "sinceMs">;
+
+/** What keeps these rows, the oldest first. */
+export function alarmsOf(waits: readonly Waiting[], nowMs: number): readonly DeliveryAlarm[] {
+  const failed = waits.flatMap(({ error, ...wait }) => (error === null ? [] : { ...wait, error }));
+  return [...Map.groupBy(failed, ({ error, row }) => `${error.code} ${stepOf(row)}`).values()]
+    .map((same) => alarmOf(same))
+    .filter(({ needsMending, sinceMs }) => needsMending || nowMs - sinceMs >= alarmAfterMs)
+    .sort((one, other) => one.sinceMs - other.sinceMs);
+}
+
+function alarmOf(waits: readonly (Waiting & { readonly error: ErrorReport })[]): DeliveryAlarm {
   const first = waits.reduce((oldest, wait) => (wait.sinceMs < oldest.sinceMs ? wait : oldest));
   const { code, message } = first.error;
   const { sinceMs, row } = first;
