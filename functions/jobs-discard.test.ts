@@ -51,7 +51,7 @@ function describeGettingRid(start: () => Promise<TestContainer>): void {
     await expect.poll(async () => (await container.runtime.queue.get(id))?.status).toBe("running");
     for (const query of ["", "?files=true"]) {
       const { status, json } = await post(`/jobs/${id}/discard${query}`);
-      const error = `Job ${id} is running: only a job that has ended can be discarded. Cancel it first.`;
+      const error = `Job ${id} is running: only a job that has ended can be discarded; cancel it first.`;
       expect({ status, json }).toMatchObject({ status: 409, json: { code: "JOB_NOT_SETTLED", error } });
     }
     await open();

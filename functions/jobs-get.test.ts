@@ -1,3 +1,4 @@
+import { rename } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { jobView } from "./api/schemas/job-view.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
@@ -55,4 +56,19 @@ it("shows why a job failed, without its secrets", async () => {
 
 it.each(["unknown", "%00", "..%2f..", "a%20b", "x".repeat(1000), "%F0%9F%8C%8A"])("has no job %s", async (id) => {
   expect(await container.call("GET", `/jobs/${id}`)).toMatchObject({ status: 404, json: { code: "JOB_NOT_FOUND" } });
+});
+
+it("says that the data folder is gone, as every read of jobs does, and shows the job when it is back", async () => {
+  const id = await container.runtime.submit("gated", { fail: "as requested" });
+  await container.runtime.ended(id);
+  const { folder } = container.runtime;
+  await rename(folder, `${folder}.away`);
+  for (const path of [`/jobs/${id}`, "/jobs", "/failures", "/queues/test_queue/dead", `/jobs/${id}/events`]) {
+    const { status, json } = await container.call("GET", path);
+    expect([path, status, json]).toMatchObject([path, 500, { code: "DATA_FOLDER_UNUSABLE", error: /put it back/ }]);
+  }
+  const matching = await container.call("POST", "/jobs/discard", { body: { status: "failed", dry_run: true } });
+  expect(matching).toMatchObject({ status: 500, json: { code: "DATA_FOLDER_UNUSABLE" } });
+  await rename(`${folder}.away`, folder);
+  expect(await view(id)).toMatchObject({ job_id: id, status: "failed" });
 });

@@ -18,7 +18,8 @@ it("puts a failed job back on its queue", async () => {
   expect(answer).toMatchObject({ status: 202, json: { job_id: id, status: "queued" } });
   expect(retryJob.responses[202]?.parse(answer.json)).toEqual(answer.json);
   expect(await container.runtime.queue.get(id)).toMatchObject({ status: "queued", attempt: 0 });
-  expect(await retry(id)).toMatchObject({ status: 409, json: { code: "JOB_NOT_FAILED" } });
+  const error = `Job ${id} is queued: only a failed job can be retried, and this one runs when its turn comes.`;
+  expect(await retry(id)).toMatchObject({ status: 409, json: { code: "JOB_NOT_FAILED", error } });
 });
 
 it("refuses a job that would fail again, unless it is forced", async () => {

@@ -78,16 +78,18 @@ describe("a job whose callback is refused", () => {
     expect([...app.known.values()].filter((one) => one.job_id === id && one.status === "completed")).toHaveLength(1);
   });
 
-  it("is not cancelled, which would stop nothing", async () => {
+  it("is not cancelled, retried or discarded, and each refusal says what can be done", async () => {
     const id = await refusedJob();
     for (const one of [container, neighbour])
-      expect(await one.call("DELETE", `/jobs/${id}`)).toMatchObject({
-        status: 409,
-        json: {
-          code: "JOB_ALREADY_SETTLED",
-          error: `Job ${id} has been worked off (completed) and is being delivered: there is nothing to cancel.`,
-        },
-      });
+      for (const [method, path, code, why] of [
+        ["DELETE", `/jobs/${id}`, "JOB_ALREADY_SETTLED", "there is nothing to cancel"],
+        ["POST", `/jobs/${id}/retry`, "JOB_NOT_FAILED", "there is nothing to retry"],
+        ["POST", `/jobs/${id}/discard`, "JOB_NOT_SETTLED", "it can be discarded when its result has been delivered"],
+      ] as const) {
+        const error = `Job ${id} has been worked off (completed) and is being delivered: ${why}; /outbox (ourvidz outbox) says what keeps it, /outbox/try (ourvidz outbox --try) tries it at once.`;
+        const details = { status: "delivering" };
+        expect(await one.call(method, path)).toMatchObject({ status: 409, json: { code, error, details } });
+      }
     await mended(id);
   });
 

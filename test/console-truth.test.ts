@@ -178,7 +178,9 @@ describe("when the data folder is gone", () => {
     expect(await shown.call("POST", "/jobs", { body })).toMatchObject({ json: { code: "DATA_FOLDER_UNUSABLE" } });
     await header(page).toMatch(/^Degraded · The data folder is gone\. · since/);
     expect(await shown.call("GET", "/ready")).toMatchObject({ status: 503, json: { code: "NOT_READY" } });
-    expect(await textOf(page, "problem-list")).toMatch(/put it back, or restart the container/);
+    await expect.poll(() => textOf(page, "problem-list"), poll).toMatch(/put it back, or restart the container/);
+    // What was known of its jobs may be untrue by now, and says how old it is.
+    await expect.poll(() => textOf(page, "active-age"), poll).toMatch(/^As of .+: The database .+ is not the one/);
     await rename(`${folder}.away`, folder);
     await header(page).toBe("Healthy");
     expect(await shown.call("POST", "/jobs", { body })).toMatchObject({ status: 202 });

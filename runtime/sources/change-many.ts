@@ -152,7 +152,11 @@ export function cancelMatching(queues: JobQueues, request: ChangeRequest): Promi
     }
     for (const outcome of await queue.cancelMany(jobs.map(({ jobId }) => jobId))) {
       if (outcome === "cancelled" || outcome === "requested") tally.add(outcome);
-      else tally.leave("JOB_ALREADY_SETTLED", "They came to their end before they could be cancelled.");
+      else
+        tally.leave(
+          "JOB_ALREADY_SETTLED",
+          "They have ended, or have been worked off and are being delivered: there is nothing to cancel.",
+        );
     }
   });
 }

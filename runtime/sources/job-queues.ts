@@ -2,6 +2,7 @@ import { CodedError, type ErrorCode } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { type CombinedPage, listAll } from "./combined-pages.ts";
 import type { DiscardOutcome, EnqueueOptions, EnqueueOutcome, JobQueue, JobRecord, ListFilter } from "./job-source.ts";
+import { explained } from "./refusals.ts";
 
 /** Where a job goes: to the source that is named, beside what is in another one, else to the first. */
 export interface Destination {
@@ -126,7 +127,7 @@ export class JobQueues {
         this.#onChange(name);
         return result;
       } catch (error) {
-        if (holder !== undefined || !isCoded(error, "JOB_NOT_FOUND")) throw error;
+        if (holder !== undefined || !isCoded(error, "JOB_NOT_FOUND")) throw await explained(error, queue, jobId);
       }
     }
     throw new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
@@ -178,6 +179,6 @@ function notSettled(jobId: string, outcome: Exclude<DiscardOutcome, "discarded" 
   const message =
     outcome === "unreported"
       ? `Job ${jobId} has ended, but its final callback is with no container yet: discard it when one has taken it.`
-      : `Job ${jobId} is ${outcome}: only a job that has ended can be discarded. Cancel it first.`;
+      : `Job ${jobId} is ${outcome}: only a job that has ended can be discarded.`;
   return new CodedError("JOB_NOT_SETTLED", message, { details: { status: outcome } });
 }

@@ -117,7 +117,8 @@ export class SqliteQueue implements JobQueue {
     this.changed("jobs");
   }
 
-  get(jobId: string): Promise<JobRecord | null> {
+  async get(jobId: string): Promise<JobRecord | null> {
+    this.database.requireFile();
     return this.database.read(() => {
       const row = this.#statements.jobById.get({ id: jobId });
       return row === undefined ? null : (this.#records([row])[0] ?? null);
@@ -126,6 +127,7 @@ export class SqliteQueue implements JobQueue {
 
   async list(filter: ListFilter): Promise<JobPage> {
     const before = filter.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(filter.cursor);
+    this.database.requireFile();
     return this.database.read(() => {
       // One row more than requested shows whether there is a next page.
       const conditions = {
@@ -146,7 +148,8 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
-  stats(): Promise<QueueStats[]> {
+  async stats(): Promise<QueueStats[]> {
+    this.database.requireFile();
     return this.database.read(() => {
       const nowMs = this.nowMs();
       const isOffered = this.offers.read();
@@ -157,10 +160,11 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
-  match(
+  async match(
     filter: JobFilter,
     page: { readonly limit: number; readonly cursor?: string | undefined },
   ): Promise<MatchedPage> {
+    this.database.requireFile();
     return this.#many.match(filter, page);
   }
 
@@ -186,7 +190,8 @@ export class SqliteQueue implements JobQueue {
     return await this.#many.discard(jobIds);
   }
 
-  failureGroups(): Promise<FailureGroup[]> {
+  async failureGroups(): Promise<FailureGroup[]> {
+    this.database.requireFile();
     return this.#many.failureGroups();
   }
 
