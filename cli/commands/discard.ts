@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { action, examples } from "../command.ts";
+import { codeOption } from "../filters.ts";
 import type { DiscardOptions, EndedStatus } from "../many/discard-jobs.ts";
 import { addChangeOptions, addFilterOptions, namesMany } from "../many/filter-options.ts";
 
@@ -15,7 +16,7 @@ export function addDiscard(program: Command): void {
     )
     .argument("[job]", "job id")
     .addOption(new Option("--status <status>", "those with this end").choices(statuses))
-    .option("--code <code>", "those that failed with this error, such as INVALID_JOB");
+    .option("--code <code>", "those that failed with this error, such as INVALID_JOB", codeOption);
   addFilterOptions(command).option("--files", "delete their files, too");
   addChangeOptions(command)
     .addHelpText(

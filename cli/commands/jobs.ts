@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { action, examples } from "../command.ts";
+import { textOption, userOption } from "../filters.ts";
 import type { JobsOptions } from "../job/list-jobs.ts";
 import { maxListedJobs, numberOption } from "../job/options.ts";
 
@@ -12,8 +13,8 @@ export function addJobs(program: Command): void {
     .summary("list jobs, newest first")
     .description("Lists the jobs of the data folder, newest first.")
     .addOption(new Option("--status <status>", "only jobs of this status").choices(statuses))
-    .option("--type <type>", "only jobs of this type")
-    .option("--user <id>", "only jobs of this user")
+    .option("--type <type>", "only jobs of this type", textOption)
+    .option("--user <id>", "only jobs of this user", userOption)
     .option("--limit <n>", `how many, 1 to ${maxListedJobs}`, numberOption, 20)
     .option("--cursor <cursor>", "go on after the page that named this cursor")
     .addHelpText(

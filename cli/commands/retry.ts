@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { action, examples } from "../command.ts";
 import { exitCodes } from "../errors.ts";
+import { codeOption, textOption } from "../filters.ts";
 import { addChangeOptions, namesMany } from "../many/filter-options.ts";
 import type { RetryJobsOptions } from "../many/retry-jobs.ts";
 import { printResult } from "../output.ts";
@@ -17,9 +18,9 @@ export function addRetry(program: Command): void {
         "failed for good and would fail again are left, unless --force is given.",
     )
     .argument("[job]", "job id")
-    .option("--queue <queue>", "the failed jobs of this queue, such as sdxl_queue")
-    .option("--code <code>", "with --queue: those that failed with this error")
-    .option("--type <type>", "with --queue: those of this type")
+    .option("--queue <queue>", "the failed jobs of this queue, such as sdxl_queue", textOption)
+    .option("--code <code>", "with --queue: those that failed with this error", codeOption)
+    .option("--type <type>", "with --queue: those of this type", textOption)
     .option("--force", "also what would fail again as it is");
   addChangeOptions(command)
     .addHelpText(

@@ -1,5 +1,6 @@
 import type { JobStatus, ListFilter } from "#runtime/sources/job-source.ts";
 import { exitCodes, usageError } from "../errors.ts";
+import { filterHints, localTypes, remoteTypes } from "../filter-check.ts";
 import { note, printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -27,7 +28,8 @@ export async function listJobs(options: JobsOptions): Promise<number> {
   const client = await remoteClient(options);
   if (client !== null) {
     if (limit > maxOverHttp) throw usageError(`--limit is ${limit}: a container lists at most ${maxOverHttp} at once.`);
-    return printPage(options, await client.jobs({ status, type, user_id: user, limit, cursor }));
+    const page = await client.jobs({ status, type, user_id: user, limit, cursor });
+    return printPage(options, page, () => remoteTypes(client));
   }
   const filter: ListFilter = {
     limit,
@@ -41,7 +43,7 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     const listed = await open.queue.list(filter);
     return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open, config)))];
   });
-  return printPage(options, { ...page, jobs: views });
+  return printPage(options, { ...page, jobs: views }, () => localTypes(config));
 }
 
 interface ShownPage {
@@ -50,9 +52,14 @@ interface ShownPage {
   readonly unreachable: readonly string[];
 }
 
-function printPage(options: JobsOptions, page: ShownPage): number {
+async function printPage(
+  options: JobsOptions,
+  page: ShownPage,
+  knownTypes: () => Promise<readonly string[]>,
+): Promise<number> {
   printResult(options, page, jobTable(page.jobs));
-  if (!options.json && page.jobs.length === 0) note("There are no such jobs.");
+  if (!options.json && page.jobs.length === 0)
+    note(["There are no such jobs.", ...(await filterHints({ type: options.type }, knownTypes))].join(" "));
   if (!options.json && page.unreachable.length > 0) note(`No answer from: ${page.unreachable.join(", ")}.`);
   if (!options.json && page.cursor !== null) note(`There are more: --cursor ${page.cursor}`);
   return exitCodes.completed;

@@ -50,9 +50,9 @@ export function addJobOptions(command: Command): Command {
     .option("--metadata <json>", "the job's metadata, as a JSON object", jsonOption);
 }
 
-/** "25", "-1" and "7.5" as numbers. Number() alone would also take "", "0x10" and " 7", and round what is too large. */
+/** "25", "-1", "7.5" and "1e3" as numbers. Number() alone would also take "", "0x10" and " 7", and round what is too large. */
 export function numberOption(text: string): number {
-  if (!/^-?\d+(?:\.\d+)?$/.test(text)) throw new InvalidArgumentError("It must be a number.");
+  if (!/^-?\d+(?:\.\d+)?(?:e[+-]?\d{1,4})?$/i.test(text)) throw new InvalidArgumentError("It must be a number.");
   const value = Number(text);
   if (!isExact(text, value)) throw new InvalidArgumentError("It is too large to be kept exactly: at most 2^53.");
   return value;

@@ -1,5 +1,6 @@
 import { cancelMatching } from "#runtime/sources/change-many.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
+import { localTypes, remoteTypes, requireQueue } from "../filter-check.ts";
 import { withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
@@ -10,7 +11,10 @@ export interface CancelJobsOptions extends FilterOptions {
   readonly status?: "queued" | "running";
 }
 
-const change = { verb: "Cancel", counts: ["cancelled", "requested"] } as const satisfies Omit<JobChange, "part">;
+const change = { verb: "Cancel", counts: ["cancelled", "requested"] } as const satisfies Omit<
+  JobChange,
+  "part" | "knownTypes"
+>;
 
 /** `ourvidz cancel` of many jobs. */
 export async function cancelJobs(options: CancelJobsOptions): Promise<number> {
@@ -28,12 +32,14 @@ export async function cancelJobs(options: CancelJobsOptions): Promise<number> {
       const { cancelled, requested, ...rest } = await client.cancelJobs({ ...filter, limit, cursor, dry_run: dryRun });
       return { ...rest, changed: { cancelled, requested } };
     };
-    return changeJobs({ ...change, part }, options);
+    return changeJobs({ ...change, part, knownTypes: () => remoteTypes(client) }, options);
   }
   const statuses: readonly JobStatus[] = status === undefined ? ["queued", "running"] : [status];
   const filter = filterOf(options, statuses, Date.now());
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, ({ queue }) =>
-    changeJobs({ ...change, part: (request) => cancelMatching(queue, { ...request, filter }) }, options),
-  );
+  return withExistingQueue(config, options, async (open) => {
+    await requireQueue(queueOf(options), open, config.handlersFolder);
+    const part: JobChange["part"] = (request) => cancelMatching(open.queue, { ...request, filter });
+    return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
+  });
 }

@@ -2,6 +2,7 @@ import process from "node:process";
 import { createInterface } from "node:readline/promises";
 import type { LeftJobs } from "#runtime/sources/change-many.ts";
 import { exitCodes, usageError } from "../errors.ts";
+import { filterHints } from "../filter-check.ts";
 import { Interruption } from "../interruption.ts";
 import { note, printResult } from "../output.ts";
 import type { FilterOptions } from "./filter-options.ts";
@@ -29,6 +30,8 @@ export interface JobChange {
   /** What the result counts, also when it is none. */
   readonly counts: readonly string[];
   part(request: PartRequest): Promise<PartOutcome>;
+  /** The job types that there are where it is made, for who has mistyped one. */
+  knownTypes(): Promise<readonly string[]>;
 }
 
 interface Total {
@@ -67,8 +70,10 @@ export async function changeJobs(change: JobChange, options: FilterOptions): Pro
       interrupted: isInterrupted,
       unreachable: [...total.unreachable],
     },
-    `${dryRun ? "would be " : ""}${countsOf(changed)}`,
+    `${dryRun ? "would be: " : ""}${countsOf(changed)}`,
   );
+  if (!json && total.matched === 0)
+    note(["No job matches.", ...(await filterHints(options, change.knownTypes))].join(" "));
   if (!json) for (const { jobs, code, message } of left) note(`${numbered(jobs)} left (${code}): ${message}`);
   if (!json && total.unreachable.size > 0) note(`No answer from: ${[...total.unreachable].join(", ")}.`);
   return interruption.exitCode ?? (total.unreachable.size > 0 ? exitCodes.failed : exitCodes.completed);

@@ -1,6 +1,7 @@
 import { discardJob, discardMatching } from "#runtime/sources/discard-jobs.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { exitCodes } from "../errors.ts";
+import { localTypes, remoteTypes, requireQueue } from "../filter-check.ts";
 import { printResult } from "../output.ts";
 import { withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -15,7 +16,10 @@ export interface DiscardOptions extends FilterOptions {
   readonly files?: boolean;
 }
 
-const change = { verb: "Discard", counts: ["discarded", "files"] } as const satisfies Omit<JobChange, "part">;
+const change = { verb: "Discard", counts: ["discarded", "files"] } as const satisfies Omit<
+  JobChange,
+  "part" | "knownTypes"
+>;
 
 /** `ourvidz discard` of one job. */
 export async function discardOne(id: string, options: DiscardOptions): Promise<number> {
@@ -47,13 +51,15 @@ export async function discardJobs(options: DiscardOptions): Promise<number> {
       const { discarded, files, ...rest } = await client.discardJobs({ ...filter, limit, cursor, dry_run: dryRun });
       return { ...rest, changed: { discarded, files } };
     };
-    return changeJobs({ ...change, part }, options);
+    return changeJobs({ ...change, part, knownTypes: () => remoteTypes(client) }, options);
   }
   const statuses: readonly JobStatus[] = status === "any" ? ["failed", "completed", "cancelled"] : [status];
   const filter = filterOf(options, statuses, Date.now());
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, ({ queue, removeFiles }) => {
-    const more = { filter, removeFiles: files ? removeFiles : null };
-    return changeJobs({ ...change, part: (request) => discardMatching(queue, { ...request, ...more }) }, options);
+  return withExistingQueue(config, options, async (open) => {
+    await requireQueue(queueOf(options), open, config.handlersFolder);
+    const more = { filter, removeFiles: files ? open.removeFiles : null };
+    const part: JobChange["part"] = (request) => discardMatching(open.queue, { ...request, ...more });
+    return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
   });
 }

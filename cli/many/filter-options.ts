@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type JobFilter, type JobStatus, queueName } from "#runtime/sources/job-source.ts";
 import { usageError } from "../errors.ts";
+import { textOption, userOption } from "../filters.ts";
 import type { QueueChoice } from "../queue.ts";
 import type { GlobalOptions } from "../settings.ts";
 
@@ -30,9 +31,9 @@ export function durationOption(text: string): number {
 /** Adds the options that name many jobs, but for those that only some commands have. */
 export function addFilterOptions(command: Command): Command {
   return command
-    .option("--queue <queue>", "those of this queue, such as sdxl_queue")
-    .option("--type <type>", "those of this type")
-    .option("--user <id>", "those of this user")
+    .option("--queue <queue>", "those of this queue, such as sdxl_queue", textOption)
+    .option("--type <type>", "those of this type", textOption)
+    .option("--user <id>", "those of this user", userOption)
     .option("--older-than <time>", "those made at least so long ago: 90s, 30m, 12h, 7d", durationOption)
     .option("--all", "all of them, without any other condition");
 }

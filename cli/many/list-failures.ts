@@ -2,6 +2,7 @@ import type { FailuresView } from "#functions/api/failures.ts";
 import { viewFailures } from "#functions/queues/failure-view.ts";
 import { readFailures } from "#runtime/sources/read-failures.ts";
 import { exitCodes } from "../errors.ts";
+import { requireQueue } from "../filter-check.ts";
 import { age } from "../job/view.ts";
 import { note, oneLine, printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
@@ -43,6 +44,9 @@ async function readShown(options: FailuresOptions): Promise<FailuresView> {
   const client = await remoteClient(options);
   if (client !== null) return client.failures({ queue });
   const config = await readSettings(options, { serves: false });
-  const failures = await withExistingQueue(config, options, (open) => readFailures(open.queue));
+  const failures = await withExistingQueue(config, options, async (open) => {
+    await requireQueue(queue, open, config.handlersFolder);
+    return readFailures(open.queue);
+  });
   return viewFailures(failures, queue);
 }

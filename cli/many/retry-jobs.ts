@@ -1,5 +1,6 @@
 import { redriveMatching } from "#runtime/sources/change-many.ts";
 import { usageError } from "../errors.ts";
+import { localTypes, remoteTypes, requireQueue } from "../filter-check.ts";
 import { withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
@@ -10,7 +11,7 @@ export interface RetryJobsOptions extends FilterOptions {
   readonly force?: boolean;
 }
 
-const change = { verb: "Retry", counts: ["redriven"] } as const satisfies Omit<JobChange, "part">;
+const change = { verb: "Retry", counts: ["redriven"] } as const satisfies Omit<JobChange, "part" | "knownTypes">;
 
 /** `ourvidz retry` of the failed jobs of a queue. */
 export async function retryJobs(options: RetryJobsOptions): Promise<number> {
@@ -23,11 +24,13 @@ export async function retryJobs(options: RetryJobsOptions): Promise<number> {
       const { redriven, ...rest } = await client.redrive(queue, { type, code, force, limit, cursor, dryRun });
       return { ...rest, changed: { redriven } };
     };
-    return changeJobs({ ...change, part }, options);
+    return changeJobs({ ...change, part, knownTypes: () => remoteTypes(client) }, options);
   }
   const filter = filterOf(options, ["failed"], Date.now());
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, (open) =>
-    changeJobs({ ...change, part: (request) => redriveMatching(open.queue, { ...request, filter, force }) }, options),
-  );
+  return withExistingQueue(config, options, async (open) => {
+    await requireQueue(queue, open, config.handlersFolder);
+    const part: JobChange["part"] = (request) => redriveMatching(open.queue, { ...request, filter, force });
+    return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
+  });
 }

@@ -4,13 +4,13 @@ import { jobStatuses } from "#contract/job-states.ts";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { jobView } from "./schemas/job-view.ts";
-import { cursor, source } from "./schemas/parameters.ts";
+import { cursor, notEmpty, source } from "./schemas/parameters.ts";
 
 // Strict: a misspelt filter that is ignored would list what was not requested.
 const filter = z.strictObject({
   status: z.enum(jobStatuses).optional(),
-  type: z.string().max(200).optional(),
-  user_id: z.string().max(200).optional(),
+  type: z.string().min(1, notEmpty).max(200).optional(),
+  user_id: z.string().min(1, notEmpty).max(200).optional(),
   limit: wholeNumberFrom(1, 200).default(50),
   cursor: cursor.optional(),
   /** Only of this one. */

@@ -31,11 +31,19 @@ export async function discardJob(queues: JobQueues, jobId: string, removeFiles: 
   return files;
 }
 
-/** Forgets ended jobs. Counts `discarded`, and `files` that went with them. */
-export function discardMatching(
+/**
+ * Forgets ended jobs. Counts `discarded`, and `files` that went with them.
+ * @throws CodedError INVALID_REQUEST for an error's code and states that have none; what `changeMany` throws
+ */
+export async function discardMatching(
   queues: JobQueues,
   { removeFiles, ...request }: ChangeRequest & { readonly removeFiles: RemoveFiles | null },
 ): Promise<ChangeOutcome> {
+  const { code, statuses } = request.filter;
+  if (code !== undefined && !statuses.includes("failed")) {
+    const message = `Only failed jobs have an error's code: leave out ${code}, or the state ${statuses.join(", ")}.`;
+    throw new CodedError("INVALID_REQUEST", message);
+  }
   return changeMany(queues, request, async (queue, jobs, tally) => {
     if (request.dryRun) {
       if (jobs.length > 0) tally.add("discarded", jobs.length);

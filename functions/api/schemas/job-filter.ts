@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { errorCodes } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
-import { source } from "./parameters.ts";
+import { notEmpty, source } from "./parameters.ts";
 
 /* Changes of many jobs: which ones, how many at once, and what became of them. */
 
@@ -26,9 +26,9 @@ const part = {
 
 /** What every filter may say beside the state; a misspelt condition that is ignored would change what was not meant. */
 export const conditions = {
-  queue: z.string().max(100).optional(),
-  type: z.string().max(200).optional(),
-  user_id: z.string().max(200).optional(),
+  queue: z.string().min(1, notEmpty).max(100).optional(),
+  type: z.string().min(1, notEmpty).max(200).optional(),
+  user_id: z.string().min(1, notEmpty).max(200).optional(),
   /** Made at least so long ago. */
   older_than_seconds: numberFrom(0, maxAgeSeconds).optional(),
   source: source.optional(),

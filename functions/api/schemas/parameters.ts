@@ -9,6 +9,9 @@ export const cursor = z
   .max(500)
   .regex(/^(?:[1-9]\d{0,15}|[a-z0-9_-]+:\d{1,16}(?:~[a-z0-9_-]+:\d{1,16})*)$/, "must be a cursor that a page returned");
 
+/** A form that left a condition empty does not mean the jobs that have none. */
+export const notEmpty = "must not be empty: leave it out";
+
 /** One of the container's sources by its name, as GET /queues lists them. */
 export const source = z.string().regex(/^[a-z0-9_-]{1,50}$/, "must be a source, as GET /queues lists them");
 
