@@ -81,6 +81,14 @@ test("a change of many jobs is asked for by name, and nobody is asked where ther
     [["cancel", "--older-than", "soon", "--yes"], "90s, 30m, 12h or 7d"],
     [["retry", "--code", "HANDLER_FAILED", "--yes"], "--queue"],
     [["discard", "--status", "running", "--yes"], "failed, completed, cancelled, any"],
+    [["discard", "--status", "completed", "--code", "INVALID_JOB", "--yes"], "Only failed jobs have an error's code"],
+    [["discard", "--code", "invalid-job", "--yes"], "such as INVALID_JOB"],
+    [["cancel", "--user", "", "--yes"], "1 to 128 letters"],
+    [["jobs", "--type", " "], "must not be empty"],
+    [
+      ["enqueue", "draw", "a hill", "--priority", "1e9"],
+      "--priority is 1000000000: must be a whole number from -100 to 100",
+    ],
   ] as const) {
     const { exitCode, stderr } = await runCli(folder, args);
     expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining(words) });
@@ -88,4 +96,27 @@ test("a change of many jobs is asked for by name, and nobody is asked where ther
   expect(await json(folder, 0, "failures")).toMatchObject({ groups: [{ jobs: 1 }] });
   expect(await json(folder, 0, "discard", "failed-0")).toEqual({ job_id: "failed-0", status: "discarded", files: 0 });
   expect(await json(folder, 1, "discard", "failed-0")).toMatchObject({ error: { code: "JOB_NOT_FOUND" } });
+}, 120_000);
+
+test("a queue that is not there is refused, and what may be mistyped is said when nothing matches", async () => {
+  const folder = await folderWith(1, 0, 0);
+  for (const args of [
+    ["failures", "--queue", "pencl"],
+    ["discard", "--queue", "pencl_queue", "--dry-run"],
+    ["cancel", "--queue", "pencl", "--dry-run"],
+    ["retry", "--queue", "pencl", "--dry-run"],
+  ]) {
+    const { exitCode, stderr } = await runCli(folder, args);
+    expect([args[0], exitCode]).toEqual([args[0], 1]);
+    expect(stderr).toMatch(
+      /There is no queue "pencl_queue"; there are: .*pencil_queue.* Did you mean "pencil_queue"\?/,
+    );
+  }
+  // One without jobs is there all the same.
+  expect((await runCli(folder, ["failures", "--queue", "hammer"])).exitCode).toBe(0);
+  const listed = await runCli(folder, ["jobs", "--type", "drew"]);
+  expect(listed.stderr).toContain('There are no such jobs. There is no job type "drew" here. Did you mean "draw"?');
+  const counted = await runCli(folder, ["discard", "--type", "draw", "--code", "EXECUTOR_CRASH", "--dry-run"]);
+  expect(counted.stderr).toContain("No job matches. There is no error code EXECUTOR_CRASH here.");
+  expect((await runCli(folder, ["discard", "--type", "draw", "--dry-run"])).stderr).not.toContain("No job matches");
 }, 120_000);

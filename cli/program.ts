@@ -16,7 +16,7 @@ import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
 import { addValidate } from "./commands/validate.ts";
-import type { EnvFile } from "./env-file.ts";
+import { type EnvFile, noteProblems } from "./env-file.ts";
 import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
 
@@ -61,6 +61,8 @@ export function createProgram(envFile: EnvFile | null = null): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .hook("preAction", (main, command) => {
+      // The container's log has them.
+      if (command.name() !== "start") noteProblems(envFile);
       if (main.getOptionValueSource("url") === "cli" && !remoteCommands.has(command.name()))
         throw usageError(
           `${command.name()} works on this machine: leave out --url. It is for ${[...remoteCommands].join(", ")}.`,

@@ -1,7 +1,8 @@
 import { flushCompileCache } from "node:module";
+import type { Config } from "#runtime/container/config.ts";
 import { startRuntime } from "#runtime/container/runtime.ts";
 import { startFacts } from "#runtime/container/start-facts.ts";
-import type { EnvFile } from "./env-file.ts";
+import { type EnvFile, noteProblems } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
 import { printResult } from "./output.ts";
@@ -15,11 +16,13 @@ export type StartOptions = GlobalOptions & ListenOptions;
  */
 export async function start(options: StartOptions, envFile: EnvFile | null = null): Promise<number> {
   const interruption = new Interruption();
-  const settings = await readSettings(options, { serves: true });
+  const settings = await readStartSettings(options, envFile);
   const config = { ...settings, log: { ...settings.log, format: logFormat(settings) } };
   const log = await openLog(config);
   if (envFile !== null)
     log.info({ file: envFile.path, variables: envFile.variables }, "variables were read from a file");
+  for (const { line, problem } of envFile?.problems ?? [])
+    log.warn({ file: envFile?.path, line, problem }, "a line of the file with variables is not read as it looks");
   const runtime = await startRuntime(config, log);
   let server: { close(): Promise<void> } | undefined;
   try {
@@ -39,4 +42,14 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     await runtime.stop(async () => server?.close());
   }
   return exitCodes.completed;
+}
+
+/** A setting that is wrong may come from a line that is not read as it looks: without a log, that is said here. */
+async function readStartSettings(options: StartOptions, envFile: EnvFile | null): Promise<Config> {
+  try {
+    return await readSettings(options, { serves: true });
+  } catch (error) {
+    noteProblems(envFile);
+    throw error;
+  }
 }
