@@ -11,6 +11,7 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  *   work/          files of running and undelivered jobs, <job>/<attempt>/
  *   files/         the local asset store, <bucket>/<user>/<job>/; what is being stored is in .unfinished/
  *   inputs/        reference files of jobs, by content, kept for other jobs
+ *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
  *   signing.key    signs the addresses of local files; made at the first start
  */
 export interface DataFolder {
@@ -112,6 +113,11 @@ function checkedKey(path: string, key: Uint8Array): Uint8Array {
 /** Where handlers keep what they can compute again. */
 export function cacheFolder(dataFolder: string): string {
   return join(dataFolder, "cache");
+}
+
+/** Where containers write down that they run. */
+export function containersFolder(dataFolder: string): string {
+  return join(dataFolder, "containers");
 }
 
 /** Where an attempt's reference files lie, beside what it makes. */

@@ -17,6 +17,7 @@ import { JobRunner } from "#runtime/dispatch/job-runner.ts";
 import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { Settler } from "#runtime/dispatch/settler.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
+import { killLeftBehind, recordOwner } from "#runtime/executor/parent/left-behind.ts";
 import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
@@ -44,7 +45,7 @@ import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
-import { type DataFolder, openDataFolder } from "./data-folder.ts";
+import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
 import { startExecutors } from "./executors.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -160,6 +161,7 @@ export function lazyEmbedded(config: Config): {
 export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
   const startedAtMs = Date.now();
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
+  const forgetOwner = await takeOver(embedded.folder, log);
   const executors = startExecutors(config, registry, log);
   const context = { workers: registry.workers, log, embedded: async () => embedded.source };
   const sources = await connectSources(config.sources, context);
@@ -168,9 +170,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
   const destinations = connectDelivery(config, embedded, log);
-  const onHandler = ({ type }: Handler) => metricsRegistry.addJobType(type);
   const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
-  const parts = wire({ ...own, onHandler });
+  const parts = wire({ ...own, onHandler: ({ type }) => metricsRegistry.addJobType(type) });
   const { dispatcher, delivery, offers, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
@@ -195,6 +196,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     parts.warmUp.stop();
     await sources.close();
     await embedded.close();
+    await forgetOwner();
   };
   let heartbeat: Heartbeat | null = null;
   const stop: Runtime["stop"] = (closeServer) =>
@@ -224,6 +226,13 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     },
     stop,
   };
+}
+
+/** What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone. */
+async function takeOver({ path }: DataFolder, log: Logger): Promise<() => Promise<void>> {
+  const folder = containersFolder(path);
+  await killLeftBehind(folder, log);
+  return await recordOwner(folder, log);
 }
 
 function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config): Outbox {

@@ -5,7 +5,7 @@ import { toErrorReport } from "#contract/errors.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { executorSettings, type FromExecutor, toExecutor } from "../protocol.ts";
-import { hasChildren, killRest, markVariable } from "../watchdog/processes.ts";
+import { killRest, markVariable, SpawnWatch } from "../watchdog/processes.ts";
 import { ExecutorProcess } from "./executor-process.ts";
 import { loggedError } from "./handler-log.ts";
 
@@ -28,11 +28,14 @@ function send(message: FromExecutor): Promise<void> {
   });
 }
 
-/** The look for those that have left this process costs milliseconds: for attempts that went wrong, and where there are others. */
+const spawns = new SpawnWatch();
+
+/** The look for those that have left this process costs milliseconds: for attempts that went wrong, and after others were started. */
 async function killProcesses(thoroughly: boolean): Promise<number> {
   // biome-ignore lint/style/noProcessEnv: no setting: what marks this process and all that it starts
   const mark = process.env[markVariable];
-  if (mark === undefined || !(thoroughly || hasChildren())) return 0;
+  const isDue = spawns.hasSpawned() || thoroughly;
+  if (mark === undefined || !isDue) return 0;
   return await killRest({ pid: process.pid, mark }, process.pid);
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { standardError } from "#runtime/observe/standard-error.ts";
 import type { ExecutorSettings } from "../protocol.ts";
@@ -16,8 +17,9 @@ const entry = fileURLToPath(new URL("../child/child.ts", import.meta.url));
  * @throws the system's error when it has no process to give
  */
 export function forkExecutor(settings: ExecutorSettings, stoppedMaxMs: number): ChildProcess {
-  const mark = randomUUID();
+  const mark = watchdog.nextMark();
   const child = fork(entry, [JSON.stringify(settings)], {
+    ...launcher(),
     serialization: "advanced",
     // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.
     detached: true,
@@ -29,9 +31,20 @@ export function forkExecutor(settings: ExecutorSettings, stoppedMaxMs: number): 
   const { pid } = child;
   if (pid !== undefined) {
     watchdog.watch({ pid, mark, stoppedMaxMs });
-    child.once("exit", () => watchdog.ended(pid));
+    child.once("exit", () => watchdog.ended({ pid, mark }));
   }
   return child;
+}
+
+const shell = "/bin/sh";
+/** The number's letter differs from shell to shell. Where there is no such limit the environment alone has the mark. */
+const setLimit = `ulimit -S -w "$${markVariable}" 2>/dev/null || ulimit -S -x "$${markVariable}" 2>/dev/null`;
+
+/** Node cannot limit itself: a shell does, and becomes it. */
+function launcher(): { readonly execPath: string; readonly execArgv: string[] } {
+  const { execPath, execArgv } = process;
+  if (process.platform !== "linux" || !existsSync(shell)) return { execPath, execArgv };
+  return { execPath: shell, execArgv: ["-c", `${setLimit}; exec "$0" "$@"`, execPath, ...execArgv] };
 }
 
 /** SIGKILL to the process and all that is in its group. */

@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { randomInt } from "node:crypto";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { killGroup, type Owned } from "../watchdog/processes.ts";
+import { killGroup, killRestNow, type Owned } from "../watchdog/processes.ts";
 import { executorEnvironment } from "./executor-environment.ts";
+import { markOf, owners } from "./marks.ts";
 
 const entry = fileURLToPath(new URL("../watchdog/watchdog.ts", import.meta.url));
 const restartAfterMs = 1000;
@@ -12,12 +14,24 @@ export interface WatchedExecutor extends Owned {
   readonly stoppedMaxMs: number;
 }
 
+/** To the watchdog. */
+export type ToWatchdog =
+  | ({ readonly kind: "started" | "ended" } & WatchedExecutor)
+  | { readonly kind: "exiting"; readonly pid: number };
+
 /**
  * This process's side of its watchdog (../watchdog/watchdog.ts), which is started with the first executor and again when it
  * was killed. What can be done at once is done here: groups are killed when an executor ends, and when this process exits.
+ *
+ *   an executor: running ──it ends──► ended ──the watchdog has killed what it had started──► forgotten
  */
 class Watchdog {
-  readonly #executors = new Map<number, WatchedExecutor>();
+  readonly #running = new Map<string, WatchedExecutor>();
+  /** The watchdog may be gone with the message that one has ended: the next one is sent it again. */
+  readonly #ended = new Map<string, WatchedExecutor>();
+  /** Number of this process among those that have executors. */
+  readonly owner = randomInt(owners.first, owners.last);
+  #serial = 0;
   #child: ChildProcess | null = null;
   #hasExitHook = false;
 
@@ -25,24 +39,34 @@ class Watchdog {
     return this.#child?.pid ?? null;
   }
 
+  /** For an executor that is about to be started. */
+  nextMark(): string {
+    return markOf(this.owner, this.#serial++);
+  }
+
   watch(executor: WatchedExecutor): void {
     if (!this.#hasExitHook) process.once("exit", this.#onExit);
     this.#hasExitHook = true;
-    this.#executors.set(executor.pid, executor);
+    this.#running.set(executor.mark, executor);
     if (this.#child === null) this.#start();
     else this.#send({ kind: "started", ...executor });
   }
 
   /** The executor's process has ended: what it had started goes too. */
-  ended(pid: number): void {
-    if (!this.#executors.delete(pid)) return;
+  ended({ mark, pid }: Owned): void {
+    const executor = this.#running.get(mark);
+    if (executor === undefined) return;
+    this.#running.delete(mark);
+    this.#ended.set(mark, executor);
     killGroup(pid);
-    this.#send({ kind: "ended", pid });
+    this.#send({ kind: "ended", ...executor });
   }
 
   /** Before any hurried exit: nothing waits for the watchdog. A file operation that hangs keeps a process from its end. */
   readonly #onExit = (): void => {
-    for (const pid of this.#executors.keys()) killGroup(pid);
+    const left = [...this.#running.values(), ...this.#ended.values()];
+    // Without a watchdog nobody else looks for those that have left the group.
+    for (const executor of left) this.#child?.connected ? killGroup(executor.pid) : killRestNow(executor);
     this.#send({ kind: "exiting", pid: process.pid });
   };
 
@@ -59,12 +83,14 @@ class Watchdog {
       // It ends with this process, and does not keep it.
       child.unref();
       child.channel?.unref();
+      child.on("message", (message) => this.#receive(message));
       child.on("error", () => {
         // One that never began has no exit either.
         if (child.pid === undefined && this.#child === child) this.#startAgain();
       });
       child.once("exit", () => this.#startAgain());
-      for (const executor of this.#executors.values()) this.#send({ kind: "started", ...executor });
+      for (const executor of this.#running.values()) this.#send({ kind: "started", ...executor });
+      for (const executor of this.#ended.values()) this.#send({ kind: "ended", ...executor });
     } catch {
       // No process to be had: this one does what it can, and tries again.
       this.#startAgain();
@@ -74,15 +100,16 @@ class Watchdog {
   #startAgain(): void {
     this.#child = null;
     setTimeout(() => {
-      if (this.#child === null && this.#executors.size > 0) this.#start();
+      if (this.#child === null && this.#running.size + this.#ended.size > 0) this.#start();
     }, restartAfterMs).unref();
   }
 
-  #send(
-    message:
-      | ({ readonly kind: "started" } & WatchedExecutor)
-      | { readonly kind: "ended" | "exiting"; readonly pid: number },
-  ): void {
+  /** From the watchdog, which is the same code: an executor that has ended, and of which nothing is left. */
+  #receive(message: unknown): void {
+    if (typeof message === "object" && message !== null && "gone" in message) this.#ended.delete(String(message.gone));
+  }
+
+  #send(message: ToWatchdog): void {
     if (this.#child?.connected) this.#child.send(message, () => undefined);
   }
 }

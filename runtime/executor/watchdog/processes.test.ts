@@ -1,7 +1,17 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, it, onTestFinished } from "vitest";
-import { hasChildren, isStopped, killGroup, killRest, markVariable, ownedProcesses } from "./processes.ts";
+import { readStat } from "./proc.ts";
+import {
+  isRunning,
+  isStopped,
+  killGroup,
+  killMarked,
+  killRest,
+  markVariable,
+  ownedProcesses,
+  SpawnWatch,
+} from "./processes.ts";
 
 /** A shell that leads a group, with one program that it runs. */
 async function family(mark: string): Promise<number> {
@@ -27,7 +37,6 @@ it("finds the leader and what it has started, and nobody else's", async () => {
 
 it("kills until nothing is left, and spares whom it is told to", async () => {
   const pid = await family("spared");
-  expect(hasChildren()).toBe(true);
   expect(await killRest({ pid, mark: "spared" }, pid)).toBe(1);
   // The shell goes on to its end when its program has died: by then there may be nobody left.
   expect(await killRest({ pid, mark: "spared" })).toBeLessThanOrEqual(1);
@@ -42,4 +51,33 @@ it("sees that a process is stopped", async () => {
   await expect.poll(() => isStopped(pid)).toBe(true);
   process.kill(pid, "SIGCONT");
   await expect.poll(() => isStopped(pid)).toBe(false);
+});
+
+it("finds by the limit of file locks what has left its session, its parents and its environment", async () => {
+  const mark = String(2 ** 45 + 1);
+  const limited = `ulimit -S -w ${mark}; (env -i PATH="$PATH" setsid sleep 300 &)`;
+  await once(spawn("sh", ["-c", limited], { stdio: "ignore" }), "exit");
+  onTestFinished(() => void killMarked((found) => found === mark));
+  const nobody = 2 ** 22;
+  await expect.poll(() => ownedProcesses({ pid: nobody, mark })).toHaveLength(1);
+  expect(ownedProcesses({ pid: nobody, mark: String(2 ** 45 + 2) })).toEqual([]);
+  expect(await killMarked((found) => found === mark)).toBe(1);
+  expect(ownedProcesses({ pid: nobody, mark })).toEqual([]);
+});
+
+it("sees that a process was started meanwhile, also when it has ended", async () => {
+  const watch = new SpawnWatch();
+  expect(watch.hasSpawned()).toBe(false);
+  await once(spawn("true", { stdio: "ignore" }), "exit");
+  expect(watch.hasSpawned()).toBe(true);
+  expect(watch.hasSpawned()).toBe(false);
+  await family("spawned");
+  expect(watch.hasSpawned()).toBe(true);
+});
+
+it("does not take a process for the one that had its number before", () => {
+  const own = readStat("self");
+  if (own === null) throw new Error("there is no /proc");
+  expect(isRunning(own)).toBe(true);
+  expect(isRunning({ ...own, startTicks: own.startTicks - 1 })).toBe(false);
 });

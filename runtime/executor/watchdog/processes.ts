@@ -1,19 +1,22 @@
-import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
+import { environmentOf, isAlive, lockLimitOf, processes, readStat, readText, threads } from "./proc.ts";
 
 /*
- * An executor is a session and a process group of its own, and everything that it starts inherits a mark in its
- * environment. So what a handler has spawned is found also when it left the group (`detached`) and lost its parent.
+ * An executor is a session and a process group of its own, and bears a mark, which everything that it starts inherits, in two
+ * places: its environment, and its soft limit of file locks. That limit means nothing to Linux since 2.4, and nothing but
+ * a deliberate setrlimit changes it. So what a handler has spawned is found also when it left the group (`detached`),
+ * lost its parent and was given another environment (`env -i setsid`).
  * The group is everywhere but on Windows; the rest is read from Linux's /proc, and elsewhere nothing is found there.
  */
 export interface Owned {
   /** The executor's process, which leads its group. */
   readonly pid: number;
-  /** Value of {@link markVariable} in its environment. */
+  /** A whole number in digits. */
   readonly mark: string;
 }
 
+/** Holds the mark in the environment. */
 export const markVariable = "OURVIDZ_EXECUTOR";
 
 /** SIGKILL to the group; false when it has no process any more, or the system has no groups. */
@@ -22,21 +25,42 @@ export function killGroup(pid: number): boolean {
 }
 
 /** A process that is being made while the others are killed is found by the next look. */
-const killLooks = 100;
-const killEveryMs = 20;
+const maxLooks = 100;
+const lookEveryMs = 20;
 
 /** SIGKILL to everything that is the executor's but for `spared`, until nothing is left. Resolves with how many there were. */
 export async function killRest(owned: Owned, spared?: number): Promise<number> {
-  const killed = new Set<number>();
-  for (let looks = 0; looks < killLooks; looks++) {
+  return await killUntilGone(() => {
     if (spared === undefined) killGroup(owned.pid);
-    const found = ownedProcesses(owned).filter((pid) => pid !== spared);
+    return ownedProcesses(owned).filter((pid) => pid !== spared);
+  });
+}
+
+/** SIGKILL to every process whose mark is one of these, until none is left. Resolves with how many there were. */
+export async function killMarked(isMeant: (mark: string) => boolean): Promise<number> {
+  return await killUntilGone(() =>
+    processes()
+      .map(({ pid }) => pid)
+      .filter((pid) => pid !== process.pid && marksOf(pid).some(isMeant)),
+  );
+}
+
+/** As {@link killRest} with a single look, for a process that is about to exit. */
+export function killRestNow(owned: Owned): void {
+  killGroup(owned.pid);
+  for (const pid of ownedProcesses(owned)) kill(pid);
+}
+
+async function killUntilGone(find: () => readonly number[]): Promise<number> {
+  const killed = new Set<number>();
+  for (let looks = 0; looks < maxLooks; looks++) {
+    const found = find();
     for (const pid of found) {
       killed.add(pid);
       kill(pid);
     }
     if (found.length === 0) break;
-    await pause(killEveryMs);
+    await pause(lookEveryMs);
   }
   return killed.size;
 }
@@ -45,8 +69,7 @@ export async function killRest(owned: Owned, spared?: number): Promise<number> {
 export function ownedProcesses({ pid: leader, mark }: Owned): number[] {
   const all = processes();
   const owned = new Set(all.filter(({ pid, session }) => pid === leader || session === leader).map(({ pid }) => pid));
-  const setting = `${markVariable}=${mark}`;
-  for (const { pid } of all) if (!owned.has(pid) && environmentOf(pid).includes(setting)) owned.add(pid);
+  for (const { pid } of all) if (!owned.has(pid) && marksOf(pid).includes(mark)) owned.add(pid);
   for (let before = -1; before !== owned.size; ) {
     before = owned.size;
     for (const { pid, parent } of all) if (owned.has(parent)) owned.add(pid);
@@ -54,13 +77,29 @@ export function ownedProcesses({ pid: leader, mark }: Owned): number[] {
   return [...owned];
 }
 
-/** Whether this process has any child, by a look that costs a fraction of a millisecond. */
-export function hasChildren(): boolean {
-  try {
-    return readdirSync("/proc/self/task").some((task) => readText(`/proc/self/task/${task}/children`).trim() !== "");
-  } catch {
-    return false;
+function marksOf(pid: number): readonly string[] {
+  const [name, limit] = [`${markVariable}=`, lockLimitOf(pid)];
+  const inEnvironment = environmentOf(pid).filter((setting) => setting.startsWith(name));
+  return [...inEnvironment.map((setting) => setting.slice(name.length)), ...(limit === null ? [] : [limit])];
+}
+
+/**
+ * Tells whether this process may have started another one since the last call, by two looks that cost a fraction of a
+ * millisecond: it has a child, or one of its children has ended.
+ */
+export class SpawnWatch {
+  #childFaults = readStat("self")?.childFaults ?? 0;
+
+  hasSpawned(): boolean {
+    const before = this.#childFaults;
+    this.#childFaults = readStat("self")?.childFaults ?? 0;
+    return this.#childFaults !== before || hasChildren();
   }
+}
+
+/** Each thread has its own. */
+function hasChildren(): boolean {
+  return threads().some((thread) => readText(`/proc/self/task/${thread}/children`).trim() !== "");
 }
 
 /** True when the process was stopped as SIGSTOP does it; a process that a debugger looks at is not. */
@@ -68,44 +107,10 @@ export function isStopped(pid: number): boolean {
   return readStat(pid)?.state === "T";
 }
 
-interface ProcessEntry {
-  readonly pid: number;
-  readonly state: string;
-  readonly parent: number;
-  readonly session: number;
-}
-
-function processes(): ProcessEntry[] {
-  try {
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map((name) => readStat(Number(name)))
-      .filter((entry) => entry !== null)
-      .filter(({ state }) => state !== "Z" && state !== "X");
-  } catch {
-    return [];
-  }
-}
-
-/** proc(5): `pid (name) state ppid pgrp session …`; the name may hold blanks and parentheses. Null when it is gone. */
-function readStat(pid: number): ProcessEntry | null {
-  const text = readText(`/proc/${pid}/stat`);
-  const [state, parent, , session] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  if (state === undefined || session === undefined) return null;
-  return { pid, state, parent: Number(parent), session: Number(session) };
-}
-
-/** Empty for a process of another user, and for one that is gone. */
-function environmentOf(pid: number): readonly string[] {
-  return readText(`/proc/${pid}/environ`).split("\0");
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+/** Whether the process that started then is still there. */
+export function isRunning({ pid, startTicks }: { readonly pid: number; readonly startTicks: number }): boolean {
+  const entry = readStat(pid);
+  return entry !== null && isAlive(entry) && entry.startTicks === startTicks;
 }
 
 function kill(pid: number): boolean {

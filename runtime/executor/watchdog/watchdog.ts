@@ -7,7 +7,8 @@ import { isStopped, killRest, type Owned } from "./processes.ts";
  * and it may be dead while its children live. It imports nothing but Node's own, so that it is up before the executors.
  *
  *   the container is gone (the channel to it has ended)           → everything is killed, and the watchdog ends
- *   an executor has ended, in whatever way                        → what it had started is killed
+ *   an executor has ended, in whatever way                        → what it had started is killed, and the container is
+ *                                                                   notified of it
  *   the container exits and does not come to it                   → it is killed: a thread of it hangs in a file operation,
  *                                                                   and the exit waits for its threads
  *   the container is stopped (SIGSTOP, Ctrl-Z) for too long       → everything is killed: its leases have run out, and
@@ -18,7 +19,7 @@ interface Watched extends Owned {
   readonly stoppedMaxMs: number;
 }
 
-const watched = new Map<number, Watched>();
+const watched = new Map<string, Watched>();
 /** Under way. */
 const kills = new Set<Promise<unknown>>();
 const container = process.ppid;
@@ -30,7 +31,7 @@ const exitMaxMs = 2000;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => undefined);
 process.on("message", receive);
 process.on("disconnect", () => {
-  for (const one of watched.values()) killAll(one);
+  for (const one of watched.values()) void killAll(one);
   void Promise.all(kills).then(() => process.exit(0));
 });
 
@@ -42,30 +43,27 @@ setInterval(() => {
   }
   const nowMs = performance.now();
   stoppedSinceMs ??= nowMs;
-  for (const one of watched.values()) if (nowMs - stoppedSinceMs >= one.stoppedMaxMs) killAll(one);
+  for (const one of watched.values()) if (nowMs - stoppedSinceMs >= one.stoppedMaxMs) void killAll(one);
 }, lookEveryMs).unref();
 
-/** From the container, which is the same code: `started` with all fields of a watched one, `ended`, `exiting` with a pid. */
+/** From the container, which is the same code: `started` and `ended` with all fields of a watched one, `exiting` with a pid. */
 function receive(message: unknown): void {
   if (typeof message !== "object" || message === null || !("kind" in message && "pid" in message)) return;
   const { kind, pid } = message;
   if (typeof pid !== "number") return;
-  if (kind === "started" && "mark" in message && "stoppedMaxMs" in message) {
-    watched.set(pid, { pid, mark: String(message.mark), stoppedMaxMs: Number(message.stoppedMaxMs) });
-    return;
-  }
-  if (kind === "exiting") {
-    setTimeout(() => killIfThere(container), exitMaxMs);
-    return;
-  }
-  const ended = watched.get(pid);
-  watched.delete(pid);
-  if (ended !== undefined) killAll(ended);
+  if (kind === "exiting") setTimeout(() => killIfThere(container), exitMaxMs);
+  if (!("mark" in message && "stoppedMaxMs" in message)) return;
+  const one = { pid, mark: String(message.mark), stoppedMaxMs: Number(message.stoppedMaxMs) };
+  if (kind === "started") watched.set(one.mark, one);
+  if (kind !== "ended") return;
+  watched.delete(one.mark);
+  void killAll(one).then(() => process.send?.({ gone: one.mark }, undefined, undefined, () => undefined));
 }
 
-function killAll(owned: Owned): void {
+function killAll(owned: Owned): Promise<unknown> {
   const kill = killRest(owned).finally(() => kills.delete(kill));
   kills.add(kill);
+  return kill;
 }
 
 /** It may have come to its end meanwhile. */

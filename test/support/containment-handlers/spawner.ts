@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { appendFile, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { defineHandler } from "#contract/handler.ts";
@@ -25,8 +26,9 @@ export default defineHandler({
   retry: { maxAttempts: 2, timeoutSeconds: 60, backoffSeconds: 0.05 },
   async run(_job, ctx) {
     const { file, ending } = await ctx.parameters();
+    const isFirst = (await readFile(file, "utf8")) === "";
     await appendFile(file, `${process.pid}\n`);
-    if (ctx.attempt > 1) return {};
+    if (!isFirst) return {};
     const stdio = "ignore";
     const children = [
       spawn("sh", ["-c", shell, file], { stdio }),
@@ -34,10 +36,13 @@ export default defineHandler({
       spawn("sh", ["-c", shell, file], { stdio, env: { PATH: process.env.PATH } }),
       // It leaves its parent, the session and the group.
       spawn("sh", ["-c", `setsid sh -c '${shell}' "$0" &`, file], { stdio }),
+      // And the environment.
+      spawn("sh", ["-c", `env -i PATH="$PATH" setsid sh -c '${shell}' "$0" &`, file], { stdio }),
     ];
     await Promise.all(children.map((child) => once(child, "spawn")));
     await pause(200);
     ctx.progress(1, 2);
+    if (ending === "block") writeFileSync(`${file}.blocked`, "");
     if (ending === "block") for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
     if (ending === "exit") process.exit(7);
     if (ending === "throw") throw new Error("something is wrong");
