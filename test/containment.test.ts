@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,8 +17,8 @@ import { killNow, processesNaming, watchdogOf } from "./support/kill.ts";
  */
 const handlers = fileURLToPath(new URL("./support/containment-handlers", import.meta.url));
 const within = { timeout: 5000, interval: 50 };
-/** The executor, and of four programs the shell and what it runs. */
-const all = 1 + 2 * 4;
+/** The executor, and of five programs the shell and what it runs. */
+const all = 1 + 2 * 5;
 
 let folder: string;
 let file: string;
@@ -42,11 +43,13 @@ afterEach(async () => {
 /** A container that runs a job which has spawned what it spawns. */
 async function spawned(ending: string, env: Record<string, string> = {}): Promise<void> {
   container = startContainerProcess({ DATA_DIR: folder, HANDLERS_DIR: handlers, ABORT_GRACE_SECONDS: "0.5", ...env });
-  const job = jobEnvelope.parse({ id: "job", type: "spawner", prompt: "a quiet lake", config: { file, ending } });
+  const config = { file, ending };
+  const job = jobEnvelope.parse({ id: "job", type: "spawner", prompt: "a quiet lake", user_id: "ada", config });
   await embedded.source.enqueue(job, { worker: "test" });
   await expect.poll(async () => (await embedded.source.get("job"))?.attempt, { timeout: 20_000 }).toBe(1);
   if (ending === "block" || ending === "obey")
     await expect.poll(() => processesNaming(folder), { timeout: 20_000 }).toHaveLength(all);
+  if (ending === "block") await expect.poll(() => existsSync(`${file}.blocked`)).toBe(true);
 }
 
 const spawnedPrograms = () => processesNaming(file);
@@ -89,14 +92,67 @@ describe("the end of a container whose handler blocks its thread", () => {
   });
 });
 
-it("a container that is stopped for longer than its leases loses its executors, and goes on when it is continued", async () => {
-  await spawned("block", { LEASE_SECONDS: "1" });
-  const [executor] = await executors();
-  container.signal("SIGSTOP");
-  await expect.poll(() => processesNaming(folder), within).toEqual([]);
-  container.signal("SIGCONT");
-  await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
-  expect((await executors()).at(-1)).not.toBe(executor);
+describe("a job whose container, or executor, is stopped for longer than its lease", () => {
+  /** The job runs anew, its attempt not charged, and nobody is put into quarantine for it. */
+  async function expectNobodysFault(): Promise<void> {
+    const [executor] = await executors();
+    await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
+    expect((await executors()).at(-1)).not.toBe(executor);
+    const attempts = (await embedded.source.get("job"))?.attempts ?? [];
+    expect(attempts.map(({ error }) => error?.code ?? null)).not.toContain("EXECUTOR_CRASHED");
+    expect(attempts.map(({ outcome }) => outcome)).toEqual([
+      expect.stringMatching(/^(released|expired)$/),
+      "completed",
+    ]);
+    expect(container.log()).not.toContain("let others' go first");
+  }
+
+  it("by a stop of the container, which loses its executors", async () => {
+    await spawned("block", { LEASE_SECONDS: "1" });
+    container.signal("SIGSTOP");
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+    container.signal("SIGCONT");
+    await expectNobodysFault();
+  });
+
+  it("by a stop of the executor alone", async () => {
+    await spawned("block", { LEASE_SECONDS: "1" });
+    const [executor = 0] = await executors();
+    process.kill(executor, "SIGSTOP");
+    await expectNobodysFault();
+    expect(container.log()).toContain("the executor was stopped for too long");
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+  });
+});
+
+describe("what a container that was killed together with its watchdog has left", () => {
+  it("is killed by the next one that starts on its data folder, and by no other", async () => {
+    await spawned("block");
+    const watchdog = await watchdogOf(container.pid);
+    container.signal("SIGSTOP");
+    killNow(watchdog ?? 0);
+    await container.kill();
+    const elsewhere = await mkdtemp(join(tmpdir(), "ourvidz-elsewhere-"));
+    const other = startContainerProcess({ DATA_DIR: elsewhere, HANDLERS_DIR: handlers });
+    await expect.poll(() => other.log(), { timeout: 20_000 }).toContain("the container is up");
+    expect(await processesNaming(folder)).toHaveLength(all);
+    await other.kill();
+    await rm(elsewhere, { recursive: true, force: true });
+
+    const [executor] = await executors();
+    container = startContainerProcess({ DATA_DIR: folder, HANDLERS_DIR: handlers });
+    await expect.poll(() => container.log(), { timeout: 20_000 }).toContain("had left processes running");
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+    expect(await processesNaming(folder)).not.toContain(executor);
+  });
+
+  it("is left alone while that container lives", async () => {
+    await spawned("block");
+    const second = startContainerProcess({ DATA_DIR: folder, HANDLERS_DIR: handlers });
+    await expect.poll(() => second.log(), { timeout: 20_000 }).toContain("the container is up");
+    expect(await processesNaming(file)).toHaveLength(all - 1);
+    await second.kill();
+  });
 });
 
 describe("what a handler has spawned", () => {
@@ -117,6 +173,14 @@ describe("what a handler has spawned", () => {
     await spawned(ending);
     await expect.poll(async () => (await embedded.source.get("job"))?.status, { timeout: 20_000 }).toBe("completed");
     expect(await embedded.source.get("job")).toMatchObject({ attempt: 2 });
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+  });
+
+  it("dies with its executor also when the watchdog is down at that moment", async () => {
+    await spawned("block");
+    const [executor = 0] = await executors();
+    killNow((await watchdogOf(container.pid)) ?? 0);
+    killNow(executor);
     await expect.poll(spawnedPrograms, within).toEqual([]);
   });
 

@@ -69,6 +69,16 @@ describe("decideSettlement", () => {
       { kind: "release" },
     ],
     [
+      "a job whose executor died of a stop is released, also when its time was over meanwhile",
+      summary({ kind: "suspended" }, { stopReason: "timed_out" }),
+      { kind: "release" },
+    ],
+    [
+      "a job whose cancel was requested during the stop that killed its executor is cancelled",
+      summary({ kind: "suspended" }, { stopReason: "cancelled" }),
+      { kind: "cancelled" },
+    ],
+    [
       "a job whose executor died before it was ready is released",
       summary({ kind: "not_started" }),
       { kind: "release" },

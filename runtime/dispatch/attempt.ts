@@ -12,6 +12,7 @@ import type { AssetFile } from "#runtime/executor/protocol.ts";
  *   permanent error       → fail
  *   anything else         → retry, or fail when the attempts are used up
  *   cancelled             → cancelled
+ *   suspended             → release                   (it was stopped from outside: attempt not charged)
  *   shutdown, not started → release                   (attempt not charged)
  *   lease lost            → drop                      (somebody else has the job: report nothing)
  */
@@ -44,6 +45,8 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   if (stopReason === "lease_lost") return { kind: "drop" };
   if (stopReason === "cancelled") return { kind: "cancelled" };
   if (end.kind === "completed") return completed(summary, end);
+  // Also when its time was over meanwhile: that it could not use.
+  if (end.kind === "suspended") return { kind: "release" };
   if (stopReason === "shutdown") return { kind: "release" };
   if (stopReason === "timed_out") return retryOrFail(summary, timedOut(summary.handler), null);
   if (end.kind === "crashed") return retryOrFail(summary, crashed(end.evidence), null);

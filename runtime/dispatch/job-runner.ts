@@ -12,6 +12,7 @@ import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
 import type { Inputs } from "#runtime/inputs/inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { type TracedLease, traced } from "#runtime/observe/tracing/attempt-trace.ts";
@@ -204,9 +205,10 @@ export class JobRunner {
       },
       { takenAtMs },
     );
-    const limit = setTimeout(() => attempt.stop("timed_out", abortGraceSeconds), handler.retry.timeoutSeconds * 1000);
+    const timeoutMs = handler.retry.timeoutSeconds * 1000;
+    const clearLimit = awakeTimeout(timeoutMs, () => attempt.stop("timed_out", abortGraceSeconds));
     const over = () => {
-      clearTimeout(limit);
+      clearLimit();
       attempt.over();
       this.#running.delete(attempt);
     };

@@ -27,6 +27,8 @@ export interface ExecutorStatus extends ExecutorCounts {
   readonly pid: number | null;
   /** Why the last start failed, while it does. */
   readonly startError: ErrorReport | null;
+  /** Since when it has no process that is ready, after one ended by itself; null when it has, or is not meant to. */
+  readonly troubleSinceMs: number | null;
   /** Job types that its process has loaded; null while none is ready, or a restart is under way. */
   readonly types: readonly string[] | null;
   /** Files that it could not load. */
@@ -47,7 +49,7 @@ export interface RunningTask {
 export interface ExecutorLimits {
   /** Of the pause before a process whose start keeps failing is started again. */
   readonly restartMaxMs: number;
-  /** How long this process may be stopped (SIGSTOP) until the executor is killed: a job's lease. */
+  /** How long this process, or the executor, may be stopped (SIGSTOP) until the executor is killed: a job's lease. */
   readonly stoppedMaxMs: number;
 }
 
@@ -84,11 +86,10 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   }
 
   get status(): ExecutorStatus {
-    const { pid, startError, isRestarting, types, problems } = this.#supervisor;
+    const { pid, startError, troubleSinceMs, isRestarting, types, problems } = this.#supervisor;
+    const process = { pid, startError, troubleSinceMs, isRestarting, types, problems };
     const current = this.#slot.task?.key ?? null;
-    const { worker } = this;
-    const state = this.#state();
-    return { worker, ...this.#statistics.counts, state, isRestarting, pid, startError, types, problems, current };
+    return { worker: this.worker, ...this.#statistics.counts, state: this.#state(), ...process, current };
   }
 
   /** Of `status`, for a loop that needs nothing else of it. */
@@ -189,16 +190,19 @@ export class Executor extends EventEmitter<ExecutorEvents> {
     if (ended.success && this.#slot.holds(ended.data.key)) this.#end(unreadableEnd);
   }
 
-  #onExit({ wasReady, restartInMs, ...evidence }: ProcessExit): void {
+  #onExit({ wasReady, wasSuspended, restartInMs, ...evidence }: ProcessExit): void {
     this.#statistics.exited(restartInMs === null);
     if (restartInMs !== null) {
       const { exitCode, signal } = evidence;
       const job_id = this.#slot.task?.key.jobId ?? null;
       this.#log.warn(
         { exit_code: exitCode, signal, job_id, restart_in_ms: restartInMs },
-        "the executor process ended unexpectedly",
+        wasSuspended
+          ? "the executor process ended after it, or this container, had been stopped for too long"
+          : "the executor process ended unexpectedly",
       );
     }
-    this.#end(wasReady ? { kind: "crashed", evidence } : { kind: "not_started" });
+    if (!wasReady) this.#end({ kind: "not_started" });
+    else this.#end(wasSuspended ? { kind: "suspended" } : { kind: "crashed", evidence });
   }
 }

@@ -13,6 +13,7 @@ import {
 } from "../protocol.ts";
 import { forkExecutor, killExecutor, LastOutput } from "./fork-executor.ts";
 import { RestartPause } from "./restart-pause.ts";
+import { SuspensionWatch } from "./suspension-watch.ts";
 
 /*
  * The life of one executor's process, whatever runs in it.
@@ -31,6 +32,8 @@ export interface ProcessExit {
   readonly wasReady: boolean;
   readonly exitCode: number | null;
   readonly signal: string | null;
+  /** It died of having been stopped for too long, or of this process having been: see suspension-watch.ts. */
+  readonly wasSuspended: boolean;
   /** The last lines that it printed. */
   readonly lastOutput: string;
   /** Pause until the next one is started; null when the end was requested. */
@@ -51,7 +54,7 @@ export interface SupervisorOptions {
   readonly settings: ExecutorSettings;
   readonly log: Logger;
   readonly restartMaxMs: number;
-  /** How long this process may be stopped (SIGSTOP) until the executor is killed. */
+  /** How long this process, or the executor, may be stopped (SIGSTOP) until the executor is killed. */
   readonly stoppedMaxMs: number;
   readonly fork?: typeof forkExecutor;
 }
@@ -71,10 +74,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #isBusy = false;
   #state: ProcessState = "stopped";
   #child: ChildProcess | null = null;
+  #suspension: SuspensionWatch | null = null;
   #timer: NodeJS.Timeout | undefined;
   #isRestarting = false;
   #startFailed = false;
   #startError: ErrorReport | null = null;
+  #troubleSinceMs: number | null = null;
   #types: readonly string[] | null = null;
   #problems: readonly HandlerProblem[] = [];
 
@@ -105,6 +110,11 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** Why the last start failed, while it does. */
   get startError(): ErrorReport | null {
     return this.#startError;
+  }
+
+  /** Since when no process has been ready after one ended by itself; null when one is, or none had to be. */
+  get troubleSinceMs(): number | null {
+    return this.#troubleSinceMs;
   }
 
   /** A requested restart is under way. */
@@ -194,6 +204,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const child = this.#fork();
     if (child === null) return;
     this.#child = child;
+    if (child.pid !== undefined) this.#watchSuspension(child, child.pid);
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", this.#output.add);
     child.on("message", (message) => {
       // What a dead process had written may be read after its end.
@@ -207,6 +218,21 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       if (child.pid === undefined && this.#child === child) this.#exited(null, null);
     });
     child.once("exit", (code, signal) => this.#exited(code, signal));
+  }
+
+  /** A process that is stopped is of no use to anybody, and holds its job and its memory. */
+  #watchSuspension(child: ChildProcess, pid: number): void {
+    this.#suspension = new SuspensionWatch({
+      pid,
+      maxMs: this.#options.stoppedMaxMs,
+      onExceeded: () => {
+        this.#options.log.warn(
+          { stopped_max_ms: this.#options.stoppedMaxMs },
+          "the executor was stopped for too long: it is killed",
+        );
+        killExecutor(child);
+      },
+    });
   }
 
   /** Null when the system has no process to give; it is tried again after the usual pause. */
@@ -232,6 +258,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     switch (message.kind) {
       case "ready":
         this.#startError = null;
+        this.#troubleSinceMs = null;
         this.#startFailed = false;
         this.#types = message.types;
         this.#problems = message.problems;
@@ -240,6 +267,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         break;
       case "unusable":
         this.#startError = message.error;
+        this.#troubleSinceMs ??= Date.now();
         this.#options.log.error({ error: message.error }, "the executor cannot start");
         break;
       case "attempt":
@@ -251,13 +279,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #exited(exitCode: number | null, signal: string | null): void {
     this.#child = null;
     this.#types = null;
+    const wasSuspended = this.#suspension?.close() ?? false;
+    this.#suspension = null;
     const wasReady = this.#state !== "starting";
     this.#startFailed = !wasReady;
     const isWanted = this.#state === "stopping" || this.#isRestarting;
+    this.#troubleSinceMs = isWanted ? null : (this.#troubleSinceMs ?? Date.now());
     const restartInMs = isWanted ? null : this.#pause.failed(performance.now(), this.#isBusy);
     this.#isBusy = false;
     if (restartInMs !== null) this.#timer = setTimeout(() => this.start(), restartInMs);
     this.#setState(isWanted ? "stopped" : "waiting");
-    this.emit("exit", { wasReady, exitCode, signal, lastOutput: this.#output.text, restartInMs });
+    const lastOutput = this.#output.text;
+    this.emit("exit", { wasReady, wasSuspended, exitCode, signal, lastOutput, restartInMs });
   }
 }

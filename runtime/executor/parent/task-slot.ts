@@ -21,6 +21,8 @@ import {
 export type AttemptEnd =
   | HandlerOutcome
   | { readonly kind: "crashed"; readonly evidence: CrashEvidence }
+  /** The process, or this one, was stopped for longer than a lease lasts, and it died of that. */
+  | { readonly kind: "suspended" }
   /** The process died before it was ready: the job never began. */
   | { readonly kind: "not_started" };
 
