@@ -1,4 +1,5 @@
 import { flushCompileCache } from "node:module";
+import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { startRuntime } from "#runtime/container/runtime.ts";
 import { startFacts } from "#runtime/container/start-facts.ts";
@@ -37,7 +38,13 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     // Otherwise written at the exit alone, which a container that is killed does not come to.
     flushCompileCache();
-    await interruption.requested();
+    const reason = await Promise.race([interruption.requested(), runtime.dispatcher.failed]);
+    // Who has started it starts it again, as it does after a crash: running jobs first come to their end.
+    if (reason !== undefined)
+      throw new CodedError(
+        "INTERNAL",
+        `The loop that takes jobs has died (${reason}). The container has to be started again.`,
+      );
   } finally {
     await runtime.stop(async () => server?.close());
   }

@@ -37,7 +37,9 @@ function vitals(
   error: ErrorReport | null = null,
   offers: Vitals["offers"] = { all: new Map([["worker0", everything]]), conditions: [], checked: null },
 ): Vitals {
-  const executors = states.map((state, index) => ({ status: { worker: `worker${index}`, state, startError: error } }));
+  const executors = states.map((state, index) => ({
+    status: { worker: `worker${index}`, state, startError: error, troubleSinceMs: 1000 },
+  }));
   return {
     executors: new Map(executors.map((executor) => [executor.status.worker, executor])),
     dispatcher: { state: "running", troubles: [], failure: null, ...dispatcher },
@@ -108,6 +110,7 @@ describe("health and readiness", () => {
       ["executor", "worker0", "EXECUTOR_CRASHED", "The executor of worker0 has crashed and is started again."],
       ["delivery", null, "CALLBACK_REFUSED", "2 results wait for the app (CALLBACK_REFUSED)."],
     ]);
+    expect(problems.every(({ sinceMs }) => sinceMs !== null)).toBe(true);
     expect(JSON.stringify(problems.map(viewProblem))).not.toMatch(/srv|example/);
   });
 
@@ -147,8 +150,12 @@ describe("in a container", () => {
     source.waitForChange = () => Promise.reject(new Error("a source that breaks its word"));
     broken.runtime.dispatcher.wake();
     await expect
-      .poll(async () => (await broken.call("GET", "/health")).json, { timeout: 20_000 })
-      .toMatchObject({ status: "degraded", problems: [{ part: "dispatcher", code: "INTERNAL" }] });
+      .poll(async () => await broken.call("GET", "/health"), { timeout: 20_000 })
+      .toMatchObject({
+        status: 503,
+        json: { status: "degraded", problems: [{ part: "dispatcher", code: "INTERNAL", since: expect.any(String) }] },
+      });
+    expect(await broken.runtime.dispatcher.failed).toBe("a source that breaks its word");
     expect(await broken.call("GET", "/ready")).toMatchObject({ status: 503, json: { code: "NOT_READY" } });
     expect((await broken.call("GET", "/worker/status")).json).toMatchObject({
       problems: [{ message: "a source that breaks its word", since: expect.any(String) }],

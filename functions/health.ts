@@ -8,7 +8,7 @@ import { defineRoute } from "./http/route.ts";
 import { limitsOf, offersAnything } from "./worker/offer-view.ts";
 
 export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => ({
-  status: 200,
+  status: runtime.dispatcher.failure === null ? 200 : 503,
   body: {
     status: healthOf(runtime),
     qwen_loaded: runtime.executors.get("chat")?.status.heldModels.some((model) => /qwen/i.test(model)) ?? false,

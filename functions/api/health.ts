@@ -10,6 +10,8 @@ import { limitView } from "./schemas/worker-views.ts";
  *              delivered; or a job type, a model or a worker is not run at present, or the container is stopping
  *   starting   an executor is still loading
  *   healthy    none of these
+ *
+ * The status of HTTP says whether to restart it: 503 once the loop that takes jobs has died, which nothing else mends.
  */
 export const healthStatus = z.enum(["healthy", "starting", "degraded"]);
 export type HealthStatus = z.output<typeof healthStatus>;
@@ -46,5 +48,5 @@ export const health = declareRoute({
   path: "/health",
   access: "open",
   summary: "Whether the container is alive, and what it can do",
-  responses: { 200: healthView },
+  responses: { 200: healthView, 503: healthView },
 });

@@ -19,10 +19,12 @@ export interface Problem {
   readonly message: string;
 }
 
+type ExecutorVitals = Pick<ExecutorStatus, "worker" | "state" | "startError" | "troubleSinceMs">;
+
 /** The parts of a container that may have a problem. */
 export interface ProblemParts {
   readonly dispatcher: Pick<Dispatcher, "failure" | "troubles">;
-  readonly executors: ReadonlyMap<string, { readonly status: Pick<ExecutorStatus, "worker" | "state" | "startError"> }>;
+  readonly executors: ReadonlyMap<string, { readonly status: ExecutorVitals }>;
   readonly delivery: { readonly alarms: readonly DeliveryAlarm[] };
   readonly dataFolder: { readonly problem: FolderProblem | null };
   readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "problem" | "trouble">>;
@@ -73,9 +75,9 @@ function* ofSources({ dispatcher, sources }: ProblemParts): Generator<Problem> {
 
 function* ofExecutors({ executors }: ProblemParts): Generator<Problem> {
   for (const {
-    status: { worker, state, startError },
+    status: { worker, state, startError, troubleSinceMs: sinceMs },
   } of executors.values()) {
-    const subject = { part: "executor", subject: worker, sinceMs: null } as const;
+    const subject = { part: "executor", subject: worker, sinceMs } as const;
     if (startError !== null) {
       const { code, message } = startError;
       yield { ...subject, code, summary: `The executor of ${worker} cannot start (${code}).`, message };

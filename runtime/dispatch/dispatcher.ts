@@ -76,6 +76,7 @@ export class Dispatcher {
   #poked = false;
   #loop: Promise<void> = Promise.resolve();
   #firstSource = 0;
+  readonly #failed = Promise.withResolvers<string>();
   #failure: { readonly message: string; readonly sinceMs: number } | null = null;
   /** Sources that may have ends to report. */
   readonly #endsDue = new Set<JobSource>();
@@ -101,11 +102,18 @@ export class Dispatcher {
     return this.#failure;
   }
 
+  /** Resolves with the reason should the loop die; nothing but a restart of the process mends that. */
+  get failed(): Promise<string> {
+    return this.#failed.promise;
+  }
+
   start(): void {
     this.#state = "running";
     for (const executor of this.#options.executors.values()) this.watch(executor);
     this.#loop = this.#run().catch((error: unknown) => {
-      this.#failure = { message: toErrorReport(error).message, sinceMs: Date.now() };
+      const { message } = toErrorReport(error);
+      this.#failure = { message, sinceMs: Date.now() };
+      this.#failed.resolve(message);
       this.#options.log.fatal({ error }, "the dispatcher has stopped taking jobs: restart the container");
     });
   }

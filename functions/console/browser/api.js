@@ -76,6 +76,18 @@ export class Api {
   }
 
   /**
+   * A container that has to be restarted answers 503, in the same form.
+   *
+   * @template Body
+   * @returns {Promise<Body>}
+   */
+  async health() {
+    const response = await request("GET", "/health", null);
+    if (response.ok || response.status === 503) return response.json();
+    throw await errorOf(response);
+  }
+
+  /**
    * The answer's JSON. Asks for the key when there is need, once for all calls that wait for it.
    *
    * @template Body

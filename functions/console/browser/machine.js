@@ -76,7 +76,7 @@ export class Machine {
 
   async #loadHealth() {
     /** @type {{ status: string, version: string, problems: Problem[] }} */
-    const { status, version, problems } = await this.#api.get("/health");
+    const { status, version, problems } = await this.#api.health();
     this.#silentSinceMs = null;
     const health = part(document, "health", HTMLElement);
     health.dataset.state = this.isPaused && problems.length === 0 ? "paused" : status;
