@@ -11,6 +11,8 @@ export type PipelineErrorCode =
   | "DEVICE_FAULT"
   | "UNSUPPORTED_OPTION"
   | "INVALID_JOB"
+  | "INPUT_INVALID"
+  | "INPUT_TOO_LARGE"
   | "NUMERICAL_ERROR"
   | "OUT_OF_MEMORY"
   | "FFMPEG_MISSING"
@@ -81,6 +83,21 @@ export function unsupportedOption(message: string): PipelineError {
 /** The job's values contradict each other or the model. */
 export function invalidJob(message: string): PipelineError {
   return new PipelineError("INVALID_JOB", message, { permanent: true });
+}
+
+/** A picture that the job names cannot be read. */
+export function inputInvalid(problem: string, cause?: unknown): PipelineError {
+  const message = `The reference picture cannot be used: ${problem}. Send a PNG, JPEG, WebP or GIF.`;
+  return new PipelineError("INPUT_INVALID", message, { permanent: true, cause });
+}
+
+/** A picture that the job names has more pixels than are read. */
+export function inputTooLarge(width: number, height: number, max: number): PipelineError {
+  return new PipelineError(
+    "INPUT_TOO_LARGE",
+    `The reference picture has ${width} × ${height} pixels; at most ${max / 1e6} million are read. Send a smaller one.`,
+    { permanent: true },
+  );
 }
 
 /**

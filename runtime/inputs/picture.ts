@@ -1,7 +1,7 @@
 import { PermanentError } from "#contract/errors.ts";
 
 /** More than any camera's picture; below what would fill an executor's memory when it is decoded. */
-export const maxPixels = 64_000_000;
+export const maxPixels = 50_000_000;
 
 /**
  * Size of a picture by its header, without decoding it: a small file may claim, and unpack to, any size.

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { readSafetensors } from "#pipelines/testing/safetensors.ts";
+import { fitPicture } from "./fit-picture.ts";
+import { layOver, maskOf, maskOfLatents } from "./mask.ts";
+import type { RgbImage } from "./rgb.ts";
+
+const reference = readSafetensors(new URL("fixtures/fitted.safetensors", import.meta.url));
+
+function picture(name: string): RgbImage {
+  const { data, dims } = reference.get(name) ?? { data: [], dims: [] };
+  return { data: Uint8ClampedArray.from(data), width: dims[1] ?? 0, height: dims[0] ?? 0 };
+}
+
+/** `width` × `height` of one value. */
+function plain(width: number, height: number, value: number): RgbImage {
+  return { data: new Uint8ClampedArray(width * height * 3).fill(value), width, height };
+}
+
+describe.each(Array.from({ length: reference.size / 3 }, (_, index) => index))("reference case %i", (index) => {
+  it("covers as diffusers does with Pillow, to the bit", async () => {
+    const expected = picture(`${index}.fitted`);
+    const fitted = await fitPicture(picture(`${index}.picture`), expected.width, expected.height, "cover");
+    expect(fitted).toEqual(expected);
+  });
+
+  it("makes the mask that diffusers makes", () => {
+    expect([...maskOf(picture(`${index}.fitted`)).data]).toEqual([...(reference.get(`${index}.mask`)?.data ?? [])]);
+  });
+});
+
+it("contains the whole picture, on a soft copy of it that fills the edges", async () => {
+  const wide = plain(128, 32, 200);
+  for (let row = 0; row < 32; row++) wide.data.set(new Uint8ClampedArray(8 * 3).fill(10), row * 128 * 3);
+  const { data, width, height } = await fitPicture(wide, 64, 64, "contain");
+  expect([width, height]).toEqual([64, 64]);
+  const at = (row: number, column: number) => data[(row * width + column) * 3] ?? 0;
+  // The picture's 64 × 16 pixels are rows 24 to 39, with its dark end on the left.
+  expect(at(32, 0)).toBeLessThan(20);
+  expect(at(32, 63)).toBe(200);
+  // Above it is the middle of the picture, which has no dark end.
+  expect(at(2, 0)).toBeGreaterThan(190);
+});
+
+it("keeps what is outside of a mask to the bit, and goes over into what is drawn at its edge", () => {
+  const mask = {
+    data: Uint8Array.from({ length: 64 * 64 }, (_, index) => (index % 64 >= 32 ? 1 : 0)),
+    width: 64,
+    height: 64,
+  };
+  const { data } = layOver(plain(64, 64, 100), plain(64, 64, 200), mask, 8);
+  const row = Array.from({ length: 64 }, (_, column) => data[(20 * 64 + column) * 3] ?? 0);
+  expect(new Set(row.slice(0, 24))).toEqual(new Set([100]));
+  expect(new Set(row.slice(32))).toEqual(new Set([200]));
+  const edge = row.slice(24, 32);
+  expect(edge).toEqual(edge.toSorted((a, b) => a - b));
+  expect(new Set(edge).size).toBe(8);
+});
+
+it("takes the nearest pixel of a mask for each latent", () => {
+  const data = Uint8Array.of(1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1);
+  expect([...maskOfLatents({ data, width: 4, height: 4 }, 2)]).toEqual([1, 0, 0, 0]);
+});
