@@ -27,3 +27,22 @@ export function toVaeScale(latents: Tensor, scaling: LatentScaling): Tensor {
   }
   return tensor(out, latents.dims);
 }
+
+/**
+ * The scaling that {@link toVaeScale} undoes, of what a VAE has encoded.
+ * @param latents `[batch, channels, …]`; changed in place
+ */
+export function fromVaeScale(latents: Tensor, scaling: LatentScaling): Tensor {
+  const { data, dims } = latents;
+  const [batch = 1, channels = 1] = dims;
+  const size = data.length / (batch * channels);
+  const scalingFactor = Math.fround(scaling.scalingFactor);
+  for (let row = 0; row < batch * channels; row++) {
+    const std = Math.fround(scaling.normalization?.std[row % channels] ?? 1);
+    const shift = Math.fround(scaling.normalization?.mean[row % channels] ?? scaling.shiftFactor);
+    for (let index = row * size; index < (row + 1) * size; index++) {
+      data[index] = Math.fround(Math.fround((data[index] ?? 0) - shift) * scalingFactor) / std;
+    }
+  }
+  return latents;
+}

@@ -1,4 +1,4 @@
-import { checkShape, type Tensor } from "#pipelines/core/tensor.ts";
+import { checkShape, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 
 /** 8-bit RGB, row by row. */
 export interface RgbImage {
@@ -15,6 +15,18 @@ export interface RgbImage {
 export function toRgbImage({ data, dims }: Tensor): RgbImage {
   checkShape("image", dims, [1, 3, -1, -1]);
   return toRgbFrame({ data, dims: dims.toSpliced(2, 0, 1) }, 0);
+}
+
+/** The inverse of {@link toRgbImage}, as diffusers' image processor computes it: `[1, 3, height, width]` in −1…1. */
+export function toPixelValues({ data, width, height }: RgbImage): Tensor {
+  const pixels = width * height;
+  const values = new Float32Array(3 * pixels);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let pixel = 0, source = channel; pixel < pixels; pixel++, source += 3) {
+      values[channel * pixels + pixel] = Math.fround(2 * Math.fround((data[source] ?? 0) / 255)) - 1;
+    }
+  }
+  return tensor(values, [1, 3, height, width]);
 }
 
 /** The same of one frame of `[1, 3, frames, height, width]`. */

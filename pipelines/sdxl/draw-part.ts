@@ -2,13 +2,16 @@ import type { Component } from "#pipelines/core/onnx.ts";
 import { splitBatch, type Tensor } from "#pipelines/core/tensor.ts";
 import { denoise } from "#pipelines/diffusion/denoise.ts";
 import { imagePreview, PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { layOver } from "#pipelines/images/mask.ts";
 import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { decodeLatents } from "./decode.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
+import type { EncodedReference } from "./encode-reference.ts";
 import { latentRgbOf } from "./latent-rgb.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
-import { type Prepared, prepareLatents } from "./prepare.ts";
+import { prepareLatents } from "./prepare.ts";
+import type { Prepared } from "./prepared.ts";
 import type { SdxlHooks, SdxlRequest } from "./request.ts";
 import { sizeIds, UnetPredictor } from "./unet.ts";
 
@@ -20,6 +23,7 @@ export interface Drawing {
   readonly request: SdxlRequest;
   readonly scheduler: Scheduler;
   readonly embeddings: PromptEmbeddings;
+  readonly reference: EncodedReference | undefined;
   readonly hooks: SdxlHooks;
 }
 
@@ -30,8 +34,8 @@ export interface Drawing {
 export async function drawPart(drawing: Drawing, seeds: readonly number[], imagesDone: number): Promise<RgbImage[]> {
   const { model, request, scheduler, hooks } = drawing;
   const schedule = scheduler.schedule(request.numInferenceSteps);
-  const prepared = prepareLatents(model, request, schedule, seeds);
-  hooks.onStage?.({ name: "prepared", noise: prepared.initialNoise, schedule });
+  const prepared = prepareLatents(model, request, schedule, seeds, drawing.reference);
+  hooks.onStage?.({ name: "prepared", noise: prepared.initialNoise, latents: prepared.latents, schedule });
   const latents = await sample(drawing, schedule, prepared, imagesDone);
   return decodeImages(drawing, latents, imagesDone);
 }
@@ -40,7 +44,7 @@ export async function drawPart(drawing: Drawing, seeds: readonly number[], image
 async function sample(
   { model, unet, request, embeddings, hooks }: Drawing,
   schedule: Schedule,
-  { latents, startStep, noise, afterStep }: Prepared,
+  { latents, startStep, noise, afterStep, besideLatents }: Prepared,
   imagesDone: number,
 ): Promise<Tensor> {
   const images = latents.dims[0] ?? 0;
@@ -50,6 +54,7 @@ async function sample(
     embeddings,
     timeIds: sizeIds(request),
     guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
+    besideLatents,
   });
   return denoise({
     schedule,
@@ -70,16 +75,19 @@ async function sample(
 }
 
 async function decodeImages(
-  { model, vaeDecoder, hooks }: Drawing,
+  { model, vaeDecoder, request, hooks }: Drawing,
   latents: Tensor,
   imagesDone: number,
 ): Promise<RgbImage[]> {
+  const { image: original, mask } = request.reference ?? {};
   const images: RgbImage[] = [];
   for (const [index, image] of splitBatch(latents).entries()) {
     hooks.signal?.throwIfAborted();
     const decoded = await decodeLatents(vaeDecoder, model, image, { signal: hooks.signal });
     hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
-    images.push(toRgbImage(decoded));
+    const drawn = toRgbImage(decoded);
+    const isPart = original !== undefined && mask !== undefined;
+    images.push(isPart ? layOver(original, drawn, mask, model.vaeScaleFactor) : drawn);
   }
   return images;
 }

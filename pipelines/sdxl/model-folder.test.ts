@@ -29,7 +29,7 @@ describe("readModelFolder", () => {
       { cross_attention_dim: 2048 },
       "cross_attention_dim is 2048, but the text encoders' width is 64",
     ],
-    ["unet/config.json", { in_channels: 9 }, "in_channels is 9, but the VAE's latent_channels is 4"],
+    ["unet/config.json", { in_channels: 8 }, "in_channels is 8, but the VAE's latent_channels is 4"],
     [
       "text_encoder_2/config.json",
       { projection_dim: 1280 },

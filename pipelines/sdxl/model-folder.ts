@@ -49,6 +49,8 @@ export interface SdxlModelFolder {
   /** Pixels per latent, on either axis: 8. */
   readonly vaeScaleFactor: number;
   readonly latentChannels: number;
+  /** The UNet is shown a mask and the rest of the picture beside the latents. */
+  readonly isInpaintingUnet: boolean;
   readonly vae: LatentScaling & {
     /** How previews are made of the latents. */
     readonly latentRgb?: LatentRgb | undefined;
@@ -77,7 +79,11 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   const scheduler = await readSchedulerFile(path);
 
   const unetPath = join(path, "unet/config.json");
-  checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", vae.latent_channels);
+  const channels = vae.latent_channels;
+  const isInpaintingUnet = unet.in_channels === 2 * channels + 1;
+  if (!isInpaintingUnet) {
+    checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", channels);
+  }
   const textWidth = textEncoder.hidden_size + textEncoder2.hidden_size;
   checkEqual(unetPath, "cross_attention_dim", unet.cross_attention_dim, "the text encoders' width", textWidth);
   const conditionWidth = timeIdCount * unet.addition_time_embed_dim + textEncoder2.projection_dim;
@@ -92,7 +98,8 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     path,
     forceZerosForEmptyPrompt: index.force_zeros_for_empty_prompt,
     vaeScaleFactor: 2 ** (vae.block_out_channels.length - 1),
-    latentChannels: vae.latent_channels,
+    latentChannels: channels,
+    isInpaintingUnet,
     vae: {
       scalingFactor: vae.scaling_factor,
       shiftFactor: vae.shift_factor ?? 0,

@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
 import { ComponentSet } from "#pipelines/core/component-set.ts";
-import { invalidJob } from "#pipelines/core/errors.ts";
+import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
 import type { Component, SessionSettings } from "#pipelines/core/onnx.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
@@ -10,9 +11,14 @@ import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 import { drawPart } from "./draw-part.ts";
 import { encodePrompt, type TextEncoder } from "./encode-prompt.ts";
+import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
-import type { SdxlHooks, SdxlRequest, SdxlResult } from "./request.ts";
+import type { SdxlHooks, SdxlReference, SdxlRequest, SdxlResult } from "./request.ts";
+import { startStepOf } from "./start-step.ts";
 import { sizeIds } from "./unet.ts";
+
+/** Loaded when the first reference comes: most jobs have none. */
+const vaeEncoderFile = "vae_encoder/model.onnx";
 
 /** In the order in which a run uses them. */
 const files = {
@@ -32,7 +38,7 @@ export interface SdxlSettings extends SessionSettings {
 
 const defaultPixelsPerPart = 3 * 1024 * 1024;
 
-/** Stable Diffusion XL, text to image, as diffusers' `StableDiffusionXLPipeline` computes it. */
+/** Stable Diffusion XL, as diffusers' pipelines for text to image, image to image and inpainting compute it. */
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
   /** Where the UNet runs. */
@@ -106,7 +112,9 @@ export class SdxlPipeline {
    */
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
+    checkReference(this.model, request.reference);
     const scheduler = this.#scheduler(request.scheduler);
+    const skipped = request.reference === undefined ? 0 : startStepOf(request.numInferenceSteps, request.reference);
     hooks.signal?.throwIfAborted();
     await this.#loras.use(request.loras ?? [], hooks.signal);
     const embeddings = await encodePrompt(await this.#textEncoders(), this.model.forceZerosForEmptyPrompt, {
@@ -118,14 +126,16 @@ export class SdxlPipeline {
     hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
+    const reference = await this.#encodeReference(request.reference);
     const unet = await this.#components.get(files.unet);
     const vaeDecoder = await this.#components.get(files.vaeDecoder);
-    const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, hooks };
+    const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, reference, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
     );
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
-    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks };
+    const steps = request.numInferenceSteps - skipped;
+    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps };
   }
 
   /** Gives all memory back; the pipeline cannot run any more. */
@@ -139,6 +149,17 @@ export class SdxlPipeline {
       { tokenizer: first, model: await this.#components.get(files.textEncoder) },
       { tokenizer: second, model: await this.#components.get(files.textEncoder2) },
     ];
+  }
+
+  async #encodeReference(reference: SdxlReference | undefined): Promise<EncodedReference | undefined> {
+    if (reference === undefined) return undefined;
+    const { path } = this.model;
+    if (!existsSync(join(path, vaeEncoderFile))) {
+      throw unsupportedOption(
+        `the model ${basename(path)} takes no reference picture: it has no ${vaeEncoderFile}. Export it again, or leave the reference out`,
+      );
+    }
+    return encodeReference(await this.#components.get(vaeEncoderFile), this.model, reference);
   }
 
   #scheduler(name: string | undefined): Scheduler {

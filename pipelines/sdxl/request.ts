@@ -1,5 +1,6 @@
 import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { DenoiseStep } from "#pipelines/diffusion/denoise.ts";
+import type { Mask } from "#pipelines/images/mask.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
@@ -23,6 +24,19 @@ export interface SdxlRequest {
   readonly loras?: readonly Lora[] | undefined;
   /** One image per seed. */
   readonly seeds: readonly number[];
+  /** A picture to begin with; when absent, images are drawn from noise alone. */
+  readonly reference?: SdxlReference | undefined;
+}
+
+export interface SdxlReference {
+  /** Of the request's width and height. */
+  readonly image: RgbImage;
+  /** Share of the steps that are run, from 0 (the reference as it is) to 1: see {@link import("./start-step.ts").startStepOf}. */
+  readonly strength: number;
+  /** A strength that rounds to no step is one step. */
+  readonly takesOneStep?: boolean | undefined;
+  /** What of it is drawn anew, of its size; all of it when absent. */
+  readonly mask?: Mask | undefined;
 }
 
 export interface SdxlHooks {
@@ -35,7 +49,7 @@ export interface SdxlHooks {
 
 export type SdxlStage =
   | { readonly name: "encoded"; readonly embeddings: PromptEmbeddings; readonly timeIds: Tensor }
-  | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule }
+  | { readonly name: "prepared"; readonly noise: Tensor; readonly latents: Tensor; readonly schedule: Schedule }
   | ({ readonly name: "step" } & DenoiseStep)
   | { readonly name: "decoded"; readonly index: number; readonly image: Tensor };
 
@@ -47,4 +61,6 @@ export interface SdxlResult {
   readonly promptTokens: number;
   readonly negativePromptTokens: number;
   readonly chunks: number;
+  /** Steps that were run: with a reference, some of those that the request has. */
+  readonly steps: number;
 }

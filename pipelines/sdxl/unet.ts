@@ -14,6 +14,8 @@ export interface UnetConditions {
   /** `[1, 6]`, see {@link sizeIds}. */
   readonly timeIds: Tensor;
   readonly guidance: Guidance;
+  /** What an inpainting UNet is shown beside the latents, `[batch, channels, height, width]`. */
+  readonly besideLatents?: Tensor | undefined;
 }
 
 /** The UNet over one run: unconditional and conditional half as one batch, in diffusers' order. */
@@ -33,7 +35,9 @@ export class UnetPredictor {
     const { positive, negative } = conditions.embeddings;
     const halves = negative === undefined ? [positive] : [negative, positive];
     const batch = dims[0] ?? 0;
-    const inputDims = dims.with(0, halves.length * batch);
+    const { besideLatents } = conditions;
+    const channels = (dims[1] ?? 0) + (besideLatents?.dims[1] ?? 0);
+    const inputDims = dims.with(0, halves.length * batch).with(1, channels);
     const stack = (parts: readonly Tensor[]) =>
       concat(
         parts.map((part) => repeatBatch(part, batch)),
@@ -44,6 +48,7 @@ export class UnetPredictor {
     this.#guidance = conditions.guidance;
     this.#halves = halves.length;
     this.#input = tensor(new Float32Array(inputDims.reduce((product, size) => product * size, 1)), inputDims);
+    if (besideLatents !== undefined) this.#fillBeside(besideLatents, batch);
     this.#conditions = {
       encoder_hidden_states: unet.prepare("encoder_hidden_states", stack(halves.map(({ hidden }) => hidden))),
       text_embeds: unet.prepare("text_embeds", stack(halves.map(({ pooled }) => pooled))),
@@ -53,14 +58,35 @@ export class UnetPredictor {
 
   /** The noise that these latents hold, after guidance, in their shape. */
   async predict(latents: Tensor, stepIndex: number): Promise<Tensor> {
-    const { data, dims } = this.#input;
-    const size = latents.data.length;
-    this.#schedule.scaleModelInput(latents.data, stepIndex, data.subarray(0, size));
-    if (this.#halves === 2) data.copyWithin(size, 0, size);
+    const { dims } = this.#input;
+    this.#fillLatents(latents, stepIndex);
     const timestep = timestepInput(this.#unet, this.#schedule.timesteps[stepIndex] ?? 0, dims[0] ?? 1);
     const feeds = { ...this.#conditions, sample: this.#input, timestep };
     const { out_sample: output } = await this.#unet.run(feeds, ["out_sample"]);
     return this.#halves === 1 ? tensor(output.data, latents.dims) : this.#guide(output, latents.dims);
+  }
+
+  /** Latents lie at the beginning of each row of the input. */
+  #fillLatents({ data: latents, dims }: Tensor, stepIndex: number): void {
+    const { data } = this.#input;
+    const batch = dims[0] ?? 1;
+    const size = latents.length / batch;
+    const rowLength = data.length / (this.#halves * batch);
+    for (let row = 0; row < batch; row++) {
+      const input = data.subarray(row * rowLength, row * rowLength + size);
+      this.#schedule.scaleModelInput(latents.subarray(row * size, (row + 1) * size), stepIndex, input);
+    }
+    if (this.#halves === 2) data.copyWithin(data.length / 2, 0, data.length / 2);
+  }
+
+  /** The rest of each row of the input, which stays over all steps. */
+  #fillBeside({ data: beside }: Tensor, batch: number): void {
+    const { data } = this.#input;
+    const size = beside.length / batch;
+    const rowLength = data.length / (this.#halves * batch);
+    for (let row = 0; row < batch; row++) {
+      data.set(beside.subarray(row * size, (row + 1) * size), (row + 1) * rowLength - size);
+    }
   }
 
   /** Combines the halves of the UNet's output in place of the first. */

@@ -105,7 +105,8 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     )
 
 
-def _unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
+def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
+    """The UNet of a diffusers folder."""
     from diffusers import UNet2DConditionModel
 
     model = UNet2DConditionModel.from_pretrained(
@@ -198,5 +199,5 @@ def load_components(source: Path, dtype: torch.dtype, fused_attention: bool) -> 
     """Yields the components one after another, so that one is in memory at a time (both VAE halves share one model)."""
     yield _text_encoder(source, "text_encoder", dtype)
     yield _text_encoder(source, "text_encoder_2", dtype)
-    yield _unet(source, dtype, fused_attention)
+    yield load_unet(source, dtype, fused_attention)
     yield from _vae_halves(source, dtype)

@@ -61,7 +61,8 @@ def _text_config(sizes: Sizes, index: int, vocabulary_size: int) -> CLIPTextConf
     )
 
 
-def _unet(sizes: Sizes) -> UNet2DConditionModel:
+def make_unet(sizes: Sizes, **options) -> UNet2DConditionModel:
+    """A UNet with random weights; `options` are further ones of diffusers' class."""
     return UNet2DConditionModel(
         sample_size=sizes.sample_size,
         block_out_channels=sizes.unet_channels,
@@ -76,6 +77,7 @@ def _unet(sizes: Sizes) -> UNet2DConditionModel:
         addition_embed_type="text_time",
         addition_time_embed_dim=sizes.time_ids_width,
         projection_class_embeddings_input_dim=6 * sizes.time_ids_width + sizes.projection,
+        **options,
     )
 
 
@@ -128,7 +130,7 @@ def make_pipeline(sizes: Sizes, tokenizer_folder, vocabulary_size: int, seed: in
         text_encoder_2=CLIPTextModelWithProjection(_text_config(sizes, 1, vocabulary_size)),
         tokenizer=CLIPTokenizer.from_pretrained(tokenizer_folder / "tokenizer"),
         tokenizer_2=CLIPTokenizer.from_pretrained(tokenizer_folder / "tokenizer_2"),
-        unet=_unet(sizes),
+        unet=make_unet(sizes),
         scheduler=EulerDiscreteScheduler(**SCHEDULER),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
