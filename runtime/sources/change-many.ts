@@ -40,7 +40,7 @@ export interface ChangeOutcome {
   readonly unreachable: readonly string[];
 }
 
-/** Jobs that one page looks at. */
+/** How many jobs one page looks at, whether they match or not. */
 const pageSize = 200;
 const cursorForm = /^([a-z0-9_-]{1,50})\.([A-Za-z0-9_-]{0,2000})$/;
 
@@ -105,7 +105,10 @@ interface Run {
   matched: number;
 }
 
-/** Returns where the source is to be gone on with, null when it is through. */
+/**
+ * Returns where the source is to be gone on with, null when it is through. A page looks at a number of jobs, few of which may
+ * match: near the limit it must not look at fewer, but is read again as a shorter one when it has more than are left to change.
+ */
 async function changeSource(
   run: Run,
   queue: JobQueue,
@@ -113,16 +116,22 @@ async function changeSource(
   onChange: () => void,
 ): Promise<string | null> {
   const { filter, limit, signal, dryRun } = run.request;
-  for (let at = from; run.matched < limit && !signal.aborted; ) {
-    const page = await queue.match(filter, { limit: Math.min(pageSize, limit - run.matched), cursor: at });
+  let [at, size] = [from, pageSize];
+  while (run.matched < limit && !signal.aborted) {
+    const page = await queue.match(filter, { limit: size, cursor: at });
+    const left = limit - run.matched;
+    if (page.jobs.length > left) {
+      size = Math.max(left, Math.floor(size / 2));
+      continue;
+    }
     run.matched += page.jobs.length;
     await changePage(queue, page.jobs, run);
     if (page.jobs.length > 0 && dryRun !== true) onChange();
     if (page.cursor === null) return null;
     at = page.cursor;
-    if (run.matched >= limit || signal.aborted) return at;
+    size = Math.min(pageSize, size * 2);
   }
-  return from ?? "";
+  return at ?? "";
 }
 
 async function changePage(queue: JobQueue, jobs: readonly MatchedJob[], { change, tally }: Run): Promise<void> {
