@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
 import { startTestGateway } from "./support/gateway.ts";
+import { testHandlers } from "./support/runtime.ts";
 import { startCallbackServer } from "./support/supabase/callback-server.ts";
 import { startStorageServer } from "./support/supabase/storage-server.ts";
 
@@ -207,5 +208,26 @@ describe("when an executor cannot start", () => {
     await page.goto(url);
     await header(page).toMatch(/^Degraded · The executor of test (cannot start|has crashed)/);
     expect(await textOf(page, "workers")).not.toMatch(/ready/);
+  });
+});
+
+describe("when one user's jobs kill their executor", () => {
+  test("the page says whose let others' go first, until when and why, and stops saying so", async () => {
+    const shown = await container({ HANDLERS_DIR: testHandlers, EXECUTOR_RESTART_MAX_SECONDS: "60" });
+    const page = await openConsole(shown);
+    const strip = page.locator("[data-part=quarantine]");
+    expect(await strip.isVisible()).toBe(false);
+    const user = "0b9f3c1e-5d2a-4c1b-9a77-3f0de1f0aa01";
+    const crashing = { failure: "exit", fail_until_attempt: 2 };
+    await shown.runtime.submit("noop", crashing, { user_id: user });
+    const text = () => strip.innerText();
+    await expect
+      .poll(text, poll)
+      .toMatch(/noop of 0b9f3c1e…[\s\S]*since .+, the next one is tried at .+\d[\s\S]* 2 times/);
+    expect(await text()).toContain("EXECUTOR_CRASHED · 2 times · The executor died");
+    expect(await text()).not.toContain(user);
+    expect(await strip.locator("[data-part=name]").getAttribute("title")).toBe(user);
+    // Its third attempt goes well.
+    await expect.poll(() => strip.isVisible(), poll).toBe(false);
   });
 });

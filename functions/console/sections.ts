@@ -24,6 +24,9 @@ const problems = html`<section class="limits" data-part="problems" aria-label="W
 const limits = html`<section class="limits" data-part="limits" aria-label="What cannot run here" hidden>
 <h2>Not run by this container at present</h2><ul data-part="limit-list"></ul></section>`;
 
+const quarantine = html`<section class="limits" data-part="quarantine" aria-label="Jobs that let others go first" hidden>
+<h2>Letting others’ jobs go first</h2><ul data-part="quarantine-list"></ul><p class="small" data-part="quarantine-more" hidden></p></section>`;
+
 const machine = html`<section class="machine" aria-label="This container">
 <div class="panel"><h2>Workers</h2><ul class="facts" data-part="workers"></ul><p class="small age" data-part="workers-age" hidden></p></div>
 <div class="panel"><h2>GPU</h2><div data-part="gpu" class="gpu"><p class="figure" data-part="gpu-name">…</p>
@@ -82,6 +85,7 @@ ${header}
 ${notice}
 ${problems}
 ${limits}
+${quarantine}
 ${machine}
 ${outbox}
 <div class="columns">${newJob}${feed}</div>

@@ -3,6 +3,7 @@ import { ApiError } from "./api.js";
 import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { renderOutbox } from "./outbox.js";
 import { Panel } from "./panel.js";
+import { renderQuarantine } from "./quarantine.js";
 import { ago, clock, counted, duration, size, time } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
@@ -12,7 +13,7 @@ import { ago, clock, counted, duration, size, time } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
-/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], problems: (Problem & { message: string })[] }} Status */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
@@ -92,11 +93,12 @@ export class Machine {
 
   async #loadStatus() {
     /** @type {Status} */
-    const { dispatcher, conditions, workers, problems } = await this.#api.get("/worker/status");
+    const { dispatcher, conditions, quarantine, workers, problems } = await this.#api.get("/worker/status");
     this.isPaused = dispatcher === "paused";
     this.#renderPause();
     renderProblems(problems);
     renderLimits(conditions);
+    renderQuarantine(quarantine);
     renderWorkers(workers);
   }
 
