@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
@@ -94,6 +95,7 @@ async function begin() {
     emit: (event: LiveEvent) => events.emit(id, event),
     follow: (after?: string) => new Follower(container, id, after),
     complete: (lease: Lease) => embedded.source.complete(lease, { assets: [], metadata: { seed: 7 } }),
+    note: (lease: Lease, note: DeliveryNote) => embedded.source.noteDeliveries([{ lease, note }]),
     retry: (lease: Lease) => embedded.source.retry(lease, { error, delaySeconds: 0 }),
   };
 }
@@ -103,6 +105,54 @@ const ended = (attempt: number): LiveEvent => ({ kind: "state", status: "complet
 const step = (number: number): LiveEvent => ({ kind: "progress", step: number, total: 4, progress: number / 4 });
 const stage: LiveEvent = { kind: "stage", name: "denoise", seconds: 1.5 };
 const preview: LiveEvent = { kind: "preview", mimeType: "image/png", bytes: Uint8Array.of(1, 2, 3) };
+
+function noteOf(tries: number, more: Partial<DeliveryNote> = {}): DeliveryNote {
+  const since = "2026-01-01T10:00:00.000Z";
+  return { becomes: "completed", step: "report", since, tries, error: null, next_try_at: since, ...more };
+}
+
+describe("why a result has not reached the app", () => {
+  const triesOf = (follower: Follower) =>
+    follower.received.filter(({ event }) => event === "delivery").map(({ data }) => Object(data).tries);
+
+  it("is never reported by an older note after a newer one, as the record may have it", async () => {
+    const job = await begin();
+    const lease = await job.take();
+    job.emit(running(1));
+    const follower = job.follow();
+    await follower.next(2);
+    job.emit({ kind: "delivery", note: noteOf(1) });
+    await follower.next(1);
+    job.emit({ kind: "delivery", note: noteOf(2, { error: { code: "CALLBACK_REFUSED", message: "401" } }) });
+    await follower.next(1);
+    // Written down once both were sent, and read by the follower.
+    await job.note(lease, noteOf(1));
+    const next = follower.next(1);
+    await job.polled(3);
+    job.emit({ kind: "delivery", note: noteOf(3) });
+    await next;
+    expect(triesOf(follower)).toEqual([1, 2, 3]);
+  });
+
+  it("is reported by the record where another container delivers, also one that has taken the job over", async () => {
+    const job = await begin();
+    const first = await job.take();
+    job.emit(running(1));
+    const follower = job.follow();
+    await follower.next(2);
+    job.emit({ kind: "delivery", note: noteOf(7) });
+    await follower.next(1);
+    await job.retry(first);
+    const lease = await job.take();
+    await job.note(lease, noteOf(1));
+    const others = await follower.next(3);
+    expect(others).toEqual(["queued 1", "running 2", "delivery"]);
+    const next = follower.next(1);
+    await job.note(lease, noteOf(2));
+    await next;
+    expect(triesOf(follower)).toEqual([7, 1, 2]);
+  });
+});
 
 describe("a job that runs here", () => {
   it("is reported as it happens, and ends with the whole job", async () => {

@@ -120,6 +120,8 @@ class SentEvents {
   #lastId = "";
   /** The note that was sent last, as text. */
   #delivery = "";
+  /** When the delivery began that this container last sent a note of. */
+  #liveDeliverySince = "";
 
   constructor(jobId: string, epoch: string) {
     this.jobId = jobId;
@@ -152,7 +154,10 @@ class SentEvents {
       this.#note(event.status, event.attempt);
     }
     if (event.kind === "progress") this.#progress = event.progress;
-    if (event.kind === "delivery") this.#delivery = JSON.stringify(event.note);
+    if (event.kind === "delivery") {
+      this.#delivery = JSON.stringify(event.note);
+      this.#liveDeliverySince = event.note.since;
+    }
     this.#lastId = message.id;
     yield message;
   }
@@ -181,15 +186,19 @@ class SentEvents {
     yield recordedProgress(this.#lastId, progress);
   }
 
+  /** Notes are written down some time after they were sent: of a delivery of this container, the record has no newer one. */
   *#recordedDelivery({ delivery }: JobRecord): Generator<ServerEvent> {
     const text = JSON.stringify(delivery);
-    if (delivery === null || text === this.#delivery) return;
+    if (delivery === null || text === this.#delivery || delivery.since <= this.#liveDeliverySince) return;
     this.#delivery = text;
     yield recordedDelivery(this.#lastId, delivery);
   }
 
   #note(status: JobStatus, attempt: number): void {
-    if (!this.#isSent(status, attempt)) this.#progress = 0;
+    if (!this.#isSent(status, attempt)) {
+      this.#progress = 0;
+      this.#liveDeliverySince = "";
+    }
     this.#status = status;
     this.#attempt = attempt;
   }
