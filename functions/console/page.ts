@@ -21,6 +21,7 @@ const modules = [
   "media",
   "outbox",
   "panel",
+  "quarantine",
   "schema-fields",
   "submit",
   "words",
