@@ -1,6 +1,5 @@
-import process from "node:process";
-import { createInterface } from "node:readline/promises";
 import type { LeftJobs } from "#runtime/sources/change-many.ts";
+import { canAsk, confirm } from "../confirm.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { filterHints } from "../filter-check.ts";
 import { Interruption } from "../interruption.ts";
@@ -103,15 +102,12 @@ async function inParts(
 }
 
 /** Counts what is meant, and asks. @throws CodedError INVALID_REQUEST where nobody can be asked */
-async function isWanted(change: JobChange, { json }: FilterOptions): Promise<boolean> {
-  if (json || !process.stdin.isTTY || !process.stderr.isTTY)
+async function isWanted(change: JobChange, options: FilterOptions): Promise<boolean> {
+  if (!canAsk(options))
     throw usageError("This changes many jobs: look with --dry-run, then add --yes (nobody can be asked here).");
   const total = await inParts(change, true, new AbortController().signal, () => undefined, maxCounted);
   const jobs = total.matched >= maxCounted ? `more than ${numbered(maxCounted)}` : numbered(total.matched);
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt.question(`${change.verb} ${jobs}? [y/N] `);
-  prompt.close();
-  return /^y(es)?$/i.test(answer.trim());
+  return confirm(`${change.verb} ${jobs}?`);
 }
 
 function countsOf(changed: Readonly<Record<string, number>>): string {

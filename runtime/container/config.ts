@@ -5,6 +5,7 @@ import { z } from "zod";
 import { keyProblem } from "#contract/environment-text.ts";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import type { HubSettings } from "#runtime/hub/hub-settings.ts";
 import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
 import { type ConfiguredSources, readSources, sourceNames } from "#runtime/sources/configured-sources.ts";
 import {
@@ -77,6 +78,14 @@ const environment = z.object({
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
   WARM_MODELS: list,
+  HF_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,1000}$/, "must be a token as the hub shows it, without spaces")
+    .optional(),
+  HF_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: "must be the address of the hub or of a mirror of it" })
+    .refine((address) => isPlainAddress(address), "must be an address alone, without user, query and fragment")
+    .optional(),
   MODEL_MEMORY_MB: wholeNumberFrom(0, 10_000_000).optional(),
   JOB_RETENTION_DAYS: numberFrom(0.01, 3650).default(30),
   FILE_RETENTION_DAYS: numberFrom(0, 3650).default(0),
@@ -95,6 +104,8 @@ export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
+  /** Where models are fetched from. */
+  readonly hub: HubSettings;
   /** Models to load before the first job is taken. */
   readonly warmModels: readonly string[];
   /** Workers to run; empty means every worker that has a handler. */
@@ -165,7 +176,7 @@ export function readConfig(env: Environment, defaultWorkerId: () => string): Con
   return { ...config, ...chosen };
 }
 
-const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", ...supabaseSecrets]);
+const secretVariables = new Set<string>(["WAN_WORKER_API_KEY", "HF_TOKEN", ...supabaseSecrets]);
 
 function invalid(problems: readonly string[]): CodedError {
   const what = problems.length === 1 ? "a problem" : "problems";
@@ -196,6 +207,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),
+    hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN },
     warmModels: values.WARM_MODELS,
     workers: values.WORKERS,
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),

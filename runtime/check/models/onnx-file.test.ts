@@ -22,7 +22,14 @@ async function fileOf(content: Uint8Array | string): Promise<string> {
 const whole = onnxBytes([{ name: "weights", count: 100 }]);
 
 test("a real file is whole", async () => {
-  expect(await readOnnxFile(realFile)).toEqual({ problem: null, external: new Map() });
+  expect(await readOnnxFile(realFile)).toEqual({
+    problem: null,
+    external: new Map(),
+    weightBytes: new Map([
+      ["other", 200],
+      ["float32", 1_342_000],
+    ]),
+  });
 });
 
 test.each([

@@ -1,5 +1,13 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { addExternal, contentProblem, type ExternalData, type TensorFacts, tensorFields } from "./onnx-tensor.ts";
+import {
+  addExternal,
+  computedBytes,
+  contentProblem,
+  dataTypeName,
+  type ExternalData,
+  type TensorFacts,
+  tensorFields,
+} from "./onnx-tensor.ts";
 import { type Field, ProtobufReader, packedVarints } from "./protobuf-reader.ts";
 
 /*
@@ -12,6 +20,8 @@ export interface OnnxFile {
   readonly problem: string | null;
   /** By location, as the file writes it. */
   readonly external: ReadonlyMap<string, ExternalData>;
+  /** Bytes of its tensors by data type, wherever they lie; of a damaged file as far as it was read. */
+  readonly weightBytes: ReadonlyMap<string, number>;
 }
 
 type Message = "model" | "graph" | "node" | "attribute" | "sparse" | "function" | "tensor";
@@ -39,16 +49,21 @@ export async function readOnnxFile(path: string): Promise<OnnxFile> {
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
-    const external = new Map<string, ExternalData>();
-    const problem = size === 0 ? "is empty" : await readModel(file, size, external);
-    return { problem, external };
+    const facts = { external: new Map<string, ExternalData>(), weightBytes: new Map<string, number>() };
+    const problem = size === 0 ? "is empty" : await readModel(file, size, facts);
+    return { problem, ...facts };
   } finally {
     await file.close();
   }
 }
 
-async function readModel(file: FileHandle, size: number, external: Map<string, ExternalData>): Promise<string | null> {
-  const walk = new Walk(new ProtobufReader(file, size), external);
+interface Found {
+  readonly external: Map<string, ExternalData>;
+  readonly weightBytes: Map<string, number>;
+}
+
+async function readModel(file: FileHandle, size: number, found: Found): Promise<string | null> {
+  const walk = new Walk(new ProtobufReader(file, size), found);
   try {
     if (await walk.startsWith(lfsPointer)) return lfsProblem;
     await walk.message("model", 0, size, 0);
@@ -61,12 +76,12 @@ async function readModel(file: FileHandle, size: number, external: Map<string, E
 
 class Walk {
   readonly #reader: ProtobufReader;
-  readonly #external: Map<string, ExternalData>;
+  readonly #found: Found;
   hasGraph = false;
 
-  constructor(reader: ProtobufReader, external: Map<string, ExternalData>) {
+  constructor(reader: ProtobufReader, found: Found) {
     this.#reader = reader;
-    this.#external = external;
+    this.#found = found;
   }
 
   async startsWith(text: string): Promise<boolean> {
@@ -94,8 +109,11 @@ class Walk {
       await this.#tensorField(facts, field);
       at = field.end;
     }
-    const problem = facts.isExternal ? addExternal(this.#external, facts) : contentProblem(facts);
+    const { external, weightBytes } = this.#found;
+    const problem = facts.isExternal ? addExternal(external, facts) : contentProblem(facts);
     if (problem !== null) throw new Damaged(problem);
+    const name = dataTypeName(facts);
+    weightBytes.set(name, (weightBytes.get(name) ?? 0) + (computedBytes(facts) ?? facts.rawBytes ?? 0));
   }
 
   async #tensorField(facts: TensorFacts, field: Field): Promise<void> {

@@ -19,6 +19,27 @@ export interface ExternalData {
   readonly tensor: string;
 }
 
+/** Names of the types that weights come in, by `TensorProto.DataType`. */
+const dataTypeNames: Readonly<Record<number, string>> = {
+  1: "float32",
+  2: "uint8",
+  3: "int8",
+  10: "float16",
+  11: "float64",
+  16: "bfloat16",
+  17: "float8",
+  18: "float8",
+  19: "float8",
+  20: "float8",
+  21: "uint4",
+  22: "int4",
+};
+
+/** Indices, shapes and the like are "other". */
+export function dataTypeName({ dataType }: Pick<TensorFacts, "dataType">): string {
+  return dataTypeNames[dataType] ?? "other";
+}
+
 /** Bits of one element by `TensorProto.DataType`; strings (8) have no fixed size. */
 const elementBits: Readonly<Record<number, number>> = {
   1: 32,
@@ -49,7 +70,7 @@ const elementBits: Readonly<Record<number, number>> = {
 };
 
 /** Bytes that its shape and type make; null for a type that is not known here. */
-function computedBytes({ dims, dataType }: TensorFacts): number | null {
+export function computedBytes({ dims, dataType }: TensorFacts): number | null {
   const bits = elementBits[dataType];
   return bits === undefined ? null : Math.ceil((dims.reduce((product, size) => product * size, 1) * bits) / 8);
 }

@@ -1,0 +1,60 @@
+import { randomUUID } from "node:crypto";
+import { lstat, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError } from "#contract/errors.ts";
+import { bytes } from "#runtime/lib/bytes.ts";
+import { filesIn } from "#runtime/lib/folder-files.ts";
+import { canAsk, confirm } from "../confirm.ts";
+import { exitCodes, usageError } from "../errors.ts";
+import { note, printResult } from "../output.ts";
+import { type GlobalOptions, readSettings } from "../settings.ts";
+import { namedModel } from "./find-model.ts";
+
+export interface RemoveOptions extends GlobalOptions {
+  readonly yes?: boolean;
+}
+
+/** The body of `ourvidz models remove`. */
+export async function remove(name: string, options: RemoveOptions): Promise<number> {
+  const config = await readSettings(options, { serves: false });
+  const model = await namedModel(config, name);
+  if (model.alias !== null)
+    throw usageError(
+      `"${name}" stands for "${model.name}" in aliases.json: remove that folder by its own name, or change the alias.`,
+    );
+  const sizeBytes = (await filesIn(model.path)).reduce((sum, file) => sum + (file.sizeBytes ?? 0), 0);
+  if (options.yes !== true) {
+    if (!canAsk(options)) throw usageError(`This deletes ${model.path}: add --yes (nobody can be asked here).`);
+    const names = model.aliases.length === 0 ? "" : ` (also called ${model.aliases.join(", ")})`;
+    note("A container that offers it withdraws it within seconds; a job that runs with it goes on.");
+    if (!(await confirm(`Delete ${model.path}${names}, ${bytes(sizeBytes)}?`))) {
+      note("Nothing was deleted.");
+      return exitCodes.failed;
+    }
+  }
+  await removeFolder(config.modelsFolder, model.path);
+  printResult(
+    options,
+    { name: model.name, folder: model.path, size_bytes: sizeBytes, aliases: model.aliases },
+    `deleted ${model.path}, ${bytes(sizeBytes)}`,
+  );
+  if (!options.json && model.aliases.length > 0)
+    note(`aliases.json still has it under ${model.aliases.join(", ")}: those names lead to nothing now.`);
+  return exitCodes.completed;
+}
+
+/** At once under its name, so that no container finds half of it; of a link, the link alone. */
+async function removeFolder(modelsFolder: string, path: string): Promise<void> {
+  try {
+    if ((await lstat(path)).isSymbolicLink()) return await unlink(path);
+    const parent = join(modelsFolder, ".pulling");
+    const aside = join(parent, `removed-${randomUUID()}`);
+    await mkdir(parent, { recursive: true });
+    await rename(path, aside);
+    await rm(aside, { recursive: true, force: true, maxRetries: 2 });
+    await rmdir(parent).catch(() => undefined);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
+    throw new CodedError("MODEL_NOT_FOUND", `${path} cannot be deleted (${code}): whose is it?`, { cause });
+  }
+}

@@ -1,0 +1,61 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { type FolderFile, filesIn } from "#runtime/lib/folder-files.ts";
+import { type ModelKind, modelKind } from "./model-kinds.ts";
+import { readOnnxFile } from "./onnx-file.ts";
+
+/** A folder of a model: a component, or configs. */
+export interface ModelPart {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Bytes of weights by data type; empty without ONNX files. */
+  readonly weightBytes: Readonly<Record<string, number>>;
+}
+
+export interface ModelFacts {
+  /** Null for what is no folder of diffusers. */
+  readonly kind: ModelKind | null;
+  readonly parts: readonly ModelPart[];
+}
+
+const modelIndex = z.looseObject({ _class_name: z.string() });
+
+/** What a model's folder consists of, of headers alone. @throws file system errors when the folder cannot be read */
+export async function modelFacts(folder: string): Promise<ModelFacts> {
+  const byPart = Map.groupBy(await filesIn(folder), ({ name }) =>
+    name.includes("/") ? name.split("/", 1)[0] : undefined,
+  );
+  const parts: ModelPart[] = [];
+  for (const [name, files] of byPart) if (name !== undefined) parts.push(await partOf(folder, name, files));
+  return { kind: await kindOf(folder), parts };
+}
+
+async function partOf(folder: string, name: string, files: readonly FolderFile[]): Promise<ModelPart> {
+  const weightBytes: Record<string, number> = {};
+  for (const { name: file, sizeBytes } of files) {
+    if (sizeBytes === null || !file.endsWith(".onnx")) continue;
+    const found = await readOnnxFile(join(folder, file));
+    for (const [type, count] of found.weightBytes) weightBytes[type] = (weightBytes[type] ?? 0) + count;
+  }
+  return { name, sizeBytes: files.reduce((sum, file) => sum + (file.sizeBytes ?? 0), 0), weightBytes };
+}
+
+async function kindOf(folder: string): Promise<ModelKind | null> {
+  const text = await readFile(join(folder, "model_index.json"), "utf8").catch(() => null);
+  if (text === null) return null;
+  try {
+    return modelKind(modelIndex.parse(JSON.parse(text))._class_name);
+  } catch {
+    return null;
+  }
+}
+
+/** Without arithmetic of their own on a CPU: they become float32 when they are loaded. */
+const widened = new Set(["float16", "bfloat16"]);
+
+/** Bytes of memory that weights take, all of them loaded. */
+export function memoryOf(parts: readonly Pick<ModelPart, "weightBytes">[], device: "cpu" | "gpu"): number {
+  const entries = parts.flatMap(({ weightBytes }) => Object.entries(weightBytes));
+  return entries.reduce((sum, [type, count]) => sum + count * (device === "cpu" && widened.has(type) ? 2 : 1), 0);
+}

@@ -1,0 +1,49 @@
+import { CodedError } from "#contract/errors.ts";
+import { isModelName } from "#runtime/executor/models.ts";
+
+/** A model repository of the hub, and a place in its history. */
+export interface RepositoryReference {
+  /** `owner/name`, or a `name` alone for the few that have no owner. */
+  readonly repo: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+}
+
+const repoName = /^(?:[A-Za-z0-9][\w.-]{0,95}\/)?[A-Za-z0-9][\w.-]{0,95}$/;
+/** Git's rules for names, as far as they matter in an address: `refs/pr/3` is one. */
+const revisionName = /^[\w][\w./-]{0,199}$/;
+const commitId = /^[0-9a-f]{40}$/;
+
+/**
+ * Reads `owner/name@revision`; without a revision it is `main`.
+ * @throws CodedError INVALID_REQUEST
+ */
+export function parseRepository(text: string): RepositoryReference {
+  const [repo = "", revision = "main", ...rest] = text.split("@");
+  const isValid =
+    rest.length === 0 && repoName.test(repo) && revisionName.test(revision) && !/\.\.|\.git$|\/$/.test(text);
+  if (!isValid)
+    throw new CodedError(
+      "INVALID_REQUEST",
+      `"${text.slice(0, 300)}" names no repository: write owner/name, or owner/name@revision with a branch, a tag or a commit.`,
+    );
+  return { repo, revision };
+}
+
+export function isCommit(revision: string): boolean {
+  return commitId.test(revision);
+}
+
+/** A model that is to be there under a name. */
+export interface WantedModel extends RepositoryReference {
+  readonly name: string;
+}
+
+/** @throws CodedError INVALID_REQUEST when the name is none that a job may use */
+export function wantedModel(text: string, name?: string): WantedModel {
+  const reference = parseRepository(text);
+  const chosen = name ?? reference.repo.slice(reference.repo.indexOf("/") + 1);
+  if (isModelName(chosen)) return { ...reference, name: chosen };
+  const message = `"${chosen}" is not a model's name: use up to 100 letters, digits, '.', '_' and '-', the first a letter or a digit`;
+  throw new CodedError("INVALID_REQUEST", name === undefined ? `${message}; choose another with --as.` : `${message}.`);
+}
