@@ -32,7 +32,7 @@ export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, r
 
 const describeModels = sharedWhileUnderWay(async ({ config, registry, executors }: Runtime) => {
   const [reports, needed] = await Promise.all([
-    inspectModels(config.modelsFolder),
+    inspectModels(config.modelsFolder, registry),
     neededModels(registry, config.modelsFolder),
   ]);
   return reports.map(

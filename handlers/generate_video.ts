@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { textToVideoParameters, wanVideoJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 export default defineHandler({
   type: "generate_video",
   worker: "wan",
   model: "t2v",
+  modelCheck,
   produces: "video",
   description: "A clip from a prompt: another name of t2v",
   input: wanVideoJob,

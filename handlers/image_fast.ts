@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { wanImageJob, wanImageParameters } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 export default defineHandler({
   type: "image_fast",
   worker: "wan",
   model: "wan",
+  modelCheck,
   produces: "image",
   description: "One picture from a prompt, in few steps of a video model",
   input: wanImageJob,

@@ -1,12 +1,14 @@
 import { defineHandler } from "#contract/handler.ts";
 import { sdxlGenerateParameters, sdxlJob } from "#contract/sdxl.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
+import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 
 /** Pure inference: steps and guidance are the job's own, and nothing is assumed for it. */
 export default defineHandler({
   type: "sdxl_generate",
   worker: "sdxl",
   model: "sdxl",
+  modelCheck,
   produces: "image",
   description: "1 to 6 pictures from a prompt, with the job's own steps and guidance",
   input: sdxlJob,

@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { sdxlJob, sdxlParameters } from "#contract/sdxl.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
+import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 
 export default defineHandler({
   type: "sdxl_image_fast",
   worker: "sdxl",
   model: "sdxl",
+  modelCheck,
   produces: "image",
   description: "1, 3 or 6 pictures from a prompt, in few steps",
   input: sdxlJob,

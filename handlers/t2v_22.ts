@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { textToVideoParameters, wanVideoJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 export default defineHandler({
   type: "t2v_22",
   worker: "wan",
   model: "t2v_2_2",
+  modelCheck,
   produces: "video",
   description: "A clip from a prompt, by a model with two transformers",
   input: wanVideoJob,

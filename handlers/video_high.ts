@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { wanVideoJob, wanVideoParameters } from "#contract/wan.ts";
 import { generateRoundedClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 export default defineHandler({
   type: "video_high",
   worker: "wan",
   model: "wan",
+  modelCheck,
   produces: "video",
   description: "A clip from a prompt, in many steps",
   input: wanVideoJob,

@@ -1,11 +1,13 @@
 import { defineHandler } from "#contract/handler.ts";
 import { textToImageParameters, wanImageJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 export default defineHandler({
   type: "wan_2_2_t2i",
   worker: "wan",
   model: "t2v_2_2",
+  modelCheck,
   produces: "image",
   description: "One picture from a prompt, by a video model with two transformers",
   input: wanImageJob,

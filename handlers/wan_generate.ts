@@ -1,12 +1,14 @@
 import { defineHandler } from "#contract/handler.ts";
 import { wanGenerateParameters, wanVideoJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
+import { modelCheck } from "#pipelines/wan/model-folder.ts";
 
 /** Pure inference: steps and guidance are the job's own, and as many frames are made as it says. */
 export default defineHandler({
   type: "wan_generate",
   worker: "wan",
   model: "wan",
+  modelCheck,
   produces: "video",
   description: "A clip, or with one frame a picture, from a prompt, with the job's own steps and guidance",
   input: wanVideoJob,

@@ -10,8 +10,9 @@ import { table } from "../table.ts";
 /** The body of `ourvidz models`: 1 when a model cannot be loaded, or an alias leads to none. */
 export async function models(options: GlobalOptions): Promise<number> {
   const { modelsFolder, handlersFolder } = await readSettings(options, { serves: false });
-  const needed = await neededModels(await loadHandlers(handlersFolder), modelsFolder);
-  const reports = await inspectModels(modelsFolder);
+  const registry = await loadHandlers(handlersFolder);
+  const needed = await neededModels(registry, modelsFolder);
+  const reports = await inspectModels(modelsFolder, registry);
   const missing = needed.filter((model) => model.problem !== null);
   printResult(
     options,
@@ -44,10 +45,15 @@ function modelTable(reports: readonly ModelReport[], needed: readonly NeededMode
     { title: "MODEL", value: (report) => report.name },
     { title: "ALIAS", value: (report) => report.aliases.join(", ") || "-" },
     { title: "SIZE", value: (report) => bytes(report.sizeBytes) },
-    { title: "STATUS", value: (report) => (report.problems.length === 0 ? "ok" : "failed"), status: true },
+    { title: "STATUS", value: statusOf, status: true },
     { title: "COMPONENTS", value: (report) => report.components.join(", ") || "-" },
     { title: "NEEDED BY", value: (report) => neededBy(report, needed).join(", ") || "-" },
   ]);
+}
+
+function statusOf({ problems, warnings }: ModelReport): string {
+  if (problems.length > 0) return "failed";
+  return warnings.length > 0 ? "warning" : "ok";
 }
 
 function neededBy(report: ModelReport, needed: readonly NeededModel[]): string[] {

@@ -58,6 +58,12 @@ export interface SdxlModelFolder {
   readonly scheduler: SchedulerFile;
 }
 
+/** Looks at model folders as the pipeline does when it loads one; importing it loads no model code. */
+export const modelCheck = {
+  takes: (className: string): boolean => className.includes("StableDiffusionXL"),
+  read: readModelFolder,
+};
+
 /**
  * Reads the configs of a model folder as diffusers and `optimum-cli export onnx` lay it out.
  * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no SDXL model or its parts do
@@ -66,7 +72,7 @@ export interface SdxlModelFolder {
 export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   const read = <Schema extends z.ZodType>(file: string, schema: Schema) => readConfig(join(path, file), schema);
   const index = await read("model_index.json", modelIndex);
-  if (!index._class_name.includes("StableDiffusionXL")) {
+  if (!modelCheck.takes(index._class_name)) {
     throw modelInvalid(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
   }
   const [textEncoder, textEncoder2] = [

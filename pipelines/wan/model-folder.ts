@@ -75,6 +75,12 @@ export interface WanModelFolder {
   readonly weightBytes: ReadonlyMap<string, number>;
 }
 
+/** Looks at model folders as the pipeline does when it loads one; importing it loads no model code. */
+export const modelCheck = {
+  takes: (className: string): boolean => className === "WanPipeline",
+  read: readModelFolder,
+};
+
 /**
  * Reads the configs of a model folder as diffusers' `WanPipeline` lays it out and `tools/export/export_wan.py` exports it.
  * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no WAN model for text to video,
@@ -82,7 +88,7 @@ export interface WanModelFolder {
  */
 export async function readModelFolder(path: string): Promise<WanModelFolder> {
   const index = await readConfig(join(path, "model_index.json"), modelIndex);
-  if (index._class_name !== "WanPipeline") {
+  if (!modelCheck.takes(index._class_name)) {
     throw modelInvalid(
       path,
       `the model is a ${index._class_name}; this pipeline runs WAN, text to video (WanPipeline)`,

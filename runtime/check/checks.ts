@@ -74,7 +74,7 @@ async function checkModels(checks: Check[], config: Config, registry: Registry |
   const subject = "model_paths";
   const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
   const reports = await tried(checks, subject, "models folder", async () => {
-    const found = await inspectModels(config.modelsFolder);
+    const found = await inspectModels(config.modelsFolder, registry);
     return { value: found, message: `${found.length} models in ${config.modelsFolder}` };
   });
   for (const { name, problems, warnings, components } of reports ?? []) {

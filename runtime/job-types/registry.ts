@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import type { Handler } from "#contract/handler.ts";
+import type { Handler, ModelCheck } from "#contract/handler.ts";
 import { parameterProblems, unreadKeys } from "#contract/parameters.ts";
 import { describeProblems } from "#contract/problems.ts";
 
@@ -17,6 +17,12 @@ const handlerShape = z.object({
   type: z.string().regex(snakeCase, "must be a name in snake_case"),
   worker: z.string().regex(snakeCase, "must be a name in snake_case"),
   model: z.string().min(1).optional(),
+  modelCheck: z
+    .custom<ModelCheck>(
+      (value) => z.object({ takes: z.function(), read: z.function() }).safeParse(value).success,
+      "must have the functions takes(className) and read(folder)",
+    )
+    .optional(),
   produces: z.enum(["image", "video", "text", "nothing"]),
   description: z.string().optional(),
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "must be a zod schema"),

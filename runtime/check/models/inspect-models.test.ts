@@ -1,9 +1,10 @@
-import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InferenceSession } from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { inspectModel } from "./inspect-model.ts";
 import { inspectModels } from "./inspect-models.ts";
 import { onnxBytes } from "./testing/onnx-bytes.ts";
@@ -139,7 +140,7 @@ describe("a pipeline's folder", () => {
 it("lists folders with their other names, and those that only aliases.json knows", async () => {
   await cp(shipped, model, { recursive: true });
   await put({ "aliases.json": '{"sdxl": "model", "wan": "far"}', "notes/a.txt": "prompts" });
-  expect(await inspectModels(models)).toMatchObject([
+  expect(await inspectModels(models, null)).toMatchObject([
     { name: "model", aliases: ["sdxl"], problems: [] },
     { name: "notes", problems: [], warnings: [expect.stringContaining("holds no model")] },
     { name: "far", aliases: ["wan"], problems: [expect.stringContaining("aliases.json")] },
@@ -191,5 +192,58 @@ describe("a WAN's folder", () => {
       problems: [],
       warnings: [expect.stringMatching(/EulerDiscreteScheduler, which .* there are: UniPCMultistepScheduler, /)],
     });
+  });
+});
+
+describe("a folder whose files are whole", () => {
+  const handlers = fileURLToPath(new URL("../../../handlers", import.meta.url));
+  const reportOf = async (name = "model") => {
+    const registry = await loadHandlers(handlers);
+    return (await inspectModels(models, registry)).find((report) => report.name === name);
+  };
+  const edit = async (file: string, changes: object) => {
+    const path = join(model, file);
+    await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, "utf8")), ...changes }));
+  };
+  beforeEach(async () => {
+    await cp(shipped, model, { recursive: true });
+    await put({ "aliases.json": '{"sdxl": "model"}' });
+  });
+
+  it("is in order when its parts fit each other", async () => {
+    expect(await reportOf()).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  it("is not when job types need another kind of model, or none can be made out", async () => {
+    await edit("model_index.json", { _class_name: "FluxPipeline" });
+    expect(await reportOf()).toMatchObject({
+      problems: [expect.stringMatching(/is a FluxPipeline; this pipeline runs/)],
+    });
+    await rm(join(model, "model_index.json"));
+    expect(await reportOf()).toMatchObject({ problems: [expect.stringMatching(/model_index\.json/)] });
+    // As a model that only jobs could name, it may be for handlers that are not here.
+    await put({ "aliases.json": "{}" });
+    expect(await reportOf()).toMatchObject({
+      problems: [],
+      warnings: [expect.stringContaining("no job type here uses it")],
+    });
+  });
+
+  it.each([
+    ["unet/config.json", { cross_attention_dim: 2048 }, /cross_attention_dim is 2048, but the text encoders' width is/],
+    ["text_encoder_2/config.json", { projection_dim: "wide" }, /text_encoder_2\/config\.json: .*projection_dim/s],
+    ["generation_config.json", { num_inference_steps: 9000 }, /generation_config\.json: .*num_inference_steps is 9000/],
+    ["generation_config.json", { job_types: 7 }, /generation_config\.json is not valid/],
+    [
+      "generation_config.json",
+      { sampler_presets: { euler: { guidance_scale: "much" } } },
+      /generation_config\.json: .*guidance_scale is "much"/,
+    ],
+  ])("is not when its jobs would fail: %s %j", async (file, changes, problem) => {
+    await edit(file, changes);
+    expect(await reportOf()).toMatchObject({ problems: [expect.stringMatching(problem)] });
+    // The same for one that jobs name themselves.
+    await put({ "aliases.json": "{}" });
+    expect(await reportOf()).toMatchObject({ problems: [expect.stringMatching(problem)] });
   });
 });

@@ -3,8 +3,8 @@ import { deliveryFields } from "./fields.ts";
 import { type FieldProblem, jobEnvelope } from "./job.ts";
 import { parameterProblems, unreadKeys } from "./parameters.ts";
 import { type Parsed, parseWith } from "./problems.ts";
-import { resultFieldProblems } from "./result-fields.ts";
-import { canonicalJob, isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
+import { resultFieldNames, resultFieldProblems } from "./result-fields.ts";
+import { canonicalJob, isGiven, isJsonObject, type JsonObject, synonymsOf } from "./synonyms.ts";
 
 /** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
 export interface JobSchema<Input extends z.ZodType = z.ZodType> {
@@ -60,7 +60,7 @@ function together(ofJob: readonly FieldProblem[], ofParameters: readonly FieldPr
   return [...ofJob, ...ofParameters.filter(({ field }) => !known.has(field))];
 }
 
-/** What the wire knows in `metadata` for the inference. All other keys there are the app's own, and nothing reads them. */
+/** What the wire knows in `metadata` for the inference, whatever the job type. */
 const inferenceMetadata = [
   "reference_image_url",
   "reference_type",
@@ -73,16 +73,31 @@ const inferenceMetadata = [
 ] as const;
 
 /**
+ * Keys of `metadata` that are meant for an inference: the wire's, and names that count in `config` or at the top of a job. All
+ * others are the app's own.
+ */
+function meantForInference({ input, parameters }: JobSchema): ReadonlySet<string> {
+  if (parameters === undefined) return new Set(inferenceMetadata);
+  const { config } = knownFields(input);
+  const names = [...Object.keys(parameters.shape), ...config].flatMap((name) => [name, ...synonymsOf(name)]);
+  return new Set([...inferenceMetadata, ...names, ...resultFieldNames]);
+}
+
+/**
  * What a job gives and nothing reads, the queue and the delivery included, under the names that it uses: keys of `config` by
  * name, those of `metadata` as `metadata.<name>`. Nothing is said of the `config` of a job type without `parameters`: its
  * own code reads it.
  */
-export function ignoredBy({ input, parameters }: JobSchema, job: Readonly<JsonObject>): string[] {
+export function ignoredBy(schema: JobSchema, job: Readonly<JsonObject>): string[] {
+  const { input, parameters } = schema;
   const canonical = objectOf(canonicalJob(job));
   const known = knownFields(input);
   const ofConfig = parameters === undefined ? [] : unreadKeys(parameters, writtenConfig(job, canonical));
   const metadata = objectOf(canonical.metadata);
-  const ofMetadata = inferenceMetadata.filter((key) => isGiven(metadata[key]) && metadata[key] !== "");
+  const meant = meantForInference(schema);
+  const ofMetadata = Object.keys(metadata).filter(
+    (key) => meant.has(key) && isGiven(metadata[key]) && metadata[key] !== "",
+  );
   return [
     ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
     ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),

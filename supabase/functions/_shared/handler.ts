@@ -159,6 +159,14 @@ export interface HandlerContext<Parameters = unknown> {
   enqueue(job: ChildJob): Promise<string>;
 }
 
+/** Looks at model folders without loading one. */
+export interface ModelCheck {
+  /** Whether a model whose `model_index.json` has this `_class_name` is of the kind. */
+  takes(className: string): boolean;
+  /** Reads what loading reads of configs. @throws an error that says what is wrong with the folder */
+  read(folder: string): Promise<unknown>;
+}
+
 export interface RetryPolicy {
   /** Attempts in all, the first included. */
   readonly maxAttempts: number;
@@ -177,6 +185,8 @@ export interface Handler<Input extends z.ZodType = z.ZodType, Parameters extends
   readonly worker: string;
   /** Model that the job needs unless it names a `model_variant` of its own. */
   readonly model?: string;
+  /** For `ourvidz models` and forms: without it, a model counts as in order when its files are whole. */
+  readonly modelCheck?: ModelCheck;
   /** What a completed job must have made; `text` and `nothing` may complete without an asset. */
   readonly produces: "image" | "video" | "text" | "nothing";
   readonly description?: string;

@@ -27,6 +27,8 @@ const fields: readonly (readonly [string, string])[] = Object.entries(resultFiel
   names.map((name) => [name, what] as const),
 );
 
+export const resultFieldNames: readonly string[] = fields.map(([name]) => name);
+
 /**
  * @param place where the fields are given: `config.`, or nothing for the top of the job
  * @param isRead whether the job type does something with a field

@@ -279,6 +279,10 @@ describe("what does no harm is listed as ignored", () => {
     [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
     [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],
     [
+      { metadata: { first_frame: "a.png", steps: 9, seed: 1, mask: "m.png", guidance_scale: null, order_id: 7 } },
+      ["metadata.first_frame", "metadata.steps", "metadata.seed", "metadata.mask"],
+    ],
+    [
       { config: { pipeline: "txt2img" }, metadata: { ...reference, reference_mode: "copy" } },
       ["metadata.reference_image_url", "metadata.reference_type", "metadata.reference_mode"],
     ],
