@@ -22,12 +22,15 @@ export class ClipTokenizer {
   /** Added tokens that are found in the text as it is written, before it is normalised. */
   readonly #verbatim: ReadonlyMap<string, number>;
   readonly #verbatimPattern: RegExp;
+  readonly #vocab: TokenizerFiles["vocab"];
+  #tokens: ReadonlyMap<number, string> | undefined;
 
   constructor(files: TokenizerFiles) {
     this.beginId = files.beginId;
     this.endId = files.endId;
     this.padId = files.padId;
     this.maxLength = files.maxLength;
+    this.#vocab = files.vocab;
     const { normalized = [], verbatim = [] } = Object.groupBy(files.addedTokens, (token) =>
       token.normalized ? "normalized" : "verbatim",
     );
@@ -54,6 +57,12 @@ export class ClipTokenizer {
       // The reference lower-cases letter by letter; JavaScript would turn a capital sigma at a word's end into ς.
       return this.#tokenizer.encode(section.replaceAll("Σ", "σ"), { add_special_tokens: false }).ids;
     });
+  }
+
+  /** A token as the vocabulary writes it: `light`, `house</w>`. */
+  tokenOf(id: number): string {
+    this.#tokens ??= new Map(Object.entries(this.#vocab).map(([token, number]) => [number, token]));
+    return this.#tokens.get(id) ?? "";
   }
 }
 
