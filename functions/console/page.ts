@@ -21,7 +21,6 @@ const modules = [
   "media",
   "outbox",
   "panel",
-  "quarantine",
   "schema-fields",
   "submit",
   "words",

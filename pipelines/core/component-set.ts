@@ -1,5 +1,9 @@
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Component, type SessionSettings } from "./onnx.ts";
+
+/** Makes another graph of a file's content, with the same external data. @throws PipelineError when it cannot */
+export type Rewrite = (model: Uint8Array) => Uint8Array;
 
 /** What may be in memory together. */
 export interface MemoryLimit {
@@ -13,7 +17,8 @@ export interface MemoryLimit {
 /** Other weights for a file: the key names them, and `load` makes a component that has them. */
 export interface Variant {
   readonly key: string;
-  load(path: string, settings: SessionSettings): Promise<Component>;
+  /** @param rewrite applied to the graph that has the other weights */
+  load(path: string, settings: SessionSettings, rewrite: Rewrite | undefined): Promise<Component>;
 }
 
 /**
@@ -25,6 +30,7 @@ export class ComponentSet {
   readonly #settings: SessionSettings;
   readonly #loaded = new Map<string, Component>();
   readonly #variants = new Map<string, Variant>();
+  readonly #rewrites = new Map<string, Rewrite>();
   #limit: MemoryLimit | undefined;
   #millisecondsInRun = 0;
   #secondsLoading = 0;
@@ -58,7 +64,7 @@ export class ComponentSet {
     const start = performance.now();
     await this.#makeRoom(file);
     const path = join(this.#folder, file);
-    const component = await (variant?.load(path, this.#settings) ?? Component.load(path, this.#settings));
+    const component = await this.#load(path, variant, this.#rewrites.get(file));
     this.#secondsLoading += (performance.now() - start) / 1000;
     this.#loads++;
     this.#loaded.set(id, component);
@@ -74,6 +80,23 @@ export class ComponentSet {
     if (variant === undefined) this.#variants.delete(file);
     else this.#variants.set(file, variant);
     if (this.#limit === undefined && before !== idOf(file, variant)) await this.#freeId(before);
+  }
+
+  /**
+   * From now on the file's graph, a variant's too, is loaded as `rewrite` makes it; undefined: as it is. What is in memory
+   * goes at once.
+   */
+  async rewrite(file: string, rewrite: Rewrite | undefined): Promise<void> {
+    if (rewrite === undefined) this.#rewrites.delete(file);
+    else this.#rewrites.set(file, rewrite);
+    await this.free(file);
+  }
+
+  async #load(path: string, variant: Variant | undefined, rewrite: Rewrite | undefined): Promise<Component> {
+    if (variant !== undefined) return variant.load(path, this.#settings, rewrite);
+    if (rewrite === undefined) return Component.load(path, this.#settings);
+    const bytes = rewrite(await readFile(path));
+    return Component.load(path, this.#settings, { bytes, dataFolder: dirname(path) });
   }
 
   /** Gives a component's memory back; a later {@link get} loads it again. Nothing happens when it is not in memory. */

@@ -1,5 +1,5 @@
 import { Component } from "#pipelines/core/onnx.ts";
-import { contentField, varintField } from "./protobuf.ts";
+import { contentField, varintField } from "#pipelines/core/protobuf.ts";
 
 /**
  * A model of one operator, `y = a · b + c` in float32, any sizes: ONNX Runtime multiplies matrices some fifty times

@@ -1,4 +1,4 @@
-import type { ComponentSet, Variant } from "#pipelines/core/component-set.ts";
+import type { ComponentSet, Rewrite, Variant } from "#pipelines/core/component-set.ts";
 import { Component, type SessionSettings } from "#pipelines/core/onnx.ts";
 import { type LoraComponent, loraComponents } from "./layer-names.ts";
 import { type Lora, OpenLoras } from "./merged-graph.ts";
@@ -51,12 +51,13 @@ export class LoraWeights {
 
   /** May be loaded again later, when memory was needed for something else meanwhile. */
   #variant(loras: readonly Lora[], component: LoraComponent, key: string): Variant {
-    const load = async (path: string, settings: SessionSettings) => {
+    const load = async (path: string, settings: SessionSettings, rewrite: Rewrite | undefined) => {
       const open = await OpenLoras.open(loras);
       try {
         const graph = await open.merge(component, path, this.#signal);
         try {
-          return await Component.load(path, settings, graph);
+          const { bytes, dataFolder } = graph;
+          return await Component.load(path, settings, { bytes: rewrite?.(bytes) ?? bytes, dataFolder });
         } finally {
           await graph.dispose();
         }

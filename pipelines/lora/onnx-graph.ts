@@ -1,9 +1,9 @@
 import { open, readFile, realpath } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { modelInvalid } from "#pipelines/core/errors.ts";
+import { contentField, type Field, fieldsOf, numbersOf, textOf, varintField } from "#pipelines/core/protobuf.ts";
 import { elementCount, type Tensor } from "#pipelines/core/tensor.ts";
 import { layerOfNode } from "./layer-names.ts";
-import { contentField, type Field, fieldsOf, numbersOf, textOf, varintField } from "./protobuf.ts";
 
 /* Field numbers of onnx.proto. */
 const modelFields = { graph: 7 } as const;

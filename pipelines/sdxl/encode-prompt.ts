@@ -1,19 +1,16 @@
-import { invalidJob, modelInvalid } from "#pipelines/core/errors.ts";
-import type { Component } from "#pipelines/core/onnx.ts";
 import { concat, sliceBatch, type Tensor, zeros } from "#pipelines/core/tensor.ts";
 import { chunkTokens, countChunks } from "#pipelines/text/chunks.ts";
-import type { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-
-/** One of SDXL's two text encoders with its tokenizer. */
-export interface TextEncoder {
-  readonly tokenizer: ClipTokenizer;
-  readonly model: Component;
-}
+import type { WeightedPrompt } from "#pipelines/text/weights/weighted-prompt.ts";
+import type { WeightedPair } from "./read-weights.ts";
+import type { TextEncoder } from "./text-encoder.ts";
+import { encodeWeighted, padChunks, type WeightedStates } from "./weighted-encoder.ts";
 
 export interface PromptRequest {
   readonly prompt: string;
   /** Absent is not the same as empty: see `forceZerosForEmptyPrompt`. */
   readonly negativePrompt?: string | undefined;
+  /** Both prompts as they are to be read instead; plain text when left out. */
+  readonly weighted?: WeightedPair | undefined;
   /** Whether the negative embeddings are needed at all. */
   readonly guided: boolean;
   /** Layers to skip beyond the last, which SDXL always skips. Like diffusers, for the positive prompt only. */
@@ -37,94 +34,124 @@ export interface PromptEmbeddings {
   readonly chunks: number;
 }
 
+type Encoders = readonly [TextEncoder, TextEncoder];
+
+/** One text by both encoders. */
+interface EncodedText {
+  readonly embeddings: TextEmbeddings;
+  readonly tokenCount: number;
+}
+
 /**
  * Encodes prompt and negative prompt with both encoders: the hidden states before the last layer, side by side, and the
- * projected output of the second (`encode_prompt` of diffusers' `StableDiffusionXLPipeline`). Prompts of more than 75
- * tokens are encoded in chunks and laid end to end; the pooled output is that of the first chunk, as compel takes it.
- * @throws PipelineError INVALID_JOB when clip skip leaves no layer
+ * projected output of the second (`encode_prompt` of diffusers' `StableDiffusionXLPipeline`; with weights, compel's
+ * `CompelForSDXL`). Prompts of more than 75 tokens are encoded in chunks and laid end to end; the pooled output is that of
+ * the first chunk, as compel takes it.
+ * @throws PipelineError INVALID_JOB when clip skip leaves no layer; UNSUPPORTED_OPTION when the model cannot lower weights
  */
 export async function encodePrompt(
-  encoders: readonly [TextEncoder, TextEncoder],
+  encoders: Encoders,
   forceZerosForEmptyPrompt: boolean,
   request: PromptRequest,
 ): Promise<PromptEmbeddings> {
-  const encodesNegative = request.guided && !(request.negativePrompt === undefined && forceZerosForEmptyPrompt);
+  const isAbsent = request.negativePrompt === undefined;
+  const encodesNegative = request.guided && !(isAbsent && forceZerosForEmptyPrompt);
   const texts = encodesNegative ? [request.prompt, request.negativePrompt ?? ""] : [request.prompt];
+  const [positive, negative] = await (request.weighted === undefined
+    ? encodePlain(encoders, texts, request.clipSkip ?? 0)
+    : encodePair(encoders, request.weighted, encodesNegative, request.clipSkip ?? 0));
+  if (positive === undefined) throw new RangeError("a text embedding is missing");
+  const { embeddings } = positive;
+  return {
+    positive: embeddings,
+    negative: request.guided ? (negative?.embeddings ?? zerosLike(embeddings)) : undefined,
+    promptTokens: positive.tokenCount,
+    negativePromptTokens: negative?.tokenCount ?? 0,
+    chunks: (embeddings.hidden.dims[1] ?? 0) / encoders[0].tokenizer.maxLength,
+  };
+}
+
+/** Both prompts run through each encoder together. The first text is the prompt, a second the negative prompt. */
+async function encodePlain(encoders: Encoders, texts: readonly string[], clipSkip: number): Promise<EncodedText[]> {
   const tokens = encoders.map(({ tokenizer }) => texts.map((text) => tokenizer.encode(text)));
-  const counts = texts.map((_, text) => Math.max(...tokens.map((perText) => perText[text]?.length ?? 0)));
   const chunks = Math.max(
     ...encoders.flatMap(({ tokenizer }, index) =>
       (tokens[index] ?? []).map((ids) => countChunks(ids.length, tokenizer.maxLength)),
     ),
   );
-  const first = await encodeTexts(encoders[0], tokens[0] ?? [], chunks, request.clipSkip ?? 0);
-  const second = await encodeTexts(encoders[1], tokens[1] ?? [], chunks, request.clipSkip ?? 0);
-  const embeddings = texts.map((_, text) => joinEncoders(first[text], second[text]));
-
-  const positive = required(embeddings[0]);
-  const negative = encodesNegative ? embeddings[1] : zerosLike(positive);
-  return {
-    positive,
-    negative: request.guided ? negative : undefined,
-    promptTokens: counts[0] ?? 0,
-    negativePromptTokens: counts[1] ?? 0,
-    chunks,
-  };
+  const first = await encodeTexts(encoders[0], tokens[0] ?? [], chunks, clipSkip);
+  const second = await encodeTexts(encoders[1], tokens[1] ?? [], chunks, clipSkip);
+  return texts.map((_, text) => ({
+    embeddings: joinEncoders(first[text], second[text]),
+    tokenCount: Math.max(...tokens.map((perText) => perText[text]?.length ?? 0)),
+  }));
 }
 
-interface EncodedText {
+async function encodePair(
+  encoders: Encoders,
+  { positive, negative }: WeightedPair,
+  encodesNegative: boolean,
+  clipSkip: number,
+): Promise<EncodedText[]> {
+  const emptyPrompt: WeightedPrompt = { parts: [{ kind: "prompt", fragments: [], weight: 1 }], compelText: "" };
+  const prompts = encodesNegative ? [positive, negative ?? emptyPrompt] : [positive];
+  const perText: WeightedStates[][] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    const skipped = index === 0 ? clipSkip : 0;
+    perText.push([
+      await encodeWeighted(encoders[0], prompt, skipped),
+      await encodeWeighted(encoders[1], prompt, skipped),
+    ]);
+  }
+  const chunks = Math.max(...perText.flat().map(({ hidden }) => hidden.dims[0] ?? 0));
+  return perText.map((states) => {
+    const [first, second] = states.map(({ hidden, empty, pooled }) => ({
+      hidden: endToEnd(padChunks(hidden, empty, chunks)),
+      pooled,
+    }));
+    const tokenCount = Math.max(...states.map((each) => each.tokenCount));
+    return { embeddings: joinEncoders(first, second), tokenCount };
+  });
+}
+
+interface EncoderStates {
   /** `[1, chunks · maxLength, hidden size]` */
   readonly hidden: Tensor;
   /** `[1, projection]`, from an encoder that projects. */
   readonly pooled: Tensor | undefined;
 }
 
-/** Runs one encoder on the chunks of all texts at once. The first text is the prompt, a second the negative prompt. */
+/** Runs one encoder on the chunks of all texts at once, or of each by itself where they end at different layers. */
 async function encodeTexts(
-  { tokenizer, model }: TextEncoder,
+  encoder: TextEncoder,
   texts: readonly (readonly number[])[],
   chunks: number,
   clipSkip: number,
-): Promise<EncodedText[]> {
-  const rows = texts.map((tokens) => chunkTokens(tokens, tokenizer, chunks));
-  const data = new Int32Array(rows.length * chunks * tokenizer.maxLength);
-  rows.forEach((row, index) => {
-    data.set(row.data, index * row.data.length);
-  });
-  const layers = texts.map((_, index) => hiddenStateName(model, index === 0 ? clipSkip : 0));
-  const pooledName = "text_embeds";
-  const projects = model.outputs.includes(pooledName);
-  const results = await model.run({ input_ids: { data, dims: [rows.length * chunks, tokenizer.maxLength] } }, [
-    ...new Set(projects ? [...layers, pooledName] : layers),
-  ]);
-  return layers.map((layer, index) => {
-    const { data: hidden, dims } = sliceBatch(required(results[layer]), index * chunks, chunks);
-    return {
-      hidden: { data: hidden, dims: [1, chunks * (dims[1] ?? 0), dims[2] ?? 0] },
-      pooled: projects ? sliceBatch(required(results[pooledName]), index * chunks, 1) : undefined,
-    };
-  });
+): Promise<EncoderStates[]> {
+  const { tokenizer } = encoder;
+  const run = async (some: readonly (readonly number[])[], skipped: number): Promise<EncoderStates[]> => {
+    const data = Int32Array.from(some.flatMap((tokens) => [...chunkTokens(tokens, tokenizer, chunks).data]));
+    const dims = [some.length * chunks, tokenizer.maxLength];
+    const { hidden, pooled } = await encoder.encode({ data, dims }, skipped);
+    return some.map((_, index) => ({
+      hidden: endToEnd(sliceBatch(hidden, index * chunks, chunks)),
+      pooled: pooled && sliceBatch(pooled, index * chunks, 1),
+    }));
+  };
+  if (clipSkip === 0) return run(texts, 0);
+  return [...(await run(texts.slice(0, 1), clipSkip)), ...(texts.length > 1 ? await run(texts.slice(1), 0) : [])];
 }
 
-/** Output name of the hidden states before the last layer, `clipSkip` layers further down. */
-function hiddenStateName(model: Component, clipSkip: number): string {
-  const states = model.outputs.filter((name) => name.startsWith("hidden_states.")).length;
-  if (states === 0) throw modelInvalid(model.path, "there are no hidden_states outputs; export it with hidden states");
-  const layer = states - 2 - clipSkip;
-  if (layer < 0) throw invalidJob(`clip_skip must be at most ${states - 2} for this model, not ${clipSkip}`);
-  return `hidden_states.${layer}`;
+/** Chunks of a batch as one long text. */
+function endToEnd({ data, dims: [chunks = 0, length = 0, width = 0] }: Tensor): Tensor {
+  return { data, dims: [1, chunks * length, width] };
 }
 
-function joinEncoders(first: EncodedText | undefined, second: EncodedText | undefined): TextEmbeddings {
-  const { hidden, pooled } = required(second);
-  return { hidden: concat([required(first).hidden, hidden], 2), pooled: required(pooled) };
+function joinEncoders(first: EncoderStates | undefined, second: EncoderStates | undefined): TextEmbeddings {
+  if (first === undefined || second?.pooled === undefined) throw new RangeError("a text embedding is missing");
+  return { hidden: concat([first.hidden, second.hidden], 2), pooled: second.pooled };
 }
 
 function zerosLike({ hidden, pooled }: TextEmbeddings): TextEmbeddings {
   return { hidden: zeros(hidden.dims), pooled: zeros(pooled.dims) };
-}
-
-function required<T>(value: T | undefined): T {
-  if (value === undefined) throw new RangeError("a text embedding is missing");
-  return value;
 }

@@ -109,15 +109,61 @@ describe("generateImages", () => {
     expect(metadata.seed).toBeLessThan(2 ** 32);
   });
 
-  it("draws a job with prompt weights from its plain prompt, and says so", async () => {
-    const weighted = { ...job, compel_enabled: true, compel_weights: "(lighthouse:1.3)" };
-    const { metadata } = await generateImages(weighted, collectingHost().host);
-    expect(metadata).toMatchObject({
-      enhancement_strategy: "fallback",
-      fallback_reason: expect.stringContaining("plain prompt"),
+  describe("with prompt weights", () => {
+    const one = { ...settings, num_images: 1 };
+    const weighted = { ...job, compel_enabled: true, compel_weights: "(lighthouse:1.3), sea--" };
+
+    it("applies them, and reports them", async () => {
+      const [plain, applied] = [collectingHost(one), collectingHost(one)];
+      await generateImages(job, plain.host);
+      const { metadata } = await generateImages(weighted, applied.host);
+      expect(metadata).toMatchObject({
+        enhancement_strategy: "compel",
+        compel_weights: weighted.compel_weights,
+        final_prompt_type: "conditioning_tensor",
+        prompt_weights: [
+          { text: "lighthouse", weight: 1.3 },
+          { text: "sea", weight: 0.81 },
+        ],
+      });
+      expect(metadata.fallback_reason).toBeUndefined();
+      expect(applied.assets[0]?.bytes).not.toEqual(plain.assets[0]?.bytes);
     });
-    const unweighted = await generateImages({ ...weighted, compel_weights: " " }, collectingHost().host);
-    expect(unweighted.metadata).toMatchObject({ enhancement_strategy: "none" });
+
+    it("draws the plain prompt where they cannot be read, and says why", async () => {
+      const [plain, fallback] = [collectingHost(one), collectingHost(one)];
+      await generateImages(job, plain.host);
+      const { metadata } = await generateImages({ ...weighted, compel_weights: "(lighthouse:1.3" }, fallback.host);
+      expect(metadata).toMatchObject({
+        enhancement_strategy: "fallback",
+        fallback_reason:
+          'compel_weights: the bracket "(" at character 1 is not closed (write \\( for the sign itself): ' +
+          "the picture was drawn from the plain prompt",
+      });
+      expect(metadata.compel_weights).toBeUndefined();
+      const pixels = ({ assets }: typeof plain) => sharp(assets[0]?.bytes).raw().toBuffer();
+      expect(Buffer.compare(await pixels(plain), await pixels(fallback))).toBe(0);
+    });
+
+    it.each([
+      ["a, b, c, d, e, f, g", "there are 7 terms; at most 6 are allowed"],
+      ["(lighthouse:9)", 'the weight of "(lighthouse:9)" is 9; it must be 0 to 2'],
+    ])("refuses %s before a model is loaded", async (compel_weights, message) => {
+      const { host, stages } = collectingHost(one);
+      await expect(generateImages({ ...weighted, compel_weights }, host)).rejects.toMatchObject({
+        code: "INVALID_JOB",
+        permanent: true,
+        message: `compel_weights: ${message}`,
+      });
+      expect(stages).toEqual([]);
+    });
+
+    it("leaves a prompt without weights as it is, and weights that are not enabled", async () => {
+      for (const other of [{ compel_weights: " " }, { compel_enabled: false }]) {
+        const { metadata } = await generateImages({ ...weighted, ...other }, collectingHost(one).host);
+        expect(metadata).toMatchObject({ enhancement_strategy: "none", final_prompt_type: "string" });
+      }
+    });
   });
 
   it("stops within a step when it is cancelled, and can draw the next job", async () => {

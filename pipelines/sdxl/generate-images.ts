@@ -3,8 +3,10 @@ import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
+import { fragmentsOf } from "#pipelines/text/weights/weighted-prompt.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
 import type { SdxlPipeline } from "./pipeline.ts";
+import { type Enhancement, readWeights } from "./read-weights.ts";
 import type { SdxlResult } from "./request.ts";
 
 type ImageHost = PipelineHost<ImageParameters>;
@@ -13,6 +15,8 @@ type ImageHost = PipelineHost<ImageParameters>;
 interface Drawn extends PictureOrigin {
   readonly guidance_rescale: number | undefined;
   readonly clip_skip: number | undefined;
+  /** As the job had them, where they were applied. */
+  readonly compel_weights: string | undefined;
 }
 
 /** The stage that each event of the pipeline is a part of. */
@@ -27,19 +31,26 @@ const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", de
 export async function generateImages(job: ImageJob, host: ImageHost): Promise<GenerationOutput> {
   const parameters = await host.parameters();
   const seeds = seedsFrom(parameters.seed, parameters.num_images);
+  const enhancement = readWeights(job);
+  if (enhancement.strategy === "fallback") host.log.warn({ reason: enhancement.reason }, "prompt weights are left out");
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline;
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
-    const result = await draw(pipeline, job, parameters, seeds, host, timer);
-    const drawn = seeds.map((seed) => describe(job, parameters, seed, result.scheduler, model));
+    const result = await draw(pipeline, job, enhancement, parameters, seeds, host, timer);
+    const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;
+    const drawn = seeds.map((seed) => ({
+      ...describe(job, parameters, seed, result.scheduler, model),
+      compel_weights: applied,
+    }));
     await save(result, drawn, host);
     timer.ended("save");
-    return report(result, drawn, job);
+    return report(result, drawn, enhancement);
   });
 }
 
 function draw(
   pipeline: SdxlPipeline,
   job: ImageJob,
+  enhancement: Enhancement,
   parameters: ImageParameters,
   seeds: readonly number[],
   host: ImageHost,
@@ -48,6 +59,7 @@ function draw(
   const request = {
     prompt: job.prompt,
     negativePrompt: job.negative_prompt,
+    weighted: enhancement.strategy === "compel" ? enhancement.prompts : undefined,
     width: parameters.width,
     height: parameters.height,
     numInferenceSteps: parameters.num_inference_steps,
@@ -66,7 +78,13 @@ function draw(
   });
 }
 
-function describe(job: ImageJob, parameters: ImageParameters, seed: number, scheduler: string, model: string): Drawn {
+function describe(
+  job: ImageJob,
+  parameters: ImageParameters,
+  seed: number,
+  scheduler: string,
+  model: string,
+): Omit<Drawn, "compel_weights"> {
   const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip } = parameters;
   return {
     prompt: job.prompt,
@@ -100,7 +118,7 @@ async function save({ images }: SdxlResult, drawn: readonly Drawn[], host: Image
   await saveImages(finished, host);
 }
 
-function report(result: SdxlResult, drawn: readonly Drawn[], job: ImageJob): Record<string, unknown> {
+function report(result: SdxlResult, drawn: readonly Drawn[], enhancement: Enhancement): Record<string, unknown> {
   const { prompt: _prompt, negative_prompt: _negative, ...settings } = drawn[0] ?? {};
   return {
     ...settings,
@@ -108,16 +126,20 @@ function report(result: SdxlResult, drawn: readonly Drawn[], job: ImageJob): Rec
     prompt_tokens: result.promptTokens,
     negative_prompt_tokens: result.negativePromptTokens,
     chunks: result.chunks,
-    ...reportEnhancement(job),
+    ...reportEnhancement(enhancement),
   };
 }
 
-/** Prompt weights are not applied: the job still runs on the plain prompt, and says so. */
-function reportEnhancement({ compel_enabled, compel_weights }: ImageJob): Record<string, unknown> {
-  const wantsWeights = compel_enabled === true && (compel_weights ?? "").trim() !== "";
-  if (!wantsWeights) return { enhancement_strategy: "none" };
-  return {
-    enhancement_strategy: "fallback",
-    fallback_reason: "this pipeline applies no prompt weights: the picture was drawn from the plain prompt",
-  };
+function reportEnhancement(enhancement: Enhancement): Record<string, unknown> {
+  const { strategy: enhancement_strategy } = enhancement;
+  switch (enhancement.strategy) {
+    case "none":
+      return { enhancement_strategy, final_prompt_type: "string" };
+    case "fallback":
+      return { enhancement_strategy, fallback_reason: enhancement.reason, final_prompt_type: "string" };
+    case "compel": {
+      const used = fragmentsOf(enhancement.prompts.positive).filter(({ weight }) => weight !== 1);
+      return { enhancement_strategy, prompt_weights: used, final_prompt_type: "conditioning_tensor" };
+    }
+  }
 }

@@ -10,11 +10,12 @@ import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 import { drawPart } from "./draw-part.ts";
-import { encodePrompt, type TextEncoder } from "./encode-prompt.ts";
+import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import type { SdxlHooks, SdxlReference, SdxlRequest, SdxlResult } from "./request.ts";
 import { startStepOf } from "./start-step.ts";
+import { TextEncoder } from "./text-encoder.ts";
 import { sizeIds } from "./unet.ts";
 
 /** Loaded when the first reference comes: most jobs have none. */
@@ -47,7 +48,7 @@ export class SdxlPipeline {
   readonly cudaProblem: string | undefined;
   readonly #ownScheduler: Scheduler;
   readonly #components: ComponentSet;
-  readonly #tokenizers: readonly [ClipTokenizer, ClipTokenizer];
+  readonly #textEncoders: readonly [TextEncoder, TextEncoder];
   readonly #loras: LoraWeights;
   readonly #pixelsPerPart: number;
 
@@ -62,7 +63,10 @@ export class SdxlPipeline {
     this.model = model;
     this.#ownScheduler = ownScheduler;
     this.#components = components;
-    this.#tokenizers = tokenizers;
+    this.#textEncoders = [
+      new TextEncoder(tokenizers[0], components, files.textEncoder),
+      new TextEncoder(tokenizers[1], components, files.textEncoder2),
+    ];
     this.#loras = new LoraWeights(components, {
       unet: files.unet,
       text_encoder: files.textEncoder,
@@ -117,9 +121,10 @@ export class SdxlPipeline {
     const skipped = request.reference === undefined ? 0 : startStepOf(request.numInferenceSteps, request.reference);
     hooks.signal?.throwIfAborted();
     await this.#loras.use(request.loras ?? [], hooks.signal);
-    const embeddings = await encodePrompt(await this.#textEncoders(), this.model.forceZerosForEmptyPrompt, {
+    const embeddings = await encodePrompt(this.#textEncoders, this.model.forceZerosForEmptyPrompt, {
       prompt: request.prompt,
       negativePrompt: request.negativePrompt,
+      weighted: request.weighted,
       guided: request.guidanceScale > 1,
       clipSkip: request.clipSkip,
     });
@@ -141,14 +146,6 @@ export class SdxlPipeline {
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
     await this.#components.dispose();
-  }
-
-  async #textEncoders(): Promise<[TextEncoder, TextEncoder]> {
-    const [first, second] = this.#tokenizers;
-    return [
-      { tokenizer: first, model: await this.#components.get(files.textEncoder) },
-      { tokenizer: second, model: await this.#components.get(files.textEncoder2) },
-    ];
   }
 
   async #encodeReference(reference: SdxlReference | undefined): Promise<EncodedReference | undefined> {

@@ -5,11 +5,14 @@ import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
+import type { WeightedPair } from "./read-weights.ts";
 
 export interface SdxlRequest {
   readonly prompt: string;
   /** Absent is not the same as empty: models may want zero embeddings when it is absent. */
   readonly negativePrompt?: string | undefined;
+  /** Both prompts as their weights were read; they are plain text without. */
+  readonly weighted?: WeightedPair | undefined;
   /** In pixels, multiples of the VAE's scale (8). */
   readonly width: number;
   readonly height: number;

@@ -13,7 +13,6 @@ import {
   seed,
   sizeInMultiplesOf,
   steps,
-  unusedYet,
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
@@ -75,8 +74,8 @@ export const sdxlJob = z.preprocess(
     .extend({
       prompt: optional(promptOrEmpty),
       negative_prompt: optional(promptOrEmpty),
-      compel_enabled: optionalFlag.meta(unusedYet),
-      compel_weights: optionalText(8000).meta(unusedYet),
+      compel_enabled: optionalFlag,
+      compel_weights: optionalText(8000),
       image_id: passedThrough,
       video_id: passedThrough,
       character_id: passedThrough,
