@@ -170,3 +170,127 @@ test("of two callbacks that end a job at the same moment, one is applied", async
     expect(answers.slice(0, 3).filter((answer) => answer.applied === true)).toHaveLength(1);
   }
 });
+
+/** Jobs of which `parent` is cancelled after `child` by id, though the child belongs to it. */
+const parent = "ffffffff-0000-4000-8000-000000000001";
+const child = "00000000-0000-4000-8000-000000000001";
+const waitsForLock = "select count(*)::int as waiting from pg_catalog.pg_locks where not granted";
+
+async function untilOneWaits(): Promise<void> {
+  const waiting = async () => (await postgres.database.query(waitsForLock))[0]?.waiting;
+  await expect.poll(waiting, { timeout: 10_000, interval: 20 }).toBe(1);
+}
+
+test.each([
+  ["request_cancel of a job with a child", "select public.request_cancel($1)", parent],
+  ["cancel_jobs of a job with a child", "select public.cancel_jobs(array[$1::uuid])", parent],
+])("%s holds no job while it waits for another with a smaller id", async (_what, statement, id) => {
+  await enqueue(project, { id: parent, user: ann });
+  await enqueue(project, { id: child, user: ann, options: { parent_job_id: parent } });
+  const waited = await postgres.database.transaction(async (query) => {
+    await query("select from public.jobs where id = $1 for update", [child]);
+    const waiting = postgres.database.transaction((other) => other(statement, [id]));
+    await untilOneWaits();
+    // What the other call would hold, this one gets: two such calls end one after the other.
+    await query("set local lock_timeout = '2s'");
+    expect(await query("select public.cancel_jobs(array[$1, $2]::uuid[]) as outcomes", [parent, child])).toEqual([
+      { outcomes: ["cancelled", "cancelled"] },
+    ]);
+    return { waiting };
+  });
+  await waited.waiting.catch((error: unknown) => expect(error).toMatchObject({ code: "PT409" }));
+  expect(await statusOf(project, child)).toBe("cancelled");
+});
+
+test("a job that fails holds nothing while it waits for a dependent with a smaller id", async () => {
+  await enqueue(project, { id: parent, user: ann });
+  const lease = (await claim(project))[0];
+  if (lease === undefined) throw new Error("the job is due");
+  await enqueue(project, { id: child, user: ann, fields: { depends_on: [parent] } });
+  const { waiting } = await postgres.database.transaction(async (query) => {
+    await query("select from public.jobs where id = $1 for update", [child]);
+    const error = { code: "INTERNAL", message: "x" };
+    const waiting = settle(project, lease, { call: "fail", error });
+    await untilOneWaits();
+    await query("set local lock_timeout = '2s'");
+    expect(await query("select public.cancel_jobs(array[$1, $2]::uuid[]) as outcomes", [parent, child])).toEqual([
+      { outcomes: ["requested", "cancelled"] },
+    ]);
+    return { waiting };
+  });
+  expect(await waiting).toBe("settled");
+  expect(await statusOf(project, parent)).toBe("failed");
+});
+
+test("many calls that cancel, settle and discard the same families at the same moment: none is a deadlock's victim", async () => {
+  const error = { code: "INTERNAL", message: "x" };
+  for (let round = 0; round < 6; round += 1) {
+    await postgres.database.query("truncate public.jobs, public.usage cascade");
+    const parents = await enqueueMany(6);
+    const leases = await claim(project, 6);
+    const others: string[] = [];
+    for (const [place, id] of parents.entries()) {
+      others.push(await enqueue(project, { user: ann, options: { parent_job_id: id } }));
+      others.push(await enqueue(project, { user: ann, fields: { depends_on: [parents[(place + 1) % 6]] } }));
+    }
+    const all = [...parents, ...others];
+    const shuffled = () => all.toSorted(() => Math.random() - 0.5).slice(0, 10);
+    const calls = [
+      ...Array.from({ length: 6 }, () => call(project, service, "cancel_jobs", { job_ids: shuffled() })),
+      ...Array.from({ length: 4 }, () => call(project, service, "discard_jobs", { job_ids: shuffled() })),
+      ...leases.map((lease) => call(project, service, "settle_job", { settlement: { ...lease, call: "fail", error } })),
+    ];
+    for (const { status, body } of await Promise.all(calls)) expect({ status, body }).toMatchObject({ status: 200 });
+  }
+});
+
+test("failures are counted exactly while jobs fail, are redriven and discarded", async () => {
+  const ids = await enqueueMany(24);
+  const leases = await claim(project, 24);
+  const error = { code: "HANDLER_FAILED", message: "x" };
+  await Promise.all(leases.map((lease) => settle(project, lease, { call: "fail", error })));
+  await Promise.all([
+    rpcList(project, "discard_jobs", { job_ids: ids.slice(0, 6) }).catch(() => undefined),
+    call(project, service, "discard_jobs", { job_ids: ids.slice(3, 8) }),
+    ...ids.slice(12, 20).map((job_id) => rpc(project, "redrive_job", { job_id })),
+  ]);
+  const groups = () => rpcList(project, "failure_groups", { only_source: "supabase" });
+  expect(await groups()).toMatchObject([{ code: "HANDLER_FAILED", jobs: 8, permanent: 0 }]);
+});
+
+/** The function's own text, planned as for any arguments. */
+async function planOf(name: string, names: readonly string[], values: string): Promise<string> {
+  const [found] = await postgres.database.query("select prosrc from pg_catalog.pg_proc where proname = $1", [name]);
+  const text = names.reduce(
+    (body, argument, place) => body.replaceAll(new RegExp(`\\b${argument}\\b`, "g"), `$${place + 1}`),
+    String(found?.prosrc),
+  );
+  return postgres.database.transaction(async (query) => {
+    await query("set local plan_cache_mode = force_generic_plan");
+    await query(`prepare planned (text, integer) as ${text}`);
+    const rows = await query(`explain (analyze, costs off, timing off) execute planned (${values})`);
+    await query("deallocate planned");
+    return rows.map((row) => String(Object.values(row)[0])).join("\n");
+  });
+}
+
+test("failures are counted by reading an index alone", async () => {
+  await postgres.database.query(
+    `insert into public.jobs (type, worker, source, bucket, element)
+     select 'type_' || n % 10, 'sdxl', 'supabase', 'b', jsonb_build_object('prompt', repeat('a red apple ', 40))
+       from generate_series(1, 5000) as n`,
+  );
+  await postgres.database.query(
+    `update public.jobs set status = 'failed', settled_at = now(),
+            error = jsonb_build_object('code', 'OUT_OF_MEMORY', 'permanent', sequence % 2 = 0)`,
+  );
+  await postgres.database.query("vacuum analyze public.jobs");
+  const plan = await planOf("failure_groups", ["only_source", "most"], "'supabase', 200");
+  expect(plan).toMatch(/Index Only Scan using jobs_failures on jobs/);
+  expect(plan).not.toMatch(/Seq Scan/);
+  const groups = await rpcList(project, "failure_groups", { only_source: "supabase" });
+  expect(groups.map(({ code, jobs, permanent }) => ({ code, jobs, permanent }))).toEqual(
+    Array(10).fill({ code: "OUT_OF_MEMORY", jobs: 500, permanent: expect.any(Number) }),
+  );
+  expect(groups.reduce((sum, { permanent }) => sum + Number(permanent), 0)).toBe(2500);
+});
