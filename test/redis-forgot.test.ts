@@ -2,6 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Job } from "#contract/job.ts";
 import { startTestGateway, type TestGateway } from "./support/gateway.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
 import { type CallbackServer, startCallbackServer } from "./support/supabase/callback-server.ts";
@@ -36,12 +37,23 @@ beforeEach(async () => {
 const renewals = () => container.sources.get("upstash")?.paid?.usage().commandsByOperation.renew ?? 0;
 
 /** A job that runs until its gate is opened. */
-async function running(config: Record<string, unknown> = {}) {
+async function running(run?: number) {
   const gate = join(container.folder, `gate-${crypto.randomUUID()}`);
-  const id = await container.submit("gated", { gate, ...config });
+  const id = run === undefined ? await container.submit("gated", { gate }) : crypto.randomUUID();
+  if (run !== undefined) await container.queue.enqueue(jobOf(id, gate), { worker: "test", run });
   await untilEvent(container, id, (event) => event.kind === "progress");
   return { id, open: () => writeFile(gate, "") };
 }
+
+const jobOf = (id: string, gate: string): Job => ({
+  id,
+  type: "gated",
+  prompt: "a quiet lake",
+  user_id: "anonymous",
+  priority: 0,
+  config: { gate },
+  metadata: {},
+});
 
 const finals = (id: string) =>
   app.arrived.map(({ callback }) => callback).filter((one) => one.job_id === id && one.status !== "processing");
@@ -66,13 +78,13 @@ describe.each(losses)("when Redis %s under a running job", (_name, lose) => {
     await expect.poll(last).toMatchObject({ kind: "state", status: "completed" });
   });
 
-  it("a job that has to go back to its queue is put there again", { timeout: 60_000 }, async () => {
-    const { id, open } = await running();
+  it("a job that has to go back to its queue is put there again, in its run", { timeout: 60_000 }, async () => {
+    const { id, open } = await running(3);
     await lose();
     container.restartExecutor(executor());
     await expect.poll(async () => (await container.queue.get(id))?.status, { timeout: 15_000 }).toBe("running");
     await open();
-    await expect.poll(() => finals(id), { timeout: 15_000 }).toMatchObject([{ status: "completed" }]);
+    await expect.poll(() => finals(id), { timeout: 15_000 }).toMatchObject([{ status: "completed", run: 3 }]);
     await expect.poll(() => container.queue.get(id)).toMatchObject({ status: "completed", attempt: 1 });
   });
 });

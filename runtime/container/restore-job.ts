@@ -6,14 +6,14 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 
 export interface ForgottenJob {
   readonly source: string;
-  readonly lease: Pick<Lease, "jobId" | "job">;
+  readonly lease: Pick<Lease, "jobId" | "job" | "run">;
   readonly delaySeconds: number;
 }
 
 /** Puts a job that its source has forgotten on its queue again: the app still waits for it. */
 export async function restoreJob(
   { queues, registry, log }: { readonly queues: JobQueues; readonly registry: Registry; readonly log: Logger },
-  { source, lease: { jobId, job }, delaySeconds }: ForgottenJob,
+  { source, lease: { jobId, job, run }, delaySeconds }: ForgottenJob,
 ): Promise<void> {
   const fields = { job_id: jobId, type: job.type, source };
   const worker = registry.get(job.type)?.worker;
@@ -22,7 +22,7 @@ export async function restoreJob(
     return;
   }
   try {
-    await queues.enqueue(job, { worker, delaySeconds }, { source });
+    await queues.enqueue(job, { worker, delaySeconds, run }, { source });
     log.warn(fields, "a job that its source had forgotten is on its queue again");
   } catch (error) {
     // The app was faster, with a body of its own.

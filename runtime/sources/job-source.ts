@@ -301,6 +301,8 @@ export interface EnqueueOptions {
    * (IDEMPOTENCY_CONFLICT). Bodies are compared without `id` and `created_at`, which producers make anew each time.
    */
   readonly idempotencyKey?: string;
+  /** Of a job that its source has forgotten: its runs go on to be counted from here. By default 1. */
+  readonly run?: number;
 }
 
 export interface EnqueueOutcome {

@@ -121,14 +121,29 @@ export function describeRuns(use: UseProject): void {
       }
     });
 
-    test("are counted on Redis: a row that is redriven here waits for the next one, or for one that began anew", async () => {
-      for (const run of [1, 2]) {
-        const jobId = await enqueue(use(), overRedis);
-        await apply(jobId, "failed", { run: 1, attempt: 3 });
-        await rpc(use(), "redrive_job", { job_id: jobId });
-        expect(await rowOf(use(), jobId)).toMatchObject({ status: "queued", run: 1, attempt: 0 });
-        expect(await apply(jobId, "completed", { run, ...assetsOf(jobId) })).toMatchObject({ applied: true, run });
+    test("go on when the row is redriven here: its element says which one it begins", async () => {
+      const jobId = await enqueue(use(), overRedis);
+      await use().owner.query("delete from public.queue_outbox");
+      await apply(jobId, "failed", { run: 4, attempt: 3 });
+      await rpc(use(), "redrive_job", { job_id: jobId });
+      expect(await rowOf(use(), jobId)).toMatchObject({ status: "queued", run: 5, attempt: 0 });
+      const pushed = "select job_id, element ->> 'id' as id, (element -> 'run')::int as run from public.queue_outbox";
+      expect(await use().owner.query(pushed)).toEqual([{ job_id: jobId, id: jobId, run: 5 }]);
+      for (const status of ["failed", "completed", "cancelled"]) {
+        expect(await apply(jobId, status, { run: 4, attempt: 3, ...assetsOf(jobId) })).toMatchObject({
+          skipped: true,
+          reason: "run 4 is over: the job is at run 5",
+        });
       }
+      expect(await apply(jobId, "completed", { run: 5, ...assetsOf(jobId) })).toMatchObject({ applied: true, run: 5 });
+    });
+
+    test("go on while the element of the first one is not pushed yet", async () => {
+      const jobId = await enqueue(use(), overRedis);
+      await use().owner.query("update public.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
+      await rpc(use(), "redrive_job", { job_id: jobId });
+      const pushed = "select (element -> 'run')::int as run from public.queue_outbox where job_id = $1";
+      expect(await use().owner.query(pushed, [jobId])).toEqual([{ run: 2 }]);
     });
 
     test.each([{ run: 0 }, { run: -1 }, { run: 1e12 }, { attempt: 1e12 }])(

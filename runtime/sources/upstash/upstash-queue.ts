@@ -281,7 +281,7 @@ export class UpstashQueue implements JobQueue {
 
   async #enqueue(
     job: Job,
-    { worker, delaySeconds = 0, idempotencyKey }: EnqueueOptions,
+    { worker, delaySeconds = 0, idempotencyKey, run }: EnqueueOptions,
     call: { readonly body: string; readonly request: string; readonly digestOfKnown?: string },
   ) {
     const { body, ...rest } = call;
@@ -299,6 +299,7 @@ export class UpstashQueue implements JobQueue {
       user: job.user_id,
       priority: job.priority,
       model: job.model_variant,
+      run,
       digest: bodyDigest(job),
       expiresIn: expirySeconds === null ? undefined : Math.ceil(expirySeconds * 1000),
       delayMs: Math.round(delaySeconds * 1000),

@@ -1,6 +1,5 @@
 --[[
-  Brings a failed job back to its queue, due now, as its next run, with its attempts forgotten. It keeps its place among the
-  others. An end of the run before that nobody has reported is dropped when it is met.
+  Brings a failed job back to its queue, due now, as its next run. It keeps its place among the others.
 
     KEYS[1]  job
     KEYS[2]  timetable
@@ -12,7 +11,7 @@
 --- @include "lib/records"
 --- @include "lib/clock"
 --- @include "lib/moments"
---- @include "lib/failures"
+--- @include "lib/redriving"
 
 local request = cjson.decode(ARGV[1])
 local job = parseRecord(call('GET', KEYS[1]))
@@ -22,13 +21,9 @@ if state.redrivenBy == request.request then return { billed, 'redriven' } end
 if state.status ~= 'failed' then return { billed, 'refused', state.status } end
 
 local now = serverTime()
-call('ZREM', KEYS[2], state.mark)
-forgetFailure(state)
+beginRun(state, KEYS[2], (state.run or 1) + 1, now)
+state.redrivenBy = request.request
 removeFailures(request.failures, request.failedPrefix)
-state.status, state.attempt, state.available, state.redrivenBy = 'queued', 0, now, request.request
-state.attempts, state.settled, state.progress, state.cancel, state.mark, state.error = nil, nil, nil, nil, nil, nil
-state.run = (state.run or 1) + 1
-state.expires = state.expiresIn and now + state.expiresIn
 -- Without a time to live: the record is kept for as long as the job is not settled.
 call('SET', KEYS[1], formatRecord(job))
 call('ZADD', request.readyPrefix .. state.worker, state.score, readyMember(state))

@@ -55,7 +55,7 @@ if not now then
   if next(popped) == nil then return { billed, 0, {}, 0, 0, leases, ends, 0 } end
   now, nowUs = serverTime()
 end
-local filed, deadCount, repeated = fileArrivals(elements, index, deadLetters, request.jobPrefix, now, nowUs)
+local filed, deadCount, repeated = fileArrivals(elements, index, deadLetters, timetable, request.jobPrefix, now, nowUs)
 
 for _, lease in ipairs(leases) do
   for _, worker in ipairs(request.workers) do
@@ -130,7 +130,9 @@ local function claim(job, member)
 end
 local withReporters = {}
 for _, each in ipairs(waitingEnds) do
-  if claim(each.job, each.member) then withReporters[#withReporters + 1] = each.job end
+  -- One that an element has just begun a further run of has no end any more.
+  local isRedriven = changed[each.job.state.id] ~= nil
+  if not isRedriven and claim(each.job, each.member) then withReporters[#withReporters + 1] = each.job end
 end
 for _, job in ipairs(ended) do
   local state = job.state
@@ -151,6 +153,7 @@ for _, job in ipairs(withReporters) do
   call('SET', request.jobPrefix .. job.state.id, formatRecord(job), 'KEEPTTL')
 end
 writeFailures(request.failedPrefix)
+removeFailures(request.failures, request.failedPrefix)
 waiting.putBack(timed)
 if #timed > 0 then call('ZADD', timetable, unpack(timed)) end
 waiting.publish()

@@ -1,6 +1,7 @@
 --- @include "call"
 --- @include "cards"
 --- @include "records"
+--- @include "redriving"
 
 -- Elements that producers have pushed to their plain lists. One script takes them off and files them, so that no crash
 -- can lose one in between.
@@ -56,7 +57,7 @@ local function readCards(elements, now, nowUs)
     if not card then
       dead[#dead + 1] = deadLetter(element, reason, now)
     elseif cards[card.id] then
-      repeats[#repeats + 1] = { id = card.id, element = element }
+      repeats[#repeats + 1] = { id = card.id, element = element, run = card.run }
     else
       card.worker, card.arrived = element.worker, string.format('%.0f', nowUs + place)
       cards[card.id] = { state = card, element = element }
@@ -66,10 +67,11 @@ local function readCards(elements, now, nowUs)
   return cards, ids, repeats, dead
 end
 
--- New jobs among the elements, by worker, as records that are not written yet; the number of elements that went to the
--- dead letters; and the number of elements that repeat a job which is known. A producer that pushes an id with another
+-- New jobs among the elements, by worker, as records that are not written yet, with jobs that an element begins a further
+-- run of; the number of elements that went to the dead letters; and the number of elements that repeat a job which is known.
+-- A producer that pushes an id with another
 -- body has its element among the dead letters: nothing says that it is not another job.
-local function fileArrivals(elements, indexKey, deadKey, jobPrefix, now, nowUs)
+local function fileArrivals(elements, indexKey, deadKey, timetableKey, jobPrefix, now, nowUs)
   if #elements == 0 then return {}, 0, 0 end
   local cards, ids, repeats, dead = readCards(elements, now, nowUs)
   local indexed, known, jobs, repeated = {}, {}, {}, 0
@@ -79,16 +81,20 @@ local function fileArrivals(elements, indexKey, deadKey, jobPrefix, now, nowUs)
   end
   -- An id of the index whose record is gone is free again.
   if #ids > 0 and call('ZADD', indexKey, 'NX', unpack(indexed)) < #ids then known = readRecords(jobPrefix, ids) end
+  local function file(job)
+    local worker = job.state.worker
+    jobs[worker] = jobs[worker] or {}
+    table.insert(jobs[worker], job)
+  end
   for _, id in ipairs(ids) do
     local card = cards[id]
     if known[id] then
-      repeats[#repeats + 1] = { id = id, element = card.element }
+      repeats[#repeats + 1] = { id = id, element = card.element, run = card.state.run }
     else
       local state = card.state
       state.status, state.attempt, state.created, state.available = 'queued', 0, now, now
       state.expires = state.expiresIn and now + state.expiresIn
-      jobs[state.worker] = jobs[state.worker] or {}
-      table.insert(jobs[state.worker], { state = state, body = card.element.raw })
+      file({ state = state, body = card.element.raw })
     end
   end
   for _, each in ipairs(repeats) do
@@ -96,7 +102,14 @@ local function fileArrivals(elements, indexKey, deadKey, jobPrefix, now, nowUs)
     -- One that was cancelled before it arrived has no turn, and of its body nothing is known.
     local isExpected = job and not job.state.score
     if isExpected or isSameRequest(each.element.raw, job and job.body or cards[each.id].element.raw) then
-      repeated = repeated + 1
+      -- Its producer has redriven it: that is the producer's run, and not one more.
+      local isNextRun = job and job.state.status == 'failed' and (each.run or 1) > (job.state.run or 1)
+      if isNextRun and job.state.worker == each.element.worker then
+        beginRun(job.state, timetableKey, each.run, now)
+        file(job)
+      else
+        repeated = repeated + 1
+      end
     else
       local reason = 'the job ' .. each.id .. ' is known with another body: a new job needs an id of its own'
       dead[#dead + 1] = deadLetter(each.element, reason, now)

@@ -5,6 +5,7 @@ local MAX_BYTES = 3 * 1048576
 local MAX_WRAPPERS = 6
 local MAX_EXPIRY_SECONDS = 30 * 24 * 60 * 60
 local MAX_SAFE_INTEGER = 2 ^ 53 - 1
+local MAX_RUN = 1000000
 
 -- Names that older producers send, and what they are called now (`currentJobType` of the contract).
 local RENAMED_TYPES = { wan_video_fast = 'video_fast', wan_video_high = 'video_high' }
@@ -83,6 +84,13 @@ local function isModelName(value)
   return type(value) == 'string' and #value <= 100 and string.find(value, '^[%w][%w._-]*$') ~= nil
 end
 
+-- Which run the element begins, where whoever pushed it has counted them; nil for the first.
+local function runOf(object)
+  local run = object.run
+  if type(run) ~= 'number' or run < 2 or run > MAX_RUN or run ~= math.floor(run) then return nil end
+  return run
+end
+
 -- How long the job may wait, in milliseconds, or nil.
 local function expiryOf(object)
   local seconds = type(object.config) == 'table' and object.config.expires_in_seconds
@@ -91,8 +99,8 @@ local function expiryOf(object)
   return math.ceil(seconds * 1000)
 end
 
--- Id, type, user, priority, model and time limit of an element, or nil and the reason why there is no job in it. A field that is
--- wrong is left out; that the job fails because of it is decided by who takes it.
+-- Id, type, user, priority, model, run and time limit of an element, or nil and the reason why there is no job in it. A field
+-- that is wrong is left out; that the job fails because of it is decided by who takes it.
 local function readCard(raw)
   if #raw > MAX_BYTES then return nil, 'the element is too large: it has ' .. #raw .. ' bytes' end
   local object, reason = unwrap(raw)
@@ -112,11 +120,12 @@ local function readCard(raw)
     user = isSafeId(user) and user or 'anonymous',
     priority = isPriority(object.priority) and object.priority or 0,
     model = isModelName(model) and model or nil,
+    run = runOf(object),
     expiresIn = expiryOf(object)
   }
 end
 
--- What an element requests, under the present names: without id and time stamp, which say nothing of it, without what
+-- What an element requests, under the present names: without id, time stamp and run, which say nothing of it, without what
 -- is not given, and with the defaults that its reader fills in.
 local function requestOf(raw)
   local object = unwrap(raw)
@@ -130,7 +139,7 @@ local function requestOf(raw)
     for _, name in ipairs(names) do request[name] = nil end
     request[names[1]] = value
   end
-  request.id, request.created_at = nil, nil
+  request.id, request.created_at, request.run = nil, nil, nil
   request.type = RENAMED_TYPES[request.type] or request.type
   request.user_id = request.user_id and idText(request.user_id) or 'anonymous'
   request.priority = request.priority or 0
