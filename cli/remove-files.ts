@@ -25,7 +25,11 @@ export function filesRemover({ config: { supabase: project }, store, embedded }:
     return jobRemover({ stores: [store, new SupabaseAssetStore({ project, log, nowMs: Date.now })], callbacks });
   };
   return async (folder) => {
-    remover ??= connect();
+    remover ??= connect().catch((error: unknown) => {
+      // What could not be opened may be the next time.
+      remover = undefined;
+      throw error;
+    });
     return (await remover)(folder);
   };
 }

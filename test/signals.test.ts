@@ -79,6 +79,16 @@ it("npm that is killed", async () => {
   await expectOrderlyEnd();
 });
 
+it("the shell that npm was started from, which is no reason to end", async () => {
+  const child = await start("sh", ["-c", `npm start -- --data ${folder} & wait`]);
+  child.kill("SIGKILL");
+  await expect.poll(() => child.signalCode, within).toBe("SIGKILL");
+  // Several looks of the watch.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  expect(log).not.toContain("stopping");
+  expect(await processesNaming(folder)).not.toEqual([]);
+});
+
 it("a shell that makes way for it", async () => {
   const child = await start("sh", ["-c", `exec node ${cli} start --data ${folder}`]);
   child.kill("SIGTERM");

@@ -53,14 +53,14 @@ interface PlannedRun {
 
 async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
   const { planned, config, log, out, view, interruption, scratch } = parts;
-  const startedAtMs = Date.now();
+  const startedAtMs = performance.now();
   const runtime = await startRuntime(config, log);
   try {
     const watch = new RunWatch(runtime, planned, view);
     const end = withPlace(await watch.run(interruption.signal), scratch);
     view.close();
     const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];
-    return { end, saved, seconds: (Date.now() - startedAtMs) / 1000, stages: watch.stages };
+    return { end, saved, seconds: (performance.now() - startedAtMs) / 1000, stages: watch.stages };
   } finally {
     view.close();
     await runtime.stop();

@@ -11,11 +11,12 @@ const stopLimitMs = 2000;
 export async function tryExecutor(worker: string, config: Config): Promise<{ value: null; message: string }> {
   const log = { level: "silent", format: "json" } as const;
   const executor = createExecutor(worker, { ...config, log }, await createLogger(log));
-  const startedAtMs = Date.now();
+  const startedAtMs = performance.now();
   const state = await stateAfterStart(executor);
   const { startError } = executor.status;
   await executor.stop(stopLimitMs);
-  if (state === "idle") return { value: null, message: `ready after ${Date.now() - startedAtMs} ms` };
+  if (state === "idle")
+    return { value: null, message: `ready after ${Math.round(performance.now() - startedAtMs)} ms` };
   throw new CodedError(
     startError?.code ?? "EXECUTOR_CRASHED",
     startError?.message ?? `The executor of ${worker} ${state === "waiting" ? "died at its start" : "does not start"}.`,

@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import { CodedError, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
+import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
@@ -70,7 +71,8 @@ export class DeliverySteps {
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
-    const { nowMs, random } = options;
+    const { random } = options;
+    const nowMs = steadyNowMs;
     this.#storeGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
     this.#callbackGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
   }

@@ -123,7 +123,7 @@ async function finishedWork(lease: Lease) {
   }
   return {
     settlement: { kind: "complete", assets: workFolder.assets, metadata: {} } as const,
-    facts: { startedAtMs: nowMs, workFolder: workFolder.path },
+    facts: { ranMs: 0, workFolder: workFolder.path },
   };
 }
 
@@ -339,7 +339,7 @@ it("delivers 100 finished jobs at once, a few at a time", async () => {
       process.source,
       lease,
       { kind: "fail", error: { code: "HANDLER_FAILED", message: "as asked" } },
-      { startedAtMs: nowMs, workFolder: join(folder, "work", id, "1") },
+      { ranMs: 0, workFolder: join(folder, "work", id, "1") },
     );
   }
   await eventually(() => expect(process.outbox.count()).toBe(0), 25_000);

@@ -49,12 +49,14 @@ export interface EndedJob
     Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">> {
   /** That of the lease under which it ran here; empty when it did not. */
   readonly token: string;
-  readonly startedAtMs: number | null;
+  /** How long its attempt here ran; null when none did. */
+  readonly ranMs: number | null;
   readonly settlement: Extract<FinalSettlement, { kind: "fail" | "cancelled" }>;
 }
 
 export interface FinishFacts {
-  readonly startedAtMs: number | null;
+  /** How long the attempt ran; null when none did. */
+  readonly ranMs: number | null;
   readonly workFolder: string;
 }
 
@@ -128,7 +130,7 @@ export class Delivery {
     this.#channels.set(lease.token, channel);
     channel.send(
       processingCallback(
-        { lease, workerId: this.#options.workerId, nowMs: this.#options.nowMs(), startedAtMs: null },
+        { lease, workerId: this.#options.workerId, nowMs: this.#options.nowMs(), ranMs: null },
         progress,
       ),
     );
@@ -145,7 +147,7 @@ export class Delivery {
     const { workerId, nowMs } = this.#options;
     // Lets nothing follow. What is on its way is waited for before the final callback, not before the result is safe.
     void this.#channels.get(lease.token)?.close();
-    const callback = finalCallback({ lease, workerId, nowMs: nowMs(), startedAtMs: facts.startedAtMs }, settlement);
+    const callback = finalCallback({ lease, workerId, nowMs: nowMs(), ranMs: facts.ranMs }, settlement);
     const entry: OutboxEntry = {
       source: source.name,
       lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt, run: lease.run },
@@ -158,14 +160,14 @@ export class Delivery {
       workFolder: facts.workFolder,
     };
     // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
-    const isLong = facts.startedAtMs !== null && nowMs() - facts.startedAtMs > longWorkMs;
+    const isLong = facts.ranMs !== null && facts.ranMs > longWorkMs;
     this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
   }
 
   /** Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves. */
   async reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
     const { workerId, nowMs, outbox } = this.#options;
-    const entries = ends.map(({ job, token, startedAtMs, settlement, ...lease }): OutboxEntry => {
+    const entries = ends.map(({ job, token, ranMs, settlement, ...lease }): OutboxEntry => {
       void this.#channels.get(token)?.close();
       return {
         source: source.name,
@@ -175,7 +177,7 @@ export class Delivery {
         userId: job.user_id,
         settlement,
         files: [],
-        callback: finalCallback({ lease: { ...lease, job }, workerId, nowMs: nowMs(), startedAtMs }, settlement),
+        callback: finalCallback({ lease: { ...lease, job }, workerId, nowMs: nowMs(), ranMs }, settlement),
         workFolder: "",
       };
     });
@@ -285,7 +287,7 @@ export class Delivery {
 
   /** Looks for due rows then, unless it does so before. */
   #lookAgainIn(delayMs: number): void {
-    const atMs = this.#options.nowMs() + delayMs;
+    const atMs = performance.now() + delayMs;
     if (this.#look !== null && this.#lookAtMs <= atMs) return;
     if (this.#look !== null) clearTimeout(this.#look);
     this.#lookAtMs = atMs;

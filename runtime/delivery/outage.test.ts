@@ -59,7 +59,7 @@ function newDelivery(): Delivery {
 }
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"] });
   folder = await mkdtemp(join(tmpdir(), "ourvidz-outage-"));
   database = await openDatabase(databaseFile(folder), [...sourceMigrations, ...outboxMigrations]);
   // Longer than any outage here: who keeps leases is tested elsewhere.
@@ -106,7 +106,7 @@ async function finish(id: string, { withFile = false } = {}): Promise<WorkFolder
   const work = new WorkFolder(join(folder, "work", id, "1"));
   if (withFile) await work.add(Buffer.from(id), { type: "image", extension: "png", mimeType: "image/png" });
   const settlement = { kind: "complete", assets: work.assets, metadata: {} } as const;
-  await settled(delivery.finish(source, lease, settlement, { startedAtMs: Date.now(), workFolder: work.path }));
+  await settled(delivery.finish(source, lease, settlement, { ranMs: 0, workFolder: work.path }));
   return work;
 }
 
@@ -336,7 +336,7 @@ describe("what nobody ever takes", () => {
     await work.add(Buffer.from("bytes"), { type: "image", extension: "png", mimeType: "image/png" });
     const settlement = { kind: "complete", assets: work.assets, metadata: {} } as const;
     await rm(work.path, { recursive: true });
-    await settled(delivery.finish(source, lease, settlement, { startedAtMs: Date.now(), workFolder: work.path }));
+    await settled(delivery.finish(source, lease, settlement, { ranMs: 0, workFolder: work.path }));
     await vi.waitFor(async () => {
       await pass(1000);
       expect(await source.get("film")).toMatchObject({ status: "failed", error: { code: "NO_ASSETS" } });

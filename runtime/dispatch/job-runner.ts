@@ -38,7 +38,6 @@ export interface JobRunnerOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
-  readonly nowMs: () => number;
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
   /** @param source where the parent came from */
@@ -71,18 +70,16 @@ function wrongQueue({ job }: Lease): ErrorReport {
 class RunningAttempt {
   readonly lease: TracedLease;
   readonly worker: string;
-  readonly startedAtMs: number;
   stopReason: StopReason = null;
   progress: number | null = null;
   readonly #task: RunningTask;
   #killer: NodeJS.Timeout | null = null;
   #isOver = false;
 
-  constructor(lease: TracedLease, worker: string, task: RunningTask, startedAtMs: number) {
+  constructor(lease: TracedLease, worker: string, task: RunningTask) {
     this.lease = lease;
     this.worker = worker;
     this.#task = task;
-    this.startedAtMs = startedAtMs;
   }
 
   /** The first reason counts. A handler that does not stop within the grace is killed with its process. */
@@ -126,7 +123,7 @@ export class JobRunner {
   run(source: JobSource, taken: Lease, takenAtMs: number = performance.now()): Promise<void> {
     const { metrics, tracing } = this.#options;
     const lease = traced(tracing, taken);
-    metrics.queueWaitSeconds.observe({ type: lease.job.type }, (lease.takenAtMs - lease.queuedAtMs) / 1000);
+    metrics.queueWaitSeconds.observe({ type: lease.job.type }, Math.max(0, lease.takenAtMs - lease.queuedAtMs) / 1000);
     const refusal = this.#refuse(lease);
     if (refusal !== null) return this.#settle(source, lease, { kind: "fail", error: refusal });
     const { registry, executors } = this.#options;
@@ -174,8 +171,8 @@ export class JobRunner {
     executor: Executor,
     takenAtMs: number,
   ): Promise<void> {
-    const { events, delivery, nowMs, abortGraceSeconds, log } = this.#options;
-    const startedAtMs = nowMs();
+    const { events, delivery, abortGraceSeconds, log } = this.#options;
+    const startedAtMs = performance.now();
     lease.trace.runs(executor.worker);
     const task = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
@@ -194,7 +191,7 @@ export class JobRunner {
           }),
       },
     );
-    const attempt = new RunningAttempt(lease, executor.worker, task, startedAtMs);
+    const attempt = new RunningAttempt(lease, executor.worker, task);
     this.#running.add(attempt);
     const release = this.#options.keepers.get(source.name)?.hold(
       lease,
@@ -222,7 +219,7 @@ export class JobRunner {
       lease.trace.ran();
       if (attempt.stopReason === null) this.#options.onAttemptEnd?.({ lease, worker: executor.worker, end });
       const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
-      await this.#settle(source, lease, settlement, startedAtMs);
+      await this.#settle(source, lease, settlement, performance.now() - startedAtMs);
     } finally {
       over();
       release?.();
@@ -256,11 +253,11 @@ export class JobRunner {
     source: JobSource,
     lease: TracedLease,
     settlement: Settlement,
-    startedAtMs: number | null = null,
+    ranMs: number | null = null,
   ): Promise<void> {
     if (settlement.kind === "release" && settlement.condition !== undefined)
       await this.#meetCondition(settlement.condition, lease);
-    await this.#options.settler.settle(source, lease, settlement, { startedAtMs, workFolder: this.#workFolder(lease) });
+    await this.#options.settler.settle(source, lease, settlement, { ranMs, workFolder: this.#workFolder(lease) });
   }
 
   async #meetCondition(condition: ErrorReport, lease: Lease): Promise<void> {

@@ -124,7 +124,9 @@ export class LeaseKeeper {
   #apply(held: Held, outcome: string | undefined, requestedAtMs: number): void {
     const { lease, holder } = held;
     if (!this.#held.has(lease.token)) return;
-    if (outcome === "held" || outcome === "cancelled" || outcome === "unknown") held.confirmedAtMs = requestedAtMs;
+    // What the source has forgotten it confirms no more: whether its result is delivered is looked at anew.
+    if (outcome === "held" || outcome === "cancelled") held.confirmedAtMs = requestedAtMs;
+    if (outcome === "unknown") held.confirmedAtMs = Number.NEGATIVE_INFINITY;
     if (outcome === "cancelled") holder.onCancel();
     if (outcome === "unknown" && !held.isForgotten) {
       this.#log.warn(

@@ -92,7 +92,7 @@ async function takenJob(id: string) {
   return traced(noTracing, lease);
 }
 
-const attempt = () => ({ startedAtMs: nowMs, workFolder: join(folder, "work") });
+const attempt = () => ({ ranMs: 0, workFolder: join(folder, "work") });
 const takeEnds = async () => (await source.take([{ worker: "nobody", slots: 1 }])).ends;
 
 /** What was reported to the app of the job's end, when nothing is on its way any more. */

@@ -31,15 +31,14 @@ export interface SettlerOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly random: () => number;
-  readonly nowMs: () => number;
   /** Puts a job that its source has forgotten on its queue again, with its attempts forgotten. */
   restore(source: string, lease: Lease, delaySeconds: number): Promise<void>;
 }
 
 /** An attempt that is over, as far as it went. */
 export interface SettledAttempt {
-  /** Null when nothing ran. */
-  readonly startedAtMs: number | null;
+  /** How long it ran, by a clock that nobody sets; null when nothing did. */
+  readonly ranMs: number | null;
   readonly workFolder: string;
 }
 
@@ -131,7 +130,7 @@ export class Settler {
         fresh.map(({ status, error, ...end }) => ({
           ...end,
           token: "",
-          startedAtMs: null,
+          ranMs: null,
           settlement: status === "failed" ? { kind: "fail", error: error ?? unknownError } : { kind: "cancelled" },
         })),
       );
@@ -152,13 +151,13 @@ export class Settler {
   async #afterRequeue(
     source: JobSource,
     lease: TracedLease,
-    { startedAtMs }: SettledAttempt,
+    { ranMs }: SettledAttempt,
     became: SettleOutcome,
     why: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { delivery, events, log } = this.#options;
     if (became === "cancelled") {
-      await delivery.reportEnds(source, [{ ...lease, startedAtMs, settlement: { kind: "cancelled" } }]);
+      await delivery.reportEnds(source, [{ ...lease, ranMs, settlement: { kind: "cancelled" } }]);
       const { jobId, job, attempt } = lease;
       publishEnd(this.#options, { jobId, type: job.type, attempt, status: "cancelled" });
       log.info({ ...fieldsOf(lease), outcome: "cancelled" }, "job ended");
@@ -189,14 +188,13 @@ export class Settler {
     }
   }
 
-  /** Takes the time that an attempt ran, which ends before it is settled; the returned function is given how it ended. */
-  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, { startedAtMs }: SettledAttempt) {
-    const { metrics, nowMs } = this.#options;
+  /** The returned function is given how the attempt ended. */
+  #measure({ name }: JobSource, lease: TracedLease, settlement: Settlement, { ranMs }: SettledAttempt) {
+    const { metrics } = this.#options;
     const { type } = lease.job;
-    const ranSeconds = startedAtMs === null ? null : (nowMs() - startedAtMs) / 1000;
     return (outcome: AttemptEnding) => {
       metrics.attempts.add({ type, outcome });
-      if (ranSeconds !== null) metrics.runSeconds.observe({ type, outcome }, ranSeconds);
+      if (ranMs !== null) metrics.runSeconds.observe({ type, outcome }, ranMs / 1000);
       if (outcome === "lost") metrics.leasesLost.add({ source: name });
       lease.trace.ended(outcome, "error" in settlement ? settlement.error : undefined);
     };

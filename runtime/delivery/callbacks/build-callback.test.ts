@@ -15,7 +15,7 @@ const lease: Lease = {
   takenAtMs: 500,
   expiresAtMs: 60_000,
 };
-const facts: CallbackFacts = { lease, workerId: "container-1", nowMs: 4000, startedAtMs: 1000 };
+const facts: CallbackFacts = { lease, workerId: "container-1", nowMs: 4000, ranMs: 3000 };
 
 it("says of a job what the runtime knows, whatever its handler says", () => {
   const metadata = {

@@ -19,8 +19,8 @@ export interface CallbackFacts {
   readonly lease: Pick<Lease, "jobId" | "job" | "run" | "attempt"> & Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">>;
   readonly workerId: string;
   readonly nowMs: number;
-  /** When the attempt began, null when it never did. */
-  readonly startedAtMs: number | null;
+  /** How long the attempt ran, by a clock that nobody sets; null when it never did. */
+  readonly ranMs: number | null;
 }
 
 export function assetPath(job: Pick<Job, "id" | "user_id">, name: string): string {
@@ -126,14 +126,16 @@ function commonMetadata({ lease, workerId }: CallbackFacts): Record<string, unkn
     ...(expected === null ? {} : { expected_time: expected }),
     ...Object.fromEntries(ids),
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(queuedAtMs === undefined || takenAtMs === undefined ? {} : { queue_time: (takenAtMs - queuedAtMs) / 1000 }),
+    ...(queuedAtMs === undefined || takenAtMs === undefined
+      ? {}
+      : { queue_time: Math.max(0, takenAtMs - queuedAtMs) / 1000 }),
     worker_version: workerVersion,
     worker_id: workerId,
   };
 }
 
 function timingMetadata(facts: CallbackFacts): Record<string, unknown> {
-  return facts.startedAtMs === null ? {} : { generation_time: (facts.nowMs - facts.startedAtMs) / 1000 };
+  return facts.ranMs === null ? {} : { generation_time: facts.ranMs / 1000 };
 }
 
 /** `performance_ratio` = generation_time / expected_time, where both are known. */

@@ -8,11 +8,14 @@ const ended: EndedMessage = {
   memoryBytes: 7,
 };
 
-it("counts what was run, what failed, and how long a start took", () => {
-  let nowMs = 1000;
-  const statistics = new Statistics(() => nowMs);
+it("counts what was run, what failed, and how long a start took, whatever the clock on the wall does", () => {
+  let [nowMs, steadyMs] = [99_000, 0];
+  const statistics = new Statistics(
+    () => nowMs,
+    () => steadyMs,
+  );
   statistics.spawned();
-  nowMs = 1250;
+  [nowMs, steadyMs] = [1250, 250];
   statistics.ready();
   expect(statistics.counts).toMatchObject({ readySinceMs: 1250, startSeconds: 0.25, jobsProcessed: 0 });
   statistics.reported(ended);

@@ -34,11 +34,14 @@ const atFirst: ExecutorCounts = {
 
 export class Statistics {
   readonly #nowMs: () => number;
+  readonly #steadyMs: () => number;
   #counts = atFirst;
-  #spawnedAtMs = 0;
+  #spawnedAtSteadyMs = 0;
 
-  constructor(nowMs: () => number = Date.now) {
+  /** @param steadyMs a clock that nobody sets, for what is a duration */
+  constructor(nowMs: () => number = Date.now, steadyMs = () => performance.now()) {
     this.#nowMs = nowMs;
+    this.#steadyMs = steadyMs;
   }
 
   get counts(): ExecutorCounts {
@@ -46,12 +49,12 @@ export class Statistics {
   }
 
   spawned(): void {
-    this.#spawnedAtMs = this.#nowMs();
+    this.#spawnedAtSteadyMs = this.#steadyMs();
   }
 
   ready(): void {
-    const readySinceMs = this.#nowMs();
-    this.#set({ readySinceMs, startSeconds: (readySinceMs - this.#spawnedAtMs) / 1000 });
+    const startSeconds = (this.#steadyMs() - this.#spawnedAtSteadyMs) / 1000;
+    this.#set({ readySinceMs: this.#nowMs(), startSeconds });
   }
 
   /** The process has reported the end of an attempt. */

@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { startTestRuntime } from "#test/support/runtime.ts";
+import { claimMsFor, Outbox, type OutboxEntry, outboxMigrations } from "./outbox.ts";
+
+const entry: OutboxEntry = {
+  source: "sqlite",
+  lease: { jobId: "job", token: "token", attempt: 1, run: 1 },
+  ended: false,
+  bucket: "noop",
+  userId: "ann",
+  settlement: { kind: "complete" },
+  files: [],
+  callback: { job_id: "job", status: "completed", attempt: 1, metadata: {}, assets: [] },
+  workFolder: "",
+};
+
+it.each([1, 2, 5, 10, 30, 3600])(
+  "with leases of %i s the result of a process that died is taken up before its lease runs out",
+  async (leaseSeconds) => {
+    const folder = mkdtempSync(join(tmpdir(), "ourvidz-claims-"));
+    const database = await openDatabase(databaseFile(folder), outboxMigrations);
+    onTestFinished(() => {
+      database.close();
+      rmSync(folder, { recursive: true });
+    });
+    let nowMs = 1_000_000;
+    const of = (owner: string) =>
+      new Outbox(database, { owner, nowMs: () => nowMs, claimMs: claimMsFor(leaseSeconds) });
+    const [died, next] = [of("died"), of("next")];
+    await died.record(entry, true);
+    expect(await next.claimDue(new Set())).toEqual([]);
+    nowMs += Math.min(10_000, leaseSeconds * 1000 - 1);
+    expect((await next.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["job"]);
+  },
+);
+
+it("a container's outbox claims by the leases that it was given", async () => {
+  const runtime = await startTestRuntime({ LEASE_SECONDS: "1" });
+  onTestFinished(async () => {
+    await runtime.stop();
+    await runtime.remove();
+  });
+  expect(runtime.outbox.claimMs).toBe(500);
+});
