@@ -13,7 +13,7 @@ test("--version and --help", async () => {
   expect(await runCli(folder, ["--version"])).toMatchObject({ exitCode: 0, stdout: `${manifest.version}\n` });
   const help = await runCli(folder, ["run", "--help"]);
   expect(help).toMatchObject({ exitCode: 0, stderr: "" });
-  expect(help.stdout).toContain('ourvidz run sdxl_image_fast "a lighthouse at dawn"');
+  expect(help.stdout).toContain('ourvidz run sdxl_image_fast "a red apple"');
 });
 
 test("the help of every command has examples that begin with its name", () => {
@@ -24,6 +24,19 @@ test("the help of every command has examples that begin with its name", () => {
     command.configureOutput({ writeOut: (text) => help.push(text) }).outputHelp();
     expect(help.join("")).toContain(`Examples:\n  ourvidz ${command.name()}`);
   }
+});
+
+test("help shows a command's, and suggests one for what is none", async () => {
+  const folder = await temporaryFolder();
+  const shown = await runCli(folder, ["help", "jobs"]);
+  expect(shown).toMatchObject({ exitCode: 0, stderr: "", stdout: expect.stringContaining("Usage: ourvidz jobs") });
+  expect((await runCli(folder, ["help"])).stdout).toContain("show a command's help");
+  const unknown = await runCli(folder, ["help", "jbos"]);
+  expect(unknown).toMatchObject({
+    exitCode: 2,
+    stdout: "",
+    stderr: expect.stringContaining("Unknown command 'jbos'. Did you mean \"jobs\"?"),
+  });
 });
 
 test("no command at all shows the help and ends with 2", async () => {

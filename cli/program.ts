@@ -19,6 +19,7 @@ import { addValidate } from "./commands/validate.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { usageError } from "./errors.ts";
 import { addSourceOptions } from "./job/options.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** Commands that can be sent to a container. */
 const remoteCommands = new Set([
@@ -84,8 +85,22 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   for (const add of [addHandlers, addModels, addValidate]) add(program);
   program.commandsGroup("Write:");
   addNewHandler(program);
-  program.addHelpCommand(
-    new Command("help").argument("[command]").description("show a command's help").helpGroup("Help:"),
-  );
+  program.commandsGroup("Help:");
+  addHelp(program);
   return program;
+}
+
+/** Commander's own shows everything for a name that it does not know, and says nothing of it. */
+function addHelp(program: Command): void {
+  program.helpCommand(false);
+  program
+    .command("help")
+    .argument("[command]")
+    .description("show a command's help")
+    .action((name: string | undefined) => {
+      const meant = name === undefined ? program : program.commands.find((command) => command.name() === name);
+      if (meant !== undefined) return meant.help();
+      const names = program.commands.map((command) => command.name());
+      throw usageError(`Unknown command '${name}'. ${didYouMean(name ?? "", names)}`.trim());
+    });
 }

@@ -139,11 +139,7 @@ describe("bad input ends with 2 and one sentence, before anything starts", () =>
   const cases: readonly (readonly [args: string[], code: string, message: string])[] = [
     [["drew", "x"], "UNKNOWN_JOB_TYPE", 'Job type "drew" is unknown: must be "break", "draw"'],
     [["drew", "x"], "UNKNOWN_JOB_TYPE", 'Did you mean "draw"?'],
-    [
-      ["draw"],
-      "INVALID_JOB",
-      'prompt is missing: give it after the job type, for example draw "a lighthouse at dawn".',
-    ],
+    [["draw"], "INVALID_JOB", 'prompt is missing: give it after the job type, for example draw "a red apple".'],
     [["draw", " "], "INVALID_JOB", 'prompt is " ": must be 1 to 8,000 characters and not only white space'],
     [["draw", "x", "--images", "2"], "INVALID_JOB", "--images is 2: must be 1, 3 or 6."],
     [["draw", "x", "--size", "1023x1024"], "INVALID_JOB", "--size (width) is 1023: must be a multiple of 8"],

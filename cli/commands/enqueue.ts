@@ -18,10 +18,10 @@ export function addEnqueue(program: Command): void {
     .addHelpText(
       "after",
       examples(
-        'ourvidz enqueue sdxl_image_fast "a lighthouse at dawn" --seed 42',
-        'ourvidz enqueue sdxl_image_high "waves on a beach" --priority 10 --delay 60',
-        'ourvidz enqueue sdxl_image_fast "a red fox" --idempotency-key order-17 --json',
-        'ourvidz enqueue sdxl_image_fast "a red fox" --upstash',
+        'ourvidz enqueue sdxl_image_fast "a red apple" --seed 42',
+        'ourvidz enqueue sdxl_image_high "a pear" --priority 10 --delay 60',
+        'ourvidz enqueue sdxl_image_fast "a fox" --idempotency-key order-17 --json',
+        'ourvidz enqueue sdxl_image_fast "a fox" --upstash',
       ),
     )
     .action(

@@ -11,7 +11,7 @@ export function addJobs(program: Command): void {
   program
     .command("jobs")
     .summary("list jobs, newest first")
-    .description("Lists the jobs of the data folder, newest first.")
+    .description("Lists jobs, newest first: those of the data folder, or where the options say.")
     .addOption(new Option("--status <status>", "only jobs of this status").choices(statuses))
     .option("--type <type>", "only jobs of this type", textOption)
     .option("--user <id>", "only jobs of this user", userOption)

@@ -19,9 +19,9 @@ export function addRun(program: Command): void {
     .addHelpText(
       "after",
       examples(
-        'ourvidz run sdxl_image_fast "a lighthouse at dawn"',
-        'ourvidz run sdxl_image_fast "a red fox in the snow" --seed 42 --images 3 --out pictures',
-        'ourvidz run sdxl_image_high "a clay teapot" --size 768x1024 --config \'{"scheduler":"euler"}\' --json',
+        'ourvidz run sdxl_image_fast "a red apple"',
+        'ourvidz run sdxl_image_fast "a red apple on a light blue background" --seed 42 --images 3 --out pictures',
+        'ourvidz run sdxl_image_high "a fox" --steps 30 --config \'{"scheduler":"euler"}\' --json',
       ),
     )
     .action(action(async (operands, options: RunOptions) => (await import("../run/run.ts")).run(operands, options)));

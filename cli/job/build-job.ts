@@ -97,7 +97,7 @@ function invalidJob(problems: readonly FieldProblem[], options: JobOptions, type
     const option = optionOf[problem.field];
     if (option !== undefined && options[option.name] !== undefined) return { ...problem, field: option.label };
     if (problem.field !== "prompt" || problem.value !== undefined) return problem;
-    return { ...problem, message: `give it after the job type, for example ${type} "a lighthouse at dawn"` };
+    return { ...problem, message: `give it after the job type, for example ${type} "a red apple"` };
   });
   return new CodedError("INVALID_JOB", `The job is invalid: ${describeProblems(named)}.`, { details: problems });
 }

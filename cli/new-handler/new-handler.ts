@@ -35,7 +35,7 @@ export async function newHandler(type: string, options: NewHandlerOptions): Prom
       ...shown.map((path) => `wrote ${path}`),
       "",
       `Run it:   npm run ourvidz -- run ${type} "hello"${options.handlers === undefined ? "" : ` --handlers ${shortPath(handlersFolder)}`}`,
-      ...(isInProject(handlersFolder) ? [`Test it:  npx vitest run ${shown[1]}`] : []),
+      ...(isInProject(handlersFolder) ? [`Test it:  npm test -- ${shown[1]}`] : []),
     ].join("\n"),
   );
   return exitCodes.completed;

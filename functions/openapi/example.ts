@@ -19,7 +19,7 @@ const described = z.looseObject({
 });
 
 /** What of these names is worth showing although it need not be given; a change of many jobs is tried without changing any. */
-const shown: Readonly<Record<string, unknown>> = { prompt: "a lighthouse at dawn", dry_run: true };
+const shown: Readonly<Record<string, unknown>> = { prompt: "a red apple", dry_run: true };
 
 /** A number that most ranges hold and that means something for most: 8 steps, a guidance of 8. */
 const middling = 8;
