@@ -9,6 +9,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { probeHalfClosed } from "./http/half-closed.ts";
+import { RequestTurns } from "./http/request-turns.ts";
 import { type App, createApp } from "./index.ts";
 
 export interface RunningServer {
@@ -85,9 +86,10 @@ function createHttpServer(
         if (incoming.socket.writableLength > 0) incoming.socket.destroy();
       });
       probeHalfClosed(incoming, outgoing);
-      void listener(incoming, outgoing);
+      turns.begin(incoming, outgoing, () => void listener(incoming, outgoing));
     },
   );
+  const turns = new RequestTurns(server);
   // Without it, Node closes the other half too, and who waits for an answer never gets it.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.maxHeadersCount = maxHeaders;
