@@ -46,6 +46,7 @@ function vitals(
     offers,
     delivery: { alarms: [] },
     warmUp: { isDone: true },
+    fetches: { pending: new Map() },
     dataFolder: { problem: null },
     sources: new Map(),
   };

@@ -44,6 +44,7 @@ export function healthOf(vitals: Vitals): HealthStatus {
   if (dispatcher.state === "stopped" || problemsOf(vitals).length > 0) return "degraded";
   const isStarting =
     !vitals.warmUp.isDone ||
+    vitals.fetches.pending.size > 0 ||
     offers.checked !== null ||
     [...executors.values()].some(({ status }) => status.state === "starting");
   return isStarting ? "starting" : "healthy";

@@ -1,3 +1,4 @@
+import { fetchText, type ModelFetch } from "#runtime/container/model-fetches.ts";
 import { troublesOf } from "#runtime/container/problems.ts";
 import { ready } from "./api/ready.ts";
 import { HttpError } from "./errors.ts";
@@ -23,6 +24,8 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
   if (dataFolder.problem !== null)
     return new HttpError("NOT_READY", "The data folder is gone: put it back, or restart.");
   if (troublesOf(vitals).length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  const missing = [...vitals.fetches.pending.values()];
+  if (missing.length > 0) return stillFetching(missing);
   if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");
   if (!vitals.warmUp.isDone) return new HttpError("NOT_READY", "The models of WARM_MODELS are being loaded.");
   if (!offersAnything(vitals.offers)) return nothingOffered(vitals);
@@ -30,6 +33,21 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
   const states = [...executors.values()].map(({ status: { worker, state } }) => ({ worker, state }));
   const summary = states.map(({ worker, state }) => `${worker} is ${state}`).join(", ");
   return new HttpError("NOT_READY", `No executor can take a job: ${summary}.`, { details: states });
+}
+
+/** How far it is, without what only those with a key should read: why it fails is among the problems. */
+function stillFetching(missing: readonly ModelFetch[]): HttpError {
+  const models = missing.map((fetch) => ({
+    model: fetch.name,
+    received_bytes: fetch.hereBytes,
+    total_bytes: fetch.totalBytes,
+    code: fetch.failure?.error.code ?? null,
+  }));
+  const each = missing.map((fetch) => {
+    const { name, failure } = fetch;
+    return failure === null ? `${name} (${fetchText(fetch)})` : `${name} (failed, ${failure.error.code}; tried again)`;
+  });
+  return new HttpError("NOT_READY", `Models of MODELS are being fetched: ${each.join(", ")}.`, { details: { models } });
 }
 
 function nothingOffered({ offers }: Vitals): HttpError {

@@ -7,8 +7,8 @@ import { limitView } from "./schemas/worker-views.ts";
  *
  *   degraded   there is a problem: the loop that takes jobs has died, the data folder is gone or its disk is full, a source
  *              does not answer or may lose jobs, an executor cannot start or has crashed and waits, results cannot be
- *              delivered; or a job type, a model or a worker is not run at present, or the container is stopping
- *   starting   an executor is still loading
+ *              delivered, a model of MODELS cannot be fetched; or a job type, a model or a worker is not run at present, or the container is stopping
+ *   starting   an executor is still loading, or a model is being fetched
  *   healthy    none of these
  *
  * The status of HTTP says whether to restart it: 503 once the loop that takes jobs has died, which nothing else mends.
@@ -17,8 +17,8 @@ export const healthStatus = z.enum(["healthy", "starting", "degraded"]);
 export type HealthStatus = z.output<typeof healthStatus>;
 
 export const problemView = z.object({
-  part: z.enum(["dispatcher", "source", "executor", "delivery", "data folder"]),
-  /** A source's or a worker's name. */
+  part: z.enum(["dispatcher", "source", "executor", "delivery", "data folder", "models"]),
+  /** A source's, a worker's or a model's name. */
   subject: z.string().nullable(),
   code: z.string(),
   since: z.iso.datetime().nullable(),

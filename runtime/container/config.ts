@@ -6,6 +6,7 @@ import { keyProblem } from "#contract/environment-text.ts";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import type { HubSettings } from "#runtime/hub/hub-settings.ts";
+import { parseWantedModel, type WantedModel } from "#runtime/hub/repository.ts";
 import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
 import { type ConfiguredSources, readSources, sourceNames } from "#runtime/sources/configured-sources.ts";
 import {
@@ -31,6 +32,23 @@ const seconds = (fallback: number, min: number, max: number) => numberFrom(min, 
 const list = z.string().default("").transform(commaSeparated);
 
 const refusedKeys = new Set(["default_key_123"]);
+
+/** `sdxl=owner/name@revision`, several between spaces, commas or line breaks. */
+const wantedModels = z
+  .string()
+  .default("")
+  .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
+  .transform((parts, context) =>
+    parts.flatMap((part) => {
+      try {
+        return [parseWantedModel(part)];
+      } catch (error) {
+        context.addIssue({ code: "custom", message: error instanceof Error ? error.message : "is not valid" });
+        return [];
+      }
+    }),
+  )
+  .refine((models) => new Set(models.map(({ name }) => name)).size === models.length, "names a model twice");
 
 const apiKeys = list.superRefine((keys, context) => {
   for (const key of keys) {
@@ -77,6 +95,7 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  MODELS: wantedModels,
   WARM_MODELS: list,
   HF_TOKEN: z
     .string()
@@ -104,6 +123,8 @@ export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
+  /** Models to fetch where they are missing; jobs that need them wait for that. */
+  readonly wantedModels: readonly WantedModel[];
   /** Where models are fetched from. */
   readonly hub: HubSettings;
   /** Models to load before the first job is taken. */
@@ -207,6 +228,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),
+    wantedModels: values.MODELS,
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN },
     warmModels: values.WARM_MODELS,
     workers: values.WORKERS,

@@ -7,6 +7,7 @@ import { Offers } from "#runtime/offers/offers.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
 import type { Config } from "./config.ts";
 import { createExecutor } from "./executors.ts";
+import { fetchReport, type ModelFetches } from "./model-fetches.ts";
 
 export interface OfferParts {
   readonly config: Config;
@@ -14,6 +15,7 @@ export interface OfferParts {
   readonly registry: Registry;
   readonly executors: Map<string, Executor>;
   readonly sources: readonly JobSource[];
+  readonly fetches: Pick<ModelFetches, "pending">;
   /** A handler has come, or was mended. */
   onHandler(handler: Handler): void;
   /** An executor has come, because a handler has whose worker did not run here. */
@@ -30,6 +32,7 @@ export function connectOffers({
   registry,
   executors,
   sources,
+  fetches,
   onHandler,
   onExecutor,
 }: OfferParts): Offers {
@@ -56,6 +59,10 @@ export function connectOffers({
     modelsFolder: config.modelsFolder,
     log,
     nowMs: steadyNowMs,
+    comingOf(name) {
+      const fetch = fetches.pending.get(name);
+      return fetch === undefined ? null : fetchReport(fetch);
+    },
     restart,
     onHandler(handler) {
       onHandler(handler);

@@ -4,10 +4,11 @@ import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import type { ConnectedSource, SourceTrouble } from "#runtime/sources/source-definition.ts";
 import type { FolderProblem } from "./folder-watch.ts";
+import type { ModelFetches } from "./model-fetches.ts";
 
 /** What is wrong with a container, beside the job types and models that it does not run. */
 export interface Problem {
-  readonly part: "dispatcher" | "source" | "executor" | "delivery" | "data folder";
+  readonly part: "dispatcher" | "source" | "executor" | "delivery" | "data folder" | "models";
   /** Which one, when there are several: a source's or a worker's name. */
   readonly subject: string | null;
   readonly code: ErrorCode;
@@ -28,10 +29,11 @@ export interface ProblemParts {
   readonly delivery: { readonly alarms: readonly DeliveryAlarm[] };
   readonly dataFolder: { readonly problem: FolderProblem | null };
   readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "problem" | "trouble">>;
+  readonly fetches: Pick<ModelFetches, "pending">;
 }
 
 export function problemsOf(parts: ProblemParts): Problem[] {
-  return [...ofContainer(parts), ...ofSources(parts), ...ofExecutors(parts), ...ofDelivery(parts)];
+  return [...ofContainer(parts), ...ofSources(parts), ...ofExecutors(parts), ...ofDelivery(parts), ...ofFetches(parts)];
 }
 
 function* ofContainer({ dispatcher, dataFolder }: ProblemParts): Generator<Problem> {
@@ -85,6 +87,15 @@ function* ofExecutors({ executors }: ProblemParts): Generator<Problem> {
       const summary = `The executor of ${worker} has crashed and is started again.`;
       yield { ...subject, code: "EXECUTOR_CRASHED", summary, message: summary };
     }
+  }
+}
+
+function* ofFetches({ fetches }: ProblemParts): Generator<Problem> {
+  for (const { name, failure } of fetches.pending.values()) {
+    if (failure === null) continue;
+    const { code, message } = failure.error;
+    const summary = `The model ${name} cannot be fetched (${code}); it is tried again.`;
+    yield { part: "models", subject: name, code, sinceMs: failure.sinceMs, summary, message };
   }
 }
 

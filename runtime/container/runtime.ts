@@ -49,6 +49,7 @@ import { containersFolder, type DataFolder, openDataFolder } from "./data-folder
 import { startExecutors } from "./executors.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { ModelFetches } from "./model-fetches.ts";
 import { jobRemover } from "./remove-job.ts";
 import { restoreJob } from "./restore-job.ts";
 import { shutDown } from "./shutdown.ts";
@@ -86,6 +87,8 @@ export interface Runtime {
   readonly executors: ReadonlyMap<string, Executor>;
   readonly dataFolder: Pick<FolderWatch, "problem">;
   readonly warmUp: Pick<WarmUp, "isDone">;
+  /** Models that are not there yet. */
+  readonly fetches: Pick<ModelFetches, "pending">;
   /** What this container can run now, and what keeps it from the rest. */
   readonly offers: Offers;
   readonly metrics: Metrics;
@@ -172,7 +175,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const destinations = connectDelivery(config, embedded, log);
   const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
   const parts = wire({ ...own, onHandler: ({ type }) => metricsRegistry.addJobType(type) });
-  const { dispatcher, delivery, offers, dataFolder } = parts;
+  const { dispatcher, offers, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
   const { workerId, dataFolder: data_folder } = config;
@@ -180,10 +183,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   readAtScrape(metricsRegistry, measured);
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
-  // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
-  await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
-  dispatcher.start();
-  void parts.warmUp.run();
+  await begin(parts);
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
   const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
@@ -194,6 +194,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     stopWatchingLoop();
     dataFolder.stop();
     parts.warmUp.stop();
+    await parts.fetches.stop();
     await sources.close();
     await embedded.close();
     await forgetOwner();
@@ -228,6 +229,14 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   };
 }
 
+async function begin({ fetches, delivery, offers, dataFolder, dispatcher, warmUp }: ReturnType<typeof wire>) {
+  await fetches.start();
+  // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
+  await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
+  dispatcher.start();
+  void warmUp.run();
+}
+
 /** What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone. */
 async function takeOver({ path }: DataFolder, log: Logger): Promise<() => Promise<void>> {
   const folder = containersFolder(path);
@@ -240,8 +249,8 @@ function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config):
   return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
 }
 
-function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, offers }: ReturnType<typeof wire>) {
-  return { events, dispatcher, delivery, dataFolder, warmUp, offers };
+function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, fetches, offers }: ReturnType<typeof wire>) {
+  return { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers };
 }
 
 function filesOf({ store }: Destinations, { store: files, callbacks }: Embedded) {
@@ -287,8 +296,10 @@ function wire({
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
   const inputs = connectInputs(config, folder.inputs, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
-  const offers = connectOffers({
+  const fetches = new ModelFetches({ config, log, onChange: () => void offers.look() });
+  const offers: Offers = connectOffers({
     config,
+    fetches,
     log,
     registry,
     executors,
@@ -315,8 +326,7 @@ function wire({
     onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
   const wake = () => dispatcher.wake();
-  const { warmModels: models, modelsFolder } = config;
-  const warmUp = new WarmUp({ models, modelsFolder, registry, executors, workFolder: folder.work, log, onDone: wake });
+  const warmUp = new WarmUp({ config, fetches, registry, executors, workFolder: folder.work, log, onDone: wake });
   const dataFolder = new FolderWatch({ path: folder.path, log, onChange: wake });
   const dispatcher: Dispatcher = new Dispatcher({
     ...shared,
@@ -328,7 +338,7 @@ function wire({
     isBlocked: () => dataFolder.isGone || !warmUp.isDone,
   });
   offers.on("change", () => dispatcher.wake());
-  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp };
+  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp, fetches };
 }
 
 /**

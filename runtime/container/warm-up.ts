@@ -8,7 +8,9 @@ import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { TaskHooks } from "#runtime/executor/parent/task-slot.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import type { Config } from "./config.ts";
 import { removeWork } from "./data-folder.ts";
+import type { ModelFetches } from "./model-fetches.ts";
 
 /*
  * Loads the models of WARM_MODELS before the first job is taken, so that none pays for it. A model is loaded by who uses it:
@@ -16,8 +18,9 @@ import { removeWork } from "./data-folder.ts";
  * only logged: the first real job finds it again, and then it is that job's.
  */
 export interface WarmUpOptions {
-  readonly models: readonly string[];
-  readonly modelsFolder: string;
+  readonly config: Pick<Config, "warmModels" | "modelsFolder">;
+  /** A model that is still being fetched is not waited for: all that does not need it may have been ready for long. */
+  readonly fetches: Pick<ModelFetches, "pending">;
   readonly registry: Registry;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly workFolder: string;
@@ -37,7 +40,7 @@ export class WarmUp {
 
   constructor(options: WarmUpOptions) {
     this.#options = options;
-    this.#isDone = options.models.length === 0;
+    this.#isDone = options.config.warmModels.length === 0;
   }
 
   get isDone(): boolean {
@@ -47,8 +50,12 @@ export class WarmUp {
   /** Never rejects. */
   async run(): Promise<void> {
     if (this.#isDone) return;
-    const { models, log, onDone } = this.#options;
-    for (const model of models) {
+    const { config, fetches, log, onDone } = this.#options;
+    for (const model of config.warmModels) {
+      if (fetches.pending.has(model)) {
+        log.info({ model }, "a model of WARM_MODELS is still being fetched: its first job loads it");
+        continue;
+      }
       const startedAtMs = performance.now();
       try {
         await this.#load(model);
@@ -87,7 +94,8 @@ export class WarmUp {
 
   /** A type that uses the model, whatever name the one and the other give it. @throws CodedError CONFIG_INVALID, MODEL_NOT_FOUND */
   async #handlerOf(model: string): Promise<Handler> {
-    const { registry, modelsFolder } = this.#options;
+    const { registry, config } = this.#options;
+    const { modelsFolder } = config;
     const { path } = await findModel(modelsFolder, model);
     for (const handler of registry.all()) {
       if (handler.model === undefined) continue;

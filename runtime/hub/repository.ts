@@ -47,3 +47,13 @@ export function wantedModel(text: string, name?: string): WantedModel {
   const message = `"${chosen}" is not a model's name: use up to 100 letters, digits, '.', '_' and '-', the first a letter or a digit`;
   throw new CodedError("INVALID_REQUEST", name === undefined ? `${message}; choose another with --as.` : `${message}.`);
 }
+
+/** `sdxl=owner/name@revision`, as MODELS lists them. @throws CodedError INVALID_REQUEST */
+export function parseWantedModel(text: string): WantedModel {
+  const [, name = "", repository = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name !== "") return wantedModel(repository, name);
+  throw new CodedError(
+    "INVALID_REQUEST",
+    `"${text}" does not say which model is to be fetched: write name=owner/name.`,
+  );
+}

@@ -14,6 +14,9 @@ interface Known {
   readonly nextLookMs: number;
 }
 
+/** Why a model of this name is not there yet; null when none is on its way. */
+export type ComingOf = (name: string) => ErrorReport | null;
+
 /**
  * Which models are there and in order. A look costs directory entries and `stat` calls; a folder is read when its files
  * have changed, and one that is broken now and then, for a disk may come back without a change.
@@ -21,6 +24,7 @@ interface Known {
 export class ModelWatch {
   readonly #modelsFolder: string;
   readonly #nowMs: () => number;
+  readonly #comingOf: ComingOf;
   readonly #known = new Map<string, Known>();
   #models: ReadonlyMap<string, ModelFacts> = new Map();
   #aliases: Readonly<Record<string, string>> = {};
@@ -29,9 +33,10 @@ export class ModelWatch {
   /** Every name that stood for a model since the start, or that an alias stands for. */
   readonly #expected = new Set<string>();
 
-  constructor(modelsFolder: string, nowMs: () => number) {
+  constructor(modelsFolder: string, nowMs: () => number, comingOf: ComingOf = () => null) {
     this.#modelsFolder = modelsFolder;
     this.#nowMs = nowMs;
+    this.#comingOf = comingOf;
   }
 
   /** By every name and alias. */
@@ -45,19 +50,30 @@ export class ModelWatch {
     if (!this.#hasLooked) return null;
     const facts = this.#models.get(name);
     if (facts === undefined)
-      return this.#missing.get(name) ?? { code: "MODEL_NOT_FOUND", message: `There is no model "${name}" here.` };
+      return (
+        this.#comingOf(name) ??
+        this.#missing.get(name) ?? { code: "MODEL_NOT_FOUND", message: `There is no model "${name}" here.` }
+      );
     if (facts.problems.length === 0) return null;
     return { code: "MODEL_INVALID", message: `${facts.problems.join("; ")}.` };
   }
 
-  /** Whether the model was never here, and nothing says that it should be: no container has to have every model. */
+  /**
+   * Whether the model was never here, and nothing says that it should be: no container has to have every model. Nor is one
+   * that is on its way a fault; what keeps it from coming is said by who fetches it.
+   */
   isAbsent(name: string): boolean {
-    return this.#hasLooked && !this.#expected.has(name);
+    return this.#hasLooked && (!this.#expected.has(name) || this.#isComing(name));
   }
 
   /** Real name of the folder that stands for a name, also while it is missing; the name itself when none does. */
   folderOf(name: string): string {
-    return this.#models.get(name)?.folder ?? this.#aliases[name] ?? name;
+    const alias = this.#isComing(name) ? undefined : this.#aliases[name];
+    return this.#models.get(name)?.folder ?? alias ?? name;
+  }
+
+  #isComing(name: string): boolean {
+    return !this.#models.has(name) && this.#comingOf(name) !== null;
   }
 
   /** Which models are there, by name alone: each counts as in order until it is read. */
@@ -91,7 +107,8 @@ export class ModelWatch {
     for (const name of [...names, ...Object.keys(aliases)]) this.#expected.add(name);
     for (const [alias, target] of Object.entries(aliases)) {
       const facts = models.get(target);
-      if (facts !== undefined && !models.has(alias)) models.set(alias, facts);
+      // Nothing stands in for a model that is on its way: its jobs are for that one.
+      if (facts !== undefined && !models.has(alias) && this.#comingOf(alias) === null) models.set(alias, facts);
     }
     return models;
   }

@@ -12,7 +12,7 @@ import { computeOffer, emptyOffer, isCovered, type JobToRun } from "./compute-of
 import { type Condition, Conditions, type Watched } from "./conditions.ts";
 import { HandlerWatch } from "./handler-watch.ts";
 import { logChanges } from "./log-changes.ts";
-import { ModelWatch } from "./model-watch.ts";
+import { type ComingOf, ModelWatch } from "./model-watch.ts";
 import { Quarantine, type Quarantined } from "./quarantine.ts";
 import { SeenConditions, type SeenExecutor } from "./seen-conditions.ts";
 
@@ -30,6 +30,8 @@ export interface OffersOptions {
   readonly modelsFolder: string;
   readonly log: Logger;
   readonly nowMs: () => number;
+  /** Why a model is not there yet that is being fetched. */
+  readonly comingOf?: ComingOf;
   /** The worker's process must not be used any more. */
   restart(worker: string): void;
   /** A handler came, or its file was mended: the worker's process has to load it too, if there is one. */
@@ -70,7 +72,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#options = options;
     this.#conditions = new Conditions(options.nowMs);
     this.#quarantine = new Quarantine(options.nowMs);
-    this.#models = new ModelWatch(options.modelsFolder, options.nowMs);
+    this.#models = new ModelWatch(options.modelsFolder, options.nowMs, options.comingOf);
     this.#handlers = new HandlerWatch(options.handlersFolder);
     this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
     this.#announcer = new Announcer(options.sources, options.log);
