@@ -21,6 +21,9 @@ export abstract class BaseSchedule implements Schedule {
   abstract readonly initNoiseSigma: number;
   /** Values of one image; undefined: all that a step is given. */
   protected imageSize: number | undefined;
+  /** Index of the run's first call, and of the next one where calls have to come in order. */
+  protected firstStep = 0;
+  #nextStep = 0;
 
   constructor(numInferenceSteps: number, { timesteps, sigmas }: Levels) {
     this.numInferenceSteps = numInferenceSteps;
@@ -37,7 +40,9 @@ export abstract class BaseSchedule implements Schedule {
       );
     }
     this.imageSize = imageSize;
-    this.reset(stepIndex);
+    this.firstStep = stepIndex;
+    this.#nextStep = stepIndex;
+    this.reset();
   }
 
   addNoise(original: Float32Array, noise: Float32Array, stepIndex: number, out: Float32Array): void {
@@ -74,8 +79,16 @@ export abstract class BaseSchedule implements Schedule {
   /** Of the latents before the call at this index. */
   protected abstract scale(stepIndex: number): NoiseScale;
 
-  /** Forgets what earlier steps left; the next one is at `stepIndex`. */
-  protected reset(_stepIndex: number): void {}
+  /** Forgets what earlier steps left. */
+  protected reset(): void {}
+
+  /** @throws RangeError when the step is not the next one, of solvers that remember the steps before */
+  protected take(stepIndex: number): void {
+    if (stepIndex !== this.#nextStep) {
+      throw new RangeError(`the next step is ${this.#nextStep}, not ${stepIndex}; this solver takes them in order`);
+    }
+    this.#nextStep = stepIndex + 1;
+  }
 
   protected sigma(index: number): number {
     const sigma = this.sigmas[index];

@@ -9,8 +9,8 @@ const sdxlConfig = {
   beta_start: 0.00085,
   beta_end: 0.012,
   beta_schedule: "scaled_linear",
-  steps_offset: 1,
   timestep_spacing: "leading",
+  skip_prk_steps: true,
 };
 
 /** Every scheduler that there is, by every name of it. */
@@ -47,18 +47,26 @@ function run(schedule: Schedule, seeds: readonly number[], stepIndex = 0): Float
 }
 
 describe.each(makers)("%s", (name, make) => {
-  it.each([1, 2, 3, 7, 20, 61, 250, 1000])("lays out %i steps that fall from noise to image", (steps) => {
-    const schedule = make().schedule(steps);
-    const { timesteps, sigmas, order, numInferenceSteps, initNoiseSigma } = schedule;
-    expect(numInferenceSteps).toBe(steps);
-    expect(sigmas).toHaveLength(timesteps.length + 1);
-    expect(timesteps.length).toBeGreaterThanOrEqual((steps - 1) * order + 1);
-    expect(initNoiseSigma).toBeGreaterThan(0.9);
-    for (const values of [timesteps, sigmas]) {
-      expect(values.every(Number.isFinite)).toBe(true);
-      expect(values.every((value, index) => index === 0 || value <= (values[index - 1] ?? 0))).toBe(true);
-    }
-  });
+  // A distilled model has no more steps than it was distilled on.
+  const maxSteps = /LCM|TCD/i.test(name) ? 50 : 1000;
+
+  it.each([1, 2, 3, 7, 20, 50, 61, 250, 1000].filter((steps) => steps <= maxSteps))(
+    "lays out %i steps that fall from noise to image",
+    (steps) => {
+      const schedule = make().schedule(steps);
+      const { timesteps, sigmas, order, numInferenceSteps, initNoiseSigma } = schedule;
+      expect(numInferenceSteps).toBe(steps);
+      expect(sigmas).toHaveLength(timesteps.length + 1);
+      expect(timesteps.length).toBeGreaterThanOrEqual((steps - 1) * order + 1);
+      expect(initNoiseSigma).toBeGreaterThan(0.9);
+      for (const values of [timesteps, sigmas]) {
+        expect(values.every(Number.isFinite)).toBe(true);
+        // Calls within a step may be anywhere; the steps fall.
+        const ofSteps = values.filter((_, index) => index % order === 0);
+        expect(ofSteps.every((value, index) => index === 0 || value <= (ofSteps[index - 1] ?? 0))).toBe(true);
+      }
+    },
+  );
 
   it("makes numbers of the shape of the sample, the same each time, whatever ran before on the schedule", () => {
     const schedule = make().schedule(9);

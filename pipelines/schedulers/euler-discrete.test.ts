@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { maxDifference } from "#pipelines/testing/compare.ts";
-import { createScheduler, schedulerNames } from "./index.ts";
+import { createScheduler } from "./index.ts";
 
 const tolerance = 1e-5;
 
@@ -91,29 +91,9 @@ describe("EulerDiscreteScheduler", () => {
     expect(() => euler().schedule(2.5)).toThrow("not 2.5");
   });
 
-  it("names the variants that it does not have", () => {
-    const config = { use_beta_sigmas: true, timestep_type: "continuous", prediction_type: "v_prediction" };
-    expect(() => euler(config)).toThrow("runs without use_beta_sigmas, timestep_type continuous");
-  });
-});
-
-describe("createScheduler", () => {
-  it("knows class names and friendly names in any case", () => {
-    for (const name of [...schedulerNames, "Euler"]) {
-      expect(createScheduler(name, {}, "").className).toBe("EulerDiscreteScheduler");
-    }
-  });
-
-  it("lists what there is when a name is unknown, also one of Object's own", () => {
-    expect(() => createScheduler("ddim2", {}, "")).toThrow(
-      'unknown scheduler "ddim2"; there are: euler, EulerDiscreteScheduler',
-    );
-    expect(() => createScheduler("constructor", {}, "")).toThrow('unknown scheduler "constructor"');
-  });
-
-  it("names the file and the field of a config that cannot be", () => {
-    expect(() => createScheduler("euler", { prediction_type: "x" }, "/m/scheduler_config.json")).toThrow(
-      /\/m\/scheduler_config\.json: .*Invalid option[\s\S]*prediction_type/,
+  it("refuses two ways to spread sigmas at once", () => {
+    expect(() => euler({ use_beta_sigmas: true, use_karras_sigmas: true })).toThrow(
+      "EulerDiscreteScheduler runs without use_karras_sigmas and use_beta_sigmas together; change scheduler_config.json",
     );
   });
 });

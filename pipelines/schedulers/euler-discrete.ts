@@ -1,28 +1,31 @@
 import { z } from "zod";
-import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
-import { BaseSchedule, type Levels, type NoiseScale } from "./base-schedule.ts";
-import { alphasCumprod, linspace32, trainingSigmas } from "./noise-schedule.ts";
+import type { Levels } from "./base-schedule.ts";
+import {
+  contradictions,
+  refuseUnsupported,
+  respacingFields,
+  schedulerConfig,
+  spacingFields,
+  trainingFields,
+  zeroSnrField,
+} from "./config.ts";
+import { linspace32 } from "./noise-schedule.ts";
 import type { Schedule, Scheduler } from "./scheduler.ts";
-import { interpolate, respacedSigmas, spacedTimesteps, timestepOfSigma } from "./spacing.ts";
+import { SigmaTable, spacedLevels, type WideLevels, withLast } from "./sigma-levels.ts";
+import { eulerStep, SigmaSchedule } from "./sigma-schedule.ts";
+import { checkSteps, respacedSigmas, spacedTimesteps } from "./spacing.ts";
 
-/** `scheduler_config.json` with diffusers' defaults; keys of other schedulers and of diffusers itself are let through. */
-export const eulerDiscreteConfig = z.object({
-  num_train_timesteps: z.int().positive().default(1000),
-  beta_start: z.number().default(0.0001),
-  beta_end: z.number().default(0.02),
-  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
-  trained_betas: z.array(z.number()).nullish(),
+/** `scheduler_config.json` with diffusers' defaults. */
+export const eulerDiscreteConfig = schedulerConfig({
+  ...trainingFields(),
+  ...spacingFields("linspace"),
+  ...respacingFields,
   prediction_type: z.enum(["epsilon", "sample", "original_sample", "v_prediction"]).default("epsilon"),
   interpolation_type: z.enum(["linear", "log_linear"]).default("linear"),
-  use_karras_sigmas: z.boolean().nullish(),
-  use_exponential_sigmas: z.boolean().nullish(),
-  use_beta_sigmas: z.boolean().nullish(),
   sigma_min: z.number().nullish(),
   sigma_max: z.number().nullish(),
-  timestep_spacing: z.enum(["linspace", "leading", "trailing"]).default("linspace"),
   timestep_type: z.enum(["discrete", "continuous"]).default("discrete"),
-  steps_offset: z.int().default(0),
-  rescale_betas_zero_snr: z.boolean().default(false),
+  rescale_betas_zero_snr: zeroSnrField,
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 });
 
@@ -30,121 +33,59 @@ export type EulerDiscreteConfig = z.output<typeof eulerDiscreteConfig>;
 
 /**
  * diffusers' `EulerDiscreteScheduler`: algorithm 2 of Karras et al., "Elucidating the Design Space of Diffusion-Based
- * Generative Models" (2022), without churn. Timesteps and sigmas agree with diffusers within 1e-5.
+ * Generative Models" (2022), without churn.
  * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class EulerDiscreteScheduler implements Scheduler {
   readonly className = "EulerDiscreteScheduler";
   readonly #config: EulerDiscreteConfig;
-  readonly #sigmas: Float32Array;
+  readonly #table: SigmaTable;
 
   constructor(config: EulerDiscreteConfig) {
-    checkSupported(config);
+    refuseUnsupported(this.className, contradictions(config));
     this.#config = config;
-    this.#sigmas = trainingSigmas(alphasCumprod(config));
+    this.#table = new SigmaTable(config);
   }
 
   schedule(numInferenceSteps: number): Schedule {
-    const trained = this.#config.num_train_timesteps;
-    if (!Number.isInteger(numInferenceSteps) || numInferenceSteps < 1 || numInferenceSteps > trained) {
-      throw invalidJob(`num_inference_steps must be a whole number from 1 to ${trained}, not ${numInferenceSteps}`);
-    }
-    const spaced = spacedTimesteps(this.#config, numInferenceSteps);
-    const base = this.#baseSigmas(spaced);
-    const sigmas = respacedSigmas(this.#config, base, numInferenceSteps);
-    const timesteps = sigmas === base ? spaced : this.#timestepsOf(sigmas);
-    const last = this.#config.final_sigmas_type === "sigma_min" ? (this.#sigmas[0] ?? 0) : 0;
-    return new EulerSchedule(this.#config, numInferenceSteps, { timesteps, sigmas: Float32Array.of(...sigmas, last) });
+    checkSteps(numInferenceSteps, this.#config.num_train_timesteps);
+    const last = this.#config.final_sigmas_type === "sigma_min" ? this.#table.smallest : 0;
+    const levels = withLast(this.#levels(numInferenceSteps), last);
+    return new EulerSchedule(this.#config, numInferenceSteps, this.#isContinuous ? continuous(levels) : levels);
   }
 
-  /** Sigmas at the timesteps; `log_linear` ignores them and, in diffusers too, has one more. */
-  #baseSigmas(timesteps: Float32Array): Float64Array {
-    if (this.#config.interpolation_type === "linear") {
-      return Float64Array.from(timesteps, (timestep) => interpolate(this.#sigmas, timestep));
-    }
-    const smallest = this.#sigmas[0] ?? 0;
-    const largest = this.#sigmas[this.#sigmas.length - 1] ?? 0;
-    const logarithms = linspace32(Math.log(largest), Math.log(smallest), timesteps.length + 1);
-    return Float64Array.from(logarithms, (logarithm) => Math.fround(Math.exp(logarithm)));
+  get #isContinuous(): boolean {
+    return this.#config.timestep_type === "continuous" && this.#config.prediction_type === "v_prediction";
   }
 
-  #timestepsOf(sigmas: Float64Array): Float32Array {
-    const logSigmas = this.#sigmas.map(Math.log);
-    return Float32Array.from(sigmas, (sigma) => timestepOfSigma(sigma, logSigmas));
+  #levels(steps: number): WideLevels {
+    if (this.#config.interpolation_type === "linear") return spacedLevels(this.#config, this.#table, steps);
+    // Spaced by log σ, whatever the timesteps are, and one more, which is so in diffusers too.
+    const timesteps = Float64Array.from(spacedTimesteps(this.#config, steps));
+    const { sigmas: trained, smallest } = this.#table;
+    const largest = trained[trained.length - 1] ?? 0;
+    const logarithms = linspace32(Math.log(largest), Math.log(smallest), steps + 1);
+    const base = Float64Array.from(logarithms, (logarithm) => Math.fround(Math.exp(logarithm)));
+    const sigmas = respacedSigmas(this.#config, base, steps);
+    return { sigmas, timesteps: sigmas === base ? timesteps : sigmas.map((sigma) => this.#table.timestepOf(sigma)) };
   }
 }
 
-class EulerSchedule extends BaseSchedule {
-  readonly initNoiseSigma: number;
-  readonly #predictionType: EulerDiscreteConfig["prediction_type"];
+/** Timesteps of models that are told ¼ log σ. */
+function continuous({ sigmas }: Levels): Levels {
+  return { sigmas, timesteps: sigmas.slice(0, -1).map((sigma) => 0.25 * Math.fround(Math.log(sigma))) };
+}
 
+class EulerSchedule extends SigmaSchedule {
   constructor(config: EulerDiscreteConfig, steps: number, levels: Levels) {
-    super(steps, levels);
-    this.#predictionType = config.prediction_type;
-    const largest = levels.sigmas.reduce((a, b) => Math.max(a, b), 0);
-    this.initNoiseSigma = config.timestep_spacing === "leading" ? rootOfSquarePlusOne(largest) : largest;
-  }
-
-  override scaleModelInput(sample: Float32Array, stepIndex: number, out: Float32Array): void {
-    const divisor = rootOfSquarePlusOne(this.sigma(stepIndex));
-    for (let index = 0; index < sample.length; index++) out[index] = (sample[index] ?? 0) / divisor;
+    const { prediction_type: type } = config;
+    super({ ...config, prediction_type: type === "original_sample" ? "sample" : type }, steps, levels);
   }
 
   /** x ← x + (x − x₀)/σ · (σ_next − σ) */
   step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
     const sigma = this.sigma(stepIndex);
-    const dt = Math.fround(this.sigma(stepIndex + 1) - sigma);
-    const [outputFactor, sampleFactor] = this.#originalSampleFactors(sigma);
-    for (let index = 0; index < sample.length; index++) {
-      const x = sample[index] ?? 0;
-      const original = Math.fround(
-        Math.fround(x * sampleFactor) + Math.fround((modelOutput[index] ?? 0) * outputFactor),
-      );
-      const derivative = Math.fround(Math.fround(x - original) / sigma);
-      out[index] = x + Math.fround(derivative * dt);
-    }
+    const original = this.original(modelOutput, stepIndex, sample);
+    eulerStep(sample, sample, original, sigma, Math.fround(this.sigma(stepIndex + 1) - sigma), out);
   }
-
-  predictOriginalSample(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
-    const [outputFactor, sampleFactor] = this.#originalSampleFactors(this.sigma(stepIndex));
-    for (let index = 0; index < sample.length; index++) {
-      out[index] = (sample[index] ?? 0) * sampleFactor + (modelOutput[index] ?? 0) * outputFactor;
-    }
-  }
-
-  /**
-   * x₀ as a combination of model output and sample. epsilon: x₀ = x − σ·ε. v: x₀ = −σ/√(σ²+1)·v + x/(σ²+1)
-   * (Salimans and Ho, "Progressive Distillation", 2022, in the variance-exploding scale of k-diffusion).
-   */
-  #originalSampleFactors(sigma: number): readonly [output: number, sample: number] {
-    switch (this.#predictionType) {
-      case "epsilon":
-        return [-sigma, 1];
-      case "v_prediction":
-        return [Math.fround(-sigma / rootOfSquarePlusOne(sigma)), Math.fround(1 / (sigma * sigma + 1))];
-      case "sample":
-      case "original_sample":
-        return [1, 0];
-    }
-  }
-
-  protected scale(stepIndex: number): NoiseScale {
-    return { alpha: 1, sigma: this.sigma(stepIndex) };
-  }
-}
-
-function checkSupported(config: EulerDiscreteConfig): void {
-  const unsupported = {
-    use_beta_sigmas: config.use_beta_sigmas === true,
-    "timestep_type continuous": config.timestep_type === "continuous" && config.prediction_type === "v_prediction",
-  };
-  const unknown = Object.entries(unsupported).flatMap(([name, isSet]) => (isSet ? [name] : []));
-  if (unknown.length > 0) {
-    throw unsupportedOption(`EulerDiscreteScheduler runs without ${unknown.join(", ")}; change scheduler_config.json`);
-  }
-}
-
-/** √(σ² + 1) in float32. */
-function rootOfSquarePlusOne(sigma: number): number {
-  return Math.fround(Math.sqrt(Math.fround(Math.fround(sigma * sigma) + 1)));
 }

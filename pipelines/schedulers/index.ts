@@ -1,25 +1,20 @@
 import { z } from "zod";
 import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
-import { DpmSolverMultistepScheduler } from "./dpm-solver-multistep.ts";
-import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
+import { FlowDpmSolverScheduler } from "./dpm-solver-multistep.ts";
 import { flowConfig, flowShift as shiftOf } from "./flow-config.ts";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.ts";
+import { factories, friendlyNames, type SchedulerOptions } from "./registry.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { UniPcMultistepScheduler } from "./unipc-multistep.ts";
+import { FlowUniPcScheduler } from "./unipc-multistep.ts";
 
-type Factory = (config: unknown) => Scheduler;
+type Factory = (config: unknown, options: SchedulerOptions) => Scheduler;
 
-/** Schedulers by diffusers' class name. */
-const factories = {
-  EulerDiscreteScheduler: (config: unknown) => new EulerDiscreteScheduler(eulerDiscreteConfig.parse(config)),
-} as const satisfies Record<string, Factory>;
-
-/** Names that people use for them. */
-const friendlyNames = {
-  euler: "EulerDiscreteScheduler",
-} as const satisfies Record<string, keyof typeof factories>;
-
-export type SchedulerName = keyof typeof factories | keyof typeof friendlyNames;
+interface Names {
+  /** By diffusers' class name. */
+  readonly classes: Readonly<Record<string, Factory>>;
+  /** By the names that people use. */
+  readonly friendly: Readonly<Record<string, { readonly className: string; readonly config: object }>>;
+}
 
 /** Every name that {@link createScheduler} knows: friendly names first, then class names. */
 export const schedulerNames: readonly string[] = Object.freeze([
@@ -29,16 +24,16 @@ export const schedulerNames: readonly string[] = Object.freeze([
 
 /** Schedulers of models that predict a flow, by diffusers' class name. */
 const flowFactories = {
-  UniPCMultistepScheduler: (config: unknown) => new UniPcMultistepScheduler(flowConfig.parse(config)),
-  DPMSolverMultistepScheduler: (config: unknown) => new DpmSolverMultistepScheduler(flowConfig.parse(config)),
+  UniPCMultistepScheduler: (config: unknown) => new FlowUniPcScheduler(flowConfig.parse(config)),
+  DPMSolverMultistepScheduler: (config: unknown) => new FlowDpmSolverScheduler(flowConfig.parse(config)),
   FlowMatchEulerDiscreteScheduler: (config: unknown) => new FlowMatchEulerDiscreteScheduler(flowConfig.parse(config)),
 } as const satisfies Record<string, Factory>;
 
 const flowFriendlyNames = {
-  unipc: "UniPCMultistepScheduler",
-  "dpm++": "DPMSolverMultistepScheduler",
-  euler: "FlowMatchEulerDiscreteScheduler",
-} as const satisfies Record<string, keyof typeof flowFactories>;
+  unipc: { className: "UniPCMultistepScheduler", config: {} },
+  "dpm++": { className: "DPMSolverMultistepScheduler", config: {} },
+  euler: { className: "FlowMatchEulerDiscreteScheduler", config: {} },
+} as const satisfies Record<string, { className: keyof typeof flowFactories; config: object }>;
 
 /** Every name that {@link createFlowScheduler} knows: friendly names first, then class names. */
 export const flowSchedulerNames: readonly string[] = Object.freeze([
@@ -47,13 +42,20 @@ export const flowSchedulerNames: readonly string[] = Object.freeze([
 ]);
 
 /**
- * Makes a scheduler by diffusers' class name or by a friendly name (`euler`, in any case).
- * @param config the parsed `scheduler_config.json` of the model, whichever class wrote it
+ * Makes a scheduler by diffusers' class name or by a friendly name (`euler_a`, in any case).
+ * @param config the parsed `scheduler_config.json` of the model, whichever class wrote it: keys that the class does not have
+ *   count nothing, as in diffusers
  * @param configPath for messages
- * @throws PipelineError UNSUPPORTED_OPTION for an unknown name, MODEL_INVALID for a config that cannot be
+ * @throws PipelineError UNSUPPORTED_OPTION for an unknown name or a variant that is not here, MODEL_INVALID for a config
+ *   that cannot be
  */
-export function createScheduler(name: string, config: unknown, configPath: string): Scheduler {
-  return create(name, factories, friendlyNames, config, configPath);
+export function createScheduler(
+  name: string,
+  config: unknown,
+  configPath: string,
+  options: SchedulerOptions = {},
+): Scheduler {
+  return create(name, { classes: factories, friendly: friendlyNames }, config, configPath, options);
 }
 
 /**
@@ -75,7 +77,8 @@ export function createFlowScheduler(
 ): Scheduler {
   const { flowShift } = options;
   const effective = flowShift === undefined ? config : { ...withClass.parse(config), flow_shift: flowShift };
-  return create(name ?? classOf(config, configPath), flowFactories, flowFriendlyNames, effective, configPath);
+  const names = { classes: flowFactories, friendly: flowFriendlyNames };
+  return create(name ?? classOf(config, configPath), names, effective, configPath, {});
 }
 
 /** How far a run of such a scheduler is moved towards noise: what `options` has, else the config's own shift, else 1. */
@@ -93,19 +96,21 @@ function classOf(config: unknown, configPath: string): string {
 
 function create(
   name: string,
-  known: Readonly<Record<string, Factory>>,
-  friendly: Readonly<Record<string, string>>,
+  { classes, friendly }: Names,
   config: unknown,
   configPath: string,
+  options: SchedulerOptions,
 ): Scheduler {
-  const className = Object.entries(friendly).find(([short]) => short === name.toLowerCase())?.[1] ?? name;
-  const factory = Object.entries(known).find(([full]) => full === className)?.[1];
+  const named = Object.entries(friendly).find(([short]) => short === name.toLowerCase())?.[1];
+  const className = named?.className ?? name;
+  const factory = Object.entries(classes).find(([full]) => full === className)?.[1];
   if (factory === undefined) {
-    const names = [...Object.keys(friendly), ...Object.keys(known)];
+    const names = [...Object.keys(friendly), ...Object.keys(classes)];
     throw unsupportedOption(`unknown scheduler "${name}"; there are: ${names.join(", ")}`);
   }
+  const isObject = typeof config === "object" && config !== null && !Array.isArray(config);
   try {
-    return factory(config);
+    return factory(isObject && named !== undefined ? { ...config, ...named.config } : config, options);
   } catch (error) {
     if (error instanceof z.ZodError) throw modelInvalid(configPath, z.prettifyError(error), error);
     throw error;

@@ -1,3 +1,5 @@
+import type { betaSchedules } from "./config.ts";
+
 /**
  * The training noise schedule that all schedulers of diffusers start from, rounded to float32 where PyTorch rounds, so
  * that sigmas agree in the last digits.
@@ -7,9 +9,9 @@ export interface NoiseScheduleConfig {
   readonly num_train_timesteps: number;
   readonly beta_start: number;
   readonly beta_end: number;
-  readonly beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  readonly beta_schedule: (typeof betaSchedules)[number];
   readonly trained_betas?: readonly number[] | null | undefined;
-  readonly rescale_betas_zero_snr: boolean;
+  readonly rescale_betas_zero_snr?: boolean;
 }
 
 /** Close to 0 without being 0, so that the first sigma is finite; diffusers takes float16's smallest subnormal. */
@@ -17,12 +19,16 @@ const smallestAlphaCumprod = 2 ** -24;
 
 /**
  * ᾱ_t of every training timestep (Ho et al., "Denoising Diffusion Probabilistic Models", 2020, section 2): the product
- * of 1 − β up to t, `[num_train_timesteps]`.
+ * of 1 − β up to t, `[num_train_timesteps]`. With zero terminal SNR the last is 0.
  */
+export function exactAlphasCumprod(config: NoiseScheduleConfig): Float32Array {
+  const betas = trainingBetas(config);
+  return cumulativeAlphas(config.rescale_betas_zero_snr ? rescaleZeroTerminalSnr(betas) : betas);
+}
+
+/** The same, never 0: for schedulers that count in sigmas. */
 export function alphasCumprod(config: NoiseScheduleConfig): Float32Array {
-  let betas = trainingBetas(config);
-  if (config.rescale_betas_zero_snr) betas = rescaleZeroTerminalSnr(betas);
-  const result = cumulativeAlphas(betas);
+  const result = exactAlphasCumprod(config);
   if (config.rescale_betas_zero_snr) result[result.length - 1] = smallestAlphaCumprod;
   return result;
 }
@@ -41,8 +47,23 @@ function trainingBetas(config: NoiseScheduleConfig): Float32Array {
     case "scaled_linear":
       return linspace32(start ** 0.5, end ** 0.5, count).map((root) => root * root);
     case "squaredcos_cap_v2":
-      return cosineBetas(count);
+      return cappedBetas(count, (t) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2);
+    case "exp":
+      return cappedBetas(count, (t) => Math.exp(-12 * t));
+    case "laplace":
+      return cappedBetas(count, laplaceAlphaBar);
+    case "sigmoid":
+      return linspace32(-6, 6, count).map((x) => {
+        const sigmoid = Math.fround(1 / (1 + Math.exp(-x)));
+        return Math.fround(sigmoid * Math.fround(end - start)) + Math.fround(start);
+      });
   }
+}
+
+function laplaceAlphaBar(t: number): number {
+  const lambda = -0.5 * (t > 0.5 ? -1 : 1) * Math.log(1 - 2 * Math.abs(0.5 - t) + 1e-6);
+  const snr = Math.exp(lambda);
+  return Math.sqrt(snr / (1 + snr));
 }
 
 /** `torch.linspace` in float32: counted from the nearer end, as torch does for symmetry. */
@@ -55,9 +76,12 @@ export function linspace32(start: number, end: number, count: number): Float32Ar
   );
 }
 
-/** Betas of the cosine schedule, capped at 0.999 (Nichol and Dhariwal, "Improved DDPM", 2021, equation 17). */
-function cosineBetas(count: number): Float32Array {
-  const alphaBar = (t: number) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2;
+/**
+ * Betas of a curve of ᾱ, capped at 0.999; that of the cosine is of Nichol and Dhariwal, "Improved Denoising Diffusion
+ * Probabilistic Models", 2021, equation 17.
+ * @param alphaBar of time from 0 to 1
+ */
+function cappedBetas(count: number, alphaBar: (t: number) => number): Float32Array {
   return Float32Array.from({ length: count }, (_, index) =>
     Math.min(1 - alphaBar((index + 1) / count) / alphaBar(index / count), 0.999),
   );

@@ -1,15 +1,78 @@
+import { z } from "zod";
+import type { Levels } from "./base-schedule.ts";
+import { contradictions, refuseUnsupported, schedulerConfig } from "./config.ts";
 import { checkFlowConfig, type FlowConfig } from "./flow-config.ts";
-import { combine, type Difference, halfLogSnr, MultistepSchedule } from "./flow-schedule.ts";
 import { unipcLevels } from "./flow-sigmas.ts";
+import {
+  combine,
+  type Difference,
+  diffusionScale,
+  flowScale,
+  MultistepSchedule,
+  type SolverOptions,
+} from "./multistep-schedule.ts";
 import type { Schedule, Scheduler } from "./scheduler.ts";
+import { SigmaTable } from "./sigma-levels.ts";
+import { solverFields, solverLevels } from "./solver-config.ts";
+import { checkSteps } from "./spacing.ts";
+import { bhTerms, solve, type UniPcTerms } from "./unipc-coefficients.ts";
+
+export const uniPcMultistepConfig = schedulerConfig({
+  ...solverFields,
+  solver_type: z.enum(["bh1", "bh2", "midpoint", "heun", "logrho"]).default("bh2"),
+  predict_x0: z.boolean().default(true),
+  disable_corrector: z.array(z.int()).default([]),
+  solver_p: z.unknown().optional(),
+  sigma_min: z.number().nullish(),
+  sigma_max: z.number().nullish(),
+});
+
+type Config = z.output<typeof uniPcMultistepConfig>;
 
 /**
- * diffusers' `UniPCMultistepScheduler` with flow sigmas: each step first corrects its sample with the model's output
- * there (UniC), then predicts the next one (UniP), both with the same coefficients (Zhao et al., "UniPC: A Unified
- * Predictor-Corrector Framework for Fast Sampling of Diffusion Models", 2023, algorithms 5 to 8, B₁ and B₂).
+ * diffusers' `UniPCMultistepScheduler`: each step first corrects its sample with the model's output there (UniC), then
+ * predicts the next one (UniP), both with the same coefficients (Zhao et al., "UniPC: A Unified Predictor-Corrector
+ * Framework for Fast Sampling of Diffusion Models", 2023, algorithms 5 to 8, B₁ and B₂).
  * @throws PipelineError UNSUPPORTED_OPTION when the config requests a variant that is not here
  */
 export class UniPcMultistepScheduler implements Scheduler {
+  readonly className = "UniPCMultistepScheduler";
+  readonly #config: Config;
+  readonly #table: SigmaTable;
+
+  constructor(config: Config) {
+    refuseUnsupported(this.className, {
+      ...contradictions(config),
+      use_flow_sigmas: config.use_flow_sigmas === true || config.prediction_type === "flow_prediction",
+      // h is infinite in a step to σ = 0, and what grows with it is no number.
+      "final_sigmas_type zero with predict_x0 false": !config.predict_x0 && config.final_sigmas_type === "zero",
+      solver_p: config.solver_p !== undefined && config.solver_p !== null,
+    });
+    this.#config = config;
+    this.#table = new SigmaTable(config);
+  }
+
+  schedule(numInferenceSteps: number): Schedule {
+    const config = this.#config;
+    checkSteps(numInferenceSteps, config.num_train_timesteps);
+    const options = { roundsKarras: true, endsAtOwnSmallest: true };
+    return new UniPcSchedule(numInferenceSteps, solverLevels(config, this.#table, numInferenceSteps, options), {
+      scale: diffusionScale,
+      predictionType: config.prediction_type,
+      // Of what is predicted as noise diffusers clips nothing.
+      clipping: config.thresholding && config.predict_x0 ? config : undefined,
+      predictsImage: config.predict_x0,
+      solverOrder: config.solver_order,
+      isLinear: config.solver_type === "bh1",
+      lowerOrderFinal: config.lower_order_final,
+      uncorrected: config.disable_corrector,
+      endsAtZero: config.final_sigmas_type === "zero",
+    });
+  }
+}
+
+/** The same with flow sigmas. */
+export class FlowUniPcScheduler implements Scheduler {
   readonly className = "UniPCMultistepScheduler";
   readonly #config: FlowConfig;
 
@@ -19,26 +82,45 @@ export class UniPcMultistepScheduler implements Scheduler {
   }
 
   schedule(numInferenceSteps: number): Schedule {
-    return new UniPcSchedule(this.#config, numInferenceSteps);
+    return new UniPcSchedule(numInferenceSteps, unipcLevels(this.#config, numInferenceSteps), {
+      scale: flowScale,
+      predictionType: "flow_prediction",
+      clipping: undefined,
+      predictsImage: true,
+      solverOrder: this.#config.solver_order,
+      isLinear: this.#config.solver_type === "bh1",
+      lowerOrderFinal: this.#config.lower_order_final,
+      uncorrected: this.#config.disable_corrector,
+      endsAtZero: true,
+    });
   }
 }
 
+interface UniPcOptions extends SolverOptions {
+  /** B₁(h) = h; else B₂(h) = eʰ − 1. */
+  readonly isLinear: boolean;
+  readonly lowerOrderFinal: boolean;
+  /** Steps after which no corrector runs. */
+  readonly uncorrected: readonly number[];
+  readonly endsAtZero: boolean;
+}
+
 class UniPcSchedule extends MultistepSchedule {
-  readonly #config: FlowConfig;
+  readonly #options: UniPcOptions;
   /** The sample from which the last step predicted, and the order with which it did. */
   #lastSample = new Float32Array(0);
   #lastOrder = 1;
 
-  constructor(config: FlowConfig, steps: number) {
-    super(steps, unipcLevels(config, steps), config.solver_order);
-    this.#config = config;
+  constructor(steps: number, levels: Levels, options: UniPcOptions) {
+    super(steps, levels, options);
+    this.#options = options;
   }
 
   step(modelOutput: Float32Array, stepIndex: number, sample: Float32Array, out: Float32Array): void {
     this.take(stepIndex);
     if (this.#lastSample.length !== sample.length) this.#lastSample = new Float32Array(sample.length);
     const newest = this.predict(modelOutput, stepIndex, sample);
-    const isCorrected = this.predictions.length > 0 && !this.#config.disable_corrector.includes(stepIndex - 1);
+    const isCorrected = this.predictions.length > 0 && !this.#options.uncorrected.includes(stepIndex - 1);
     if (isCorrected) this.#correct(newest, stepIndex);
     else this.#lastSample.set(sample);
     this.remember(newest);
@@ -54,9 +136,9 @@ class UniPcSchedule extends MultistepSchedule {
     if (previous === undefined) throw new RangeError("a corrector needs the step before");
     const differences = [
       ...this.#differences(weights, terms),
-      { prediction: newest, weight: -terms.alpha * terms.scale * (weights[order - 1] ?? 0) },
+      { prediction: newest, weight: -terms.weight * terms.scale * (weights[order - 1] ?? 0) },
     ];
-    const factor = -terms.alpha * terms.phi1;
+    const factor = -terms.weight * terms.phi1;
     combine(this.#lastSample, terms.sampleFactor, this.#lastSample, factor, previous, differences);
   }
 
@@ -73,15 +155,16 @@ class UniPcSchedule extends MultistepSchedule {
             terms.right.slice(0, inner),
           );
     const differences = this.#differences(weights, terms);
-    combine(out, terms.sampleFactor, this.#lastSample, -terms.alpha * terms.phi1, newest, differences);
+    combine(out, terms.sampleFactor, this.#lastSample, -terms.weight * terms.phi1, newest, differences);
     this.#lastOrder = order;
   }
 
-  /** The last step, to σ = 0, is of order 1: its terms of higher order are infinite. */
+  /** A last step to σ = 0 is of order 1: its terms of higher order are infinite. */
   #order(stepIndex: number): number {
+    const { solverOrder, lowerOrderFinal, endsAtZero } = this.#options;
     const left = this.timesteps.length - stepIndex;
-    const limit = left === 1 || this.#config.lower_order_final ? left : this.#config.solver_order;
-    return Math.min(this.#config.solver_order, limit, this.predictions.length);
+    const limit = lowerOrderFinal || (left === 1 && endsAtZero) ? left : solverOrder;
+    return Math.min(solverOrder, limit, this.predictions.length);
   }
 
   /** Σ weight·(mₖ − m₀)/rₖ over the predictions before the newest that is remembered. */
@@ -89,78 +172,22 @@ class UniPcSchedule extends MultistepSchedule {
     return terms.ratios.flatMap((ratio, index) => {
       const prediction = this.predictions[index + 1];
       if (prediction === undefined) return [];
-      return [{ prediction, weight: (-terms.alpha * terms.scale * (weights[index] ?? 0)) / ratio }];
+      return [{ prediction, weight: (-terms.weight * terms.scale * (weights[index] ?? 0)) / ratio }];
     });
   }
 
   /** Terms of the step from σ at `source` to the next, with `order` − 1 levels before it. */
   #terms(source: number, order: number): UniPcTerms {
-    const target = this.sigma(source + 1);
-    const lambda = halfLogSnr(this.sigma(source));
-    const h = Math.fround(halfLogSnr(target) - lambda);
+    const { predictsImage, isLinear } = this.#options;
+    const from = this.level(source);
+    const to = this.level(source + 1);
+    const h = Math.fround(to.lambda - from.lambda);
     const ratios = Array.from({ length: order - 1 }, (_, index) =>
-      Math.fround(Math.fround(halfLogSnr(this.sigma(source - 1 - index)) - lambda) / h),
+      Math.fround(Math.fround(this.level(source - 1 - index).lambda - from.lambda) / h),
     );
-    const sampleFactor = Math.fround(target / this.sigma(source));
-    return { ...bhTerms(-h, ratios, this.#config.solver_type === "bh1"), sampleFactor, alpha: Math.fround(1 - target) };
+    const terms = bhTerms(predictsImage ? -h : h, ratios, isLinear);
+    return predictsImage
+      ? { ...terms, sampleFactor: Math.fround(to.sigma / from.sigma), weight: to.alpha }
+      : { ...terms, sampleFactor: Math.fround(to.alpha / from.alpha), weight: to.sigma };
   }
-}
-
-interface BhTerms {
-  /** rₖ: where earlier levels lie, in units of the step. */
-  readonly ratios: readonly number[];
-  /** h·φ₁(h) = eʰ − 1 */
-  readonly phi1: number;
-  /** B(h): h, or eʰ − 1 */
-  readonly scale: number;
-  /** Row i: the i-th powers of the ratios and of 1. */
-  readonly matrix: number[][];
-  /** i!·h·φᵢ₊₁(h) / B(h) */
-  readonly right: number[];
-}
-
-interface UniPcTerms extends BhTerms {
-  readonly sampleFactor: number;
-  /** 1 − σ of the target */
-  readonly alpha: number;
-}
-
-/** Equation 12 of the paper, rounded to float32 as diffusers does: differences of near numbers decide the last digits. */
-function bhTerms(h: number, ratios: readonly number[], isLinear: boolean): BhTerms {
-  const phi1 = Math.fround(Math.expm1(h));
-  const scale = isLinear ? h : phi1;
-  const nodes = [...ratios, 1];
-  const matrix: number[][] = [];
-  const right: number[] = [];
-  let phi = Math.fround(Math.fround(phi1 / h) - 1);
-  let factorial = 1;
-  for (let power = 0; power < nodes.length; power++) {
-    matrix.push(nodes.map((node) => Math.fround(node ** power)));
-    right.push(Math.fround(Math.fround(phi * factorial) / scale));
-    factorial *= power + 2;
-    phi = Math.fround(Math.fround(phi / h) - Math.fround(1 / factorial));
-  }
-  return { ratios, phi1, scale, matrix, right };
-}
-
-/** Solves a small linear system by elimination with pivots. */
-function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
-  const rows = matrix.map((row, index) => [...row, right[index] ?? 0]);
-  const size = rows.length;
-  for (let column = 0; column < size; column++) {
-    const rest = rows.slice(column).sort((a, b) => Math.abs(b[column] ?? 0) - Math.abs(a[column] ?? 0));
-    rows.splice(column, rest.length, ...rest);
-    const pivot = rows[column] ?? [];
-    for (const row of rows.slice(column + 1)) {
-      const factor = (row[column] ?? 0) / (pivot[column] ?? 1);
-      for (let index = column; index <= size; index++) row[index] = (row[index] ?? 0) - factor * (pivot[index] ?? 0);
-    }
-  }
-  const solution = new Array<number>(size).fill(0);
-  for (let index = size - 1; index >= 0; index--) {
-    const row = rows[index] ?? [];
-    const known = solution.reduce((sum, value, column) => sum + (column > index ? value * (row[column] ?? 0) : 0), 0);
-    solution[index] = ((row[size] ?? 0) - known) / (row[index] ?? 1);
-  }
-  return solution;
 }

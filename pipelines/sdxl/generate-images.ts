@@ -17,6 +17,7 @@ interface Drawn extends PictureOrigin {
   readonly clip_skip: number | undefined;
   /** As the job had them, where they were applied. */
   readonly compel_weights: string | undefined;
+  readonly eta: number | undefined;
 }
 
 /** The stage that each event of the pipeline is a part of. */
@@ -67,6 +68,7 @@ function draw(
     guidanceRescale: parameters.guidance_rescale,
     clipSkip: parameters.clip_skip,
     scheduler: parameters.scheduler,
+    eta: parameters.eta,
     seeds,
   };
   return pipeline.generate(request, {
@@ -85,7 +87,7 @@ function describe(
   scheduler: string,
   model: string,
 ): Omit<Drawn, "compel_weights"> {
-  const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip } = parameters;
+  const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta } = parameters;
   return {
     prompt: job.prompt,
     negative_prompt: job.negative_prompt,
@@ -97,6 +99,7 @@ function describe(
     guidance_rescale,
     clip_skip,
     scheduler,
+    eta,
     model,
   };
 }

@@ -163,9 +163,9 @@ describe("prompts", () => {
 describe("settings", () => {
   it("choose another scheduler by name, and refuse one that is not there", async () => {
     expect((await collect({ scheduler: "euler" })).scheduler).toBe("EulerDiscreteScheduler");
-    await expect(collect({ scheduler: "plms" })).rejects.toMatchObject({
+    await expect(collect({ scheduler: "restart" })).rejects.toMatchObject({
       code: "UNSUPPORTED_OPTION",
-      message: expect.stringContaining('unknown scheduler "plms"; there are: euler'),
+      message: expect.stringContaining('unknown scheduler "restart"; there are: euler'),
     });
   });
 

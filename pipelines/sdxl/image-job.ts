@@ -20,6 +20,8 @@ export interface ImageParameters {
   readonly num_images: number;
   /** A name that {@link import("../schedulers/index.ts").createScheduler} knows; the model's own when absent. */
   readonly scheduler?: string | undefined;
+  /** How much of its own noise DDIM adds, and the γ of TCD; none when absent. */
+  readonly eta?: number | undefined;
   /** Layers of the text encoders to leave out, beyond the last one. */
   readonly clip_skip?: number | undefined;
 }

@@ -117,7 +117,7 @@ export class SdxlPipeline {
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
     checkReference(this.model, request.reference);
-    const scheduler = this.#scheduler(request.scheduler);
+    const scheduler = this.#scheduler(request);
     const skipped = request.reference === undefined ? 0 : startStepOf(request.numInferenceSteps, request.reference);
     hooks.signal?.throwIfAborted();
     await this.#loras.use(request.loras ?? [], hooks.signal);
@@ -159,9 +159,10 @@ export class SdxlPipeline {
     return encodeReference(await this.#components.get(vaeEncoderFile), this.model, reference);
   }
 
-  #scheduler(name: string | undefined): Scheduler {
-    if (name === undefined) return this.#ownScheduler;
-    return createScheduler(name, this.model.scheduler.config, this.model.scheduler.path);
+  #scheduler({ scheduler, eta }: SdxlRequest): Scheduler {
+    if (scheduler === undefined && eta === undefined) return this.#ownScheduler;
+    const { className, config, path } = this.model.scheduler;
+    return createScheduler(scheduler ?? className, config, path, { eta });
   }
 
   #checkSize({ width, height }: SdxlRequest): void {

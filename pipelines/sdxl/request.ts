@@ -23,6 +23,8 @@ export interface SdxlRequest {
   readonly clipSkip?: number | undefined;
   /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
   readonly scheduler?: string | undefined;
+  /** How much of its own noise DDIM adds, and the γ of TCD; none when absent. */
+  readonly eta?: number | undefined;
   /** In any order: changes of weights add up. None, and the model is what its files say, bit for bit. */
   readonly loras?: readonly Lora[] | undefined;
   /** One image per seed. */

@@ -4,10 +4,11 @@ import { z } from "zod";
 import { listed } from "#contract/fields.ts";
 import { parametersSchema } from "#functions/jobs/job-schema.ts";
 import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { schedulerTable } from "./scheduler-table.ts";
 
 /*
  * The tables of parameters in docs/: what handlers declare, written between `<!-- parameters: <type> … -->` and
- * `<!-- end -->`.
+ * `<!-- end -->`, and that of schedulers, between `<!-- schedulers -->` and the same.
  *
  *   node tools/generate/parameter-tables.ts
  */
@@ -33,7 +34,11 @@ interface Described {
 /** A page with its tables as they are now. */
 export async function withTables(page: string): Promise<string> {
   const registry = await loadHandlers(pathOf("handlers"));
-  return page.replace(
+  const named = page.replace(
+    /(<!-- schedulers -->\n).*?(<!-- end -->)/s,
+    (_all, begin: string, end: string) => `${begin}${schedulerTable()}${end}`,
+  );
+  return named.replace(
     /(<!-- parameters: ([\w ]+) -->\n).*?(<!-- end -->)/gs,
     (_all, begin: string, types: string, end: string) => `${begin}${tableOf(registry, types.trim().split(" "))}${end}`,
   );
@@ -71,7 +76,11 @@ function allowedIn(described: readonly Described[], name: string): string {
   return [usual?.text, ...others].join("; ");
 }
 
+/** A cell of the table holds no more values than this. */
+const maxListed = 12;
+
 function allowed({ enum: values, minimum, maximum, multipleOf = 1 }: Parameter): string {
+  if (values !== undefined && values.length > maxListed) return `${values.length} names, see the table of them`;
   if (values !== undefined) return listed(values).replaceAll('"', "`");
   const step = multipleOf > 1 ? ` in multiples of ${multipleOf}` : "";
   return minimum === undefined || maximum === undefined ? "" : `${minimum} to ${shown(maximum)}${step}`;

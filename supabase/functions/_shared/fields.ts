@@ -127,16 +127,18 @@ export function optionalText(maxCharacters: number) {
   return optional(z.string(error).max(maxCharacters, error));
 }
 
-/** One of the names, in any case, and then as it is written there. */
-export function nameFrom<const Names extends readonly [string, ...string[]]>(names: Names) {
+/**
+ * One of the names, and then as it is written there.
+ * @param known finds it for what was given: in any case when absent
+ */
+export function nameFrom<const Names extends readonly [string, ...string[]]>(
+  names: Names,
+  known = (given: string): string | undefined => names.find((name) => name.toLowerCase() === given.toLowerCase()),
+) {
   return z.preprocess(
-    (value) => (typeof value === "string" ? (knownAs(names, value) ?? value) : (value ?? undefined)),
+    (value) => (typeof value === "string" ? (known(value) ?? value) : (value ?? undefined)),
     z.enum(names, { error: `must be ${listed(names)}` }),
   );
-}
-
-function knownAs(names: readonly string[], name: string): string | undefined {
-  return names.find((known) => known.toLowerCase() === name.toLowerCase());
 }
 
 export function optionalOneOf<const Values extends readonly [string, ...string[]]>(values: Values) {

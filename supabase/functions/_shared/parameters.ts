@@ -3,6 +3,7 @@ import { PermanentError } from "./errors.ts";
 import { namedSizeRule } from "./fields.ts";
 import type { FieldProblem } from "./job.ts";
 import { describeProblems, invalidJob, parseWith, shortened } from "./problems.ts";
+import { schedulerKey } from "./scheduler-names.ts";
 import {
   canonicalConfig,
   isGiven,
@@ -122,13 +123,19 @@ function tiersOf(names: readonly string[], { explicit, model = {}, type = "", ha
   };
   const ofHandler = underNamesOf(names, handler);
   const scheduler = [job, ofModel, ofHandler].map((tier) => tier.scheduler).find(isGiven);
-  const preset = names.includes("scheduler") ? objectAt(objectAt(model, "sampler_presets"), String(scheduler)) : {};
+  const preset = names.includes("scheduler") ? presetOf(objectAt(model, "sampler_presets"), String(scheduler)) : {};
   return [
     ["job", job],
     ["preset", underNamesOf(names, preset)],
     ["model", ofModel],
     ["handler", ofHandler],
   ];
+}
+
+/** The preset of a scheduler, under any way to write its name. */
+function presetOf(presets: Readonly<JsonObject>, scheduler: string): JsonObject {
+  const key = Object.keys(presets).find((name) => schedulerKey(name) === schedulerKey(scheduler));
+  return key === undefined ? {} : objectAt(presets, key);
 }
 
 function objectAt(object: Readonly<JsonObject>, key: string): JsonObject {

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkJob, ignoredBy, type JobSchema } from "./check-job.ts";
-import { nearestSizes } from "./fields.ts";
+import { listed, nearestSizes } from "./fields.ts";
 import { resolveParameters, unreadKeys } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
+import { schedulerNames } from "./scheduler-names.ts";
 import { schemaOf } from "./schemas.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
 import { isGiven, type JsonObject } from "./synonyms.ts";
@@ -147,6 +148,7 @@ const sizeRule = "must be a multiple of 8 from 64 to 2048";
 const stepRule = "must be a whole number from 1 to 150";
 const fromPrompt = "pictures are drawn from the prompt alone";
 const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
+const schedulerRule = `must be ${listed(schedulerNames)}`;
 const seedsRule = "must be at most 2^53 - 2 for 3 pictures: each one's seed is one more than the last";
 const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
 
@@ -184,13 +186,9 @@ describe("ranges", () => {
     ["config.num_images", { num_images: 0 }, 0, "must be 1, 3 or 6"],
     ["config.clip_skip", { clip_skip: "two" }, "two", "must be a whole number from 0 to 12"],
     ["config.guidance_rescale", { guidance_rescale: 7 }, 7, "must be a number from 0 to 1"],
-    ["config.scheduler", { scheduler: "ddim" }, "ddim", 'must be "euler" or "EulerDiscreteScheduler"'],
-    [
-      "config.scheduler",
-      { sample_solver: 7 },
-      7,
-      'must be "euler" or "EulerDiscreteScheduler" (given as config.sample_solver)',
-    ],
+    ["config.scheduler", { scheduler: "ddim2" }, "ddim2", schedulerRule],
+    ["config.scheduler", { sample_solver: 7 }, 7, `${schedulerRule} (given as config.sample_solver)`],
+    ["config.eta", { eta: 1.5 }, 1.5, "must be a number from 0 to 1"],
     ["config.pipeline", { pipeline: "img2img" }, "img2img", `must be "txt2img" or left out: ${fromPrompt}`],
     ["config.mask_image_url", { mask_image_url: "m.png" }, "m.png", `must be left out: ${fromPrompt}`],
     ["config.init_image", { init_image: "a.png" }, "a.png", `must be left out: ${fromPrompt}`],

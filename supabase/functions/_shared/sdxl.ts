@@ -36,6 +36,8 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       guidance_scale: guidanceScale,
       guidance_rescale: optional(numberFrom(0, 1)),
       scheduler: optional(schedulerName),
+      /** How much of its own noise `ddim` adds, and the γ of `tcd`; left out: none, as in diffusers' pipelines. */
+      eta: optional(numberFrom(0, 1)),
       /** Drawn at random where no tier has one, and reported. */
       seed,
       num_images: images,
