@@ -6,6 +6,7 @@
 export type PipelineErrorCode =
   | "MODEL_NOT_FOUND"
   | "MODEL_INVALID"
+  | "MODEL_UNSUITABLE"
   | "MODEL_TOO_LARGE"
   | "DEVICE_LOST"
   | "DEVICE_FAULT"
@@ -44,6 +45,11 @@ export function modelNotFound(what: string, path: string, cause?: unknown): Pipe
 /** A file of the model is there, but cannot be what it should be. */
 export function modelInvalid(path: string, problem: string, cause?: unknown): PipelineError {
   return new PipelineError("MODEL_INVALID", `${path}: ${problem}`, { permanent: true, cause });
+}
+
+/** The model may be in order, but is of another kind than the pipeline runs. */
+export function modelUnsuitable(path: string, problem: string): PipelineError {
+  return new PipelineError("MODEL_UNSUITABLE", `${path}: ${problem}`, { permanent: true });
 }
 
 /** The device has no room for the model, whatever the job is. */

@@ -41,7 +41,7 @@ describe("readModelFolder", () => {
   ])("says what does not fit in %s", async (file, changes, problem) => {
     patchJson(join(folder, file), changes);
     await expect(readModelFolder(folder)).rejects.toMatchObject({
-      code: "MODEL_INVALID",
+      code: file === "model_index.json" ? "MODEL_UNSUITABLE" : "MODEL_INVALID",
       permanent: true,
       message: expect.stringContaining(problem),
     });

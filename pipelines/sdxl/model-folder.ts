@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { modelInvalid } from "#pipelines/core/errors.ts";
+import { modelUnsuitable } from "#pipelines/core/errors.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import {
   checkEqual,
@@ -66,14 +66,14 @@ export const modelCheck = {
 
 /**
  * Reads the configs of a model folder as diffusers and `optimum-cli export onnx` lay it out.
- * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no SDXL model or its parts do
- *   not fit each other
+ * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_UNSUITABLE when it is no SDXL model,
+ *   MODEL_INVALID when its parts do not fit each other
  */
 export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   const read = <Schema extends z.ZodType>(file: string, schema: Schema) => readConfig(join(path, file), schema);
   const index = await read("model_index.json", modelIndex);
   if (!modelCheck.takes(index._class_name)) {
-    throw modelInvalid(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
+    throw modelUnsuitable(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
   }
   const [textEncoder, textEncoder2] = [
     await read("text_encoder/config.json", textEncoderConfig),

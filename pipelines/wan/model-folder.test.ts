@@ -38,7 +38,7 @@ describe("a folder that is none", () => {
     rmSync(folder, { recursive: true });
     cpSync(tinySdxl, folder, { recursive: true });
     await expect(load()).rejects.toMatchObject({
-      code: "MODEL_INVALID",
+      code: "MODEL_UNSUITABLE",
       message: `${folder}: the model is a StableDiffusionXLPipeline; this pipeline runs WAN, text to video (WanPipeline)`,
     });
   });
@@ -66,7 +66,8 @@ describe("a folder that is none", () => {
     ["scheduler/scheduler_config.json", { _class_name: "StrollScheduler" }, 'unknown scheduler "StrollScheduler"'],
   ])("has %s with %j", async (file, changes, problem) => {
     patchJson(join(folder, file), changes);
-    await expect(load()).rejects.toMatchObject({ code: "MODEL_INVALID", message: expect.stringContaining(problem) });
+    const code = "expand_timesteps" in changes ? "MODEL_UNSUITABLE" : "MODEL_INVALID";
+    await expect(load()).rejects.toMatchObject({ code, message: expect.stringContaining(problem) });
   });
 
   it("has weights that are cut off", async () => {

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { modelInvalid, modelNotFound } from "#pipelines/core/errors.ts";
+import { modelInvalid, modelNotFound, modelUnsuitable } from "#pipelines/core/errors.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import {
   checkEqual,
@@ -83,19 +83,19 @@ export const modelCheck = {
 
 /**
  * Reads the configs of a model folder as diffusers' `WanPipeline` lays it out and `tools/export/export_wan.py` exports it.
- * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_INVALID when it is no WAN model for text to video,
- *   or its parts do not fit each other
+ * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_UNSUITABLE when it is no WAN model for text to video,
+ *   MODEL_INVALID when its parts do not fit each other
  */
 export async function readModelFolder(path: string): Promise<WanModelFolder> {
   const index = await readConfig(join(path, "model_index.json"), modelIndex);
   if (!modelCheck.takes(index._class_name)) {
-    throw modelInvalid(
+    throw modelUnsuitable(
       path,
       `the model is a ${index._class_name}; this pipeline runs WAN, text to video (WanPipeline)`,
     );
   }
   if (index.expand_timesteps === true) {
-    throw modelInvalid(
+    throw modelUnsuitable(
       path,
       "the model has a timestep for every token (expand_timesteps), which this pipeline has not",
     );

@@ -13,12 +13,13 @@ const picture = {
 } as const;
 const error = { code: "HANDLER_FAILED", message: "no paint left" } as const;
 const fullDisk = { code: "DISK_FULL", message: "no room for a picture" } as const;
+const otherKind = { code: "MODEL_UNSUITABLE", message: "the model draws, and does not paint" } as const;
 const noFfmpeg = { code: "FFMPEG_MISSING", message: "nothing encodes videos here" } as const;
 const unknownType = (type: string) => ({ code: "UNKNOWN_JOB_TYPE", message: `no ${type}`, details: { type } }) as const;
 const evidence = { exitCode: null, signal: "SIGKILL", lastOutput: "" };
 
 function summary(end: AttemptSummary["end"], changes: Partial<AttemptSummary> = {}): AttemptSummary {
-  return { handler, attempt: 1, end, stopReason: null, ...changes };
+  return { handler, attempt: 1, namesModel: false, end, stopReason: null, ...changes };
 }
 
 const done = { kind: "completed", assets: [picture], metadata: { seed: 0 } } as const;
@@ -87,6 +88,16 @@ describe("decideSettlement", () => {
       "a condition of the container releases the job, also on its last attempt",
       summary({ kind: "failed", error: fullDisk, retry: "never" }, { attempt: 3 }),
       { kind: "release", condition: fullDisk },
+    ],
+    [
+      "a job that has chosen a model of another kind fails at once",
+      summary({ kind: "failed", error: otherKind, retry: "never" }, { namesModel: true }),
+      { kind: "fail", error: { ...otherKind, permanent: true } },
+    ],
+    [
+      "a container whose own model for the job type is of another kind releases the job",
+      summary({ kind: "failed", error: otherKind, retry: "never" }),
+      { kind: "release", condition: otherKind },
     ],
     [
       "a container without ffmpeg releases the job",

@@ -36,6 +36,8 @@ export type StopReason = "cancelled" | "timed_out" | "shutdown" | "lease_lost" |
 export interface AttemptSummary {
   readonly handler: Pick<Handler, "type" | "produces" | "retry">;
   readonly attempt: number;
+  /** The job has chosen its model, and it is not the handler's own. */
+  readonly namesModel: boolean;
   readonly end: AttemptEnd;
   readonly stopReason: StopReason;
 }
@@ -53,7 +55,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   if (end.kind === "not_started") return { kind: "release" };
   // An executor aborts only on request, and then there is a reason; one that stopped by itself is shutting down.
   if (end.kind === "aborted") return { kind: "release" };
-  if (isCondition(end.error, summary.handler.type)) return { kind: "release", condition: end.error };
+  if (isCondition(end.error, summary)) return { kind: "release", condition: end.error };
   if (end.retry === "never") return { kind: "fail", error: { ...end.error, permanent: true } };
   return retryOrFail(summary, end.error, end.retry === "backoff" ? null : end.retry.delaySeconds);
 }
@@ -72,8 +74,10 @@ const conditionCodes: ReadonlySet<ErrorCode> = new Set([
 const namesType = z.object({ type: z.string() });
 
 /** A handler that names an unknown type for a child of its job is wrong; an executor that does not know the job's own is not able. */
-function isCondition({ code, details }: ErrorReport, type: string): boolean {
-  if (code === "UNKNOWN_JOB_TYPE") return namesType.safeParse(details).data?.type === type;
+function isCondition({ code, details }: ErrorReport, { handler, namesModel }: AttemptSummary): boolean {
+  if (code === "UNKNOWN_JOB_TYPE") return namesType.safeParse(details).data?.type === handler.type;
+  // That the model is of another kind is the fault of who has chosen it: this container's, or the job's.
+  if (code === "MODEL_UNSUITABLE") return !namesModel;
   return conditionCodes.has(code);
 }
 

@@ -218,7 +218,13 @@ export class JobRunner {
       over();
       lease.trace.ran();
       if (attempt.stopReason === null) this.#options.onAttemptEnd?.({ lease, worker: executor.worker, end });
-      const settlement = decideSettlement({ handler, attempt: lease.attempt, end, stopReason: attempt.stopReason });
+      const settlement = decideSettlement({
+        handler,
+        attempt: lease.attempt,
+        namesModel: typeof lease.job.model_variant === "string",
+        end,
+        stopReason: attempt.stopReason,
+      });
       await this.#settle(source, lease, settlement, performance.now() - startedAtMs);
     } finally {
       over();
