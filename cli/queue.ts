@@ -18,6 +18,7 @@ export interface OpenQueue {
   readonly store: LocalAssetStore;
   /** Deletes a job's files where a container with this configuration puts them. */
   readonly removeFiles: RemoveFiles;
+  readonly sources: Sources["byName"];
   /** Resolves when something may have changed in one of them, after `timeoutMs` or when `signal` aborts. */
   waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
@@ -103,6 +104,7 @@ async function withSources<Result>(
       return await body({
         queue: sources.queues,
         store,
+        sources: sources.byName,
         removeFiles: filesRemover({
           config,
           store,

@@ -19,6 +19,8 @@ import type { listQueues } from "#functions/api/queues-list.ts";
 import type { redriveQueue } from "#functions/api/queues-redrive.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import type { Accepted, submission } from "#functions/api/schemas/submission.ts";
+import type { discardUndecodable } from "#functions/api/undecodable-discard.ts";
+import type { listUndecodable } from "#functions/api/undecodable-list.ts";
 import type { workerInfo } from "#functions/api/worker-info.ts";
 import type { pauseWorker } from "#functions/api/worker-pause.ts";
 import type { workerResources } from "#functions/api/worker-resources.ts";
@@ -38,6 +40,7 @@ type Filter = z.input<NonNullable<typeof listJobs.query>>;
 type FailureFilter = z.input<NonNullable<typeof listFailures.query>>;
 type CancelFilter = z.input<NonNullable<typeof cancelJobs.body>>;
 type DiscardFilter = z.input<NonNullable<typeof discardJobs.body>>;
+type UndecodableFilter = z.input<NonNullable<typeof listUndecodable.query>>;
 type Page = z.input<NonNullable<typeof deadLetters.query>>;
 
 /** A job as it is handed in. */
@@ -194,6 +197,23 @@ export class OurvidzClient {
     const flags = { force: force ? "true" : undefined, dry_run: dryRun ? "true" : undefined };
     const query = { code, type, source, cursor, limit, ...flags };
     return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue }, query });
+  }
+
+  /** Elements of queues in which there is no job, the newest first. */
+  undecodable({ queue, limit }: UndecodableFilter = {}): Promise<AnswerOf<typeof listUndecodable>> {
+    return this.#connection.call<typeof listUndecodable>("GET", "/undecodable", {
+      query: { queue, limit: limit === undefined ? undefined : String(limit) },
+    });
+  }
+
+  /** Forgets one such element of a queue, or all; `more` when the time of one request was not enough. */
+  discardUndecodable(
+    queue: string,
+    which: { readonly id: string } | { readonly all: true },
+  ): Promise<AnswerOf<typeof discardUndecodable>> {
+    const query = "id" in which ? { id: which.id } : ({ all: "true" } as const);
+    const request = { params: { queue }, query };
+    return this.#connection.call<typeof discardUndecodable>("POST", "/queues/:queue/undecodable/discard", request);
   }
 
   /** Finished jobs whose results have not reached the app yet, and why. */

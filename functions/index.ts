@@ -34,6 +34,8 @@ import { deadLettersRoute } from "./queues-dead.ts";
 import { listQueuesRoute } from "./queues-list.ts";
 import { redriveQueueRoute } from "./queues-redrive.ts";
 import { readyRoute } from "./ready.ts";
+import { discardUndecodableRoute } from "./undecodable-discard.ts";
+import { listUndecodableRoute } from "./undecodable-list.ts";
 import { workerInfoRoute } from "./worker-info.ts";
 import { pauseWorkerRoute } from "./worker-pause.ts";
 import { workerResourcesRoute } from "./worker-resources.ts";
@@ -63,6 +65,8 @@ export const routes: readonly Route[] = [
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,
+  listUndecodableRoute,
+  discardUndecodableRoute,
   listOutboxRoute,
   tryOutboxRoute,
   workerStatusRoute,

@@ -33,5 +33,5 @@ async function undecodableOf({ sources }: Runtime, worker: string, only: string 
   return lists
     .flat()
     .filter((element) => element.worker === worker)
-    .map(({ reason, atMs, raw }) => ({ reason, at: iso(atMs), element: String(shortened(raw)) }));
+    .map(({ id, reason, atMs, raw }) => ({ id, reason, at: iso(atMs), element: String(shortened(raw)) }));
 }

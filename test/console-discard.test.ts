@@ -112,3 +112,34 @@ test("of failures that two sources have, Retry puts back those of its own group"
   await page.locator(".dead-queue", { hasText: "media_queue" }).waitFor();
   await page.context().close();
 });
+
+test("elements without a job are shown below the failures, and discarded one by one or all of a queue", async () => {
+  const gateway = await startTestGateway();
+  onTestFinished(() => gateway.close());
+  const overRedis = await startContainer({
+    HANDLERS_DIR: handlers,
+    UPSTASH_REDIS_REST_URL: gateway.url,
+    UPSTASH_REDIS_REST_TOKEN: gateway.token,
+  });
+  onTestFinished(() => overRedis.stop());
+  await gateway.client().lpush("media_queue", "{ a first one", "{ a second one", "<b>a third one</b>");
+  const kept = () => gateway.client().llen("ourvidz:dead-letters");
+  await expect.poll(kept, { timeout: 20_000 }).toBe(3);
+  const page = await openConsole((await overRedis.listen()).url);
+  await show(page, "Failed");
+  const element = (text: string) => page.locator(".dead-queue", { hasText: text });
+  await element("3 elements that hold no job").waitFor();
+  await element("<b>a third one</b>").getByText("the element is not JSON").waitFor();
+  expect(await element("{ a first one").getByRole("button", { name: /Retry/ }).isVisible()).toBe(false);
+  await element("{ a first one").getByRole("button", { name: "Discard" }).click();
+  await element("{ a first one").getByRole("button", { name: "Discard for good?" }).click();
+  await element("{ a first one").waitFor({ state: "detached" });
+  await element("2 elements that hold no job").waitFor();
+  expect(await kept()).toBe(2);
+  await element("2 elements that hold no job").getByRole("button", { name: "Discard all" }).click();
+  await page.getByRole("button", { name: "Discard all of media_queue for good?" }).click();
+  await page.getByText("2 elements discarded.").waitFor();
+  await element("{ a second one").waitFor({ state: "detached" });
+  expect(await kept()).toBe(0);
+  await page.context().close();
+});

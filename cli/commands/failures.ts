@@ -12,10 +12,16 @@ export function addFailures(program: Command): void {
         "one last failed so, and the newest as an example.",
     )
     .option("--queue <queue>", "those of this queue, such as sdxl_queue", textOption)
-    .addHelpText("after", examples("ourvidz failures", "ourvidz failures --json | jq '.groups[].code'"))
+    .option("--undecodable", "elements of queues in which there is no job, in place of failed jobs")
+    .addHelpText(
+      "after",
+      examples("ourvidz failures", "ourvidz failures --json | jq '.groups[].code'", "ourvidz failures --undecodable"),
+    )
     .action(
-      action(async (_operands, options: FailuresOptions) =>
-        (await import("../many/list-failures.ts")).listFailures(options),
+      action(async (_operands, options: FailuresOptions & { readonly undecodable?: boolean }) =>
+        options.undecodable
+          ? (await import("../many/undecodable.ts")).listElements(options)
+          : (await import("../many/list-failures.ts")).listFailures(options),
       ),
     );
 }

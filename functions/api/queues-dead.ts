@@ -6,6 +6,8 @@ import { jobView } from "./schemas/job-view.ts";
 import { cursor, queueParams, source } from "./schemas/parameters.ts";
 
 const undecodable = z.object({
+  /** Names it, as long as it is there: `/queues/:queue/undecodable/discard` takes it. */
+  id: z.string(),
   /** Why there is no job in it. */
   reason: z.string(),
   at: z.iso.datetime(),

@@ -58,6 +58,11 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     path: "/queues/test_queue/redrive",
     query: new URLSearchParams({ limit: "5" }),
   }),
+  "GET /undecodable": async () => ({ query: new URLSearchParams({ queue: "test_queue", limit: "5" }) }),
+  "POST /queues/:queue/undecodable/discard": async () => ({
+    path: "/queues/test_queue/undecodable/discard",
+    query: new URLSearchParams({ all: "true" }),
+  }),
   "POST /worker/restart/:worker": async () => ({ path: "/worker/restart/test" }),
   "GET /console/:file": async () => ({ path: "/console/main.js" }),
   "GET /files/*": async (container) => {

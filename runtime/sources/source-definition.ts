@@ -90,6 +90,8 @@ export interface ConnectedSource {
     readonly repeated: number;
     /** The newest first. */
     list(limit: number): Promise<readonly DeadElement[]>;
+    /** Forgets those of one worker, or the one with this id; answers how many. Stops between two parts when the signal aborts. */
+    discard(worker: string, id: string | undefined, signal: AbortSignal): Promise<number>;
   };
 }
 
@@ -105,6 +107,8 @@ export interface SourceUsage {
 
 /** An element of a queue in which there is no job. */
 export interface DeadElement {
+  /** Names it, as long as it is there. */
+  readonly id: string;
   readonly worker: string;
   /** Why there is none. */
   readonly reason: string;

@@ -31,7 +31,13 @@ beforeAll(async () => {
     queueReadings: new Map(),
     gpu: { read: async () => null },
     sources: new Map([
-      ["upstash", { paid: { usage: () => usage }, undecodable: { count: 0, repeated: 0, list: async () => [] } }],
+      [
+        "upstash",
+        {
+          paid: { usage: () => usage },
+          undecodable: { count: 0, repeated: 0, list: async () => [], discard: async () => 0 },
+        },
+      ],
     ]),
   });
   families = parsePrometheus(await registry.text());

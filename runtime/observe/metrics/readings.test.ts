@@ -103,7 +103,13 @@ it("reports the age of the outbox and the cost of a paid queue, whose estimate i
   const values = setUp({
     outbox: { backlog: () => ({ rows: 3, oldestSeconds: 42 }) },
     sources: new Map([
-      ["upstash", { paid: { usage: () => usage }, undecodable: { count: 1, repeated: 3, list: async () => [] } }],
+      [
+        "upstash",
+        {
+          paid: { usage: () => usage },
+          undecodable: { count: 1, repeated: 3, list: async () => [], discard: async () => 0 },
+        },
+      ],
     ]),
   });
   expect(await values("ourvidz_outbox_rows")).toEqual({ "": 3 });

@@ -96,6 +96,7 @@ export const upstash = defineSource({
           return source.repeated;
         },
         list: (limit) => source.deadLetters(limit),
+        discard: (worker, id, signal) => source.discardDeadLetters(worker, id, signal),
       },
     };
   },

@@ -149,6 +149,8 @@ export const failuresAnswer = z.tuple([
 export const pruneAnswer = z.tuple([z.string()]);
 
 export interface DeadLetter {
+  /** Names it, as long as it is there. */
+  readonly id: string;
   readonly worker: string;
   readonly reason: string;
   readonly atMs: number;
@@ -160,10 +162,11 @@ const letterHead = z.object({ worker: z.string(), reason: z.string(), at: z.numb
 
 /** The first line says why; the rest is the element. */
 const deadLetters = z.array(
-  z.string().transform((text): DeadLetter => {
+  z.tuple([z.string(), z.string()]).transform(([id, text]): DeadLetter => {
     const stop = text.indexOf("\n");
     const { worker, reason, at } = letterHead.parse(JSON.parse(text.slice(0, stop)));
-    return { worker, reason, atMs: at, raw: text.slice(stop + 1) };
+    return { id, worker, reason, atMs: at, raw: text.slice(stop + 1) };
   }),
 );
 export const deadLettersAnswer = z.tuple([deadLetters]);
+export const discardLettersAnswer = z.tuple([count, number]);

@@ -9,6 +9,7 @@ export const scriptNames = [
   "dead-letter",
   "dead-letters",
   "discard",
+  "discard-letters",
   "enqueue",
   "fail",
   "failures",

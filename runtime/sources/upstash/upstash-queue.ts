@@ -200,6 +200,22 @@ export class UpstashQueue implements JobQueue {
     return letters;
   }
 
+  /**
+   * Takes elements of one worker without a job off, all of them or one; answers how many. Begins no further part after the
+   * signal aborts.
+   */
+  async discardDeadLetters(worker: string, id: string | undefined, signal: AbortSignal): Promise<number> {
+    let discarded = 0;
+    for (let skip = 0; skip >= 0 && !signal.aborted; ) {
+      const args = [JSON.stringify({ worker, id, skip, ...deadLetterBytes })];
+      const run = await this.client.run("discard-letters", { keys: [this.keys.deadLetters], args });
+      const [taken, next] = replies.discardLettersAnswer.parse(run);
+      discarded += taken;
+      skip = next;
+    }
+    return discarded;
+  }
+
   /** Takes jobs whose records are gone off the indexes, and offers of containers that are gone. Once an hour is enough. */
   async prune(): Promise<void> {
     const { jobPrefix, failedPrefix, index, offers, failures } = this.keys;
