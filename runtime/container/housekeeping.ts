@@ -35,7 +35,9 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
 
 async function keepHouse({ config, log, folder, source, store, outbox, callbacks }: HousekeepingParts): Promise<void> {
   try {
-    await removeAbandonedWork(folder, new Set(outbox.all().map(({ entry }) => entry.workFolder)), Date.now());
+    const needed = new Set<string>();
+    for await (const rows of outbox.pages()) for (const { entry } of rows) needed.add(entry.workFolder);
+    await removeAbandonedWork(folder, needed, Date.now());
     await store.removeUnfinished(dayMs);
     const forgotten = await source.prune(config.jobRetentionDays * dayMs);
     await callbacks.prune(config.jobRetentionDays * dayMs);

@@ -269,7 +269,8 @@ describe("a process that dies", () => {
     else uploadFailures = [new Error("the power went")];
     const lease = await leasedJob(first);
     await finish(first, lease);
-    if (stage === "callback") await eventually(() => expect(first.outbox.all()).toMatchObject([{ uploaded: true }]));
+    if (stage === "callback")
+      await eventually(async () => expect(await first.outbox.all()).toMatchObject([{ uploaded: true }]));
 
     // Ten seconds later its claims are free; its leases (30 s) are not yet.
     nowMs += 11_000;

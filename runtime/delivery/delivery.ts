@@ -112,7 +112,7 @@ export class Delivery {
   /** Rows that are not due yet, or wait their turn, must not lose their leases meanwhile. */
   async #confirmLeases(): Promise<void> {
     try {
-      const rows = this.#options.outbox.all();
+      const rows = await this.#options.outbox.all();
       for (const { entry } of rows) this.#holdLease(entry);
       const held = rows.filter(({ entry }) => !entry.ended);
       for (const [name, entries] of Map.groupBy(held, ({ entry }) => entry.source)) {

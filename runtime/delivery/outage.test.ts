@@ -324,7 +324,9 @@ describe("what nobody ever takes", () => {
     };
     await finish("film", { withFile: true });
     await pass(1000);
-    expect(outbox.all()).toMatchObject([{ entry: { settlement: { kind: "fail" }, callback: { status: "failed" } } }]);
+    expect(await outbox.all()).toMatchObject([
+      { entry: { settlement: { kind: "fail" }, callback: { status: "failed" } } },
+    ]);
   });
 
   it("a file that is gone from the disk: its job fails", async () => {

@@ -46,3 +46,21 @@ it("a container's outbox claims by the leases that it was given", async () => {
   });
   expect(runtime.outbox.claimMs).toBe(500);
 });
+
+it("reads all rows in pages, each of them once, whoever works on them", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ourvidz-claims-"));
+  const database = await openDatabase(databaseFile(folder), outboxMigrations);
+  onTestFinished(() => {
+    database.close();
+    rmSync(folder, { recursive: true });
+  });
+  const outbox = new Outbox(database, { owner: "own", nowMs: Date.now, claimMs: 1000 });
+  expect(await outbox.all()).toEqual([]);
+  const tokens = Array.from({ length: 120 }, (_, place) => `token-${place}`);
+  await outbox.recordAll(tokens.map((token) => ({ ...entry, lease: { ...entry.lease, token } })));
+  const sizes: number[] = [];
+  for await (const page of outbox.pages()) sizes.push(page.length);
+  expect(sizes).toEqual([50, 50, 20]);
+  expect((await outbox.all()).map((row) => row.entry.lease.token)).toEqual(tokens);
+  expect((await Array.fromAsync(outbox.pages(60))).map((page) => page.length)).toEqual([60, 60]);
+});

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
 import type { ErrorReport } from "#contract/errors.ts";
@@ -134,6 +135,9 @@ export interface OutboxOptions {
   readonly claimMs?: number;
 }
 
+/** An entry may have a hundred kilobytes. */
+const rowsOnPage = 50;
+
 export class Outbox {
   readonly #database: Database;
   readonly #options: OutboxOptions;
@@ -257,9 +261,23 @@ export class Outbox {
     return this.#statements.oldest.all({ limit }).filter((row) => row !== null);
   }
 
-  /** Every row that can be read, also those that are not due and those that other processes work on. */
-  all(): OutboxRow[] {
-    return this.#statements.all.all().filter((row) => row !== null);
+  /**
+   * Every row that can be read, also those that are not due and those that other processes work on, in pages between which the
+   * event loop has a turn. A row that comes meanwhile may be missing.
+   */
+  async *pages(limit = rowsOnPage): AsyncGenerator<OutboxRow[]> {
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const ids = this.#statements.idsAfter.all({ after, limit });
+      const last = ids.at(-1)?.id;
+      if (last !== undefined) yield this.#statements.between.all({ after, last }).filter((row) => row !== null);
+      after = ids.length < limit ? undefined : last;
+      await nextTurn();
+    }
+  }
+
+  /** Every row of `pages`. */
+  async all(): Promise<OutboxRow[]> {
+    return (await Array.fromAsync(this.pages())).flat();
   }
 }
 
@@ -305,6 +323,13 @@ function prepare(database: Database) {
       `SELECT id, entry, uploaded, tries, created_at_ms, next_try_at_ms, error FROM outbox ORDER BY id LIMIT :limit`,
       listedRow,
     ),
-    all: database.query("SELECT id, entry, uploaded, tries, created_at_ms FROM outbox", storedRow),
+    idsAfter: database.query(
+      "SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :limit",
+      z.object({ id: z.number() }),
+    ),
+    between: database.query(
+      "SELECT id, entry, uploaded, tries, created_at_ms FROM outbox WHERE id > :after AND id <= :last ORDER BY id",
+      storedRow,
+    ),
   };
 }

@@ -46,7 +46,7 @@ export const callbackMigrations: readonly Migration[] = [
 ];
 
 /** Rows that one transaction of `prune` deletes, so that it takes milliseconds only. */
-const pruneBatch = 500;
+const pruneBatch = 100;
 
 const storedCallback = z.object({
   run: z.number(),
