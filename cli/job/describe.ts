@@ -15,7 +15,9 @@ export function describeJob(job: ShownJob): string {
     ["user", job.user_id],
     ["created", since(job.created_at)],
     ...(job.status === "queued" && dueAtMs > nowMs ? [["due", `in ${age(nowMs, dueAtMs)}`]] : []),
-    ...(job.waiting_for === null ? [] : [["waits for", `a container that offers ${needText(job.waiting_for)}`]]),
+    ...(job.waiting_for === null
+      ? []
+      : [["waits for", `a container with the worker ${job.worker} that offers ${needText(job.waiting_for)}`]]),
     ...(job.delivery ? deliveryLines(job.delivery, nowMs) : []),
     ...(job.settled_at === null ? [] : [["settled", since(job.settled_at)]]),
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),
@@ -33,7 +35,7 @@ function deliveryLines({ becomes, step, tries, error, next_try_at: next }: Deliv
   return [
     [
       "delivering",
-      `has been worked off (${becomes}); waits for ${waitsFor}: ${tries} tries${seen}; cannot be cancelled`,
+      `has been worked off (${becomes}); waits for ${waitsFor}: ${tries} ${tries === 1 ? "try" : "tries"}${seen}; cannot be cancelled`,
     ],
     ...(error === null ? [] : [["reason", `${error.code}: ${oneLine(error.message)}`]]),
   ];
