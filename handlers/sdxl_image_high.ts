@@ -1,5 +1,6 @@
 import { defineHandler } from "#contract/handler.ts";
 import { sdxlJob, sdxlParameters } from "#contract/sdxl.ts";
+import { referenceDefaults, unusedReferenceFields } from "#contract/sdxl-references.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 
@@ -13,6 +14,8 @@ export default defineHandler({
   input: sdxlJob,
   parameters: sdxlParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  defaultsFor: referenceDefaults,
+  unusedFields: unusedReferenceFields,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   run: generateImages,
 });

@@ -176,8 +176,9 @@ describe("what does no harm is taken, and listed as ignored", () => {
 
 test("each type that ships is checked everywhere by what its handler declares", async () => {
   const registry = await loadHandlers(folderOf("../handlers"));
-  for (const { type, input, parameters, defaults = {} } of registry.all()) {
-    expect({ type, schema: { input, parameters, defaults } }).toEqual({ type, schema: schemaOf(type) });
+  for (const { type, input, parameters, defaults = {}, defaultsFor, unusedFields } of registry.all()) {
+    const schema = { input, parameters, defaults, defaultsFor, unusedFields };
+    expect({ type, schema }).toEqual({ type, schema: schemaOf(type) });
   }
 });
 

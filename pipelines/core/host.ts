@@ -31,6 +31,12 @@ export interface PipelineHost<Parameters = unknown> {
   asset(content: Uint8Array, options: AssetOptions<"image">): Promise<void>;
 }
 
+/** What a pipeline that begins with files of others needs beside that. */
+export interface ReferenceHost<Parameters = unknown> extends PipelineHost<Parameters> {
+  /** Brings the file of an address here, as far as it may be fetched. */
+  input(url: string): Promise<{ readonly file: string; readonly mimeType: string }>;
+}
+
 /** What a pipeline that makes video files needs beside that. */
 export interface VideoHost<Parameters = unknown> extends PipelineHost<Parameters> {
   /** A folder for files under way; what is left in it goes when the job has ended. */

@@ -1,12 +1,16 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import sharp from "sharp";
-import { describe, expect, it } from "vitest";
-import type { PipelineHost } from "#pipelines/core/host.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ReferenceHost } from "#pipelines/core/host.ts";
+import { maxDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { generateImages } from "./generate-images.ts";
-import type { ImageParameters } from "./image-job.ts";
+import type { ImageJob, ImageParameters } from "./image-job.ts";
 
-type Host = PipelineHost<ImageParameters>;
+type Host = ReferenceHost<ImageParameters>;
 
 const settings: ImageParameters = {
   width: 64,
@@ -21,8 +25,13 @@ const job = { prompt: "a lighthouse at dawn", negative_prompt: "blurry" };
 type Asset = { readonly bytes: Uint8Array; readonly options: Parameters<Host["asset"]>[1] };
 
 /** A host that keeps what it is given. */
-function collectingHost(parameters: ImageParameters = settings, signal = new AbortController().signal) {
+function collectingHost(
+  parameters: ImageParameters = settings,
+  signal = new AbortController().signal,
+  files: Readonly<Record<string, string>> = {},
+) {
   const assets: Asset[] = [];
+  const fetched: string[] = [];
   const steps: string[] = [];
   const stages: string[] = [];
   const host: Host = {
@@ -41,11 +50,17 @@ function collectingHost(parameters: ImageParameters = settings, signal = new Abo
     async model() {
       return { name: "tiny-sdxl", path: tinySdxl, version: "1" };
     },
+    async input(url) {
+      fetched.push(url);
+      const file = files[url];
+      if (file === undefined) throw new Error(`there is no ${url}`);
+      return { file, mimeType: "image/png" };
+    },
     async asset(bytes, options) {
       assets.push({ bytes, options });
     },
   };
-  return { assets, steps, stages, host };
+  return { assets, steps, stages, fetched, host };
 }
 
 describe("generateImages", () => {
@@ -180,6 +195,120 @@ describe("generateImages", () => {
     const next = collectingHost();
     await generateImages(job, next.host);
     expect(next.assets).toHaveLength(3);
+  });
+});
+
+describe("a reference", () => {
+  const folder = mkdtempSync(join(tmpdir(), "references-"));
+  const files = {
+    "a.png": join(folder, "a.png"),
+    "mask.png": join(folder, "mask.png"),
+    "a.pdf": join(folder, "a.pdf"),
+  };
+  const reference_image_url = "a.png";
+  const one = { ...settings, num_images: 1, num_inference_steps: 10 };
+
+  beforeAll(async () => {
+    // Wider than the images: its middle is taken.
+    const gradient = Uint8Array.from({ length: 160 * 80 * 3 }, (_, index) => (index * 7) % 256);
+    await sharp(gradient, { raw: { width: 160, height: 80, channels: 3 } })
+      .blur(4)
+      .png()
+      .toFile(files["a.png"]);
+    const right = Uint8Array.from({ length: 160 * 80 }, (_, index) => (index % 160 < 80 ? 0 : 255));
+    await sharp(right, { raw: { width: 160, height: 80, channels: 1 } })
+      .png()
+      .toFile(files["mask.png"]);
+    writeFileSync(files["a.pdf"], "%PDF-1.4");
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const run = async (more: Omit<ImageJob, "prompt">, parameters: ImageParameters = one) => {
+    const collected = collectingHost(parameters, new AbortController().signal, files);
+    const { metadata } = await generateImages({ ...job, ...more }, collected.host);
+    return { ...collected, metadata };
+  };
+
+  it("is fetched, and begun with at the strength that the job gives, or the reference's own", async () => {
+    const { fetched, steps, assets, metadata } = await run({ metadata: { reference_image_url } });
+    expect(fetched).toEqual(["a.png"]);
+    expect(steps).toEqual(["1/2", "2/2"]);
+    expect(metadata).toMatchObject({
+      reference_path: "img2img",
+      reference_mode: "modify",
+      denoise_strength: 0.2,
+      steps_run: 2,
+      num_inference_steps: 10,
+    });
+    const { comments } = await sharp(assets[0]?.bytes).metadata();
+    expect(comments?.find(({ keyword }) => keyword === "parameters")?.text).toContain("Denoising strength: 0.2");
+    const strong = await run({ metadata: { reference_image_url } }, { ...one, denoise_strength: 0.7 });
+    expect(strong.steps).toHaveLength(7);
+  });
+
+  it("takes one step where nobody chose a strength that leaves none", async () => {
+    const few = { ...one, num_inference_steps: 4 };
+    expect((await run({ metadata: { reference_image_url } }, few)).steps).toEqual(["1/1"]);
+    await expect(run({ metadata: { reference_image_url } }, { ...few, denoise_strength: 0.2 })).rejects.toMatchObject({
+      code: "INVALID_JOB",
+    });
+  });
+
+  it("is copied with one step", async () => {
+    const copy = { ...one, num_inference_steps: 15, guidance_scale: 1, denoise_strength: 0.05 };
+    for (const how of [{ exact_copy_mode: true }, { reference_mode: "copy" }] as const) {
+      const { steps, metadata } = await run({ metadata: { reference_image_url, ...how } }, copy);
+      expect(steps).toEqual(["1/1"]);
+      expect(metadata).toMatchObject({ reference_mode: "copy", reference_path: "img2img", steps_run: 1 });
+    }
+  });
+
+  it.each([
+    ["style", undefined, 0.6],
+    ["style", 0.3, 0.6],
+    ["style", 0.9, 0.9],
+    ["composition", undefined, 0.5],
+    ["composition", 0.9, 0.5],
+    ["composition", 0.3, 0.3],
+    ["character", undefined, 0.2],
+    ["character", 0.4, 0.4],
+  ] as const)("of the type %s at strength %s is changed by %d without an adapter", async (type, given, strength) => {
+    const { metadata } = await run(
+      { metadata: { reference_image_url, reference_type: type } },
+      { ...one, denoise_strength: given },
+    );
+    expect(metadata).toMatchObject({ reference_path: "img2img", reference_type: type, denoise_strength: strength });
+  });
+
+  it("stays as it is outside of its mask", async () => {
+    const masked = { config: { mask_image_url: "mask.png" }, metadata: { reference_image_url } };
+    const { fetched, assets } = await run(masked, { ...one, denoise_strength: 0.8 });
+    expect(fetched).toEqual(["a.png", "mask.png"]);
+    const drawn = await sharp(assets[0]?.bytes).raw().toBuffer();
+    const original = await sharp(files["a.png"])
+      .resize(128, 64, { kernel: "lanczos3" })
+      .extract({ left: 32, top: 0, width: 64, height: 64 })
+      .raw()
+      .toBuffer();
+    const columns = (pixels: Uint8Array, from: number, to: number) =>
+      pixels.filter((_, index) => Math.floor(index / 3) % 64 >= from && Math.floor(index / 3) % 64 < to);
+    expect(maxDifference(columns(drawn, 0, 20), columns(original, 0, 20))).toBeLessThanOrEqual(3);
+    expect(maxDifference(columns(drawn, 40, 64), columns(original, 40, 64))).toBeGreaterThan(10);
+  });
+
+  it("is not fetched when the job says that it is not meant", async () => {
+    const { fetched, steps } = await run({ config: { pipeline: "txt2img" }, metadata: { reference_image_url } });
+    expect(fetched).toEqual([]);
+    expect(steps).toHaveLength(10);
+  });
+
+  it("that is no picture ends the job before a model is looked at", async () => {
+    const { host } = collectingHost(one, new AbortController().signal, files);
+    host.model = async () => {
+      throw new Error("looked at the model");
+    };
+    const bad = generateImages({ ...job, metadata: { reference_image_url: "a.pdf" } }, host);
+    await expect(bad).rejects.toMatchObject({ code: "INPUT_INVALID", permanent: true });
   });
 });
 

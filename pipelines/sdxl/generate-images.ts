@@ -1,15 +1,16 @@
-import type { PipelineHost } from "#pipelines/core/host.ts";
+import type { ReferenceHost } from "#pipelines/core/host.ts";
 import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import { fragmentsOf } from "#pipelines/text/weights/weighted-prompt.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
+import { type JobReference, referenceOf, reportReference } from "./job-reference.ts";
 import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
 import type { SdxlResult } from "./request.ts";
 
-type ImageHost = PipelineHost<ImageParameters>;
+type ImageHost = ReferenceHost<ImageParameters>;
 
 /** How one picture was drawn. */
 interface Drawn extends PictureOrigin {
@@ -18,45 +19,55 @@ interface Drawn extends PictureOrigin {
   /** As the job had them, where they were applied. */
   readonly compel_weights: string | undefined;
   readonly eta: number | undefined;
+  /** Share of the steps that were run on the reference. */
+  readonly denoise_strength: number | undefined;
 }
 
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /**
- * Runs an SDXL job: text to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
+ * Runs an SDXL job: a prompt, and a reference when it has one, to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
- *   DEVICE_FAULT, NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason when it is aborted, within one step
+ *   DEVICE_FAULT, INPUT_INVALID, INPUT_TOO_LARGE, NUMERICAL_ERROR or OUT_OF_MEMORY; what the host's `input` throws; the signal's reason when it is aborted, within one step
  */
 export async function generateImages(job: ImageJob, host: ImageHost): Promise<GenerationOutput> {
   const parameters = await host.parameters();
   const seeds = seedsFrom(parameters.seed, parameters.num_images);
   const enhancement = readWeights(job);
   if (enhancement.strategy === "fallback") host.log.warn({ reason: enhancement.reason }, "prompt weights are left out");
+  // What cannot be fetched or read is not worth the loading of a model.
+  const reference = await referenceOf(job, parameters, host);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline;
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
-    const result = await draw(pipeline, job, enhancement, parameters, seeds, host, timer);
+    const result = await draw(pipeline, job, { ...parameters, enhancement, reference, seeds }, host, timer);
     const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;
     const drawn = seeds.map((seed) => ({
       ...describe(job, parameters, seed, result.scheduler, model),
+      denoise_strength: reference?.strength,
       compel_weights: applied,
     }));
     await save(result, drawn, host);
     timer.ended("save");
-    return report(result, drawn, enhancement);
+    return { ...report(result, drawn, enhancement), ...reportReference(reference, result) };
   });
+}
+
+interface DrawParameters extends ImageParameters {
+  readonly enhancement: Enhancement;
+  readonly reference: JobReference | undefined;
+  readonly seeds: readonly number[];
 }
 
 function draw(
   pipeline: SdxlPipeline,
   job: ImageJob,
-  enhancement: Enhancement,
-  parameters: ImageParameters,
-  seeds: readonly number[],
+  parameters: DrawParameters,
   host: ImageHost,
   timer: StageTimer,
 ): Promise<SdxlResult> {
+  const { enhancement } = parameters;
   const request = {
     prompt: job.prompt,
     negativePrompt: job.negative_prompt,
@@ -69,7 +80,8 @@ function draw(
     clipSkip: parameters.clip_skip,
     scheduler: parameters.scheduler,
     eta: parameters.eta,
-    seeds,
+    seeds: parameters.seeds,
+    reference: parameters.reference,
   };
   return pipeline.generate(request, {
     signal: host.signal,
@@ -86,7 +98,7 @@ function describe(
   seed: number,
   scheduler: string,
   model: string,
-): Omit<Drawn, "compel_weights"> {
+): Omit<Drawn, "compel_weights" | "denoise_strength"> {
   const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta } = parameters;
   return {
     prompt: job.prompt,
@@ -112,10 +124,14 @@ async function save({ images }: SdxlResult, drawn: readonly Drawn[], host: Image
   const finished = drawn.map((origin, index) => {
     const image = images[index];
     if (image === undefined) throw new RangeError(`image ${index} of ${drawn.length} is missing`);
-    const { clip_skip, guidance_rescale } = origin;
+    const { clip_skip, guidance_rescale, denoise_strength } = origin;
     // The web UI counts from the last layer, where diffusers' 0 is the one before it.
     const clipSkip = clip_skip === undefined ? undefined : clip_skip + 2;
-    const texts = generationTexts(origin, { "Clip skip": clipSkip, "CFG rescale": guidance_rescale });
+    const texts = generationTexts(origin, {
+      "Clip skip": clipSkip,
+      "CFG rescale": guidance_rescale,
+      "Denoising strength": denoise_strength,
+    });
     return { image, seed: origin.seed, texts };
   });
   await saveImages(finished, host);

@@ -1,3 +1,5 @@
+import type { PictureFit } from "#pipelines/images/fit-picture.ts";
+
 /** What {@link import("./generate-images.ts").generateImages} reads of a job. */
 export interface ImageJob {
   readonly prompt: string;
@@ -5,7 +7,21 @@ export interface ImageJob {
   readonly negative_prompt?: string | undefined;
   readonly compel_enabled?: boolean | undefined;
   readonly compel_weights?: string | undefined;
+  readonly config?: {
+    readonly pipeline?: "txt2img" | "img2img" | undefined;
+    /** Address of a picture that is white where the reference is drawn anew. */
+    readonly mask_image_url?: string | undefined;
+  };
+  readonly metadata?: {
+    readonly reference_image_url?: string | undefined;
+    readonly reference_type?: ReferenceType | undefined;
+    readonly exact_copy_mode?: boolean | undefined;
+    readonly reference_mode?: "modify" | "copy" | undefined;
+  };
 }
+
+/** What is taken from the reference: its look, its layout, or who is in it. */
+export type ReferenceType = "style" | "composition" | "character";
 
 /** How it is to be drawn. Names and ranges are checked by who runs the job; the last seed is an exact number. */
 export interface ImageParameters {
@@ -24,4 +40,8 @@ export interface ImageParameters {
   readonly eta?: number | undefined;
   /** Layers of the text encoders to leave out, beyond the last one. */
   readonly clip_skip?: number | undefined;
+  /** Share of the steps that are run on a reference. */
+  readonly denoise_strength?: number | undefined;
+  /** How the reference is brought to the size; `cover` when absent. */
+  readonly reference_fit?: PictureFit | undefined;
 }

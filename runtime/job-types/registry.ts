@@ -28,6 +28,8 @@ const handlerShape = z.object({
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "must be a zod schema"),
   parameters: z.custom<z.ZodObject>((value) => value instanceof z.ZodObject, "must be a zod object").optional(),
   defaults: z.record(z.string(), z.unknown()).optional(),
+  defaultsFor: z.custom<Handler["defaultsFor"]>(isFunctionOrAbsent, "must be a function of the job").optional(),
+  unusedFields: z.custom<Handler["unusedFields"]>(isFunctionOrAbsent, "must be a function of the job").optional(),
   retry: z.object({
     maxAttempts: z.number().int().min(1).max(100),
     timeoutSeconds: z.number().positive().max(86_400),
@@ -38,6 +40,10 @@ const handlerShape = z.object({
     "must be a function (job, ctx) => Promise<JobOutput>",
   ),
 });
+
+function isFunctionOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === "function";
+}
 
 /** A file that is no handler, and why. */
 export interface HandlerProblem {

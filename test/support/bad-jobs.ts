@@ -2,9 +2,8 @@
  * Jobs that must be refused wherever they come in: what is beside the type and the prompt, the field that is named, and how
  * its message begins. They are JSON texts, as not every number survives being parsed.
  */
-const fromPrompt = "pictures are drawn from the prompt alone";
+const beginsWith = "must be given together with metadata.reference_image_url";
 const notUsed = (what: string) => `must be left out: jobs of this type do nothing with ${what}`;
-const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
 const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
 const stepRule = "must be a whole number from 1 to 150 (given as config.steps)";
 
@@ -12,18 +11,21 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"clip_skip":"two"}}', "config.clip_skip", "must be a whole number from 0 to 12"],
   ['{"config":{"guidance_rescale":7}}', "config.guidance_rescale", "must be a number from 0 to 1"],
   ['{"config":{"scheduler":"nearest"}}', "config.scheduler", 'must be "euler"'],
-  ['{"config":{"pipeline":"img2img"}}', "config.pipeline", `must be "txt2img" or left out: ${fromPrompt}`],
-  ['{"config":{"mask_image_url":"ann/mask.png"}}', "config.mask_image_url", `must be left out: ${fromPrompt}`],
-  ['{"config":{"mask":"ann/mask.png"}}', "config.mask", `must be left out: ${fromPrompt}`],
-  ['{"config":{"mask_image":"ann/mask.png"}}', "config.mask_image", `must be left out: ${fromPrompt}`],
+  ['{"config":{"pipeline":"img2img"}}', "metadata.reference_image_url", "must be given, since config.pipeline"],
+  ['{"config":{"mask_image_url":"ann/mask.png"}}', "config.mask_image_url", beginsWith],
+  ['{"config":{"mask":"ann/mask.png"}}', "config.mask", "must be left out: give a mask as config.mask_image_url"],
+  ['{"config":{"init_image":"ann/a.png"}}', "config.init_image", "must be left out: give a picture to begin with as"],
   ['{"config":{"lora":"ann/style.safetensors"}}', "config.lora", notUsed("a LoRA")],
   ['{"config":{"loras":[{"name":"style","scale":0.8}]}}', "config.loras", notUsed("a LoRA")],
   ['{"config":{"controlnet":{"image":"ann/edges.png"}}}', "config.controlnet", notUsed("a control picture")],
   ['{"config":{"width":512,"size":"768*768"}}', "config.size", "does not agree with config.width, which is 512"],
   ['{"model_variant":"../x"}', "model_variant", "must be the name of a model folder"],
-  ['{"config":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
-  ['{"metadata":{"reference_image_url":"ann/a.png"}}', "metadata.reference_image_url", notMeant],
-  ['{"metadata":{"exact_copy_mode":true}}', "metadata.exact_copy_mode", notMeant],
+  [
+    '{"config":{"reference_image_url":"ann/a.png","strength":0}}',
+    "config.denoise_strength",
+    "must be more than 0, which leaves the reference as it is",
+  ],
+  ['{"metadata":{"exact_copy_mode":true}}', "metadata.exact_copy_mode", beginsWith],
   ['{"config":{"seed":9007199254740992,"num_images":3}}', "config.seed", "must be at most 2^53 - 2 for 3 pictures"],
   ['{"config":{"seed":9007199254740993}}', "config.seed", seedRule],
   ['{"config":{"seed":-1}}', "config.seed", seedRule],

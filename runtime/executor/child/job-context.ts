@@ -143,13 +143,14 @@ export class JobContext implements HandlerContext {
   async parameters(): Promise<Record<string, unknown>> {
     this.#calls.use("parameters");
     const { type, parameters, defaults } = this.#handler;
+    const handler = { ...defaults, ...this.#handler.defaultsFor?.(this.#job) };
     if (parameters === undefined) {
       const message = `The handler ${type} has no "parameters": declare them beside its "input".`;
       throw new PermanentError(message, { code: "HANDLER_INVALID" });
     }
     const name = this.#modelName();
     const model = name === undefined ? {} : await readGenerationConfig(await findModel(this.#host.modelsFolder, name));
-    const resolved = resolveParameters(parameters, { explicit: this.#job.config, model, type, handler: defaults });
+    const resolved = resolveParameters(parameters, { explicit: this.#job.config, model, type, handler });
     this.reported.parameters = resolved.values;
     this.reported.parameter_tiers = resolved.tiers;
     return resolved.values;

@@ -14,6 +14,10 @@ export interface JobSchema<Input extends z.ZodType = z.ZodType> {
   readonly parameters?: z.ZodObject;
   /** Parameters that apply where neither the job nor its model gives them. */
   readonly defaults?: Readonly<JsonObject>;
+  /** Replaces some of `defaults` for a job (which is checked) that needs others. */
+  defaultsFor?(job: Readonly<JsonObject>): Readonly<JsonObject> | undefined;
+  /** Fields that `input` or `parameters` has and this job gives in vain, as {@link ignoredBy} returns them. */
+  unusedFields?(job: Readonly<JsonObject>): readonly string[];
 }
 
 /**
@@ -99,8 +103,11 @@ export function ignoredBy(schema: JobSchema, job: Readonly<JsonObject>): string[
     (key) => meant.has(key) && isGiven(metadata[key]) && metadata[key] !== "",
   );
   return [
-    ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
-    ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
+    ...new Set([
+      ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
+      ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
+      ...(schema.unusedFields?.(job) ?? []),
+    ]),
   ];
 }
 

@@ -2,6 +2,7 @@ import { chatJob, chatParameters, enhanceJob } from "./chat.ts";
 import type { JobSchema } from "./check-job.ts";
 import { isJobType, type JobType, jobTypes } from "./job-types.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
+import { referenceDefaults, unusedReferenceFields } from "./sdxl-references.ts";
 import {
   textToImageParameters,
   textToVideoParameters,
@@ -12,7 +13,8 @@ import {
   wanVideoParameters,
 } from "./wan.ts";
 
-const sdxl = { input: sdxlJob, parameters: sdxlParameters };
+const sdxlPure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedReferenceFields };
+const sdxl = { ...sdxlPure, parameters: sdxlParameters, defaultsFor: referenceDefaults };
 const wanImage = { input: wanImageJob, parameters: wanImageParameters };
 const wanVideo = { input: wanVideoJob, parameters: wanVideoParameters };
 const textToVideo = { input: wanVideoJob, parameters: textToVideoParameters };
@@ -22,7 +24,7 @@ const enhance = { input: enhanceJob, parameters: chatParameters };
 const schemas = {
   sdxl_image_fast: sdxl,
   sdxl_image_high: sdxl,
-  sdxl_generate: { input: sdxlJob, parameters: sdxlGenerateParameters },
+  sdxl_generate: sdxlPure,
   image_fast: wanImage,
   image_high: wanImage,
   video_fast: wanVideo,

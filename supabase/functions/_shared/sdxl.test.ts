@@ -1,18 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkJob, ignoredBy, type JobSchema } from "./check-job.ts";
+import { checkJob, type JobSchema } from "./check-job.ts";
 import { listed, nearestSizes } from "./fields.ts";
 import { resolveParameters, unreadKeys } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
 import { schedulerNames } from "./scheduler-names.ts";
 import { schemaOf } from "./schemas.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
+import { referenceDefaults, unusedReferenceFields } from "./sdxl-references.ts";
 import { isGiven, type JsonObject } from "./synonyms.ts";
 
 const base = { id: "job-1", type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: "user-1" };
 const generate = { num_inference_steps: 20, guidance_scale: 6 };
-const classic = { input: sdxlJob, parameters: sdxlParameters, defaults: generate };
-const pure = { input: sdxlJob, parameters: sdxlGenerateParameters };
+const classic = {
+  input: sdxlJob,
+  parameters: sdxlParameters,
+  defaults: generate,
+  defaultsFor: referenceDefaults,
+  unusedFields: unusedReferenceFields,
+};
+const pure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedReferenceFields };
 
 function accepted(job: JsonObject, schema: JobSchema<typeof sdxlJob> = classic) {
   const result = checkJob(schema, { ...base, ...job });
@@ -84,10 +91,6 @@ describe("synonyms", () => {
       { width: 832, height: 480 },
     ],
     [{ num_images: "3" }, { num_images: 3 }],
-    [
-      { strength: 0.4, expected_time: 30 },
-      { strength: 0.4, expected_time: 30 },
-    ],
   ])("%j is %j", (config, expected) => {
     expect(given(config)).toEqual(expected);
   });
@@ -123,7 +126,7 @@ describe("synonyms", () => {
     [{ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "c.png" } }, "c.png"],
     [{ metadata: null, reference_image_url: "a.png" }, "a.png"],
   ])("%j has its reference in metadata", (job, value) => {
-    expect(refused(job)).toEqual([{ field: "metadata.reference_image_url", value, message: notMeant }]);
+    expect(accepted(job).metadata.reference_image_url).toBe(value);
   });
 
   it("is settled after one pass: a parsed job parses to itself", () => {
@@ -146,8 +149,6 @@ describe("synonyms", () => {
 
 const sizeRule = "must be a multiple of 8 from 64 to 2048";
 const stepRule = "must be a whole number from 1 to 150";
-const fromPrompt = "pictures are drawn from the prompt alone";
-const notMeant = `must be left out: ${fromPrompt} (config.pipeline "txt2img" says that it is not meant)`;
 const schedulerRule = `must be ${listed(schedulerNames)}`;
 const seedsRule = "must be at most 2^53 - 2 for 3 pictures: each one's seed is one more than the last";
 const seedRule = "must be a whole number from 0 to 2^53 (leave it out for a random one)";
@@ -189,9 +190,6 @@ describe("ranges", () => {
     ["config.scheduler", { scheduler: "ddim2" }, "ddim2", schedulerRule],
     ["config.scheduler", { sample_solver: 7 }, 7, `${schedulerRule} (given as config.sample_solver)`],
     ["config.eta", { eta: 1.5 }, 1.5, "must be a number from 0 to 1"],
-    ["config.pipeline", { pipeline: "img2img" }, "img2img", `must be "txt2img" or left out: ${fromPrompt}`],
-    ["config.mask_image_url", { mask_image_url: "m.png" }, "m.png", `must be left out: ${fromPrompt}`],
-    ["config.init_image", { init_image: "a.png" }, "a.png", `must be left out: ${fromPrompt}`],
     ["config.seed", { seed: 2 ** 53, num_images: 3 }, 2 ** 53, seedsRule],
   ])("%s of %j", (field, config, value, message) => {
     expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
@@ -209,14 +207,6 @@ describe("ranges", () => {
     { num_images: 6 },
   ])("accepts %j", (config) => {
     expect(given(config)).toEqual(config);
-  });
-
-  it.each([
-    ["metadata.exact_copy_mode", { exact_copy_mode: true }, true],
-    ["metadata.reference_mode", { reference_mode: "copy" }, "copy"],
-    ["metadata.reference_image_url", { reference_image_url: "user/a.png" }, "user/a.png"],
-  ])("%s of %j", (field, metadata, value) => {
-    expect(refused({ metadata })).toEqual([{ field, value, message: notMeant }]);
   });
 
   it("offers sizes that are valid and next to what was asked", () => {
@@ -268,28 +258,6 @@ it("says what is wrong with metadata that is not an object, whatever the referen
   ]);
 });
 
-describe("what does no harm is listed as ignored", () => {
-  const reference = { reference_image_url: "a.png", reference_type: "style" };
-  it.each([
-    [{ config: { strength: 0.5 } }, ["strength"]],
-    [{ config: { denoise_strength: 0.5, strength: 0.5 } }, ["denoise_strength"]],
-    [{ config: { novelty: 1, absent: null, expected_time: 30, pipeline: "txt2img" } }, ["novelty"]],
-    [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
-    [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],
-    [
-      { metadata: { first_frame: "a.png", steps: 9, seed: 1, mask: "m.png", guidance_scale: null, order_id: 7 } },
-      ["metadata.first_frame", "metadata.steps", "metadata.seed", "metadata.mask"],
-    ],
-    [
-      { config: { pipeline: "txt2img" }, metadata: { ...reference, reference_mode: "copy" } },
-      ["metadata.reference_image_url", "metadata.reference_type", "metadata.reference_mode"],
-    ],
-  ])("%j: %j", (job, ignored) => {
-    expect(accepted(job)).toBeDefined();
-    expect(ignoredBy(classic, job)).toEqual(ignored);
-  });
-});
-
 describe("sdxl_generate", () => {
   it("requires steps and guidance", () => {
     expect(refused({}, pure)).toEqual([
@@ -337,7 +305,9 @@ it("is what the contract knows of the types that ship", () => {
     input: sdxlJob,
     parameters: sdxlParameters,
     defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+    defaultsFor: referenceDefaults,
+    unusedFields: unusedReferenceFields,
   });
-  expect(schemaOf("sdxl_generate")).toEqual({ input: sdxlJob, parameters: sdxlGenerateParameters, defaults: {} });
+  expect(schemaOf("sdxl_generate")).toEqual({ ...pure, defaults: {} });
   expect(schemaOf("contact_sheet")).toBeUndefined();
 });

@@ -16,9 +16,16 @@ import {
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
-import { resultFields } from "./result-fields.ts";
 import { schedulerName } from "./scheduler-names.ts";
-import { canonicalJob, isGiven, isJsonObject, isReference } from "./synonyms.ts";
+import {
+  checkReferences,
+  isExactCopy,
+  referenceConfig,
+  referenceMetadata,
+  referenceParameters,
+  withReferenceValues,
+} from "./sdxl-references.ts";
+import { canonicalJob, isGiven, isJsonObject } from "./synonyms.ts";
 
 /**
  * SDXL jobs. `parameters` has what the pipeline does with `config`, and nothing else; the schema of the job has its other
@@ -43,6 +50,7 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       num_images: images,
       /** Layers of the text encoders to leave out, beyond the last one. */
       clip_skip: optional(wholeNumberFrom(0, 12)),
+      ...referenceParameters,
     })
     .superRefine(checkSeeds, { when: () => true });
 }
@@ -66,9 +74,6 @@ function checkSeeds(values: unknown, ctx: z.core.$RefinementCtx): void {
   ctx.addIssue({ code: "custom", path: ["seed"], input: first, message });
 }
 
-const fromPromptAlone = "pictures are drawn from the prompt alone";
-const drawsFromText = `must be "txt2img" or left out: ${fromPromptAlone}`;
-
 /** All three types take the same fields beside `parameters`. */
 export const sdxlJob = z.preprocess(
   canonicalJob,
@@ -81,26 +86,19 @@ export const sdxlJob = z.preprocess(
       image_id: passedThrough,
       video_id: passedThrough,
       character_id: passedThrough,
-      config: defaulted(
-        z
-          .looseObject(
-            { pipeline: optional(z.enum(["txt2img"], { error: drawsFromText })), ...deliveryFields },
-            "must be an object",
-          )
-          .prefault({}),
-      ),
-      metadata: defaulted(z.looseObject({}, "must be an object").prefault({})),
+      config: defaulted(z.looseObject({ ...referenceConfig, ...deliveryFields }, "must be an object").prefault({})),
+      metadata: defaulted(z.looseObject(referenceMetadata, "must be an object").prefault({})),
     })
     // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
     .superRefine(checkPrompt, { when: () => true })
-    .superRefine(checkPictures, { when: () => true })
-    .transform((job) => ({ ...job, prompt: job.prompt ?? "" })),
+    .superRefine(checkReferences, { when: () => true })
+    .transform((job) => withReferenceValues({ ...job, prompt: job.prompt ?? "" })),
 );
 
 export type SdxlJob = z.output<typeof sdxlJob>;
 
 function checkPrompt(job: unknown, ctx: z.core.$RefinementCtx): void {
-  if (!isJsonObject(job) || isPrompt(job.prompt)) return;
+  if (!isJsonObject(job) || isPrompt(job.prompt) || isExactCopy(job)) return;
   const message = `${promptRule} ("" asks for any picture)`;
   ctx.addIssue({ code: "custom", path: ["prompt"], input: job.prompt, message });
 }
@@ -108,33 +106,4 @@ function checkPrompt(job: unknown, ctx: z.core.$RefinementCtx): void {
 /** Whether it says what to draw. "" does: anything. White space alone is a slip, and what is no text has a rule of its own. */
 function isPrompt(prompt: unknown): boolean {
   return typeof prompt === "string" ? prompt === "" || prompt.trim() !== "" : isGiven(prompt);
-}
-
-/** Names under which jobs give a picture to begin with, or a part of one. */
-const pictureKeys = [
-  ...resultFields["a picture to begin with"],
-  ...resultFields["a mask"],
-  "reference_image_url",
-] as const;
-
-/**
- * Refuses what would draw another picture than the one that is asked for. A `denoise_strength`, and what is said of a
- * reference that is not there, do no harm: some producers send them with every job, and they are listed as ignored.
- */
-function checkPictures(job: unknown, ctx: z.core.$RefinementCtx): void {
-  if (!isJsonObject(job)) return;
-  const config = isJsonObject(job.config) ? job.config : {};
-  const metadata = isJsonObject(job.metadata) ? job.metadata : {};
-  const refuse = (path: string[], input: unknown, message: string) =>
-    ctx.addIssue({ code: "custom", path, input, message });
-  for (const key of pictureKeys) {
-    if (isReference(config[key])) refuse(["config", key], config[key], `must be left out: ${fromPromptAlone}`);
-  }
-  if (config.pipeline === "txt2img") return;
-  const remark = `must be left out: ${fromPromptAlone} (config.pipeline "txt2img" says that it is not meant)`;
-  if (isReference(metadata.reference_image_url)) {
-    refuse(["metadata", "reference_image_url"], metadata.reference_image_url, remark);
-  }
-  if (metadata.exact_copy_mode === true) refuse(["metadata", "exact_copy_mode"], true, remark);
-  if (metadata.reference_mode === "copy") refuse(["metadata", "reference_mode"], "copy", remark);
 }
