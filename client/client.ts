@@ -19,6 +19,7 @@ import type { listQueues } from "#functions/api/queues-list.ts";
 import type { redriveQueue } from "#functions/api/queues-redrive.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import type { Accepted, submission } from "#functions/api/schemas/submission.ts";
+import type { testCompel } from "#functions/api/test-compel.ts";
 import type { discardUndecodable } from "#functions/api/undecodable-discard.ts";
 import type { listUndecodable } from "#functions/api/undecodable-list.ts";
 import type { workerInfo } from "#functions/api/worker-info.ts";
@@ -232,6 +233,14 @@ export class OurvidzClient {
 
   resources(): Promise<AnswerOf<typeof workerResources>> {
     return this.#connection.call<typeof workerResources>("GET", "/worker/resources");
+  }
+
+  /** What a model makes of a prompt: weights, tokens, chunks. Draws nothing. */
+  readPrompt(
+    prompt: z.input<NonNullable<typeof testCompel.body>>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<AnswerOf<typeof testCompel>> {
+    return this.#connection.call<typeof testCompel>("POST", "/test-compel", { body: prompt, ...options });
   }
 
   info(): Promise<AnswerOf<typeof workerInfo>> {

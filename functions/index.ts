@@ -34,6 +34,7 @@ import { deadLettersRoute } from "./queues-dead.ts";
 import { listQueuesRoute } from "./queues-list.ts";
 import { redriveQueueRoute } from "./queues-redrive.ts";
 import { readyRoute } from "./ready.ts";
+import { testCompelRoute } from "./test-compel.ts";
 import { discardUndecodableRoute } from "./undecodable-discard.ts";
 import { listUndecodableRoute } from "./undecodable-list.ts";
 import { workerInfoRoute } from "./worker-info.ts";
@@ -62,6 +63,7 @@ export const routes: readonly Route[] = [
   discardJobsRoute,
   listFailuresRoute,
   generateRoute,
+  testCompelRoute,
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,

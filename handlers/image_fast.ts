@@ -2,6 +2,7 @@ import { defineHandler } from "#contract/handler.ts";
 import { wanImageJob, wanImageParameters } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
 import { modelCheck } from "#pipelines/wan/model-folder.ts";
+import { readWanPrompt } from "#pipelines/wan/read-prompt.ts";
 
 export default defineHandler({
   type: "image_fast",
@@ -14,5 +15,6 @@ export default defineHandler({
   parameters: wanImageParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 6.5 },
   retry: { maxAttempts: 3, timeoutSeconds: 600 },
+  readPrompt: readWanPrompt,
   run: generateExactClip,
 });

@@ -3,6 +3,7 @@ import { sdxlGenerateParameters, sdxlJob } from "#contract/sdxl.ts";
 import { unusedReferenceFields } from "#contract/sdxl-references.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
+import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
 
 /** Pure inference: steps and guidance are the job's own, and nothing is assumed for it. */
 export default defineHandler({
@@ -16,5 +17,6 @@ export default defineHandler({
   parameters: sdxlGenerateParameters,
   unusedFields: unusedReferenceFields,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
+  readPrompt: readSdxlPrompt,
   run: generateImages,
 });

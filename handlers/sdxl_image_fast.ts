@@ -3,6 +3,7 @@ import { sdxlJob, sdxlParameters } from "#contract/sdxl.ts";
 import { referenceDefaults, unusedReferenceFields } from "#contract/sdxl-references.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
+import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
 
 export default defineHandler({
   type: "sdxl_image_fast",
@@ -17,5 +18,6 @@ export default defineHandler({
   defaultsFor: referenceDefaults,
   unusedFields: unusedReferenceFields,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
+  readPrompt: readSdxlPrompt,
   run: generateImages,
 });

@@ -2,6 +2,7 @@ import { defineHandler } from "#contract/handler.ts";
 import { textToImageParameters, wanImageJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
 import { modelCheck } from "#pipelines/wan/model-folder.ts";
+import { readWanPrompt } from "#pipelines/wan/read-prompt.ts";
 
 export default defineHandler({
   type: "wan_2_2_t2i",
@@ -14,5 +15,6 @@ export default defineHandler({
   parameters: textToImageParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
   retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  readPrompt: readWanPrompt,
   run: generateExactClip,
 });

@@ -2,6 +2,7 @@ import { defineHandler } from "#contract/handler.ts";
 import { wanGenerateParameters, wanVideoJob } from "#contract/wan.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
 import { modelCheck } from "#pipelines/wan/model-folder.ts";
+import { readWanPrompt } from "#pipelines/wan/read-prompt.ts";
 
 /** Pure inference: steps and guidance are the job's own, and as many frames are made as it says. */
 export default defineHandler({
@@ -14,5 +15,6 @@ export default defineHandler({
   input: wanVideoJob,
   parameters: wanGenerateParameters,
   retry: { maxAttempts: 3, timeoutSeconds: 1200 },
+  readPrompt: readWanPrompt,
   run: generateExactClip,
 });

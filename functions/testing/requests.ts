@@ -50,6 +50,7 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     return { query: new URLSearchParams({ queue: "test_queue" }) };
   },
   "POST /generate": async () => ({ body: { ...lake, config: { size: 3 } } }),
+  "POST /test-compel": async () => ({ body: { prompt: "a quiet lake", type: "gated", model_variant: "tiny-sdxl" } }),
   "GET /queues/:queue/dead": async () => ({
     path: "/queues/test_queue/dead",
     query: new URLSearchParams({ limit: "5" }),

@@ -49,6 +49,10 @@ export interface SdxlModelFolder {
   /** Pixels per latent, on either axis: 8. */
   readonly vaeScaleFactor: number;
   readonly latentChannels: number;
+  /** Width of both text encoders' hidden states, side by side. */
+  readonly textWidth: number;
+  /** Width of the pooled output. */
+  readonly pooledWidth: number;
   /** The UNet is shown a mask and the rest of the picture beside the latents. */
   readonly isInpaintingUnet: boolean;
   readonly vae: LatentScaling & {
@@ -105,6 +109,8 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     forceZerosForEmptyPrompt: index.force_zeros_for_empty_prompt,
     vaeScaleFactor: 2 ** (vae.block_out_channels.length - 1),
     latentChannels: channels,
+    textWidth,
+    pooledWidth: textEncoder2.projection_dim,
     isInpaintingUnet,
     vae: {
       scalingFactor: vae.scaling_factor,

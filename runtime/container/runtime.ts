@@ -37,6 +37,7 @@ import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-por
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
+import { PromptReader } from "#runtime/prompts/prompt-reader.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
@@ -97,6 +98,8 @@ export interface Runtime {
   /** What waits in the queues, by source; queried no more often than the source allows. */
   readonly queueReadings: ReadonlyMap<string, QueueReading>;
   readonly gpu: GpuReading;
+  /** Reads prompts in a process of its own. */
+  readonly prompts: Pick<PromptReader, "read">;
   readonly startedAtMs: number;
   /** Makes the container's public address known, if it has one, now that this port is served. */
   startHeartbeat(port: number): void;
@@ -178,6 +181,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const { dispatcher, offers, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
+  const prompts = promptReader(config, log);
   const { workerId, dataFolder: data_folder } = config;
   const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, offers, sources: sources.byName };
   readAtScrape(metricsRegistry, measured);
@@ -195,6 +199,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     dataFolder.stop();
     parts.warmUp.stop();
     await parts.fetches.stop();
+    prompts.stop();
     await sources.close();
     await embedded.close();
     await forgetOwner();
@@ -215,16 +220,13 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     metricsRegistry,
     queueReadings,
     gpu,
+    prompts,
     startedAtMs,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ config, log, offers: parts.offers, workers: [...executors.keys()] }, port);
       heartbeat?.start();
     },
-    restartExecutor(executor) {
-      const restarted = executor.restart((config.abortGraceSeconds + 1) * 1000);
-      parts.runner.release(executor.worker);
-      restarted.catch((error: unknown) => log.error({ error, executor: executor.worker }, "a restart failed"));
-    },
+    restartExecutor: (executor) => restartExecutor(executor, parts.runner, own),
     stop,
   };
 }
@@ -235,6 +237,20 @@ async function begin({ fetches, delivery, offers, dataFolder, dispatcher, warmUp
   await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
   dispatcher.start();
   void warmUp.run();
+}
+
+function promptReader({ handlersFolder, leaseSeconds }: Config, log: Logger): PromptReader {
+  return new PromptReader({ log, handlersFolder, stoppedMaxMs: leaseSeconds * 1000 });
+}
+
+function restartExecutor(
+  executor: Executor,
+  runner: JobRunner,
+  { config, log }: Pick<Collaborators, "config" | "log">,
+) {
+  const restarted = executor.restart((config.abortGraceSeconds + 1) * 1000);
+  runner.release(executor.worker);
+  restarted.catch((error: unknown) => log.error({ error, executor: executor.worker }, "a restart failed"));
 }
 
 /** What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone. */

@@ -35,6 +35,9 @@ const handlerShape = z.object({
     timeoutSeconds: z.number().positive().max(86_400),
     backoffSeconds: z.number().positive().max(3600).optional(),
   }),
+  readPrompt: z
+    .custom<NonNullable<Handler["readPrompt"]>>((value) => typeof value === "function", "must be a function")
+    .optional(),
   run: z.custom<Handler["run"]>(
     (value) => typeof value === "function",
     "must be a function (job, ctx) => Promise<JobOutput>",

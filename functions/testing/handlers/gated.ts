@@ -1,4 +1,5 @@
 import { access } from "node:fs/promises";
+import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { PermanentError, RetryableError } from "#contract/errors.ts";
@@ -24,6 +25,27 @@ export default defineHandler({
       stumble: z.string().optional(),
     }),
   }),
+  async readPrompt({ prompt }, modelFolder) {
+    if (prompt === "never") while (true) Math.random();
+    if (prompt === "die") process.exit(3);
+    if (prompt === "refuse") throw new PermanentError("there are 7 terms", { code: "INVALID_JOB" });
+    const tokens = prompt.split(" ").map((text) => ({ text, weight: 1 }));
+    return {
+      enhancement_strategy: "none",
+      texts: [
+        {
+          field: "prompt",
+          fragments: [{ text: prompt, weight: 1 }],
+          encoders: [{ name: basename(modelFolder), tokens: tokens.length }],
+          tokens,
+          chunks: 1,
+          max_tokens: null,
+          cut_tokens: 0,
+        },
+      ],
+      embeddings: {},
+    };
+  },
   retry: { maxAttempts: 2, timeoutSeconds: 60, backoffSeconds: 0.05 },
   async run({ config }, ctx) {
     ctx.progress(1, 2, { mimeType: "image/png", bytes: Buffer.from("a preview") });

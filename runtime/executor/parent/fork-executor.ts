@@ -17,8 +17,17 @@ const entry = fileURLToPath(new URL("../child/child.ts", import.meta.url));
  * @throws the system's error when it has no process to give
  */
 export function forkExecutor(settings: ExecutorSettings, stoppedMaxMs: number): ChildProcess {
+  return forkOwned(entry, [JSON.stringify(settings)], stoppedMaxMs);
+}
+
+/**
+ * A process of this one's own from a module of this project, as {@link forkExecutor} makes it.
+ *
+ * @throws the system's error when it has no process to give
+ */
+export function forkOwned(module: string, argumentList: readonly string[], stoppedMaxMs: number): ChildProcess {
   const mark = watchdog.nextMark();
-  const child = fork(entry, [JSON.stringify(settings)], {
+  const child = fork(module, [...argumentList], {
     ...launcher(),
     serialization: "advanced",
     // A process group of its own: Ctrl-C in a terminal reaches the dispatcher alone, which then stops its executors in order.

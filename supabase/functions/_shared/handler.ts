@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { JobSchema } from "./check-job.ts";
+import type { PromptReading, PromptTexts } from "./prompt-reading.ts";
 
 /** For handlers outside the project's folder, where no package is found. */
 export { z } from "zod";
@@ -196,6 +197,11 @@ export interface Handler<Input extends z.ZodType = z.ZodType, Parameters extends
    */
   readonly parameters?: Parameters;
   readonly retry: RetryPolicy;
+  /**
+   * What the model in a folder makes of prompts, before anything is computed: it counts tokens and reads weights. Called in
+   * a process of its own, and killed when it takes long.
+   */
+  readonly readPrompt?: (texts: PromptTexts, modelFolder: string) => Promise<PromptReading>;
   run(job: z.output<Input>, ctx: HandlerContext<z.output<Parameters>>): Promise<JobOutput>;
 }
 
