@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { needsMoreMemory } from "./errors.ts";
 import { Component, type SessionSettings } from "./onnx.ts";
 
 /** Makes another graph of a file's content, with the same external data. @throws PipelineError when it cannot */
@@ -12,6 +13,8 @@ export interface MemoryLimit {
   readonly weightBytes: ReadonlyMap<string, number>;
   /** Files that many runs do without: they go first. */
   readonly rarelyUsed: readonly string[];
+  /** Bytes that the machine can still give; when absent, it is not asked before a file is loaded. */
+  freeBytes?(): Promise<number>;
 }
 
 /** Other weights for a file: the key names them, and `load` makes a component that has them. */
@@ -52,6 +55,16 @@ export class ComponentSet {
   }
 
   /**
+   * Whether each file would have room alone, before any is loaded.
+   * @throws PipelineError MODEL_TOO_LARGE
+   */
+  async checkRoom(): Promise<void> {
+    if (this.#limit === undefined) return;
+    const [largest] = [...this.#limit.weightBytes].sort(([, a], [, b]) => b - a);
+    if (largest !== undefined) await this.#checkRoomFor(largest[0]);
+  }
+
+  /**
    * The component of a file, loaded unless it is in memory.
    * @param file path in the model folder: `unet/model.onnx`
    * @throws what {@link Component.load} throws
@@ -63,6 +76,7 @@ export class ComponentSet {
     if (known !== undefined) return known;
     const start = performance.now();
     await this.#makeRoom(file);
+    await this.#checkRoomFor(file);
     const path = join(this.#folder, file);
     const component = await this.#load(path, variant, this.#rewrites.get(file));
     this.#secondsLoading += (performance.now() - start) / 1000;
@@ -136,6 +150,13 @@ export class ComponentSet {
   /** How often a component was loaded so far. */
   get loads(): number {
     return this.#loads;
+  }
+
+  async #checkRoomFor(file: string): Promise<void> {
+    const freeBytes = await this.#limit?.freeBytes?.();
+    const needBytes = this.#limit?.weightBytes.get(file);
+    if (freeBytes === undefined || needBytes === undefined || needBytes <= freeBytes) return;
+    throw needsMoreMemory(join(this.#folder, file), needBytes, freeBytes);
   }
 
   /** Runs repeat, so what was used just before `file` is needed last. */

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { roomForWeights } from "./device-memory.ts";
+import { freeMachineBytes, roomForWeights } from "./device-memory.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "device-memory-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -27,6 +27,12 @@ it("is 2 GB where the GPU's memory is not known", async () => {
   expect(await Promise.all(unknown.map((command) => roomForWeights("cuda", command)))).toEqual(
     unknown.map(() => 2 * gibibyte),
   );
+});
+
+it("counts no more as free than the machine has, and no less than what nobody uses", async () => {
+  const free = await freeMachineBytes();
+  expect(free).toBeGreaterThan(2 ** 26);
+  expect(free).toBeLessThanOrEqual(totalmem());
 });
 
 it("is less than half of the machine's memory", async () => {

@@ -61,6 +61,19 @@ export function modelTooLarge(path: string, cause: unknown): PipelineError {
   );
 }
 
+/** What the machine would end this process for, if it were loaded. */
+export function needsMoreMemory(path: string, needBytes: number, freeBytes: number): PipelineError {
+  return new PipelineError(
+    "MODEL_TOO_LARGE",
+    `${path}: its weights take ${gigabytes(needBytes)} of memory on a CPU, and ${gigabytes(freeBytes)} are free. Free memory, or run it on a larger machine or a GPU.`,
+    { permanent: false },
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
 /** The device is gone or broken: this machine can run nothing on it. */
 export function deviceLost(path: string, cause: Error): PipelineError {
   return new PipelineError(

@@ -34,11 +34,10 @@ export class LoraWeights {
     try {
       for (const component of loraComponents) {
         const file = this.#files[component];
-        await this.#components.choose(
-          file,
-          open.changes(component) ? this.#variant(sorted, component, key) : undefined,
-        );
-        await this.#components.get(file);
+        const isChanged = open.changes(component);
+        await this.#components.choose(file, isChanged ? this.#variant(sorted, component, key) : undefined);
+        // What is wrong with a change is found now; the rest comes when its stage does.
+        if (isChanged) await this.#components.get(file);
       }
       this.#key = key;
     } catch (error) {

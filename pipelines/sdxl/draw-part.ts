@@ -18,8 +18,9 @@ import { sizeIds, UnetPredictor } from "./unet.ts";
 /** What all parts of one request share. */
 export interface Drawing {
   readonly model: SdxlModelFolder;
-  readonly unet: Component;
-  readonly vaeDecoder: Component;
+  /** Loaded when its stage comes, where the model has no room as a whole. */
+  unet(): Promise<Component>;
+  vaeDecoder(): Promise<Component>;
   readonly request: SdxlRequest;
   readonly scheduler: Scheduler;
   readonly embeddings: PromptEmbeddings;
@@ -50,7 +51,7 @@ async function sample(
   const images = latents.dims[0] ?? 0;
   const latentRgb = latentRgbOf(model);
   const previews = latentRgb === undefined ? undefined : new PreviewFeed(imagePreview(latentRgb));
-  const predictor = new UnetPredictor(unet, schedule, latents.dims, {
+  const predictor = new UnetPredictor(await unet(), schedule, latents.dims, {
     embeddings,
     timeIds: sizeIds(request),
     guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
@@ -81,9 +82,10 @@ async function decodeImages(
 ): Promise<RgbImage[]> {
   const { image: original, mask } = request.reference ?? {};
   const images: RgbImage[] = [];
+  const decoder = await vaeDecoder();
   for (const [index, image] of splitBatch(latents).entries()) {
     hooks.signal?.throwIfAborted();
-    const decoded = await decodeLatents(vaeDecoder, model, image, { signal: hooks.signal });
+    const decoded = await decodeLatents(decoder, model, image, { signal: hooks.signal });
     hooks.onStage?.({ name: "decoded", index: imagesDone + index, image: decoded });
     const drawn = toRgbImage(decoded);
     const isPart = original !== undefined && mask !== undefined;

@@ -10,7 +10,10 @@ import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
 import type { SdxlResult } from "./request.ts";
 
-type ImageHost = ReferenceHost<ImageParameters>;
+interface ImageHost extends ReferenceHost<ImageParameters> {
+  /** For the model's weights; undefined: as the device has room. */
+  readonly modelMemoryBytes?: number | undefined;
+}
 
 /** How one picture was drawn. */
 interface Drawn extends PictureOrigin {
@@ -39,7 +42,7 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
   if (enhancement.strategy === "fallback") host.log.warn({ reason: enhancement.reason }, "prompt weights are left out");
   // What cannot be fetched or read is not worth the loading of a model.
   const reference = await referenceOf(job, parameters, host);
-  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline;
+  const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.modelMemoryBytes);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     const result = await draw(pipeline, job, { ...parameters, enhancement, reference, seeds }, host, timer);
     const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;

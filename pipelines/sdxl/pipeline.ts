@@ -1,10 +1,13 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ComponentSet } from "#pipelines/core/component-set.ts";
+import { freeMachineBytes, roomForWeights } from "#pipelines/core/device-memory.ts";
 import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
-import type { Component, SessionSettings } from "#pipelines/core/onnx.ts";
+import type { SessionSettings } from "#pipelines/core/onnx.ts";
+import { cpuBytesOf, weightBytesOf } from "#pipelines/core/weight-bytes.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
+import type { Placed } from "#pipelines/diffusion/report-load.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
@@ -35,6 +38,36 @@ export interface SdxlSettings extends SessionSettings {
    * guidance a batch of six.
    */
   readonly pixelsPerPart?: number | undefined;
+  /**
+   * How many bytes of weights may be in memory together; when absent, as the device has room. On a CPU as they are there, in
+   * float32; on a GPU as their files have them.
+   */
+  readonly maxWeightBytes?: number | undefined;
+  /** Bytes that the machine can still give; replaced in tests. */
+  freeBytes?(): Promise<number>;
+}
+
+/** Of what is free on a machine: the rest is for what a run needs beside the weights. */
+const shareOfMachine = 0.8;
+
+/** Loads what has room, and finds where the model runs. @throws PipelineError MODEL_TOO_LARGE before the first large part */
+async function loadAhead(folder: string, components: ComponentSet, settings: SdxlSettings): Promise<Placed> {
+  const fileBytes = await weightBytesOf(folder, Object.values(files));
+  // The smallest part shows where parts of this model run.
+  const { executionProvider, cudaProblem } = await components.get(files.vaeDecoder);
+  const { freeBytes = freeMachineBytes, maxWeightBytes } = settings;
+  const rarelyUsed: string[] = [];
+  if (executionProvider === "cpu") {
+    const weightBytes = await cpuBytesOf(folder, fileBytes);
+    const maxBytes = maxWeightBytes ?? Math.floor((await freeBytes()) * shareOfMachine);
+    components.limitMemory({ maxBytes, weightBytes, rarelyUsed, freeBytes });
+  } else {
+    const maxBytes = maxWeightBytes ?? (await roomForWeights(executionProvider));
+    components.limitMemory({ maxBytes, weightBytes: fileBytes, rarelyUsed });
+  }
+  await components.checkRoom();
+  if (components.fitsWhole) for (const file of Object.values(files)) await components.get(file);
+  return { executionProvider, cudaProblem };
 }
 
 const defaultPixelsPerPart = 3 * 1024 * 1024;
@@ -42,7 +75,7 @@ const defaultPixelsPerPart = 3 * 1024 * 1024;
 /** Stable Diffusion XL, as diffusers' pipelines for text to image, image to image and inpainting compute it. */
 export class SdxlPipeline {
   readonly model: SdxlModelFolder;
-  /** Where the UNet runs. */
+  /** Where the model runs. */
   readonly executionProvider: "cpu" | "cuda";
   /** Why it runs on the CPU although CUDA's library is installed. */
   readonly cudaProblem: string | undefined;
@@ -57,7 +90,7 @@ export class SdxlPipeline {
     ownScheduler: Scheduler,
     components: ComponentSet,
     tokenizers: readonly [ClipTokenizer, ClipTokenizer],
-    unet: Component,
+    place: Placed,
     pixelsPerPart: number,
   ) {
     this.model = model;
@@ -72,14 +105,14 @@ export class SdxlPipeline {
       text_encoder: files.textEncoder,
       text_encoder_2: files.textEncoder2,
     });
-    this.executionProvider = unet.executionProvider;
-    this.cudaProblem = unet.cudaProblem;
+    this.executionProvider = place.executionProvider;
+    this.cudaProblem = place.cudaProblem;
     this.#pixelsPerPart = pixelsPerPart;
   }
 
   /**
-   * Loads a model folder, all of it: the parts of SDXL fit into memory together. What was loaded before a failure is
-   * given back.
+   * Opens a model folder. A model that has room as a whole is loaded; of a larger one each part comes when its stage does,
+   * and the text encoders go before the UNet comes. What was loaded before a failure is given back.
    * @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST or DEVICE_FAULT
    */
   static async load(folder: string, settings: SdxlSettings = {}): Promise<SdxlPipeline> {
@@ -92,10 +125,9 @@ export class SdxlPipeline {
         await ClipTokenizer.load(join(folder, "tokenizer")),
         await ClipTokenizer.load(join(folder, "tokenizer_2")),
       ] as const;
-      for (const file of Object.values(files)) await components.get(file);
-      const unet = await components.get(files.unet);
+      const place = await loadAhead(folder, components, settings);
       const pixelsPerPart = settings.pixelsPerPart ?? defaultPixelsPerPart;
-      return new SdxlPipeline(model, scheduler, components, tokenizers, unet, pixelsPerPart);
+      return new SdxlPipeline(model, scheduler, components, tokenizers, place, pixelsPerPart);
     } catch (error) {
       await components.dispose();
       throw error;
@@ -132,8 +164,8 @@ export class SdxlPipeline {
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
     const reference = await this.#encodeReference(request.reference);
-    const unet = await this.#components.get(files.unet);
-    const vaeDecoder = await this.#components.get(files.vaeDecoder);
+    const unet = () => this.#components.get(files.unet);
+    const vaeDecoder = () => this.#components.get(files.vaeDecoder);
     const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, reference, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
@@ -141,6 +173,11 @@ export class SdxlPipeline {
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     const steps = request.numInferenceSteps - skipped;
     return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps };
+  }
+
+  /** How often a part of the model was loaded so far; each once where all have room together. */
+  get loads(): number {
+    return this.#components.loads;
   }
 
   /** Gives all memory back; the pipeline cannot run any more. */

@@ -1,7 +1,7 @@
-import { readdir, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
-import { modelInvalid, modelNotFound, modelUnsuitable } from "#pipelines/core/errors.ts";
+import { modelInvalid, modelUnsuitable } from "#pipelines/core/errors.ts";
+import { weightBytesOf } from "#pipelines/core/weight-bytes.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import {
   checkEqual,
@@ -115,7 +115,7 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
     ...vae,
     secondStage: hasSecond ? { boundaryTimestep: boundaryOf(path, index) * trainTimesteps } : undefined,
     scheduler,
-    weightBytes: await sizesOf(
+    weightBytes: await weightBytesOf(
       path,
       Object.values(files).filter((file) => hasSecond || file !== files.transformer2),
     ),
@@ -172,25 +172,4 @@ function boundaryOf(folder: string, { boundary_ratio: ratio }: z.output<typeof m
     join(folder, "model_index.json"),
     "there is a transformer_2, but no boundary_ratio that says when it takes over: set it (0.875 for text to video)",
   );
-}
-
-/**
- * Bytes of the folder that each ONNX file is in: its external data belongs to all of them.
- * @throws PipelineError MODEL_NOT_FOUND when one is not there
- */
-async function sizesOf(folder: string, onnxFiles: readonly string[]): Promise<Map<string, number>> {
-  const sizes = new Map<string, number>();
-  for (const file of onnxFiles) {
-    const path = join(folder, file);
-    await stat(path).catch((error: unknown) => {
-      throw modelNotFound("an ONNX file of the model", path, error);
-    });
-    const names = await readdir(dirname(path));
-    const bytes = await Promise.all(names.map(async (name) => (await stat(join(dirname(path), name))).size));
-    sizes.set(
-      file,
-      bytes.reduce((sum, size) => sum + size, 0),
-    );
-  }
-  return sizes;
 }
