@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { loraFidelity } from "#pipelines/lora/testing/lora-fidelity.ts";
 import { flowFidelity } from "#pipelines/schedulers/testing/flow-fidelity.ts";
 import { schedulerFidelity } from "#pipelines/schedulers/testing/scheduler-fidelity.ts";
+import { pictureFidelity } from "#pipelines/sdxl/testing/picture-fidelity.ts";
 import { weightFidelity } from "#pipelines/sdxl/testing/weight-fidelity.ts";
 import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts";
 
@@ -15,7 +16,13 @@ import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts
 export const fidelityPage = fileURLToPath(new URL("../../docs/19-fidelity.md", import.meta.url));
 
 /** In the order of the page. */
-export const fidelityAreas: readonly FidelityArea[] = [schedulerFidelity, flowFidelity, weightFidelity, loraFidelity];
+export const fidelityAreas: readonly FidelityArea[] = [
+  schedulerFidelity,
+  flowFidelity,
+  weightFidelity,
+  pictureFidelity,
+  loraFidelity,
+];
 
 async function measured(): Promise<string> {
   const tables: string[] = [];
