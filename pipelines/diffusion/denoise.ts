@@ -25,9 +25,12 @@ export interface DenoiseRequest {
 }
 
 export interface DenoiseStep {
-  /** Steps done, counted from 1, of those that are run. */
+  /** Calls of the model done, counted from 1, of those that are run. */
   readonly step: number;
   readonly total: number;
+  /** The same in inference steps, as people count them: solvers of order 2 call the model twice in each but the last. */
+  readonly inferenceStep: number;
+  readonly inferenceSteps: number;
   /** The step's place in the schedule, counted from 0. */
   readonly stepIndex: number;
   /** The latents that the step started from, the prediction after guidance, and the latents that it made. */
@@ -44,6 +47,7 @@ export interface DenoiseStep {
 export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   const { schedule, signal, latents, startStep = 0 } = request;
   const total = schedule.timesteps.length - startStep;
+  const inferenceSteps = schedule.numInferenceSteps - Math.floor(startStep / schedule.order);
   const imageDims = latents.dims.slice(1);
   schedule.begin({ stepIndex: startStep, imageSize: elementCount(imageDims) });
   let sample = latents;
@@ -56,7 +60,8 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
     schedule.step(noisePrediction.data, stepIndex, sample.data, next.data, drawn);
     if (!isFiniteData(next.data)) throw stepError(step, total);
     request.afterStep?.(next, stepIndex);
-    request.onStep?.({ step, total, stepIndex, sample, noisePrediction, latents: next });
+    const inferenceStep = Math.floor((step * inferenceSteps) / total);
+    request.onStep?.({ step, total, inferenceStep, inferenceSteps, stepIndex, sample, noisePrediction, latents: next });
     [sample, next] = [next, sample];
     // Messages of the dispatcher (cancel, shutdown) come in between steps only.
     await setImmediate();

@@ -1,16 +1,25 @@
+import { CudaGenerator } from "#pipelines/core/random/cuda-generator.ts";
 import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
 import { elementCount, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import type { StepNoise } from "#pipelines/schedulers/scheduler.ts";
+
+/** Whose random numbers a seed stands for: torch's on a CPU, or on a GPU. */
+export type NoiseKind = "cpu" | "cuda";
+
+/** Draws standard normal values, each time those that follow. */
+interface Generator {
+  randn(size: number): Float32Array;
+}
 
 /**
  * Noise of one run. Every result has a generator of its own, so that it is the same alone and in a batch: `torch.randn` with
  * a list of generators, in float32. What is drawn later follows what was drawn before.
  */
 export class NoiseSource {
-  readonly #generators: readonly TorchGenerator[];
+  readonly #generators: readonly Generator[];
 
-  constructor(seeds: readonly number[]) {
-    this.#generators = seeds.map((seed) => new TorchGenerator(seed));
+  constructor(seeds: readonly number[], kind: NoiseKind = "cpu") {
+    this.#generators = seeds.map((seed) => (kind === "cuda" ? new CudaGenerator(seed) : new TorchGenerator(seed)));
   }
 
   /**

@@ -69,8 +69,8 @@ async function sample(
       hooks.onStage?.({ name: "step", ...step });
       if (hooks.onProgress === undefined) return;
       previews?.onStep(step, schedule);
-      const done = imagesDone * step.total + images * step.step;
-      hooks.onProgress(Math.floor(done / request.seeds.length), step.total, previews?.take());
+      const done = imagesDone * step.inferenceSteps + images * step.inferenceStep;
+      hooks.onProgress(Math.floor(done / request.seeds.length), step.inferenceSteps, previews?.take());
     },
   });
 }

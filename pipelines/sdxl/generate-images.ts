@@ -22,6 +22,7 @@ interface Drawn extends PictureOrigin {
   /** As the job had them, where they were applied. */
   readonly compel_weights: string | undefined;
   readonly eta: number | undefined;
+  readonly noise: "cpu" | "cuda" | undefined;
   /** Share of the steps that were run on the reference. */
   readonly denoise_strength: number | undefined;
 }
@@ -83,6 +84,7 @@ function draw(
     clipSkip: parameters.clip_skip,
     scheduler: parameters.scheduler,
     eta: parameters.eta,
+    noise: parameters.noise,
     seeds: parameters.seeds,
     reference: parameters.reference,
   };
@@ -102,7 +104,7 @@ function describe(
   scheduler: string,
   model: string,
 ): Omit<Drawn, "compel_weights" | "denoise_strength"> {
-  const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta } = parameters;
+  const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta, noise } = parameters;
   return {
     prompt: job.prompt,
     negative_prompt: job.negative_prompt,
@@ -115,6 +117,7 @@ function describe(
     clip_skip,
     scheduler,
     eta,
+    noise,
     model,
   };
 }

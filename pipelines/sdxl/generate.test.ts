@@ -160,6 +160,40 @@ describe("prompts", () => {
   });
 });
 
+describe("schedulers", () => {
+  it.each(["euler_a", "dpm++_2m_sde", "dpm2_a", "lcm"])(
+    "%s draws three images of a batch as it draws each alone",
+    async (scheduler) => {
+      const batch = await collect({ scheduler, seeds: [7, 8, 9] });
+      for (const [index, seed] of [7, 8, 9].entries()) {
+        const single = await collect({ scheduler, seeds: [seed] });
+        expect(maxDifference(batch.decoded[index] ?? [], single.decoded[0] ?? [])).toBeLessThan(1e-4);
+      }
+    },
+  );
+
+  it("report their progress in steps, however often they call the model", async () => {
+    const progress: string[] = [];
+    const onProgress = (step: number, total: number) => progress.push(`${step}/${total}`);
+    await pipeline.generate({ ...request, scheduler: "heun", numInferenceSteps: 3 }, { onProgress });
+    expect(progress).toEqual(["0/3", "1/3", "1/3", "2/3", "3/3"]);
+  });
+
+  it("take eta where they have one", async () => {
+    const [none, zero, some] = await Promise.all([undefined, 0, 0.5].map((eta) => collect({ scheduler: "ddim", eta })));
+    expect(zero?.decoded).toEqual(none?.decoded);
+    expect(some?.decoded).not.toEqual(none?.decoded);
+  });
+
+  it("draw other pictures from a GPU's numbers", async () => {
+    const [cpu, same, cuda] = await Promise.all(
+      ([undefined, "cpu", "cuda"] as const).map((noise) => collect({ noise })),
+    );
+    expect(same?.decoded).toEqual(cpu?.decoded);
+    expect(cuda?.decoded).not.toEqual(cpu?.decoded);
+  });
+});
+
 describe("settings", () => {
   it("choose another scheduler by name, and refuse one that is not there", async () => {
     expect((await collect({ scheduler: "euler" })).scheduler).toBe("EulerDiscreteScheduler");

@@ -38,6 +38,8 @@ export interface ImageParameters {
   readonly scheduler?: string | undefined;
   /** How much of its own noise DDIM adds, and the γ of TCD; none when absent. */
   readonly eta?: number | undefined;
+  /** Whose random numbers the seeds stand for: torch's on a CPU (when absent), or on a GPU. */
+  readonly noise?: "cpu" | "cuda" | undefined;
   /** Layers of the text encoders to leave out, beyond the last one. */
   readonly clip_skip?: number | undefined;
   /** Share of the steps that are run on a reference. */

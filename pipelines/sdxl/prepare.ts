@@ -20,7 +20,7 @@ export function prepareLatents(
   seeds: readonly number[],
   reference?: EncodedReference,
 ): Prepared {
-  const noise = new NoiseSource(seeds);
+  const noise = new NoiseSource(seeds, request.noise);
   if (reference === undefined) {
     const initialNoise = noise.draw(latentShape(model, request));
     return { initialNoise, latents: pureNoise(initialNoise, schedule), noise };

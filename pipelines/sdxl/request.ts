@@ -25,6 +25,8 @@ export interface SdxlRequest {
   readonly scheduler?: string | undefined;
   /** How much of its own noise DDIM adds, and the γ of TCD; none when absent. */
   readonly eta?: number | undefined;
+  /** Whose random numbers the seeds stand for: torch's on a CPU (when absent), or on a GPU. */
+  readonly noise?: "cpu" | "cuda" | undefined;
   /** In any order: changes of weights add up. None, and the model is what its files say, bit for bit. */
   readonly loras?: readonly Lora[] | undefined;
   /** One image per seed. */
