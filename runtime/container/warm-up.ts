@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { join } from "node:path";
+import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type Job, jobEnvelope } from "#contract/job.ts";
@@ -100,7 +101,8 @@ export class WarmUp {
     for (const handler of registry.all()) {
       if (handler.model === undefined) continue;
       const own = await findModel(modelsFolder, handler.model).catch(() => null);
-      if (own?.path === path) return handler;
+      // One that wants more than a prompt is not asked for what only its callers know.
+      if (own?.path === path && checkJob(handler, warmUpJob(handler, model)).ok) return handler;
     }
     throw notUsed(model);
   }
