@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -8,6 +10,15 @@ import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
 
 const tinySdxl = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
 const handlers = fileURLToPath(new URL("../handlers", import.meta.url));
+/** One that was free a moment ago. */
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  return String(typeof address === "object" ? address?.port : undefined);
+}
+
 const token = "hf_aTokenOfNobodyAtAll1234";
 const repo = "somebody/small-sdxl";
 
@@ -183,6 +194,19 @@ describe("info, verify and remove of a folder of one's own", () => {
       exitCode: 0,
       stdout: expect.stringContaining("nothing to compare its content with"),
     });
+  });
+
+  test("remove leaves what a container has in memory, unless that is wanted", { timeout: 60_000 }, async () => {
+    const port = await freePort();
+    const withPort = { ...env, PORT: port, WORKERS: "sdxl", WAN_WORKER_API_KEY: "a-key-for-this-test" };
+    const container = startCli(folder, ["start"], { ...withPort, WARM_MODELS: "mine" });
+    await container.seen("a model is warm");
+    const refused = await runCli(folder, ["models", "remove", "mine"], withPort);
+    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/has mine in memory \(sdxl\)/) });
+    expect(await readdir(models)).toContain("mine");
+    expect(await runCli(folder, ["models", "remove", "mine", "--yes"], withPort)).toMatchObject({ exitCode: 0 });
+    container.child.kill("SIGTERM");
+    await container.ended;
   });
 
   test("remove takes no alias for a folder, and knows what is missing", async () => {

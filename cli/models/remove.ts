@@ -8,6 +8,7 @@ import { canAsk, confirm } from "../confirm.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
+import { workersWith } from "./container-use.ts";
 import { namedModel } from "./find-model.ts";
 
 export interface RemoveOptions extends GlobalOptions {
@@ -24,9 +25,14 @@ export async function remove(name: string, options: RemoveOptions): Promise<numb
     );
   const sizeBytes = (await filesIn(model.path)).reduce((sum, file) => sum + (file.sizeBytes ?? 0), 0);
   if (options.yes !== true) {
+    const workers = await workersWith(config, model.name, sizeBytes);
+    if (workers.length > 0)
+      throw new CodedError(
+        "NOT_READY",
+        `A container at port ${config.http.port} has ${model.name} in memory (${workers.join(", ")}): stop it first, or add --yes. It withdraws the model within seconds; a job that runs goes on.`,
+      );
     if (!canAsk(options)) throw usageError(`This deletes ${model.path}: add --yes (nobody can be asked here).`);
     const names = model.aliases.length === 0 ? "" : ` (also called ${model.aliases.join(", ")})`;
-    note("A container that offers it withdraws it within seconds; a job that runs with it goes on.");
     if (!(await confirm(`Delete ${model.path}${names}, ${bytes(sizeBytes)}?`))) {
       note("Nothing was deleted.");
       return exitCodes.failed;
