@@ -25,6 +25,8 @@ const jobTypeView = z.object({
   timeout: z.number(),
   /** Whether its worker runs in this container. */
   runs_here: z.boolean(),
+  /** Whether `/test-compel` says how it reads a prompt. */
+  reads_prompts: z.boolean(),
   /** JSON Schema (2020-12) of what is posted to `/jobs`. */
   schema: values,
 });

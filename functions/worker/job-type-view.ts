@@ -27,6 +27,7 @@ export async function viewJobTypes(
     max_attempts: handler.retry.maxAttempts,
     timeout: handler.retry.timeoutSeconds,
     runs_here: executors.has(handler.worker),
+    reads_prompts: handler.readPrompt !== undefined,
     schema: jobSchema(handler),
   }));
 }

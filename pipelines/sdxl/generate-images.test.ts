@@ -173,6 +173,12 @@ describe("generateImages", () => {
       expect(stages).toEqual([]);
     });
 
+    it("takes brackets and quotes for marks also where nothing has a weight", async () => {
+      const grouped = { prompt: "a (lighthouse) at dawn", compel_enabled: true };
+      const { metadata } = await generateImages(grouped, collectingHost(one).host);
+      expect(metadata).toMatchObject({ enhancement_strategy: "compel", prompt_weights: [] });
+    });
+
     it("leaves a prompt without weights as it is, and weights that are not enabled", async () => {
       for (const other of [{ compel_weights: " " }, { compel_enabled: false }]) {
         const { metadata } = await generateImages({ ...weighted, ...other }, collectingHost(one).host);

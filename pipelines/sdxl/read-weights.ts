@@ -36,7 +36,8 @@ export function readWeights(job: PromptTexts): Enhancement {
     const positive = hasTerms ? within("compel_weights", () => parseWeightedPrompt(prompt, compel_weights)) : own;
     const negative =
       negative_prompt === undefined ? undefined : within("negative_prompt", () => parseWeightedPrompt(negative_prompt));
-    const isPlain = !hasTerms && !hasWeights(positive) && (negative === undefined || !hasWeights(negative));
+    const isPlain =
+      !hasTerms && isAsWritten(positive, prompt) && (negative === undefined || isAsWritten(negative, negative_prompt));
     return isPlain ? { strategy: "none" } : { strategy: "compel", prompts: { positive, negative } };
   } catch (error) {
     if (!(error instanceof WeightError)) throw error;
@@ -45,10 +46,16 @@ export function readWeights(job: PromptTexts): Enhancement {
   }
 }
 
-/** Whether it is more than one text with the weight 1. */
-function hasWeights(prompt: WeightedPrompt): boolean {
-  const [part] = prompt.parts;
-  return prompt.parts.length > 1 || part?.kind === "blend" || fragmentsOf(prompt).some(({ weight }) => weight !== 1);
+/** Whether reading it has changed nothing: it has no weights, and no brackets or quotes that were marks. */
+function isAsWritten(prompt: WeightedPrompt, written = ""): boolean {
+  const fragments = fragmentsOf(prompt);
+  const text = fragments.map((fragment) => fragment.text).join("");
+  return (
+    prompt.parts.length === 1 &&
+    prompt.parts[0]?.kind === "prompt" &&
+    fragments.every(({ weight }) => weight === 1) &&
+    text.replace(/\s/g, "") === written.replace(/\s/g, "")
+  );
 }
 
 /** Says in which of the job's fields the fault is. */

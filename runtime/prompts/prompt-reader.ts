@@ -90,7 +90,7 @@ export class PromptReader {
   }
 
   #ask(next: Waiting): void {
-    const { timeoutMs = 10_000, handlersFolder } = this.#options;
+    const { timeoutMs = 20_000, handlersFolder } = this.#options;
     const request: ReadRequest = { id: ++this.#serial, handlersFolder, ...next.question };
     this.#current = next;
     this.#arm(timeoutMs, () => {

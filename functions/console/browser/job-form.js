@@ -10,7 +10,7 @@ import { shown, title } from "./words.js";
 /** @typedef {(job: Record<string, unknown>) => Record<string, unknown>} DefaultsFor parameters of a job that gives this much */
 /** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
-/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement }} Row */
+/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement, hint: HTMLElement }} Row */
 
 export class JobForm {
   #place;
@@ -58,6 +58,15 @@ export class JobForm {
 
   focus() {
     this.#rows[0]?.control.focus();
+  }
+
+  /**
+   * Writes something under a field that is no fault.
+   * @param {string} name
+   * @param {string} text "" takes it away
+   */
+  hint(name, text) {
+    for (const { field, hint } of this.#rows) if (field.path.join(".") === name) showText(hint, text);
   }
 
   /** @returns {{ job: Record<string, unknown>, problems: Problem[] }} what was given, without what was left empty */
@@ -142,9 +151,12 @@ function makeRow(field) {
   const problem = element("p", "problem");
   problem.id = `${id}-problem`;
   problem.hidden = true;
-  control.setAttribute("aria-describedby", problem.id);
-  box.append(label, control, problem);
-  return { field, box, control, problem };
+  const hint = element("p", "hint");
+  hint.id = `${id}-hint`;
+  hint.hidden = true;
+  control.setAttribute("aria-describedby", `${problem.id} ${hint.id}`);
+  box.append(label, control, hint, problem);
+  return { field, box, control, problem, hint };
 }
 
 /** @param {Field} field */

@@ -32,7 +32,7 @@ const feed = new Feed(jobs, {
   retry: (id) => attempt(retry(id)),
   discard: (id) => attempt(discard(id)),
 });
-const submit = new Submit(create);
+const submit = new Submit(create, (prompt) => api.call("POST", "/test-compel", prompt));
 const detail = new Detail(jobs, {
   again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
   edit: (job) => submit.edit(sameJob(job)),

@@ -2,6 +2,7 @@
 import { ApiError } from "./api.js";
 import { part, showText } from "./dom.js";
 import { isObject, JobForm } from "./job-form.js";
+import { PromptCounts } from "./prompt-counts.js";
 import { fieldGroups } from "./schema-fields.js";
 
 /* The panel "New job": the job types, the form of the chosen one, and handing it in. */
@@ -19,10 +20,17 @@ export class Submit {
   #models = [];
   #create;
 
-  /** @param {(job: Record<string, unknown>) => Promise<void>} create */
-  constructor(create) {
+  #counts;
+
+  /**
+   * @param {(job: Record<string, unknown>) => Promise<void>} create
+   * @param {import("./prompt-counts.js").ReadPrompt} readPrompt
+   */
+  constructor(create, readPrompt) {
     this.#create = create;
+    this.#counts = new PromptCounts(this.#form, readPrompt);
     const form = part(document, "form", HTMLFormElement);
+    form.addEventListener("input", () => this.#showCounts());
     this.#select.addEventListener("change", () => this.#showType());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -50,6 +58,7 @@ export class Submit {
     this.#showType();
     this.#form.fill(job);
     this.#form.focus();
+    this.#showCounts();
   }
 
   #showType() {
@@ -61,6 +70,12 @@ export class Submit {
     // What two job types share stays when one changes to the other.
     this.#form.fill(job);
     this.#report("");
+    this.#showCounts();
+  }
+
+  #showCounts() {
+    const chosen = this.#types.find(({ type }) => type === this.#select.value);
+    this.#counts.changed(chosen?.reads_prompts ? chosen.type : null);
   }
 
   async #submit() {
