@@ -12,6 +12,7 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  *   files/         the local asset store, <bucket>/<user>/<job>/; what is being stored is in .unfinished/
  *   inputs/        reference files of jobs, by content, kept for other jobs
  *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
+ *   loras/         LoRA files of jobs, by content, kept for other jobs
  *   signing.key    signs the addresses of local files; made at the first start
  */
 export interface DataFolder {
@@ -19,12 +20,14 @@ export interface DataFolder {
   readonly work: string;
   readonly files: string;
   readonly inputs: string;
+  readonly loras: string;
   readonly signingKey: Uint8Array;
 }
 
 /** @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL with what to do */
 export async function openDataFolder(path: string): Promise<DataFolder> {
-  const folder = { path, work: join(path, "work"), files: join(path, "files"), inputs: join(path, "inputs") };
+  const at = (name: string) => join(path, name);
+  const folder = { path, work: at("work"), files: at("files"), inputs: at("inputs"), loras: at("loras") };
   try {
     await makeFolder(folder.work);
     await makeFolder(folder.files);

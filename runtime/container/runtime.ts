@@ -310,7 +310,7 @@ function wire({
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
-  const inputs = connectInputs(config, folder.inputs, log);
+  const inputs = connectInputs(config, folder, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const fetches = new ModelFetches({ config, log, onChange: () => void offers.look() });
   const offers: Offers = connectOffers({

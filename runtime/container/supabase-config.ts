@@ -25,6 +25,9 @@ export interface InputsConfig {
   /** `host` or `host:port`: these may be plain http and may have a private address. */
   readonly allowedHosts: readonly string[];
   readonly cacheBytes: number;
+  /** Of one LoRA file. */
+  readonly maxLoraBytes: number;
+  readonly loraCacheBytes: number;
 }
 
 const httpAddress = (what: string) =>
@@ -78,6 +81,8 @@ export const supabaseEnvironment = {
   HEARTBEAT_SECONDS: numberFrom(0, 3600).default(60),
   INPUT_HOSTS_ALLOWED: hosts,
   INPUT_CACHE_MB: wholeNumberFrom(0, 1_000_000).default(1024),
+  LORA_MAX_MB: wholeNumberFrom(1, 1_000_000).default(2048),
+  LORA_CACHE_MB: wholeNumberFrom(0, 1_000_000).default(10_240),
 };
 
 type Values = z.output<z.ZodObject<typeof supabaseEnvironment>>;
@@ -113,7 +118,13 @@ export function callbackConfig(values: Values): CallbackConfig | null {
 }
 
 export function inputsConfig(values: Values): InputsConfig {
-  return { allowedHosts: values.INPUT_HOSTS_ALLOWED, cacheBytes: values.INPUT_CACHE_MB * 1024 * 1024 };
+  const megabyte = 1024 * 1024;
+  return {
+    allowedHosts: values.INPUT_HOSTS_ALLOWED,
+    cacheBytes: values.INPUT_CACHE_MB * megabyte,
+    maxLoraBytes: values.LORA_MAX_MB * megabyte,
+    loraCacheBytes: values.LORA_CACHE_MB * megabyte,
+  };
 }
 
 function keyOf(values: Values): string | undefined {

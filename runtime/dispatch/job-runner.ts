@@ -10,7 +10,7 @@ import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
-import type { Inputs } from "#runtime/inputs/inputs.ts";
+import type { JobInputs } from "#runtime/inputs/connect-inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -33,7 +33,7 @@ export interface JobRunnerOptions {
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly delivery: Pick<Delivery, "sendProcessing">;
   readonly settler: Settler;
-  readonly inputs: Pick<Inputs, "fetch">;
+  readonly inputs: JobInputs;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -181,9 +181,10 @@ export class JobRunner {
         onStage: (message) => this.#onStage(attempt, message),
         // A child whose body changed from attempt to attempt would be taken for another one.
         enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
-        input: (url, name, signal) =>
+        input: ({ url, content }, name, signal) =>
           this.#options.inputs.fetch({
             url,
+            content,
             userId: lease.job.user_id,
             folder: inputsFolder(this.#workFolder(lease)),
             name,

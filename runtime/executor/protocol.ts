@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type ErrorCode, errorStatus } from "#contract/errors.ts";
-import { inputMimeTypes } from "#contract/handler.ts";
 import { jobEnvelope } from "#contract/job.ts";
+import { fetchedMimeTypes, type InputKind, inputKinds } from "#runtime/inputs/limits.ts";
 
 /*
  * The messages between the dispatcher process and an executor, over IPC (structured clone, so bytes stay bytes). What
@@ -59,10 +59,16 @@ export type ExecutorTask = z.output<typeof executorTask>;
 /** A reference file in the attempt's folder, as the dispatcher process fetched it. */
 export const fetchedInput = z.object({
   file: z.string(),
-  mimeType: z.enum(inputMimeTypes),
+  mimeType: z.enum(fetchedMimeTypes),
   sizeBytes: z.number(),
   sha256: z.string(),
 });
+/** A reference file that an attempt wants. */
+export interface FetchRequest {
+  readonly url: string;
+  readonly content: InputKind;
+}
+
 export type FetchedInput = z.output<typeof fetchedInput>;
 
 /** A message of the dispatcher to one attempt. */
@@ -129,7 +135,7 @@ const fromAttempt = z.object({
       freed: z.string().optional(),
     }),
     z.object({ kind: z.literal("enqueue"), requestId: z.number(), child: childJob }),
-    z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string() }),
+    z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string(), content: z.enum(inputKinds) }),
     z.object({
       kind: z.literal("ended"),
       outcome: handlerOutcome,

@@ -1,23 +1,36 @@
 import type { Config } from "#runtime/container/config.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { Inputs } from "./inputs.ts";
+import type { FetchedFile, InputRequest, Inputs } from "./inputs.ts";
+import { type InputKind, inputLimits, weightLimits } from "./limits.ts";
+
+/** Fetches what jobs name, each kind within its own limits. */
+export interface JobInputs {
+  /** @throws what {@link Inputs.fetch} throws */
+  fetch(request: InputRequest & { readonly content: InputKind }): Promise<FetchedFile>;
+}
 
 /** Reference files for the jobs of a container. The code for them is loaded with the first one: most jobs have none. */
 export function connectInputs(
-  { inputs: { allowedHosts, cacheBytes }, supabase }: Pick<Config, "inputs" | "supabase">,
-  folder: string,
+  { inputs, supabase }: Pick<Config, "inputs" | "supabase">,
+  folders: { readonly inputs: string; readonly loras: string },
   log: Logger,
-): Pick<Inputs, "fetch"> {
-  let inputs: Promise<Inputs> | null = null;
-  const load = async () => {
+): JobInputs {
+  const { allowedHosts } = inputs;
+  const load = async (content: InputKind) => {
     const [{ Inputs }, { InputCache }] = await Promise.all([import("./inputs.ts"), import("./input-cache.ts")]);
-    const cache = new InputCache({ folder, maxBytes: cacheBytes, nowMs: Date.now });
-    return new Inputs({ allowedHosts, supabase, cache, log });
+    const weights = content === "weights";
+    const folder = weights ? folders.loras : folders.inputs;
+    const maxBytes = weights ? inputs.loraCacheBytes : inputs.cacheBytes;
+    const limits = weights ? weightLimits(inputs.maxLoraBytes) : inputLimits;
+    const cache = new InputCache({ folder, maxBytes, nowMs: Date.now });
+    return new Inputs({ allowedHosts, supabase, cache, log, limits });
   };
+  const loaded = new Map<InputKind, Promise<Inputs>>();
   return {
     async fetch(request) {
-      inputs ??= load();
-      return (await inputs).fetch(request);
+      const known = loaded.get(request.content) ?? load(request.content);
+      loaded.set(request.content, known);
+      return (await known).fetch(request);
     },
   };
 }

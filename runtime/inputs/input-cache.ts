@@ -4,8 +4,8 @@ import { copyFile, readdir, readFile, rename, rm, stat, utimes, writeFile } from
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { inputMimeTypes } from "#contract/handler.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
+import { fetchedMimeTypes } from "./limits.ts";
 
 /*
  * Downloaded reference files, by content. In the folder:
@@ -22,7 +22,7 @@ const cachedAddress = z.object({
   content: z.object({
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     sizeBytes: z.int().min(1),
-    mimeType: z.enum(inputMimeTypes),
+    mimeType: z.enum(fetchedMimeTypes),
   }),
   etag: z.string().optional(),
   lastModified: z.string().optional(),

@@ -3,13 +3,12 @@ import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import PQueue from "p-queue";
 import { PermanentError, RetryableError } from "#contract/errors.ts";
-import type { InputFile, InputMimeType } from "#contract/handler.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { AddressGuard, shownUrl, type Target } from "./address-guard.ts";
 import type { CachedAddress, InputCache } from "./input-cache.ts";
-import { type InputLimits, inputLimits } from "./limits.ts";
+import { type FetchedMimeType, type InputLimits, inputLimits } from "./limits.ts";
 import { type Network, systemNetwork } from "./network.ts";
 import { type Content, receive } from "./receive.ts";
 import { requestInput } from "./request.ts";
@@ -42,11 +41,17 @@ export interface InputsOptions {
   readonly limits?: InputLimits;
 }
 
+/** A reference file in the attempt's folder. */
+export interface FetchedFile extends Content {
+  /** Absolute path. */
+  readonly file: string;
+}
+
 type Download =
-  | { readonly kind: "file"; readonly input: InputFile }
+  | { readonly kind: "file"; readonly input: FetchedFile }
   | { readonly kind: "denied"; readonly status: number; readonly url: URL };
 
-const extensions: Readonly<Record<InputMimeType, string>> = {
+const extensions: Readonly<Record<FetchedMimeType, string>> = {
   "image/png": "png",
   "image/jpeg": "jpg",
   "image/webp": "webp",
@@ -54,6 +59,7 @@ const extensions: Readonly<Record<InputMimeType, string>> = {
   "video/mp4": "mp4",
   "video/quicktime": "mov",
   "video/webm": "webm",
+  "application/vnd.safetensors": "safetensors",
 };
 
 const concurrency = 8;
@@ -84,7 +90,7 @@ export class Inputs {
    * @throws PermanentError INPUT_REFUSED, INPUT_NOT_FOUND, INPUT_EXPIRED, INPUT_TOO_LARGE, INPUT_INVALID; RetryableError
    *   INPUT_UNREACHABLE, DISK_FULL; the signal's reason when it is aborted
    */
-  async fetch(request: InputRequest): Promise<InputFile> {
+  async fetch(request: InputRequest): Promise<FetchedFile> {
     return this.#queue.add(
       async () => {
         const signal = AbortSignal.any([request.signal, AbortSignal.timeout(this.#limits.totalMs)]);
@@ -103,7 +109,7 @@ export class Inputs {
     );
   }
 
-  async #fetch(request: InputRequest): Promise<InputFile> {
+  async #fetch(request: InputRequest): Promise<FetchedFile> {
     const first = await this.#download(request.url, request);
     if (first.kind === "file") return first.input;
     const again = await this.#download(await this.#renewed(first, request), request);
@@ -163,7 +169,7 @@ export class Inputs {
     return requestInput(target, { guard: this.#guard, network: this.#network, limits: this.#limits, headers, signal });
   }
 
-  async #store(response: IncomingMessage, target: Target, request: InputRequest): Promise<InputFile> {
+  async #store(response: IncomingMessage, target: Target, request: InputRequest): Promise<FetchedFile> {
     const partialFile = await this.#cache.partialFile();
     try {
       const content = await receive(response, target, partialFile, this.#limits, request.signal);

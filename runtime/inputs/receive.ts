@@ -2,23 +2,22 @@ import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { PermanentError } from "#contract/errors.ts";
-import type { InputMimeType } from "#contract/handler.ts";
 import { shownUrl, type Target } from "./address-guard.ts";
-import type { InputLimits } from "./limits.ts";
+import { type FetchedMimeType, type InputKind, type InputLimits, safetensorsMimeType } from "./limits.ts";
 import { unreachable } from "./request.ts";
-import { sniff, sniffedBytes } from "./sniff.ts";
+import { isSafetensors, sniff, sniffedBytes } from "./sniff.ts";
 
 /** What a file turned out to be. */
 export interface Content {
-  readonly mimeType: InputMimeType;
+  readonly mimeType: FetchedMimeType;
   readonly sizeBytes: number;
   /** Hexadecimal. */
   readonly sha256: string;
 }
 
 /**
- * Writes the body to `file`, which must not exist, as it comes: never more than the limit, and only while it looks like a
- * picture or a video. A body that breaks off is an error.
+ * Writes the body to `file`, which must not exist, as it comes: never more than the limit, and only while it looks like
+ * what may be named there. A body that breaks off is an error.
  *
  * @throws PermanentError INPUT_TOO_LARGE, INPUT_INVALID; RetryableError INPUT_UNREACHABLE; file system errors as they are
  */
@@ -33,7 +32,7 @@ export async function receive(
   const hash = createHash("sha256");
   const handle = await open(file, "wx");
   let head: Buffer = Buffer.alloc(0);
-  let mimeType: InputMimeType | null = null;
+  let mimeType: FetchedMimeType | null = null;
   let sizeBytes = 0;
   try {
     for await (const chunk of bodyOf(response, target, signal)) {
@@ -41,13 +40,13 @@ export async function receive(
       if (sizeBytes > limits.sizeBytes) throw tooLarge(target, limits);
       if (mimeType === null) {
         head = Buffer.concat([head, chunk.subarray(0, sniffedBytes)]);
-        if (head.byteLength >= sniffedBytes) mimeType = recognise(head, target);
+        if (head.byteLength >= sniffedBytes) mimeType = recognise(head, target, limits.kind);
       }
       hash.update(chunk);
       await writeAll(handle, chunk);
     }
     // A file that is shorter than what is looked at may still be one.
-    return { mimeType: mimeType ?? recognise(head, target), sizeBytes, sha256: hash.digest("hex") };
+    return { mimeType: mimeType ?? recognise(head, target, limits.kind), sizeBytes, sha256: hash.digest("hex") };
   } finally {
     response.destroy();
     await handle.close();
@@ -86,13 +85,16 @@ async function writeAll(handle: Awaited<ReturnType<typeof open>>, chunk: Buffer)
   }
 }
 
-function recognise(head: Buffer, target: Target): InputMimeType {
-  const mimeType = sniff(head);
+const allowedContent = {
+  media: "PNG, JPEG, WebP, GIF, MP4, MOV or WebM",
+  weights: "safetensors",
+} as const satisfies Record<InputKind, string>;
+
+function recognise(head: Buffer, target: Target, kind: InputKind): FetchedMimeType {
+  const mimeType = kind === "media" ? sniff(head) : isSafetensors(head) ? safetensorsMimeType : null;
   if (mimeType === null) {
-    throw invalid(
-      target,
-      head.byteLength === 0 ? "it is empty" : "by its content it is no PNG, JPEG, WebP, GIF, MP4, MOV or WebM file",
-    );
+    const why = head.byteLength === 0 ? "it is empty" : `by its content it is no ${allowedContent[kind]} file`;
+    throw invalid(target, why);
   }
   return mimeType;
 }

@@ -40,6 +40,13 @@ export function sniff(head: Uint8Array): InputMimeType | null {
   return null;
 }
 
+/** Whether it begins as a safetensors file does: the length of a JSON header, and the header's first bracket. */
+export function isSafetensors(head: Uint8Array): boolean {
+  if (head.byteLength < 10) return false;
+  const length = new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true);
+  return length >= 2n && length <= 100_000_000n && head[8] === 0x7b;
+}
+
 function isoMedia(brand: string): InputMimeType | null {
   if (brand === "qt  ") return "video/quicktime";
   return videoBrands.has(brand) ? "video/mp4" : null;

@@ -197,7 +197,7 @@ export class Attempt {
       reportStage: (stage) => send({ kind: "stage", startedAtMs: Date.now() - stage.seconds * 1000, ...stage }),
       enqueue: (child) => this.#enqueues.open((requestId) => send({ kind: "enqueue", requestId, child })),
       // Done by the dispatcher process: it has the key with which expired addresses are renewed, and no handlers.
-      input: (url) => this.#inputs.open((requestId) => send({ kind: "input", requestId, url })),
+      input: (request) => this.#inputs.open((requestId) => send({ kind: "input", requestId, ...request })),
       nextChild: () => this.#children++,
       modelUsed: (name) => {
         this.#model = name;

@@ -109,6 +109,10 @@ export function checkedUrl(url: string): string {
   return shaped("ctx.input refuses the address", z.string("must be a text"), url);
 }
 
+export function checkedLora(source: string): string {
+  return shaped("ctx.lora refuses the source", z.string("must be a text"), source);
+}
+
 export function checkedModelName(name: string): string {
   return shaped("ctx.model refuses the name", z.string("must be a text"), name);
 }

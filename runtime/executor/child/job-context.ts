@@ -13,20 +13,24 @@ import type {
   ModelFolder,
   Preview,
   Stage,
+  WeightsFile,
 } from "#contract/handler.ts";
+import { inputMimeTypes } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import { findLora, isAddress } from "../loras.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
-import type { ChildJobRequest, FetchedInput } from "../protocol.ts";
+import type { ChildJobRequest, FetchedInput, FetchRequest } from "../protocol.ts";
 import { Calls } from "./calls.ts";
 import {
   checkedAsset,
   checkedChild,
   checkedInnerJob,
+  checkedLora,
   checkedModelName,
   checkedOutput,
   checkedProgress,
@@ -48,7 +52,7 @@ export interface ContextHost {
   reportProgress(progress: { readonly step: number; readonly total: number; readonly preview?: Preview }): void;
   reportStage(stage: Stage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
-  input(url: string): Promise<FetchedInput>;
+  input(request: FetchRequest): Promise<FetchedInput>;
   modelUsed(name: string): void;
   /** Counts the children of the job, whichever of its handlers enqueues them. */
   nextChild(): number;
@@ -172,6 +176,10 @@ export class JobContext implements HandlerContext {
     return this.#calls.track("input", async () => await this.#input(checkedUrl(url)));
   }
 
+  lora(source: string): Promise<WeightsFile> {
+    return this.#calls.track("lora", async () => await this.#lora(checkedLora(source)));
+  }
+
   scratch(): Promise<string> {
     return this.#calls.track("scratch", async () => await this.#host.workFolder.scratch());
   }
@@ -197,8 +205,18 @@ export class JobContext implements HandlerContext {
   async #input(url: string): Promise<InputFile> {
     this.signal.throwIfAborted();
     await this.#host.workFolder.forInputs();
-    const input = await this.#host.input(url);
-    return input.mimeType.startsWith("image/") ? { ...input, ...(await pictureSize(input.file)) } : input;
+    const input = await this.#host.input({ url, content: "media" });
+    const mimeType = inputMimeTypes.find((known) => known === input.mimeType);
+    if (mimeType === undefined) throw new RangeError(`a reference file of the type ${input.mimeType}`);
+    return { ...input, mimeType, ...(mimeType.startsWith("image/") ? await pictureSize(input.file) : {}) };
+  }
+
+  async #lora(source: string): Promise<WeightsFile> {
+    this.signal.throwIfAborted();
+    if (!isAddress(source)) return await findLora(this.#host.modelsFolder, source);
+    await this.#host.workFolder.forInputs();
+    const { file, sha256 } = await this.#host.input({ url: source, content: "weights" });
+    return { file, version: sha256 };
   }
 
   async #run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {

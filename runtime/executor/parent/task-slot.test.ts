@@ -31,7 +31,7 @@ it.each<[string, AttemptKey]>([
     enqueue,
     { kind: "progress", step: 1, total: 2 },
     { kind: "stage", name: "load", startedAtMs: 0, seconds: 1 },
-    { kind: "input", requestId: 4, url: "https://app.example/lake.png" },
+    { kind: "input", requestId: 4, url: "https://app.example/lake.png", content: "media" },
     { kind: "ended", outcome: { kind: "aborted", reason: "cancelled" }, heldModels: [], memoryBytes: 1 },
   ];
   for (const message of messages) expect(slot.receive({ kind: "attempt", key, message })).toBe(false);
@@ -78,7 +78,7 @@ it("stops what is done for an attempt when it is aborted, and when it has ended"
   const { slot, hooks, send } = setUp();
   hooks.input.mockReturnValue(new Promise(() => undefined));
   const { key } = slot.take(request("now"), hooks).task;
-  const message = { kind: "input", requestId: 1, url: "https://app.example/lake.png" } as const;
+  const message = { kind: "input", requestId: 1, url: "https://app.example/lake.png", content: "media" } as const;
   slot.receive({ kind: "attempt", key, message });
   const signal: AbortSignal = hooks.input.mock.calls[0]?.[2];
   expect(signal.aborted).toBe(false);

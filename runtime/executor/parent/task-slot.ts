@@ -6,6 +6,7 @@ import {
   type ChildJobRequest,
   type ExecutorTask,
   type FetchedInput,
+  type FetchRequest,
   type FromAttempt,
   type HandlerOutcome,
   type ProgressMessage,
@@ -39,7 +40,7 @@ export interface TaskHooks {
   onStage(message: StageMessage): void;
   enqueue(child: ChildJobRequest): Promise<string>;
   /** @param name of the file, without its extension; the signal ends with the attempt */
-  input(url: string, name: string, signal: AbortSignal): Promise<FetchedInput>;
+  input(request: FetchRequest, name: string, signal: AbortSignal): Promise<FetchedInput>;
 }
 
 /** What an executor gets to run: one attempt of a job, and the folder of its files. */
@@ -121,7 +122,7 @@ export class TaskSlot {
         void this.#enqueue(taken, message.requestId, message.child);
         break;
       case "input":
-        void this.#input(taken, message.requestId, message.url);
+        void this.#input(taken, message.requestId, message);
         break;
       case "ended":
         break;
@@ -146,9 +147,9 @@ export class TaskSlot {
     }
   }
 
-  async #input(taken: RunningTask, requestId: number, url: string): Promise<void> {
+  async #input(taken: RunningTask, requestId: number, request: FetchRequest): Promise<void> {
     try {
-      const input = await taken.hooks.input(url, String(requestId), taken.controller.signal);
+      const input = await taken.hooks.input(request, String(requestId), taken.controller.signal);
       this.#sendTo(taken, { kind: "input_ready", requestId, input });
     } catch (error) {
       this.#sendTo(taken, { kind: "input_failed", requestId, error: toErrorReport(error) });

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { pino } from "pino";
 import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
-import type { InputFile } from "#contract/handler.ts";
+
 import { InputCache } from "../input-cache.ts";
-import { type InputRequest, Inputs, type InputsOptions } from "../inputs.ts";
+import { type FetchedFile, type InputRequest, Inputs, type InputsOptions } from "../inputs.ts";
 import { inputLimits } from "../limits.ts";
 import { publicAddress, type Site, startInternet, type TestInternet } from "./internet.ts";
 
@@ -22,7 +22,7 @@ export interface InputsHarness {
   readonly picture: Buffer;
   create(options?: Partial<InputsOptions> & { readonly cacheBytes?: number }): Inputs;
   /** Fetches with fresh inputs that share the cache's folder. */
-  fetch(url: string, request?: Partial<InputRequest>, options?: Partial<InputsOptions>): Promise<InputFile>;
+  fetch(url: string, request?: Partial<InputRequest>, options?: Partial<InputsOptions>): Promise<FetchedFile>;
   serve(site: Site, hostname?: string): void;
   partialFiles(): Promise<string[]>;
 }

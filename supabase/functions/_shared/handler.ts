@@ -43,6 +43,14 @@ export const inputMimeTypes = [
 ] as const;
 export type InputMimeType = (typeof inputMimeTypes)[number];
 
+/** Weights in a safetensors file: what {@link HandlerContext.lora} takes. */
+export interface WeightsFile {
+  /** Absolute path. Not to be written to: others may use the same file. */
+  readonly file: string;
+  /** Another one for other content. */
+  readonly version: string;
+}
+
 /** A reference file that the job named, on this machine. */
 export interface InputFile {
   /** Absolute path of a copy that is this attempt's own; it is gone when the attempt has ended. */
@@ -144,6 +152,12 @@ export interface HandlerContext<Parameters = unknown> {
    *   RetryableError INPUT_UNREACHABLE
    */
   input(url: string): Promise<InputFile>;
+  /**
+   * The file of a LoRA: downloaded as {@link input} does it, up to LORA_MAX_MB, when the source is a URL; else the file of
+   * this name in the folder `loras` of the models directory, with or without `.safetensors`.
+   * @throws PermanentError LORA_NOT_FOUND; what `input` throws
+   */
+  lora(source: string): Promise<WeightsFile>;
   /**
    * A folder of this attempt's own for files under way, such as a video that is being encoded: on the disk of finished files,
    * so that handing one over moves no bytes. What is left in it goes when the attempt has ended.
