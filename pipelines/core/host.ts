@@ -37,6 +37,12 @@ export interface ReferenceHost<Parameters = unknown> extends PipelineHost<Parame
   input(url: string): Promise<{ readonly file: string; readonly mimeType: string }>;
 }
 
+/** What a pipeline that LoRA files can be merged into needs beside that. */
+export interface LoraHost<Parameters = unknown> extends PipelineHost<Parameters> {
+  /** The file of this name or address; `version` is another one for other content, `name` what may be shown of it. */
+  lora(source: string): Promise<{ readonly file: string; readonly version: string; readonly name: string }>;
+}
+
 /** What a pipeline that makes video files needs beside that. */
 export interface VideoHost<Parameters = unknown> extends PipelineHost<Parameters> {
   /** A folder for files under way; what is left in it goes when the job has ended. */

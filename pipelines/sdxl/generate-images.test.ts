@@ -4,13 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ReferenceHost } from "#pipelines/core/host.ts";
+import type { LoraHost, ReferenceHost } from "#pipelines/core/host.ts";
+import { fixtureLora } from "#pipelines/lora/testing/lora-fidelity.ts";
 import { maxDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { generateImages } from "./generate-images.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
 
-type Host = ReferenceHost<ImageParameters>;
+type Host = ReferenceHost<ImageParameters> & LoraHost<ImageParameters>;
 
 const settings: ImageParameters = {
   width: 64,
@@ -55,6 +56,9 @@ function collectingHost(
       const file = files[url];
       if (file === undefined) throw new Error(`there is no ${url}`);
       return { file, mimeType: "image/png" };
+    },
+    async lora(source) {
+      return { file: fixtureLora(source, 1).path, version: source, name: source };
     },
     async asset(bytes, options) {
       assets.push({ bytes, options });
@@ -122,6 +126,21 @@ describe("generateImages", () => {
     const { seed: _, ...seedless } = settings;
     const { metadata } = await generateImages(job, collectingHost(seedless).host);
     expect(metadata.seed).toBeLessThan(2 ** 32);
+  });
+
+  it("merges LoRA files, reports them, and writes their names into the PNG", async () => {
+    const one = { ...settings, num_images: 1 };
+    const [plain, styled] = [
+      collectingHost(one),
+      collectingHost({ ...one, loras: [{ source: "kohya", phases: [[0.5]] }] }),
+    ];
+    expect((await generateImages(job, plain.host)).metadata.loras).toBeUndefined();
+    const { metadata } = await generateImages(job, styled.host);
+    expect(metadata.loras).toEqual([{ name: "kohya", strength: 0.5 }]);
+    expect(styled.assets[0]?.bytes).not.toEqual(plain.assets[0]?.bytes);
+    const { comments } = await sharp(styled.assets[0]?.bytes).metadata();
+    const text = comments?.find(({ keyword }) => keyword === "ourvidz")?.text ?? "";
+    expect(JSON.parse(text).loras).toEqual([{ name: "kohya", strength: 0.5 }]);
   });
 
   describe("with prompt weights", () => {

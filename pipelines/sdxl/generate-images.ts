@@ -1,8 +1,9 @@
-import type { ReferenceHost } from "#pipelines/core/host.ts";
+import type { LoraHost, ReferenceHost } from "#pipelines/core/host.ts";
 import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
+import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import { fragmentsOf } from "#pipelines/text/weights/weighted-prompt.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
 import { type JobReference, referenceOf, reportReference } from "./job-reference.ts";
@@ -10,7 +11,7 @@ import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
 import type { SdxlResult } from "./request.ts";
 
-interface ImageHost extends ReferenceHost<ImageParameters> {
+interface ImageHost extends ReferenceHost<ImageParameters>, LoraHost<ImageParameters> {
   /** For the model's weights; undefined: as the device has room. */
   readonly modelMemoryBytes?: number | undefined;
 }
@@ -19,6 +20,7 @@ interface ImageHost extends ReferenceHost<ImageParameters> {
 interface Drawn extends PictureOrigin {
   readonly guidance_rescale: number | undefined;
   readonly clip_skip: number | undefined;
+  readonly loras: readonly { readonly name: string; readonly strength: number }[] | undefined;
   /** As the job had them, where they were applied. */
   readonly compel_weights: string | undefined;
   readonly eta: number | undefined;
@@ -27,14 +29,19 @@ interface Drawn extends PictureOrigin {
   readonly denoise_strength: number | undefined;
 }
 
+interface NamedLora extends Lora {
+  readonly name: string;
+}
+
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /**
  * Runs an SDXL job: a prompt, and a reference when it has one, to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
- * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
- *   DEVICE_FAULT, INPUT_INVALID, INPUT_TOO_LARGE, NUMERICAL_ERROR or OUT_OF_MEMORY; what the host's `input` throws; the signal's reason when it is aborted, within one step
+ * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, LORA_INVALID, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE,
+ *   DEVICE_LOST, DEVICE_FAULT, INPUT_INVALID, INPUT_TOO_LARGE, NUMERICAL_ERROR or OUT_OF_MEMORY; what the host's `input`
+ *   and `lora` throw; the signal's reason when it is aborted, within one step
  */
 export async function generateImages(job: ImageJob, host: ImageHost): Promise<GenerationOutput> {
   const parameters = await host.parameters();
@@ -43,13 +50,21 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
   if (enhancement.strategy === "fallback") host.log.warn({ reason: enhancement.reason }, "prompt weights are left out");
   // What cannot be fetched or read is not worth the loading of a model.
   const reference = await referenceOf(job, parameters, host);
+  const loras = await findLoras(parameters, host);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.modelMemoryBytes);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
-    const result = await draw(pipeline, job, { ...parameters, enhancement, reference, seeds }, host, timer);
+    const result = await draw(
+      pipeline,
+      job,
+      { ...parameters, enhancement, reference, found: loras, seeds },
+      host,
+      timer,
+    );
     const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;
     const drawn = seeds.map((seed) => ({
       ...describe(job, parameters, seed, result.scheduler, model),
       denoise_strength: reference?.strength,
+      loras: loras.length === 0 ? undefined : loras.map(({ name, strength }) => ({ name, strength })),
       compel_weights: applied,
     }));
     await save(result, drawn, host);
@@ -58,9 +73,20 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
   });
 }
 
+/** Downloads come before the model's turn: a slow server then holds no model. */
+async function findLoras({ loras = [] }: ImageParameters, host: ImageHost): Promise<NamedLora[]> {
+  const found: NamedLora[] = [];
+  for (const { source, phases } of loras) {
+    const { file, version, name } = await host.lora(source);
+    found.push({ path: file, version, name, strength: phases[0]?.[0] ?? 1 });
+  }
+  return found;
+}
+
 interface DrawParameters extends ImageParameters {
   readonly enhancement: Enhancement;
   readonly reference: JobReference | undefined;
+  readonly found: readonly NamedLora[];
   readonly seeds: readonly number[];
 }
 
@@ -87,6 +113,7 @@ function draw(
     noise: parameters.noise,
     seeds: parameters.seeds,
     reference: parameters.reference,
+    loras: parameters.found,
   };
   return pipeline.generate(request, {
     signal: host.signal,
@@ -103,7 +130,7 @@ function describe(
   seed: number,
   scheduler: string,
   model: string,
-): Omit<Drawn, "compel_weights" | "denoise_strength"> {
+): Omit<Drawn, "compel_weights" | "denoise_strength" | "loras"> {
   const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta, noise } = parameters;
   return {
     prompt: job.prompt,

@@ -46,4 +46,6 @@ export interface ImageParameters {
   readonly denoise_strength?: number | undefined;
   /** How the reference is brought to the size; `cover` when absent. */
   readonly reference_fit?: PictureFit | undefined;
+  /** Files to merge into the model: a name or an address, and one strength each. */
+  readonly loras?: readonly { readonly source: string; readonly phases: readonly (readonly number[])[] }[] | undefined;
 }

@@ -29,7 +29,7 @@ export async function findLora(modelsFolder: string, name: string): Promise<Weig
   if (entry === null || !entry.isFile()) {
     throw notFound(`the LoRA "${name}" is missing: there is no file ${file}; put it there, or give its https address`);
   }
-  return { file, version: `${file} ${entry.size} ${entry.mtimeMs}` };
+  return { file, version: `${file} ${entry.size} ${entry.mtimeMs}`, name };
 }
 
 function notFound(message: string): PermanentError {

@@ -17,6 +17,7 @@ import type {
 } from "#contract/handler.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
+import { shownSource } from "#contract/loras.ts";
 import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
@@ -216,7 +217,7 @@ export class JobContext implements HandlerContext {
     if (!isAddress(source)) return await findLora(this.#host.modelsFolder, source);
     await this.#host.workFolder.forInputs();
     const { file, sha256 } = await this.#host.input({ url: source, content: "weights" });
-    return { file, version: sha256 };
+    return { file, version: sha256, name: shownSource(source) };
   }
 
   async #run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {

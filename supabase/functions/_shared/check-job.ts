@@ -4,7 +4,7 @@ import { type FieldProblem, jobEnvelope } from "./job.ts";
 import { parameterProblems, unreadKeys } from "./parameters.ts";
 import { type Parsed, parseWith } from "./problems.ts";
 import { resultFieldNames, resultFieldProblems } from "./result-fields.ts";
-import { canonicalJob, isGiven, isJsonObject, type JsonObject, synonymsOf } from "./synonyms.ts";
+import { canonicalJob, isGiven, isJsonObject, type JsonObject, loraNames, synonymsOf } from "./synonyms.ts";
 
 /** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
 export interface JobSchema<Input extends z.ZodType = z.ZodType> {
@@ -44,7 +44,8 @@ export function checkJob<Input extends z.ZodType>(schema: JobSchema<Input>, job:
 function unreadResultFields({ input, parameters }: JobSchema, job: unknown): FieldProblem[] {
   if (parameters === undefined || !isJsonObject(job)) return [];
   const known = knownFields(input);
-  const isRead = (name: string) => Object.hasOwn(parameters.shape, name) || known.config.has(name);
+  const takes = (name: string) => Object.hasOwn(parameters.shape, name) || known.config.has(name);
+  const isRead = (name: string) => takes(name) || (loraNames.some((one) => one === name) && takes("loras"));
   return [
     ...resultFieldProblems(configOf(job) ?? {}, "config.", isRead),
     ...(known.job === null ? [] : resultFieldProblems(job, "", (name) => known.job?.has(name) ?? true)),

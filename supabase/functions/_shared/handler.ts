@@ -49,6 +49,8 @@ export interface WeightsFile {
   readonly file: string;
   /** Another one for other content. */
   readonly version: string;
+  /** Its source as it may be shown: an address without the query, where tokens are. */
+  readonly name: string;
 }
 
 /** A reference file that the job named, on this machine. */

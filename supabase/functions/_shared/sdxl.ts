@@ -16,6 +16,7 @@ import {
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional } from "./job.ts";
+import { onePhaseLoras } from "./loras.ts";
 import { schedulerName } from "./scheduler-names.ts";
 import {
   checkReferences,
@@ -53,6 +54,8 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       /** Layers of the text encoders to leave out, beyond the last one. */
       clip_skip: optional(wholeNumberFrom(0, 12)),
       ...referenceParameters,
+      /** One list of files and strengths, however the job names them. */
+      loras: optional(onePhaseLoras),
     })
     .superRefine(checkSeeds, { when: () => true });
 }

@@ -35,8 +35,13 @@ export function synonymsOf(name: string): readonly string[] {
 
 /** The name under which a `config` gives a parameter: the one that wins where it gives several. */
 export function nameGiven(config: Readonly<JsonObject>, name: string): string | undefined {
-  const names = name === "width" || name === "height" ? [name, "size", "resolution"] : synonymsOf(name);
+  const names = writtenAs(name);
   return names.find((candidate) => isGiven(config[candidate]));
+}
+
+function writtenAs(name: string): readonly string[] {
+  if (name === "width" || name === "height") return [name, "size", "resolution"];
+  return name === "loras" ? [name, ...loraNames] : synonymsOf(name);
 }
 
 export const sizeText = /^\s*(\d{1,5})\s*[*xX×]\s*(\d{1,5})\s*$/;
@@ -52,7 +57,19 @@ export function canonicalConfig(config: JsonObject): JsonObject {
   const result = { ...config };
   for (const names of parameterSynonyms) resolveNames(result, names);
   resolveSize(result);
-  return result;
+  return gatherLoras(result);
+}
+
+/** The names under which `config` gives LoRA files, beside `loras` itself. */
+export const loraNames = ["activated_loras", "loras_multipliers", "additional_loras"] as const;
+
+/** With all LoRA files under `loras`, where the schema reads what they say. */
+function gatherLoras(config: JsonObject): JsonObject {
+  const given = loraNames.filter((name) => isGiven(config[name]));
+  if (given.length === 0) return config;
+  const parts = Object.fromEntries(given.map((name) => [name, config[name]]));
+  const rest = Object.fromEntries(Object.entries(config).filter(([name]) => !(name in parts)));
+  return { ...rest, loras: isGiven(config.loras) ? { ...parts, loras: config.loras } : parts };
 }
 
 function resolveNames(config: JsonObject, names: readonly [string, ...string[]]): void {
