@@ -3,6 +3,7 @@ import { z } from "zod";
 import { checkJob } from "./check-job.ts";
 import { jobEnvelope } from "./job.ts";
 import { resultFields } from "./result-fields.ts";
+import { loraNames } from "./synonyms.ts";
 
 const names = Object.values(resultFields).flat();
 const parameters = z.object({ steps: z.number().optional() });
@@ -19,13 +20,21 @@ describe("what makes another result", () => {
     expect(problemsOf(schema, { [name]: "ann/a.png" })).toEqual([name]);
   });
 
-  it.each(names)("%s is taken by one that declares it", (name) => {
-    const withIt = { input: jobEnvelope, parameters: parameters.extend({ [name]: z.string() }) };
-    expect(problemsOf(withIt, { config: { [name]: "ann/a.png" } })).toEqual([]);
-    const inConfig = { input: jobEnvelope.extend({ config: z.looseObject({ [name]: z.string() }) }), parameters };
-    expect(problemsOf(inConfig, { config: { [name]: "ann/a.png" } })).toEqual([]);
-    const beside = { input: jobEnvelope.extend({ [name]: z.string() }), parameters };
-    expect(problemsOf(beside, { [name]: "ann/a.png" })).toEqual([]);
+  it.each(names.filter((name) => !loraNames.some((one) => one === name)))(
+    "%s is taken by one that declares it",
+    (name) => {
+      const withIt = { input: jobEnvelope, parameters: parameters.extend({ [name]: z.string() }) };
+      expect(problemsOf(withIt, { config: { [name]: "ann/a.png" } })).toEqual([]);
+      const inConfig = { input: jobEnvelope.extend({ config: z.looseObject({ [name]: z.string() }) }), parameters };
+      expect(problemsOf(inConfig, { config: { [name]: "ann/a.png" } })).toEqual([]);
+      const beside = { input: jobEnvelope.extend({ [name]: z.string() }), parameters };
+      expect(problemsOf(beside, { [name]: "ann/a.png" })).toEqual([]);
+    },
+  );
+
+  it.each(["activated_loras", "additional_loras"])("%s is taken by one that declares loras", (name) => {
+    const withLoras = { input: jobEnvelope, parameters: parameters.extend({ loras: z.unknown() }) };
+    expect(problemsOf(withLoras, { config: { [name]: "ink" } })).toEqual([]);
   });
 
   it("is nobody's business where the code of the job type reads config as it likes", () => {
