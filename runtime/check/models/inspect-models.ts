@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import { lorasFolderName } from "#runtime/executor/loras.ts";
 import { readAliases } from "#runtime/executor/models.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { type FolderReport, inspectModel } from "./inspect-model.ts";
@@ -68,7 +69,7 @@ export async function modelFolders(modelsFolder: string): Promise<string[]> {
       (entry) => entry.isDirectory(),
       () => false,
     );
-    if (isFolder && !name.startsWith(".")) folders.push(name);
+    if (isFolder && !name.startsWith(".") && name !== lorasFolderName) folders.push(name);
   }
   return folders.sort();
 }
