@@ -56,6 +56,8 @@ describe("the connection to an app", () => {
     ).toEqual({
       allowedHosts: ["files.example:8080", "[::1]:9000", "10.0.0.7"],
       cacheBytes: 0,
+      maxLoraBytes: 2048 * 2 ** 20,
+      loraCacheBytes: 10_240 * 2 ** 20,
     });
     expect(() => read({ INPUT_HOSTS_ALLOWED: "https://files.example/" })).toThrow(/INPUT_HOSTS_ALLOWED/);
   });
