@@ -98,7 +98,11 @@ describe("a job for SDXL", () => {
   it.each([
     ["that is not there", () => site404(), "INPUT_NOT_FOUND"],
     ["that is a page", () => serving(Buffer.from("<!doctype html><title>Sign in</title>")), "INPUT_INVALID"],
-    ["that is too large", () => serving(Buffer.concat([readFileSync(fixture("kohya")), Buffer.alloc(2 * 2 ** 20)])), "INPUT_TOO_LARGE"],
+    [
+      "that is too large",
+      () => serving(Buffer.concat([readFileSync(fixture("kohya")), Buffer.alloc(2 * 2 ** 20)])),
+      "INPUT_TOO_LARGE",
+    ],
     ["that is cut off", () => serving(readFileSync(fixture("kohya")).subarray(0, 100_000)), "LORA_INVALID"],
   ])("fails at once with a file %s", async (_what, listener, code) => {
     site = listener();
