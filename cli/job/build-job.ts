@@ -51,7 +51,7 @@ export function describedJob(type: string, words: readonly string[], options: Jo
       model_variant: options.model,
     }),
     config: { ...options.config, ...configOf(options) },
-    metadata: { ...options.metadata },
+    metadata: { ...options.metadata, ...withoutUndefined({ reference_image_url: options.reference }) },
   };
 }
 
@@ -63,6 +63,8 @@ function configOf(options: JobOptions): JsonObject {
     num_images: options.images,
     width: options.size?.width,
     height: options.size?.height,
+    mask_image_url: options.mask,
+    denoise_strength: options.strength,
   });
 }
 
@@ -86,6 +88,9 @@ const optionOf: Readonly<Record<string, { readonly name: keyof JobOptions; reado
   "config.num_images": { name: "images", label: "--images" },
   "config.width": { name: "size", label: "--size (width)" },
   "config.height": { name: "size", label: "--size (height)" },
+  "config.denoise_strength": { name: "strength", label: "--strength" },
+  "config.mask_image_url": { name: "mask", label: "--mask" },
+  "metadata.reference_image_url": { name: "reference", label: "--reference" },
   negative_prompt: { name: "negative", label: "--negative" },
   model_variant: { name: "model", label: "--model" },
   user_id: { name: "user", label: "--user" },

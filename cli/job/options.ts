@@ -14,6 +14,10 @@ export interface JobOptions {
   readonly size?: Size;
   readonly negative?: string;
   readonly model?: string;
+  /** Addresses; `run` takes files too. */
+  readonly reference?: string;
+  readonly mask?: string;
+  readonly strength?: number;
   readonly config?: JsonObject;
   readonly metadata?: JsonObject;
   readonly user?: string;
@@ -45,6 +49,9 @@ export function addJobOptions(command: Command): Command {
     .option("--guidance <n>", "guidance scale", numberOption)
     .option("--size <WxH>", "width and height in pixels", sizeOption)
     .option("--negative <text>", "negative prompt")
+    .option("--reference <address>", "picture to begin with (run takes a file too)")
+    .option("--mask <address>", "picture that is white where the reference is drawn anew (run takes a file too)")
+    .option("--strength <n>", "how much of the reference is changed, 0 to 1", numberOption)
     .option("--model <name>", "model folder instead of the job type's own")
     .option("--config <json>", "more of the job's config, as a JSON object", jsonOption)
     .option("--metadata <json>", "the job's metadata, as a JSON object", jsonOption);

@@ -9,6 +9,7 @@ import { Interruption } from "../interruption.ts";
 import { type PlannedJob, planJob } from "../job/build-job.ts";
 import type { JobOptions } from "../job/options.ts";
 import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
+import { LocalFiles } from "./local-files.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
 import type { RunEnd, RunOutcome } from "./run-outcome.ts";
@@ -24,20 +25,35 @@ export interface RunOptions extends GlobalOptions, JobOptions {
 export async function run(operands: readonly string[], options: RunOptions): Promise<number> {
   const interruption = new Interruption();
   const settings = await readSettings(options, { serves: false });
-  const planned = planJob(await loadHandlers(settings.handlersFolder), operands, options);
   const out = resolve(options.out);
-  await checkOutFolder(out);
+  const files = await LocalFiles.open(options);
+  try {
+    const planned = planJob(await loadHandlers(settings.handlersFolder), operands, { ...options, ...files.options });
+    await checkOutFolder(out);
+    return await runInScratchFolder({ planned, settings, out, files, options, interruption });
+  } finally {
+    files.close();
+    interruption.close();
+  }
+}
 
+interface PreparedRun extends Pick<PlannedRun, "planned" | "out" | "interruption"> {
+  readonly settings: Config;
+  readonly files: LocalFiles;
+  readonly options: RunOptions;
+}
+
+async function runInScratchFolder(parts: PreparedRun): Promise<number> {
+  const { planned, settings, out, options, interruption } = parts;
   const scratch = await ScratchFolder.create(options.data === undefined ? undefined : settings.dataFolder);
   try {
-    const config = configForOneJob(settings, planned, scratch, options);
+    const config = configForOneJob(parts, scratch);
     const view = await createProgressView({ plain: options.verbose === true });
     const outcome = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
     reportRun(options, planned, outcome);
     return exitCodeOf(outcome.end, interruption);
   } finally {
     await scratch.remove();
-    interruption.close();
   }
 }
 
@@ -91,17 +107,13 @@ async function keepFiles(
 }
 
 /** Only the job's own worker, nothing delivered elsewhere, and logs only when they were requested. */
-function configForOneJob(
-  settings: Config,
-  { handler }: PlannedJob,
-  scratch: ScratchFolder,
-  { verbose }: RunOptions,
-): Config {
-  const level = verbose ? settings.log.level : "silent";
+function configForOneJob({ settings, planned, files, options }: PreparedRun, scratch: ScratchFolder): Config {
+  const level = options.verbose ? settings.log.level : "silent";
   return {
     ...settings,
     dataFolder: scratch.path,
-    workers: [handler.worker],
+    workers: [planned.handler.worker],
+    inputs: { ...settings.inputs, allowedHosts: [...settings.inputs.allowedHosts, ...files.hosts] },
     // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is notified.
     sources: settings.configuredSources.filter(({ isEmbedded }) => isEmbedded),
     configuredSources: [],

@@ -63,7 +63,7 @@ const deepest = 3;
 /** @typedef {{ name: string, aliases: string[], problems: string[] }} Model */
 
 /**
- * The schema that the form shows: what has no effect is left out.
+ * The schema that the form shows: what has no effect is left out. Of `config` it has the parameters and the addresses.
  * @param {FormType} type
  * @param {Model[]} models
  * @returns {Schema}
@@ -71,11 +71,16 @@ const deepest = 3;
 export function formSchema({ schema, parameters, model }, models) {
   const { model_variant: variant, ...properties } = schema.properties ?? {};
   const names = models.flatMap(({ name, aliases, problems }) => (problems.length > 0 ? [] : [name, ...aliases]));
+  const addresses = Object.entries(properties.config?.properties ?? {}).filter(([, each]) => isAddress(each));
+  const config = parameters && {
+    ...parameters,
+    properties: { ...parameters.properties, ...Object.fromEntries(addresses) },
+  };
   return {
     ...schema,
     properties: {
       ...properties,
-      ...(parameters ? { config: parameters } : {}),
+      ...(config ? { config } : {}),
       ...(variant !== undefined && model ? { model_variant: { ...variant, enum: names, default: model } } : {}),
     },
   };
