@@ -83,6 +83,8 @@ it("finds its reference cases", () => {
       "negative-empty",
       "clip-skip",
       "v-prediction",
+      "turbo",
+      "lightning",
       "shipped",
     ]),
   );

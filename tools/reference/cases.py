@@ -55,6 +55,28 @@ CASES = (
             "timestep_spacing": "trailing",
         },
     ),
+    # The scheduler configs that the published distilled checkpoints have, at the steps that they are for, without guidance.
+    Case(
+        "turbo",
+        "a wooden rowing boat on a still lake",
+        guidance_scale=0.0,
+        steps=2,
+        seed=21,
+        num_images=2,
+        scheduler_overrides={
+            "_class_name": "EulerAncestralDiscreteScheduler",
+            "timestep_spacing": "trailing",
+        },
+    ),
+    Case(
+        "lightning",
+        "a stone bridge over a mountain stream",
+        negative_prompt="not read without guidance",
+        guidance_scale=0.0,
+        steps=4,
+        seed=8,
+        scheduler_overrides={"timestep_spacing": "trailing"},
+    ),
 )
 
 SHIPPED_CASES = (

@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument(
         "--shipped", type=Path, help="write only the case of the shipped model, from this diffusers folder of it"
     )
+    parser.add_argument("--only", nargs="+", metavar="CASE", help="write only these cases of the random model")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -62,8 +63,12 @@ def main() -> int:
         source = Path(scratch)
         write_source(source, Sizes(), SEED)
         for case in CASES:
+            if options.only and case.name not in options.only:
+                continue
             # A fresh pipeline each: a case may change the scheduler's config.
             write_case(load_pipeline(source), case, options.output)
+        if options.only:
+            return 0
         tokenizers = {name: CLIPTokenizer.from_pretrained(source / name) for name in ("tokenizer", "tokenizer_2")}
         write_lines(options.output / "clip-tokenizer-cases.json", token_cases(tokenizers))
     write_lines(options.output / "euler-cases.json", euler_cases())

@@ -3,8 +3,9 @@
 import itertools
 from contextlib import AbstractContextManager
 
+import diffusers
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+from diffusers import StableDiffusionXLPipeline
 
 from .cases import Case
 from .observing import observing
@@ -29,7 +30,9 @@ def run_case(pipeline: StableDiffusionXLPipeline, case: Case) -> dict[str, torch
     guidance) and step_<k>.latents (after the scheduler's step) are `[images, 4, height/8, width/8]`; decoded is
     `[images, 3, height, width]` as the VAE gave it, image_u8 `[images, height, width, 3]` after diffusers' postprocess.
     """
-    pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config, **case.scheduler_overrides)
+    overrides = dict(case.scheduler_overrides)
+    scheduler = getattr(diffusers, overrides.pop("_class_name", "EulerDiscreteScheduler"))
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config, **overrides)
     guided = case.guidance_scale > 1
     shape = (1, pipeline.unet.config.in_channels, case.height // 8, case.width // 8)
     stages = {"initial_noise": torch.cat([torch.randn(shape, generator=generator) for generator in generators(case)])}
