@@ -26,19 +26,32 @@ it("moves latents of any shape along the schedule and reports every step", async
   for (const value of result.data) expect(Math.abs(value)).toBeLessThan(1e-5);
 });
 
-it("names the step whose latents are no numbers", async () => {
+it.each([Number.NaN, Number.POSITIVE_INFINITY])("names the step whose prediction has %d", async (bad) => {
   const broken = denoise({
-    schedule: schedule(),
+    // It clips to −1…1, which would make a number of infinity.
+    schedule: createScheduler("ddim", { clip_sample: true }, "test").schedule(4),
     latents: latents(),
     predict: async (sample, index) =>
       tensor(
-        sample.data.map((value) => (index === 2 ? Number.NaN : value)),
+        sample.data.map((value) => (index === 2 ? bad : value)),
         [1, 3],
       ),
   });
   await expect(broken).rejects.toMatchObject({
     code: "NUMERICAL_ERROR",
-    message: expect.stringContaining("after step 3 of 4"),
+    message: expect.stringContaining("the model's prediction in step 3 of 4"),
+  });
+});
+
+it("names the step whose latents are no numbers", async () => {
+  const broken = denoise({
+    schedule: schedule(),
+    latents: latents(),
+    predict: async (sample, index) => tensor(new Float32Array(3).fill(index === 0 ? 3e38 : 0), sample.dims),
+  });
+  await expect(broken).rejects.toMatchObject({
+    code: "NUMERICAL_ERROR",
+    message: expect.stringContaining("the latents after step 1 of 4"),
   });
 });
 

@@ -56,9 +56,11 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
     const stepIndex = startStep + step - 1;
     signal?.throwIfAborted();
     const noisePrediction = await request.predict(sample, stepIndex);
+    // A scheduler that clips would make a number of infinity.
+    if (!isFiniteData(noisePrediction.data)) throw stepError(`the model's prediction in step ${step} of ${total}`);
     const drawn = request.noise?.forStep(schedule.noiseFor(stepIndex), imageDims);
     schedule.step(noisePrediction.data, stepIndex, sample.data, next.data, drawn);
-    if (!isFiniteData(next.data)) throw stepError(step, total);
+    if (!isFiniteData(next.data)) throw stepError(`the latents after step ${step} of ${total}`);
     request.afterStep?.(next, stepIndex);
     const inferenceStep = Math.floor((step * inferenceSteps) / total);
     request.onStep?.({ step, total, inferenceStep, inferenceSteps, stepIndex, sample, noisePrediction, latents: next });
@@ -70,9 +72,6 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   return sample;
 }
 
-function stepError(step: number, total: number): Error {
-  return numericalError(
-    `the latents after step ${step} of ${total}`,
-    "Weights that overflow in float16 do this, or a guidance scale far out of range.",
-  );
+function stepError(where: string): Error {
+  return numericalError(where, "Weights that overflow in float16 do this, or a guidance scale far out of range.");
 }

@@ -213,7 +213,7 @@ describe("settings", () => {
   it("that overflow fail with the step, not with a black picture", async () => {
     await expect(collect({ guidanceScale: 1e39 })).rejects.toMatchObject({
       code: "NUMERICAL_ERROR",
-      message: expect.stringContaining("NaN or infinity in the latents after step 1 of 4"),
+      message: expect.stringContaining("NaN or infinity in the model's prediction in step 1 of 4"),
     });
   });
 });

@@ -1,8 +1,8 @@
 import { attentionBiasName, type FloatType, withAttentionBias } from "#pipelines/core/attention-bias.ts";
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
-import { invalidJob, modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
+import { invalidJob, modelInvalid, numericalError, unsupportedOption } from "#pipelines/core/errors.ts";
 import type { Component, Feed } from "#pipelines/core/onnx.ts";
-import type { IntTensor, Tensor } from "#pipelines/core/tensor.ts";
+import { type IntTensor, isFiniteData, type Tensor } from "#pipelines/core/tensor.ts";
 import type { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
 
 const maskName = "attention_mask";
@@ -33,7 +33,7 @@ export class TextEncoder {
   /**
    * The hidden states before the last layer, or `clipSkip` layers further down, and the pooled output.
    * @param ids `[chunks, length]`
-   * @throws PipelineError INVALID_JOB when clip skip leaves no layer
+   * @throws PipelineError INVALID_JOB when clip skip leaves no layer, NUMERICAL_ERROR when the encoder overflows
    */
   async encode(ids: IntTensor, clipSkip: number): Promise<Encoded> {
     const model = await this.#components.get(this.#file);
@@ -44,7 +44,7 @@ export class TextEncoder {
    * The same of one chunk of which no token attends to the masked ones.
    * @param ids `[1, length]`
    * @param mask 1 for a token that stays, 0 for a masked one
-   * @throws PipelineError UNSUPPORTED_OPTION when the model's attention cannot be masked
+   * @throws PipelineError UNSUPPORTED_OPTION when the model's attention cannot be masked; what `encode` throws
    */
   async encodeMasked(ids: IntTensor, clipSkip: number, mask: Uint8Array): Promise<Tensor> {
     const model = await this.#components.get(this.#file);
@@ -66,7 +66,14 @@ export class TextEncoder {
     const results = await model.run(feeds, projects ? [layer, pooledName] : [layer]);
     const states = results[layer];
     if (states === undefined) throw new RangeError(`${model.path} returned no ${layer}`);
-    return { hidden: states, pooled: projects ? results[pooledName] : undefined };
+    const pooled = projects ? results[pooledName] : undefined;
+    if (!isFiniteData(states.data) || (pooled !== undefined && !isFiniteData(pooled.data))) {
+      throw numericalError(
+        `the prompt as ${this.#file} encodes it, before the first step`,
+        "Text encoders that overflow in float16 do this: export it in float32, or lower the strength of LoRAs.",
+      );
+    }
+    return { hidden: states, pooled };
   }
 
   /** The model with a mask, in the place of the one without: a second copy would take memory for jobs that are rare. */

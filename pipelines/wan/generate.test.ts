@@ -311,6 +311,6 @@ it("draws the same clip for the same seed, and another for another", async () =>
 it("says which step overflowed", async () => {
   await expect(collect({ guidanceScale: 1e39 })).rejects.toMatchObject({
     code: "NUMERICAL_ERROR",
-    message: expect.stringContaining("NaN or infinity in the latents after step 1 of 4"),
+    message: expect.stringContaining("NaN or infinity in the model's prediction in step 1 of 4"),
   });
 });
