@@ -1,3 +1,5 @@
+import "./no-telemetry.ts";
+
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
