@@ -1,7 +1,8 @@
+import { BrownianTree } from "#pipelines/core/random/brownian-tree.ts";
 import { CudaGenerator } from "#pipelines/core/random/cuda-generator.ts";
 import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
 import { elementCount, type Tensor, tensor } from "#pipelines/core/tensor.ts";
-import type { StepNoise } from "#pipelines/schedulers/scheduler.ts";
+import type { BrownianStep, StepNoise } from "#pipelines/schedulers/scheduler.ts";
 
 /** Whose random numbers a seed stands for: torch's on a CPU, or on a GPU. */
 export type NoiseKind = "cpu" | "cuda";
@@ -16,9 +17,13 @@ interface Generator {
  * a list of generators, in float32. What is drawn later follows what was drawn before.
  */
 export class NoiseSource {
+  readonly #seeds: readonly number[];
   readonly #generators: readonly Generator[];
+  /** One path for each result, once a step needs them. */
+  #paths: readonly BrownianTree[] | undefined;
 
   constructor(seeds: readonly number[], kind: NoiseKind = "cpu") {
+    this.#seeds = seeds;
     this.#generators = seeds.map((seed) => (kind === "cuda" ? new CudaGenerator(seed) : new TorchGenerator(seed)));
   }
 
@@ -38,7 +43,19 @@ export class NoiseSource {
    * @param shape of one result, as for {@link NoiseSource.draw}
    */
   forStep(needed: StepNoise | undefined, shape: readonly number[]): Float32Array | undefined {
-    return needed === undefined ? undefined : this.draw(shape).data;
+    if (needed === undefined) return undefined;
+    return needed.kind === "normal" ? this.draw(shape).data : this.#walk(needed, elementCount(shape));
+  }
+
+  #walk({ from, to, smallest, largest, seed }: BrownianStep, size: number): Float32Array {
+    this.#paths ??= this.#seeds.map((own) => new BrownianTree(smallest, largest, seed ?? own, size));
+    const sign = from > to ? -1 : 1;
+    const deviation = Math.fround(Math.sqrt(Math.fround(Math.abs(to - from))));
+    const out = new Float32Array(this.#paths.length * size);
+    for (const [index, path] of this.#paths.entries()) {
+      out.set(path.increment(Math.min(from, to), Math.max(from, to)), index * size);
+    }
+    return out.map((value) => (sign * value) / deviation);
   }
 }
 

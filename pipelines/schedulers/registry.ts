@@ -1,6 +1,7 @@
 import { DdimScheduler, ddimConfig } from "./ddim.ts";
 import { DdpmScheduler, ddpmConfig } from "./ddpm.ts";
 import { DpmSolverMultistepScheduler, dpmSolverMultistepConfig } from "./dpm-solver-multistep.ts";
+import { DpmSolverSdeScheduler, dpmSolverSdeConfig } from "./dpm-solver-sde.ts";
 import { EulerAncestralDiscreteScheduler, eulerAncestralConfig } from "./euler-ancestral-discrete.ts";
 import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
 import { HeunDiscreteScheduler, heunConfig } from "./heun-discrete.ts";
@@ -31,6 +32,7 @@ export const factories = {
   KDPM2DiscreteScheduler: (config) => new KDpm2Scheduler("KDPM2DiscreteScheduler", kDpm2Config.parse(config)),
   KDPM2AncestralDiscreteScheduler: (config) =>
     new KDpm2Scheduler("KDPM2AncestralDiscreteScheduler", kDpm2Config.parse(config)),
+  DPMSolverSDEScheduler: (config) => new DpmSolverSdeScheduler(dpmSolverSdeConfig.parse(config)),
   LMSDiscreteScheduler: (config) => new LmsDiscreteScheduler(lmsConfig.parse(config)),
   PNDMScheduler: (config) => new PndmScheduler(pndmConfig.parse(config)),
   LCMScheduler: (config) => new LcmScheduler(lcmConfig.parse(config)),
@@ -74,6 +76,8 @@ export const friendlyNames = {
   "dpm++_2m_sde_exponential": dpm({ ...solver("sde-dpmsolver++", 2), ...exponential }),
   "dpm++_3m_sde": dpm(solver("sde-dpmsolver++", 3)),
   "dpm++_3m_sde_karras": dpm({ ...solver("sde-dpmsolver++", 3), ...karras }),
+  "dpm++_sde": named("DPMSolverSDEScheduler"),
+  "dpm++_sde_karras": named("DPMSolverSDEScheduler", karras),
   unipc: named("UniPCMultistepScheduler"),
   unipc_karras: named("UniPCMultistepScheduler", karras),
   heun: named("HeunDiscreteScheduler"),

@@ -61,7 +61,22 @@ export interface RunStart {
   readonly imageSize?: number | undefined;
 }
 
-/** Noise that a step needs, one value for each of the sample's: standard normal values that follow those drawn before. */
-export interface StepNoise {
-  readonly kind: "normal";
+/** Noise that a step needs, one value for each of the sample's. */
+export type StepNoise =
+  /** Standard normal values that follow those drawn before. */
+  { readonly kind: "normal" } | BrownianStep;
+
+/**
+ * The increment of a Brownian path between two sigmas, over its deviation: standard normal values too, but of runs with other
+ * steps those of the same path.
+ */
+export interface BrownianStep {
+  readonly kind: "brownian";
+  readonly from: number;
+  readonly to: number;
+  /** Where the path begins and ends. */
+  readonly smallest: number;
+  readonly largest: number;
+  /** The config's own seed of the path, in place of the images' seeds. */
+  readonly seed: number | undefined;
 }

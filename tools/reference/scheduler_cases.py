@@ -132,6 +132,7 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "KDPM2DiscreteScheduler": [*SPACINGS, *BETAS, *SPREAD, V, TRAINED, {"_begin": 0.6}],
     "KDPM2AncestralDiscreteScheduler": [*SPACINGS, *BETAS, *SPREAD, V, TRAINED, {"_begin": 0.6}],
+    "DPMSolverSDEScheduler": [*SPACINGS, *BETAS, *SPREAD, V, TRAINED, {"_begin": 0.6}],
     "LMSDiscreteScheduler": [*SPACINGS, *BETAS, *SPREAD, V, SAMPLE, TRAINED, {"_begin": 0.6}],
     "PNDMScheduler": [
         *(spacing | {"skip_prk_steps": True} for spacing in SPACINGS),

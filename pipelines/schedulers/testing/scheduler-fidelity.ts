@@ -3,7 +3,13 @@ import { fixturesFolder, type GoldenRun, goldenDifference, readGoldenRuns } from
 
 export const goldenRuns = readGoldenRuns(fixturesFolder);
 
-export const goldenLimit = 1e-5;
+/**
+ * What a run of a class may differ by. A Brownian path is asked for at exponentials of logarithms of sigmas, cut to six
+ * decimals: the last bit of torch's functions, which depends on the CPU, moves that by 1e-6, where the path is 1e-3 away.
+ */
+export function goldenLimit(className: string): number {
+  return className === "DPMSolverSDEScheduler" ? 2e-3 : 1e-5;
+}
 
 export const schedulerFidelity: FidelityArea = {
   title: "Schedulers",
@@ -12,7 +18,7 @@ export const schedulerFidelity: FidelityArea = {
   cases: [...Map.groupBy(goldenRuns, ({ class_name }) => class_name)].map(([className, runs]) => ({
     setting: `\`${className}\`: ${settingsOf(runs)} settings`,
     reference: `diffusers' \`${className}\``,
-    limit: goldenLimit,
+    limit: goldenLimit(className),
     measure: () => Math.max(...runs.map(goldenDifference)),
   })),
 };
