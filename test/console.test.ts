@@ -215,9 +215,10 @@ describe("the form", () => {
     await page.getByLabel("Job type").selectOption("sdxl_image_fast");
     const parameters = Object.keys(sdxlParameters.shape).map((name) => `config.${name}`);
     const others = ["prompt", "negative_prompt", "model_variant", "image_id", "video_id", "character_id", "metadata"];
+    const addresses = ["config.mask_image_url"];
     const weights = ["compel_enabled", "compel_weights"];
     const fields = (await fieldsOf(page)).filter((name) => !name?.startsWith("metadata."));
-    expect(fields.toSorted()).toEqual([...parameters, ...others, ...weights, ...queueing].toSorted());
+    expect(fields.toSorted()).toEqual([...parameters, ...addresses, ...others, ...weights, ...queueing].toSorted());
     expect(await shownIn(page, "guidance_scale")).toBe("2");
     expect(await shownIn(page, "num_inference_steps")).toBe("15");
     expect(await shownIn(page, "width")).toBe("128");
