@@ -1,4 +1,6 @@
-/** How a picture was made, for its PNG metadata. */
+import type { GenerationTexts } from "#pipelines/images/encode.ts";
+
+/** How a picture was made, for its metadata. */
 export interface PictureOrigin {
   readonly prompt: string;
   readonly negative_prompt?: string | undefined;
@@ -12,14 +14,14 @@ export interface PictureOrigin {
 }
 
 /**
- * The PNG texts of a picture: `parameters` in the form that the AUTOMATIC1111 web UI made common (so that other tools
+ * The texts of a picture: `parameters` in the form that the AUTOMATIC1111 web UI made common (so that other tools
  * read it), and `ourvidz` with all values as JSON.
  * @param more what only this family has, by the label that the web UI uses; undefined is left out
  */
 export function generationTexts(
   origin: PictureOrigin,
   more: Readonly<Record<string, number | undefined>>,
-): Record<string, string> {
+): GenerationTexts {
   const settings = {
     Steps: origin.num_inference_steps,
     Sampler: origin.scheduler,

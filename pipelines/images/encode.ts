@@ -1,4 +1,5 @@
 import sharp, { type Sharp } from "sharp";
+import { addJpegMetadata, addWebpMetadata } from "./exif-container.ts";
 import { addPngMetadata } from "./png-chunks.ts";
 import type { RgbImage } from "./rgb.ts";
 
@@ -10,10 +11,45 @@ const thumbnailQuality = 85;
  */
 const pngCompressionLevel = 4;
 
-/** Encodes as PNG (8-bit sRGB) with texts in its metadata. */
-export async function encodePng(image: RgbImage, texts: Readonly<Record<string, string>>): Promise<Uint8Array> {
-  const png = await open(image).png({ compressionLevel: pngCompressionLevel }).toBuffer();
-  return addPngMetadata(png, texts);
+/** How finished pictures are stored, by name. */
+export const pictureFormats = {
+  png: { extension: "png", mimeType: "image/png" },
+  jpeg: { extension: "jpg", mimeType: "image/jpeg" },
+  webp: { extension: "webp", mimeType: "image/webp" },
+} as const;
+
+export type PictureFormat = keyof typeof pictureFormats;
+
+/** From which quality on a JPEG keeps the colour of every pixel: below it, what it loses is not seen. */
+const fullColorQuality = 90;
+
+/** Texts about a picture: what other tools read, and this project's own. */
+export interface GenerationTexts {
+  readonly parameters: string;
+  readonly ourvidz: string;
+}
+
+/**
+ * Encodes in 8-bit sRGB with texts in its metadata: in PNG as chunks of text, in JPEG and WebP as Exif.
+ * @param quality from 1 to 100; PNG keeps every pixel and has none
+ */
+export async function encodeImage(
+  image: RgbImage,
+  texts: GenerationTexts,
+  format: PictureFormat,
+  quality: number,
+): Promise<Uint8Array> {
+  const exif = { comment: texts.parameters, note: texts.ourvidz };
+  switch (format) {
+    case "png":
+      return addPngMetadata(await open(image).png({ compressionLevel: pngCompressionLevel }).toBuffer(), { ...texts });
+    case "jpeg": {
+      const chromaSubsampling = quality < fullColorQuality ? "4:2:0" : "4:4:4";
+      return addJpegMetadata(await open(image).jpeg({ quality, chromaSubsampling }).toBuffer(), exif);
+    }
+    case "webp":
+      return addWebpMetadata(await open(image).webp({ quality }).toBuffer(), image, exif);
+  }
 }
 
 /** A WebP whose longest edge is 256 pixels; smaller pictures keep their size. @param image pixels, or a picture's file */

@@ -114,6 +114,22 @@ describe("generateImages", () => {
     expect(JSON.parse(textOf("ourvidz"))).toMatchObject({ prompt: "a lighthouse at dawn", seed: 11, clip_skip: 1 });
   });
 
+  it.each([
+    ["jpeg", "jpg"],
+    ["webp", "webp"],
+  ] as const)("stores %s when the job wants it, with how it was made", async (output_format, extension) => {
+    const [fine, coarse] = [90, 20].map((output_quality) =>
+      collectingHost({ ...settings, num_images: 1, output_format, output_quality }),
+    );
+    for (const each of [fine, coarse]) await generateImages(job, each?.host ?? collectingHost().host);
+    const [asset] = fine?.assets ?? [];
+    expect(asset?.options).toMatchObject({ type: "image", extension, mimeType: `image/${output_format}` });
+    const { format, exif } = await sharp(asset?.bytes).metadata();
+    expect(format).toBe(output_format);
+    expect(exif?.toString("latin1")).toContain('"prompt":"a lighthouse at dawn"');
+    expect(coarse?.assets[0]?.bytes.length).toBeLessThan(asset?.bytes.length ?? 0);
+  });
+
   it("draws the same bytes for the same seed, and reports a seed that it drew itself", async () => {
     const [first, second] = [
       collectingHost({ ...settings, num_images: 1 }),

@@ -1,6 +1,7 @@
 import type { LoraHost, ReferenceHost } from "#pipelines/core/host.ts";
 import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
+import type { PictureFile } from "#pipelines/diffusion/save-images.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
@@ -37,7 +38,7 @@ interface NamedLora extends Lora {
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /**
- * Runs an SDXL job: a prompt, and a reference when it has one, to 1…6 pictures, each handed to the host as PNG with a WebP thumbnail. Image i uses
+ * Runs an SDXL job: a prompt, and a reference when it has one, to 1…6 pictures, each handed to the host as a file with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, LORA_INVALID, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE,
  *   DEVICE_LOST, DEVICE_FAULT, INPUT_INVALID, INPUT_TOO_LARGE, NUMERICAL_ERROR or OUT_OF_MEMORY; what the host's `input`
@@ -67,7 +68,7 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
       loras: loras.length === 0 ? undefined : loras.map(({ name, strength }) => ({ name, strength })),
       compel_weights: applied,
     }));
-    await save(result, drawn, host);
+    await save(result, drawn, host, { format: parameters.output_format, quality: parameters.output_quality });
     timer.ended("save");
     return { ...report(result, drawn, enhancement), ...reportReference(reference, result) };
   });
@@ -149,7 +150,12 @@ function describe(
   };
 }
 
-async function save({ images }: SdxlResult, drawn: readonly Drawn[], host: ImageHost): Promise<void> {
+async function save(
+  { images }: SdxlResult,
+  drawn: readonly Drawn[],
+  host: ImageHost,
+  file: PictureFile,
+): Promise<void> {
   const [{ saveImages }, { generationTexts }] = await Promise.all([
     import("#pipelines/diffusion/save-images.ts"),
     import("#pipelines/diffusion/generation-text.ts"),
@@ -167,7 +173,7 @@ async function save({ images }: SdxlResult, drawn: readonly Drawn[], host: Image
     });
     return { image, seed: origin.seed, texts };
   });
-  await saveImages(finished, host);
+  await saveImages(finished, host, file);
 }
 
 function report(result: SdxlResult, drawn: readonly Drawn[], enhancement: Enhancement): Record<string, unknown> {

@@ -1,3 +1,4 @@
+import type { PictureFormat } from "#pipelines/images/encode.ts";
 import type { PictureFit } from "#pipelines/images/fit-picture.ts";
 
 /** What {@link import("./generate-images.ts").generateImages} reads of a job. */
@@ -46,6 +47,10 @@ export interface ImageParameters {
   readonly denoise_strength?: number | undefined;
   /** How the reference is brought to the size; `cover` when absent. */
   readonly reference_fit?: PictureFit | undefined;
+  /** `png` when absent. */
+  readonly output_format?: PictureFormat | undefined;
+  /** From 1 to 100, of formats that lose something. */
+  readonly output_quality?: number | undefined;
   /** Files to merge into the model: a name or an address, and one strength each. */
   readonly loras?: readonly { readonly source: string; readonly phases: readonly (readonly number[])[] }[] | undefined;
 }

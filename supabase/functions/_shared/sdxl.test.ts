@@ -190,6 +190,8 @@ describe("ranges", () => {
     ["config.scheduler", { scheduler: "ddim2" }, "ddim2", schedulerRule],
     ["config.scheduler", { sample_solver: 7 }, 7, `${schedulerRule} (given as config.sample_solver)`],
     ["config.eta", { eta: 1.5 }, 1.5, "must be a number from 0 to 1"],
+    ["config.output_format", { output_format: "avif" }, "avif", 'must be "png", "jpeg" or "webp"'],
+    ["config.output_quality", { output_quality: 0 }, 0, "must be a whole number from 1 to 100"],
     ["config.seed", { seed: 2 ** 53, num_images: 3 }, 2 ** 53, seedsRule],
   ])("%s of %j", (field, config, value, message) => {
     expect(refused({ config })).toEqual([value === undefined ? { field, message } : { field, value, message }]);
@@ -232,6 +234,11 @@ describe("ranges", () => {
       }),
     );
   });
+});
+
+it("knows JPEG by both of its names, in any case", () => {
+  for (const output_format of ["jpg", "JPEG", "jpeg"])
+    expect(given({ output_format })).toEqual({ output_format: "jpeg" });
 });
 
 describe("prompt", () => {

@@ -4,6 +4,7 @@ import {
   deliveryFields,
   guidanceScale,
   largestSeed,
+  nameFrom,
   numberFrom,
   optionalFlag,
   optionalText,
@@ -35,6 +36,12 @@ import { canonicalJob, isGiven, isJsonObject } from "./synonyms.ts";
 
 const oneThreeOrSix = z.preprocess(fromDecimal, z.literal([1, 3, 6], { error: "must be 1, 3 or 6" }));
 
+const outputFormats = ["png", "jpeg", "webp"] as const;
+const outputFormat = nameFrom(outputFormats, (given) => {
+  const name = given.toLowerCase();
+  return outputFormats.find((format) => format === (name === "jpg" ? "jpeg" : name));
+});
+
 function parameters<Images extends z.ZodType<number>>(images: Images) {
   return z
     .object({
@@ -53,6 +60,9 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       num_images: images,
       /** Layers of the text encoders to leave out, beyond the last one. */
       clip_skip: optional(wholeNumberFrom(0, 12)),
+      output_format: optional(outputFormat),
+      /** Of `jpeg` and `webp`; 90 when left out. */
+      output_quality: optional(wholeNumberFrom(1, 100)),
       ...referenceParameters,
       /** One list of files and strengths, however the job names them. */
       loras: optional(onePhaseLoras),
