@@ -19,9 +19,14 @@ export async function readJson<Schema extends z.ZodType>(
     throw modelInvalid(path, "the file cannot be read", error);
   }
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(withoutInfinity(text)));
   } catch (error) {
     const problem = error instanceof z.ZodError ? z.prettifyError(error) : "the file is not valid JSON";
     throw modelInvalid(path, problem, error);
   }
+}
+
+/** Python writes numbers that JSON does not have: `"lambda_min_clipped": -Infinity`. They become null, "no limit". */
+function withoutInfinity(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (match) => (match.startsWith('"') ? match : "null"));
 }

@@ -118,7 +118,7 @@ export async function readJson(path: string): Promise<JsonFile> {
     const text = await readFile(path, "utf8");
     if (size > maxParsedBytes && /^\s*\{/.test(text.slice(0, 64)) && text.trimEnd().endsWith("}"))
       return { kind: "read", value: {} };
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(withoutInfinity(text));
     if (isObject(value)) return { kind: "read", value };
     return { kind: "invalid", problem: `${path} is no JSON object` };
   } catch (error) {
@@ -131,4 +131,9 @@ export async function readJson(path: string): Promise<JsonFile> {
 /** By hand: a schema would go through every entry of a vocabulary. */
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** As the pipelines read it: Python writes numbers that JSON does not have, such as `-Infinity` for "no limit". */
+function withoutInfinity(text: string): string {
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (match) => (match.startsWith('"') ? match : "null"));
 }
