@@ -281,14 +281,18 @@ describe("the log", () => {
     const broken = await startContainer();
     const app = createApp(broken.runtime, log);
     await app.request("/files/bucket/0.png?expires=1&signature=verysecret", { headers: { "X-Request-Id": "first" } });
-    // Its database is closed now, which no route expects.
-    await broken.stop();
+    // Its database is closed while its folder is still there, which no route expects.
+    await broken.runtime.stop();
     const response = await app.request("/jobs/a", { headers: { "X-Request-Id": "second" } });
     expect(response.status).toBe(500);
+    await broken.stop();
+    const withoutFolder = await app.request("/jobs/a", { headers: { "X-Request-Id": "third" } });
+    expect(await withoutFolder.json()).toMatchObject({ code: "DATA_FOLDER_UNUSABLE" });
     const logged = lines.map((line) => logLine.parse(JSON.parse(line)));
     expect(logged).toMatchObject([
       { level: 20, request_id: "first", method: "GET", path: "/files/bucket/0.png", status: 403 },
       { level: 50, request_id: "second", status: 500 },
+      { level: 50, request_id: "third", status: 500 },
     ]);
     expect(lines.join("")).not.toContain("verysecret");
     expect(logged[1]?.error?.message).toMatch(/database/);

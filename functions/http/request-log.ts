@@ -27,10 +27,15 @@ export function requestLog(log: Logger): MiddlewareHandler<RequestState> {
       status,
       ms: Math.round(performance.now() - startedAt),
     };
-    if (context.error !== undefined && !isForeseen(context.error)) {
+    if (context.error !== undefined && isFailure(context.error)) {
       log.error({ ...fields, error: context.error }, "a request failed");
     } else {
       log.debug(fields, "request");
     }
   };
+}
+
+/** Not the caller's fault, nor a passing one: whoever reads the log must see it without the debug level. */
+function isFailure(error: unknown): boolean {
+  return !isForeseen(error) || error.status === 500;
 }
