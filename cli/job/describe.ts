@@ -18,6 +18,10 @@ export function describeJob(job: ShownJob): string {
     ...(job.waiting_for === null
       ? []
       : [["waits for", `a container with the worker ${job.worker} that offers ${needText(job.waiting_for)}`]]),
+    // A container of the version before says nothing of it.
+    ...(job.waiting_reason
+      ? [["given back", `${job.waiting_reason.code}: ${oneLine(job.waiting_reason.message)}`]]
+      : []),
     ...(job.delivery ? deliveryLines(job.delivery, nowMs) : []),
     ...(job.settled_at === null ? [] : [["settled", since(job.settled_at)]]),
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),

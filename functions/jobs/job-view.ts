@@ -41,6 +41,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     settled_at: isoOrNull(record.settledAtMs),
     cancel_requested: record.cancelRequested,
     waiting_for: record.waitingFor,
+    waiting_reason: record.status === "queued" ? (record.attempts.at(-1)?.reason ?? null) : null,
     delivery: record.delivery,
     progress: record.progress,
     error: errorOf(record.error),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
 import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/task-slot.ts";
 import type { AssetFile } from "#runtime/executor/protocol.ts";
 
@@ -26,8 +27,16 @@ export type Settlement =
   | { readonly kind: "fail"; readonly error: ErrorReport }
   | { readonly kind: "retry"; readonly error: ErrorReport; readonly delaySeconds: number | null }
   | { readonly kind: "cancelled" }
-  /** `condition`: what keeps this container from running the job. `delaySeconds`: others' jobs go first for so long. */
-  | { readonly kind: "release"; readonly condition?: ErrorReport; readonly delaySeconds?: number }
+  /**
+   * `condition`: what keeps this container from running the job. `delaySeconds`: others' jobs go first for so long, for
+   * this `reason`.
+   */
+  | {
+      readonly kind: "release";
+      readonly condition?: ErrorReport;
+      readonly delaySeconds?: number;
+      readonly reason?: ReleaseReason;
+    }
   | { readonly kind: "drop" };
 
 /** Why the dispatcher stopped an attempt; null when it did not. */

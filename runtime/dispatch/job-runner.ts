@@ -5,6 +5,7 @@ import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
 import { inputsFolder } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
@@ -57,6 +58,10 @@ export interface JobRunnerOptions {
 
 /** How long a job keeps its lease that could not be given to its own worker. */
 const misplacedPauseMs = 1000;
+const yielding: ReleaseReason = {
+  code: "EXECUTOR_CRASHED",
+  message: "Jobs of this user and type have just crashed their executor: those of others go first.",
+};
 const conditionPauseMs = 1000;
 
 function wrongQueue({ job }: Lease): ErrorReport {
@@ -137,7 +142,8 @@ export class JobRunner {
     const obstacle = this.#options.obstacleTo?.(lease.job) ?? null;
     if (obstacle !== null) return this.#settle(source, lease, { kind: "release", condition: obstacle });
     const yieldMs = this.#options.yieldMs?.(lease.job) ?? 0;
-    if (yieldMs > 0) return this.#settle(source, lease, { kind: "release", delaySeconds: yieldMs / 1000 });
+    if (yieldMs > 0)
+      return this.#settle(source, lease, { kind: "release", delaySeconds: yieldMs / 1000, reason: yielding });
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor, takenAtMs);
   }

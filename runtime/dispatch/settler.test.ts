@@ -124,6 +124,17 @@ describe("a job that goes back to its queue", () => {
     expect(await heard("a")).toEqual([]);
   });
 
+  const yielding = { code: "EXECUTOR_CRASHED", message: "Those of others go first." };
+  it.each([
+    ["a condition of the container", { kind: "release", condition: error }, error],
+    ["others that go first", { kind: "release", delaySeconds: 5, reason: yielding }, yielding],
+    ["no reason", { kind: "release" }, null],
+  ] as const)("by a release for %s keeps why", async (_name, settlement, reason) => {
+    await settler.settle(source, await takenJob("a"), settlement, attempt());
+    const kept = (await source.get("a"))?.attempts.at(-1)?.reason;
+    expect(kept).toEqual(reason === null ? null : { code: reason.code, message: reason.message });
+  });
+
   it.each(requeuing)("by %s after its cancel was requested ends as cancelled, once", async (_kind, settlement) => {
     const lease = await takenJob("a");
     delivery.sendProcessing(source, lease, 0.5);

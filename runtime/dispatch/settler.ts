@@ -103,7 +103,8 @@ export class Settler {
         if (delaySeconds > 0)
           log.info({ ...fieldsOf(lease), delay_seconds: delaySeconds }, "job put back: others' go first");
         else if (condition === undefined) log.info(fieldsOf(lease), "job given back to its queue");
-        const became = await this.#requeued(source, lease, await source.release(lease, delaySeconds), delaySeconds);
+        const given = await source.release(lease, delaySeconds, condition ?? settlement.reason);
+        const became = await this.#requeued(source, lease, given, delaySeconds);
         measure(became === "requeued" ? "released" : endingOf(became));
         const delay = delaySeconds > 0 ? { retryInSeconds: delaySeconds } : {};
         await this.#afterRequeue(source, lease, attempt, became, {

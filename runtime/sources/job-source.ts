@@ -2,6 +2,7 @@ import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
 
 /*
  * The port through which jobs come in. Words:
@@ -236,9 +237,9 @@ export interface JobSource {
   fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome>;
   /**
    * Back to the queue, attempt not charged (shutdown), due now or after `delaySeconds`. A job whose cancel was requested
-   * becomes cancelled.
+   * becomes cancelled. `reason` is kept with the attempt, bounded, so that people see why the job waits again.
    */
-  release(lease: LeaseKey, delaySeconds?: number): Promise<SettleOutcome>;
+  release(lease: LeaseKey, delaySeconds?: number, reason?: ReleaseReason): Promise<SettleOutcome>;
   /** Ends a running job whose cancel was requested. Who holds the lease is believed: the request is not checked again. */
   cancelled(lease: LeaseKey): Promise<SettleOutcome>;
   /**
@@ -261,6 +262,8 @@ export interface AttemptRecord {
   readonly endedAtMs: number | null;
   readonly outcome: AttemptOutcome;
   readonly error: ErrorReport | null;
+  /** Of a released one: why its container gave the job back, when it said so. Kept of the newest at least. */
+  readonly reason: ReleaseReason | null;
 }
 
 /** A job as it is shown to people: state, timings, result. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { callbackAsset } from "#contract/callback.ts";
 import { deliveryNote } from "#contract/delivery-note.ts";
 import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
+import { releaseReason } from "#contract/release-reason.ts";
 
 /* A job as the API shows it: one shape, in lists, alone and at the end of its events. */
 
@@ -59,6 +60,8 @@ export const jobView = z
     cancel_requested: z.boolean(),
     /** Of a job that waits although it is due: what it needs, which no container offers at present. */
     waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
+    /** Of a queued job that its last container gave back: why it did. */
+    waiting_reason: releaseReason.nullable(),
     /**
      * Of a running job that has been worked off and whose result has not reached the app yet: shown as "delivering". It
      * cannot be cancelled any more.

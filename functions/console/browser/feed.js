@@ -135,9 +135,11 @@ function whereItIs(job, live) {
   if (job.status === "queued") {
     const waits = (Date.parse(job.available_at) - Date.now()) / 1000;
     const again = job.error === null ? [] : [`again after ${job.error.code}`];
+    const reason = job.waiting_reason;
+    const back = reason === null ? [] : [`given back: ${reason.message} (${reason.code})`];
     const need = job.waiting_for;
     const lacks = need === null ? [] : [`needs ${needOf(need)}; no container offers it`];
-    return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...again];
+    return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...back, ...again];
   }
   if (job.delivery !== null) return [`delivering (${job.delivery.becomes})`, deliveryText(job.delivery), ...attempt];
   if (live?.step != null && live.total != null) return [stepText(live.step, live.total), ...attempt];

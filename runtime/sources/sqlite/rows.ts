@@ -2,6 +2,7 @@ import { z } from "zod";
 import { deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
+import { releaseReason } from "#contract/release-reason.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import { needOf } from "../job-need.ts";
 import {
@@ -77,6 +78,7 @@ export const attemptRow = z.object({
   ended_at_ms: z.number().nullable(),
   outcome: z.enum(attemptOutcomes),
   error: errorColumn,
+  reason: jsonColumn(releaseReason).nullable().catch(null),
 });
 export type AttemptRow = z.output<typeof attemptRow>;
 
@@ -207,6 +209,7 @@ function toAttemptRecord(row: AttemptRow): AttemptRecord {
     endedAtMs: row.ended_at_ms,
     outcome: row.outcome,
     error: row.error,
+    reason: row.reason,
   };
 }
 

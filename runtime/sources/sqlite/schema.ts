@@ -175,10 +175,14 @@ const skipping = `
                                                    WHERE status = 'queued' AND due = 1;
 `;
 
+/* Since version 5 an attempt that was given back says why. */
+const releaseReasons = "ALTER TABLE attempts ADD COLUMN reason TEXT CHECK (json_valid(reason))";
+
 export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 1, sql: tables },
   { component: "source", version: 2, sql: endsAndOffers },
   { component: "source", version: 3, sql: deliveries },
   { component: "source", version: 4, sql: skipping },
+  { component: "source", version: 5, sql: releaseReasons },
   { component: "failures", version: 1, sql: failures },
 ];

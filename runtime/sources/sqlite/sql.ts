@@ -85,7 +85,7 @@ export const requeueJob = `
   RETURNING sequence, status`;
 
 export const endAttempt = `
-  UPDATE attempts SET outcome = :outcome, ended_at_ms = :now_ms, error = :error WHERE token = :token`;
+  UPDATE attempts SET outcome = :outcome, ended_at_ms = :now_ms, error = :error, reason = :reason WHERE token = :token`;
 
 export const noteDelivery = `
   UPDATE jobs SET delivery = :delivery WHERE id = :id AND lease_token = :token AND status = 'running'`;
@@ -144,7 +144,7 @@ export const redriveJob = `
 export const forgetAttempts = "DELETE FROM attempts WHERE job_sequence = :sequence";
 
 export const attemptsOf = `
-  SELECT job_sequence, attempt, worker_id, started_at_ms, ended_at_ms, outcome, error
+  SELECT job_sequence, attempt, worker_id, started_at_ms, ended_at_ms, outcome, error, reason
     FROM attempts
    WHERE job_sequence IN (SELECT value FROM json_each(:sequences))
    ORDER BY job_sequence, rowid`;

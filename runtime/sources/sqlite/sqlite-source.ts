@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
+import { boundedReason, type ReleaseReason } from "#contract/release-reason.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type {
   AttemptOutcome,
@@ -143,8 +144,8 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     return this.#settle(lease, "retry", () => this.#requeue(lease, "retried", { error, delaySeconds }));
   }
 
-  release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
-    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds }));
+  release(lease: LeaseKey, delaySeconds = 0, reason?: ReleaseReason): Promise<SettleOutcome> {
+    return this.#settle(lease, "release", () => this.#requeue(lease, "released", { delaySeconds, reason }));
   }
 
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
@@ -195,13 +196,13 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     const now_ms = this.nowMs();
     const values = { token, now_ms, error: toJson(error) };
     if (this.#statements.endJob.run({ ...values, id, status: outcome, result: toJson(result) }) === 0) return;
-    this.#statements.endAttempt.run({ ...values, outcome });
+    this.#statements.endAttempt.run({ ...values, outcome, reason: null });
   }
 
   #requeue(
     { jobId: id, token }: LeaseKey,
     outcome: "retried" | "released",
-    { error, delaySeconds }: { readonly error?: ErrorReport; readonly delaySeconds: number },
+    { error, delaySeconds, reason }: Requeueing,
   ): void {
     const now_ms = this.nowMs();
     const job = this.#statements.requeueJob.get({
@@ -215,9 +216,16 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     });
     if (job === undefined) return;
     const ended = job.status === "cancelled" ? "cancelled" : outcome;
-    this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error) });
+    const why = reason === undefined ? null : toJson(boundedReason(reason));
+    this.#statements.endAttempt.run({ token, now_ms, outcome: ended, error: toJson(error), reason: why });
     if (ended === "released") this.#statements.restorePreviousError.run({ sequence: job.sequence });
   }
+}
+
+interface Requeueing {
+  readonly error?: ErrorReport;
+  readonly delaySeconds: number;
+  readonly reason?: ReleaseReason | undefined;
 }
 
 function toJson(value: unknown): string | null {

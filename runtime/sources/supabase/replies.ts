@@ -4,6 +4,7 @@ import { deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, isErrorCode, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
+import { releaseReason } from "#contract/release-reason.ts";
 import {
   type AttemptRecord,
   attemptOutcomes,
@@ -136,15 +137,18 @@ const attempt = z
     ended_at_ms: ms.nullable(),
     outcome: z.enum(attemptOutcomes),
     error: errorReport.nullable(),
+    /** Absent from a database that has not been migrated yet. */
+    reason: releaseReason.nullable().catch(null),
   })
   .transform(
-    ({ attempt, worker_id, started_at_ms, ended_at_ms, outcome, error }): AttemptRecord => ({
+    ({ attempt, worker_id, started_at_ms, ended_at_ms, outcome, error, reason }): AttemptRecord => ({
       attempt,
       workerId: worker_id,
       startedAtMs: started_at_ms,
       endedAtMs: ended_at_ms,
       outcome,
       error,
+      reason,
     }),
   );
 

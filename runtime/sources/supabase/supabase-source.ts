@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
+import { boundedReason, type ReleaseReason } from "#contract/release-reason.ts";
 import { storable } from "#contract/storable.ts";
 import {
   type ChangeKind,
@@ -125,8 +126,9 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     return outcome;
   }
 
-  async release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
-    const outcome = await this.#settle(lease, { call: "release", delay_seconds: Math.max(0, delaySeconds) });
+  async release(lease: LeaseKey, delaySeconds = 0, reason?: ReleaseReason): Promise<SettleOutcome> {
+    const why = reason === undefined ? {} : { reason: boundedReason(reason) };
+    const outcome = await this.#settle(lease, { call: "release", delay_seconds: Math.max(0, delaySeconds), ...why });
     this.#jobs.lookNow();
     return outcome;
   }

@@ -4,6 +4,7 @@ import { type DeliveryNote, deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
+import { releaseReason } from "#contract/release-reason.ts";
 import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
 import { type ContainerOffers, isOffered } from "./offers.ts";
 
@@ -30,15 +31,17 @@ const attempt = z
     ended: z.number().optional(),
     outcome: z.enum(attemptOutcomes),
     error: json(errorReport).optional(),
+    reason: json(releaseReason).optional().catch(undefined),
   })
   .transform(
-    ({ attempt, by, started, ended, outcome, error }): AttemptRecord => ({
+    ({ attempt, by, started, ended, outcome, error, reason }): AttemptRecord => ({
       attempt,
       workerId: by,
       startedAtMs: started,
       endedAtMs: ended ?? null,
       outcome,
       error: error ?? null,
+      reason: reason ?? null,
     }),
   );
 

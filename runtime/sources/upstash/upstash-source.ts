@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
+import { boundedReason, type ReleaseReason } from "#contract/release-reason.ts";
 import type {
   ChangeKind,
   JobResult,
@@ -178,9 +179,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return this.#settle("retry", lease, JSON.stringify({ error: JSON.stringify(error), delayMs }), delayMs);
   }
 
-  release(lease: LeaseKey, delaySeconds = 0): Promise<SettleOutcome> {
+  release(lease: LeaseKey, delaySeconds = 0, reason?: ReleaseReason): Promise<SettleOutcome> {
     const delayMs = Math.max(0, Math.round(delaySeconds * 1000));
-    return this.#settle("release", lease, delayMs === 0 ? "" : String(delayMs), delayMs);
+    const why = reason === undefined ? {} : { reason: JSON.stringify(boundedReason(reason)) };
+    return this.#settle("release", lease, JSON.stringify({ delayMs, ...why }), delayMs);
   }
 
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {

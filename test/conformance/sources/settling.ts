@@ -135,6 +135,24 @@ function describeEffects(suite: Suite): void {
       expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 1 });
     });
 
+    test.skipIf(!records)("a job that was released for a reason says it until it runs again", async () => {
+      await enqueue(suite.harness(), "a");
+      const reason = { code: "MODEL_NOT_FOUND", message: `The model of the lake is missing. ${"m".repeat(1000)}` };
+      await suite.harness().source.retry(await takeOne(suite.harness()), { error: failure, delaySeconds: 0 });
+      await suite.harness().source.release(await takeOne(suite.harness()), 0, reason);
+      const record = await recordOf(suite, "a");
+      const kept = record?.attempts.at(-1)?.reason;
+      expect(record).toMatchObject({ status: "queued", attempt: 1, error: failure });
+      expect(kept?.code).toBe("MODEL_NOT_FOUND");
+      expect(kept?.message).toMatch(/^The model of the lake is missing\. m+…$/);
+      expect(kept?.message).toHaveLength(300);
+      // Why the attempt before was given back is not why the next one failed.
+      const again = await takeOne(suite.harness());
+      expect(again).toMatchObject({ attempt: 2, previousError: failure });
+      await suite.harness().source.release(again);
+      expect((await recordOf(suite, "a"))?.attempts.at(-1)).toMatchObject({ outcome: "released", reason: null });
+    });
+
     test.skipIf(!records)("a completed job keeps its result and its attempts", async () => {
       const job = makeJob("a");
       await suite.harness().queue.enqueue(job, { worker });

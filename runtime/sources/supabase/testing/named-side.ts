@@ -71,7 +71,7 @@ export function namedSource(source: JobSource, names: Names): JobSource {
     complete: (lease, result) => source.complete(names.lease(lease), result),
     retry: (lease, options) => source.retry(names.lease(lease), options),
     fail: (lease, error) => source.fail(names.lease(lease), error),
-    release: (lease, delaySeconds) => source.release(names.lease(lease), delaySeconds),
+    release: (lease, delaySeconds, reason) => source.release(names.lease(lease), delaySeconds, reason),
     cancelled: (lease) => source.cancelled(names.lease(lease)),
     waitForChange: (timeoutMs, signal, what) => source.waitForChange(timeoutMs, signal, what),
     close: () => source.close(),
