@@ -60,10 +60,20 @@ export function encodeThumbnail(image: RgbImage | Uint8Array): Promise<Uint8Arra
     .toBuffer();
 }
 
-/** Encodes as WebP of at most `limitBytes`, at the best of a few qualities that fits; undefined when none does. */
-export async function encodeSmallWebp(image: RgbImage, limitBytes: number): Promise<Uint8Array | undefined> {
+/**
+ * Encodes as WebP of at most `limitBytes`, at the best of a few qualities that fits; undefined when none does.
+ * @param maxEdge larger pictures are made smaller, to this longest edge in pixels
+ */
+export async function encodeSmallWebp(
+  image: RgbImage,
+  limitBytes: number,
+  maxEdge = Math.max(image.width, image.height),
+): Promise<Uint8Array | undefined> {
   for (const quality of [75, 45, 15]) {
-    const bytes = await open(image).webp({ quality, effort: 2 }).toBuffer();
+    const bytes = await open(image)
+      .resize({ width: maxEdge, height: maxEdge, fit: "inside", withoutEnlargement: true })
+      .webp({ quality, effort: 2 })
+      .toBuffer();
     if (bytes.length <= limitBytes) return bytes;
   }
   return undefined;

@@ -1,17 +1,17 @@
 import type { Component } from "#pipelines/core/onnx.ts";
 import { splitBatch, type Tensor } from "#pipelines/core/tensor.ts";
 import { denoise } from "#pipelines/diffusion/denoise.ts";
-import { imagePreview, PreviewFeed } from "#pipelines/diffusion/preview.ts";
+import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import { layOver } from "#pipelines/images/mask.ts";
 import { type RgbImage, toRgbImage } from "#pipelines/images/rgb.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { decodeLatents } from "./decode.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
 import type { EncodedReference } from "./encode-reference.ts";
-import { latentRgbOf } from "./latent-rgb.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
 import { prepareLatents } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
+import { previewEncoder } from "./previews.ts";
 import type { SdxlHooks, SdxlRequest } from "./request.ts";
 import { sizeIds, UnetPredictor } from "./unet.ts";
 
@@ -21,6 +21,8 @@ export interface Drawing {
   /** Loaded when its stage comes, where the model has no room as a whole. */
   unet(): Promise<Component>;
   vaeDecoder(): Promise<Component>;
+  /** A small one, for previews; undefined where the model has none. */
+  tinyDecoder(): Promise<Component | undefined>;
   readonly request: SdxlRequest;
   readonly scheduler: Scheduler;
   readonly embeddings: PromptEmbeddings;
@@ -43,14 +45,14 @@ export async function drawPart(drawing: Drawing, seeds: readonly number[], image
 
 /** @returns the clean latents, `[images, channels, height, width]` */
 async function sample(
-  { model, unet, request, embeddings, hooks }: Drawing,
+  { model, unet, tinyDecoder, request, embeddings, hooks }: Drawing,
   schedule: Schedule,
   { latents, startStep, noise, afterStep, besideLatents }: Prepared,
   imagesDone: number,
 ): Promise<Tensor> {
   const images = latents.dims[0] ?? 0;
-  const latentRgb = latentRgbOf(model);
-  const previews = latentRgb === undefined ? undefined : new PreviewFeed(imagePreview(latentRgb));
+  const encoder = hooks.onProgress && previewEncoder(model, await tinyDecoder());
+  const previews = encoder && new PreviewFeed(encoder);
   const predictor = new UnetPredictor(await unet(), schedule, latents.dims, {
     embeddings,
     timeIds: sizeIds(request),

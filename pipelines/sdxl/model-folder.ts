@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { modelUnsuitable } from "#pipelines/core/errors.ts";
+import { readJson } from "#pipelines/core/json-file.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import {
   checkEqual,
@@ -38,6 +39,12 @@ const vaeConfig = z.object({
   ...vaeFields,
 });
 
+/** Of the tiny decoder that makes previews, an `AutoencoderTiny` of diffusers. */
+const tinyDecoderConfig = z.object({
+  latent_channels: z.int().positive(),
+  scaling_factor: z.number().positive().default(1),
+});
+
 /** Size ids per image: original height and width, crop top and left, target height and width. */
 export const timeIdCount = 6;
 
@@ -59,6 +66,8 @@ export interface SdxlModelFolder {
     /** How previews are made of the latents. */
     readonly latentRgb?: LatentRgb | undefined;
   };
+  /** Makes previews; most models have none. */
+  readonly tinyDecoder: { readonly scalingFactor: number } | undefined;
   readonly scheduler: SchedulerFile;
 }
 
@@ -87,12 +96,17 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   const vae = await read("vae_decoder/config.json", vaeConfig);
   const vaePath = join(path, "vae_decoder/config.json");
   const scheduler = await readSchedulerFile(path);
+  const tinyDecoderPath = join(path, "vae_decoder_tiny/config.json");
+  const tinyDecoder = await readJson(tinyDecoderPath, tinyDecoderConfig);
 
   const unetPath = join(path, "unet/config.json");
   const channels = vae.latent_channels;
   const isInpaintingUnet = unet.in_channels === 2 * channels + 1;
   if (!isInpaintingUnet) {
     checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", channels);
+  }
+  if (tinyDecoder !== undefined) {
+    checkEqual(tinyDecoderPath, "latent_channels", tinyDecoder.latent_channels, "the VAE's latent_channels", channels);
   }
   const textWidth = textEncoder.hidden_size + textEncoder2.hidden_size;
   checkEqual(unetPath, "cross_attention_dim", unet.cross_attention_dim, "the text encoders' width", textWidth);
@@ -118,6 +132,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
       normalization: readNormalization(vaePath, vae, vae.latent_channels),
       latentRgb: readLatentRgb(vaePath, vae, vae.latent_channels),
     },
+    tinyDecoder: tinyDecoder && { scalingFactor: tinyDecoder.scaling_factor },
     scheduler,
   };
 }

@@ -24,6 +24,9 @@ import { sizeIds } from "./unet.ts";
 /** Loaded when the first reference comes: most jobs have none. */
 const vaeEncoderFile = "vae_encoder/model.onnx";
 
+/** Makes previews; loaded for the first job that reports any. */
+const tinyDecoderFile = "vae_decoder_tiny/model.onnx";
+
 /** In the order in which a run uses them. */
 const files = {
   textEncoder: "text_encoder/model.onnx",
@@ -166,7 +169,10 @@ export class SdxlPipeline {
     const reference = await this.#encodeReference(request.reference);
     const unet = () => this.#components.get(files.unet);
     const vaeDecoder = () => this.#components.get(files.vaeDecoder);
-    const drawing = { model: this.model, unet, vaeDecoder, request, scheduler, embeddings, reference, hooks };
+    const tinyDecoder = async () =>
+      this.model.tinyDecoder === undefined ? undefined : this.#components.get(tinyDecoderFile);
+    const parts = { unet, vaeDecoder, tinyDecoder };
+    const drawing = { model: this.model, ...parts, request, scheduler, embeddings, reference, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
     );
