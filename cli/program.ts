@@ -68,6 +68,12 @@ export function createProgram(envFile: EnvFile | null = null): Command {
         throw usageError(
           `${command.name()} works on this machine: leave out --url. It is for ${[...remoteCommands].join(", ")}.`,
         );
+      // One in the environment may stand there for other calls.
+      const { url, data } = main.opts();
+      if (main.getOptionValueSource("key") === "cli" && (url === undefined || data !== undefined))
+        throw usageError(
+          "--key is for a container that --url (or OURVIDZ_URL) names: give it too, or leave out --key.",
+        );
     });
 
   program.commandsGroup("Run:");

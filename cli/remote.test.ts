@@ -46,6 +46,16 @@ test("a queued job is cancelled", async () => {
   expect(await json(1, "cancel", job_id)).toMatchObject({ error: { code: "JOB_ALREADY_SETTLED" } });
 });
 
+test("a key without a container that it is for is refused, unless it stands in the environment", async () => {
+  const refused = { error: { code: "INVALID_REQUEST", message: expect.stringContaining("--url") } };
+  expect(await json(2, "queues", "--data", folder, "--key", "some-key-of-a-container")).toMatchObject(refused);
+  const alone = await runCli(folder, ["queues", "--key", "some-key-of-a-container", "--json"], { DATA_DIR: folder });
+  expect(alone.exitCode).toBe(2);
+  expect(JSON.parse(alone.stdout)).toMatchObject(refused);
+  const other = await runCli(folder, ["handlers", "--json"], { OURVIDZ_KEY: "some-key-of-a-container" });
+  expect(other.exitCode).toBe(0);
+});
+
 test("what is wrong is reported in the container's words", async () => {
   expect(await json(2, "enqueue", "gated", "a lake", "--config", '{"size":"big"}')).toMatchObject({
     error: { code: "INVALID_JOB", message: expect.stringContaining("config.size") },
