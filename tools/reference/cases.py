@@ -55,7 +55,7 @@ CASES = (
             "timestep_spacing": "trailing",
         },
     ),
-    # The scheduler configs that the published distilled checkpoints have, at the steps that they are for, without guidance.
+    # The scheduler configs of the published distilled checkpoints, at the steps that they are for, without guidance.
     Case(
         "turbo",
         "a wooden rowing boat on a still lake",

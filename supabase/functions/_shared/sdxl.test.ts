@@ -307,6 +307,17 @@ it("names every bad field at once, and reports what is not a job", () => {
   }
 });
 
+it("draws with a distilled model's own steps, without guidance, whatever the type assumes", () => {
+  const distilled = { num_inference_steps: 1, guidance_scale: 0, output_format: "webp" };
+  for (const schema of [sdxlParameters, sdxlGenerateParameters]) {
+    for (const handler of [generate, referenceDefaults({ metadata: { reference_image_url: "a.png" } })]) {
+      const { values, tiers } = resolveParameters(schema, { explicit: {}, model: distilled, handler });
+      expect(values).toMatchObject(distilled);
+      expect(tiers).toMatchObject({ num_inference_steps: "model", guidance_scale: "model" });
+    }
+  }
+});
+
 it("is what the contract knows of the types that ship", () => {
   expect(schemaOf("sdxl_image_high")).toEqual({
     input: sdxlJob,
