@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readSafetensors } from "#pipelines/testing/safetensors.ts";
 import { fitPicture } from "./fit-picture.ts";
+import { resizeLanczos } from "./lanczos.ts";
 import { layOver, maskOf, maskOfLatents } from "./mask.ts";
 import type { RgbImage } from "./rgb.ts";
 
@@ -26,6 +27,45 @@ describe.each(Array.from({ length: reference.size / 3 }, (_, index) => index))("
   it("makes the mask that diffusers makes", () => {
     expect([...maskOf(picture(`${index}.fitted`)).data]).toEqual([...(reference.get(`${index}.mask`)?.data ?? [])]);
   });
+});
+
+/** Each pixel of its own colour. */
+function noise(width: number, height: number): RgbImage {
+  const data = Uint8ClampedArray.from({ length: width * height * 3 }, (_, index) => (index * 7919 + 31) % 251);
+  return { data, width, height };
+}
+
+it.each([
+  [[40, 30], [90, 60], { left: 11, top: 7, width: 33, height: 21 }],
+  [[90, 60], [40, 30], { left: 20, top: 0, width: 20, height: 4 }],
+  [[40, 30], [40, 60], { left: 3, top: 40, width: 10, height: 20 }],
+  [[40, 30], [90, 30], { left: 0, top: 29, width: 90, height: 1 }],
+  [[40, 30], [40, 30], { left: 5, top: 6, width: 7, height: 8 }],
+] as const)(
+  "a part of %j resized to %j is what it is in the whole: %j",
+  ([width, height], [toWidth, toHeight], part) => {
+    const whole = resizeLanczos(noise(width, height), toWidth, toHeight);
+    const made = resizeLanczos(noise(width, height), toWidth, toHeight, part);
+    expect([made.width, made.height]).toEqual([part.width, part.height]);
+    for (let row = 0; row < part.height; row++) {
+      const start = ((part.top + row) * toWidth + part.left) * 3;
+      const length = part.width * 3;
+      expect(made.data.subarray(row * length, (row + 1) * length)).toEqual(whole.data.subarray(start, start + length));
+    }
+  },
+);
+
+it.each([
+  [1_000_000, 1],
+  [1, 1_000_000],
+] as const)("covers with the middle of a picture of %i × %i without making the rest of it", async (width, height) => {
+  // The whole would have 64,000,000 × 64 pixels: 12 GB.
+  const long = plain(width, height, 100);
+  long.data.fill(200, (width * height * 3) / 2);
+  const { data } = await fitPicture(long, 64, 64, "cover");
+  expect(data).toHaveLength(64 * 64 * 3);
+  // The two pixels in its middle fill half of the result each.
+  expect([data[0], data.at(-1)]).toEqual([100, 200]);
 });
 
 it("contains the whole picture, on a soft copy of it that fills the edges", async () => {

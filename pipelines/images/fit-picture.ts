@@ -22,8 +22,14 @@ function coverPicture(image: RgbImage, width: number, height: number): RgbImage 
   const isWider = width / height > image.width / image.height;
   const coveringWidth = isWider ? width : Math.floor((image.width * height) / image.height);
   const coveringHeight = isWider ? Math.floor((image.height * width) / image.width) : height;
-  const resized = resizeLanczos(image, Math.max(coveringWidth, width), Math.max(coveringHeight, height));
-  return crop(resized, width, height);
+  const [resizedWidth, resizedHeight] = [Math.max(coveringWidth, width), Math.max(coveringHeight, height)];
+  // Of a narrow picture next to nothing is in the middle: the covering size may be thousands of times what is kept.
+  return resizeLanczos(image, resizedWidth, resizedHeight, {
+    left: middle(resizedWidth, width),
+    top: middle(resizedHeight, height),
+    width,
+    height,
+  });
 }
 
 function containPicture(image: RgbImage, width: number, height: number): RgbImage {
@@ -33,21 +39,14 @@ function containPicture(image: RgbImage, width: number, height: number): RgbImag
   return resizeLanczos(image, Math.max(fittingWidth, 1), Math.max(fittingHeight, 1));
 }
 
-function crop(image: RgbImage, width: number, height: number): RgbImage {
-  const left = Math.floor(image.width / 2) - Math.floor(width / 2);
-  const top = Math.floor(image.height / 2) - Math.floor(height / 2);
-  const data = new Uint8ClampedArray(width * height * 3);
-  for (let row = 0; row < height; row++) {
-    const start = ((top + row) * image.width + left) * 3;
-    data.set(image.data.subarray(start, start + width * 3), row * width * 3);
-  }
-  return { data, width, height };
+/** Where the middle `length` of `whole` begins, as diffusers rounds it. */
+function middle(whole: number, length: number): number {
+  return Math.floor(whole / 2) - Math.floor(length / 2);
 }
 
 /** Puts a picture into the middle of one that is at least as large, which is changed. */
 function paste(image: RgbImage, onto: RgbImage): RgbImage {
-  const left = Math.floor(onto.width / 2) - Math.floor(image.width / 2);
-  const top = Math.floor(onto.height / 2) - Math.floor(image.height / 2);
+  const [left, top] = [middle(onto.width, image.width), middle(onto.height, image.height)];
   for (let row = 0; row < image.height; row++) {
     const start = row * image.width * 3;
     onto.data.set(image.data.subarray(start, start + image.width * 3), ((top + row) * onto.width + left) * 3);

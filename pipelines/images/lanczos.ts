@@ -6,18 +6,49 @@ const lanczosSupport = 3;
 const precisionBits = 22;
 const half = 1 << (precisionBits - 1);
 
+/** A rectangle of a resized picture. */
+export interface ResizedPart {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
  * Resizes with Lanczos' filter as Pillow's `Image.resize((width, height), Image.Resampling.LANCZOS)` does, to the bit: weights
  * in fixed point, columns first, 8 bits in between (`ImagingResample` in Pillow's `src/libImaging/Resample.c`). libvips' own
  * filter differs by a few levels, which a VAE encoder carries into the latents.
+ * @param part what of the result is made; the rest costs neither time nor memory
  */
-export function resizeLanczos(image: RgbImage, width: number, height: number): RgbImage {
-  const narrowed = width === image.width ? image : resizeColumns(image, width);
-  return height === image.height ? narrowed : resizeRows(narrowed, height);
+export function resizeLanczos(
+  image: RgbImage,
+  width: number,
+  height: number,
+  part: ResizedPart = { left: 0, top: 0, width, height },
+): RgbImage {
+  const columns = { from: image.width, to: width, first: part.left, count: part.width };
+  const rows = { from: image.height, to: height, first: part.top, count: part.height };
+  const rowWeights = isWhole(rows) ? undefined : weightsFor(rows);
+  const needed = rowWeights === undefined ? image : rowsFrom(image, rowWeights);
+  const narrowed = isWhole(columns) ? needed : resizeColumns(needed, weightsFor(columns));
+  return rowWeights === undefined ? narrowed : resizeRows(narrowed, rowWeights);
 }
 
-/** For every pixel of the result the source pixels that it is made of, and their weights. */
+/** One dimension of a resize: of `to` pixels made of `from`, those that are wanted. */
+interface Axis {
+  readonly from: number;
+  readonly to: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+function isWhole({ from, to, count }: Axis): boolean {
+  return from === to && count === to;
+}
+
+/** For every wanted pixel of the result the source pixels that it is made of, and their weights. */
 interface Weights {
+  /** Never falling. */
   readonly starts: Int32Array;
   readonly counts: Int32Array;
   /** `size` weights a pixel of the result, of which `counts` are used. */
@@ -25,28 +56,28 @@ interface Weights {
   readonly size: number;
 }
 
-function weightsFor(from: number, to: number): Weights {
+function weightsFor({ from, to, first, count: wanted }: Axis): Weights {
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
   const support = lanczosSupport * filterScale;
   const size = Math.ceil(support) * 2 + 1;
-  const weights = { starts: new Int32Array(to), counts: new Int32Array(to), values: new Int32Array(to * size), size };
-  for (let index = 0; index < to; index++) {
-    const center = (index + 0.5) * scale;
+  const [starts, counts, values] = [new Int32Array(wanted), new Int32Array(wanted), new Int32Array(wanted * size)];
+  for (let index = 0; index < wanted; index++) {
+    const center = (first + index + 0.5) * scale;
     const start = Math.max(0, Math.trunc(center - support + 0.5));
     const count = Math.min(from, Math.trunc(center + support + 0.5)) - start;
     const exact = Float64Array.from({ length: count }, (_, offset) =>
       lanczos((offset + start - center + 0.5) / filterScale),
     );
     const sum = exact.reduce((total, value) => total + value, 0);
-    weights.starts[index] = start;
-    weights.counts[index] = count;
+    starts[index] = start;
+    counts[index] = count;
     for (const [offset, value] of exact.entries()) {
       const fixed = (value / sum) * 2 ** precisionBits;
-      weights.values[index * size + offset] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
+      values[index * size + offset] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
     }
   }
-  return weights;
+  return { starts, counts, values, size };
 }
 
 function lanczos(x: number): number {
@@ -57,8 +88,15 @@ function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
 }
 
-function resizeColumns({ data, width: from, height }: RgbImage, width: number): RgbImage {
-  const { starts, counts, values, size } = weightsFor(from, width);
+/** The rows of a picture that those of the result are made of. */
+function rowsFrom({ data, width }: RgbImage, { starts, counts }: Weights): RgbImage {
+  const top = starts[0] ?? 0;
+  const end = (starts.at(-1) ?? 0) + (counts.at(-1) ?? 0);
+  return { data: data.subarray(top * width * 3, end * width * 3), width, height: end - top };
+}
+
+function resizeColumns({ data, width: from, height }: RgbImage, { starts, counts, values, size }: Weights): RgbImage {
+  const width = starts.length;
   const out = new Uint8ClampedArray(width * height * 3);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
@@ -80,8 +118,10 @@ function resizeColumns({ data, width: from, height }: RgbImage, width: number): 
   return { data: out, width, height };
 }
 
-function resizeRows({ data, width, height: from }: RgbImage, height: number): RgbImage {
-  const { starts, counts, values, size } = weightsFor(from, height);
+/** The picture begins with the first row that is needed. */
+function resizeRows({ data, width }: RgbImage, { starts, counts, values, size }: Weights): RgbImage {
+  const height = starts.length;
+  const top = starts[0] ?? 0;
   const rowLength = width * 3;
   const out = new Uint8ClampedArray(rowLength * height);
   const sums = new Int32Array(rowLength);
@@ -89,7 +129,7 @@ function resizeRows({ data, width, height: from }: RgbImage, height: number): Rg
     sums.fill(half);
     for (let offset = 0; offset < (counts[row] ?? 0); offset++) {
       const weight = values[row * size + offset] ?? 0;
-      const source = ((starts[row] ?? 0) + offset) * rowLength;
+      const source = ((starts[row] ?? 0) - top + offset) * rowLength;
       for (let index = 0; index < rowLength; index++) {
         sums[index] = (sums[index] ?? 0) + (data[source + index] ?? 0) * weight;
       }

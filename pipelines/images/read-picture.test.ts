@@ -127,3 +127,15 @@ it("refuses more pixels than are read by the header alone", async () => {
   });
   expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
 });
+
+it("refuses a picture that is all length", async () => {
+  const black = (long: number, short: number) =>
+    sharp({ create: { width: short, height: long, channels: 3, background: "black" } })
+      .png()
+      .toBuffer();
+  await expect(readPicture(await black(401, 20))).rejects.toMatchObject({
+    code: "INPUT_INVALID",
+    message: expect.stringContaining("it has 20 × 401 pixels"),
+  });
+  expect(await readPicture(await black(400, 20))).toMatchObject({ width: 20, height: 400 });
+});

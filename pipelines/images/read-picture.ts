@@ -5,6 +5,9 @@ import type { RgbImage } from "./rgb.ts";
 /** More than nearly any camera's picture; 8-bit RGB of it takes 150 MB. */
 export const maxPicturePixels = 50_000_000;
 
+/** How many times the shorter side the longer one may be. Of a narrower picture no model could use anything. */
+export const maxSideRatio = 20;
+
 /** What is decoded. libvips reads more, SVG and PDF among it, which are programs rather than pictures. */
 const formats: readonly string[] = ["png", "jpeg", "webp", "gif"];
 
@@ -52,5 +55,9 @@ function metadataOf(file: string | Uint8Array): Promise<Metadata> {
 
 function checkMetadata({ format, width, height }: Metadata): void {
   if (!formats.includes(format)) throw inputInvalid(`it is of format ${format}`);
+  if (Math.max(width, height) > maxSideRatio * Math.min(width, height))
+    throw inputInvalid(
+      `it has ${width} × ${height} pixels, and the longer side may be ${maxSideRatio} times the other`,
+    );
   if (width * height > maxPicturePixels) throw inputTooLarge(width, height, maxPicturePixels);
 }
