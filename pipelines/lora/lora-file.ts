@@ -41,7 +41,7 @@ const halves: readonly RegExp[] = [
   /^(?<module>.+)\.lora_(?<half>A|B)(?:\.[\w-]+)?\.weight$/,
   /^(?<module>.+)\.lora_(?<half>down|up|mid)\.weight$/,
   /^(?<module>.+)\.(?:lora|lora_linear_layer)\.(?<half>down|up)\.weight$/,
-  /^(?<module>.+\.processor\..+_lora)\.(?<half>down|up)\.weight$/,
+  /^(?<module>.+\.processor\.[^.]+_lora)\.(?<half>down|up)\.weight$/,
 ];
 const halfNames: Readonly<Record<string, "down" | "up" | "mid">> = {
   A: "down",
@@ -55,11 +55,11 @@ const halfNames: Readonly<Record<string, "down" | "up" | "mid">> = {
  * Opens a LoRA in any of the layouts of diffusers, kohya and PEFT. The caller closes `tensors`.
  * @throws PipelineError LORA_INVALID when it is none, damaged, or of a kind that is not merged here
  */
-export async function openLora(path: string): Promise<LoraFile> {
-  const tensors = await SafetensorsFile.open(path);
+export async function openLora(path: string, name = path): Promise<LoraFile> {
+  const tensors = await SafetensorsFile.open(path, name);
   try {
     const layers = await readLayers(tensors);
-    if (layers.length === 0) throw loraInvalid(path, "there is no LoRA in it");
+    if (layers.length === 0) throw loraInvalid(name, "there is no LoRA in it");
     return { tensors, layers };
   } catch (error) {
     await tensors.close();
@@ -68,40 +68,44 @@ export async function openLora(path: string): Promise<LoraFile> {
 }
 
 async function readLayers(tensors: SafetensorsFile): Promise<LoraLayer[]> {
-  const { path, names } = tensors;
-  const found = new Map<string, { down?: string; up?: string; mid?: string; alpha?: string }>();
+  const settings = adapterSettings(tensors);
+  const layers = new Map<string, LoraLayer>();
+  for (const [module, { down, up, mid, alpha }] of partsByModule(tensors)) {
+    const refuse = (problem: string) => loraInvalid(tensors.name, problem);
+    if (down === undefined || up === undefined) throw refuse(`"${module}" has only one half of its change`);
+    const layer = layerOfModule(module);
+    const id = `${layer.component} ${layer.layer}`;
+    if (layers.has(id)) throw refuse(`"${module}" changes a layer that another part of it changes already`);
+    const rank = tensors.dims(down)[0] ?? 0;
+    if (rank === 0) throw refuse(`"${down}" is empty`);
+    const stated = alpha === undefined ? undefined : (await tensors.read(alpha)).data[0];
+    const scale = stated === undefined ? settings(layer, module, rank) : stated / rank;
+    layers.set(id, { ...layer, module, down, up, mid, rank, scale });
+  }
+  return [...layers.values()];
+}
+
+type Part = "down" | "up" | "mid" | "alpha";
+
+/** The names of each module's tensors. */
+function partsByModule({ name: path, names }: SafetensorsFile): Map<string, Partial<Record<Part, string>>> {
+  const found = new Map<string, Partial<Record<Part, string>>>();
   for (const name of names) {
     const other = otherKinds.find(([pattern]) => pattern.test(name));
-    if (other !== undefined)
+    if (other !== undefined) {
       throw loraInvalid(path, `it is ${other[1]} ("${name}"); plain LoRA and LoCon can be merged`);
+    }
     const part = partOf(name);
     if (part === undefined) throw loraInvalid(path, `"${name}" is no tensor of a LoRA for this model`);
     const known = found.get(part.module) ?? {};
     if (known[part.half] !== undefined) throw loraInvalid(path, `"${name}" is there twice`);
-    found.set(part.module, { ...known, [part.half]: name });
+    known[part.half] = name;
+    found.set(part.module, known);
   }
-  const settings = adapterSettings(tensors);
-  const layers: LoraLayer[] = [];
-  for (const [module, { down, up, mid, alpha }] of found) {
-    if (down === undefined || up === undefined) throw loraInvalid(path, `"${module}" has only one half of its change`);
-    const layer = layerOfModule(module);
-    const rank = tensors.dims(down)[0] ?? 0;
-    if (rank === 0) throw loraInvalid(path, `"${down}" is empty`);
-    const stated = alpha === undefined ? undefined : (await tensors.read(alpha)).data[0];
-    layers.push({
-      ...layer,
-      module,
-      down,
-      up,
-      mid,
-      rank,
-      scale: stated === undefined ? settings(layer, module, rank) : stated / rank,
-    });
-  }
-  return layers;
+  return found;
 }
 
-function partOf(name: string): { module: string; half: "down" | "up" | "mid" | "alpha" } | undefined {
+function partOf(name: string): { module: string; half: Part } | undefined {
   const alpha = /^(.+)\.alpha$/.exec(name)?.[1];
   if (alpha !== undefined) return { module: alpha, half: "alpha" };
   for (const pattern of halves) {
@@ -126,7 +130,7 @@ function adapterSettings(tensors: SafetensorsFile): (layer: LayerName, module: s
   try {
     config = adapterMetadata.parse(JSON.parse(text));
   } catch (error) {
-    throw loraInvalid(tensors.path, "its lora_adapter_metadata cannot be read", error);
+    throw loraInvalid(tensors.name, "its lora_adapter_metadata cannot be read", error);
   }
   return ({ component }, module, rank) => {
     const patterns = alphaPattern.catch({}).parse(config[`${component}.alpha_pattern`]);

@@ -9,6 +9,8 @@ export class LoraWeights {
   readonly #files: Readonly<Record<LoraComponent, string>>;
   #key = "";
   #signal: AbortSignal | undefined;
+  /** As the last job named them: the files of an earlier one may be gone. */
+  #loras: readonly Lora[] = [];
 
   /** @param files of the models that a LoRA may change, as the set knows them */
   constructor(components: ComponentSet, files: Readonly<Record<LoraComponent, string>>) {
@@ -28,6 +30,7 @@ export class LoraWeights {
     const sorted = [...wanted].sort((one, other) => compare(one.version, other.version));
     const key = JSON.stringify(sorted.map(({ version, strength }) => [version, strength]));
     this.#signal = signal;
+    this.#loras = sorted;
     if (key === this.#key) return;
     this.#key = "";
     const open = await OpenLoras.open(sorted);
@@ -35,7 +38,7 @@ export class LoraWeights {
       for (const component of loraComponents) {
         const file = this.#files[component];
         const isChanged = open.changes(component);
-        await this.#components.choose(file, isChanged ? this.#variant(sorted, component, key) : undefined);
+        await this.#components.choose(file, isChanged ? this.#variant(component, key) : undefined);
         // What is wrong with a change is found now; the rest comes when its stage does.
         if (isChanged) await this.#components.get(file);
       }
@@ -49,9 +52,9 @@ export class LoraWeights {
   }
 
   /** May be loaded again later, when memory was needed for something else meanwhile. */
-  #variant(loras: readonly Lora[], component: LoraComponent, key: string): Variant {
+  #variant(component: LoraComponent, key: string): Variant {
     const load = async (path: string, settings: SessionSettings, rewrite: Rewrite | undefined) => {
-      const open = await OpenLoras.open(loras);
+      const open = await OpenLoras.open(this.#loras);
       try {
         const graph = await open.merge(component, path, this.#signal);
         try {

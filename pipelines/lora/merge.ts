@@ -41,19 +41,25 @@ async function readMatrices(
   layer: LoraLayer,
   target: Layer,
 ): Promise<{ down: Tensor; up: Tensor }> {
-  const read = [await tensors.read(layer.down), await tensors.read(layer.up)] as const;
-  const mid = layer.mid === undefined ? undefined : await tensors.read(layer.mid);
-  const down = mid === undefined ? flat(read[0]) : withCore(flat(read[0]), mid);
-  const up = flat(read[1]);
+  checkShapes(tensors, layer, target);
+  const down = flat(await tensors.read(layer.down));
+  const up = flat(await tensors.read(layer.up));
+  return { down: layer.mid === undefined ? down : withCore(down, await tensors.read(layer.mid)), up };
+}
+
+/** By the header alone: what does not fit is never read, or multiplied out to who knows how much. */
+function checkShapes(tensors: LoraFile["tensors"], { down, up, mid, module }: LoraLayer, target: Layer): void {
   const [out, input] = matrixShape(target);
-  const fits = up.dims[0] === out && up.dims[1] === down.dims[0] && down.dims[1] === input;
-  if (!fits) {
-    throw loraInvalid(
-      tensors.path,
-      `"${layer.module}" changes a layer of ${up.dims[0]} × ${down.dims[1]} values, and the model's has ${out} × ${input} (${shapeText(target.dims)}): it was made for another model`,
-    );
-  }
-  return { down, up };
+  const [downRows = 0, ...downRest] = tensors.dims(down);
+  const [upRows = 0, ...upRest] = tensors.dims(up);
+  const [coreRows = 0, coreColumns = 0, ...kernel] = mid === undefined ? [downRows, downRows] : tensors.dims(mid);
+  const columns = elementCount(downRest) * elementCount(kernel);
+  const fits = upRows === out && elementCount(upRest) === coreRows && coreColumns === downRows && columns === input;
+  if (fits) return;
+  throw loraInvalid(
+    tensors.name,
+    `"${module}" changes a layer of ${upRows} × ${columns} values, and the model's has ${out} × ${input} (${shapeText(target.dims)}): it was made for another model`,
+  );
 }
 
 function matrixShape({ dims, transposed }: Layer): [number, number] {

@@ -167,6 +167,27 @@ describe("refuses", () => {
       /768 × 768 values, and the model's has 24 × 24.*another model/,
     ],
     ["ranks that differ", { [down]: matrix(3, 24), [up]: matrix(24, 2) }, /made for another model/],
+    [
+      "one layer twice",
+      {
+        [down]: matrix(2, 24),
+        [up]: matrix(24, 2),
+        [down.replaceAll(".", "_").replace("_lora_A_weight", ".lora_A.weight").replace("text_encoder_", "lora_te1_")]:
+          matrix(2, 24),
+        [up.replaceAll(".", "_").replace("_lora_B_weight", ".lora_B.weight").replace("text_encoder_", "lora_te1_")]:
+          matrix(24, 2),
+      },
+      /changes a layer that another part of it changes already/,
+    ],
+    [
+      "a core that would be multiplied out to gigabytes",
+      {
+        "lora_unet_conv_in.lora_down.weight": matrix(1, 20_000),
+        "lora_unet_conv_in.lora_up.weight": matrix(16, 20_000),
+        "lora_unet_conv_in.lora_mid.weight": { dims: [20_000, 1, 1, 1], data: new Float32Array(20_000) },
+      },
+      /another model/,
+    ],
     ["NaN", { [down]: matrix(2, 24, Number.NaN), [up]: matrix(24, 2) }, /has NaN or infinity/],
     ["infinity", { [down]: matrix(2, 24), [up]: matrix(24, 2, Infinity) }, /has NaN or infinity/],
     ["an empty file", {}, /there is no LoRA in it/],

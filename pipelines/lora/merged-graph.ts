@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, parse, resolve } from "node:path";
 import { PipelineError, unsupportedOption } from "#pipelines/core/errors.ts";
@@ -14,6 +14,8 @@ import { type NewWeights, OnnxGraph, type WeightSink } from "./onnx-graph.ts";
 export interface Lora {
   /** The file. */
   readonly path: string;
+  /** What it is called in messages; its path where it has no name. */
+  readonly name?: string | undefined;
   /** Which content the file has: the SHA-256, or anything else that another file does not have. */
   readonly version: string;
   readonly strength: number;
@@ -31,7 +33,7 @@ export class OpenLoras {
   static async open(loras: readonly Lora[]): Promise<OpenLoras> {
     const files: { file: LoraFile; strength: number }[] = [];
     try {
-      for (const { path, strength } of loras) files.push({ file: await openLora(path), strength });
+      for (const { path, name, strength } of loras) files.push({ file: await openLora(path, name), strength });
     } catch (error) {
       await new OpenLoras(files).close();
       throw error;
@@ -72,8 +74,13 @@ export class OpenLoras {
       const missing: string[] = [];
       for (const layer of own) {
         const node = graph.layers.get(originals.get(layer.layer) ?? layer.layer)?.node;
-        if (node === undefined) missing.push(layer.module);
-        else changes.set(node, [...(changes.get(node) ?? []), { file, layer, strength }]);
+        if (node === undefined) {
+          missing.push(layer.module);
+          continue;
+        }
+        const ofNode = changes.get(node) ?? [];
+        ofNode.push({ file, layer, strength });
+        changes.set(node, ofNode);
       }
       if (missing.length > 0) throw doesNotFit(file, graph, missing, own.length);
     }
@@ -87,8 +94,8 @@ function doesNotFit({ tensors }: LoraFile, graph: OnnxGraph, missing: readonly s
       `${graph.path}: its nodes have no names, so no LoRA can be merged; export the model again`,
     );
   }
-  const problem = `it was made for another model: ${missing.length} of the ${of} layers that it changes in ${graph.path} are not there ("${missing[0]}")`;
-  return loraInvalid(tensors.path, problem);
+  const problem = `it was made for another model: ${missing.length} of the ${of} layers that it changes are not there ("${missing[0]}")`;
+  return loraInvalid(tensors.name, problem);
 }
 
 async function* merged(
@@ -123,7 +130,8 @@ export class MergedGraph implements GraphInMemory {
     if (!graph.isExternal) return new MergedGraph(await graph.withWeights(changes), folder, undefined);
     // Weights of gigabytes go to a file, which ONNX Runtime maps: in the graph they would be in memory twice. It takes
     // only files below one folder, and the model's folder may not be written to.
-    const scratch = await mkdtemp(join(tmpdir(), "ourvidz-lora-"));
+    await removeLeftScratch();
+    const scratch = await mkdtemp(join(tmpdir(), `${scratchPrefix}${process.pid}-`));
     try {
       const { root } = parse(folder);
       if (parse(scratch).root !== root) {
@@ -144,6 +152,24 @@ export class MergedGraph implements GraphInMemory {
   /** Removes what was written for it. Call it when the session is there. */
   async dispose(): Promise<void> {
     if (this.#scratch !== undefined) await rm(this.#scratch, { recursive: true, force: true });
+  }
+}
+
+const scratchPrefix = "ourvidz-lora-";
+
+/** Gigabytes stay where a process was killed while it made a session of them. The next one to do so removes them. */
+async function removeLeftScratch(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${scratchPrefix}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid))) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 

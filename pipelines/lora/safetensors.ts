@@ -8,6 +8,9 @@ import { loraInvalid } from "./errors.ts";
  * that a header has at most 100 MB; those of LoRA files have some hundred kilobytes.
  */
 const maxHeaderBytes = 16 * 2 ** 20;
+/** A LoRA of SDXL with all layers has some 8,000. */
+const maxTensors = 50_000;
+const maxNameCharacters = 512;
 
 const elementBytes = { F64: 8, F32: 4, F16: 2, BF16: 2 } as const;
 type FloatType = keyof typeof elementBytes;
@@ -21,20 +24,21 @@ type HeaderEntry = z.output<typeof headerEntry>;
 
 /** The tensors of one safetensors file, read one at a time. */
 export class SafetensorsFile {
-  readonly path: string;
+  /** What it is called in messages. */
+  readonly name: string;
   readonly metadata: ReadonlyMap<string, string>;
   readonly #file: FileHandle;
   readonly #entries: ReadonlyMap<string, HeaderEntry>;
   readonly #dataStart: number;
 
   private constructor(
-    path: string,
+    name: string,
     file: FileHandle,
     entries: ReadonlyMap<string, HeaderEntry>,
     metadata: ReadonlyMap<string, string>,
     dataStart: number,
   ) {
-    this.path = path;
+    this.name = name;
     this.metadata = metadata;
     this.#file = file;
     this.#entries = entries;
@@ -43,16 +47,17 @@ export class SafetensorsFile {
 
   /**
    * Reads the header, and checks that the data it names is there.
+   * @param name what the file is called in messages
    * @throws PipelineError LORA_INVALID when the file is none of this format, or damaged; what opening it throws
    */
-  static async open(path: string): Promise<SafetensorsFile> {
+  static async open(path: string, name = path): Promise<SafetensorsFile> {
     const file = await open(path, "r");
     try {
       const { size } = await file.stat();
-      const { text, dataStart } = await readHeader(path, file, size);
-      const { entries, metadata } = parseHeader(path, text);
-      for (const [name, entry] of entries) checkEntry(path, name, entry, size - dataStart);
-      return new SafetensorsFile(path, file, entries, metadata, dataStart);
+      const { text, dataStart } = await readHeader(name, file, size);
+      const { entries, metadata } = parseHeader(name, text);
+      for (const [tensor, entry] of entries) checkEntry(name, tensor, entry, size - dataStart);
+      return new SafetensorsFile(name, file, entries, metadata, dataStart);
     } catch (error) {
       await file.close();
       throw error;
@@ -74,7 +79,7 @@ export class SafetensorsFile {
   async read(name: string): Promise<Tensor> {
     const { dtype, shape, data_offsets } = this.#entry(name);
     if (!isFloatType(dtype)) {
-      throw loraInvalid(this.path, `"${name}" is ${dtype}; it must be ${Object.keys(elementBytes).join(", ")}`);
+      throw loraInvalid(this.name, `"${name}" is ${dtype}; it must be ${Object.keys(elementBytes).join(", ")}`);
     }
     const bytes = new Uint8Array(data_offsets[1] - data_offsets[0]);
     for (let done = 0; done < bytes.length; ) {
@@ -84,11 +89,11 @@ export class SafetensorsFile {
         bytes.length - done,
         this.#dataStart + data_offsets[0] + done,
       );
-      if (bytesRead === 0) throw loraInvalid(this.path, "it became shorter while it was read");
+      if (bytesRead === 0) throw loraInvalid(this.name, "it became shorter while it was read");
       done += bytesRead;
     }
     const data = toFloat32(dtype, bytes);
-    if (!data.every(Number.isFinite)) throw loraInvalid(this.path, `"${name}" has NaN or infinity`);
+    if (!data.every(Number.isFinite)) throw loraInvalid(this.name, `"${name}" has NaN or infinity`);
     return { data, dims: shape };
   }
 
@@ -130,7 +135,10 @@ function parseHeader(path: string, text: string) {
     .catch({})
     .parse(rawMetadata ?? {});
   const entries = new Map<string, HeaderEntry>();
-  for (const [name, value] of Object.entries(rest)) {
+  const described = Object.entries(rest);
+  if (described.length > maxTensors) throw loraInvalid(path, `it has more than ${maxTensors} tensors`);
+  for (const [name, value] of described) {
+    if (name.length > maxNameCharacters) throw loraInvalid(path, "a tensor's name is too long");
     const entry = headerEntry.safeParse(value);
     if (!entry.success) throw loraInvalid(path, `its header does not describe "${name}" as a tensor`);
     entries.set(name, entry.data);

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { findLora, isAddress } from "./loras.ts";
+import { isAddress } from "#contract/loras.ts";
+import { findLora } from "./loras.ts";
 
 let models: string;
 beforeAll(() => {

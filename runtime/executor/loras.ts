@@ -9,11 +9,6 @@ export const lorasFolderName = "loras";
 const extension = ".safetensors";
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._ ()+-]{0,199}$/;
 
-/** Whether a LoRA is named by its address, and not by its file. */
-export function isAddress(source: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(source);
-}
-
 /**
  * The LoRA file of this name, with or without its extension.
  * @throws PermanentError LORA_NOT_FOUND
@@ -24,10 +19,13 @@ export async function findLora(modelsFolder: string, name: string): Promise<Weig
       `"${name}" is no LoRA's name: use letters, digits, spaces, '.', '_', '-', '+' and brackets, or a URL`,
     );
   }
-  const file = join(modelsFolder, lorasFolderName, name.endsWith(extension) ? name : name + extension);
+  const base = name.endsWith(extension) ? name : name + extension;
+  const file = join(modelsFolder, lorasFolderName, base);
   const entry = await stat(file).catch(() => null);
   if (entry === null || !entry.isFile()) {
-    throw notFound(`the LoRA "${name}" is missing: there is no file ${file}; put it there, or give its https address`);
+    throw notFound(
+      `the LoRA "${name}" is missing: there is no ${lorasFolderName}/${base} in the models folder; put it there, or give its https address`,
+    );
   }
   return { file, version: `${file} ${entry.size} ${entry.mtimeMs}`, name };
 }

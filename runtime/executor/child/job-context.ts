@@ -17,13 +17,13 @@ import type {
 } from "#contract/handler.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
-import { shownSource } from "#contract/loras.ts";
+import { isAddress, shownSource } from "#contract/loras.ts";
 import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { findLora, isAddress } from "../loras.ts";
+import { findLora } from "../loras.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput, FetchRequest } from "../protocol.ts";
 import { Calls } from "./calls.ts";

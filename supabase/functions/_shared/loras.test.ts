@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkJob } from "./check-job.ts";
-import { formatMultipliers, loraChoices, parseMultipliers, shownSource } from "./loras.ts";
+import { loraChoices, parseMultipliers, shownSource } from "./loras.ts";
 import { resolveParameters } from "./parameters.ts";
 import { sdxlGenerateParameters, sdxlJob } from "./sdxl.ts";
 
@@ -40,7 +40,8 @@ describe("multipliers", () => {
       const files = Array.from({ length: 1 + next(4) }, () =>
         Array.from({ length: 1 + next(3) }, () => Array.from({ length: 1 + next(4) }, () => (next(2001) - 1000) / 100)),
       );
-      expect(parseMultipliers(formatMultipliers(files))).toEqual(files);
+      const text = files.map((phases) => phases.map((steps) => steps.join(",")).join(";")).join(" ");
+      expect(parseMultipliers(text)).toEqual(files);
     }
   });
 });
@@ -111,6 +112,28 @@ describe("LoRA files of a job", () => {
     [{ additional_loras: { a: "x" } }, /must have a name or https address/],
   ])("refused: %j", (config, message) => {
     expect(problemsOf(config).join()).toMatch(message);
+  });
+
+  it("are refused at once however long they are", () => {
+    const digits = "1".repeat(200_000);
+    const start = performance.now();
+    for (const config of [
+      { loras: [{ path: "a", scale: digits }] },
+      { activated_loras: ["a"], loras_multipliers: digits },
+      { additional_loras: { a: digits } },
+      { activated_loras: `a${",".repeat(200_000)}`, loras_multipliers: " ".repeat(9000) },
+    ]) {
+      problemsOf(config);
+    }
+    // Seconds to hours, where a pattern tries all ways to part the digits.
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
+  it("are refused with a password in their address, which would be shown", () => {
+    expect(problemsOf({ loras: ["https://ann:secret@a.example/x.safetensors"] }).join()).toMatch(
+      /must be a list of files/,
+    );
+    expect(problemsOf({ loras: ["https://a.example/x@y.safetensors"] })).toEqual([]);
   });
 
   it("are read from what they were made of as the same", () => {

@@ -15,6 +15,8 @@ export interface LoraChoice {
 export const maxLoras = 8;
 export const maxStrength = 10;
 const maxSteps = 150;
+const maxMultiplierCharacters = 10_000;
+const maxStrengthCharacters = 32;
 const maxSourceCharacters = 8192;
 
 /**
@@ -23,6 +25,7 @@ const maxSourceCharacters = 8192;
  * @returns null when one is no number from -10 to 10
  */
 export function parseMultipliers(text: string): number[][][] | null {
+  if (text.length > maxMultiplierCharacters) return null;
   const words = text
     .split(/\r?\n/)
     .filter((line) => !line.trimStart().startsWith("#"))
@@ -33,17 +36,12 @@ export function parseMultipliers(text: string): number[][][] | null {
   return all.every((value) => value !== null) && all.length <= maxLoras * maxSteps ? asNumbers(files) : null;
 }
 
-/** The text that {@link parseMultipliers} reads again as the same. */
-export function formatMultipliers(files: readonly (readonly (readonly number[])[])[]): string {
-  return files.map((phases) => phases.map((steps) => steps.join(",")).join(";")).join(" ");
-}
-
 function asNumbers(files: readonly (readonly (readonly (number | null)[])[])[]): number[][][] {
   return files.map((phases) => phases.map((steps) => steps.map((value) => value ?? 1)));
 }
 
 function toStrength(text: string): number | null {
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return null;
+  if (text.length > maxStrengthCharacters || !/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) return null;
   const value = Number(text);
   return Math.abs(value) <= maxStrength ? value : null;
 }
@@ -135,9 +133,9 @@ function readPhases(scale: unknown): number[][] | null {
 }
 
 function readActivated(given: unknown, multipliers: unknown): Read {
-  const names = typeof given === "string" ? given.split(",").map((name) => name.trim()) : (given ?? []);
+  const names = typeof given === "string" ? given.split(",", 1000).map((name) => name.trim()) : (given ?? []);
   if (!Array.isArray(names)) return { problem: "must be a list of files (activated_loras)" };
-  const sources = names.filter((name) => name !== "");
+  const sources = names.filter((name) => name !== "").slice(0, maxLoras + 1);
   if (!sources.every(isSource)) return { problem: "must be names or https addresses (activated_loras)" };
   const text = Array.isArray(multipliers) ? multipliers.join(" ") : (multipliers ?? "");
   const files = typeof text === "string" || typeof text === "number" ? parseMultipliers(String(text)) : null;
@@ -166,14 +164,19 @@ function readAdditional(given: unknown): Read {
   return choices;
 }
 
+/** An address with a user name or password in it is none: they would be shown wherever it is. */
 function isSource(value: unknown): value is string {
-  return (
-    typeof value === "string" && value.trim() !== "" && value.length <= maxSourceCharacters && !value.includes("\0")
-  );
+  if (typeof value !== "string" || value.trim() === "" || value.length > maxSourceCharacters) return false;
+  return !value.includes("\0") && !(isAddress(value) && /^[^/?#]*\/\/[^/?#]*@/.test(value));
+}
+
+/** Whether a LoRA is named by its address, and not by its file. */
+export function isAddress(source: string): boolean {
+  return /^[a-z][a-z0-9+.-]{0,30}:\/\//i.test(source);
 }
 
 /** A source without the query of its address, where tokens are. */
 export function shownSource(source: string): string {
-  const end = source.search(/[?#]/);
-  return end < 0 || !/^[a-z][a-z0-9+.-]*:\/\//i.test(source) ? source : source.slice(0, end);
+  const end = isAddress(source) ? source.search(/[?#]/) : -1;
+  return end < 0 ? source : source.slice(0, end);
 }
