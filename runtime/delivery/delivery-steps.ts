@@ -5,10 +5,12 @@ import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
+import { destinationOf, missingDestination } from "./destination.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
 import { type Outbox, type OutboxEntry, type OutboxRow, stepOf } from "./outbox.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
@@ -68,13 +70,19 @@ export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
   readonly #storeGate: OutageGate;
   readonly #callbackGate: OutageGate;
+  /** Before what was made for an app's storage, or for a callback, and has none here: others go past them. */
+  readonly #noStoreGate: OutageGate;
+  readonly #noCallbackGate: OutageGate;
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
     const { random } = options;
     const nowMs = steadyNowMs;
-    this.#storeGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
-    this.#callbackGate = new OutageGate({ threshold: outageThreshold, nowMs, random });
+    const newGate = () => new OutageGate({ threshold: outageThreshold, nowMs, random });
+    this.#storeGate = newGate();
+    this.#callbackGate = newGate();
+    this.#noStoreGate = newGate();
+    this.#noCallbackGate = newGate();
   }
 
   /** True while the app does not take callbacks. */
@@ -84,15 +92,15 @@ export class DeliverySteps {
 
   /** Whoever waits for the store or the app can go on: the next row of each finds out whether that is of use. */
   letThrough(): void {
-    this.#storeGate.letThrough();
-    this.#callbackGate.letThrough();
+    for (const gate of [this.#storeGate, this.#callbackGate, this.#noStoreGate, this.#noCallbackGate])
+      gate.letThrough();
   }
 
   /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
   waitsOf(rows: readonly OutboxRow[]): readonly { readonly waitMs: number; readonly reason: unknown }[] {
     const probed = new Set<OutageGate>();
     return rows.map((row) => {
-      const gate = needsUpload(row) ? this.#storeGate : this.#callbackGate;
+      const gate = this.#gateOf(row);
       const { reason } = gate;
       // It is given up without being tried.
       if (!needsUpload(row) && this.#isGivenUp(row)) return { waitMs: 0, reason };
@@ -144,7 +152,7 @@ export class DeliverySteps {
   /** Why the files can never be stored; null when they are. */
   async #upload(row: OutboxRow, signal: AbortSignal): Promise<PermanentError | null> {
     try {
-      await this.#through(this.#storeGate, row, () => this.#putAll(row.entry, signal));
+      await this.#through(row, () => this.#putAll(row.entry, signal));
     } catch (error) {
       const refusal = await asRefusal(error, row.entry);
       if (refusal === null) throw error;
@@ -192,7 +200,7 @@ export class DeliverySteps {
   async #callBack(row: OutboxRow, signal: AbortSignal): Promise<void> {
     const { callback, log, metrics, progressSent } = this.#options;
     try {
-      await this.#through(this.#callbackGate, row, async () => {
+      await this.#through(row, async () => {
         await progressSent(row.entry.lease);
         await callback.send(row.entry.callback, signal);
       });
@@ -208,8 +216,8 @@ export class DeliverySteps {
   }
 
   /** An app that is away for a day has other worries; one that refuses the container is notified when that is mended. */
-  #isGivenUp({ createdAtMs }: OutboxRow): boolean {
-    return this.#options.nowMs() - createdAtMs > callbackLimitMs && !this.#callbackGate.needsMending;
+  #isGivenUp(row: OutboxRow): boolean {
+    return this.#options.nowMs() - row.createdAtMs > callbackLimitMs && !this.#gateOf(row).needsMending;
   }
 
   async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
@@ -223,10 +231,12 @@ export class DeliverySteps {
   }
 
   /** One step that depends on somebody else, and what its failure means for the other rows. */
-  async #through(gate: OutageGate, row: OutboxRow, step: () => Promise<void>): Promise<void> {
+  async #through(row: OutboxRow, step: () => Promise<void>): Promise<void> {
+    const gate = this.#gateOf(row);
     const waitMs = gate.enter(row.id);
     if (waitMs > 0) throw new Postponed(waitMs, gate);
     try {
+      this.#assertDestination(row);
       await step();
     } catch (error) {
       // Who refuses one thing for good is there for the others.
@@ -235,6 +245,25 @@ export class DeliverySteps {
       throw error;
     }
     this.#opened(gate);
+  }
+
+  /** The gate before the row's next step. */
+  #gateOf(row: OutboxRow): OutageGate {
+    const isMissing = this.#missingDestination(row) !== null;
+    if (needsUpload(row)) return isMissing ? this.#noStoreGate : this.#storeGate;
+    return isMissing ? this.#noCallbackGate : this.#callbackGate;
+  }
+
+  #missingDestination(row: OutboxRow): CodedError | null {
+    return missingDestination(stepOf(row), row.entry.madeFor, destinationOf(this.#options));
+  }
+
+  /** @throws RetryableError STORAGE_REFUSED, CALLBACK_REFUSED for what was made for an app that is not configured here */
+  #assertDestination(row: OutboxRow): void {
+    const missing = this.#missingDestination(row);
+    if (missing === null) return;
+    recordFailure(this.#options.metrics, needsUpload(row) ? "store" : "callback", missing);
+    throw missing;
   }
 
   /** @throws Postponed unless the row is to be tried again by its own clock */

@@ -14,6 +14,7 @@ import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts"
 import { type FinalSettlement, finalCallback, processingCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
+import { destinationOf } from "./destination.ts";
 import { endOf } from "./entry-end.ts";
 import { NoteWriter } from "./note-writer.ts";
 import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
@@ -152,6 +153,7 @@ export class Delivery {
       source: source.name,
       lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt, run: lease.run },
       ended: false,
+      madeFor: destinationOf(this.#options),
       bucket: bucketOf(lease.job),
       userId: lease.job.user_id,
       settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
@@ -173,6 +175,7 @@ export class Delivery {
         source: source.name,
         lease: { jobId: lease.jobId, token, attempt: lease.attempt, run: lease.run },
         ended: true,
+        madeFor: destinationOf(this.#options),
         bucket: bucketOf(job),
         userId: job.user_id,
         settlement,

@@ -6,6 +6,7 @@ import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Migration } from "#runtime/lib/database/migrations.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
+import { destination } from "./destination.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
@@ -22,6 +23,8 @@ export const outboxEntry = z.object({
   lease: z.object({ jobId: z.string(), token: z.string(), attempt: z.number(), run: z.number().default(1) }),
   /** The source knows the job's end: there is no lease to keep and nothing to settle, only the callback to be sent. */
   ended: z.boolean().default(false),
+  /** Where the result was to go when it was made; rows of earlier versions do not say. */
+  madeFor: destination.optional(),
   bucket: z.string(),
   userId: z.string(),
   settlement: z.discriminatedUnion("kind", [
