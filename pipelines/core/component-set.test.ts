@@ -50,13 +50,14 @@ describe("a limit of memory", () => {
 
   it("that all files keep to holds them all", async () => {
     const limited = of(40);
-    expect(limited.fitsWhole).toBe(true);
+    expect(limited.fits(files)).toBe(true);
     expect(await use(limited, 4)).toEqual(files);
   });
 
   it("makes those go first that a run needs last, and counts what is loaded again", async () => {
     const limited = of(30);
-    expect(limited.fitsWhole).toBe(false);
+    expect(limited.fits(files)).toBe(false);
+    expect(limited.fits(files.slice(1))).toBe(true);
     expect(await use(limited, 4)).toEqual([files[0], files[1], encoder]);
     await use(limited, 2);
     expect(limited.loads).toBe(4);

@@ -49,9 +49,9 @@ export class ComponentSet {
     this.#limit = limit;
   }
 
-  /** Whether all files of the limit fit into memory together. */
-  get fitsWhole(): boolean {
-    return this.#limit === undefined || this.#sum([...this.#limit.weightBytes.keys()]) <= this.#limit.maxBytes;
+  /** Whether these files fit into memory together. */
+  fits(files: readonly string[]): boolean {
+    return this.#limit === undefined || this.#sum(files) <= this.#limit.maxBytes;
   }
 
   /**

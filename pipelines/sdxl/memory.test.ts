@@ -1,6 +1,8 @@
 import { expect, it, onTestFinished } from "vitest";
+import { cpuBytesOf, weightBytesOf } from "#pipelines/core/weight-bytes.ts";
 import { shippedSdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { SdxlPipeline, type SdxlSettings } from "./pipeline.ts";
+import { pictureOf } from "./testing/picture-cases.ts";
 
 /* A model that has no room in memory as a whole. */
 
@@ -38,6 +40,28 @@ it("is drawn with part by part, to the same pictures", async () => {
   expect(small.loads).toBe(7);
 });
 
+it("counts the encoder for references, which goes first", async () => {
+  const files = ["text_encoder", "text_encoder_2", "unet", "vae_decoder"].map((part) => `${part}/model.onnx`);
+  const maxWeightBytes = [...(await weightBytesOf(tinySdxl, files)).values()].reduce((sum, bytes) => sum + bytes, 0);
+  const reference = { image: pictureOf(64, 64), strength: 0.5 };
+
+  // Room for all that every job needs, and no more: what comes for a reference makes another part go.
+  const full = await load({ maxWeightBytes });
+  expect(full.loads).toBe(4);
+  await full.generate({ ...request, reference });
+  expect(full.loads).toBe(5);
+  // The text encoder that went comes back, in the encoder's place; after that all that is needed is there.
+  await full.generate(request);
+  expect(full.loads).toBe(6);
+  await full.generate(request);
+  expect(full.loads).toBe(6);
+
+  const roomy = await load({ maxWeightBytes: maxWeightBytes * 2 });
+  await roomy.generate({ ...request, reference });
+  await roomy.generate({ ...request, reference });
+  expect(roomy.loads).toBe(5);
+});
+
 it("is refused before it is loaded where its largest part has no room alone", async () => {
   const freeBytes = async () => 1_000_000;
   await expect(load({ freeBytes })).rejects.toMatchObject({
@@ -47,7 +71,6 @@ it("is refused before it is loaded where its largest part has no room alone", as
 });
 
 it("counts weights in float16 twice on a CPU", async () => {
-  const { cpuBytesOf, weightBytesOf } = await import("#pipelines/core/weight-bytes.ts");
   const file = "unet/model.onnx";
   const onDisk = await weightBytesOf(shippedSdxl, [file]);
   const inMemory = await cpuBytesOf(shippedSdxl, onDisk);

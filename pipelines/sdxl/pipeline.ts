@@ -53,13 +53,20 @@ export interface SdxlSettings extends SessionSettings {
 /** Of what is free on a machine: the rest is for what a run needs beside the weights. */
 const shareOfMachine = 0.8;
 
+/** The files whose weights count, the encoder for references where the folder has one, as a run uses them. */
+function filesInOrder(folder: string): string[] {
+  const { textEncoder, textEncoder2, unet, vaeDecoder } = files;
+  const encoder = existsSync(join(folder, vaeEncoderFile)) ? [vaeEncoderFile] : [];
+  return [textEncoder, textEncoder2, ...encoder, unet, vaeDecoder];
+}
+
 /** Loads what has room, and finds where the model runs. @throws PipelineError MODEL_TOO_LARGE before the first large part */
 async function loadAhead(folder: string, components: ComponentSet, settings: SdxlSettings): Promise<Placed> {
-  const fileBytes = await weightBytesOf(folder, Object.values(files));
+  const fileBytes = await weightBytesOf(folder, filesInOrder(folder));
   // The smallest part shows where parts of this model run.
   const { executionProvider, cudaProblem } = await components.get(files.vaeDecoder);
   const { freeBytes = freeMachineBytes, maxWeightBytes } = settings;
-  const rarelyUsed: string[] = [];
+  const rarelyUsed = [vaeEncoderFile];
   if (executionProvider === "cpu") {
     const weightBytes = await cpuBytesOf(folder, fileBytes);
     const maxBytes = maxWeightBytes ?? Math.floor((await freeBytes()) * shareOfMachine);
@@ -69,7 +76,8 @@ async function loadAhead(folder: string, components: ComponentSet, settings: Sdx
     components.limitMemory({ maxBytes, weightBytes: fileBytes, rarelyUsed });
   }
   await components.checkRoom();
-  if (components.fitsWhole) for (const file of Object.values(files)) await components.get(file);
+  const always = Object.values(files);
+  if (components.fits(always)) for (const file of always) await components.get(file);
   return { executionProvider, cudaProblem };
 }
 

@@ -202,7 +202,7 @@ export class WanPipeline {
     const maxBytes = this.#settings.maxWeightBytes ?? (await roomForWeights(executionProvider));
     const { weightBytes } = this.model;
     this.#components.limitMemory({ maxBytes, weightBytes, rarelyUsed: [files.textEncoder] });
-    if (!this.#components.fitsWhole) return;
+    if (!this.#components.fits([...weightBytes.keys()])) return;
     await this.#promptEncoder.load();
     for (const file of weightBytes.keys()) await this.#components.get(file);
   }
