@@ -8,7 +8,6 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, parse } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -17,6 +16,7 @@ import { maxDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { OpenLoras } from "./merged-graph.ts";
 import { OnnxGraph } from "./onnx-graph.ts";
+import { writeWithExternalData } from "./testing/external-copy.ts";
 import { fixtureLora } from "./testing/lora-fidelity.ts";
 import { type WrittenTensor, writeSafetensors } from "./testing/write-safetensors.ts";
 
@@ -79,23 +79,8 @@ describe("a model whose weights lie in files of their own", () => {
   it.each(["in the folder", "behind a link"])("gives the same as one that holds them: %s", async (where) => {
     const external = mkdtempSync(join(folder, "external-"));
     const data = join(external, "model.onnx_data");
-    const graph = await OnnxGraph.read(encoderPath);
-    const handle = await open(data, "w");
-    let length = 0;
-    const sink = {
-      path: data,
-      async append(bytes: Uint8Array) {
-        await handle.write(bytes);
-        length += bytes.length;
-        return length - bytes.length;
-      },
-    };
-    async function* unchanged() {
-      for (const { node } of graph.layers.values()) yield { node, values: await graph.weights(node) };
-    }
     const path = join(external, "model.onnx");
-    writeFileSync(path, await graph.withWeights(unchanged(), external, sink));
-    await handle.close();
+    await writeWithExternalData(encoderPath, external);
     if (where === "behind a link") {
       copyFileSync(data, join(folder, "elsewhere"));
       rmSync(data);

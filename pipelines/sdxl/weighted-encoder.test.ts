@@ -1,6 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rmSync, statSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { Lora } from "#pipelines/lora/merged-graph.ts";
+import { writeWithExternalData } from "#pipelines/lora/testing/external-copy.ts";
+import { fixtureLora } from "#pipelines/lora/testing/lora-fidelity.ts";
 import { maxDifference } from "#pipelines/testing/compare.ts";
-import { shippedSdxl } from "#pipelines/testing/tiny-sdxl.ts";
+import { copyTinySdxl, shippedSdxl, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
+import { SdxlPipeline } from "./pipeline.ts";
+import { readWeights } from "./read-weights.ts";
 import {
   TestEncoders,
   type WeightCase,
@@ -16,6 +22,7 @@ beforeAll(async () => {
 afterAll(() => encoders.dispose());
 
 const limit = weightFidelity.cases[0]?.limit ?? 0;
+const drawing = { width: 64, height: 64, numInferenceSteps: 1, guidanceScale: 1, seeds: [1] };
 const job = (prompt: string): WeightCase => ({ name: "", prompt, terms: "", negative_prompt: null });
 
 describe("a prompt with weights", () => {
@@ -66,4 +73,50 @@ it("lowers weights in the shipped model too, whose file has float16 weights", as
   expect(little).toBeGreaterThan(1e-3);
   expect(half).toBeGreaterThan(little);
   expect(most).toBeGreaterThan(half);
+});
+
+describe("a weight below 1", () => {
+  const lowered = job("a red fox, (snow)0.4");
+  const statesOf = async (of: TestEncoders) => (await of.encode(lowered)).positive.hidden.data;
+
+  it("is the same where the encoders' weights lie in files of their own", async () => {
+    const folder = copyTinySdxl();
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    for (const part of ["text_encoder", "text_encoder_2"]) {
+      await writeWithExternalData(`${tinySdxl}/${part}/model.onnx`, `${folder}/${part}`);
+      expect(statSync(`${folder}/${part}/model.onnx_data`).size).toBeGreaterThan(50_000);
+    }
+    const external = await TestEncoders.load(folder);
+    onTestFinished(() => external.dispose());
+    expect(maxDifference(await statesOf(external), await statesOf(encoders))).toBe(0);
+  });
+
+  it("lowers what the encoders say with a LoRA in them, and without it again what they said before", async () => {
+    const pipeline = await SdxlPipeline.load(tinySdxl, { executionProvider: "cpu" });
+    onTestFinished(() => pipeline.dispose());
+    const weightedStates = async (weight: number, loras: readonly Lora[]) => {
+      const prompt = `a red fox, (snow)${weight}`;
+      const read = readWeights({ prompt, compel_enabled: true });
+      if (read.strategy !== "compel") throw new Error("no weights");
+      let states = new Float32Array();
+      await pipeline.generate(
+        { ...drawing, prompt, weighted: read.prompts, loras },
+        {
+          onStage(stage) {
+            if (stage.name === "encoded") states = stage.embeddings.positive.hidden.data.slice();
+          },
+        },
+      );
+      return states;
+    };
+    const lora = [fixtureLora("peft", 1)];
+    const before = await weightedStates(0.4, []);
+    const changed = await weightedStates(0.4, lora);
+    expect(maxDifference(changed, before)).toBeGreaterThan(0.01);
+    // Close to 1 it is close to the prompt without weights, drawn with the same LoRA; 0.4 is not.
+    const plain = await weightedStates(1.000001, lora);
+    expect(maxDifference(await weightedStates(0.99999, lora), plain)).toBeLessThan(1e-3);
+    expect(maxDifference(changed, plain)).toBeGreaterThan(0.01);
+    expect(await weightedStates(0.4, [])).toEqual(before);
+  });
 });
