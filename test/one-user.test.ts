@@ -41,6 +41,29 @@ it("four crashing jobs of one user delay another user's by 5 s at the most", { t
   expect(new Set(before.map(({ attempt }) => attempt))).toEqual(new Set([1, 2]));
 });
 
+it("a type that paused itself since eight users' jobs crash is tried by another user's job before theirs come again", {
+  timeout: 120_000,
+}, async () => {
+  container = await startTestRuntime();
+  await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+  const users = Array.from({ length: 8 }, (_, index) => `crasher-${index}`);
+  // They stand in front: nothing but the preference of the probe lets another's job pass them.
+  const crashes = await Promise.all(
+    users.map((user_id) => container.submit("noop", crashing, { user_id, priority: 5 })),
+  );
+  const isPaused = () => container.offers.conditions.some(({ kind, subject }) => kind === "type" && subject === "noop");
+  await expect.poll(isPaused, { timeout: 60_000, interval: 20 }).toBe(true);
+  const submittedAtMs = Date.now();
+  const { startedAtMs } = await container.ended(await container.submit("noop", {}, { user_id: "ann" }));
+  process.stdout.write(`a bystander's job began after ${(startedAtMs ?? 0) - submittedAtMs} ms\n`);
+  const attempts = (await Promise.all(crashes.map((id) => container.queue.get(id)))).flatMap(
+    (one) => one?.attempts ?? [],
+  );
+  const probes = attempts.filter((one) => one.outcome !== "released" && one.startedAtMs > submittedAtMs);
+  const repeated = probes.filter((one) => one.attempt > 1 && one.startedAtMs < (startedAtMs ?? 0));
+  expect(repeated).toEqual([]);
+});
+
 it("the user's jobs go on after their pause, and one that goes well ends the quarantine", {
   timeout: 60_000,
 }, async () => {

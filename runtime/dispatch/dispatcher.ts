@@ -25,6 +25,8 @@ export interface OfferedJobs {
   of(worker: string): Offer | undefined;
   /** Whose jobs are to wait, so that others' go first. */
   skipped?(worker: string): readonly UserJobs[];
+  /** Whose jobs are to be taken only where there are no others. */
+  lastResorts?(worker: string): readonly UserJobs[];
   /** Resolves when the offers have been checked once, null from then on: a job that was taken before does not run before. */
   readonly checked?: Promise<void> | null;
 }
@@ -164,11 +166,11 @@ export class Dispatcher {
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      const idle = this.#idleWorkers();
-      if (this.#state === "paused" || idle.length === 0 || this.#options.isBlocked?.() === true) {
+      const isIdle = this.#idleWorkers(true).length > 0;
+      if (this.#state === "paused" || !isIdle || this.#options.isBlocked?.() === true) {
         await this.#takeEnds();
         await this.#waitForExecutor();
-      } else if ((await this.#takeFromSources(idle)) === 0) {
+      } else if ((await this.#takeNext()) === 0) {
         await this.#waitForJobs();
       } else {
         // Whatever the jobs are, timers and sockets get their turn between two takes.
@@ -177,13 +179,15 @@ export class Dispatcher {
     }
   }
 
-  #idleWorkers(): TakeRequest[] {
+  /** @param hasLastResorts whether jobs may be taken that are to be taken only where there are no others */
+  #idleWorkers(hasLastResorts: boolean): TakeRequest[] {
     const { executors, offers } = this.#options;
     return [...executors.values()]
       .filter((executor) => executor.available)
       .map(({ worker, heldModels }) => {
         const offer = offers?.of(worker);
-        const skip = offers?.skipped?.(worker) ?? [];
+        const lastResorts = hasLastResorts ? [] : (offers?.lastResorts?.(worker) ?? []);
+        const skip = lastResorts.length > 0 ? lastResorts : (offers?.skipped?.(worker) ?? []);
         return {
           worker,
           slots: 1,
@@ -194,12 +198,20 @@ export class Dispatcher {
       });
   }
 
+  /** Returns how many jobs were taken. */
+  async #takeNext(): Promise<number> {
+    const taken = await this.#takeFromSources(false);
+    const { executors, offers } = this.#options;
+    const hasLastResorts = [...executors.keys()].some((worker) => (offers?.lastResorts?.(worker) ?? []).length > 0);
+    return taken > 0 || !hasLastResorts ? taken : await this.#takeFromSources(true);
+  }
+
   /** Takes from each source in turn for the slots that are left; the source that goes first changes, so that none starves. */
-  async #takeFromSources(idle: readonly TakeRequest[]): Promise<number> {
+  async #takeFromSources(hasLastResorts: boolean): Promise<number> {
     const { sources } = this.#options;
     const order = sources.map((_, index) => sources[(index + this.#firstSource) % sources.length]);
     this.#firstSource = (this.#firstSource + 1) % sources.length;
-    let requests = idle;
+    let requests = this.#idleWorkers(hasLastResorts);
     let taken = 0;
     for (const source of order) {
       if (source === undefined || requests.length === 0) break;
@@ -207,7 +219,7 @@ export class Dispatcher {
       const leases = await this.#take(source, requests);
       for (const { lease, takenAtMs } of leases) this.#start(source, lease, takenAtMs);
       taken += leases.length;
-      requests = this.#idleWorkers();
+      requests = this.#idleWorkers(hasLastResorts);
     }
     return taken;
   }

@@ -78,8 +78,10 @@ export class AttemptFindings {
     const ofType: ConditionKey = { worker, kind: "type", subject: lease.job.type };
     const probed = [self, ofType].find((key) => this.#isProbed(key));
     const verdict = streak.failed(lease, error);
+    const wasQuarantined = this.#options.quarantine.has(lease.job);
     const isUsers = this.#quarantined(lease, error, verdict);
-    if (probed !== undefined) conditions.found(probed, error);
+    if (probed !== undefined && wasQuarantined) conditions.foundNothingNew(probed, error);
+    else if (probed !== undefined) conditions.found(probed, error);
     else if (verdict !== null && !isUsers) conditions.found(verdict.type === null ? self : ofType, verdict.error);
     return true;
   }

@@ -33,6 +33,21 @@ it("is tried again after a pause that doubles from a second to five minutes, as 
   expect(conditions.all()).toMatchObject([{ sinceMs: 0, error }]);
 });
 
+it("is tried again after the same pause when its probe says nothing new", () => {
+  const pauses = Array.from({ length: 3 }, () => {
+    conditions.found(model, error);
+    return waitForLook();
+  });
+  expect(pauses).toEqual([1, 2, 4]);
+  for (let probe = 0; probe < 3; probe++) {
+    conditions.foundNothingNew(model, error);
+    expect(waitForLook()).toBe(4);
+  }
+  conditions.found(model, error);
+  conditions.foundNothingNew(model, error);
+  expect(waitForLook()).toBe(8);
+});
+
 it("is gone when an attempt went well, and begins anew after that", () => {
   conditions.found(model, error);
   waitForLook();

@@ -74,6 +74,14 @@ export class Conditions {
     this.#kept.set(keyOf(key), { worker, kind, subject, error, sinceMs, nextLookMs, state: "active", times, watched });
   }
 
+  /** Found again by the probe of somebody whose jobs are known to fail: it says nothing new, and the pause does not grow. */
+  foundNothingNew(key: ConditionKey, error: ErrorReport): void {
+    const known = this.#kept.get(keyOf(key));
+    if (known?.state !== "probing") return;
+    const nextLookMs = this.#nowMs() + lookAgainMs(Math.max(1, known.times));
+    this.#kept.set(keyOf(key), { ...known, error, nextLookMs, state: "active" });
+  }
+
   /** An attempt that had to do with it went well. Returns whether there was such a condition. */
   overcome(key: ConditionKey): boolean {
     return this.#kept.delete(keyOf(key));

@@ -177,6 +177,19 @@ export class Offers extends EventEmitter<{ change: [] }> {
     return this.#quarantine.waiting.filter(({ type }) => this.#options.registry.get(type)?.worker === worker);
   }
 
+  /**
+   * Whose jobs the worker takes only where there are no others: while it tries whether its trouble is over, those whose jobs
+   * are known to fail would only say that it is not.
+   */
+  lastResorts(worker: string): readonly UserJobs[] {
+    const probed = this.#conditions.all().filter((each) => each.worker === worker && each.state === "probing");
+    if (probed.length === 0) return [];
+    const isWhole = probed.some(({ kind }) => kind !== "type");
+    const types = new Set(probed.map(({ subject }) => subject));
+    const { registry } = this.#options;
+    return this.#quarantine.members((type) => registry.get(type)?.worker === worker && (isWhole || types.has(type)));
+  }
+
   /** An attempt has found what keeps this container from running its job. When this resolves, the offer leaves it out. */
   async onCondition(error: ErrorReport, lease: Lease): Promise<void> {
     const handler = this.#options.registry.get(lease.job.type);

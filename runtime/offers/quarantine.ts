@@ -100,10 +100,12 @@ export class Quarantine {
   /** Whose jobs are waiting for their pause to be over, at most `maxSkipped`: those that failed last. */
   get waiting(): readonly UserJobs[] {
     const nowMs = this.#nowMs();
-    return [...this.#kept.values()]
-      .filter(({ untilMs }) => (untilMs ?? 0) > nowMs)
-      .slice(-maxSkipped)
-      .map(({ userId, type }) => ({ userId, type }));
+    return lastOf([...this.#kept.values()].filter(({ untilMs }) => (untilMs ?? 0) > nowMs));
+  }
+
+  /** Who is in it, waiting or not, at most `maxSkipped`: those that failed last. */
+  members(isMeant: (type: string) => boolean): readonly UserJobs[] {
+    return lastOf(this.all().filter(({ type }) => isMeant(type)));
   }
 
   /** When the next pause is over; null when nobody waits for it. */
@@ -133,6 +135,10 @@ export class Quarantine {
     this.#kept.delete(key);
     return undefined;
   }
+}
+
+function lastOf(members: readonly UserJobs[]): readonly UserJobs[] {
+  return members.slice(-maxSkipped).map(({ userId, type }) => ({ userId, type }));
 }
 
 function keyOf(userId: string, type: string): string {
