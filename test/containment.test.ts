@@ -8,7 +8,7 @@ import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
 import { type ContainerProcess, startContainerProcess } from "./support/container-process.ts";
-import { killNow, processesNaming, watchdogOf } from "./support/kill.ts";
+import { isThere, killNow, processesNaming, watchdogOf } from "./support/kill.ts";
 
 /*
  * Nothing outlives its owner: a container's executors die with it, and what a handler has spawned with its attempt, however
@@ -92,6 +92,31 @@ describe("the end of a container whose handler blocks its thread", () => {
   });
 });
 
+describe("a watchdog that is stopped", () => {
+  it("is replaced, and the new one does what it is for", async () => {
+    await spawned("block");
+    const first = (await watchdogOf(container.pid)) ?? 0;
+    // One that has answered once is given up after seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    process.kill(first, "SIGSTOP");
+    const isOther = (pid: number | undefined) => pid !== undefined && pid !== first;
+    await expect.poll(() => watchdogOf(container.pid), { timeout: 40_000, interval: 100 }).toSatisfy(isOther);
+    await container.kill();
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
+  }, 60_000);
+
+  it("and is left behind, is killed by the next container on the data folder", async () => {
+    await spawned("block");
+    const watchdog = (await watchdogOf(container.pid)) ?? 0;
+    process.kill(watchdog, "SIGSTOP");
+    await container.kill();
+    expect(await isThere(watchdog)).toBe(true);
+    container = startContainerProcess({ DATA_DIR: folder, HANDLERS_DIR: handlers });
+    await expect.poll(() => isThere(watchdog), { timeout: 20_000 }).toBe(false);
+    await expect.poll(spawnedPrograms, within).toEqual([]);
+  }, 60_000);
+});
+
 describe("a job whose container, or executor, is stopped for longer than its lease", () => {
   /** The job runs anew, its attempt not charged, and nobody is put into quarantine for it. */
   async function expectNobodysFault(): Promise<void> {
@@ -144,6 +169,15 @@ describe("what a container that was killed together with its watchdog has left",
     await expect.poll(() => container.log(), { timeout: 20_000 }).toContain("had left processes running");
     await expect.poll(spawnedPrograms, within).toEqual([]);
     expect(await processesNaming(folder)).not.toContain(executor);
+  });
+
+  it("is killed by its executor, where that one's thread is free", async () => {
+    await spawned("obey");
+    const watchdog = await watchdogOf(container.pid);
+    container.signal("SIGSTOP");
+    killNow(watchdog ?? 0);
+    await container.kill();
+    await expect.poll(() => processesNaming(folder), within).toEqual([]);
   });
 
   it("is left alone while that container lives", async () => {

@@ -40,3 +40,9 @@ export function killNow(pid: number): boolean {
     return false;
   }
 }
+
+/** Whether there is such a process; one that has ended and is not collected yet is gone. */
+export async function isThere(pid: number): Promise<boolean> {
+  const state = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return state !== "" && !/\) [ZX] /.test(state);
+}

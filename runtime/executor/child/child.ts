@@ -19,7 +19,8 @@ const log = await createLogger(settings.log, { executor: settings.worker, pid: p
 // The dispatcher decides when an executor ends; a terminal's Ctrl-C or a stray SIGTERM must not cost a job its attempt.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => undefined);
-process.on("disconnect", () => process.exit(0));
+// The container may be gone, and its watchdog too: what handlers have started goes first.
+process.on("disconnect", () => void killSpawned().finally(() => process.exit(0)));
 
 function send(message: FromExecutor): Promise<void> {
   return new Promise((resolve) => {
@@ -30,13 +31,25 @@ function send(message: FromExecutor): Promise<void> {
 
 const spawns = new SpawnWatch();
 
+/** After a find, the ends of so many attempts look again: something may have slipped through. */
+const looksAfterFind = 3;
+let looksDue = 0;
+
 /** The look for those that have left this process costs milliseconds: for attempts that went wrong, and after others were started. */
 async function killProcesses(thoroughly: boolean): Promise<number> {
+  const isLikely = spawns.hasSpawned() || looksDue > 0;
+  if (!isLikely && !thoroughly) return 0;
+  looksDue = Math.max(0, looksDue - 1);
+  const processes = await killSpawned(!isLikely);
+  if (processes > 0) looksDue = looksAfterFind;
+  return processes;
+}
+
+/** Resolves with how many there were. */
+async function killSpawned(isUnlikely = false): Promise<number> {
   // biome-ignore lint/style/noProcessEnv: no setting: what marks this process and all that it starts
   const mark = process.env[markVariable];
-  const isDue = spawns.hasSpawned() || thoroughly;
-  if (mark === undefined || !isDue) return 0;
-  return await killRest({ pid: process.pid, mark }, process.pid);
+  return mark === undefined ? 0 : await killRest({ pid: process.pid, mark }, process.pid, isUnlikely);
 }
 
 /** What Node.js does with an error that nobody caught. */

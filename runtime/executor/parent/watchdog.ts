@@ -2,12 +2,15 @@ import { type ChildProcess, fork } from "node:child_process";
 import { randomInt } from "node:crypto";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { killGroup, killRestNow, type Owned } from "../watchdog/processes.ts";
+import { killGroup, killRestNow, markVariable, type Owned } from "../watchdog/processes.ts";
 import { executorEnvironment } from "./executor-environment.ts";
 import { markOf, owners } from "./marks.ts";
 
 const entry = fileURLToPath(new URL("../watchdog/watchdog.ts", import.meta.url));
 const restartAfterMs = 1000;
+const pingEveryMs = 1000;
+/** How many pings a watchdog may leave unanswered before it is killed: first it has to start. */
+const maxUnanswered = { atStart: 30, later: 5 };
 
 export interface WatchedExecutor extends Owned {
   /** How long this process may be stopped (SIGSTOP) until the executor is killed. */
@@ -17,11 +20,11 @@ export interface WatchedExecutor extends Owned {
 /** To the watchdog. */
 export type ToWatchdog =
   | ({ readonly kind: "started" | "ended" } & WatchedExecutor)
-  | { readonly kind: "exiting"; readonly pid: number };
+  | { readonly kind: "exiting" | "ping"; readonly pid: number };
 
 /**
  * This process's side of its watchdog (../watchdog/watchdog.ts), which is started with the first executor and again when it
- * was killed. What can be done at once is done here: groups are killed when an executor ends, and when this process exits.
+ * was killed, or answers nothing (SIGSTOP). It bears a mark too, so that one that was left behind is found. What can be done at once is done here: groups are killed when an executor ends, and when this process exits.
  *
  *   an executor: running ──it ends──► ended ──the watchdog has killed what it had started──► forgotten
  */
@@ -33,6 +36,9 @@ class Watchdog {
   readonly owner = randomInt(owners.first, owners.last);
   #serial = 0;
   #child: ChildProcess | null = null;
+  #hasAnswered = false;
+  #unanswered = 0;
+  #pings: NodeJS.Timeout | null = null;
   #hasExitHook = false;
 
   get pid(): number | null {
@@ -65,8 +71,11 @@ class Watchdog {
   /** Before any hurried exit: nothing waits for the watchdog. A file operation that hangs keeps a process from its end. */
   readonly #onExit = (): void => {
     const left = [...this.#running.values(), ...this.#ended.values()];
+    const isDeaf = this.#hasAnswered && this.#unanswered > 1;
+    if (isDeaf) this.#child?.kill("SIGKILL");
+    const isWatched = this.#child?.connected === true && !isDeaf;
     // Without a watchdog nobody else looks for those that have left the group.
-    for (const executor of left) this.#child?.connected ? killGroup(executor.pid) : killRestNow(executor);
+    for (const executor of left) isWatched ? killGroup(executor.pid) : killRestNow(executor);
     this.#send({ kind: "exiting", pid: process.pid });
   };
 
@@ -75,11 +84,14 @@ class Watchdog {
       const child = fork(entry, [], {
         detached: true,
         // biome-ignore lint/style/noProcessEnv: nothing is read from it here; it is handed on, without what is secret
-        env: executorEnvironment(process.env),
+        env: { ...executorEnvironment(process.env), [markVariable]: this.nextMark() },
         execArgv: ["--max-old-space-size=32"],
         stdio: ["ignore", "ignore", "ignore", "ipc"],
       });
       this.#child = child;
+      this.#hasAnswered = false;
+      this.#unanswered = 0;
+      this.#pings ??= setInterval(() => this.#ping(), pingEveryMs).unref();
       // It ends with this process, and does not keep it.
       child.unref();
       child.channel?.unref();
@@ -97,6 +109,15 @@ class Watchdog {
     }
   }
 
+  /** Pings are counted, not seconds: this process may have been stopped itself. */
+  #ping(): void {
+    if (this.#child === null) return;
+    const max = this.#hasAnswered ? maxUnanswered.later : maxUnanswered.atStart;
+    if (this.#unanswered >= max) this.#child.kill("SIGKILL");
+    this.#unanswered++;
+    this.#send({ kind: "ping", pid: process.pid });
+  }
+
   #startAgain(): void {
     this.#child = null;
     setTimeout(() => {
@@ -104,8 +125,10 @@ class Watchdog {
     }, restartAfterMs).unref();
   }
 
-  /** From the watchdog, which is the same code: an executor that has ended, and of which nothing is left. */
+  /** From the watchdog, which is the same code: an executor that has ended, and of which nothing is left; or an answer. */
   #receive(message: unknown): void {
+    this.#hasAnswered = true;
+    this.#unanswered = 0;
     if (typeof message === "object" && message !== null && "gone" in message) this.#ended.delete(String(message.gone));
   }
 

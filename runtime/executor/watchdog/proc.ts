@@ -48,6 +48,17 @@ export function readStat(pid: number | string): ProcessEntry | null {
   };
 }
 
+/** False for a thread, which has a number and a folder too, and is not listed. */
+export function isProcess(pid: number): boolean {
+  return Number(/^Tgid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1]) === pid;
+}
+
+/** The number of the process or thread that was made last, in this one's namespace; null without /proc. */
+export function newestPid(): number | null {
+  const [, pid] = /(\d+)\s*$/.exec(readText("/proc/loadavg")) ?? [];
+  return pid === undefined ? null : Number(pid);
+}
+
 /** Of this process. */
 export function threads(): readonly string[] {
   try {

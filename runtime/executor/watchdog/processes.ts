@@ -1,6 +1,16 @@
 import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
-import { environmentOf, isAlive, lockLimitOf, processes, readStat, readText, threads } from "./proc.ts";
+import {
+  environmentOf,
+  isAlive,
+  isProcess,
+  lockLimitOf,
+  newestPid,
+  processes,
+  readStat,
+  readText,
+  threads,
+} from "./proc.ts";
 
 /*
  * An executor is a session and a process group of its own, and bears a mark, which everything that it starts inherits, in two
@@ -25,24 +35,38 @@ export function killGroup(pid: number): boolean {
 }
 
 /** A process that is being made while the others are killed is found by the next look. */
-const maxLooks = 100;
-const lookEveryMs = 20;
+const maxLooks = 200;
+const pauseMs = { afterKills: 20, afterNothing: 5 };
+/**
+ * A listing of /proc is not one moment: a chain of processes, each of which starts the next and ends, slips through most of
+ * them. So each look also goes after the newest processes for a while, and nothing is gone before so many looks in a row
+ * have found nothing.
+ */
+const emptyLooks = 4;
+const chaseMs = 3;
+/** The numbers begin anew at some time, and others start processes too. */
+const maxChased = 256;
 
-/** SIGKILL to everything that is the executor's but for `spared`, until nothing is left. Resolves with how many there were. */
-export async function killRest(owned: Owned, spared?: number): Promise<number> {
-  return await killUntilGone(() => {
+/**
+ * SIGKILL to everything that is the executor's but for `spared`, until nothing is left. Resolves with how many there were.
+ *
+ * @param isUnlikely there is probably nothing: a first look that finds nothing is enough
+ */
+export async function killRest(owned: Owned, spared?: number, isUnlikely = false): Promise<number> {
+  const find = () => {
     if (spared === undefined) killGroup(owned.pid);
     return ownedProcesses(owned).filter((pid) => pid !== spared);
-  });
+  };
+  return await killUntilGone(find, (mark) => mark === owned.mark, spared, isUnlikely);
 }
 
 /** SIGKILL to every process whose mark is one of these, until none is left. Resolves with how many there were. */
 export async function killMarked(isMeant: (mark: string) => boolean): Promise<number> {
-  return await killUntilGone(() =>
+  const find = () =>
     processes()
       .map(({ pid }) => pid)
-      .filter((pid) => pid !== process.pid && marksOf(pid).some(isMeant)),
-  );
+      .filter((pid) => pid !== process.pid && marksOf(pid).some(isMeant));
+  return await killUntilGone(find, isMeant, process.pid);
 }
 
 /** As {@link killRest} with a single look, for a process that is about to exit. */
@@ -51,18 +75,40 @@ export function killRestNow(owned: Owned): void {
   for (const pid of ownedProcesses(owned)) kill(pid);
 }
 
-async function killUntilGone(find: () => readonly number[]): Promise<number> {
+async function killUntilGone(
+  find: () => readonly number[],
+  isMeant: (mark: string) => boolean,
+  spared?: number,
+  isUnlikely = false,
+): Promise<number> {
   const killed = new Set<number>();
-  for (let looks = 0; looks < maxLooks; looks++) {
+  for (let [looks, empty] = [0, 0]; looks < maxLooks && empty < emptyLooks; looks++) {
+    if (looks > 0) await pause(empty > 0 ? pauseMs.afterNothing : pauseMs.afterKills);
+    const newest = newestPid();
     const found = find();
-    for (const pid of found) {
-      killed.add(pid);
-      kill(pid);
-    }
-    if (found.length === 0) break;
-    await pause(lookEveryMs);
+    for (const pid of found) kill(pid);
+    const chased = newest === null ? [] : chase(newest, (pid) => pid !== spared && marksOf(pid).some(isMeant));
+    for (const pid of [...found, ...chased]) killed.add(pid);
+    empty = found.length + chased.length === 0 ? empty + 1 : 0;
+    if (isUnlikely && killed.size === 0) break;
   }
   return killed.size;
+}
+
+/** SIGKILL to those that are meant of the processes that were made since, each at once: it may live for a millisecond. */
+function chase(since: number, isMeant: (pid: number) => boolean): number[] {
+  const killed: number[] = [];
+  const endMs = performance.now() + chaseMs;
+  for (let seen = since; performance.now() < endMs; ) {
+    const newest = newestPid() ?? seen;
+    // Again from the one that was the newest: it may have got its mark, or its number, just then.
+    for (let pid = Math.max(1, newest - maxChased, Math.min(seen, newest)); pid <= newest; pid++) {
+      // A signal to a thread is one to its process, which may be the one that is spared.
+      if (isMeant(pid) && isProcess(pid) && kill(pid)) killed.push(pid);
+    }
+    seen = newest;
+  }
+  return killed;
 }
 
 /** The processes that are the executor's: itself, its session, those that it started, those with its mark. No zombies. */
