@@ -68,6 +68,17 @@ test("the outbox is shown, of a container and of a data folder, as one document 
   expect(JSON.parse(nowhere.stdout)).toMatchObject({ error: { code: "DATA_FOLDER_UNUSABLE" } });
 });
 
+test.each([
+  ["over HTTP", () => []],
+  ["in its data folder", here],
+])("who discards all ended jobs hears of the one that waits: %s", async (_where, options) => {
+  const { stderr, exitCode } = await runCli(folder, ["discard", "--all", "--yes", ...options()], env);
+  expect(stderr).toMatch(
+    /No job matches\. 1 job has been worked off, and its result waits .*"ourvidz outbox" says why/,
+  );
+  expect(exitCode).toBe(0);
+});
+
 test("what waits behind another one says for what", async () => {
   const other = await container.submitGated();
   await other.open();

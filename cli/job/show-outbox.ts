@@ -29,7 +29,7 @@ export async function showOutbox(options: OutboxOptions): Promise<number> {
 }
 
 /** That of the data folder, whoever delivers it; with --try, its rows are due when this returns. */
-async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
+export async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
   const [{ databaseFile, openDatabase }, { Outbox, outboxMigrations }, { alarmsIn, viewOutbox }] = await Promise.all([
     import("#runtime/lib/database/database.ts"),
     import("#runtime/delivery/outbox.ts"),

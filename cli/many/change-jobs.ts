@@ -31,6 +31,8 @@ export interface JobChange {
   part(request: PartRequest): Promise<PartOutcome>;
   /** The job types that there are where it is made, for who has mistyped one. */
   knownTypes(): Promise<readonly string[]>;
+  /** How many finished jobs the change leaves alone because their results wait; left out where there is no such thing. */
+  waiting?(): Promise<number>;
 }
 
 interface Total {
@@ -72,7 +74,11 @@ export async function changeJobs(change: JobChange, options: FilterOptions): Pro
     `${dryRun ? "would be: " : ""}${countsOf(changed)}`,
   );
   if (!json && total.matched === 0)
-    note(["No job matches.", ...(await filterHints(options, change.knownTypes))].join(" "));
+    note(
+      ["No job matches.", ...(await filterHints(options, change.knownTypes)), ...(await waitingHints(change))].join(
+        " ",
+      ),
+    );
   if (!json) for (const { jobs, code, message } of left) note(`${numbered(jobs)} left (${code}): ${message}`);
   if (!json && total.unreachable.size > 0) note(`No answer from: ${[...total.unreachable].join(", ")}.`);
   return interruption.exitCode ?? (total.unreachable.size > 0 ? exitCodes.failed : exitCodes.completed);
@@ -108,6 +114,17 @@ async function isWanted(change: JobChange, options: FilterOptions): Promise<bool
   const total = await inParts(change, true, new AbortController().signal, () => undefined, maxCounted);
   const jobs = total.matched >= maxCounted ? `more than ${numbered(maxCounted)}` : numbered(total.matched);
   return confirm(`${change.verb} ${jobs}?`);
+}
+
+/** A hint: where nothing can be counted, there is none. */
+async function waitingHints({ waiting }: JobChange): Promise<readonly string[]> {
+  const jobs = (await waiting?.().catch(() => 0)) ?? 0;
+  if (jobs === 0) return [];
+  const whose =
+    jobs === 1
+      ? "1 job has been worked off, and its result waits"
+      : `${numbered(jobs)} have been worked off, and their results wait`;
+  return [`${whose} to be delivered: "ourvidz outbox" says why.`];
 }
 
 function countsOf(changed: Readonly<Record<string, number>>): string {

@@ -2,6 +2,7 @@ import { discardJob, discardMatching } from "#runtime/sources/discard-jobs.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { exitCodes } from "../errors.ts";
 import { localTypes, remoteTypes, requireQueue } from "../filter-check.ts";
+import { readOutbox } from "../job/show-outbox.ts";
 import { printResult } from "../output.ts";
 import { withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -51,7 +52,8 @@ export async function discardJobs(options: DiscardOptions): Promise<number> {
       const { discarded, files, ...rest } = await client.discardJobs({ ...filter, limit, cursor, dry_run: dryRun });
       return { ...rest, changed: { discarded, files } };
     };
-    return changeJobs({ ...change, part, knownTypes: () => remoteTypes(client) }, options);
+    const waiting = async () => (await client.outbox()).waiting;
+    return changeJobs({ ...change, part, knownTypes: () => remoteTypes(client), waiting }, options);
   }
   const statuses: readonly JobStatus[] = status === "any" ? ["failed", "completed", "cancelled"] : [status];
   const filter = filterOf(options, statuses, Date.now());
@@ -60,6 +62,7 @@ export async function discardJobs(options: DiscardOptions): Promise<number> {
     await requireQueue(queueOf(options), open, config.handlersFolder);
     const more = { filter, removeFiles: files ? open.removeFiles : null };
     const part: JobChange["part"] = (request) => discardMatching(open.queue, { ...request, ...more });
-    return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
+    const waiting = async () => (await readOutbox(options)).waiting;
+    return changeJobs({ ...change, part, knownTypes: () => localTypes(config), waiting }, options);
   });
 }
