@@ -11,9 +11,9 @@ export interface WeightGroup {
 /** Nesting beyond this is a slip or an attack, and each level costs a level of recursion. */
 const maxDepth = 24;
 
-const number = /^[+-]?(?:\d+\.?\d*|\.\d+)$/;
+const number = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 /** What other programs write for numbers, and what nobody means as text. */
-const noNumber = /^(?:nan|[+-]?inf(?:inity)?|[+-]?(?:\d+\.?\d*|\.\d+)e[+-]?\d+|)$/i;
+const noNumber = /^(?:nan|[+-]?inf(?:inity)?|[+-]?(?:\d+(?:\.\d*)?|\.\d+)e[+-]?\d+|)$/i;
 const anotherWeight = /^(?:[+\-\d]|\.\d)/;
 
 /**

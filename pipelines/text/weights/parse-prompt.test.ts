@@ -223,9 +223,18 @@ describe("any text", () => {
     ["nested brackets that fail", `${"(".repeat(20)}a = ${")".repeat(20)}`],
     ["nested terms", `${"(a ".repeat(20)}- x${":1.0)".repeat(20)}`],
     ["escapes", "\\("],
-  ])("takes time in proportion to its length: 100,000 characters of %s", (_name, piece) => {
+    ["blanks before a word", " ", "", "a"],
+    ["lines between words", "\n", "a, b", "c"],
+    ["blanks after a phrase", " ", "(a)", ".swap"],
+    ["blanks in a term", " ", "(", "a:1.1)"],
+    ["terms within a word", "b(a:1.1)"],
+    ["a number that is none", "1", "(a:", "x)"],
+    ["a power", "1", "(a:", "e)"],
+    ["a weight behind a phrase", "1", "(a)", "x"],
+    ["a weight of .blend()", "1", '("a", "b").blend(', "x)"],
+  ])("takes time in proportion to its length: 100,000 characters of %s", (_name, piece, before = "", after = "") => {
     const secondsOf = (length: number) => {
-      const text = piece.repeat(Math.ceil(length / piece.length));
+      const text = before + piece.repeat(Math.ceil(length / piece.length)) + after;
       const start = performance.now();
       tryRead(text);
       return (performance.now() - start) / 1000;

@@ -25,7 +25,7 @@ const minusBase = 0.9;
 const blanks = /[ \t\n\r]*/y;
 /** A word without any mark of the grammar; hyphens within words are none, and a backslash makes any mark a letter. */
 const word = /(?:\\[()",.+\-=]|[+-](?![ \t\n\r()",.+\-=]|$)|\d+|[^\s()",.+\-=]|[^\S \t\n\r\v\f])+/y;
-const freeWord = /[^ \t\n\r\v\f]+/y;
+const freeWord = /[^ \t\n\r]+/y;
 const quotedText = /"(?:\\"|[^"\n\r])*"/y;
 const weightMark = /\++|-+|\d+\.\d*|\.\d+|\d+/y;
 const plusOrMinus = /\++|-+/y;
@@ -44,8 +44,10 @@ export class PromptReader {
   /** The whole text as one prompt. @throws WeightError when something in it is not supported */
   readPrompt(): PromptNode[] {
     const nodes: PromptNode[] = [];
-    let position = 0;
-    while (position < this.#text.length) {
+    // A word with terms in it is read in pieces.
+    let wordEnd = 0;
+    // Rules pass over blanks themselves, at each position anew: of many in a row only the first may be such a position.
+    for (let position = this.#skip(0); position < this.#text.length; position = this.#skip(position)) {
       this.#refuseUnsupported(position);
       const match = this.#attention(position) ?? this.#quoted(position) ?? this.#bracketed(position);
       if (match !== undefined) {
@@ -53,13 +55,10 @@ export class PromptReader {
         position = match.end;
         continue;
       }
-      const end = this.#match(freeWord, position);
-      if (end === undefined) position++;
-      else {
-        const stop = this.#firstGroupIn(position + 1, end);
-        nodes.push({ text: this.#text.slice(position, stop) });
-        position = stop;
-      }
+      if (position >= wordEnd) wordEnd = this.#match(freeWord, position) ?? position + 1;
+      const stop = this.#firstGroupIn(position + 1, wordEnd);
+      nodes.push({ text: this.#text.slice(position, stop) });
+      position = stop;
     }
     return nodes;
   }
