@@ -13,6 +13,7 @@ import { testHandlers } from "./support/runtime.ts";
  */
 const project = fileURLToPath(new URL("..", import.meta.url));
 const cli = join(project, "cli/ourvidz.js");
+const showLooks = fileURLToPath(new URL("support/show-looks.js", import.meta.url));
 const within = { timeout: 10_000, interval: 100 };
 
 let folder: string;
@@ -31,7 +32,11 @@ afterEach(async () => {
 });
 
 /** Resolves when the container that the command starts is up. */
-async function start(command: string, args: readonly string[]): Promise<ChildProcess> {
+async function start(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const child = spawn(command, args, {
     cwd: project,
     detached: true,
@@ -43,6 +48,7 @@ async function start(command: string, args: readonly string[]): Promise<ChildPro
       PORT: "0",
       LOG_FORMAT: "json",
       npm_config_update_notifier: "false",
+      ...environment,
     },
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -80,11 +86,13 @@ it("npm that is killed", async () => {
 });
 
 it("the shell that npm was started from, which is no reason to end", async () => {
-  const child = await start("sh", ["-c", `npm start -- --data ${folder} & wait`]);
+  const command = `npm start -- --data ${folder} & wait`;
+  const child = await start("sh", ["-c", command], { NODE_OPTIONS: `--import ${showLooks}` });
   child.kill("SIGKILL");
   await expect.poll(() => child.signalCode, within).toBe("SIGKILL");
-  // Several looks of the watch.
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const looks = () => log.split("looked for the runner").length;
+  const before = looks();
+  await expect.poll(looks, within).toBeGreaterThan(before + 2);
   expect(log).not.toContain("stopping");
   expect(await processesNaming(folder)).not.toEqual([]);
 });
