@@ -36,8 +36,8 @@ test("finds the oldest of 200 users behind 50,000 jobs within 50 ms of the loop"
     times.push(performance.now() - startedAtMs);
     expect(leases.map(({ jobId }) => jobId)).toEqual([`user-${place}/${place}`]);
   }
-  process.stdout.write(`a take behind 50,000 jobs: ${Math.round(times.toSorted((a, b) => a - b)[10] ?? 0)} ms\n`);
-  expect(Math.min(...times)).toBeLessThan(50);
+  const median = times.toSorted((a, b) => a - b)[10];
+  expect(median).toBeLessThan(50);
 });
 
 test("takes nothing while all that waits is skipped", async () => {
