@@ -15,6 +15,7 @@ export const discardUndecodableRoute = defineRoute(declaration).handle(
     const signal = AbortSignal.timeout(limitMs);
     const discarded = await discardUndecodable(runtime.sources, { worker, id, signal });
     audit("undecodable elements discarded", { queue, id, discarded });
-    return { status: 200, body: { queue, discarded, more: signal.aborted } };
+    const isMet = id !== undefined && discarded > 0;
+    return { status: 200, body: { queue, discarded, more: signal.aborted && !isMet } };
   },
 );

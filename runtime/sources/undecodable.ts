@@ -51,13 +51,25 @@ export interface DiscardElements {
 }
 
 /**
- * Forgets the elements of one worker, or one of them; answers how many.
+ * Forgets the elements of one worker, or one of them; answers how many. A source that does not answer keeps none of the
+ * others from it. An abort before the one that is named was met answers 0.
  * @throws CodedError NOT_FOUND when the one that is named is not there
+ * @throws what the first source threw that did not answer, unless the one that is named was met in another
  */
 export async function discardUndecodable(sources: Sources, { worker, id, signal }: DiscardElements): Promise<number> {
   let discarded = 0;
-  for (const { undecodable } of sources.values()) discarded += (await undecodable?.discard(worker, id, signal)) ?? 0;
-  if (id !== undefined && discarded === 0)
+  const failures: unknown[] = [];
+  for (const { undecodable } of sources.values()) {
+    if (signal.aborted) break;
+    try {
+      discarded += (await undecodable?.discard(worker, id, signal)) ?? 0;
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (id !== undefined && discarded > 0) return discarded;
+  if (failures.length > 0) throw failures[0];
+  if (id !== undefined && !signal.aborted)
     throw new CodedError("NOT_FOUND", `${queueName(worker)} has no undecodable element ${id.slice(0, 100)}.`);
   return discarded;
 }
