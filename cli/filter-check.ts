@@ -3,6 +3,7 @@ import { CodedError, errorCodes } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { queueName } from "#runtime/sources/job-source.ts";
+import { workerOf } from "./many/filter-options.ts";
 import type { OpenQueue } from "./queue.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -11,15 +12,16 @@ import { didYouMean } from "./suggest.ts";
 /**
  * A queue that nobody knows is mistyped, and not an empty one.
  *
- * @param queue as `queueName` makes it; undefined for all of them
+ * @param written as the command line has it, with or without its ending; undefined for all of them
  * @throws CodedError NOT_FOUND naming the queues
  */
 export async function requireQueue(
-  queue: string | undefined,
+  written: string | undefined,
   { queue: { byName } }: Pick<OpenQueue, "queue">,
   handlersFolder: string,
 ): Promise<void> {
-  if (queue === undefined) return;
+  if (written === undefined) return;
+  const queue = queueName(workerOf(written));
   const answers = await Promise.allSettled([...byName.values()].map((source) => source.stats()));
   const used = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : [])).map((one) => one.queue);
   if (used.includes(queue)) return;
@@ -28,7 +30,7 @@ export async function requireQueue(
   if (known.includes(queue)) return;
   // It may be of the one that does not answer.
   if (answers.some(({ status }) => status === "rejected")) return;
-  const message = `There is no queue "${queue}"; there are: ${known.join(", ")}. ${didYouMean(queue, known)}`.trim();
+  const message = `There is no queue "${written}"; there are: ${known.join(", ")}. ${didYouMean(queue, known)}`.trim();
   throw new CodedError("NOT_FOUND", message, { details: { queues: known } });
 }
 

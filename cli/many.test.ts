@@ -109,8 +109,10 @@ test("a queue that is not there is refused, and what may be mistyped is said whe
     const { exitCode, stderr } = await runCli(folder, args);
     expect([args[0], exitCode]).toEqual([args[0], 1]);
     expect(stderr).toMatch(
-      /There is no queue "pencl_queue"; there are: .*pencil_queue.* Did you mean "pencil_queue"\?/,
+      /There is no queue "pencl(_queue)?"; there are: .*pencil_queue.* Did you mean "pencil_queue"\?/,
     );
+    // Named as it was written.
+    expect(stderr).toContain(`"${args[2]}"`);
   }
   // One without jobs is there all the same.
   expect((await runCli(folder, ["failures", "--queue", "hammer"])).exitCode).toBe(0);

@@ -29,6 +29,20 @@ beforeEach(async () => {
   await gateway.client().lpush("ourvidz:dead-letters", `${head}\n{ a first one`, `${head}\n{ a second one`);
 });
 
+test("of a queue that does not exist are refused", async () => {
+  const folder = await temporaryFolder();
+  const listed = await runCli(folder, ["failures", "--undecodable", "--queue", "nope"], environments.queue);
+  expect(listed).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/There is no queue "nope"; .*test_queue/),
+  });
+  const discarding = ["discard", "--undecodable", "--queue", "nope", "--yes"];
+  const discarded = await runCli(folder, discarding, environments.queue);
+  expect(discarded).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('There is no queue "nope"') });
+  const overContainer = await runCli(folder, ["failures", "--undecodable", "--queue", "nope"], environments.container);
+  expect(overContainer).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("There is no queue") });
+}, 60_000);
+
 test.each(["queue", "container"] as const)(
   "are listed, and discarded one by one or all of a queue: over the %s",
   async (over) => {

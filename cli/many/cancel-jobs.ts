@@ -38,7 +38,7 @@ export async function cancelJobs(options: CancelJobsOptions): Promise<number> {
   const filter = filterOf(options, statuses, Date.now());
   const config = await readSettings(options, { serves: false });
   return withExistingQueue(config, options, async (open) => {
-    await requireQueue(queueOf(options), open, config.handlersFolder);
+    await requireQueue(options.queue, open, config.handlersFolder);
     const part: JobChange["part"] = (request) => cancelMatching(open.queue, { ...request, filter });
     return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
   });

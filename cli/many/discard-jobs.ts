@@ -59,7 +59,7 @@ export async function discardJobs(options: DiscardOptions): Promise<number> {
   const filter = filterOf(options, statuses, Date.now());
   const config = await readSettings(options, { serves: false });
   return withExistingQueue(config, options, async (open) => {
-    await requireQueue(queueOf(options), open, config.handlersFolder);
+    await requireQueue(options.queue, open, config.handlersFolder);
     const more = { filter, removeFiles: files ? open.removeFiles : null };
     const part: JobChange["part"] = (request) => discardMatching(open.queue, { ...request, ...more });
     const waiting = async () => (await readOutbox(options)).waiting;

@@ -45,7 +45,7 @@ async function readShown(options: FailuresOptions): Promise<FailuresView> {
   if (client !== null) return client.failures({ queue });
   const config = await readSettings(options, { serves: false });
   const failures = await withExistingQueue(config, options, async (open) => {
-    await requireQueue(queue, open, config.handlersFolder);
+    await requireQueue(options.queue, open, config.handlersFolder);
     return readFailures(open.queue);
   });
   return viewFailures(failures, queue);

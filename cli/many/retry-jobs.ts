@@ -29,7 +29,7 @@ export async function retryJobs(options: RetryJobsOptions): Promise<number> {
   const filter = filterOf(options, ["failed"], Date.now());
   const config = await readSettings(options, { serves: false });
   return withExistingQueue(config, options, async (open) => {
-    await requireQueue(queue, open, config.handlersFolder);
+    await requireQueue(options.queue, open, config.handlersFolder);
     const part: JobChange["part"] = (request) => redriveMatching(open.queue, { ...request, filter, force });
     return changeJobs({ ...change, part, knownTypes: () => localTypes(config) }, options);
   });

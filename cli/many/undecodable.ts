@@ -2,6 +2,7 @@ import type { UndecodableView } from "#functions/api/undecodable-list.ts";
 import { viewUndecodable } from "#functions/queues/undecodable-view.ts";
 import { discardUndecodable, readUndecodable } from "#runtime/sources/undecodable.ts";
 import { exitCodes, usageError } from "../errors.ts";
+import { requireQueue } from "../filter-check.ts";
 import { Interruption } from "../interruption.ts";
 import { age } from "../job/view.ts";
 import { note, oneLine, printResult } from "../output.ts";
@@ -42,9 +43,12 @@ async function readShown(options: FilterOptions): Promise<UndecodableView> {
   const client = await remoteClient(options);
   if (client !== null) return client.undecodable({ queue, limit: maxShown });
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, async ({ sources }) =>
-    viewUndecodable(await readUndecodable(sources, queue && workerOf(queue)), maxShown),
-  );
+  return withExistingQueue(config, options, async (open) => {
+    const shown = viewUndecodable(await readUndecodable(open.sources, queue && workerOf(queue)), maxShown);
+    // Elements may be left of a queue that nothing else knows any more.
+    if (shown.elements.length === 0) await requireQueue(options.queue, open, config.handlersFolder);
+    return shown;
+  });
 }
 
 /** `ourvidz discard --undecodable`: one element of a queue, or all of them. */
@@ -69,9 +73,11 @@ async function discardThere(queue: string, id: string | undefined, options: Filt
   const client = await remoteClient(options);
   if (client === null) {
     const config = await readSettings(options, { serves: false });
-    return withExistingQueue(config, options, ({ sources }) =>
-      discardUndecodable(sources, { worker: workerOf(queue), id, signal }),
-    );
+    return withExistingQueue(config, options, async (open) => {
+      const discarded = await discardUndecodable(open.sources, { worker: workerOf(queue), id, signal });
+      if (discarded === 0) await requireQueue(options.queue, open, config.handlersFolder);
+      return discarded;
+    });
   }
   for (let discarded = 0; ; ) {
     const part = await client.discardUndecodable(queue, id === undefined ? { all: true } : { id });
