@@ -58,7 +58,7 @@ const full = { ...since, code: "DISK_FULL" as const };
 const gone = { ...since, code: "DATA_FOLDER_UNUSABLE" as const };
 const refused = { ...since, code: "CALLBACK_REFUSED" as const, step: "report" as const, jobs: 2, needsMending: true };
 const evicting: Vitals["sources"] = new Map([
-  ["upstash", { problem: () => ({ ...since, code: "CONFIG_INVALID" as const, summary: "Redis may evict jobs." }) }],
+  ["upstash", { problems: () => [{ ...since, code: "CONFIG_INVALID" as const, summary: "Redis may evict jobs." }] }],
 ]);
 
 const silent: Vitals["sources"] = new Map([["upstash", { trouble: () => away }]]);
@@ -72,6 +72,7 @@ describe("health and readiness", () => {
     ["one crashed and waiting", vitals(["idle", "waiting"]), "degraded", null],
     ["the only one crashed", vitals(["waiting"]), "degraded", "NOT_READY"],
     ["one cannot start, and tries again", vitals(["starting"], {}, startError), "degraded", "NOT_READY"],
+    ["a full queue", vitals(["idle"], { troubles: [{ ...away, code: "QUEUE_FULL" }] }), "degraded", "NOT_READY"],
     ["no source", vitals(["idle"], { troubles: [away] }), "degraded", "NOT_READY"],
     ["a dead loop", vitals(["idle"], { failure: { message: "boom", sinceMs: 0 } }), "degraded", "NOT_READY"],
     ["a full disk", { ...vitals(["idle"]), dataFolder: { problem: full } }, "degraded", "NOT_READY"],

@@ -23,7 +23,10 @@ export function obstacleOf(vitals: Vitals): HttpError | null {
     return new HttpError("NOT_READY", "The disk of the data folder is full.");
   if (dataFolder.problem !== null)
     return new HttpError("NOT_READY", "The data folder is gone: put it back, or restart.");
-  if (troublesOf(vitals).length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
+  const troubles = troublesOf(vitals);
+  if (troubles.some(({ code }) => code === "QUEUE_FULL"))
+    return new HttpError("NOT_READY", "The queue is full and takes no new jobs.");
+  if (troubles.length > 0) return new HttpError("NOT_READY", "The source of jobs does not answer.");
   const missing = [...vitals.fetches.pending.values()];
   if (missing.length > 0) return stillFetching(missing);
   if (vitals.offers.checked !== null) return new HttpError("NOT_READY", "The models are being looked at.");

@@ -28,7 +28,7 @@ export interface ProblemParts {
   readonly executors: ReadonlyMap<string, { readonly status: ExecutorVitals }>;
   readonly delivery: { readonly alarms: readonly DeliveryAlarm[] };
   readonly dataFolder: { readonly problem: FolderProblem | null };
-  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "problem" | "trouble">>;
+  readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "problems" | "trouble">>;
   readonly fetches: Pick<ModelFetches, "pending">;
 }
 
@@ -66,12 +66,14 @@ export function troublesOf({
 
 function* ofSources({ dispatcher, sources }: ProblemParts): Generator<Problem> {
   for (const { source, code, message, sinceMs } of troublesOf({ dispatcher, sources })) {
-    const summary = `No jobs can be taken from ${source} (${code}).`;
+    const summary =
+      code === "QUEUE_FULL"
+        ? `The queue of ${source} is full and takes no new jobs (${code}).`
+        : `No jobs can be taken from ${source} (${code}).`;
     yield { part: "source", subject: source, code, sinceMs, summary, message };
   }
-  for (const [source, { problem }] of sources) {
-    const found = problem?.() ?? null;
-    if (found !== null) yield { part: "source", subject: source, ...found };
+  for (const [source, { problems }] of sources) {
+    for (const found of problems?.() ?? []) yield { part: "source", subject: source, ...found };
   }
 }
 

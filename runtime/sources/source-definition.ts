@@ -62,7 +62,7 @@ export interface SourceTrouble extends ErrorReport {
   readonly sinceMs: number;
 }
 
-/** Something about a source's service that loses jobs, or may. */
+/** Something about a source's service that loses jobs, has lost them, or may. */
 export interface SourceProblem {
   readonly code: ErrorCode;
   readonly sinceMs: number;
@@ -80,8 +80,8 @@ export interface ConnectedSource {
   readonly paid?: { usage(): SourceUsage };
   /** Of one that is reached over a network. */
   trouble?(): SourceTrouble | null;
-  /** Of one whose service can be set up so that it loses jobs; null when nothing is known of it. */
-  problem?(): SourceProblem | null;
+  /** Of one whose service can be set up so that it loses jobs, or lose its data; none when nothing is known of it. */
+  problems?(): readonly SourceProblem[];
   /** Of one whose queue may hold what is no job. */
   readonly undecodable?: {
     /** How many elements this container took off the queue. */

@@ -15,8 +15,8 @@ export interface TestRedis {
   stop(): Promise<void>;
   /** Ends it at once, as a power cut does; what was persisted stays for `restart`. */
   kill(): Promise<void>;
-  /** Starts it on the same port and folder, after a `kill` if it still runs. */
-  restart(): Promise<void>;
+  /** Starts it on the same port and folder, after a `kill` if it still runs; `settings` are added to its configuration. */
+  restart(settings?: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export interface RedisOptions {
@@ -42,9 +42,9 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
     kill: () => end(running, "SIGKILL"),
-    async restart() {
+    async restart(settings) {
       await end(running, "SIGKILL");
-      running = await start(binary, folder, port, options.persistence ?? false);
+      running = await start(binary, folder, port, options.persistence ?? false, settings);
     },
   };
 }
@@ -62,7 +62,13 @@ async function startOnFreePort(binary: string, folder: string, persistence: bool
 }
 
 /** Resolves when the server accepts connections. */
-async function start(binary: string, folder: string, port: number, persistence: boolean): Promise<ChildProcess> {
+async function start(
+  binary: string,
+  folder: string,
+  port: number,
+  persistence: boolean,
+  more: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> {
   const settings = {
     port: String(port),
     bind: "127.0.0.1",
@@ -70,6 +76,7 @@ async function start(binary: string, folder: string, port: number, persistence: 
     save: "",
     appendonly: persistence ? "yes" : "no",
     appendfsync: "always",
+    ...more,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   const server = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });

@@ -81,12 +81,12 @@ export const upstash = defineSource({
       lists: Object.fromEntries(lists),
       ...(log ? { log } : {}),
     });
-    if (workers.length > 0) void source.lookAtServer();
+    if (workers.length > 0) source.watchServer();
     return {
       source,
       queue: source,
       paid: source,
-      problem: () => source.problem,
+      problems: () => source.problems,
       trouble: () => source.trouble,
       undecodable: {
         get count() {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "#contract/errors.ts";
-import { evictionProblem } from "./eviction.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { RestClient } from "./rest-client.ts";
+import { evictionIn, readInfo } from "./server-info.ts";
 import { UsageCounter } from "./usage.ts";
 
 /** What taking a job needs: a script that writes. The key is gone when it ends, and in ten seconds in any case. */
@@ -35,7 +35,8 @@ export async function probeUpstash({
         "CONFIG_INVALID",
         "The queue's server did not keep what a script wrote: check its settings.",
       );
-    const eviction = await evictionProblem(client);
+    const info = await readInfo(client);
+    const eviction = info === null ? null : evictionIn(info);
     if (eviction !== null) throw new CodedError(eviction.code, eviction.message);
     return `${new URL(url).host} answers after ${tookMs} ms and runs scripts that write`;
   } finally {

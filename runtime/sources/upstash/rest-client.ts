@@ -22,6 +22,8 @@ export interface RestClientOptions {
   readonly tries: number;
   readonly random: () => number;
   readonly usage: UsageCounter;
+  /** The server answers a request after another one, or an earlier try, found it away. */
+  readonly onBack?: () => void;
   /** Its own one unless another is given. */
   readonly transport?: Transport | undefined;
 }
@@ -43,6 +45,8 @@ export class RestClient {
   readonly #closing = new AbortController();
   readonly #scripts: ReadonlyMap<ScriptName, Script>;
   #trouble: SourceTrouble | null = null;
+  #full: SourceTrouble | null = null;
+  #isAway = false;
 
   constructor(options: RestClientOptions) {
     this.#options = options;
@@ -64,9 +68,17 @@ export class RestClient {
     return rest;
   }
 
-  /** Why the newest request failed, and since when none has succeeded; null when it did. */
+  /**
+   * Why the newest request failed, and since when none has succeeded; null when it did. That the database is full is
+   * heard by writes alone, and stays until `hasRoom`.
+   */
   get trouble(): SourceTrouble | null {
-    return this.#trouble;
+    return this.#trouble ?? this.#full;
+  }
+
+  /** Something was written that a full database refuses. */
+  hasRoom(): void {
+    this.#full = null;
   }
 
   /** Runs one plain command. */
@@ -87,14 +99,15 @@ export class RestClient {
       this.#options.usage.countRequest();
       try {
         const answer = await request();
-        this.#trouble = null;
+        this.#succeeded();
         return answer;
       } catch (error) {
         const failure = classify(error);
         if (failure === "no script") throw new CodedError("INTERNAL", "The queue's server does not keep scripts.");
+        if (failure.error.code === "QUEUE_UNREACHABLE") this.#isAway = true;
         const isOver = tried >= this.#options.tries || performance.now() - startedAtMs > this.#options.requestTimeoutMs;
         if (!failure.passing || isOver || this.#closing.signal.aborted) {
-          this.#trouble = { ...toErrorReport(failure.error), sinceMs: this.#trouble?.sinceMs ?? Date.now() };
+          this.#failed(failure.error);
           throw failure.error;
         }
         // A new connection will do: nothing is wrong with the server.
@@ -103,6 +116,19 @@ export class RestClient {
       const seconds = retryDelaySeconds(tried, retryPause.baseSeconds, retryPause.maxSeconds, this.#options.random);
       await pause(seconds * 1000, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     }
+  }
+
+  #succeeded(): void {
+    this.#trouble = null;
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#options.onBack?.();
+  }
+
+  #failed(error: CodedError): void {
+    const report = toErrorReport(error);
+    if (error.code !== "QUEUE_FULL") this.#trouble = { ...report, sinceMs: this.#trouble?.sinceMs ?? Date.now() };
+    else this.#full = { ...report, sinceMs: this.#full?.sinceMs ?? Date.now() };
   }
 
   async #evaluate(name: ScriptName, { keys, args }: ScriptCall, maxWaitMs: number): Promise<unknown> {

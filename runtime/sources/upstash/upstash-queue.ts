@@ -62,7 +62,11 @@ export class UpstashQueue implements JobQueue {
     this.keys = createKeys(options);
     this.keepSeconds = Math.max(1, Math.round(options.keepSettledDays * 86_400));
     this.usageCounter = new UsageCounter(options.monotonicMs);
-    this.client = new RestClient({ ...options, usage: this.usageCounter });
+    this.client = new RestClient({
+      ...options,
+      usage: this.usageCounter,
+      onBack: () => this.serverIsBack(),
+    });
     this.#workers = new Set([...options.workers, ...knownWorkers]);
   }
 
@@ -256,6 +260,8 @@ export class UpstashQueue implements JobQueue {
   }
 
   /** A job is due, or will be at this time of the server: for whoever waits in this process. */
+  protected serverIsBack(): void {}
+
   protected jobsDue(_dueAtMs?: number): void {}
 
   /** A job was brought to its end here, which is to be reported. */
@@ -337,6 +343,7 @@ export class UpstashQueue implements JobQueue {
     switch (answer[0]) {
       case "enqueued": {
         const [, created, jobId, position, availableAtMs] = answer;
+        if (created === 1) this.client.hasRoom();
         if (created === 1) this.jobsDue(delaySeconds === undefined ? undefined : availableAtMs);
         return { jobId, created: created === 1, position };
       }

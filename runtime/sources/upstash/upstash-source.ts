@@ -20,7 +20,6 @@ import { offerTtlSeconds } from "../job-source.ts";
 import type { SourceProblem } from "../source-definition.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
 import { Changes } from "./changes.ts";
-import { evictionProblem } from "./eviction.ts";
 import { HeldEnds } from "./held-ends.ts";
 import { HeldLeases } from "./held-leases.ts";
 import { formatOffers } from "./offers.ts";
@@ -29,6 +28,7 @@ import { readJob } from "./records.ts";
 import { renewLeases } from "./renewing.ts";
 import * as replies from "./replies.ts";
 import { ServerClock } from "./server-clock.ts";
+import { ServerWatch } from "./server-watch.ts";
 import { type BatchedSettlement, SettleBatch } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
@@ -56,11 +56,11 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly #held = new HeldLeases();
   readonly #changes: Changes;
   readonly #ends = new HeldEnds();
+  readonly #server: ServerWatch;
   readonly #unanswered: UnansweredTakes;
   readonly #batches: Readonly<Record<SettleCall, SettleBatch>>;
   #requests: readonly TakeRequest[] | undefined;
   #prunedAtMs: number;
-  #problem: SourceProblem | null = null;
   #undecodable = 0;
   #repeated = 0;
 
@@ -70,6 +70,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     this.#clock = new ServerClock(options.monotonicMs);
     this.#unanswered = new UnansweredTakes(options.monotonicMs);
     this.#prunedAtMs = options.monotonicMs();
+    this.#server = new ServerWatch({ client: this.client, markerKey: this.keys.marker, log: options.log });
     this.#changes = new Changes({
       options,
       client: this.client,
@@ -194,17 +195,14 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     return this.#changes.isLive;
   }
 
-  /** Something about the server that loses jobs, or may; as it was when `lookAtServer` was called last. */
-  get problem(): SourceProblem | null {
-    return this.#problem;
+  /** What about the server loses jobs, or has lost them; none before `watchServer`. */
+  get problems(): readonly SourceProblem[] {
+    return this.#server.problems;
   }
 
-  /** Never rejects. */
-  async lookAtServer(): Promise<void> {
-    const found = await evictionProblem(this.client);
-    if (found?.message === this.#problem?.message) return;
-    this.#problem = found === null ? null : { ...found, sinceMs: Date.now() };
-    if (found !== null) this.options.log?.error({}, found.message);
+  /** Looks at the server from time to time, and when it is back after it did not answer. */
+  watchServer(): void {
+    this.#server.start();
   }
 
   /** Elements without a job, or with another one's id, that this source moved to the dead letters. */
@@ -218,8 +216,13 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   async close(): Promise<void> {
+    this.#server.close();
     this.client.close();
     await this.#changes.close();
+  }
+
+  protected override serverIsBack(): void {
+    this.#server.serverIsBack();
   }
 
   protected override jobsDue(dueAtMs?: number): void {
@@ -323,15 +326,14 @@ export class UpstashSource extends UpstashQueue implements JobSource {
 
   #pruneFromTimeToTime(): void {
     const nowMs = this.options.monotonicMs();
-    const everyMs = this.#problem === null ? pruneEveryMs : repairEveryMs;
+    const everyMs = this.#server.evicts ? repairEveryMs : pruneEveryMs;
     if (nowMs - this.#prunedAtMs < everyMs) return;
     this.#prunedAtMs = nowMs;
     this.keepHouse().catch((error: unknown) => this.options.log?.debug({ error }, "the index could not be pruned"));
   }
 
-  /** What is done from time to time: looks how the server is set up, forgets what is gone, puts back what was evicted. */
+  /** What is done from time to time: forgets what is gone, puts back what was evicted. */
   async keepHouse(): Promise<void> {
-    await this.lookAtServer();
     await this.prune();
     const repaired = await this.repair(this.leaseSeconds);
     if (repaired > 0)

@@ -45,6 +45,7 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *   discarded                  zset    jobs that were discarded lately, by when: their late calls find them lost
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
  *   offers                     hash    what each container can run, and until when that counts
+ *   marker                     string  made by the first container: gone, or another one, the server has lost its data
  *   dead-letters               list    elements in which there is no job, each with the reason
  *   events                     channel
  */
@@ -70,6 +71,7 @@ export function createKeys({ prefix, lists }: KeySettings) {
     discarded: key("discarded"),
     failuresFiled: key("failures-filed"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
+    marker: key("marker"),
     deadLetters: key("dead-letters"),
     events: eventsChannel(prefix),
     /** The plain list that producers push to. It has no prefix: its name is theirs. */
