@@ -4,7 +4,7 @@ import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
-import { needText } from "./view.ts";
+import { needText, unservedText } from "./view.ts";
 
 interface ShownQueue {
   readonly source: string;
@@ -18,6 +18,7 @@ interface ShownQueue {
   readonly unoffered: readonly {
     readonly type: string;
     readonly model: string | null;
+    readonly served?: boolean | undefined;
     readonly jobs: number;
     readonly oldest_seconds: number;
   }[];
@@ -56,12 +57,13 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
   });
 }
 
-function waitingText(
+export function waitingText(
   queue: string,
-  { type, model, jobs, oldest_seconds: age }: ShownQueue["unoffered"][number],
+  { type, model, served, jobs, oldest_seconds: age }: ShownQueue["unoffered"][number],
 ): string {
   const waiting = jobs === 1 ? "1 job waits" : `${jobs} jobs wait`;
-  return `${waiting} in ${queue} for ${needText({ type, model })}: no container offers it (for ${Math.round(age)} s).`;
+  const lack = served === false ? unservedText(queue.replace(/_queue$/, "")) : "no container offers it";
+  return `${waiting} in ${queue} for ${needText({ type, model })}: ${lack} (for ${Math.round(age)} s).`;
 }
 
 function queueTable(queues: readonly ShownQueue[]): string {

@@ -48,10 +48,18 @@ export function statusText(
   // A container of the version before says nothing of it.
   if (job.status === "running" && job.delivery)
     return job.delivery.error === null ? "delivering" : `delivering (${job.delivery.error.code})`;
-  if (job.status === "queued" && job.waiting_for !== null) return "queued (no container offers it)";
+  if (job.status === "queued" && job.waiting_for !== null)
+    return job.waiting_for.served === false
+      ? "queued (no container serves its worker)"
+      : "queued (no container offers it)";
   if (job.status === "running" && job.cancel_requested) return "running (cancelling)";
   if (job.status === "running" && job.progress !== null) return `running ${Math.round(job.progress * 100)} %`;
   return job.status;
+}
+
+/** What to do where no container runs the worker at all. */
+export function unservedText(worker: string): string {
+  return `no container serves the worker ${worker}: start one with WORKERS=${worker}`;
 }
 
 /** What a job needs that no container offers: `the job type paint with the model painter`. */

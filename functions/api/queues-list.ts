@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
+import { unofferedNeed } from "./schemas/job-view.ts";
 
 const queueView = z.object({
   source: z.string(),
@@ -11,9 +12,7 @@ const queueView = z.object({
   failed: z.number(),
   oldest_queued_seconds: z.number().nullable(),
   /** Jobs that are due and that no container can run now, by what they need. */
-  unoffered: z.array(
-    z.object({ type: z.string(), model: z.string().nullable(), jobs: z.number(), oldest_seconds: z.number() }),
-  ),
+  unoffered: z.array(unofferedNeed.extend({ jobs: z.number(), oldest_seconds: z.number() })),
   /** Whether its worker runs in this container; of others, this one does not know. */
   runs_here: z.boolean(),
 });

@@ -1,5 +1,8 @@
 import type { Job } from "#contract/job.ts";
-import type { JobNeed, Offer } from "./job-source.ts";
+import type { JobNeed, Offer, UnofferedNeed } from "./job-source.ts";
+
+/** What a job of this worker lacks; null when a container offers to run what needs this. */
+export type FindLack = (worker: string, need: JobNeed) => UnofferedNeed | null;
 
 /** What a container must offer to run the job. */
 export function needOf({ type, model_variant }: Pick<Job, "type" | "model_variant">): JobNeed {

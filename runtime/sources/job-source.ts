@@ -285,7 +285,7 @@ export interface JobRecord {
   readonly error: ErrorReport | null;
   readonly attempts: readonly AttemptRecord[];
   /** What a queued job needs that no container offers; null when one does, and for any other job. */
-  readonly waitingFor: JobNeed | null;
+  readonly waitingFor: UnofferedNeed | null;
   /** Of a running job that has been worked off: why its result has not reached the app yet. */
   readonly delivery: DeliveryNote | null;
 }
@@ -347,7 +347,13 @@ export interface QueueStats {
   readonly unoffered: readonly UnofferedJobs[];
 }
 
-export interface UnofferedJobs extends JobNeed {
+/** A need that no container offers. */
+export interface UnofferedNeed extends JobNeed {
+  /** False when no container runs the worker of such jobs at all; true when one does, but has not what they need. */
+  readonly served: boolean;
+}
+
+export interface UnofferedJobs extends UnofferedNeed {
   readonly jobs: number;
   readonly oldestSeconds: number;
 }

@@ -127,20 +127,21 @@ export function describeOffers(use: UseProject): void {
       ];
       const counted = { oldest_seconds: expect.any(Number) };
       expect(await unoffered()).toEqual([
-        { type: fast, model: null, jobs: 1, ...counted },
-        { type: fast, model: "big", jobs: 2, ...counted },
+        { type: fast, model: null, served: false, jobs: 1, ...counted },
+        { type: fast, model: "big", served: false, jobs: 2, ...counted },
       ]);
-      const big = { type: fast, model: "big" };
-      expect(await Promise.all(jobs.map(waitingFor))).toEqual([{ type: fast, model: null }, big, big, big]);
+      const nobody = { type: fast, model: "big", served: false };
+      const big = { ...nobody, served: true };
+      expect(await Promise.all(jobs.map(waitingFor))).toEqual([{ ...nobody, model: null }, nobody, nobody, nobody]);
       expect((await announce("w", [{ worker: "sdxl", ...offer }])).body).toBe(1);
-      expect(await unoffered()).toEqual([{ type: fast, model: "big", jobs: 2, ...counted }]);
+      expect(await unoffered()).toEqual([{ ...big, jobs: 2, ...counted }]);
       expect(await Promise.all(jobs.map(waitingFor))).toEqual([null, big, big, big]);
       await announce("x", [{ worker: "sdxl", ...offer, models: ["big"] }]);
       expect(await unoffered()).toEqual([]);
       await take(use());
       await announce("w", []);
       await announce("x", []);
-      expect(await Promise.all(jobs.map(waitingFor))).toEqual([null, big, big, big]);
+      expect(await Promise.all(jobs.map(waitingFor))).toEqual([null, nobody, nobody, nobody]);
     });
 
     test("count as long as they are renewed", async () => {
@@ -148,7 +149,7 @@ export function describeOffers(use: UseProject): void {
       await announce("w", [{ worker: "sdxl", ...offer }], { ttl_seconds: 60 });
       expect(await waitingFor(jobId)).toBeNull();
       await use().owner.query("update public.offers set expires_at = now() - interval '1 second'");
-      expect(await waitingFor(jobId)).toEqual({ type: fast, model: null });
+      expect(await waitingFor(jobId)).toEqual({ type: fast, model: null, served: false });
       await announce("x", [{ worker: "wan", ...offer }]);
       expect(await use().owner.query("select worker_id, worker from public.offers")).toEqual([
         { worker_id: "x", worker: "wan" },

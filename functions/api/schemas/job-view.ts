@@ -17,6 +17,14 @@ export const errorView = z.object({
   permanent: z.boolean().optional(),
 });
 
+/** What jobs need that no container offers at present. */
+export const unofferedNeed = z.object({
+  type: z.string(),
+  model: z.string().nullable(),
+  /** False when no container runs the worker of such jobs at all. Absent from containers of older versions. */
+  served: z.boolean().optional(),
+});
+
 const attemptView = z.object({
   attempt: z.number().int(),
   worker_id: z.string(),
@@ -59,7 +67,7 @@ export const jobView = z
     settled_at: time.nullable(),
     cancel_requested: z.boolean(),
     /** Of a job that waits although it is due: what it needs, which no container offers at present. */
-    waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
+    waiting_for: unofferedNeed.nullable(),
     /** Of a queued job that its last container gave back: why it did. */
     waiting_reason: releaseReason.nullable(),
     /**

@@ -2,7 +2,7 @@
 import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
 import { playInTile } from "./media.js";
 import { deliveryText } from "./outbox.js";
-import { ago, between, counted, duration, stepText } from "./words.js";
+import { ago, between, counted, duration, stepText, unservedText } from "./words.js";
 
 /* The lists of jobs: what is in progress, and what has ended. */
 
@@ -138,13 +138,18 @@ function whereItIs(job, live) {
     const reason = job.waiting_reason;
     const back = reason === null ? [] : [`given back: ${reason.message} (${reason.code})`];
     const need = job.waiting_for;
-    const lacks = need === null ? [] : [`needs ${needOf(need)}; no container offers it`];
+    const lacks = need === null ? [] : [lackText(need, job.worker)];
     return [waits > 1 ? `due in ${duration(waits)}` : `queued ${ago(job.created_at)}`, ...lacks, ...back, ...again];
   }
   if (job.delivery !== null) return [`delivering (${job.delivery.becomes})`, deliveryText(job.delivery), ...attempt];
   if (live?.step != null && live.total != null) return [stepText(live.step, live.total), ...attempt];
   const done = live?.progress ?? job.progress;
   return [done === null ? "starting" : `${Math.round(done * 100)} %`, ...attempt];
+}
+
+/** @param {NonNullable<Job["waiting_for"]>} need @param {string} worker */
+function lackText(need, worker) {
+  return need.served === false ? unservedText(worker) : `needs ${needOf(need)}; no container offers it`;
 }
 
 /** @param {NonNullable<Job["waiting_for"]>} need */

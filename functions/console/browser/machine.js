@@ -4,7 +4,7 @@ import { copyOf, part, reconcile, setText, showText } from "./dom.js";
 import { renderOutbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { renderQuarantine } from "./quarantine.js";
-import { ago, clock, counted, duration, size, time } from "./words.js";
+import { ago, clock, counted, duration, size, time, unservedText } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
 
@@ -14,7 +14,7 @@ import { ago, clock, counted, duration, size, time } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
 /** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
-/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, jobs: number }[] }} Queue */
+/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
 export class Machine {
@@ -217,8 +217,8 @@ function renderQueues(queues, usage, age) {
         ...(delayed > 0 ? [`${delayed} delayed`] : []),
         ...(failed > 0 ? [`${failed} failed`] : []),
         ...unoffered.map(
-          ({ type, model, jobs }) =>
-            `${counted(jobs, "job needs", "jobs need")} ${model ?? type}, which no container offers`,
+          ({ type, model, jobs, served }) =>
+            `${counted(jobs, "job needs", "jobs need")} ${model ?? type}${served === false ? `; ${unservedText(workerOf(queue))}` : ", which no container offers"}`,
         ),
       ];
       const state = failed + unoffered.length > 0 ? "failed" : waiting > 0 ? "waiting" : "empty";
@@ -232,6 +232,11 @@ function renderQueues(queues, usage, age) {
   const spent = usage === null ? [] : [`${counted(Math.round(usage.commands_per_hour), "command")} an hour${cost}`];
   const text = [...counting, ...spent].join(" · ");
   showText(part(document, "usage", HTMLElement), text);
+}
+
+/** @param {string} queue */
+function workerOf(queue) {
+  return queue.replace(/_queue$/, "");
 }
 
 /**

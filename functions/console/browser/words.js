@@ -83,3 +83,8 @@ export function title(name) {
 export function shown(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+/** What to do where no container runs the worker at all. @param {string} worker */
+export function unservedText(worker) {
+  return `no container serves the worker ${worker}: start one with WORKERS=${worker}`;
+}

@@ -127,7 +127,7 @@ it("reports what the container runs, what it does not, and which jobs nobody run
     nextLookMs: null,
     error: { code: "MODEL_INVALID", message: "cut off" },
   } as const;
-  const unoffered = [{ type: "paint", model: null, jobs: 3, oldestSeconds: 60 }];
+  const unoffered = [{ type: "paint", model: null, served: true, jobs: 3, oldestSeconds: 60 }];
   const stats = async () => [{ ...emptyQueue("sdxl"), queued: 3, unoffered }];
   const values = setUp({
     offers: {

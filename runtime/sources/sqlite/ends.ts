@@ -28,9 +28,9 @@ export class Ends {
     const now_ms = this.#options.nowMs();
     const overdue = this.#statements.overdue.all({ now_ms, limit: maxExpired });
     if (overdue.length === 0) return true;
-    const isOffered = offers.read();
+    const findLack = offers.read();
     for (const { sequence, worker, type, model_variant: model, due, body } of overdue) {
-      const need = due && !isOffered(worker, { type, model }) ? { type, model } : null;
+      const need = due ? findLack(worker, { type, model }) : null;
       const error = expiredError(expirySecondsOf(body) ?? 0, need);
       this.#statements.expireJob.run({ sequence, now_ms, error: JSON.stringify(error) });
     }

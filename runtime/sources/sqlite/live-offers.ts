@@ -1,10 +1,7 @@
 import type { Database } from "#runtime/lib/database/database.ts";
-import { isCovered } from "../job-need.ts";
-import { type JobNeed, type Offer, offerTtlSeconds, type UnofferedJobs } from "../job-source.ts";
+import { type FindLack, isCovered } from "../job-need.ts";
+import { type Offer, offerTtlSeconds, type UnofferedJobs } from "../job-source.ts";
 import { prepareOfferStatements } from "./statements.ts";
-
-/** Whether a container offers to run what needs this, on the queue of this worker. */
-export type IsOffered = (worker: string, need: JobNeed) => boolean;
 
 /** What the containers on this file offer to run. */
 export class LiveOffers {
@@ -29,22 +26,23 @@ export class LiveOffers {
     });
   }
 
-  read(): IsOffered {
+  read(): FindLack {
     const offers = Map.groupBy(this.#statements.liveOffers.all({ now_ms: this.#nowMs() }), ({ worker }) => worker);
-    return (worker, need) => offers.get(worker)?.some(({ offer }) => isCovered(need, offer)) ?? false;
+    return (worker, need) => {
+      const ofWorker = offers.get(worker);
+      if (ofWorker?.some(({ offer }) => isCovered(need, offer))) return null;
+      return { type: need.type, model: need.model, served: ofWorker !== undefined };
+    };
   }
 
   /** Due jobs of the worker that no container offers to run, the longest waiting first. */
-  unoffered(worker: string, isOffered: IsOffered): UnofferedJobs[] {
+  unoffered(worker: string, findLack: FindLack): UnofferedJobs[] {
     const now_ms = this.#nowMs();
     return this.#statements.needsOfDue
       .all({ worker, now_ms })
-      .map(({ type, model_variant, jobs, oldest_ms }) => ({
-        type,
-        model: model_variant,
-        jobs,
-        oldestSeconds: (now_ms - oldest_ms) / 1000,
-      }))
-      .filter((need) => !isOffered(worker, need));
+      .flatMap(({ type, model_variant: model, jobs, oldest_ms }) => {
+        const lack = findLack(worker, { type, model });
+        return lack === null ? [] : [{ ...lack, jobs, oldestSeconds: (now_ms - oldest_ms) / 1000 }];
+      });
   }
 }

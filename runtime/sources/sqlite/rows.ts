@@ -4,11 +4,10 @@ import { type ErrorCode, type ErrorReport, errorStatus } from "#contract/errors.
 import type { Job } from "#contract/job.ts";
 import { releaseReason } from "#contract/release-reason.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
-import { needOf } from "../job-need.ts";
+import { type FindLack, needOf } from "../job-need.ts";
 import {
   type AttemptRecord,
   attemptOutcomes,
-  type JobNeed,
   type JobRecord,
   jobStatuses,
   type QueueStats,
@@ -174,14 +173,9 @@ export const countsRow = z.object({
 
 /**
  * @param attempts those of this job, in the order in which they started
- * @param isOffered whether a container offers to run what needs this
+ * @param findLack what a queued job needs that no container offers
  */
-export function toJobRecord(
-  row: JobRow,
-  attempts: readonly AttemptRow[],
-  isOffered: (worker: string, need: JobNeed) => boolean,
-): JobRecord {
-  const need = needOf(row.body);
+export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[], findLack: FindLack): JobRecord {
   return {
     job: row.body,
     worker: row.worker,
@@ -196,7 +190,7 @@ export function toJobRecord(
     result: row.result,
     error: row.error,
     attempts: attempts.map(toAttemptRecord),
-    waitingFor: row.status === "queued" && !isOffered(row.worker, need) ? need : null,
+    waitingFor: row.status === "queued" ? findLack(row.worker, needOf(row.body)) : null,
     delivery: row.delivery,
   };
 }

@@ -152,9 +152,9 @@ export class SqliteQueue implements JobQueue {
     this.database.requireFile();
     return this.database.read(() => {
       const nowMs = this.nowMs();
-      const isOffered = this.offers.read();
+      const findLack = this.offers.read();
       return this.#statements.queueCounts.all({ now_ms: nowMs }).map((row) => {
-        const unoffered = row.queued === 0 ? [] : this.offers.unoffered(row.worker, isOffered);
+        const unoffered = row.queued === 0 ? [] : this.offers.unoffered(row.worker, findLack);
         return toQueueStats(row, unoffered, nowMs);
       });
     });
@@ -270,8 +270,8 @@ export class SqliteQueue implements JobQueue {
   #records(rows: readonly JobRow[]): JobRecord[] {
     const sequences = JSON.stringify(rows.map((row) => row.sequence));
     const attempts = Map.groupBy(this.#statements.attemptsOf.all({ sequences }), (row) => row.job_sequence);
-    const isOffered = this.offers.read();
-    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], isOffered));
+    const findLack = this.offers.read();
+    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], findLack));
   }
 }
 

@@ -29,6 +29,9 @@ const count = z.number().int().min(0);
 
 const run = z.number().int().min(1);
 
+/** A database that has not been migrated yet does not say whether the worker is served. */
+const unofferedNeed = z.object({ type: z.string(), model: z.string().nullable(), served: z.boolean().default(true) });
+
 const lease = z
   .object({
     job_id: z.string(),
@@ -122,8 +125,8 @@ export const stats = z.array(
     failed: count,
     oldest_queued_seconds: z.number().nullable(),
     unoffered: z.array(
-      z
-        .object({ type: z.string(), model: z.string().nullable(), jobs: count, oldest_seconds: z.number() })
+      unofferedNeed
+        .extend({ jobs: count, oldest_seconds: z.number() })
         .transform(({ oldest_seconds, ...need }) => ({ ...need, oldestSeconds: oldest_seconds })),
     ),
   }),
@@ -170,7 +173,7 @@ export const record = z.object({
     .catch(null),
   error: errorReport.nullable(),
   attempts: z.array(attempt),
-  waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable(),
+  waiting_for: unofferedNeed.nullable(),
   /** Absent from a database that has not been migrated yet. */
   delivery: deliveryNote.nullable().catch(null),
 });

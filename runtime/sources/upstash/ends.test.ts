@@ -221,10 +221,10 @@ describe("an offer that was announced", () => {
     await enqueue("plain");
     await enqueue("lake", { model_variant: "lake-xl" });
     await enqueue("hill", { model_variant: "hill-xl" });
-    expect(await need("plain")).toEqual({ type: "sdxl_image_fast", model: null });
+    expect(await need("plain")).toEqual({ type: "sdxl_image_fast", model: null, served: false });
     await announce();
     expect([await need("plain"), await need("lake")]).toEqual([null, null]);
-    expect(await need("hill")).toEqual({ type: "sdxl_image_fast", model: "hill-xl" });
+    expect(await need("hill")).toEqual({ type: "sdxl_image_fast", model: "hill-xl", served: true });
     expect(await harness.queue.stats()).toMatchObject([
       { queued: 3, unoffered: [{ type: "sdxl_image_fast", model: "hill-xl", jobs: 1 }] },
     ]);
@@ -233,7 +233,7 @@ describe("an offer that was announced", () => {
     await harness.hasten(offerTtlSeconds * 1000 - 5_000);
     expect(await need("plain")).toBeNull();
     await harness.hasten(5_001);
-    expect(await need("plain")).toEqual({ type: "sdxl_image_fast", model: null });
+    expect(await need("plain")).toEqual({ type: "sdxl_image_fast", model: null, served: false });
     await announce();
     expect(await need("plain")).toBeNull();
     await harness.source.announce(new Map());

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { JobNeed, Offer } from "../job-source.ts";
+import { isCovered } from "../job-need.ts";
+import type { JobNeed, Offer, UnofferedNeed } from "../job-source.ts";
 
 /* What containers have announced that they can run, as it is kept: `<until, ms of the server>\n<JSON by worker>`. */
 
@@ -31,11 +32,9 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Whether any of the containers can run what needs this. */
-export function isOffered(offers: readonly ContainerOffers[], worker: string, { type, model }: JobNeed): boolean {
-  return offers.some((each) => {
-    const offer = Object.hasOwn(each, worker) ? each[worker] : undefined;
-    if (offer === undefined || !offer.types.includes(type)) return false;
-    return model === null ? offer.defaultModelTypes.includes(type) : offer.models.includes(model);
-  });
+/** What a job of this worker lacks; null when one of the containers can run what needs this. */
+export function findLack(offers: readonly ContainerOffers[], worker: string, need: JobNeed): UnofferedNeed | null {
+  const ofWorker = offers.flatMap((each) => (Object.hasOwn(each, worker) ? (each[worker] ?? []) : []));
+  if (ofWorker.some((offer) => isCovered(need, offer))) return null;
+  return { ...need, served: ofWorker.length > 0 };
 }

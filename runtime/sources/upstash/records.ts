@@ -5,8 +5,9 @@ import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#c
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { releaseReason } from "#contract/release-reason.ts";
+import { needOf } from "../job-need.ts";
 import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
-import { type ContainerOffers, isOffered } from "./offers.ts";
+import { type ContainerOffers, findLack } from "./offers.ts";
 
 /* A job as the scripts keep it, and how it becomes the port's types. */
 
@@ -85,7 +86,6 @@ export function toJobRecord(
   const kept = state.parse(JSON.parse(stateText));
   const { attempts } = kept;
   const { job } = readJob(body, kept);
-  const need = { type: job.type, model: job.model_variant ?? null };
   return {
     job,
     worker: kept.worker,
@@ -100,7 +100,7 @@ export function toJobRecord(
     result: kept.result ?? null,
     error: errorOf(kept),
     attempts,
-    waitingFor: kept.status === "queued" && !isOffered(offers, kept.worker, need) ? need : null,
+    waitingFor: kept.status === "queued" ? findLack(offers, kept.worker, needOf(job)) : null,
     delivery: kept.status === "running" && kept.delivery?.token === kept.token ? (kept.delivery?.note ?? null) : null,
   };
 }

@@ -27,7 +27,7 @@ import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
 import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
 import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
-import { isOffered, readOffers } from "./offers.ts";
+import { findLack, readOffers } from "./offers.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
@@ -169,14 +169,10 @@ export class UpstashQueue implements JobQueue {
     const run = await this.client.run("stats", { keys: [timetable, offers, ...keys], args: workers });
     const [queues, needs, nowMs, texts] = replies.statsAnswer.parse(run);
     const announced = readOffers(texts, nowMs);
-    const unoffered = needs
-      .map(([worker, type, model, jobs, oldestMs]) => ({
-        worker,
-        need: { type, model: model === "" ? null : model },
-        jobs,
-        oldestSeconds: oldestMs / 1000,
-      }))
-      .filter(({ worker, need }) => !isOffered(announced, worker, need));
+    const unoffered = needs.flatMap(([worker, type, model, jobs, oldestMs]) => {
+      const lack = findLack(announced, worker, { type, model: model === "" ? null : model });
+      return lack === null ? [] : [{ worker, lack, jobs, oldestSeconds: oldestMs / 1000 }];
+    });
     return queues
       .filter(([, ...counts]) => counts.some((count) => count > 0))
       .map(([worker, queued, delayed, running, failed, oldestMs]) => ({
@@ -188,7 +184,7 @@ export class UpstashQueue implements JobQueue {
         oldestQueuedSeconds: oldestMs < 0 ? null : oldestMs / 1000,
         unoffered: unoffered
           .filter((each) => each.worker === worker)
-          .map(({ need, jobs, oldestSeconds }) => ({ ...need, jobs, oldestSeconds })),
+          .map(({ lack, jobs, oldestSeconds }) => ({ ...lack, jobs, oldestSeconds })),
       }));
   }
 

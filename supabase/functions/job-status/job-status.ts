@@ -18,7 +18,8 @@ const maxAssets = 1000;
 
 const jobRow = z.looseObject({ id: z.string(), status: z.string(), cancel_requested_at: z.string().nullable() });
 /** What containers offer is not for users to read, but what their own job needs is. */
-const need = z.object({ waiting_for: z.object({ type: z.string(), model: z.string().nullable() }).nullable() });
+const waitingFor = z.object({ type: z.string(), model: z.string().nullable(), served: z.boolean().optional() });
+const need = z.object({ waiting_for: waitingFor.nullable() });
 const assetRow = z.looseObject({ index: z.number(), bucket: z.string(), path: z.string() });
 
 export const jobStatus = defineEdgeFunction({

@@ -147,8 +147,8 @@ function describeUnoffered(suite: Suite): void {
     await enqueue(suite.harness(), "c", { model_variant: "base" });
     const [first, second, ...more] = (await unoffered()).toSorted((a, b) => a.jobs - b.jobs);
     expect(more).toEqual([]);
-    expect(first).toMatchObject({ type, model: null, jobs: 1 });
-    expect(second).toMatchObject({ type, model: "base", jobs: 2 });
+    expect(first).toMatchObject({ type, model: null, served: false, jobs: 1 });
+    expect(second).toMatchObject({ type, model: "base", served: false, jobs: 2 });
     expect(second?.oldestSeconds).toBeGreaterThanOrEqual(0.9);
   });
 
@@ -160,14 +160,34 @@ function describeUnoffered(suite: Suite): void {
     await enqueue(suite.harness(), "c", { type: other });
     const needs = (await unoffered()).map(({ oldestSeconds: _, ...need }) => need);
     expect(needs.toSorted((a, b) => (a.type < b.type ? -1 : 1))).toEqual([
-      { type, model: "base", jobs: 1 },
-      { type: other, model: null, jobs: 1 },
+      { type, model: "base", served: true, jobs: 1 },
+      { type: other, model: null, served: true, jobs: 1 },
     ]);
     expect(await recordOf(suite, "a")).toMatchObject({ waitingFor: null });
     expect(await recordOf(suite, "b")).toMatchObject({ waitingFor: { type, model: "base" } });
     expect(await recordOf(suite, "c")).toMatchObject({ waitingFor: { type: other, model: null } });
     const listed = (await suite.harness().queue.list({ limit: 9 })).jobs.map((record) => record.waitingFor !== null);
     expect(listed).toEqual([true, true, false]);
+  });
+
+  test("say whether any container serves their worker", async () => {
+    const container = await suite.harness().second();
+    await enqueue(suite.harness(), "a");
+    const isServed = async () => {
+      const of = [...(await unoffered()), (await recordOf(suite, "a"))?.waitingFor];
+      return of.map((need) => need?.served);
+    };
+    expect(await isServed()).toEqual([false, false]);
+    await container.source.announce?.(new Map([["wan", everything]]));
+    expect(await isServed()).toEqual([false, false]);
+    await announce(container, { types: [], defaultModelTypes: [], models: [] });
+    expect(await isServed()).toEqual([true, true]);
+    await suite.harness().advance((offerTtlSeconds + 1) * 1000);
+    expect(await isServed()).toEqual([false, false]);
+    await announce(container, { ...everything, types: [other] });
+    expect(await isServed()).toEqual([true, true]);
+    await withdraw(container);
+    expect(await isServed()).toEqual([false, false]);
   });
 
   test("need one container that has all that they need", async () => {

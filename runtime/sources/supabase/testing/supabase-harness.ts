@@ -86,7 +86,7 @@ export async function openHarness(
     opened.push(supabase);
     return { supabase, source: namedSource(supabase, names), queue: namedQueue(supabase, names, makeUser) };
   }
-  await database.query("truncate public.jobs, public.usage cascade");
+  await database.query("truncate public.jobs, public.usage, public.offers cascade");
   await database.query("update ourvidz.test_clock set passed = '0'");
   return {
     ...open(),
