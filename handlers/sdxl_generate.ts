@@ -1,6 +1,5 @@
 import { defineHandler } from "#contract/handler.ts";
-import { sdxlGenerateParameters, sdxlJob } from "#contract/sdxl.ts";
-import { unusedReferenceFields } from "#contract/sdxl-references.ts";
+import { sdxlGenerateParameters, sdxlJob, unusedSdxlFields } from "#contract/sdxl.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
@@ -15,7 +14,7 @@ export default defineHandler({
   description: "1 to 6 pictures from a prompt, with the job's own steps and guidance",
   input: sdxlJob,
   parameters: sdxlGenerateParameters,
-  unusedFields: unusedReferenceFields,
+  unusedFields: unusedSdxlFields,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   readPrompt: readSdxlPrompt,
   run: generateImages,

@@ -1,6 +1,6 @@
 import { defineHandler } from "#contract/handler.ts";
-import { sdxlJob, sdxlParameters } from "#contract/sdxl.ts";
-import { referenceDefaults, unusedReferenceFields } from "#contract/sdxl-references.ts";
+import { sdxlJob, sdxlParameters, unusedSdxlFields } from "#contract/sdxl.ts";
+import { referenceDefaults } from "#contract/sdxl-references.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
@@ -16,7 +16,7 @@ export default defineHandler({
   parameters: sdxlParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
   defaultsFor: referenceDefaults,
-  unusedFields: unusedReferenceFields,
+  unusedFields: unusedSdxlFields,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   readPrompt: readSdxlPrompt,
   run: generateImages,

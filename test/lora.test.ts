@@ -111,6 +111,15 @@ describe("a job for SDXL", () => {
     expect(JSON.stringify(error)).not.toContain("token");
   });
 
+  it("fails at once for one file under two names", async () => {
+    const { status, error } = await run({ loras: ["watercolour", "watercolour.safetensors"] });
+    expect([status, error?.code, error?.message]).toEqual([
+      "failed",
+      "INVALID_JOB",
+      expect.stringContaining("are the same LoRA file"),
+    ]);
+  });
+
   it.each([
     ["ink", "LORA_NOT_FOUND"],
     ["../sdxl/unet/model.onnx", "LORA_NOT_FOUND"],

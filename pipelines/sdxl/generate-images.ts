@@ -1,3 +1,4 @@
+import { invalidJob } from "#pipelines/core/errors.ts";
 import type { LoraHost, ReferenceHost } from "#pipelines/core/host.ts";
 import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
@@ -79,6 +80,9 @@ async function findLoras({ loras = [] }: ImageParameters, host: ImageHost): Prom
   const found: NamedLora[] = [];
   for (const { source, phases } of loras) {
     const { file, version, name } = await host.lora(source);
+    // Under two names it would be merged twice.
+    const same = found.find((other) => other.version === version);
+    if (same !== undefined) throw invalidJob(`"${same.name}" and "${name}" are the same LoRA file: name it once`);
     found.push({ path: file, version, name, strength: phases[0]?.[0] ?? 1 });
   }
   return found;

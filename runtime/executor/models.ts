@@ -4,6 +4,7 @@ import { z } from "zod";
 import { PermanentError } from "#contract/errors.ts";
 import type { ModelFolder } from "#contract/handler.ts";
 import { filesIn, signatureOf } from "#runtime/lib/folder-files.ts";
+import { lorasFolderName } from "./loras.ts";
 
 /*
  * Finds a model's folder by name. `<models folder>/aliases.json` may give a name to another folder
@@ -16,7 +17,7 @@ const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 /** Whether a job may name a model so. */
 export function isModelName(name: string): boolean {
-  return safeName.test(name);
+  return safeName.test(name) && name !== lorasFolderName;
 }
 
 export interface ModelEntry extends Pick<ModelFolder, "name" | "path"> {
@@ -26,10 +27,9 @@ export interface ModelEntry extends Pick<ModelFolder, "name" | "path"> {
 
 /** @throws PermanentError MODEL_NOT_FOUND, MODEL_INVALID (unreadable aliases.json) */
 export async function findModel(modelsFolder: string, name: string): Promise<ModelEntry> {
-  if (!safeName.test(name)) {
-    throw new PermanentError(`"${name}" is not a model's name: use letters, digits, '.', '_' and '-'.`, {
-      code: "MODEL_NOT_FOUND",
-    });
+  if (!isModelName(name)) {
+    const problem = name === lorasFolderName ? "that folder has LoRA files" : "use letters, digits, '.', '_' and '-'";
+    throw new PermanentError(`"${name}" is not a model's name: ${problem}.`, { code: "MODEL_NOT_FOUND" });
   }
   const direct = join(modelsFolder, name);
   if (await isFolder(direct)) return { name, path: direct, alias: null };

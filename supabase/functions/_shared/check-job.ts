@@ -126,8 +126,15 @@ export function ignoredFields(
   const isRead = (field: string) =>
     known === null || known.has(field) || Object.hasOwn(jobEnvelope.shape, field) || queueing.includes(field);
   const canonical = objectOf(canonicalJob(job));
-  const below = ignoredBy(schema, job).map((name) => (name.startsWith("metadata.") ? name : `config.${name}`));
+  const below = ignoredBy(schema, job).map((name) =>
+    name.startsWith("metadata.") || isAtTop(job, name) ? name : `config.${name}`,
+  );
   return [...Object.keys(canonical).filter((field) => isGiven(canonical[field]) && !isRead(field)), ...below];
+}
+
+/** A schema may name fields of the job itself as unused, beside those of its config. */
+function isAtTop(job: Readonly<JsonObject>, name: string): boolean {
+  return isGiven(job[name]) && !isGiven(objectOf(job.config)[name]);
 }
 
 /** `config` as the job gives it, but for a reference picture, whose place is in `metadata`. */

@@ -1,8 +1,8 @@
 import { chatJob, chatParameters, enhanceJob } from "./chat.ts";
 import type { JobSchema } from "./check-job.ts";
 import { isJobType, type JobType, jobTypes } from "./job-types.ts";
-import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
-import { referenceDefaults, unusedReferenceFields } from "./sdxl-references.ts";
+import { sdxlGenerateParameters, sdxlJob, sdxlParameters, unusedSdxlFields } from "./sdxl.ts";
+import { referenceDefaults } from "./sdxl-references.ts";
 import {
   textToImageParameters,
   textToVideoParameters,
@@ -13,7 +13,7 @@ import {
   wanVideoParameters,
 } from "./wan.ts";
 
-const sdxlPure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedReferenceFields };
+const sdxlPure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedSdxlFields };
 const sdxl = { ...sdxlPure, parameters: sdxlParameters, defaultsFor: referenceDefaults };
 const wanImage = { input: wanImageJob, parameters: wanImageParameters };
 const wanVideo = { input: wanVideoJob, parameters: wanVideoParameters };

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkJob, type JobSchema } from "./check-job.ts";
+import { checkJob, ignoredFields, type JobSchema } from "./check-job.ts";
 import { listed, nearestSizes } from "./fields.ts";
 import { resolveParameters, unreadKeys } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
 import { schedulerNames } from "./scheduler-names.ts";
 import { schemaOf } from "./schemas.ts";
-import { sdxlGenerateParameters, sdxlJob, sdxlParameters } from "./sdxl.ts";
-import { referenceDefaults, unusedReferenceFields } from "./sdxl-references.ts";
+import { sdxlGenerateParameters, sdxlJob, sdxlParameters, unusedSdxlFields } from "./sdxl.ts";
+import { referenceDefaults } from "./sdxl-references.ts";
 import { isGiven, type JsonObject } from "./synonyms.ts";
 
 const base = { id: "job-1", type: "sdxl_image_fast", prompt: "a lighthouse at dawn", user_id: "user-1" };
@@ -17,9 +17,9 @@ const classic = {
   parameters: sdxlParameters,
   defaults: generate,
   defaultsFor: referenceDefaults,
-  unusedFields: unusedReferenceFields,
+  unusedFields: unusedSdxlFields,
 };
-const pure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedReferenceFields };
+const pure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedSdxlFields };
 
 function accepted(job: JsonObject, schema: JobSchema<typeof sdxlJob> = classic) {
   const result = checkJob(schema, { ...base, ...job });
@@ -324,8 +324,15 @@ it("is what the contract knows of the types that ship", () => {
     parameters: sdxlParameters,
     defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
     defaultsFor: referenceDefaults,
-    unusedFields: unusedReferenceFields,
+    unusedFields: unusedSdxlFields,
   });
   expect(schemaOf("sdxl_generate")).toEqual({ ...pure, defaults: {} });
   expect(schemaOf("contact_sheet")).toBeUndefined();
+});
+
+it("lists prompt weights that are not turned on as ignored", () => {
+  const given = { type: "sdxl_generate", prompt: "a red apple", compel_weights: "(apple:1.2)" };
+  expect(ignoredFields(pure, given)).toEqual(["compel_weights"]);
+  expect(ignoredFields(pure, { ...given, compel_enabled: true })).toEqual([]);
+  expect(ignoredFields(pure, { ...given, compel_weights: "" })).toEqual([]);
 });

@@ -25,9 +25,10 @@ import {
   referenceConfig,
   referenceMetadata,
   referenceParameters,
+  unusedReferenceFields,
   withReferenceValues,
 } from "./sdxl-references.ts";
-import { canonicalJob, isGiven, isJsonObject } from "./synonyms.ts";
+import { canonicalJob, isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /**
  * SDXL jobs. `parameters` has what the pipeline does with `config`, and nothing else; the schema of the job has its other
@@ -109,6 +110,13 @@ export const sdxlJob = z.preprocess(
     .superRefine(checkReferences, { when: () => true })
     .transform((job) => withReferenceValues({ ...job, prompt: job.prompt ?? "" })),
 );
+
+/** Fields of a job that play no part in it: of a reference that is not there, and weights that are not turned on. */
+export function unusedSdxlFields(written: Readonly<JsonObject>): string[] {
+  const hasWeights = typeof written.compel_weights === "string" && written.compel_weights.trim() !== "";
+  const unread = hasWeights && written.compel_enabled !== true ? ["compel_weights"] : [];
+  return [...unread, ...unusedReferenceFields(written)];
+}
 
 export type SdxlJob = z.output<typeof sdxlJob>;
 
