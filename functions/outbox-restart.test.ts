@@ -18,7 +18,6 @@ afterEach(async () => {
   await app.close();
 });
 
-const outbox = () => container.call("GET", "/outbox").then(({ json }) => json);
 const until = (path: string) => expect.poll(async () => (await container.call("GET", path)).json, { timeout: 15_000 });
 
 async function endedJob() {
@@ -49,8 +48,9 @@ it("without the callback that results were made for they wait, others do not, an
     alarms: [{ ...why, step: "report", jobs: 2, needs_mending: true }],
     rows: jobs.map((job_id) => ({ job_id, error: why })),
   });
+  // The source gets its notes a moment later.
   for (const id of jobs)
-    expect((await container.call("GET", `/jobs/${id}`)).json).toMatchObject({
+    await until(`/jobs/${id}`).toMatchObject({
       status: "running",
       delivery: { becomes: "completed", step: "report", error: why },
     });
@@ -62,7 +62,7 @@ it("without the callback that results were made for they wait, others do not, an
   for (const id of jobs) await until(`/jobs/${id}`).toMatchObject({ status: "completed", delivery: null });
   const taken = [...app.known.values()].filter(({ status }) => status === "completed");
   expect(taken.map(({ job_id }) => job_id).sort()).toEqual([...jobs].sort());
-  expect(await outbox()).toMatchObject({ waiting: 0 });
+  await until("/outbox").toMatchObject({ waiting: 0 });
 });
 
 it("without the storage that files were made for they wait, and are not stored in the data folder", async () => {

@@ -69,6 +69,7 @@ function recordingContext(lines: number, signal = new AbortController().signal) 
     parameters: async () => ({ lines }),
     model: unused,
     input: unused,
+    lora: unused,
     scratch: unused,
     run: unused,
     enqueue: unused,

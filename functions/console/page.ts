@@ -21,6 +21,8 @@ const modules = [
   "media",
   "outbox",
   "panel",
+  "prompt-counts",
+  "quarantine",
   "schema-fields",
   "submit",
   "words",

@@ -57,6 +57,8 @@ export class ServerWatch {
   /** The server answers again: it may be another one. Nothing before `start`. */
   serverIsBack(): void {
     if (this.#timers.length === 0) return;
+    // Its run is a new one, and need not be noticed again.
+    this.#run = null;
     void this.#seeMarker();
     void this.look();
   }
