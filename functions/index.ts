@@ -17,6 +17,9 @@ import { mount } from "./http/mount.ts";
 import { type RequestState, requestLog } from "./http/request-log.ts";
 import { requestMetrics } from "./http/request-metrics.ts";
 import type { Route } from "./http/route.ts";
+import { createInputRoute } from "./inputs-create.ts";
+import { deleteInputRoute } from "./inputs-delete.ts";
+import { getInputRoute } from "./inputs-get.ts";
 import { cancelJobRoute } from "./jobs-cancel.ts";
 import { cancelJobsRoute } from "./jobs-cancel-many.ts";
 import { createJobRoute } from "./jobs-create.ts";
@@ -63,6 +66,9 @@ export const routes: readonly Route[] = [
   discardJobsRoute,
   listFailuresRoute,
   generateRoute,
+  createInputRoute,
+  getInputRoute,
+  deleteInputRoute,
   testCompelRoute,
   listQueuesRoute,
   deadLettersRoute,

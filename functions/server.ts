@@ -7,6 +7,7 @@ import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts"
 import { throttled } from "#runtime/lib/throttled.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "./errors.ts";
+import { limitArrival } from "./http/arrival-limit.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { probeHalfClosed } from "./http/half-closed.ts";
 import { RequestTurns } from "./http/request-turns.ts";
@@ -30,6 +31,8 @@ export interface ServerOptions {
   readonly headersTimeoutMs?: number;
   /** How long a client may take to send its whole request. */
   readonly requestTimeoutMs?: number;
+  /** How long nothing of a file that is uploaded may come. */
+  readonly uploadSilenceMs?: number;
   readonly connections?: ConnectionLimits;
 }
 
@@ -39,6 +42,8 @@ const httpLimits = {
   maxHeaderSize: 16_384,
 } as const;
 const maxHeaders = 100;
+/** Of the largest file, over a slow line. */
+const uploadMs = 3_600_000;
 /** Connections that the system may hold until they are taken; where it holds fewer, that counts. */
 const backlog = 4096;
 /** One address may have all streams that there can be, as a proxy has, and others beside them. */
@@ -64,11 +69,9 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
   return { url, port: address.port, close: () => close(server, connections, app, options.closeLimitMs ?? 5_000) };
 }
 
-function createHttpServer(
-  app: App,
-  hostname: string,
-  { stalledAfterMs = 60_000, headersTimeoutMs = 15_000, requestTimeoutMs = 60_000 }: ServerOptions,
-): Server {
+function createHttpServer(app: App, hostname: string, options: ServerOptions): Server {
+  const { stalledAfterMs = 60_000, headersTimeoutMs = 15_000 } = options;
+  const { requestTimeoutMs: requestMs = 60_000, uploadSilenceMs: silenceMs = 30_000 } = options;
   const errorHandler = (error: unknown) =>
     errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
   // Left to itself it replaces the process's own Request and Response, which the runtime uses too.
@@ -77,7 +80,7 @@ function createHttpServer(
     {
       ...httpLimits,
       headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
+      requestTimeout: uploadMs,
       connectionsCheckingInterval: headersTimeoutMs / 3,
     },
     (incoming, outgoing) => {
@@ -86,6 +89,7 @@ function createHttpServer(
         if (incoming.socket.writableLength > 0) incoming.socket.destroy();
       });
       probeHalfClosed(incoming, outgoing);
+      limitArrival(incoming, outgoing, { requestMs, uploadMs, silenceMs });
       turns.begin(incoming, outgoing, () => void listener(incoming, outgoing));
     },
   );

@@ -47,6 +47,8 @@ export interface RouteDeclaration<
   readonly body?: Body;
   /** The body is a job, whose fields are those that its job type's handler takes. */
   readonly takesJob?: boolean;
+  /** The body is a file, of a kind that the route says. */
+  readonly takesFile?: boolean;
   /** The answer of each status that is not an error; for a stream of events, the data of one event. `noContent`: none. */
   readonly responses: Declared;
   /** Errors of its own, beside those that follow from its access, parameters and body. */

@@ -1,7 +1,7 @@
 import { html, raw } from "hono/html";
 import { z } from "zod";
 import type { JsonSchema } from "../jobs/job-schema.ts";
-import type { OpenApiDocument, Operation, Parameter } from "../openapi/document.ts";
+import { fileType, type OpenApiDocument, type Operation, type Parameter } from "../openapi/document.ts";
 import { componentName, schemaText } from "./schema-text.ts";
 import { style } from "./style.ts";
 
@@ -64,7 +64,7 @@ function renderOperation({ method, path, operation }: Entry, server: string): Ht
 <p>${accessText(operation)}</p>
 ${operation.description === undefined ? "" : html`<p>${operation.description}</p>`}
 ${parameters.length === 0 ? "" : html`<h3>Parameters</h3>${table(parameters.map(parameterRow))}`}
-${requestBody === undefined ? "" : html`<h3>Body</h3><p>${linked(requestBody.content["application/json"]?.schema)}</p>`}
+${requestBody === undefined ? "" : html`<h3>Body</h3><p>${bodyText(requestBody)}</p>`}
 <h3>Answers</h3>
 ${table(
   Object.entries(responses).map(([status, { description, content = {} }]) => [
@@ -131,6 +131,11 @@ function accessText({ security }: Operation): string {
   return `Needs a key, sent as a bearer token${loopback ? "; programs on this machine need none" : ""}.`;
 }
 
+function bodyText({ content }: NonNullable<Operation["requestBody"]>): Html {
+  const json = content["application/json"];
+  return json === undefined ? html`The file itself.` : html`${linked(json.schema)}`;
+}
+
 function curl(method: string, path: string, { security, requestBody }: Operation, server: string): string {
   const needsKey = security.some((one) => "key" in one);
   const [example] = Object.values(requestBody?.content["application/json"]?.examples ?? {});
@@ -138,6 +143,7 @@ function curl(method: string, path: string, { security, requestBody }: Operation
   return [
     `curl -s${method === "GET" ? "" : ` -X ${method}`} '${server}${path}'`,
     ...(needsKey ? [`-H "Authorization: Bearer $KEY"`] : []),
+    ...(requestBody?.content[fileType] === undefined ? [] : ["--data-binary @file"]),
     ...(body === undefined ? [] : [`-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`]),
   ].join(" \\\n  ");
 }

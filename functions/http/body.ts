@@ -49,7 +49,8 @@ async function readBytes(request: Request, limitBytes: number): Promise<Uint8Arr
   return Buffer.concat(chunks);
 }
 
-async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
+/** @throws HttpError INVALID_REQUEST when it breaks off */
+export async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
   try {
     yield* request.body ?? [];
   } catch (cause) {

@@ -6,7 +6,7 @@ import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
-import { readJson } from "./body.ts";
+import { bodyOf, readJson } from "./body.ts";
 import type { EventStreams } from "./event-stream.ts";
 import type { RequestState } from "./request-log.ts";
 import type { Reply, Route, RouteRequest } from "./route.ts";
@@ -61,6 +61,7 @@ async function readRequest(
     params: checked(route.params, context.req.param(), "path"),
     query: checked(route.query, queryOf(context), "query"),
     body: route.body === undefined ? undefined : readBody(route, route.body, await readJson(raw), runtime),
+    content: route.takesFile ? bodyOf(raw) : nothing(),
     get signal() {
       return raw.signal;
     },
@@ -69,6 +70,9 @@ async function readRequest(
     routes,
   };
 }
+
+/** A route that takes no file leaves the body alone. */
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 function readBody(route: Route, schema: z.ZodType, input: unknown, runtime: Runtime): unknown {
   if (route.parseBody) return route.parseBody(input, runtime);

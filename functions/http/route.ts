@@ -13,6 +13,8 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
+  /** The body as it comes, where a route takes a file: not read yet, and not bounded. */
+  readonly content: AsyncIterable<Uint8Array>;
   /** Aborts when the client is gone before it has its answer. */
   readonly signal: AbortSignal;
   /** Where a route that waits takes its place among the streams. */

@@ -76,6 +76,6 @@ function isoOrNull(atMs: number | null): string | null {
 }
 
 /** A local file's: behind the container's public address when it has one, else relative to the one the caller uses. */
-function absolute(address: string | null, publicUrl: string | undefined): string | null {
+export function absolute(address: string | null, publicUrl: string | undefined): string | null {
   return address === null || publicUrl === undefined ? address : new URL(address, publicUrl).href;
 }

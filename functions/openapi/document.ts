@@ -53,6 +53,9 @@ export type Content = Readonly<Record<string, { readonly schema: JsonSchema; rea
 /** By name; of a job, by its type. */
 export type Examples = Readonly<Record<string, { readonly value: unknown }>>;
 
+/** Of a body that is a file. */
+export const fileType = "application/octet-stream";
+
 const info = {
   title: "OurVidz Worker",
   version: workerVersion,
@@ -62,6 +65,7 @@ const info = {
 
 const tags = [
   { name: "jobs", description: "Hand in jobs, follow them, cancel them." },
+  { name: "inputs", description: "Files for jobs, uploaded." },
   { name: "queues", description: "What waits, and what failed for good." },
   { name: "worker", description: "This container: its state, and what an operator does to it." },
   { name: "container", description: "Whether it lives, what it counts, and what it has made." },
@@ -140,7 +144,7 @@ function describeRoute(route: Route, components: Components, shared: Shared): Op
     ...(route.description === undefined ? {} : { description: route.description }),
     security: securityOf[route.access],
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content: { "application/json": body } } }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: body } }),
     responses: {
       ...Object.fromEntries(
         Object.entries(route.responses).map(([status, schema]) => [
@@ -158,11 +162,14 @@ function describeRoute(route: Route, components: Components, shared: Shared): Op
   };
 }
 
-function describeBody(route: Route, components: Components, shared: Shared): Content[string] | undefined {
-  if (route.takesJob) return { schema: { oneOf: shared.jobTypes }, examples: shared.jobExamples };
+function describeBody(route: Route, components: Components, shared: Shared): Content | undefined {
+  // A schema of bytes has nothing to say (OpenAPI 3.1, 4.8.14.3).
+  if (route.takesFile) return { [fileType]: { schema: {} } };
+  if (route.takesJob)
+    return { "application/json": { schema: { oneOf: shared.jobTypes }, examples: shared.jobExamples } };
   if (route.body === undefined) return undefined;
   const value = exampleOf(z.toJSONSchema(route.body, { io: "input" }));
-  return { schema: components.convert(route.body, "input"), examples: { body: { value } } };
+  return { "application/json": { schema: components.convert(route.body, "input"), examples: { body: { value } } } };
 }
 
 function describeAnswer(
@@ -219,6 +226,7 @@ function operationId({ method, path }: Route): string {
 
 function tagOf({ path }: Route): string {
   if (path === "/generate" || path.startsWith("/jobs")) return "jobs";
+  if (path.startsWith("/inputs")) return "inputs";
   if (path.startsWith("/queues")) return "queues";
   return path.startsWith("/worker") ? "worker" : "container";
 }

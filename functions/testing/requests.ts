@@ -51,6 +51,9 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   },
   "POST /generate": async () => ({ body: { ...lake, config: { size: 3 } } }),
   "POST /test-compel": async () => ({ body: { prompt: "a quiet lake", type: "gated", model_variant: "tiny-sdxl" } }),
+  "POST /inputs": async () => ({ body: smallGif, query: new URLSearchParams({ user_id: "ann" }) }),
+  "GET /inputs/:id": async (container) => ({ path: `/inputs/${await uploaded(container)}` }),
+  "DELETE /inputs/:id": async (container) => ({ path: `/inputs/${await uploaded(container)}` }),
   "GET /queues/:queue/dead": async () => ({
     path: "/queues/test_queue/dead",
     query: new URLSearchParams({ limit: "5" }),
@@ -74,6 +77,17 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     return { path: url.pathname, query: url.searchParams };
   },
 };
+
+/** As text, as all bodies here are: a GIF of 1 × 1, as far as its header. */
+const smallGif = `GIF89a${"\x01\x00".repeat(2)}`;
+
+async function uploaded({ runtime }: TestContainer): Promise<string> {
+  const content = (async function* () {
+    yield Buffer.from(smallGif);
+  })();
+  const { upload } = await runtime.uploads.add({ userId: "ann", content, signal: new AbortController().signal });
+  return upload.sha256;
+}
 
 async function endedJob({ runtime }: TestContainer, config: Record<string, unknown> = {}): Promise<string> {
   const id = await runtime.submit("gated", config);
@@ -156,7 +170,10 @@ function wrongTexts({ type, enum: choices, maxLength, pattern }: z.output<typeof
   if (choices !== undefined) return ["", "nonsense", "COMPLETED"];
   if (type === "integer" || type === "number")
     return ["", "abc", "-1", "0", "1e3", "1.5", "0x10", "99999999999999999999"];
-  if (pattern !== undefined) return ["", "abc", "-1", "0", "1 OR 1=1", "9".repeat(100)];
+  if (pattern !== undefined) {
+    const texts = ["", "abc", "-1", "0", "1 OR 1=1", "../etc/passwd", "9".repeat(200)];
+    return texts.filter((text) => !new RegExp(pattern).test(text));
+  }
   return maxLength === undefined ? [] : ["a".repeat(maxLength + 1)];
 }
 

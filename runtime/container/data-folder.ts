@@ -9,8 +9,8 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  *
  *   ourvidz.db     jobs, outbox, callbacks (embedded)
  *   work/          files of running and undelivered jobs, <job>/<attempt>/
- *   files/         the local asset store, <bucket>/<user>/<job>/; what is being stored is in .unfinished/
- *   inputs/        reference files of jobs, by content, kept for other jobs
+ *   files/         the local asset store, <bucket>/<user>/<job>/, uploaded files in inputs/<user>/inputs/; what is being stored is in .unfinished/
+ *   inputs/        reference files of jobs, by content, kept for other jobs; in partial/ what is on its way
  *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
  *   loras/         LoRA files of jobs, by content, kept for other jobs
  *   signing.key    signs the addresses of local files; made at the first start

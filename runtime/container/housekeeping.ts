@@ -2,6 +2,8 @@ import type { CallbackLog } from "#runtime/delivery/callbacks/callback-log.ts";
 import { removeOldFiles } from "#runtime/delivery/file-retention.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import { partialFolder } from "#runtime/inputs/input-cache.ts";
+import type { Uploads } from "#runtime/inputs/uploads/uploads.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
@@ -16,6 +18,7 @@ export interface HousekeepingParts {
   readonly store: LocalAssetStore;
   readonly outbox: Outbox;
   readonly callbacks: CallbackLog;
+  readonly uploads: Pick<Uploads, "removeExpired">;
 }
 
 /** Not at the start itself, which has better things to do. */
@@ -33,7 +36,8 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
   };
 }
 
-async function keepHouse({ config, log, folder, source, store, outbox, callbacks }: HousekeepingParts): Promise<void> {
+async function keepHouse(parts: HousekeepingParts): Promise<void> {
+  const { config, log, folder, source, store, outbox, callbacks, uploads } = parts;
   try {
     const needed = new Set<string>();
     for await (const rows of outbox.pages()) for (const { entry } of rows) needed.add(entry.workFolder);
@@ -43,6 +47,10 @@ async function keepHouse({ config, log, folder, source, store, outbox, callbacks
     await callbacks.prune(config.jobRetentionDays * dayMs);
     if (forgotten > 0)
       log.info({ jobs: forgotten, older_than_days: config.jobRetentionDays }, "old job records removed");
+    // What a killed process left of files that were on their way.
+    await removeOldFiles(partialFolder(folder.inputs), Date.now() - dayMs).catch(() => 0);
+    const expired = await uploads.removeExpired();
+    if (expired > 0) log.info({ files: expired }, "expired inputs removed");
     await removeFiles(config, log, folder);
   } catch (error) {
     log.warn({ error }, "housekeeping failed; it will be tried again");

@@ -22,6 +22,9 @@ import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
+import { connectUploads } from "#runtime/inputs/uploads/connect-uploads.ts";
+import { uploadMigrations } from "#runtime/inputs/uploads/upload-rows.ts";
+import type { Uploads } from "#runtime/inputs/uploads/uploads.ts";
 import { brokenHandler, loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { watchEventLoop } from "#runtime/observe/event-loop.ts";
@@ -80,6 +83,8 @@ export interface Runtime {
   readonly store: AssetStore;
   /** The data folder's own store, which is served under `/files/`. */
   readonly files: LocalAssetStore;
+  /** Files that users have uploaded for their jobs. */
+  readonly uploads: Uploads;
   /** Deletes a job's files, and what was reported of it here. */
   readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;
@@ -126,6 +131,7 @@ export async function openEmbedded(config: Config): Promise<Embedded> {
     ...sourceMigrations,
     ...outboxMigrations,
     ...callbackMigrations,
+    ...uploadMigrations,
   ]);
   const source = new SqliteSource(database, { workerId: config.workerId, leaseSeconds: config.leaseSeconds });
   return {
@@ -188,7 +194,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
   await begin(parts);
-  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox });
+  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox, uploads: parts.uploads });
   const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
 
@@ -265,8 +271,9 @@ function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config):
   return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
 }
 
-function pickParts({ events, dispatcher, delivery, dataFolder, warmUp, fetches, offers }: ReturnType<typeof wire>) {
-  return { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers };
+function pickParts(parts: ReturnType<typeof wire>) {
+  const { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers, uploads } = parts;
+  return { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers, uploads };
 }
 
 function filesOf({ store }: Destinations, { store: files, callbacks }: Embedded) {
@@ -310,7 +317,8 @@ function wire({
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
-  const inputs = connectInputs(config, folder, log);
+  const inputs = connectInputs(config, folder, embedded.store, log);
+  const uploads = connectUploads(config, { ...embedded, store: destinations.store, queues }, log);
   const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
   const fetches = new ModelFetches({ config, log, onChange: () => void offers.look() });
   const offers: Offers = connectOffers({
@@ -354,7 +362,7 @@ function wire({
     isBlocked: () => dataFolder.isGone || !warmUp.isDone,
   });
   offers.on("change", () => dispatcher.wake());
-  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp, fetches };
+  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp, fetches, uploads };
 }
 
 /**

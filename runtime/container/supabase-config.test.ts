@@ -56,6 +56,8 @@ describe("the connection to an app", () => {
     ).toEqual({
       allowedHosts: ["files.example:8080", "[::1]:9000", "10.0.0.7"],
       cacheBytes: 0,
+      maxInputBytes: 50 * 2 ** 20,
+      uploads: { userBytes: 2 ** 32, totalBytes: 20 * 2 ** 30, keepMs: 24 * 3_600_000 },
       maxLoraBytes: 2048 * 2 ** 20,
       loraCacheBytes: 10_240 * 2 ** 20,
     });

@@ -25,9 +25,18 @@ export interface InputsConfig {
   /** `host` or `host:port`: these may be plain http and may have a private address. */
   readonly allowedHosts: readonly string[];
   readonly cacheBytes: number;
+  /** Of one picture or video. */
+  readonly maxInputBytes: number;
   /** Of one LoRA file. */
   readonly maxLoraBytes: number;
   readonly loraCacheBytes: number;
+  readonly uploads: {
+    /** Of one user's files together. */
+    readonly userBytes: number;
+    readonly totalBytes: number;
+    /** How long one is kept after it was uploaded, or named by a job, for the last time. */
+    readonly keepMs: number;
+  };
 }
 
 const httpAddress = (what: string) =>
@@ -80,9 +89,13 @@ export const supabaseEnvironment = {
   CALLBACK_ASSETS: z.enum(["objects", "urls"]).default("objects"),
   HEARTBEAT_SECONDS: numberFrom(0, 3600).default(60),
   INPUT_HOSTS_ALLOWED: hosts,
+  INPUT_MAX_MB: wholeNumberFrom(1, 100_000).default(50),
   INPUT_CACHE_MB: wholeNumberFrom(0, 1_000_000).default(1024),
   LORA_MAX_MB: wholeNumberFrom(1, 1_000_000).default(2048),
   LORA_CACHE_MB: wholeNumberFrom(0, 1_000_000).default(10_240),
+  UPLOAD_USER_MB: wholeNumberFrom(0, 1_000_000).default(4096),
+  UPLOAD_TOTAL_MB: wholeNumberFrom(0, 10_000_000).default(20_480),
+  UPLOAD_KEEP_HOURS: numberFrom(0.01, 8760).default(24),
 };
 
 type Values = z.output<z.ZodObject<typeof supabaseEnvironment>>;
@@ -122,8 +135,14 @@ export function inputsConfig(values: Values): InputsConfig {
   return {
     allowedHosts: values.INPUT_HOSTS_ALLOWED,
     cacheBytes: values.INPUT_CACHE_MB * megabyte,
+    maxInputBytes: values.INPUT_MAX_MB * megabyte,
     maxLoraBytes: values.LORA_MAX_MB * megabyte,
     loraCacheBytes: values.LORA_CACHE_MB * megabyte,
+    uploads: {
+      userBytes: values.UPLOAD_USER_MB * megabyte,
+      totalBytes: values.UPLOAD_TOTAL_MB * megabyte,
+      keepMs: values.UPLOAD_KEEP_HOURS * 3_600_000,
+    },
   };
 }
 

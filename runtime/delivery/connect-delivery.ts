@@ -1,4 +1,5 @@
 import type { Config } from "#runtime/container/config.ts";
+import type { UploadStore } from "#runtime/inputs/uploads/uploads.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import type { CallbackLog } from "./callbacks/callback-log.ts";
@@ -10,7 +11,7 @@ import { SupabaseAssetStore } from "./stores/supabase-asset-store.ts";
 
 /** Where results go: each of the two by itself, to the app when it is configured, else to the data folder. */
 export interface Destinations {
-  readonly store: AssetStore;
+  readonly store: AssetStore & UploadStore;
   readonly callback: Callback;
 }
 

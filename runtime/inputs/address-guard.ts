@@ -39,8 +39,9 @@ export class AddressGuard {
     url.hash = "";
     const named = this.#isNamed(url);
     if (url.username !== "" || url.password !== "") throw refused("it contains a user name or a password", url);
+    // As it was written: put together again from its parts, it would be an address that nobody has given.
     if (url.protocol !== "https:" && url.protocol !== "http:")
-      throw refused(`${url.protocol} is no way to fetch a file`, url);
+      throw noWay(url.protocol, base === undefined ? text : url.href);
     if (!named && url.protocol === "http:") throw refused("it is not https", url);
     if (!named && url.port !== "") throw refused(`it has the port ${url.port}, not the usual one`, url);
     const target: Target = { url, reach: named ? "private" : "public" };
@@ -76,6 +77,17 @@ export function hostOf(url: URL): string {
 }
 
 const maxShownCharacters = 200;
+/** Of what is no address of a server, the beginning says enough. */
+const maxOtherCharacters = 40;
+
+function noWay(protocol: string, written: string): PermanentError {
+  const plain = written.trim().replace(/[?#].*$/s, "");
+  const shown = plain.length > maxOtherCharacters ? `${plain.slice(0, maxOtherCharacters)}…` : plain;
+  return new PermanentError(
+    `The reference file ${shown} is refused: ${protocol} is no way to fetch a file. Use a public https address, or upload the file (POST /inputs) and name its input: address.`,
+    { code: "INPUT_REFUSED" },
+  );
+}
 
 /** An address for messages and logs: without its query, which is where tokens are, and without credentials. */
 export function shownUrl(url: URL): string {

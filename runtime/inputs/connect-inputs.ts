@@ -1,6 +1,8 @@
 import type { Config } from "#runtime/container/config.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { FetchedFile, InputRequest, Inputs } from "./inputs.ts";
+import type { FetchedFile, InputRequest } from "./input-request.ts";
+import type { Inputs } from "./inputs.ts";
 import { type InputKind, inputLimits, weightLimits } from "./limits.ts";
 
 /** Fetches what jobs name, each kind within its own limits. */
@@ -13,6 +15,7 @@ export interface JobInputs {
 export function connectInputs(
   { inputs, supabase }: Pick<Config, "inputs" | "supabase">,
   folders: { readonly inputs: string; readonly loras: string },
+  uploads: Pick<LocalAssetStore, "locate">,
   log: Logger,
 ): JobInputs {
   const { allowedHosts } = inputs;
@@ -21,9 +24,9 @@ export function connectInputs(
     const weights = content === "weights";
     const folder = weights ? folders.loras : folders.inputs;
     const maxBytes = weights ? inputs.loraCacheBytes : inputs.cacheBytes;
-    const limits = weights ? weightLimits(inputs.maxLoraBytes) : inputLimits;
+    const limits = weights ? weightLimits(inputs.maxLoraBytes) : { ...inputLimits, sizeBytes: inputs.maxInputBytes };
     const cache = new InputCache({ folder, maxBytes, nowMs: Date.now });
-    return new Inputs({ allowedHosts, supabase, cache, log, limits });
+    return new Inputs({ allowedHosts, supabase, cache, uploads, log, limits });
   };
   const loaded = new Map<InputKind, Promise<Inputs>>();
   return {

@@ -50,7 +50,7 @@ export class InputCache {
 
   constructor(options: InputCacheOptions) {
     this.#options = options;
-    this.#partial = join(options.folder, "partial");
+    this.#partial = partialFolder(options.folder);
     this.#content = join(options.folder, "content");
     this.#addresses = join(options.folder, "addresses");
   }
@@ -141,6 +141,11 @@ export class InputCache {
   }
 }
 
+/** For files that are not whole yet. */
+export function partialFolder(folder: string): string {
+  return join(folder, "partial");
+}
+
 /** Signed anew, an address still means the same file. */
 function withoutToken(url: URL): string {
   const plain = new URL(url);
@@ -175,7 +180,8 @@ async function filesIn(folder: string): Promise<KeptFile[]> {
   return files.sort((a, b) => a.usedAtMs - b.usedAtMs);
 }
 
-async function hashOf(file: string): Promise<string> {
+/** SHA-256 of a file, in hexadecimal. */
+export async function hashOf(file: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
   return hash.digest("hex");

@@ -1,18 +1,23 @@
 import { constants, copyFile, rename, rm } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { join } from "node:path";
 import PQueue from "p-queue";
 import { PermanentError, RetryableError } from "#contract/errors.ts";
+import { inputHash, isDataAddress } from "#contract/input-address.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { AddressGuard, shownUrl, type Target } from "./address-guard.ts";
+import { writeDataInput } from "./data-input.ts";
 import type { CachedAddress, InputCache } from "./input-cache.ts";
-import { type FetchedMimeType, type InputLimits, inputLimits } from "./limits.ts";
+import { type FetchedFile, fileFor, type InputRequest } from "./input-request.ts";
+import { type InputLimits, inputLimits } from "./limits.ts";
 import { type Network, systemNetwork } from "./network.ts";
-import { type Content, receive } from "./receive.ts";
+import { receive } from "./receive.ts";
 import { requestInput } from "./request.ts";
 import { signAgain, storageObject } from "./storage-address.ts";
+import { copyUpload, noSuchUpload, otherContent, signUpload } from "./uploads/find-upload.ts";
+import { uploadPaths } from "./uploads/upload-path.ts";
 
 /*
  * Reference files of jobs, from an address that somebody else chose to a file that a handler may read:
@@ -22,45 +27,20 @@ import { signAgain, storageObject } from "./storage-address.ts";
  *
  * This runs in the dispatcher process: executors have no service key, and run handlers.
  */
-export interface InputRequest {
-  readonly url: string;
-  /** Whose job it is. */
-  readonly userId: string;
-  /** The file becomes `<folder>/<name>.<extension>`. */
-  readonly folder: string;
-  readonly name: string;
-  readonly signal: AbortSignal;
-}
-
 export interface InputsOptions {
   readonly allowedHosts: readonly string[];
   readonly supabase: SupabaseConfig | null;
   readonly cache: InputCache;
   readonly log: Logger;
+  /** Where files that were uploaded to this data folder lie; null where none can be. */
+  readonly uploads?: Pick<LocalAssetStore, "locate"> | null;
   readonly network?: Network;
   readonly limits?: InputLimits;
-}
-
-/** A reference file in the attempt's folder. */
-export interface FetchedFile extends Content {
-  /** Absolute path. */
-  readonly file: string;
 }
 
 type Download =
   | { readonly kind: "file"; readonly input: FetchedFile }
   | { readonly kind: "denied"; readonly status: number; readonly url: URL };
-
-const extensions: Readonly<Record<FetchedMimeType, string>> = {
-  "image/png": "png",
-  "image/jpeg": "jpg",
-  "image/webp": "webp",
-  "image/gif": "gif",
-  "video/mp4": "mp4",
-  "video/quicktime": "mov",
-  "video/webm": "webm",
-  "application/vnd.safetensors": "safetensors",
-};
 
 const concurrency = 8;
 const redirectStatuses = new Set([301, 302, 303, 307, 308]);
@@ -73,15 +53,18 @@ export class Inputs {
   readonly #cache: InputCache;
   readonly #supabase: SupabaseConfig | null;
   readonly #log: Logger;
+  readonly #uploads: Pick<LocalAssetStore, "locate"> | null;
   readonly #network: Network;
   readonly #limits: InputLimits;
   readonly #queue = new PQueue({ concurrency });
 
-  constructor({ allowedHosts, supabase, cache, log, network = systemNetwork, limits = inputLimits }: InputsOptions) {
+  constructor({ allowedHosts, supabase, cache, log, ...options }: InputsOptions) {
+    const { uploads = null, network = systemNetwork, limits = inputLimits } = options;
     this.#guard = new AddressGuard({ allowedHosts, projectUrl: supabase?.url ?? null });
     this.#cache = cache;
     this.#supabase = supabase;
     this.#log = log;
+    this.#uploads = uploads;
     this.#network = network;
     this.#limits = limits;
   }
@@ -110,6 +93,24 @@ export class Inputs {
   }
 
   async #fetch(request: InputRequest): Promise<FetchedFile> {
+    if (isDataAddress(request.url)) return writeDataInput(request, this.#limits);
+    const sha256 = inputHash(request.url);
+    return sha256 === null ? this.#fetchAddress(request) : this.#fetchUploaded(sha256, request);
+  }
+
+  /** A file that the job's user has uploaded: here, or to any container of the app. */
+  async #fetchUploaded(sha256: string, request: InputRequest): Promise<FetchedFile> {
+    const paths = uploadPaths(request.userId, sha256, this.#limits.kind);
+    const here = this.#uploads === null ? null : await copyUpload(this.#uploads, paths, request);
+    if (here !== null) return here;
+    const url = this.#supabase === null ? null : await signUpload(paths, this.#supabase, request.signal);
+    if (url === null) throw noSuchUpload(request.url, this.#limits.kind);
+    const input = await this.#fetchAddress({ ...request, url });
+    if (input.sha256 !== sha256) throw otherContent(request.url);
+    return input;
+  }
+
+  async #fetchAddress(request: InputRequest): Promise<FetchedFile> {
     const first = await this.#download(request.url, request);
     if (first.kind === "file") return first.input;
     const again = await this.#download(await this.#renewed(first, request), request);
@@ -199,10 +200,6 @@ export class Inputs {
       return false;
     }
   }
-}
-
-function fileFor({ folder, name }: InputRequest, { mimeType }: Content): string {
-  return join(folder, `${name}.${extensions[mimeType]}`);
 }
 
 function notFound(url: URL, status: number): PermanentError {

@@ -8,6 +8,18 @@ export const safetensorsMimeType = "application/vnd.safetensors";
 export const fetchedMimeTypes = [...inputMimeTypes, safetensorsMimeType] as const;
 export type FetchedMimeType = (typeof fetchedMimeTypes)[number];
 
+/** Of a stored or fetched file, without the dot. */
+export const extensionOf: Readonly<Record<FetchedMimeType, string>> = {
+  "image/png": "png",
+  "image/jpeg": "jpg",
+  "image/webp": "webp",
+  "image/gif": "gif",
+  "video/mp4": "mp4",
+  "video/quicktime": "mov",
+  "video/webm": "webm",
+  "application/vnd.safetensors": "safetensors",
+};
+
 /** What a reference file may cost. */
 export interface InputLimits {
   readonly kind: InputKind;

@@ -1,19 +1,9 @@
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { PermanentError } from "#contract/errors.ts";
 import { shownUrl, type Target } from "./address-guard.ts";
-import { type FetchedMimeType, type InputKind, type InputLimits, safetensorsMimeType } from "./limits.ts";
+import type { InputLimits } from "./limits.ts";
 import { unreachable } from "./request.ts";
-import { isSafetensors, sniff, sniffedBytes } from "./sniff.ts";
-
-/** What a file turned out to be. */
-export interface Content {
-  readonly mimeType: FetchedMimeType;
-  readonly sizeBytes: number;
-  /** Hexadecimal. */
-  readonly sha256: string;
-}
+import { type Content, writeContent } from "./write-content.ts";
 
 /**
  * Writes the body to `file`, which must not exist, as it comes: never more than the limit, and only while it looks like
@@ -29,27 +19,15 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<Content> {
   checkHead(response, target, limits);
-  const hash = createHash("sha256");
-  const handle = await open(file, "wx");
-  let head: Buffer = Buffer.alloc(0);
-  let mimeType: FetchedMimeType | null = null;
-  let sizeBytes = 0;
   try {
-    for await (const chunk of bodyOf(response, target, signal)) {
-      sizeBytes += chunk.byteLength;
-      if (sizeBytes > limits.sizeBytes) throw tooLarge(target, limits);
-      if (mimeType === null) {
-        head = Buffer.concat([head, chunk.subarray(0, sniffedBytes)]);
-        if (head.byteLength >= sniffedBytes) mimeType = recognise(head, target, limits.kind);
-      }
-      hash.update(chunk);
-      await writeAll(handle, chunk);
-    }
-    // A file that is shorter than what is looked at may still be one.
-    return { mimeType: mimeType ?? recognise(head, target, limits.kind), sizeBytes, sha256: hash.digest("hex") };
+    return await writeContent(bodyOf(response, target, signal), file, {
+      kinds: [limits.kind],
+      maxBytes: () => limits.sizeBytes,
+      tooLarge: () => tooLarge(target, limits),
+      invalid: (why) => invalid(target, why),
+    });
   } finally {
     response.destroy();
-    await handle.close();
   }
 }
 
@@ -77,26 +55,6 @@ async function* bodyOf(response: IncomingMessage, target: Target, signal: AbortS
     if (next.value instanceof Buffer) yield next.value;
   }
   if (!response.complete) throw unreachable(target.url, new Error("it broke off"), signal);
-}
-
-async function writeAll(handle: Awaited<ReturnType<typeof open>>, chunk: Buffer): Promise<void> {
-  for (let written = 0; written < chunk.byteLength; ) {
-    written += (await handle.write(chunk, written)).bytesWritten;
-  }
-}
-
-const allowedContent = {
-  media: "PNG, JPEG, WebP, GIF, MP4, MOV or WebM",
-  weights: "safetensors",
-} as const satisfies Record<InputKind, string>;
-
-function recognise(head: Buffer, target: Target, kind: InputKind): FetchedMimeType {
-  const mimeType = kind === "media" ? sniff(head) : isSafetensors(head) ? safetensorsMimeType : null;
-  if (mimeType === null) {
-    const why = head.byteLength === 0 ? "it is empty" : `by its content it is no ${allowedContent[kind]} file`;
-    throw invalid(target, why);
-  }
-  return mimeType;
 }
 
 function tooLarge(target: Target, limits: InputLimits): PermanentError {

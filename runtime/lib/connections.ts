@@ -123,6 +123,6 @@ export class Connections {
 }
 
 /** As HTTP says it (RFC 9112, section 6.3). */
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: Pick<IncomingMessage, "headers">): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }

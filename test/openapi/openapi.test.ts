@@ -19,7 +19,10 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => container.stop());
 
-const content = z.record(z.string(), z.object({ examples: z.record(z.string(), z.object({ value: z.unknown() })) }));
+const content = z.record(
+  z.string(),
+  z.object({ examples: z.record(z.string(), z.object({ value: z.unknown() })).optional() }),
+);
 const operation = z.object({ requestBody: z.object({ content }).optional() });
 const document = z.object({
   paths: z.record(z.string(), z.record(z.string(), operation)),

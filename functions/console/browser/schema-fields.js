@@ -18,6 +18,7 @@
  * @property {number} [minLength]
  * @property {number} [maxLength]
  * @property {string[]} [x-synonyms] other names under which it is read
+ * @property {"picture" | "video" | "weights"} [x-input] it is the address of a file, or a list of such, of this kind
  * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it
  */
 
@@ -182,5 +183,5 @@ function kindOf(schema) {
 
 /** Addresses may be long, but have one line. @param {Schema} schema */
 function isAddress(schema) {
-  return schema.maxLength === 8192;
+  return schema["x-input"] !== undefined;
 }

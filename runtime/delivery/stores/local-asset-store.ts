@@ -57,6 +57,10 @@ export class LocalAssetStore implements AssetStore {
     return files.length;
   }
 
+  async remove(bucket: string, path: string): Promise<void> {
+    await rm(this.locate(bucket, path), { force: true });
+  }
+
   /** Removes what processes left that died while they stored a file. Only what is old: another process may be at work. */
   async removeUnfinished(olderThanMs: number): Promise<void> {
     for (const name of await readdir(this.#unfinished).catch(() => [])) {
@@ -68,8 +72,8 @@ export class LocalAssetStore implements AssetStore {
   }
 
   /** Path and query of a signed address, to be put behind the container's own address. */
-  async url(bucket: string, path: string): Promise<string> {
-    const expires = Math.floor(this.#options.nowMs() / 1000) + (this.#options.urlSeconds ?? 3600);
+  async url(bucket: string, path: string, seconds = this.#options.urlSeconds ?? 3600): Promise<string> {
+    const expires = Math.floor(this.#options.nowMs() / 1000) + Math.ceil(seconds);
     const name = `${bucket}/${path}`;
     return `/files/${name.split("/").map(encodeURIComponent).join("/")}?expires=${expires}&signature=${this.#sign(name, expires)}`;
   }

@@ -72,6 +72,10 @@ export class SupabaseAssetStore implements AssetStore {
     return names.length;
   }
 
+  remove(bucket: string, path: string, signal: AbortSignal): Promise<void> {
+    return this.#client.remove({ bucket, path }, signal);
+  }
+
   /**
    * A service that says "already there" although it should replace has what an earlier try brought, whose answer was
    * lost, or what another attempt made. The sizes show which.

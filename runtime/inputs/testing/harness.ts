@@ -7,7 +7,8 @@ import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 
 import { InputCache } from "../input-cache.ts";
-import { type FetchedFile, type InputRequest, Inputs, type InputsOptions } from "../inputs.ts";
+import type { FetchedFile, InputRequest } from "../input-request.ts";
+import { Inputs, type InputsOptions } from "../inputs.ts";
 import { inputLimits } from "../limits.ts";
 import { publicAddress, type Site, startInternet, type TestInternet } from "./internet.ts";
 

@@ -87,6 +87,7 @@ export const errorStatus = {
   EXPIRED: 504,
   DISK_FULL: 507,
   QUEUE_FULL: 507,
+  INPUTS_FULL: 507,
 } as const;
 
 export type ErrorCode = keyof typeof errorStatus;

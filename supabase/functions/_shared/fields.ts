@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { fromDecimal } from "./decimal.ts";
 import { expiresInSeconds } from "./expiry.ts";
+import {
+  type InputField,
+  inputFieldKey,
+  inputHash,
+  isDataAddress,
+  isInputAddress,
+  maxDataCharacters,
+} from "./input-address.ts";
 import { optional } from "./job.ts";
 import { isReference } from "./synonyms.ts";
 
@@ -114,11 +122,28 @@ export const longPromptOrEmpty = emptyOrPrompt(inBytes);
 
 export const longPromptText = prompt(inBytes);
 
-/** Address of an input file: a URL, or a path in the app's storage. "" is "not given". */
-export const optionalReference = z.preprocess(
-  (value) => (isReference(value) ? value : undefined),
-  z.string("must be a URL").max(8192, "must be a URL of at most 8,192 characters").optional(),
-);
+const maxUrlCharacters = 8192;
+
+const reference = (field: InputField) =>
+  z.preprocess(
+    (value) => (isReference(value) ? value : undefined),
+    z
+      .string("must be a URL")
+      .refine((text) => isDataAddress(text) || text.length <= maxUrlCharacters, {
+        error: "must be a URL of at most 8,192 characters",
+      })
+      .refine((text) => !isDataAddress(text) || text.length <= maxDataCharacters, {
+        error: "must be at most 512 KB where it is a data: address",
+      })
+      .refine((text) => !isInputAddress(text) || inputHash(text) !== null, {
+        error: "must be input: and the SHA-256 that POST /inputs has answered",
+      })
+      .meta({ maxLength: maxDataCharacters, [inputFieldKey]: field })
+      .optional(),
+  );
+
+/** Address of a picture: a URL, `input:<sha256>` of an uploaded file, or a small `data:` address. "" is "not given". */
+export const optionalReference = reference("picture");
 
 export const optionalFlag = optional(z.boolean("must be true or false"));
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { inputFieldKey, inputHash } from "./input-address.ts";
 import { isGiven, isJsonObject, type JsonObject, loraNames } from "./synonyms.ts";
 
 /**
@@ -61,7 +62,7 @@ export const loraChoices = z
     }
     return read;
   })
-  .meta({ description: "LoRA files to draw with: [{ path, scale }]" });
+  .meta({ description: "LoRA files to draw with: [{ path, scale }]", [inputFieldKey]: "weights" });
 
 /** For pipelines of one phase: each file has one strength. */
 export const onePhaseLoras = loraChoices.superRefine((choices, ctx) => {
@@ -170,9 +171,9 @@ function isSource(value: unknown): value is string {
   return !value.includes("\0") && !(isAddress(value) && /^[^/?#]*\/\/[^/?#]*@/.test(value));
 }
 
-/** Whether a LoRA is named by its address, and not by its file. */
+/** Whether a LoRA is named by its address, that of an uploaded file among them, and not by its file. */
 export function isAddress(source: string): boolean {
-  return /^[a-z][a-z0-9+.-]{0,30}:\/\//i.test(source);
+  return /^[a-z][a-z0-9+.-]{0,30}:\/\//i.test(source) || inputHash(source) !== null;
 }
 
 /** A source without the query of its address, where tokens are. */
