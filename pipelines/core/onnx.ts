@@ -51,6 +51,13 @@ export class PreparedInput {
   constructor(value: OrtTensor) {
     this.value = value;
   }
+
+  /** Gives the memory back at once; it cannot be an input any more. */
+  release(): void {
+    const { data } = this.value;
+    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer) || data.buffer.detached) return;
+    data.buffer.transfer(0);
+  }
 }
 
 export type Feed = Tensor | IntTensor | PreparedInput;
@@ -152,9 +159,24 @@ export class Component {
     feeds: Readonly<Record<string, Feed>>,
     fetches: readonly Name[],
   ): Promise<Record<Name, Tensor>> {
+    return (await this.runKeeping(feeds, fetches, {})).outputs;
+  }
+
+  /**
+   * As {@link run}, for a model that goes on from what it made itself: outputs that are the inputs of its next run are handed
+   * on in the type and the memory in which ONNX Runtime made them. On CUDA too that is the CPU's memory: the binding of
+   * onnxruntime-node 1.30 keeps outputs on a device for WebGPU alone.
+   * @param kept output by the input that it becomes: `{ "past_key_values.0.key": "present.0.key" }`
+   */
+  async runKeeping<Name extends string>(
+    feeds: Readonly<Record<string, Feed>>,
+    fetches: readonly Name[],
+    kept: Readonly<Record<string, string>>,
+  ): Promise<{ readonly outputs: Record<Name, Tensor>; readonly next: Record<string, PreparedInput> }> {
     const missing = [...this.inputs.keys()].filter((name) => feeds[name] === undefined);
     if (missing.length > 0) throw modelInvalid(this.path, `the model also needs the input ${missing.join(", ")}`);
-    const absent = fetches.filter((name) => !this.outputs.includes(name));
+    const wanted = [...fetches, ...Object.values(kept)];
+    const absent = wanted.filter((name) => !this.outputs.includes(name));
     if (absent.length > 0) {
       throw modelInvalid(this.path, `there is no output ${absent.join(", ")}, only ${this.outputs.join(", ")}`);
     }
@@ -164,9 +186,10 @@ export class Component {
         (value instanceof PreparedInput ? value : this.prepare(name, value)).value,
       ]),
     );
-    const results = await this.#timedRun(inputs, fetches);
+    const results = await this.#timedRun(inputs, wanted);
     const entries = fetches.map((name) => [name, toFloat32(results[name], name, this.path)] as const);
-    return Object.fromEntries(entries) as Record<Name, Tensor>;
+    const next = Object.entries(kept).map(([input, output]) => [input, toInput(results[output])] as const);
+    return { outputs: Object.fromEntries(entries) as Record<Name, Tensor>, next: Object.fromEntries(next) };
   }
 
   async #timedRun(inputs: Record<string, OrtTensor>, fetches: readonly string[]): Promise<InferenceSession.ReturnType> {
@@ -203,8 +226,11 @@ function createSession(source: string | GraphInMemory, executionProviders: strin
   return InferenceSession.create(bytes, { ...options, ...(extra ? { extra } : {}) });
 }
 
-/** The CUDA library is not in the package; its install script (or a Docker image) puts it beside the binding. */
-function hasCudaLibrary(): boolean {
+/**
+ * Whether models may run on a GPU here. The CUDA library is not in the package; its install script (or a Docker image) puts
+ * it beside the binding.
+ */
+export function hasCudaLibrary(): boolean {
   const entry = createRequire(import.meta.url).resolve("onnxruntime-node");
   const library = process.platform === "win32" ? "onnxruntime_providers_cuda.dll" : "libonnxruntime_providers_cuda.so";
   return existsSync(join(dirname(entry), "..", "bin", "napi-v6", process.platform, process.arch, library));
@@ -247,6 +273,13 @@ function toOrtTensor(type: InputType, { data, dims }: Tensor | IntTensor): OrtTe
 function float16Tensor(values: Float16Array, dims: readonly number[]): OrtTensor {
   const bits = new Uint16Array(values.buffer, values.byteOffset, values.length);
   return Object.defineProperty(new OrtTensor("float16", bits, [...dims]), "data", { value: bits });
+}
+
+/** What a run made, as the input of another. */
+function toInput(value: InferenceSession.ReturnType[string] | undefined): PreparedInput {
+  if (value?.data instanceof Float16Array) return new PreparedInput(float16Tensor(value.data, value.dims));
+  if (value instanceof OrtTensor) return new PreparedInput(value);
+  throw new RangeError("an output that was fetched is no tensor");
 }
 
 function toFloat32(value: InferenceSession.ReturnType[string] | undefined, name: string, path: string): Tensor {

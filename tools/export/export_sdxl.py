@@ -21,7 +21,7 @@ Exit status: 0 done, 1 the result differs from torch by more than the tolerance,
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = make_parser(NAME, __doc__, EXAMPLES, "SDXL")
+    parser = make_parser(NAME, __doc__, EXAMPLES, "diffusers SDXL folder (has model_index.json)")
     parser.add_argument(
         "--fused-attention",
         action="store_true",

@@ -22,7 +22,7 @@ Exit status: 0 done, 1 the result differs from torch by more than the tolerance,
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = make_parser(NAME, __doc__, EXAMPLES, "WAN")
+    parser = make_parser(NAME, __doc__, EXAMPLES, "diffusers WAN folder (has model_index.json)")
     parser.add_argument(
         "--plain-attention",
         action="store_true",

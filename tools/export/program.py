@@ -22,12 +22,12 @@ class Settings:
     half_storage: bool = False
 
 
-def make_parser(name: str, description: str, epilog: str, pipeline: str) -> argparse.ArgumentParser:
+def make_parser(name: str, description: str, epilog: str, source: str) -> argparse.ArgumentParser:
     """A parser with the arguments that every export program has."""
     parser = argparse.ArgumentParser(
         prog=name, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path, help=f"diffusers {pipeline} folder (has model_index.json)")
+    parser.add_argument("source", type=Path, help=source)
     parser.add_argument("output", type=Path, help="folder to write; must not exist, or be empty")
     parser.add_argument(
         "--dtype",

@@ -50,8 +50,11 @@ export class TorchGenerator {
     for (let index = start; index < end; index++) out[index] = (engine.nextUint32() & 0xffffff) * 2 ** -24;
   }
 
-  /** A uniform value in [0, 1) with 53 random bits: the first draw is the high word. */
-  #uniformFloat64(): number {
+  /**
+   * A uniform value in [0, 1) with 53 random bits, of which the first draw is the high word: what
+   * `torch.rand(1, generator=…, dtype=torch.float64)` returns.
+   */
+  uniform(): number {
     const high = this.#engine.nextUint32() & 0x1fffff;
     return (high * 2 ** 32 + this.#engine.nextUint32()) * 2 ** -53;
   }
@@ -62,8 +65,8 @@ export class TorchGenerator {
       this.#cachedNormal = undefined;
       return cached;
     }
-    const u1 = this.#uniformFloat64();
-    const u2 = this.#uniformFloat64();
+    const u1 = this.uniform();
+    const u2 = this.uniform();
     const radius = Math.sqrt(-2 * Math.log1p(-u2));
     const theta = 2 * Math.PI * u1;
     this.#cachedNormal = radius * Math.sin(theta);
