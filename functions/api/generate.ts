@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
+import { inputErrors } from "./schemas/input-view.ts";
 import { jobView } from "./schemas/job-view.ts";
 import { destination } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
@@ -46,6 +47,7 @@ export const generate = declareRoute({
     "OVERLOADED",
     "SHUTTING_DOWN",
     "DEPENDENCY_FAILED",
+    ...inputErrors,
     ...queueErrors,
   ],
 });

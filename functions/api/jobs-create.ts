@@ -1,5 +1,6 @@
 import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
+import { inputErrors } from "./schemas/input-view.ts";
 import { destination } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
@@ -24,6 +25,7 @@ export const createJob = declareRoute({
     "TOO_MANY_JOBS",
     "QUEUE_FULL",
     "UNSUPPORTED_OPTION",
+    ...inputErrors,
     ...queueErrors,
   ],
 });

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { ignoredFields } from "#contract/check-job.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
+import { publicAddress } from "#runtime/heartbeat/public-address.ts";
+import { admitInputs } from "#runtime/inputs/uploads/admit-inputs.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { type Accepted, idempotencyKey, type Submission, submission } from "../api/schemas/submission.ts";
 import { HttpError } from "../errors.ts";
@@ -16,8 +18,9 @@ interface Handed {
 /** Puts a job that was handed in on its queue. */
 export async function acceptJob(
   { body, headers, query }: Handed,
-  { queue, registry }: Pick<Runtime, "queue" | "registry">,
+  runtime: Pick<Runtime, "queue" | "registry" | "uploads" | "config">,
 ): Promise<Accepted> {
+  const { queue, registry } = runtime;
   const handler = registry.get(body.type);
   if (handler === undefined) throw new Error(`a submission of the unknown type ${body.type} got through`);
   const options = {
@@ -25,7 +28,8 @@ export async function acceptJob(
     delaySeconds: body.delay_seconds,
     idempotencyKey: keyOf(headers.get("idempotency-key"), body.idempotency_key),
   };
-  const { jobId, created, position } = await queue.enqueue(jobOf(body, body.id ?? randomUUID()), options, query);
+  const job = await admitInputs(jobOf(body, body.id ?? randomUUID()), handler, admissionTo(query.source, runtime));
+  const { jobId, created, position } = await queue.enqueue(job, options, query);
   const status: JobStatus = created ? "queued" : ((await queue.get(jobId))?.status ?? "queued");
   return {
     job_id: jobId,
@@ -34,6 +38,18 @@ export async function acceptJob(
     created,
     ignored: ignoredFields(handler, body, Object.keys(submission.shape)),
   };
+}
+
+function admissionTo(
+  source: string | undefined,
+  { queue, uploads, config }: Pick<Runtime, "queue" | "uploads" | "config">,
+) {
+  const [first = ""] = queue.byName.keys();
+  const name = source ?? first;
+  const isEmbedded = config.sources.some((each) => each.name === name && each.isEmbedded);
+  const { podId, http } = config;
+  const publicUrl = publicAddress({ publicUrl: http.publicUrl, podId }, http.port)?.url ?? null;
+  return { uploads, queue: { name, isEmbedded }, publicUrl };
 }
 
 /** From the header or the body; both may be given when they agree. */

@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StorageClient } from "#runtime/delivery/stores/supabase/storage-client.ts";
 import { startTestRuntime, type TestRuntime } from "#test/support/runtime.ts";
 import { type StorageServer, startStorageServer } from "#test/support/supabase/storage-server.ts";
@@ -26,7 +26,7 @@ beforeAll(async () => {
   app.listen(0, "127.0.0.1");
   await once(app, "listening");
   const address = app.address();
-  storage = await startStorageServer({ buckets: [{ id: "references" }], nowMs: () => nowMs });
+  storage = await startStorageServer({ buckets: [{ id: "references" }, { id: "inputs" }], nowMs: () => nowMs });
   folder = await mkdtemp(join(tmpdir(), "ourvidz-storage-job-"));
   picture = await makePicture("seagreen");
   url = await upload();
@@ -71,4 +71,43 @@ it("fails for another user, with a code, and without the token in the message", 
   expect(record).toMatchObject({ status: "failed", attempt: 1, error: { code: "INPUT_EXPIRED" } });
   expect(url).toContain("token=");
   expect(JSON.stringify(record.error)).not.toContain("token=");
+});
+
+describe("a file that was uploaded where results go to the app's storage", () => {
+  const never = new AbortController().signal;
+  const address = () => `input:${sha256(picture)}`;
+  const path = () => `ada/inputs/${sha256(picture)}.png`;
+  const run = async (userId: string) =>
+    runtime.ended(await runtime.submit("tint", { reference_image_url: address() }, { user_id: userId }));
+
+  beforeAll(async () => {
+    const content = (async function* () {
+      yield picture;
+    })();
+    const { upload } = await runtime.uploads.add({ userId: "ada", content, signal: never });
+    expect(await runtime.uploads.url(upload)).toContain(storage.url);
+  });
+
+  it("is in its bucket, where a container that has never seen it reads it", async () => {
+    expect(storage.find("inputs", path())).toMatchObject({ mimeType: "image/png", sizeBytes: picture.byteLength });
+    expect(await run("ada")).toMatchObject({ status: "completed", result: { metadata: { sha256: sha256(picture) } } });
+  });
+
+  it("is not found by another user's job", async () => {
+    expect(await run("grace")).toMatchObject({ status: "failed", attempt: 1, error: { code: "INPUT_NOT_FOUND" } });
+  });
+
+  it("is refused when it is not what its address says", async () => {
+    const file = join(folder, "other.png");
+    await writeFile(file, await makePicture("crimson"));
+    const client = new StorageClient({ project: storage, nowMs: () => nowMs });
+    const stored = { bucket: "inputs", path: path(), userId: "ada", jobId: "inputs", file, mimeType: "image/png" };
+    await client.upload({ ...stored, sizeBytes: (await stat(file)).size }, never);
+    expect(await run("ada")).toMatchObject({ status: "failed", error: { code: "INPUT_INVALID" } });
+  });
+
+  it("is deleted there", async () => {
+    expect(await runtime.uploads.remove("ada", sha256(picture))).toBe(1);
+    expect(storage.find("inputs", path())).toBeUndefined();
+  });
 });

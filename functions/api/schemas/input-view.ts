@@ -30,6 +30,21 @@ export const inputParams = z.object({ id: z.string() });
 /** Whose file is meant; without it, anybody's. */
 export const owner = z.strictObject({ user_id: safeId.optional() });
 
+/** What may be wrong with the files that a job names or has in it. */
+export const inputErrors = [
+  "INPUT_NOT_FOUND",
+  "INPUT_REFUSED",
+  "INPUT_TOO_LARGE",
+  "INPUT_INVALID",
+  "INPUTS_FULL",
+  "OVERLOADED",
+  "DISK_FULL",
+  "BODY_TOO_LARGE",
+  "STORAGE_UNREACHABLE",
+  "STORAGE_REFUSED",
+  "ASSET_REFUSED",
+] as const satisfies readonly ErrorCode[];
+
 /** What a store may answer that is not the data folder's own. */
 export const storeErrors = [
   "STORAGE_UNREACHABLE",

@@ -21,7 +21,8 @@ import type { Upload, UploadRows, UploadUsage } from "./upload-rows.ts";
  *   under way ──whole, of an allowed kind──► kept ──expired, and no job that waits or runs names it──► gone
  *       └──broken off, too large, of another kind──► gone
  */
-export interface UploadStore extends Pick<AssetStore, "name" | "put" | "url"> {
+export interface UploadStore extends Pick<AssetStore, "name" | "put"> {
+  url(bucket: string, path: string, seconds?: number): Promise<string | null>;
   /** Deletes a file; one that is not there is passed over. */
   remove(bucket: string, path: string, signal: AbortSignal): Promise<void>;
 }
@@ -109,9 +110,9 @@ export class Uploads {
     return this.#options.rows.find(userId, sha256);
   }
 
-  /** An address at which it can be read for a while. */
-  url({ userId, sha256, mimeType }: Upload): Promise<string | null> {
-    return this.#options.store.url(inputBucket, uploadPath(userId, sha256, mimeType));
+  /** An address at which it can be read for a while; of the data folder's own store, for as long as it is to be. */
+  url({ userId, sha256, mimeType }: Upload, seconds?: number): Promise<string | null> {
+    return this.#options.store.url(inputBucket, uploadPath(userId, sha256, mimeType), seconds);
   }
 
   /** Whether other containers can read what was uploaded here. */
