@@ -4,17 +4,30 @@ import { elementCount, isFiniteData, type Tensor, tensor } from "#pipelines/core
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { NoiseSource } from "./noise.ts";
 
+/**
+ * The denoiser's prediction for these latents after guidance, of their shape; it need only be valid until the next call.
+ * It scales its input by {@link Schedule.scaleModelInput}.
+ */
+type Predict = (latents: Tensor, stepIndex: number) => Promise<Tensor>;
+
+/** The other model begins its run anew: solvers forget what the steps before have left. */
+export interface HandOver {
+  /** Index in the schedule after the first model's last call. */
+  readonly end: number;
+  /** Index of the other model's first call. Solvers of order 2 may be cut off in a step, which is then run once more. */
+  readonly start: number;
+  readonly predict: Predict;
+}
+
 export interface DenoiseRequest {
   readonly schedule: Schedule;
   /** What the first step starts from, `[batch, …]`; overwritten. Of a whole run: noise times the schedule's `initNoiseSigma`. */
   readonly latents: Tensor;
   /** Index in the schedule of the first step that is run, for latents that hold less noise; 0 when absent. */
   readonly startStep?: number | undefined;
-  /**
-   * The denoiser's prediction for these latents after guidance, of their shape; it need only be valid until the next call.
-   * It scales its input by {@link Schedule.scaleModelInput}.
-   */
-  predict(latents: Tensor, stepIndex: number): Promise<Tensor>;
+  readonly predict: Predict;
+  /** Where another model goes on; when absent, one runs all steps. */
+  readonly handOver?: HandOver | undefined;
   /** From which steps that need noise draw it; what drew the first latents, so that it goes on after them. */
   readonly noise?: NoiseSource | undefined;
   /** Changes the latents that a step has made, in place: what keeps parts of a picture as they are. */
@@ -46,16 +59,17 @@ export interface DenoiseStep {
  */
 export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   const { schedule, signal, latents, startStep = 0 } = request;
-  const total = schedule.timesteps.length - startStep;
+  const calls = callsOf(request);
+  const total = calls.length;
   const inferenceSteps = schedule.numInferenceSteps - Math.floor(startStep / schedule.order);
   const imageDims = latents.dims.slice(1);
-  schedule.begin({ stepIndex: startStep, imageSize: elementCount(imageDims) });
   let sample = latents;
   let next = tensor(new Float32Array(latents.data.length), latents.dims);
-  for (let step = 1; step <= total; step++) {
-    const stepIndex = startStep + step - 1;
+  for (const [index, { stepIndex, begins, predict }] of calls.entries()) {
+    const step = index + 1;
     signal?.throwIfAborted();
-    const noisePrediction = await request.predict(sample, stepIndex);
+    if (begins) schedule.begin({ stepIndex, imageSize: elementCount(imageDims) });
+    const noisePrediction = await predict(sample, stepIndex);
     // A scheduler that clips would make a number of infinity.
     if (!isFiniteData(noisePrediction.data)) throw stepError(`the model's prediction in step ${step} of ${total}`);
     const drawn = request.noise?.forStep(schedule.noiseFor(stepIndex), imageDims);
@@ -70,6 +84,27 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
   }
   signal?.throwIfAborted();
   return sample;
+}
+
+interface Call {
+  readonly stepIndex: number;
+  /** The first one of its model. */
+  readonly begins: boolean;
+  readonly predict: Predict;
+}
+
+/** All calls of the models, in their order. */
+function callsOf({ schedule, startStep = 0, predict, handOver }: DenoiseRequest): Call[] {
+  const all = schedule.timesteps.length;
+  const calls = (start: number, end: number, model: Predict): Call[] =>
+    Array.from({ length: Math.max(end - start, 0) }, (_, index) => ({
+      stepIndex: start + index,
+      begins: index === 0,
+      predict: model,
+    }));
+  if (handOver === undefined) return calls(startStep, all, predict);
+  const other = calls(Math.max(handOver.start, startStep), all, handOver.predict);
+  return [...calls(startStep, handOver.end, predict), ...other];
 }
 
 function stepError(where: string): Error {

@@ -6,14 +6,14 @@ import { type Lora, OpenLoras } from "./merged-graph.ts";
 /** The LoRA files that are merged into the models of one pipeline now. */
 export class LoraWeights {
   readonly #components: ComponentSet;
-  readonly #files: Readonly<Record<LoraComponent, string>>;
+  readonly #files: Readonly<Partial<Record<LoraComponent, string>>>;
   #key = "";
   #signal: AbortSignal | undefined;
   /** As the last job named them: the files of an earlier one may be gone. */
   #loras: readonly Lora[] = [];
 
-  /** @param files of the models that a LoRA may change, as the set knows them */
-  constructor(components: ComponentSet, files: Readonly<Record<LoraComponent, string>>) {
+  /** @param files of the models that a LoRA may change, as the set knows them; refiners have one text encoder */
+  constructor(components: ComponentSet, files: Readonly<Partial<Record<LoraComponent, string>>>) {
     this.#components = components;
     this.#files = files;
   }
@@ -37,6 +37,10 @@ export class LoraWeights {
     try {
       for (const component of loraComponents) {
         const file = this.#files[component];
+        if (file === undefined) {
+          open.checkUnchanged(component);
+          continue;
+        }
         const isChanged = open.changes(component);
         await this.#components.choose(file, isChanged ? this.#variant(component, key) : undefined);
         // What is wrong with a change is found now; the rest comes when its stage does.
@@ -44,7 +48,7 @@ export class LoraWeights {
       }
       this.#key = key;
     } catch (error) {
-      for (const component of loraComponents) await this.#components.choose(this.#files[component], undefined);
+      for (const file of Object.values(this.#files)) await this.#components.choose(file, undefined);
       throw error;
     } finally {
       await open.close();

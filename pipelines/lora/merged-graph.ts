@@ -46,6 +46,13 @@ export class OpenLoras {
     return this.#files.some(({ file }) => file.layers.some((layer) => layer.component === component));
   }
 
+  /** @throws PipelineError LORA_INVALID when one changes a model that the pipeline does not have */
+  checkUnchanged(component: LoraComponent): void {
+    const changing = this.#files.find(({ file }) => file.layers.some((layer) => layer.component === component));
+    if (changing === undefined) return;
+    throw loraInvalid(changing.file.tensors.name, `it was made for another model: this one has no ${component}`);
+  }
+
   /**
    * The graph of a model with all changes merged into its weights. The file itself stays as it is.
    * @param path the model's ONNX file

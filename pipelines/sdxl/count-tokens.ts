@@ -7,8 +7,8 @@ import { type Fragments, fragmentsOf, type WeightedPrompt } from "#pipelines/tex
 import { readModelFolder } from "./model-folder.ts";
 import { type PromptTexts, readWeights } from "./read-weights.ts";
 
-const encoderNames = ["text_encoder", "text_encoder_2"] as const;
-type Tokenizers = readonly [ClipTokenizer, ClipTokenizer];
+/** By the folders of their encoders; the first one's ids are listed. */
+type Tokenizers = ReadonlyMap<string, ClipTokenizer>;
 
 /**
  * What an SDXL model makes of prompts. Reads its configs and tokenizers and none of its weights.
@@ -17,10 +17,10 @@ type Tokenizers = readonly [ClipTokenizer, ClipTokenizer];
 export async function countSdxlTokens(texts: PromptTexts, modelFolder: string): Promise<PromptReading> {
   const enhancement = readWeights(texts);
   const model = await readModelFolder(modelFolder);
-  const tokenizers = [
-    await ClipTokenizer.load(join(modelFolder, "tokenizer")),
-    await ClipTokenizer.load(join(modelFolder, "tokenizer_2")),
-  ] as const;
+  const tokenizers = new Map<string, ClipTokenizer>();
+  for (const { encoder, tokenizer } of model.base.textEncoders) {
+    tokenizers.set(encoder, await ClipTokenizer.load(join(modelFolder, tokenizer)));
+  }
   const weighted = enhancement.strategy === "compel" ? enhancement.prompts : undefined;
   const fields = [
     { field: "prompt", text: texts.prompt, weighted: weighted?.positive },
@@ -37,8 +37,8 @@ export async function countSdxlTokens(texts: PromptTexts, modelFolder: string): 
     ...(enhancement.strategy === "fallback" ? { fallback_reason: enhancement.reason } : {}),
     texts: read,
     embeddings: {
-      prompt_embeds: [1, chunks * tokenizers[0].maxLength, model.textWidth],
-      pooled_prompt_embeds: [1, model.pooledWidth],
+      prompt_embeds: [1, chunks * first(tokenizers).maxLength, model.base.textWidth],
+      pooled_prompt_embeds: [1, model.base.pooledWidth],
     },
   };
 }
@@ -46,22 +46,25 @@ export async function countSdxlTokens(texts: PromptTexts, modelFolder: string): 
 type Sizes = Pick<ReadText, "fragments" | "encoders" | "tokens" | "chunks">;
 
 function readPlain(text: string, tokenizers: Tokenizers): Sizes {
-  const ids = tokenizers.map((tokenizer) => tokenizer.encode(text));
+  const read = [...tokenizers].map(([name, tokenizer]) => {
+    const ids = tokenizer.encode(text);
+    return { name, ids, chunks: countChunks(ids.length, tokenizer.maxLength) };
+  });
   return {
     fragments: [{ text, weight: 1 }],
-    encoders: countsOf(ids.map(({ length }) => length)),
+    encoders: read.map(({ name, ids }) => ({ name, tokens: ids.length })),
     tokens: listed(
-      tokenizers[0],
-      (ids[0] ?? []).map((id) => ({ id, weight: 1 })),
+      first(tokenizers),
+      (read[0]?.ids ?? []).map((id) => ({ id, weight: 1 })),
     ),
-    chunks: Math.max(...ids.map(({ length }, index) => countChunks(length, tokenizers[index]?.maxLength ?? 0))),
+    chunks: Math.max(...read.map(({ chunks }) => chunks)),
   };
 }
 
 function readWeighted(prompt: WeightedPrompt, tokenizers: Tokenizers): Sizes {
   // Prompts of a blend lie over each other, so that the longest counts; parts lie end to end.
-  const perEncoder = tokenizers.map((tokenizer) =>
-    prompt.parts.map((part) => {
+  const sums = [...tokenizers].map(([name, tokenizer]) => {
+    const parts = prompt.parts.map((part) => {
       const prompts: readonly Fragments[] =
         part.kind === "prompt" ? [part.fragments] : part.prompts.map(({ fragments }) => fragments);
       const laidOut = prompts.map((fragments) => chunkFragments(fragments, tokenizer));
@@ -69,17 +72,18 @@ function readWeighted(prompt: WeightedPrompt, tokenizers: Tokenizers): Sizes {
         tokens: Math.max(...laidOut.map(({ tokenCount }) => tokenCount)),
         chunks: Math.max(...laidOut.map(({ count }) => count)),
       };
-    }),
-  );
-  const sums = perEncoder.map((parts) => ({
-    tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
-    chunks: parts.reduce((sum, { chunks }) => sum + chunks, 0),
-  }));
+    });
+    return {
+      name,
+      tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
+      chunks: parts.reduce((sum, { chunks }) => sum + chunks, 0),
+    };
+  });
   const fragments = fragmentsOf(prompt);
-  const [tokenizer] = tokenizers;
+  const tokenizer = first(tokenizers);
   return {
     fragments,
-    encoders: countsOf(sums.map(({ tokens }) => tokens)),
+    encoders: sums.map(({ name, tokens }) => ({ name, tokens })),
     tokens: listed(
       tokenizer,
       fragments.flatMap(({ text, weight }) => tokenizer.encode(text).map((id) => ({ id, weight }))),
@@ -88,8 +92,10 @@ function readWeighted(prompt: WeightedPrompt, tokenizers: Tokenizers): Sizes {
   };
 }
 
-function countsOf(counts: readonly number[]): ReadText["encoders"] {
-  return encoderNames.map((name, index) => ({ name, tokens: counts[index] ?? 0 }));
+function first(tokenizers: Tokenizers): ClipTokenizer {
+  const [tokenizer] = tokenizers.values();
+  if (tokenizer === undefined) throw new RangeError("a model without tokenizers");
+  return tokenizer;
 }
 
 function listed(tokenizer: ClipTokenizer, ids: readonly { id: number; weight: number }[]): ReadText["tokens"] {

@@ -8,24 +8,35 @@ import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { decodeLatents } from "./decode.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
 import type { EncodedReference } from "./encode-reference.ts";
+import type { Expert } from "./expert.ts";
+import { handOverOf } from "./hand-over.ts";
+import { timeIdsOf } from "./micro-conditions.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
 import { prepareLatents } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 import { previewEncoder } from "./previews.ts";
 import type { SdxlHooks, SdxlRequest } from "./request.ts";
-import { sizeIds, UnetPredictor } from "./unet.ts";
+import { UnetPredictor } from "./unet.ts";
+
+/** An expert with what it is shown of the prompts. */
+export interface PromptedExpert {
+  readonly expert: Expert;
+  readonly embeddings: PromptEmbeddings;
+  /** Loaded when its stage comes, where the model has no room as a whole. */
+  unet(): Promise<Component>;
+}
 
 /** What all parts of one request share. */
 export interface Drawing {
   readonly model: SdxlModelFolder;
-  /** Loaded when its stage comes, where the model has no room as a whole. */
-  unet(): Promise<Component>;
+  readonly base: PromptedExpert;
+  /** What ends the denoising, and the share of the noise that is gone when it begins. */
+  readonly refiner: (PromptedExpert & { readonly denoisingEnd: number }) | undefined;
   vaeDecoder(): Promise<Component>;
   /** A small one, for previews; undefined where the model has none. */
   tinyDecoder(): Promise<Component | undefined>;
   readonly request: SdxlRequest;
   readonly scheduler: Scheduler;
-  readonly embeddings: PromptEmbeddings;
   readonly reference: EncodedReference | undefined;
   readonly hooks: SdxlHooks;
 }
@@ -45,7 +56,7 @@ export async function drawPart(drawing: Drawing, seeds: readonly number[], image
 
 /** @returns the clean latents, `[images, channels, height, width]` */
 async function sample(
-  { model, unet, tinyDecoder, request, embeddings, hooks }: Drawing,
+  { model, base, refiner, tinyDecoder, request, hooks }: Drawing,
   schedule: Schedule,
   { latents, startStep, noise, afterStep, besideLatents }: Prepared,
   imagesDone: number,
@@ -53,17 +64,17 @@ async function sample(
   const images = latents.dims[0] ?? 0;
   const encoder = hooks.onProgress && previewEncoder(model, await tinyDecoder());
   const previews = encoder && new PreviewFeed(encoder);
-  const predictor = new UnetPredictor(await unet(), schedule, latents.dims, {
-    embeddings,
-    timeIds: sizeIds(request),
-    guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
-    besideLatents,
-  });
+  const predictWith = (prompted: PromptedExpert, beside?: Tensor) =>
+    predictorOf(prompted, request, schedule, { dims: latents.dims, besideLatents: beside });
   return denoise({
     schedule,
     startStep,
     latents,
-    predict: (current, stepIndex) => predictor.predict(current, stepIndex),
+    predict: predictWith(base, besideLatents),
+    handOver: refiner && {
+      ...handOverOf(schedule, refiner.denoisingEnd, model.scheduler.config),
+      predict: predictWith(refiner),
+    },
     noise,
     afterStep,
     signal: hooks.signal,
@@ -75,6 +86,31 @@ async function sample(
       hooks.onProgress(Math.floor(done / request.seeds.length), step.inferenceSteps, previews?.take());
     },
   });
+}
+
+interface PredictorLatents {
+  readonly dims: readonly number[];
+  readonly besideLatents: Tensor | undefined;
+}
+
+/** The expert's prediction; its UNet is loaded for the first one. */
+function predictorOf(
+  { expert, embeddings, unet }: PromptedExpert,
+  request: SdxlRequest,
+  schedule: Schedule,
+  { dims, besideLatents }: PredictorLatents,
+): (latents: Tensor, stepIndex: number) => Promise<Tensor> {
+  let predictor: UnetPredictor | undefined;
+  return async (latents, stepIndex) => {
+    predictor ??= new UnetPredictor(await unet(), schedule, dims, {
+      embeddings,
+      timeIds: timeIdsOf(expert, request),
+      guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
+      guidanceWidth: expert.guidanceWidth,
+      besideLatents,
+    });
+    return predictor.predict(latents, stepIndex);
+  };
 }
 
 async function decodeImages(

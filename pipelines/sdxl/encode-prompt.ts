@@ -17,7 +17,7 @@ export interface PromptRequest {
   readonly clipSkip?: number | undefined;
 }
 
-/** What the UNet is conditioned on: `[1, chunks · 77, width of both encoders]` and the pooled `[1, projection]`. */
+/** What the UNet is conditioned on: `[1, chunks · 77, width of all encoders]` and the pooled `[1, projection]`. */
 export interface TextEmbeddings {
   readonly hidden: Tensor;
   readonly pooled: Tensor;
@@ -34,17 +34,18 @@ export interface PromptEmbeddings {
   readonly chunks: number;
 }
 
-type Encoders = readonly [TextEncoder, TextEncoder];
+/** In the order in which their states lie side by side; the last one projects. */
+type Encoders = readonly TextEncoder[];
 
-/** One text by both encoders. */
+/** One text by all encoders. */
 interface EncodedText {
   readonly embeddings: TextEmbeddings;
   readonly tokenCount: number;
 }
 
 /**
- * Encodes prompt and negative prompt with both encoders: the hidden states before the last layer, side by side, and the
- * projected output of the second (`encode_prompt` of diffusers' `StableDiffusionXLPipeline`; with weights, compel's
+ * Encodes prompt and negative prompt with the encoders of an expert: the hidden states before the last layer, side by side, and
+ * the projected output of the last (`encode_prompt` of diffusers' `StableDiffusionXLPipeline`; with weights, compel's
  * `CompelForSDXL`). Prompts of more than 75 tokens are encoded in chunks and laid end to end; the pooled output is that of
  * the first chunk, as compel takes it.
  * @throws PipelineError INVALID_JOB when clip skip leaves no layer; UNSUPPORTED_OPTION when the model cannot lower weights
@@ -67,7 +68,7 @@ export async function encodePrompt(
     negative: request.guided ? (negative?.embeddings ?? zerosLike(embeddings)) : undefined,
     promptTokens: positive.tokenCount,
     negativePromptTokens: negative?.tokenCount ?? 0,
-    chunks: (embeddings.hidden.dims[1] ?? 0) / encoders[0].tokenizer.maxLength,
+    chunks: (embeddings.hidden.dims[1] ?? 0) / (encoders[0]?.tokenizer.maxLength ?? 1),
   };
 }
 
@@ -79,10 +80,12 @@ async function encodePlain(encoders: Encoders, texts: readonly string[], clipSki
       (tokens[index] ?? []).map((ids) => countChunks(ids.length, tokenizer.maxLength)),
     ),
   );
-  const first = await encodeTexts(encoders[0], tokens[0] ?? [], chunks, clipSkip);
-  const second = await encodeTexts(encoders[1], tokens[1] ?? [], chunks, clipSkip);
+  const states: EncoderStates[][] = [];
+  for (const [index, encoder] of encoders.entries()) {
+    states.push(await encodeTexts(encoder, tokens[index] ?? [], chunks, clipSkip));
+  }
   return texts.map((_, text) => ({
-    embeddings: joinEncoders(first[text], second[text]),
+    embeddings: joinEncoders(states.flatMap((perText) => perText[text] ?? [])),
     tokenCount: Math.max(...tokens.map((perText) => perText[text]?.length ?? 0)),
   }));
 }
@@ -98,19 +101,18 @@ async function encodePair(
   const perText: WeightedStates[][] = [];
   for (const [index, prompt] of prompts.entries()) {
     const skipped = index === 0 ? clipSkip : 0;
-    perText.push([
-      await encodeWeighted(encoders[0], prompt, skipped),
-      await encodeWeighted(encoders[1], prompt, skipped),
-    ]);
+    const states: WeightedStates[] = [];
+    for (const encoder of encoders) states.push(await encodeWeighted(encoder, prompt, skipped));
+    perText.push(states);
   }
   const chunks = Math.max(...perText.flat().map(({ hidden }) => hidden.dims[0] ?? 0));
   return perText.map((states) => {
-    const [first, second] = states.map(({ hidden, empty, pooled }) => ({
+    const padded = states.map(({ hidden, empty, pooled }) => ({
       hidden: endToEnd(padChunks(hidden, empty, chunks)),
       pooled,
     }));
     const tokenCount = Math.max(...states.map((each) => each.tokenCount));
-    return { embeddings: joinEncoders(first, second), tokenCount };
+    return { embeddings: joinEncoders(padded), tokenCount };
   });
 }
 
@@ -147,9 +149,16 @@ function endToEnd({ data, dims: [chunks = 0, length = 0, width = 0] }: Tensor): 
   return { data, dims: [1, chunks * length, width] };
 }
 
-function joinEncoders(first: EncoderStates | undefined, second: EncoderStates | undefined): TextEmbeddings {
-  if (first === undefined || second?.pooled === undefined) throw new RangeError("a text embedding is missing");
-  return { hidden: concat([first.hidden, second.hidden], 2), pooled: second.pooled };
+function joinEncoders(states: readonly EncoderStates[]): TextEmbeddings {
+  const pooled = states.at(-1)?.pooled;
+  if (pooled === undefined) throw new RangeError("a text embedding is missing");
+  return {
+    hidden: concat(
+      states.map(({ hidden }) => hidden),
+      2,
+    ),
+    pooled,
+  };
 }
 
 function zerosLike({ hidden, pooled }: TextEmbeddings): TextEmbeddings {

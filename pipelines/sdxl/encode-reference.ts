@@ -35,10 +35,17 @@ export async function encodeReference(
   return { strength, takesOneStep, picture, inpainting: { mask: maskOfLatents(mask, model.vaeScaleFactor), rest } };
 }
 
-/** @throws PipelineError INVALID_JOB */
-export function checkReference({ isInpaintingUnet }: SdxlModelFolder, reference: SdxlReference | undefined): void {
-  if (!isInpaintingUnet || reference?.mask !== undefined) return;
-  throw invalidJob("this model paints into pictures only: send a reference picture and config.mask_image_url");
+/** @throws PipelineError INVALID_JOB when the model draws nothing without a reference, or a mask, that is not there */
+export function checkReference(
+  { isInpaintingUnet, base }: SdxlModelFolder,
+  reference: SdxlReference | undefined,
+): void {
+  if (isInpaintingUnet && reference?.mask === undefined) {
+    throw invalidJob("this model paints into pictures only: send a reference picture and config.mask_image_url");
+  }
+  if (base.takesAestheticScore && reference === undefined) {
+    throw invalidJob("this model is a refiner, which draws nothing from text alone: send a reference picture");
+  }
 }
 
 /** Middle grey where the picture is drawn anew. */

@@ -29,6 +29,10 @@ interface Drawn extends PictureOrigin {
   readonly noise: "cpu" | "cuda" | undefined;
   /** Share of the steps that were run on the reference. */
   readonly denoise_strength: number | undefined;
+  /** Where the refiner went on. */
+  readonly denoising_end: number | undefined;
+  readonly aesthetic_score: number | undefined;
+  readonly negative_aesthetic_score: number | undefined;
 }
 
 interface NamedLora extends Lora {
@@ -64,7 +68,7 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
     );
     const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;
     const drawn = seeds.map((seed) => ({
-      ...describe(job, parameters, seed, result.scheduler, model),
+      ...describe(job, parameters, seed, result, model),
       denoise_strength: reference?.strength,
       loras: loras.length === 0 ? undefined : loras.map(({ name, strength }) => ({ name, strength })),
       compel_weights: applied,
@@ -116,6 +120,10 @@ function draw(
     scheduler: parameters.scheduler,
     eta: parameters.eta,
     noise: parameters.noise,
+    // A refiner would add what the reference does not have.
+    denoisingEnd: parameters.denoising_end ?? (parameters.reference?.plan.isCopy ? 1 : undefined),
+    aestheticScore: parameters.aesthetic_score,
+    negativeAestheticScore: parameters.negative_aesthetic_score,
     seeds: parameters.seeds,
     reference: parameters.reference,
     loras: parameters.found,
@@ -133,10 +141,11 @@ function describe(
   job: ImageJob,
   parameters: ImageParameters,
   seed: number,
-  scheduler: string,
+  { scheduler, denoisingEnd }: SdxlResult,
   model: string,
 ): Omit<Drawn, "compel_weights" | "denoise_strength" | "loras"> {
   const { width, height, num_inference_steps, guidance_scale, guidance_rescale, clip_skip, eta, noise } = parameters;
+  const { aesthetic_score, negative_aesthetic_score } = parameters;
   return {
     prompt: job.prompt,
     negative_prompt: job.negative_prompt,
@@ -150,6 +159,9 @@ function describe(
     scheduler,
     eta,
     noise,
+    denoising_end: denoisingEnd,
+    aesthetic_score,
+    negative_aesthetic_score,
     model,
   };
 }
@@ -167,13 +179,14 @@ async function save(
   const finished = drawn.map((origin, index) => {
     const image = images[index];
     if (image === undefined) throw new RangeError(`image ${index} of ${drawn.length} is missing`);
-    const { clip_skip, guidance_rescale, denoise_strength } = origin;
+    const { clip_skip, guidance_rescale, denoise_strength, denoising_end } = origin;
     // The web UI counts from the last layer, where diffusers' 0 is the one before it.
     const clipSkip = clip_skip === undefined ? undefined : clip_skip + 2;
     const texts = generationTexts(origin, {
       "Clip skip": clipSkip,
       "CFG rescale": guidance_rescale,
       "Denoising strength": denoise_strength,
+      "Refiner switch at": denoising_end,
     });
     return { image, seed: origin.seed, texts };
   });

@@ -43,6 +43,11 @@ export interface ImageParameters {
   readonly noise?: "cpu" | "cuda" | undefined;
   /** Layers of the text encoders to leave out, beyond the last one. */
   readonly clip_skip?: number | undefined;
+  /** The share of the noise after which the model's refiner goes on; 0.8 when absent, 1 for none. */
+  readonly denoising_end?: number | undefined;
+  /** What a refiner is shown, from 0 to 10. */
+  readonly aesthetic_score?: number | undefined;
+  readonly negative_aesthetic_score?: number | undefined;
   /** Share of the steps that are run on a reference. */
   readonly denoise_strength?: number | undefined;
   /** How the reference is brought to the size; `cover` when absent. */

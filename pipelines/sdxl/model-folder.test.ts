@@ -15,7 +15,8 @@ describe("readModelFolder", () => {
   it("reads sizes, scales and the scheduler from the configs", async () => {
     expect(await readModelFolder(folder)).toMatchObject({
       path: folder,
-      forceZerosForEmptyPrompt: true,
+      base: { unet: "unet", forceZerosForEmptyPrompt: true, takesAestheticScore: false, guidanceWidth: undefined },
+      refiner: undefined,
       vaeScaleFactor: 8,
       latentChannels: 4,
       vae: { scalingFactor: 0.13025, shiftFactor: 0, normalization: undefined },

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { modelUnsuitable } from "#pipelines/core/errors.ts";
+import { modelInvalid, modelUnsuitable } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
 import type { LatentScaling } from "#pipelines/diffusion/latent-scaling.ts";
 import {
@@ -13,23 +13,9 @@ import {
   vaeFields,
 } from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+import { type Expert, expertIndexFields, expertIndexOf, readExpert, readRefiner } from "./expert.ts";
 
-const modelIndex = z.object({
-  _class_name: z.string(),
-  force_zeros_for_empty_prompt: z.boolean().default(true),
-});
-
-const textEncoderConfig = z.object({
-  hidden_size: z.int().positive(),
-  projection_dim: z.int().positive(),
-});
-
-const unetConfig = z.object({
-  in_channels: z.int().positive(),
-  cross_attention_dim: z.int().positive(),
-  addition_time_embed_dim: z.int().positive(),
-  projection_class_embeddings_input_dim: z.int().positive(),
-});
+const modelIndex = z.object({ _class_name: z.string(), ...expertIndexFields });
 
 const vaeConfig = z.object({
   latent_channels: z.int().positive(),
@@ -45,21 +31,16 @@ const tinyDecoderConfig = z.object({
   scaling_factor: z.number().positive().default(1),
 });
 
-/** Size ids per image: original height and width, crop top and left, target height and width. */
-export const timeIdCount = 6;
-
 /** What the configs of an SDXL model folder say, checked against each other. */
 export interface SdxlModelFolder {
   readonly path: string;
-  /** An absent negative prompt becomes zeros instead of the embedding of an empty text. */
-  readonly forceZerosForEmptyPrompt: boolean;
+  /** What denoises, all of the way where there is no refiner. */
+  readonly base: Expert;
+  /** What ends the denoising, in `refiner/`; most models have none. */
+  readonly refiner: Expert | undefined;
   /** Pixels per latent, on either axis: 8. */
   readonly vaeScaleFactor: number;
   readonly latentChannels: number;
-  /** Width of both text encoders' hidden states, side by side. */
-  readonly textWidth: number;
-  /** Width of the pooled output. */
-  readonly pooledWidth: number;
   /** The UNet is shown a mask and the rest of the picture beside the latents. */
   readonly isInpaintingUnet: boolean;
   readonly vae: LatentScaling & {
@@ -88,43 +69,30 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   if (!modelCheck.takes(index._class_name)) {
     throw modelUnsuitable(path, `the model is a ${index._class_name}; this pipeline runs Stable Diffusion XL`);
   }
-  const [textEncoder, textEncoder2] = [
-    await read("text_encoder/config.json", textEncoderConfig),
-    await read("text_encoder_2/config.json", textEncoderConfig),
-  ];
-  const unet = await read("unet/config.json", unetConfig);
+  const base = await readExpert(path, "unet", expertIndexOf(index));
+  const refiner = await readRefiner(path);
   const vae = await read("vae_decoder/config.json", vaeConfig);
   const vaePath = join(path, "vae_decoder/config.json");
   const scheduler = await readSchedulerFile(path);
   const tinyDecoderPath = join(path, "vae_decoder_tiny/config.json");
   const tinyDecoder = await readJson(tinyDecoderPath, tinyDecoderConfig);
 
-  const unetPath = join(path, "unet/config.json");
   const channels = vae.latent_channels;
-  const isInpaintingUnet = unet.in_channels === 2 * channels + 1;
-  if (!isInpaintingUnet) {
-    checkEqual(unetPath, "in_channels", unet.in_channels, "the VAE's latent_channels", channels);
+  const isInpaintingUnet = base.inputChannels === 2 * channels + 1;
+  checkChannels(path, refiner, channels);
+  if (!isInpaintingUnet) checkChannels(path, base, channels);
+  else if (refiner !== undefined) {
+    throw modelInvalid(join(path, "refiner"), "a UNet that paints into pictures (9 channels) hands over to no refiner");
   }
   if (tinyDecoder !== undefined) {
     checkEqual(tinyDecoderPath, "latent_channels", tinyDecoder.latent_channels, "the VAE's latent_channels", channels);
   }
-  const textWidth = textEncoder.hidden_size + textEncoder2.hidden_size;
-  checkEqual(unetPath, "cross_attention_dim", unet.cross_attention_dim, "the text encoders' width", textWidth);
-  const conditionWidth = timeIdCount * unet.addition_time_embed_dim + textEncoder2.projection_dim;
-  checkEqual(
-    unetPath,
-    "projection_class_embeddings_input_dim",
-    unet.projection_class_embeddings_input_dim,
-    "the width of pooled text and size ids",
-    conditionWidth,
-  );
   return {
     path,
-    forceZerosForEmptyPrompt: index.force_zeros_for_empty_prompt,
+    base,
+    refiner,
     vaeScaleFactor: 2 ** (vae.block_out_channels.length - 1),
     latentChannels: channels,
-    textWidth,
-    pooledWidth: textEncoder2.projection_dim,
     isInpaintingUnet,
     vae: {
       scalingFactor: vae.scaling_factor,
@@ -135,4 +103,11 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     tinyDecoder: tinyDecoder && { scalingFactor: tinyDecoder.scaling_factor },
     scheduler,
   };
+}
+
+/** Of a UNet that is shown latents alone. */
+function checkChannels(path: string, expert: Expert | undefined, channels: number): void {
+  if (expert === undefined) return;
+  const config = join(path, expert.unet, "config.json");
+  checkEqual(config, "in_channels", expert.inputChannels, "the VAE's latent_channels", channels);
 }

@@ -12,14 +12,16 @@ import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-import { drawPart } from "./draw-part.ts";
+import { drawPart, type PromptedExpert } from "./draw-part.ts";
 import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
+import type { Expert } from "./expert.ts";
+import { denoisingEndOf } from "./hand-over.ts";
+import { timeIdsOf } from "./micro-conditions.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
 import type { SdxlHooks, SdxlReference, SdxlRequest, SdxlResult } from "./request.ts";
 import { startStepOf } from "./start-step.ts";
 import { TextEncoder } from "./text-encoder.ts";
-import { sizeIds } from "./unet.ts";
 
 /** Loaded when the first reference comes: most jobs have none. */
 const vaeEncoderFile = "vae_encoder/model.onnx";
@@ -27,13 +29,9 @@ const vaeEncoderFile = "vae_encoder/model.onnx";
 /** Makes previews; loaded for the first job that reports any. */
 const tinyDecoderFile = "vae_decoder_tiny/model.onnx";
 
-/** In the order in which a run uses them. */
-const files = {
-  textEncoder: "text_encoder/model.onnx",
-  textEncoder2: "text_encoder_2/model.onnx",
-  unet: "unet/model.onnx",
-  vaeDecoder: "vae_decoder/model.onnx",
-} as const;
+const vaeDecoderFile = "vae_decoder/model.onnx";
+
+const fileOf = (folder: string) => `${folder}/model.onnx`;
 
 export interface SdxlSettings extends SessionSettings {
   /**
@@ -53,18 +51,22 @@ export interface SdxlSettings extends SessionSettings {
 /** Of what is free on a machine: the rest is for what a run needs beside the weights. */
 const shareOfMachine = 0.8;
 
-/** The files whose weights count, the encoder for references where the folder has one, as a run uses them. */
-function filesInOrder(folder: string): string[] {
-  const { textEncoder, textEncoder2, unet, vaeDecoder } = files;
-  const encoder = existsSync(join(folder, vaeEncoderFile)) ? [vaeEncoderFile] : [];
-  return [textEncoder, textEncoder2, ...encoder, unet, vaeDecoder];
+/** Every file that each run uses, in the order of their use. */
+function filesInOrder({ base, refiner }: SdxlModelFolder): string[] {
+  const experts = [base, ...(refiner === undefined ? [] : [refiner])];
+  const encoders = experts.flatMap(({ textEncoders }) => textEncoders.map(({ encoder }) => fileOf(encoder)));
+  return [...new Set(encoders), ...experts.map(({ unet }) => fileOf(unet)), vaeDecoderFile];
 }
 
 /** Loads what has room, and finds where the model runs. @throws PipelineError MODEL_TOO_LARGE before the first large part */
-async function loadAhead(folder: string, components: ComponentSet, settings: SdxlSettings): Promise<Placed> {
-  const fileBytes = await weightBytesOf(folder, filesInOrder(folder));
+async function loadAhead(model: SdxlModelFolder, components: ComponentSet, settings: SdxlSettings): Promise<Placed> {
+  const { path: folder } = model;
+  const always = filesInOrder(model);
+  const unet = always.indexOf(fileOf(model.base.unet));
+  const encoder = existsSync(join(folder, vaeEncoderFile)) ? [vaeEncoderFile] : [];
+  const fileBytes = await weightBytesOf(folder, always.toSpliced(unet, 0, ...encoder));
   // The smallest part shows where parts of this model run.
-  const { executionProvider, cudaProblem } = await components.get(files.vaeDecoder);
+  const { executionProvider, cudaProblem } = await components.get(vaeDecoderFile);
   const { freeBytes = freeMachineBytes, maxWeightBytes } = settings;
   const rarelyUsed = [vaeEncoderFile];
   if (executionProvider === "cpu") {
@@ -76,9 +78,21 @@ async function loadAhead(folder: string, components: ComponentSet, settings: Sdx
     components.limitMemory({ maxBytes, weightBytes: fileBytes, rarelyUsed });
   }
   await components.checkRoom();
-  const always = Object.values(files);
   if (components.fits(always)) for (const file of always) await components.get(file);
   return { executionProvider, cudaProblem };
+}
+
+/** The text encoders of all experts, by their folder; loaded when a prompt comes. */
+async function openTextEncoders(
+  { path, base, refiner }: SdxlModelFolder,
+  components: ComponentSet,
+): Promise<Map<string, TextEncoder>> {
+  const opened = new Map<string, TextEncoder>();
+  for (const { encoder, tokenizer } of [...base.textEncoders, ...(refiner?.textEncoders ?? [])]) {
+    if (opened.has(encoder)) continue;
+    opened.set(encoder, new TextEncoder(await ClipTokenizer.load(join(path, tokenizer)), components, fileOf(encoder)));
+  }
+  return opened;
 }
 
 const defaultPixelsPerPart = 3 * 1024 * 1024;
@@ -92,7 +106,8 @@ export class SdxlPipeline {
   readonly cudaProblem: string | undefined;
   readonly #ownScheduler: Scheduler;
   readonly #components: ComponentSet;
-  readonly #textEncoders: readonly [TextEncoder, TextEncoder];
+  /** By their folder. */
+  readonly #textEncoders: ReadonlyMap<string, TextEncoder>;
   readonly #loras: LoraWeights;
   readonly #pixelsPerPart: number;
 
@@ -100,22 +115,16 @@ export class SdxlPipeline {
     model: SdxlModelFolder,
     ownScheduler: Scheduler,
     components: ComponentSet,
-    tokenizers: readonly [ClipTokenizer, ClipTokenizer],
+    textEncoders: ReadonlyMap<string, TextEncoder>,
     place: Placed,
     pixelsPerPart: number,
   ) {
     this.model = model;
     this.#ownScheduler = ownScheduler;
     this.#components = components;
-    this.#textEncoders = [
-      new TextEncoder(tokenizers[0], components, files.textEncoder),
-      new TextEncoder(tokenizers[1], components, files.textEncoder2),
-    ];
-    this.#loras = new LoraWeights(components, {
-      unet: files.unet,
-      text_encoder: files.textEncoder,
-      text_encoder_2: files.textEncoder2,
-    });
+    this.#textEncoders = textEncoders;
+    const encoders = model.base.textEncoders.map(({ encoder }) => [encoder, fileOf(encoder)] as const);
+    this.#loras = new LoraWeights(components, { ...Object.fromEntries(encoders), unet: fileOf(model.base.unet) });
     this.executionProvider = place.executionProvider;
     this.cudaProblem = place.cudaProblem;
     this.#pixelsPerPart = pixelsPerPart;
@@ -132,13 +141,10 @@ export class SdxlPipeline {
     const scheduler = ownScheduler(model.scheduler, () => createScheduler(className, config, path));
     const components = new ComponentSet(folder, settings);
     try {
-      const tokenizers = [
-        await ClipTokenizer.load(join(folder, "tokenizer")),
-        await ClipTokenizer.load(join(folder, "tokenizer_2")),
-      ] as const;
-      const place = await loadAhead(folder, components, settings);
+      const textEncoders = await openTextEncoders(model, components);
+      const place = await loadAhead(model, components, settings);
       const pixelsPerPart = settings.pixelsPerPart ?? defaultPixelsPerPart;
-      return new SdxlPipeline(model, scheduler, components, tokenizers, place, pixelsPerPart);
+      return new SdxlPipeline(model, scheduler, components, textEncoders, place, pixelsPerPart);
     } catch (error) {
       await components.dispose();
       throw error;
@@ -160,33 +166,32 @@ export class SdxlPipeline {
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
     checkReference(this.model, request.reference);
+    const denoisingEnd = denoisingEndOf(this.model, request);
     const scheduler = this.#scheduler(request);
     const skipped = request.reference === undefined ? 0 : startStepOf(request.numInferenceSteps, request.reference);
     hooks.signal?.throwIfAborted();
     await this.#loras.use(request.loras ?? [], hooks.signal);
-    const embeddings = await encodePrompt(this.#textEncoders, this.model.forceZerosForEmptyPrompt, {
-      prompt: request.prompt,
-      negativePrompt: request.negativePrompt,
-      weighted: request.weighted,
-      guided: request.guidanceScale > 1,
-      clipSkip: request.clipSkip,
-    });
-    hooks.onStage?.({ name: "encoded", embeddings, timeIds: sizeIds(request) });
+    const base = await this.#prompted(this.model.base, request);
+    const { embeddings } = base;
+    hooks.onStage?.({ name: "encoded", embeddings, timeIds: timeIdsOf(this.model.base, request).positive });
+    const { refiner: expert } = this.model;
+    const refiner =
+      expert === undefined || denoisingEnd === undefined
+        ? undefined
+        : { ...(await this.#prompted(expert, request)), denoisingEnd };
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
     const reference = await this.#encodeReference(request.reference);
-    const unet = () => this.#components.get(files.unet);
-    const vaeDecoder = () => this.#components.get(files.vaeDecoder);
+    const vaeDecoder = () => this.#components.get(vaeDecoderFile);
     const tinyDecoder = async () =>
       this.model.tinyDecoder === undefined ? undefined : this.#components.get(tinyDecoderFile);
-    const parts = { unet, vaeDecoder, tinyDecoder };
-    const drawing = { model: this.model, ...parts, request, scheduler, embeddings, reference, hooks };
+    const drawing = { model: this.model, base, refiner, vaeDecoder, tinyDecoder, request, scheduler, reference, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
     );
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     const steps = request.numInferenceSteps - skipped;
-    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps };
+    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps, denoisingEnd };
   }
 
   /** How often a part of the model was loaded so far; each once where all have room together. */
@@ -197,6 +202,19 @@ export class SdxlPipeline {
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
     await this.#components.dispose();
+  }
+
+  /** An expert with what it is shown of the prompts. */
+  async #prompted(expert: Expert, request: SdxlRequest): Promise<PromptedExpert> {
+    const encoders = expert.textEncoders.flatMap(({ encoder }) => this.#textEncoders.get(encoder) ?? []);
+    const embeddings = await encodePrompt(encoders, expert.forceZerosForEmptyPrompt, {
+      prompt: request.prompt,
+      negativePrompt: request.negativePrompt,
+      weighted: request.weighted,
+      guided: request.guidanceScale > 1 && expert.guidanceWidth === undefined,
+      clipSkip: request.clipSkip,
+    });
+    return { expert, embeddings, unet: () => this.#components.get(fileOf(expert.unet)) };
   }
 
   async #encodeReference(reference: SdxlReference | undefined): Promise<EncodedReference | undefined> {

@@ -27,6 +27,14 @@ export interface SdxlRequest {
   readonly eta?: number | undefined;
   /** Whose random numbers the seeds stand for: torch's on a CPU (when absent), or on a GPU. */
   readonly noise?: "cpu" | "cuda" | undefined;
+  /**
+   * The share of the noise after which the model's refiner goes on, from 0 to 1: 0.8 when absent, 1 for none. Of a model with a
+   * refiner only.
+   */
+  readonly denoisingEnd?: number | undefined;
+  /** From 0 to 10, how beautiful a refiner is to think the picture; 6 when absent, and 2.5 for what it is led away from. */
+  readonly aestheticScore?: number | undefined;
+  readonly negativeAestheticScore?: number | undefined;
   /** In any order: changes of weights add up. None, and the model is what its files say, bit for bit. */
   readonly loras?: readonly Lora[] | undefined;
   /** One image per seed. */
@@ -68,6 +76,8 @@ export interface SdxlResult {
   readonly promptTokens: number;
   readonly negativePromptTokens: number;
   readonly chunks: number;
+  /** Where the refiner went on; undefined where none played a part. */
+  readonly denoisingEnd: number | undefined;
   /** Steps that were run: with a reference, some of those that the request has. */
   readonly steps: number;
 }

@@ -3,17 +3,14 @@ import { concat, repeatBatch, type Tensor, tensor } from "#pipelines/core/tensor
 import { combineGuidance, type Guidance, rescaleGuidance } from "#pipelines/diffusion/guidance.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
-
-/** SDXL's size conditioning (Podell et al., "SDXL", 2023, section 2.2): original size, crop offset, target size. */
-export function sizeIds(size: { readonly width: number; readonly height: number }): Tensor {
-  return tensor(Float32Array.of(size.height, size.width, 0, 0, size.height, size.width), [1, 6]);
-}
+import { guidanceEmbedding, type TimeIds } from "./micro-conditions.ts";
 
 export interface UnetConditions {
   readonly embeddings: PromptEmbeddings;
-  /** `[1, 6]`, see {@link sizeIds}. */
-  readonly timeIds: Tensor;
+  readonly timeIds: TimeIds;
   readonly guidance: Guidance;
+  /** Of a UNet that is shown the guidance scale: see {@link guidanceEmbedding}. */
+  readonly guidanceWidth: number | undefined;
   /** What an inpainting UNet is shown beside the latents, `[batch, channels, height, width]`. */
   readonly besideLatents?: Tensor | undefined;
 }
@@ -35,7 +32,7 @@ export class UnetPredictor {
     const { positive, negative } = conditions.embeddings;
     const halves = negative === undefined ? [positive] : [negative, positive];
     const batch = dims[0] ?? 0;
-    const { besideLatents } = conditions;
+    const { besideLatents, guidance, guidanceWidth, timeIds: ids } = conditions;
     const channels = (dims[1] ?? 0) + (besideLatents?.dims[1] ?? 0);
     const inputDims = dims.with(0, halves.length * batch).with(1, channels);
     const stack = (parts: readonly Tensor[]) =>
@@ -45,14 +42,17 @@ export class UnetPredictor {
       );
     this.#unet = unet;
     this.#schedule = schedule;
-    this.#guidance = conditions.guidance;
+    this.#guidance = guidance;
     this.#halves = halves.length;
     this.#input = tensor(new Float32Array(inputDims.reduce((product, size) => product * size, 1)), inputDims);
     if (besideLatents !== undefined) this.#fillBeside(besideLatents, batch);
     this.#conditions = {
       encoder_hidden_states: unet.prepare("encoder_hidden_states", stack(halves.map(({ hidden }) => hidden))),
       text_embeds: unet.prepare("text_embeds", stack(halves.map(({ pooled }) => pooled))),
-      time_ids: unet.prepare("time_ids", repeatBatch(conditions.timeIds, halves.length * batch)),
+      time_ids: unet.prepare("time_ids", stack(negative === undefined ? [ids.positive] : [ids.negative, ids.positive])),
+      ...(guidanceWidth === undefined
+        ? {}
+        : { timestep_cond: unet.prepare("timestep_cond", stack([guidanceEmbedding(guidance.scale, guidanceWidth)])) }),
     };
   }
 

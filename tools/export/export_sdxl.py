@@ -8,12 +8,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from export.program import Settings, export_components, make_parser, prepare_output, run_program
-from export.sdxl_source import check_source, copy_small_files
+from export.sdxl_source import check_source, copy_small_files, folders_of, time_id_count
 
 NAME = "export_sdxl.py"
 EXAMPLES = """examples:
   python tools/export/export_sdxl.py checkpoints/my-sdxl models/my-sdxl --dtype float16
   python tools/export/export_sdxl.py checkpoints/my-sdxl /data/models/my-sdxl --external-data --no-check
+
+  python tools/export/export_sdxl.py checkpoints/sdxl-refiner models/my-sdxl/refiner --refiner --dtype float16
 
 The input is a folder as StableDiffusionXLPipeline.save_pretrained writes it. The output has the layout of
 `optimum-cli export onnx`. A VAE whose config says force_upcast is written in float32 whatever --dtype says.
@@ -27,18 +29,23 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="write the UNet's attention as ONNX Runtime's own operator: less memory and time on CUDA, not portable",
     )
+    parser.add_argument(
+        "--refiner",
+        action="store_true",
+        help="write only what the folder refiner/ of a base model needs: the UNet; encoder and VAE are the base's",
+    )
     return parser.parse_args(arguments)
 
 
-def export(source: Path, output: Path, fused_attention: bool = False, **options) -> bool:
+def export(source: Path, output: Path, fused_attention: bool = False, refiner: bool = False, **options) -> bool:
     """Writes the whole folder; returns whether every checked component is within tolerance.
 
     `options` are those of `Settings`. Raises `ExportError`.
     """
     settings = Settings(**options)
-    index = check_source(source)
+    index = check_source(source, refiner)
     prepare_output(source, output, settings)
-    copy_small_files(source, output, index)
+    copy_small_files(source, output, index, refiner)
 
     # Imported late: wrong input is reported without the seconds that torch takes to load.
     import torch
@@ -48,7 +55,9 @@ def export(source: Path, output: Path, fused_attention: bool = False, **options)
 
     torch.manual_seed(0)
     transformers.utils.logging.disable_progress_bar()
-    return export_components(load_components(source, getattr(torch, settings.dtype), fused_attention), output, settings)
+    dtype = getattr(torch, settings.dtype)
+    components = load_components(source, dtype, fused_attention, folders_of(index, refiner), time_id_count(index))
+    return export_components(components, output, settings)
 
 
 if __name__ == "__main__":

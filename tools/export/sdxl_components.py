@@ -105,15 +105,15 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     )
 
 
-def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Component:
-    """The UNet of a diffusers folder."""
+def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool, time_ids: int = 6) -> Component:
+    """The UNet of a diffusers folder, which is shown `time_ids` numbers beside the text."""
     from diffusers import UNet2DConditionModel
 
     model = UNet2DConditionModel.from_pretrained(
         source / "unet", torch_dtype=dtype, variant=weights_variant(source / "unet")
     ).eval()
     config = model.config
-    text_dim = read_projection_dim(config)
+    text_dim = read_projection_dim(config, time_ids)
     area = {0: "batch_size", 2: "height", 3: "width"}
     inputs = {
         "sample": area,
@@ -126,7 +126,7 @@ def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Compon
         inputs["timestep_cond"] = {0: "batch_size"}
 
     def values(batch: int, height: int, width: int, length: int = 77) -> Tensors:
-        sizes = torch.tensor([[height * 8, width * 8, 0, 0, height * 8, width * 8]], dtype=dtype)
+        sizes = torch.tensor([[height * 8, width * 8, 0, 0, height * 8, width * 8][:time_ids]], dtype=dtype)
         tensors = [
             torch.randn(batch, config.in_channels, height, width).to(dtype),
             # Scalar and float32 in every precision: schedulers make fractional timesteps that float16 would round.
@@ -153,9 +153,9 @@ def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool) -> Compon
     )
 
 
-def read_projection_dim(config) -> int:
-    """Width of the pooled text embedding: what the class embedding's input has beside the six embedded size ids."""
-    return config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+def read_projection_dim(config, time_ids: int = 6) -> int:
+    """Width of the pooled text embedding: what the class embedding's input has beside the embedded ids."""
+    return config.projection_class_embeddings_input_dim - time_ids * config.addition_time_embed_dim
 
 
 def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
@@ -195,9 +195,16 @@ def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
     )
 
 
-def load_components(source: Path, dtype: torch.dtype, fused_attention: bool) -> Iterator[Component]:
-    """Yields the components one after another, so that one is in memory at a time (both VAE halves share one model)."""
-    yield _text_encoder(source, "text_encoder", dtype)
-    yield _text_encoder(source, "text_encoder_2", dtype)
-    yield load_unet(source, dtype, fused_attention)
-    yield from _vae_halves(source, dtype)
+def load_components(
+    source: Path, dtype: torch.dtype, fused_attention: bool, folders: list[str], time_ids: int
+) -> Iterator[Component]:
+    """Yields the components of these folders one after another, so that one is in memory at a time.
+
+    Both VAE halves share one model.
+    """
+    for folder in ("text_encoder", "text_encoder_2"):
+        if folder in folders:
+            yield _text_encoder(source, folder, dtype)
+    yield load_unet(source, dtype, fused_attention, time_ids)
+    if "vae_decoder" in folders:
+        yield from _vae_halves(source, dtype)

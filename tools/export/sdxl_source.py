@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .source_folder import ExportError, copy_configs, read_index, read_json, require_complete
 
-TOKENIZERS = ("tokenizer", "tokenizer_2")
+# The tokenizer of each text encoder. A refiner has the second encoder only.
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # Where each folder's config.json comes from: both halves of the VAE share one.
 CONFIGS = {
@@ -22,14 +23,36 @@ SINGLE_FILE = (
 )
 
 
-def check_source(source: Path) -> dict:
+# What the folder refiner/ of a base model holds: the base has the same second text encoder and the same VAE.
+REFINER_FOLDERS = ("unet",)
+
+
+def text_encoders(index: dict) -> list[str]:
+    """The text encoders that a model has: both, or the second."""
+    return [name for name in TOKENIZERS if index.get(name, [True])[0] is not None]
+
+
+def folders_of(index: dict, refiner: bool) -> list[str]:
+    """The component folders that are written."""
+    if refiner:
+        return list(REFINER_FOLDERS)
+    return [name for name in CONFIGS if name not in TOKENIZERS or name in text_encoders(index)]
+
+
+def time_id_count(index: dict) -> int:
+    """How many ids a UNet is shown beside the text: a refiner's are crop, original size and an aesthetic score."""
+    return 5 if index.get("requires_aesthetics_score") else 6
+
+
+def check_source(source: Path, refiner: bool = False) -> dict:
     """Returns `model_index.json` of an SDXL folder; raises `ExportError` naming everything that is missing."""
     index = read_index(source, "StableDiffusionXL", SINGLE_FILE)
-    needed = [f"{name}/config.json" for name in dict.fromkeys(CONFIGS.values())] + ["scheduler/scheduler_config.json"]
+    origins = [CONFIGS[folder] for folder in folders_of(index, refiner)]
+    needed = [f"{name}/config.json" for name in dict.fromkeys(origins)] + ["scheduler/scheduler_config.json"]
     missing = [path for path in needed if not (source / path).is_file()]
     missing += [
         f"{name}/ (vocab.json and merges.txt, or tokenizer.json)"
-        for name in TOKENIZERS
+        for name in _tokenizers(index, refiner)
         if not _has_vocabulary(source / name)
     ]
     require_complete(source, missing)
@@ -45,10 +68,14 @@ def _has_vocabulary(folder: Path) -> bool:
     )
 
 
-def copy_small_files(source: Path, output: Path, index: dict) -> None:
+def _tokenizers(index: dict, refiner: bool) -> list[str]:
+    return [] if refiner else [TOKENIZERS[name] for name in text_encoders(index)]
+
+
+def copy_small_files(source: Path, output: Path, index: dict, refiner: bool = False) -> None:
     """Copies configs and tokenizers."""
-    copy_configs(source, output, index, CONFIGS)
-    for name in TOKENIZERS:
+    copy_configs(source, output, index, {folder: CONFIGS[folder] for folder in folders_of(index, refiner)})
+    for name in _tokenizers(index, refiner):
         _copy_tokenizer(source / name, output / name)
 
 

@@ -4,6 +4,7 @@ import { loraFidelity } from "#pipelines/lora/testing/lora-fidelity.ts";
 import { flowFidelity } from "#pipelines/schedulers/testing/flow-fidelity.ts";
 import { schedulerFidelity } from "#pipelines/schedulers/testing/scheduler-fidelity.ts";
 import { pictureFidelity } from "#pipelines/sdxl/testing/picture-fidelity.ts";
+import { refinerFidelity } from "#pipelines/sdxl/testing/refiner-fidelity.ts";
 import { weightFidelity } from "#pipelines/sdxl/testing/weight-fidelity.ts";
 import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts";
 
@@ -21,6 +22,7 @@ export const fidelityAreas: readonly FidelityArea[] = [
   flowFidelity,
   weightFidelity,
   pictureFidelity,
+  refinerFidelity,
   loraFidelity,
 ];
 

@@ -62,8 +62,8 @@ def _text_config(sizes: Sizes, index: int, vocabulary_size: int) -> CLIPTextConf
 
 
 def make_unet(sizes: Sizes, **options) -> UNet2DConditionModel:
-    """A UNet with random weights; `options` are further ones of diffusers' class."""
-    return UNet2DConditionModel(
+    """A UNet with random weights; `options` are further ones of diffusers' class, or others than these."""
+    given = dict(
         sample_size=sizes.sample_size,
         block_out_channels=sizes.unet_channels,
         layers_per_block=sizes.unet_layers_per_block,
@@ -77,8 +77,8 @@ def make_unet(sizes: Sizes, **options) -> UNet2DConditionModel:
         addition_embed_type="text_time",
         addition_time_embed_dim=sizes.time_ids_width,
         projection_class_embeddings_input_dim=6 * sizes.time_ids_width + sizes.projection,
-        **options,
     )
+    return UNet2DConditionModel(**given | options)
 
 
 def _vae(sizes: Sizes) -> AutoencoderKL:

@@ -137,6 +137,32 @@ describe("a pipeline's folder", () => {
   });
 });
 
+describe("a folder with a refiner", () => {
+  const fixture = fileURLToPath(new URL("../../../pipelines/sdxl/fixtures/refiner/refiner", import.meta.url));
+  beforeEach(async () => {
+    await cp(shipped, model, { recursive: true });
+    await cp(fixture, join(model, "refiner"), { recursive: true });
+  });
+
+  it("lists it, and takes encoder, tokenizer and VAE of the base", async () => {
+    const report = await inspectModel(model);
+    expect(report).toMatchObject({ problems: [], warnings: [] });
+    expect(report.components).toContain("refiner");
+  });
+
+  it("names what the refiner lacks, and what is broken in it", async () => {
+    await rm(join(model, "refiner/unet/model.onnx"));
+    await writeFile(join(model, "refiner/unet/config.json"), "{");
+    await mkdir(join(model, "refiner/text_encoder_2"));
+    expect((await inspectModel(model)).problems).toEqual([
+      expect.stringContaining("refiner/text_encoder_2/config.json is missing"),
+      expect.stringContaining("refiner/unet/model.onnx is missing"),
+      expect.stringContaining("refiner/text_encoder_2/model.onnx is missing"),
+      expect.stringMatching(/refiner\/unet\/config\.json is no JSON/),
+    ]);
+  });
+});
+
 it("lists folders with their other names, and those that only aliases.json knows", async () => {
   await cp(shipped, model, { recursive: true });
   await put({ "aliases.json": '{"sdxl": "model", "wan": "far"}', "notes/a.txt": "prompts" });

@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { flowSchedulerNames, schedulerNames } from "#contract/scheduler-names.ts";
+import { refinerPlan } from "./refiner-plan.ts";
 
 /* What a model folder has to hold: a diffusers pipeline lists it in model_index.json, a language model has a config.json. */
 export interface ModelPlan {
@@ -34,6 +35,8 @@ export async function planOf(folder: string): Promise<ModelPlan> {
   };
 }
 
+const noParts = { components: [], required: [], configs: [] } as const;
+
 async function diffusersPlan(folder: string, index: Readonly<Record<string, unknown>>): Promise<ModelPlan> {
   const present = Object.entries(index).flatMap(([name, entry]) => {
     const parsed = presentComponent.safeParse(entry);
@@ -43,10 +46,19 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
   const isWan = index._class_name === "WanPipeline";
   const known = (isWan ? flowSchedulerNames : schedulerNames).filter((name) => name.endsWith("Scheduler"));
   const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name, known)));
+  const isSdxl = String(index._class_name).includes("StableDiffusionXL");
+  const refiner = isSdxl ? await refinerPlan(folder) : noParts;
   return {
-    components: present.map(({ name }) => name),
-    required: present.flatMap(({ name, className }) => filesOf(name, className)),
-    configs: ["generation_config.json", ...present.flatMap(({ name, className }) => configsOf(name, className))],
+    components: [...present.map(({ name }) => name), ...refiner.components],
+    required: [
+      ...present.flatMap(({ name, className }) => filesOf(name, className)),
+      ...refiner.required.map((file) => [file]),
+    ],
+    configs: [
+      "generation_config.json",
+      ...present.flatMap(({ name, className }) => configsOf(name, className)),
+      ...refiner.configs,
+    ],
     problems: [],
     warnings: warnings.filter((warning) => warning !== null),
   };

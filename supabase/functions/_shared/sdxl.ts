@@ -61,6 +61,11 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       num_images: images,
       /** Layers of the text encoders to leave out, beyond the last one. */
       clip_skip: optional(wholeNumberFrom(0, 12)),
+      /** The share of the noise after which the model's refiner goes on; 1: none does. */
+      denoising_end: optional(numberFrom(0, 1)),
+      /** What a refiner is shown. */
+      aesthetic_score: optional(numberFrom(0, 10)),
+      negative_aesthetic_score: optional(numberFrom(0, 10)),
       output_format: optional(outputFormat),
       /** Of `jpeg` and `webp`; 90 when left out. */
       output_quality: optional(wholeNumberFrom(1, 100)),

@@ -10,6 +10,7 @@ export const parameterSynonyms = [
   ["flow_shift", "sample_shift"],
   ["frame_num", "num_frames", "frames", "video_length"],
   ["denoise_strength", "denoising_strength", "strength"],
+  ["denoising_end", "denoising_start", "refiner_switch_at"],
 ] as const satisfies readonly (readonly [string, ...string[]])[];
 
 export type JsonObject = Record<string, unknown>;
