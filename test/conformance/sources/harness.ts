@@ -24,6 +24,8 @@ export interface Side {
 export interface Harness extends Side {
   /** Lets this time go by: moves an injected clock, or really waits. */
   advance(ms: number): Promise<void>;
+  /** The same for a test of how old jobs are: where moments are moved, those at which jobs came may be out of reach. */
+  grow(ms: number): Promise<void>;
   /** Another container on the same storage: another connection and another worker id. */
   second(): Promise<Side>;
   close(): Promise<void>;

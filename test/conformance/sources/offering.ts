@@ -143,7 +143,7 @@ function describeUnoffered(suite: Suite): void {
   test("are all that are due when no container has announced anything", async () => {
     await enqueue(suite.harness(), "a");
     await enqueue(suite.harness(), "b", { model_variant: "base" });
-    await suite.harness().advance(1000);
+    await suite.harness().grow(1000);
     await enqueue(suite.harness(), "c", { model_variant: "base" });
     const [first, second, ...more] = (await unoffered()).toSorted((a, b) => a.jobs - b.jobs);
     expect(more).toEqual([]);

@@ -154,13 +154,13 @@ function describeRecords(suite: Suite): void {
   });
 
   test("stats count each queue", async () => {
-    const { source, queue, advance } = suite.harness();
+    const { source, queue, grow } = suite.harness();
     for (const id of ["failed", "running", "waiting-1", "waiting-2"]) await enqueue(suite.harness(), id);
     await source.fail(await takeOne(suite.harness()), failure);
     await takeOne(suite.harness());
     await enqueue(suite.harness(), "delayed", {}, { delaySeconds: 60 });
     await enqueue(suite.harness(), "video", {}, { worker: "wan" });
-    await advance(1000);
+    await grow(1000);
     const stats = await queue.stats();
     expect(stats.find((each) => each.queue === "sdxl_queue")).toMatchObject({
       queued: 2,

@@ -39,12 +39,14 @@ export async function openHarness({ durable = true } = {}): Promise<SqliteHarnes
     return side;
   }
 
+  const advance = async (ms: number): Promise<void> => {
+    clockMs += ms;
+  };
   return {
     ...(await open("container-1")),
     nowMs,
-    async advance(ms) {
-      clockMs += ms;
-    },
+    advance,
+    grow: advance,
     second: () => open(`container-${opened.length + 1}`),
     async close() {
       for (const { source, database } of opened) {

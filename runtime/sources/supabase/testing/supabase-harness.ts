@@ -88,12 +88,14 @@ export async function openHarness(
   }
   await database.query("truncate public.jobs, public.usage, public.offers cascade");
   await database.query("update ourvidz.test_clock set passed = '0'");
+  const advance = async (ms: number): Promise<void> => {
+    await database.query("update ourvidz.test_clock set passed = passed + make_interval(secs => $1)", [ms / 1000]);
+  };
   return {
     ...open(),
     names,
-    async advance(ms) {
-      await database.query("update ourvidz.test_clock set passed = passed + make_interval(secs => $1)", [ms / 1000]);
-    },
+    advance,
+    grow: advance,
     second: async (options) => open(options),
     async close() {
       await Promise.all(opened.map((source) => source.close()));
