@@ -59,7 +59,7 @@ it.each([
   await expect.poll(completed, { timeout: 40_000, interval: 200 }).toBe(true);
   const startedAtMs = performance.now();
   expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
-  expect(performance.now() - startedAtMs).toBeLessThan(1000);
+  expect(performance.now() - startedAtMs).toBeLessThan(5000);
   // It ends in order too, although nobody reads its last words.
   const [pid] = (await processesNaming(`start\0--port\0${port}`)).filter((one) => one !== starter.pid).slice(-1);
   process.kill(pid ?? 0, "SIGTERM");

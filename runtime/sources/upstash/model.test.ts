@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { worker } from "#test/conformance/sources/harness.ts";
 import { testAgainstModel } from "#test/conformance/sources/model.ts";
 import type { ModelQueue } from "#test/conformance/sources/model-queue.ts";
-import { openHarness, useGateway } from "./testing/upstash-harness.ts";
+import { membersOf, openHarness, useGateway } from "./testing/upstash-harness.ts";
 
 const shared = useGateway();
 
@@ -31,10 +31,8 @@ testAgainstModel({
 
 /** Each job is in one place: in the ready queue, parked, or in the timetable while it is not settled, in none when it is. */
 async function checkPlaces(model: ModelQueue): Promise<void> {
-  const client = shared.gateway.client();
-  const ready: string[] = await client.zrange(`ourvidz:ready:${worker}`, 0, -1);
-  const parked: string[] = await client.zrange(`ourvidz:parked:${worker}`, 0, -1);
-  const timed: string[] = await client.zrange("ourvidz:timetable", 0, -1);
+  const keys = [`ourvidz:ready:${worker}`, `ourvidz:parked:${worker}`, "ourvidz:timetable"];
+  const [ready = [], parked = [], timed = []] = await membersOf(shared.gateway.client(), keys);
   const places = [...ready, ...parked, ...timed.filter((member) => !member.startsWith(":"))]
     .map((member) => member.split(":")[1])
     .toSorted();

@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { failure, makeJob, result } from "#test/conformance/sources/harness.ts";
 import type { Lease, Offer, UnreportedEnd } from "../job-source.ts";
-import { openHarness, type UpstashHarness, type UpstashSide, useGateway } from "./testing/upstash-harness.ts";
+import {
+  membersOf,
+  openHarness,
+  type UpstashHarness,
+  type UpstashSide,
+  useGateway,
+} from "./testing/upstash-harness.ts";
 
 /*
  * Random sequences of calls from two containers with offers that change, against a plain model: which jobs a take may
@@ -11,6 +17,12 @@ import { openHarness, type UpstashHarness, type UpstashSide, useGateway } from "
 const shared = useGateway();
 const types = ["sdxl_image_fast", "sdxl_image_high"] as const;
 const models = ["", "lake", "hill"] as const;
+
+const placesOfJobs = [
+  "ourvidz:ready:sdxl",
+  "ourvidz:parked:sdxl",
+  ...types.flatMap((type) => models.map((model) => `ourvidz:parked:sdxl:${type}:${model}`)),
+];
 
 const offer = fc.record({
   types: fc.subarray([...types]),
@@ -292,14 +304,7 @@ class Run {
 
   /** Whatever is due is in the ready queue or parked, not both; what is parked is there under its need too. */
   async #checkPlaces(): Promise<void> {
-    const client = shared.gateway.client();
-    const ready: string[] = await client.zrange("ourvidz:ready:sdxl", 0, -1);
-    const parked: string[] = await client.zrange("ourvidz:parked:sdxl", 0, -1);
-    const byNeed = await Promise.all(
-      types.flatMap((type) =>
-        models.map((model) => client.zrange<string[]>(`ourvidz:parked:sdxl:${type}:${model}`, 0, -1)),
-      ),
-    );
+    const [ready = [], parked = [], ...byNeed] = await membersOf(shared.gateway.client(), placesOfJobs);
     expect(byNeed.flat().toSorted()).toEqual(parked.toSorted());
     const places = [...ready, ...parked].map((member) => member.split(":")[1]);
     expect(new Set(places).size).toBe(places.length);

@@ -38,7 +38,18 @@ export interface Script {
 
 const includeLine = /^--- @include "(.+)"$/gm;
 
+const loaded = new Map<ScriptName, Script>();
+
+/** Read once in a process: a program that is replaced under a running container does not mix two versions. */
 export function loadScript(name: ScriptName): Script {
+  const known = loaded.get(name);
+  if (known !== undefined) return known;
+  const script = readScript(name);
+  loaded.set(name, script);
+  return script;
+}
+
+function readScript(name: ScriptName): Script {
   const text = resolveIncludes(new URL(`scripts/${name}.lua`, import.meta.url), new Set());
   return { name, text, sha: createHash("sha1").update(text).digest("hex") };
 }

@@ -48,7 +48,8 @@ describe("excessOf", () => {
   ])("takes a time that grows with the length alone: %s", (_what, json) => {
     const startedAtMs = performance.now();
     excessOf(json, jobLimits);
-    expect(performance.now() - startedAtMs).toBeLessThan(500);
+    // A tenth of a second on an idle machine; minutes, where it grows with the square.
+    expect(performance.now() - startedAtMs).toBeLessThan(5000);
   });
 });
 

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Redis } from "@upstash/redis";
 import { afterAll, beforeAll } from "vitest";
 import type { Faults } from "#gateway/faults.ts";
 import type { Harness } from "#test/conformance/sources/index.ts";
@@ -61,6 +62,13 @@ export function useGateway(): { readonly gateway: TestGateway; faults: Faults | 
   });
   afterAll(() => gateway?.close());
   return shared;
+}
+
+/** What each of these sorted sets holds, read by one request. */
+export async function membersOf(client: Redis, keys: readonly string[]): Promise<readonly string[][]> {
+  const pipeline = client.pipeline();
+  for (const key of keys) pipeline.zrange(key, 0, -1);
+  return await pipeline.exec<string[][]>();
 }
 
 /** An empty database with one container on it. */
