@@ -1,4 +1,4 @@
-import { CodedError, type CodedErrorOptions, type ErrorCode } from "#contract/errors.ts";
+import { CodedError, type CodedErrorOptions, type ErrorCode, RetryableError } from "#contract/errors.ts";
 import type { ErrorBody } from "./api/schemas/errors.ts";
 
 /*
@@ -25,7 +25,14 @@ export class HttpError extends CodedError {
 
 export function errorResponse(error: unknown): Response {
   const { status, body } = describeError(error);
-  return Response.json(body, { status, headers: error instanceof HttpError ? error.headers : {} });
+  return Response.json(body, { status, headers: headersOf(error) });
+}
+
+/** What knows when it may succeed says so in seconds. */
+function headersOf(error: unknown): Readonly<Record<string, string>> {
+  if (error instanceof HttpError) return error.headers;
+  if (!(error instanceof RetryableError) || error.delaySeconds === undefined) return {};
+  return { "Retry-After": String(Math.ceil(error.delaySeconds)) };
 }
 
 export function describeError(error: unknown): { readonly status: number; readonly body: ErrorBody } {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { toErrorReport } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
+import { workersFor } from "#runtime/job-types/call-graph.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";
@@ -28,9 +29,11 @@ export async function run(operands: readonly string[], options: RunOptions): Pro
   const out = resolve(options.out);
   const files = await LocalFiles.open(options);
   try {
-    const planned = planJob(await loadHandlers(settings.handlersFolder), operands, { ...options, ...files.options });
+    const registry = await loadHandlers(settings.handlersFolder);
+    const planned = planJob(registry, operands, { ...options, ...files.options });
+    const workers = workersFor(planned.handler.type, registry.all());
     await checkOutFolder(out);
-    return await runInScratchFolder({ planned, settings, out, files, options, interruption });
+    return await runInScratchFolder({ planned, workers, settings, out, files, options, interruption });
   } finally {
     files.close();
     interruption.close();
@@ -38,6 +41,7 @@ export async function run(operands: readonly string[], options: RunOptions): Pro
 }
 
 interface PreparedRun extends Pick<PlannedRun, "planned" | "out" | "interruption"> {
+  readonly workers: readonly string[];
   readonly settings: Config;
   readonly files: LocalFiles;
   readonly options: RunOptions;
@@ -106,13 +110,13 @@ async function keepFiles(
   }
 }
 
-/** Only the job's own worker, nothing delivered elsewhere, and logs only when they were requested. */
-function configForOneJob({ settings, planned, files, options }: PreparedRun, scratch: ScratchFolder): Config {
+/** Only the workers that the job needs, nothing delivered elsewhere, and logs only when they were requested. */
+function configForOneJob({ settings, workers, files, options }: PreparedRun, scratch: ScratchFolder): Config {
   const level = options.verbose ? settings.log.level : "silent";
   return {
     ...settings,
     dataFolder: scratch.path,
-    workers: [planned.handler.worker],
+    workers,
     inputs: { ...settings.inputs, allowedHosts: [...settings.inputs.allowedHosts, ...files.hosts] },
     // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is notified.
     sources: settings.configuredSources.filter(({ isEmbedded }) => isEmbedded),

@@ -4,7 +4,7 @@ import type { JobEvents, NumberedEvent } from "#runtime/dispatch/job-events.ts";
 const maxWaiting = 64;
 
 /**
- * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews and of progress
+ * Live events of one job that a reader has not taken yet. States are all kept (a job has a few); of previews, progress and text
  * the newest; of stages the latest 64. So a reader that is slow misses pictures and steps, never a state, and costs little.
  */
 export class Inbox {
@@ -44,7 +44,7 @@ export class Inbox {
 
   #add(event: NumberedEvent): void {
     const { kind } = event.event;
-    if (kind === "preview" || kind === "progress") this.#drop(kind);
+    if (kind === "preview" || kind === "progress" || kind === "text") this.#drop(kind);
     this.#waiting.push(event);
     if (this.#waiting.length > maxWaiting) this.#drop("stage");
     this.#wake?.();

@@ -79,6 +79,8 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
       };
     case "progress":
       return { progress: event.progress, step: event.step, total: event.total };
+    case "text":
+      return { text: event.text };
     case "stage":
       return { name: event.name, seconds: event.seconds };
     case "delivery":

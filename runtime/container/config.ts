@@ -95,6 +95,8 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(25, 0, 3600),
   ABORT_GRACE_SECONDS: seconds(20, 0.1, 3600),
   EXECUTOR_RESTART_MAX_SECONDS: seconds(60, 0.5, 3600),
+  CALL_TIMEOUT_SECONDS: seconds(120, 0.1, 3600),
+  CALLS_WAITING_MAX: wholeNumberFrom(1, 10_000).default(64),
   MODELS: wantedModels,
   WARM_MODELS: list,
   HF_TOKEN: z
@@ -160,6 +162,10 @@ export interface Config extends ConfiguredSources {
   readonly abortGraceSeconds: number;
   /** Limit of the pause before an executor that keeps dying is started again. */
   readonly executorRestartMaxSeconds: number;
+  /** How long a call of a handler may wait for its turn, and how long it may run then. */
+  readonly callTimeoutSeconds: number;
+  /** How many calls over HTTP may wait for one worker. */
+  readonly maxWaitingCalls: number;
   /** How much memory the weights of each worker's model may take together; undefined: as the device has room. */
   readonly modelMemoryBytes: number | undefined;
   readonly deliveryConcurrency: number;
@@ -244,6 +250,8 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     shutdownGraceSeconds: values.SHUTDOWN_GRACE_SECONDS,
     abortGraceSeconds: values.ABORT_GRACE_SECONDS,
     executorRestartMaxSeconds: values.EXECUTOR_RESTART_MAX_SECONDS,
+    callTimeoutSeconds: values.CALL_TIMEOUT_SECONDS,
+    maxWaitingCalls: values.CALLS_WAITING_MAX,
     modelMemoryBytes: values.MODEL_MEMORY_MB === undefined ? undefined : values.MODEL_MEMORY_MB * 2 ** 20,
     jobRetentionDays: values.JOB_RETENTION_DAYS,
     fileRetentionDays: values.FILE_RETENTION_DAYS,

@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { checkJob } from "#contract/check-job.ts";
-import { CodedError } from "#contract/errors.ts";
+import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
-import { jobEnvelope } from "#contract/job.ts";
-import { invalidJob, parseWith } from "#contract/problems.ts";
+import type { Job } from "#contract/job.ts";
+import { Calls } from "#runtime/calls/calls.ts";
 import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
@@ -18,14 +17,13 @@ import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { Settler } from "#runtime/dispatch/settler.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { killLeftBehind, recordOwner } from "#runtime/executor/parent/left-behind.ts";
-import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
 import { connectUploads } from "#runtime/inputs/uploads/connect-uploads.ts";
 import { uploadMigrations } from "#runtime/inputs/uploads/upload-rows.ts";
 import type { Uploads } from "#runtime/inputs/uploads/uploads.ts";
-import { brokenHandler, loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
+import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { watchEventLoop } from "#runtime/observe/event-loop.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
@@ -37,8 +35,8 @@ import { readAtScrape } from "#runtime/observe/metrics/readings.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
 import { connectTracing } from "#runtime/observe/tracing/connect-tracing.ts";
 import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-ports.ts";
-import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
+import type { AttemptReport } from "#runtime/offers/attempt-findings.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { PromptReader } from "#runtime/prompts/prompt-reader.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
@@ -50,6 +48,7 @@ import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
 import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
+import { enqueueChild } from "./enqueue-child.ts";
 import { startExecutors } from "./executors.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -88,6 +87,8 @@ export interface Runtime {
   /** Deletes a job's files, and what was reported of it here. */
   readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;
+  /** Handlers that answer at once, without their queues. */
+  readonly calls: Calls;
   readonly delivery: Delivery;
   readonly outbox: Outbox;
   readonly executors: ReadonlyMap<string, Executor>;
@@ -184,12 +185,12 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const destinations = connectDelivery(config, embedded, log);
   const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
   const parts = wire({ ...own, onHandler: ({ type }) => metricsRegistry.addJobType(type) });
-  const { dispatcher, offers, dataFolder } = parts;
+  const { dispatcher, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
   const prompts = promptReader(config, log);
   const { workerId, dataFolder: data_folder } = config;
-  const measured = { workerId, dispatcher, executors, outbox, queueReadings, gpu, offers, sources: sources.byName };
+  const measured = { ...parts, workerId, executors, outbox, queueReadings, gpu, sources: sources.byName };
   readAtScrape(metricsRegistry, measured);
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
@@ -232,7 +233,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
       heartbeat = connectHeartbeat({ config, log, offers: parts.offers, workers: [...executors.keys()] }, port);
       heartbeat?.start();
     },
-    restartExecutor: (executor) => restartExecutor(executor, parts.runner, own),
+    restartExecutor: (executor) => restartExecutor(executor, parts, own),
     stop,
   };
 }
@@ -251,11 +252,12 @@ function promptReader({ handlersFolder, leaseSeconds }: Config, log: Logger): Pr
 
 function restartExecutor(
   executor: Executor,
-  runner: JobRunner,
+  { runner, calls }: { readonly runner: JobRunner; readonly calls: Calls },
   { config, log }: Pick<Collaborators, "config" | "log">,
 ) {
   const restarted = executor.restart((config.abortGraceSeconds + 1) * 1000);
   runner.release(executor.worker);
+  calls.release(executor.worker);
   restarted.catch((error: unknown) => log.error({ error, executor: executor.worker }, "a restart failed"));
 }
 
@@ -272,8 +274,8 @@ function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config):
 }
 
 function pickParts(parts: ReturnType<typeof wire>) {
-  const { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers, uploads } = parts;
-  return { events, dispatcher, delivery, dataFolder, warmUp, fetches, offers, uploads };
+  const { events, dispatcher, calls, delivery, dataFolder, warmUp, fetches, offers, uploads } = parts;
+  return { events, dispatcher, calls, delivery, dataFolder, warmUp, fetches, offers, uploads };
 }
 
 function filesOf({ store }: Destinations, { store: files, callbacks }: Embedded) {
@@ -329,27 +331,35 @@ function wire({
     executors,
     sources: [...sources.values()],
     onHandler,
-    onExecutor: (executor) => dispatcher.watch(executor),
+    onExecutor: (executor) => {
+      dispatcher.watch(executor);
+      calls.watch(executor);
+    },
   });
   const restore = (source: string, lease: Lease, delaySeconds: number) =>
     restoreJob({ queues, registry, log }, { source, lease, delaySeconds });
   const settler = new Settler({ ...shared, registry, delivery, restore });
+  const running = { ...shared, registry, executors, inputs, workFolder: folder.work, abortGraceSeconds };
+  const calls: Calls = new Calls({
+    ...running,
+    ...foundBy(offers),
+    timeoutSeconds: config.callTimeoutSeconds,
+    maxWaiting: config.maxWaitingCalls,
+    isBlocked: () => !warmUp.isDone,
+    isPaused: () => dispatcher.state === "paused",
+  });
   const runner = new JobRunner({
-    ...shared,
-    registry,
-    executors,
+    ...running,
+    ...foundBy(offers),
+    calls,
     delivery,
     settler,
-    inputs,
-    workFolder: folder.work,
-    abortGraceSeconds,
     enqueueChild: (source, parent, child) => enqueueChild({ queues, registry, source }, parent, child),
-    onCondition: (condition, lease) => offers.onCondition(condition, lease),
-    obstacleTo: (job) => offers.obstacleTo(job),
-    yieldMs: (job) => offers.yieldMs(job),
-    onAttemptEnd: (attempt) => offers.onAttemptEnd(attempt),
   });
-  const wake = () => dispatcher.wake();
+  const wake = () => {
+    dispatcher.wake();
+    calls.wake();
+  };
   const warmUp = new WarmUp({ config, fetches, registry, executors, workFolder: folder.work, log, onDone: wake });
   const dataFolder = new FolderWatch({ path: folder.path, log, onChange: wake });
   const dispatcher: Dispatcher = new Dispatcher({
@@ -359,43 +369,19 @@ function wire({
     runner,
     settler,
     offers,
+    waitingCalls: (worker) => calls.waiting(worker),
     isBlocked: () => dataFolder.isGone || !warmUp.isDone,
   });
-  offers.on("change", () => dispatcher.wake());
-  return { offers, keepers, events, delivery, runner, dispatcher, dataFolder, warmUp, fetches, uploads };
+  offers.on("change", wake);
+  return { offers, keepers, events, delivery, calls, runner, dispatcher, dataFolder, warmUp, fetches, uploads };
 }
 
-/**
- * Puts a child job beside its parent, in the same source.
- * @throws CodedError UNKNOWN_JOB_TYPE, NOT_READY (its handler's file is broken here), INVALID_JOB with every bad field
- */
-async function enqueueChild(
-  { queues, registry, source }: { queues: JobQueues; registry: Registry; source: string },
-  parent: Lease,
-  child: ChildJobRequest,
-): Promise<string> {
-  const handler = registry.get(child.type);
-  const broken = registry.problems.find(({ type }) => type === child.type);
-  if (handler === undefined && broken !== undefined) throw brokenHandler(child.type);
-  if (handler === undefined)
-    throw new CodedError(
-      "UNKNOWN_JOB_TYPE",
-      `The child job's type "${child.type}" is not known here; known: ${registry.types.join(", ")}.`,
-    );
-  const traceparent = traceparentOf(parent.job.metadata);
-  const envelope = parseWith(jobEnvelope, {
-    ...child,
-    user_id: parent.job.user_id,
-    priority: parent.job.priority,
-    metadata: {
-      ...child.metadata,
-      parent_job_id: parent.jobId,
-      ...(traceparent === undefined ? {} : { traceparent }),
-    },
-  });
-  if (!envelope.ok) throw invalidJob(envelope.problems, "The child job");
-  const job = envelope.value;
-  const checked = checkJob(handler, job);
-  if (!checked.ok) throw invalidJob(checked.problems, "The child job");
-  return (await queues.enqueue(job, { worker: handler.worker }, { beside: source })).jobId;
+/** What jobs and calls find out about this container, and what they ask of it. */
+function foundBy(offers: Offers) {
+  return {
+    onCondition: (condition: ErrorReport, lease: Pick<Lease, "job">) => offers.onCondition(condition, lease),
+    obstacleTo: (job: Job) => offers.obstacleTo(job),
+    yieldMs: (job: Job) => offers.yieldMs(job),
+    onAttemptEnd: (attempt: AttemptReport) => offers.onAttemptEnd(attempt),
+  };
 }

@@ -1,3 +1,4 @@
+import type { Calls } from "#runtime/calls/calls.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import type { JobRunner } from "#runtime/dispatch/job-runner.ts";
@@ -12,7 +13,7 @@ import type { Config } from "./config.ts";
 /*
  * The end of a container, in order, each phase with a limit:
  *
- *   stop taking, withdraw the offer → let running jobs finish (grace) → release the rest → deliver the outbox → deregister →
+ *   stop taking, refuse calls, withdraw the offer → let what runs finish (grace) → release the rest → deliver the outbox → deregister →
  *   stop executors → close the server → close the database
  *
  * What does not fit into a limit is not lost: a job's lease runs out, an outbox row is taken up at the next start.
@@ -22,6 +23,7 @@ export interface ShutdownParts {
   readonly log: Logger;
   readonly dispatcher: Dispatcher;
   readonly runner: JobRunner;
+  readonly calls: Pick<Calls, "active" | "close" | "settled" | "release">;
   readonly delivery: Delivery;
   readonly executors: ReadonlyMap<string, Executor>;
   readonly offers: Pick<Offers, "stop">;
@@ -40,20 +42,24 @@ const deregisterLimitMs = 6_000;
 const closeLimitMs = 10_000;
 
 export async function shutDown(parts: ShutdownParts): Promise<void> {
-  const { config, log, dispatcher, runner, delivery, executors, offers, keepers, heartbeat } = parts;
+  const { config, log, dispatcher, runner, calls, delivery, executors, offers, keepers, heartbeat } = parts;
   /** What fails or takes too long is logged, and the next phase comes. */
   const phase = async (name: string, limitMs: number, work: () => Promise<unknown>) => {
     await within(limitMs, work()).catch((error: unknown) =>
       log.error({ error, phase: name }, "a phase of the stop failed"),
     );
   };
-  log.info({ active_jobs: dispatcher.activeJobs }, "stopping: no more jobs are taken");
+  const active = () => ({ active_jobs: dispatcher.activeJobs, active_calls: calls.active });
+  const finished = () => Promise.all([dispatcher.settled(), calls.settled()]);
+  log.info(active(), "stopping: no more jobs are taken");
+  calls.close();
   await phase("stop taking", takeLimitMs, () => Promise.all([dispatcher.stop(), offers.stop(), heartbeat?.stop()]));
-  await phase("finish", config.shutdownGraceSeconds * 1000, () => dispatcher.settled());
-  if (dispatcher.activeJobs > 0) {
-    log.info({ active_jobs: dispatcher.activeJobs }, "stopping: running jobs are given back to their queue");
+  await phase("finish", config.shutdownGraceSeconds * 1000, finished);
+  if (dispatcher.activeJobs + calls.active > 0) {
+    log.info(active(), "stopping: running jobs are given back to their queue");
     runner.release();
-    await phase("release", config.abortGraceSeconds * 1000 + 1000, () => dispatcher.settled());
+    calls.release();
+    await phase("release", config.abortGraceSeconds * 1000 + 1000, finished);
   }
   await phase("deliver", deliverLimitMs + 3000, () => delivery.stop(deliverLimitMs));
   await phase("deregister", deregisterLimitMs, async () => heartbeat?.deregister());

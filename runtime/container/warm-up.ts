@@ -130,6 +130,8 @@ const refuse = () => Promise.reject(new CodedError("NOT_READY", "The container i
 const hooks: TaskHooks = {
   onProgress: () => undefined,
   onStage: () => undefined,
+  onText: () => undefined,
+  call: refuse,
   enqueue: refuse,
   input: refuse,
 };

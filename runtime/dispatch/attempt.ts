@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
+import { isOfCall } from "#runtime/calls/of-call.ts";
 import type { AttemptEnd, CrashEvidence } from "#runtime/executor/parent/task-slot.ts";
 import type { AssetFile } from "#runtime/executor/protocol.ts";
 
@@ -78,12 +79,18 @@ const conditionCodes: ReadonlySet<ErrorCode> = new Set([
   "DEVICE_LOST",
   "DISK_FULL",
   "FFMPEG_MISSING",
+  "CALL_NOT_OFFERED",
 ]);
 
 const namesType = z.object({ type: z.string() });
 
 /** A handler that names an unknown type for a child of its job is wrong; an executor that does not know the job's own is not able. */
-function isCondition({ code, details }: ErrorReport, { handler, namesModel }: AttemptSummary): boolean {
+export function isCondition(
+  { code, details }: ErrorReport,
+  { handler, namesModel }: { readonly handler: Pick<Handler, "type">; readonly namesModel: boolean },
+): boolean {
+  // A call says in one code that its own condition was met, so that the caller's is not looked for in the called one's words.
+  if (isOfCall({ details })) return code === "CALL_NOT_OFFERED";
   if (code === "UNKNOWN_JOB_TYPE") return namesType.safeParse(details).data?.type === handler.type;
   // That the model is of another kind is the fault of who has chosen it: this container's, or the job's.
   if (code === "MODEL_UNSUITABLE") return !namesModel;
@@ -121,7 +128,7 @@ function timedOut(handler: AttemptSummary["handler"]): ErrorReport {
   };
 }
 
-function crashed(evidence: CrashEvidence): ErrorReport {
+export function crashed(evidence: CrashEvidence): ErrorReport {
   const how = evidence.signal === null ? `exit code ${evidence.exitCode}` : `signal ${evidence.signal}`;
   const hint = evidence.signal === "SIGKILL" ? " (often the system's out-of-memory killer)" : "";
   return {

@@ -38,6 +38,8 @@ export interface DispatcherOptions {
   readonly settler: Pick<Settler, "report">;
   /** Without it, everything is taken. */
   readonly offers?: OfferedJobs;
+  /** How many calls wait for the worker's executor: they go before the jobs on its queue. */
+  waitingCalls?(worker: string): number;
   /** Whether something about this container keeps it from running any job; `wake` when that has changed. */
   isBlocked?(): boolean;
   readonly log: Logger;
@@ -181,9 +183,9 @@ export class Dispatcher {
 
   /** @param hasLastResorts whether jobs may be taken that are to be taken only where there are no others */
   #idleWorkers(hasLastResorts: boolean): TakeRequest[] {
-    const { executors, offers } = this.#options;
+    const { executors, offers, waitingCalls } = this.#options;
     return [...executors.values()]
-      .filter((executor) => executor.available)
+      .filter(({ available, worker }) => available && (waitingCalls?.(worker) ?? 0) === 0)
       .map(({ worker, heldModels }) => {
         const offer = offers?.of(worker);
         const lastResorts = hasLastResorts ? [] : (offers?.lastResorts?.(worker) ?? []);

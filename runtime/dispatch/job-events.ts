@@ -19,6 +19,8 @@ export type LiveEvent =
       readonly condition?: ErrorReport;
     }
   | { readonly kind: "progress"; readonly step: number; readonly total: number; readonly progress: number }
+  /** The text that its handler has made so far, of a long one the beginning. */
+  | { readonly kind: "text"; readonly text: string }
   /** The job has been worked off, and its result has not reached the app yet. */
   | { readonly kind: "delivery"; readonly note: DeliveryNote }
   /** A part of the work has ended. */
@@ -57,8 +59,9 @@ export class JobEvents {
     if (log.ended) return;
     if (event.kind === "state" && isEnd(event)) log.ended = true;
     // Of these only the newest is worth its memory.
-    if (event.kind === "preview") removeLast(log.events, (kept) => kept.event.kind === "preview");
-    if (event.kind === "delivery") removeLast(log.events, (kept) => kept.event.kind === "delivery");
+    const { kind } = event;
+    if (kind === "preview" || kind === "delivery" || kind === "text")
+      removeLast(log.events, (kept) => kept.event.kind === kind);
     const numbered = { id: log.nextId++, atMs: this.#nowMs(), event };
     log.events.push(numbered);
     if (log.events.length > keptEvents) removeFirst(log.events, (kept) => kept.event.kind === "progress");

@@ -6,6 +6,7 @@ import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
+import type { Caller, Calls } from "#runtime/calls/calls.ts";
 import { inputsFolder } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
@@ -16,12 +17,14 @@ import type { Registry } from "#runtime/job-types/registry.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
+import { recordStage } from "#runtime/observe/metrics/record-stage.ts";
 import { type TracedLease, traced } from "#runtime/observe/tracing/attempt-trace.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
 import { attemptsExhausted, decideSettlement, type Settlement, type StopReason } from "./attempt.ts";
 import type { JobEvents } from "./job-events.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
+import { LiveText } from "./live-text.ts";
 import { fieldsOf, type Settler } from "./settler.ts";
 
 /*
@@ -35,6 +38,7 @@ export interface JobRunnerOptions {
   readonly delivery: Pick<Delivery, "sendProcessing">;
   readonly settler: Settler;
   readonly inputs: JobInputs;
+  readonly calls: Pick<Calls, "callFrom" | "has">;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -69,6 +73,10 @@ function wrongQueue({ job }: Lease): ErrorReport {
     code: "UNKNOWN_JOB_TYPE",
     message: `The job type ${job.type} belongs to a worker that does not run here: the job was on another worker's queue.`,
   };
+}
+
+function callerOf({ jobId, attempt, job, trace }: TracedLease, { type, worker }: Handler): Caller {
+  return { type, worker, jobId, attempt, userId: job.user_id, traceparent: trace.runTraceparent };
 }
 
 /** One attempt that is under way. */
@@ -144,6 +152,9 @@ export class JobRunner {
     const yieldMs = this.#options.yieldMs?.(lease.job) ?? 0;
     if (yieldMs > 0)
       return this.#settle(source, lease, { kind: "release", delaySeconds: yieldMs / 1000, reason: yielding });
+    // A call came while the job was being taken: the job is not taken again before the executor is free.
+    if (!executor.available && this.#options.calls.has(handler.worker))
+      return this.#settle(source, lease, { kind: "release" });
     if (!executor.available) return this.#releaseLater(source, lease);
     return this.#attempt(source, lease, handler, executor, takenAtMs);
   }
@@ -180,11 +191,14 @@ export class JobRunner {
     const { events, delivery, abortGraceSeconds, log } = this.#options;
     const startedAtMs = performance.now();
     lease.trace.runs(executor.worker);
+    const text = new LiveText((whole) => events.emit(lease.jobId, { kind: "text", text: whole }));
     const task = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
+        onText: (delta) => text.add(delta),
+        call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
         // A child whose body changed from attempt to attempt would be taken for another one.
         enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
         input: ({ url, content }, name, signal) =>
@@ -213,6 +227,7 @@ export class JobRunner {
     const clearLimit = awakeTimeout(timeoutMs, () => attempt.stop("timed_out", abortGraceSeconds));
     const over = () => {
       clearLimit();
+      text.close();
       attempt.over();
       this.#running.delete(attempt);
     };
@@ -251,15 +266,10 @@ export class JobRunner {
   }
 
   #onStage({ lease, worker }: RunningAttempt, message: StageMessage): void {
-    const { name, seconds, model, freed } = message;
+    const { name, seconds } = message;
     lease.trace.stage(message);
     this.#options.events.emit(lease.jobId, { kind: "stage", name, seconds });
-    const { stageSeconds, modelLoadSeconds, modelSwitches, modelEvictions } = this.#options.metrics;
-    stageSeconds.observe({ type: lease.job.type, stage: name }, seconds);
-    if (model !== undefined) modelLoadSeconds.observe({ worker, model }, seconds);
-    if (freed === undefined) return;
-    modelSwitches.add({ worker });
-    modelEvictions.add({ worker, model: freed });
+    recordStage(this.#options.metrics, { type: lease.job.type, worker }, message);
   }
 
   async #settle(

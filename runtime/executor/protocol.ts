@@ -71,6 +71,24 @@ export interface FetchRequest {
 
 export type FetchedInput = z.output<typeof fetchedInput>;
 
+const retryMeaning = z.union([z.literal("never"), z.literal("backoff"), z.object({ delaySeconds: z.number().min(0) })]);
+export type RetryMeaning = z.output<typeof retryMeaning>;
+
+/** What `run` returned. */
+const outputFields = { metadata: record, enhancedPrompt: z.string().optional(), text: z.string().optional() };
+export const handlerOutput = z.object(outputFields);
+export type HandlerOutput = z.output<typeof handlerOutput>;
+
+/** What a handler wants of a handler of another worker. */
+export const callRequest = z.object({
+  type: z.string(),
+  job: record,
+  timeoutSeconds: z.number().positive().optional(),
+  /** Whether somebody listens to the text while it is made. */
+  wantsText: z.boolean(),
+});
+export type CallRequest = z.output<typeof callRequest>;
+
 /** A message of the dispatcher to one attempt. */
 const toAttempt = z.object({
   kind: z.literal("attempt"),
@@ -81,6 +99,9 @@ const toAttempt = z.object({
     z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
     z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
     z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
+    z.object({ kind: z.literal("call_text"), requestId: z.number(), delta: z.string() }),
+    z.object({ kind: z.literal("call_ended"), requestId: z.number(), output: handlerOutput }),
+    z.object({ kind: z.literal("call_failed"), requestId: z.number(), error: errorReport, retry: retryMeaning }),
   ]),
 });
 export type ToAttempt = z.output<typeof toAttempt>;
@@ -101,14 +122,11 @@ export const childJob = z.looseObject({
 });
 export type ChildJobRequest = z.output<typeof childJob>;
 
-const retryMeaning = z.union([z.literal("never"), z.literal("backoff"), z.object({ delaySeconds: z.number().min(0) })]);
-
 export const handlerOutcome = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("completed"),
     assets: z.array(assetFile),
-    metadata: record,
-    enhancedPrompt: z.string().optional(),
+    ...outputFields,
   }),
   z.object({ kind: z.literal("failed"), error: errorReport, retry: retryMeaning }),
   z.object({ kind: z.literal("aborted"), reason: z.enum(abortReasons) }),
@@ -134,7 +152,10 @@ const fromAttempt = z.object({
       model: z.string().optional(),
       freed: z.string().optional(),
     }),
+    z.object({ kind: z.literal("text"), delta: z.string() }),
     z.object({ kind: z.literal("enqueue"), requestId: z.number(), child: childJob }),
+    z.object({ kind: z.literal("call"), requestId: z.number(), request: callRequest }),
+    z.object({ kind: z.literal("abort_call"), requestId: z.number() }),
     z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string(), content: z.enum(inputKinds) }),
     z.object({
       kind: z.literal("ended"),

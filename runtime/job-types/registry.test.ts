@@ -75,6 +75,33 @@ describe("loadHandlers", () => {
     expect(registry).toMatchObject({ types: ["broken", "sort_shells"], problems: [] });
   });
 
+  it("leaves out who calls nobody, and takes both in when the called one comes", async () => {
+    await writeFile(join(folder, "paint.ts"), handler("paint", 'calls: ["enhance"]'));
+    await writeFile(join(folder, "other.ts"), handler("other"));
+    const registry = await loadHandlers(folder);
+    expect(registry.types).toEqual(["other"]);
+    expect(registry.problems).toEqual([
+      { type: "paint", problem: `${join(folder, "paint.ts")}: calls: there is no handler for enhance` },
+    ]);
+    await writeFile(join(folder, "enhance.ts"), handler("enhance", 'worker: "chat"'));
+    const usable = registry.update(await loadHandler(folder, "enhance.ts"));
+    expect(usable.map(({ type }) => type).sort()).toEqual(["enhance", "paint"]);
+    expect(registry.problems).toEqual([]);
+  });
+
+  it("refuses the file that closes a circle of calls, and not those that run", async () => {
+    await writeFile(join(folder, "zebra.ts"), handler("zebra", 'calls: ["horse"], worker: "a"'));
+    await writeFile(join(folder, "horse.ts"), handler("horse", 'worker: "b"'));
+    const registry = await loadHandlers(folder);
+    await writeFile(join(folder, "ant.ts"), handler("ant", 'calls: ["zebra"], worker: "b"'));
+    expect(registry.update(await loadHandler(folder, "ant.ts"))).toEqual([]);
+    expect(registry.types).toEqual(["horse", "zebra"]);
+    expect(registry.problems).toMatchObject([{ type: "ant", problem: expect.stringContaining("closes a circle") }]);
+    // Of those that come together, the last one by name.
+    expect((await loadHandlers(folder)).types).toEqual(["ant", "horse"]);
+    expect((await loadHandlers(folder, { checksCalls: false })).types).toEqual(["ant", "horse", "zebra"]);
+  });
+
   it("does not start with two files of one type", async () => {
     await writeFile(join(folder, "sort_shells.ts"), handler("sort_shells"));
     await writeFile(join(folder, "sort_stones.ts"), handler("sort_shells"));

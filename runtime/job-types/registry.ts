@@ -6,6 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Handler, ModelCheck } from "#contract/handler.ts";
 import { parameterProblems, unreadKeys } from "#contract/parameters.ts";
 import { describeProblems } from "#contract/problems.ts";
+import { checkCalls } from "./call-graph.ts";
 
 /*
  * Finds the handlers: every `<job type>.ts` in one folder, whose default export is a handler of that name.
@@ -25,6 +26,7 @@ const handlerShape = z.object({
     .optional(),
   produces: z.enum(["image", "video", "text", "nothing"]),
   description: z.string().optional(),
+  calls: z.array(z.string().regex(snakeCase, "must be a job type's name")).max(32).optional(),
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "must be a zod schema"),
   parameters: z.custom<z.ZodObject>((value) => value instanceof z.ZodObject, "must be a zod object").optional(),
   defaults: z.record(z.string(), z.unknown()).optional(),
@@ -56,26 +58,59 @@ export interface HandlerProblem {
   readonly problem: string;
 }
 
-export class Registry {
-  readonly #handlers: Map<string, Handler>;
-  readonly #problems: Map<string, HandlerProblem>;
+export interface RegistryOptions {
+  /** Where the files are, for sentences about them. */
+  readonly folder?: string | undefined;
+  /** False in an executor, which has no part in who may call whom: the dispatcher process has refused what it must not run. */
+  readonly checksCalls?: boolean | undefined;
+}
 
-  constructor(handlers: readonly Handler[], problems: readonly HandlerProblem[] = []) {
-    this.#handlers = new Map(handlers.map((handler) => [handler.type, handler]));
+export class Registry {
+  readonly #options: RegistryOptions;
+  /** All that are handlers. */
+  readonly #loaded: Map<string, Handler>;
+  /** Those whose calls are in order, too. */
+  #handlers: ReadonlyMap<string, Handler> = new Map();
+  readonly #problems: Map<string, HandlerProblem>;
+  #callProblems: readonly HandlerProblem[] = [];
+
+  constructor(handlers: readonly Handler[], problems: readonly HandlerProblem[] = [], options: RegistryOptions = {}) {
+    this.#options = options;
+    this.#loaded = new Map(handlers.map((handler) => [handler.type, handler]));
     this.#problems = new Map(problems.map((problem) => [problem.type, problem]));
+    this.#accept([...this.#loaded.values()].sort((a, b) => a.type.localeCompare(b.type)));
   }
 
   /** Files that cannot be used, by name. */
   get problems(): readonly HandlerProblem[] {
-    return [...this.#problems.values()].sort((a, b) => a.type.localeCompare(b.type));
+    return [...this.#problems.values(), ...this.#callProblems].sort((a, b) => a.type.localeCompare(b.type));
   }
 
-  /** Takes a handler in whose file came or was mended, or notes what is wrong with it now. */
-  update(result: LoadedHandler): void {
+  /**
+   * Takes a handler in whose file came or was mended, or notes what is wrong with it now. Returns the handlers that can be used
+   * from now on: those too that had called what was not there, or in a circle.
+   */
+  update(result: LoadedHandler): readonly Handler[] {
     const type = "handler" in result ? result.handler.type : result.type;
     this.#problems.delete(type);
-    if ("handler" in result) this.#handlers.set(type, result.handler);
+    if ("handler" in result) this.#loaded.set(type, result.handler);
     else this.#problems.set(type, result);
+    const before = this.#handlers;
+    // What runs already goes first: a file that comes is refused for a circle that it closes, and not those that were there.
+    const rank = (one: string) => Number(one === type || !before.has(one));
+    const all = [...this.#loaded.values()];
+    this.#accept(all.sort((a, b) => rank(a.type) - rank(b.type) || a.type.localeCompare(b.type)));
+    return [...this.#handlers.values()].filter((handler) => before.get(handler.type) !== handler);
+  }
+
+  #accept(handlers: readonly Handler[]): void {
+    const { folder, checksCalls = true } = this.#options;
+    const { accepted, refused } = checksCalls
+      ? checkCalls(handlers, (type) => this.#problems.has(type))
+      : { accepted: handlers, refused: new Map<string, string>() };
+    this.#handlers = new Map(accepted.map((handler) => [handler.type, handler]));
+    const fileOf = (type: string) => (folder === undefined ? `${type}.ts` : join(folder, `${type}.ts`));
+    this.#callProblems = [...refused].map(([type, problem]) => ({ type, problem: `${fileOf(type)}: ${problem}` }));
   }
 
   get(type: string): Handler | undefined {
@@ -103,7 +138,10 @@ export type LoadedHandler = { readonly handler: Handler } | HandlerProblem;
  * @param options.asOnDisk loads a file anew that has changed since this process loaded it
  * @throws CodedError HANDLER_INVALID when there is no such folder, when none of its files works, or when two are of one type
  */
-export async function loadHandlers(folder: string, options: { readonly asOnDisk?: boolean } = {}): Promise<Registry> {
+export async function loadHandlers(
+  folder: string,
+  options: { readonly asOnDisk?: boolean; readonly checksCalls?: boolean } = {},
+): Promise<Registry> {
   const files = await handlerFiles(folder);
   const versionOf = async (file: string) => {
     const { mtimeMs, size } = await stat(join(folder, file));
@@ -115,7 +153,7 @@ export async function loadHandlers(folder: string, options: { readonly asOnDisk?
   const problems = loaded.flatMap((result) => ("handler" in result ? [] : [result]));
   const isTwice = problems.some(({ otherType }) => otherType !== undefined && files.includes(`${otherType}.ts`));
   if (isTwice || (handlers.length === 0 && problems.length > 0)) throw handlersInvalid(problems);
-  return new Registry(handlers, problems);
+  return new Registry(handlers, problems, { folder, checksCalls: options.checksCalls });
 }
 
 /** For callers, who get no path of this machine: the log, `/worker/status` and `ourvidz handlers` name the file and its fault. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import { isOfCall } from "#runtime/calls/of-call.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -12,7 +13,8 @@ import type { Quarantine } from "./quarantine.ts";
 
 /** What kind of end an attempt had, as far as it says something of its worker. */
 export interface AttemptReport {
-  readonly lease: Lease;
+  /** Of a job, or of a call. */
+  readonly lease: Pick<Lease, "jobId" | "job">;
   readonly worker: string;
   readonly end: AttemptEnd;
 }
@@ -41,7 +43,7 @@ export class AttemptFindings {
   }
 
   /** An attempt has found what keeps this container from running its job. */
-  onCondition(error: ErrorReport, lease: Lease, { worker, model }: Handler): void {
+  onCondition(error: ErrorReport, lease: Pick<Lease, "job">, { worker, model }: Handler): void {
     const { conditions, workers, restart } = this.#options;
     if (error.code === "DISK_FULL") {
       // One disk for all workers.
@@ -100,7 +102,7 @@ export class AttemptFindings {
   }
 
   /** A crash costs everybody a start of the executor, so that the first one counts. Returns whether it is a matter of the user alone. */
-  #quarantined({ job }: Lease, error: ErrorReport, verdict: Verdict | null): boolean {
+  #quarantined({ job }: Pick<Lease, "job">, error: ErrorReport, verdict: Verdict | null): boolean {
     const { quarantine, log } = this.#options;
     if (error.code !== "EXECUTOR_CRASHED" && !quarantine.has(job) && verdict?.userId !== job.user_id) return false;
     if (!quarantine.failed(job, verdict?.error ?? error)) return false;
@@ -112,7 +114,7 @@ export class AttemptFindings {
     return verdict?.userId === user_id;
   }
 
-  #overcome({ job }: Lease, worker: string): boolean {
+  #overcome({ job }: Pick<Lease, "job">, worker: string): boolean {
     const { conditions, models, registry } = this.#options;
     const model = job.model_variant ?? registry.get(job.type)?.model;
     const keys: ConditionKey[] = [
@@ -129,7 +131,7 @@ export class AttemptFindings {
 
   #subjectOf(
     error: ErrorReport,
-    { job }: Lease,
+    { job }: Pick<Lease, "job">,
     worker: string,
     ownModel: string | undefined,
   ): { readonly key: ConditionKey; readonly watched: Watched | null } {
@@ -158,6 +160,7 @@ function causeOf(end: AttemptEnd): ErrorReport | null {
     const { exitCode, signal } = end.evidence;
     return { code: "EXECUTOR_CRASHED", message: `The executor died (${signal ?? `exit code ${exitCode}`}).` };
   }
-  if (end.kind !== "failed") return null;
+  // What a call failed of was found of the called worker.
+  if (end.kind !== "failed" || isOfCall(end.error)) return null;
   return end.retry === "never" && end.error.code === "HANDLER_FAILED" ? null : end.error;
 }

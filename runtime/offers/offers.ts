@@ -191,7 +191,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
   }
 
   /** An attempt has found what keeps this container from running its job. When this resolves, the offer leaves it out. */
-  async onCondition(error: ErrorReport, lease: Lease): Promise<void> {
+  async onCondition(error: ErrorReport, lease: Pick<Lease, "job">): Promise<void> {
     const handler = this.#options.registry.get(lease.job.type);
     if (handler === undefined || !isCovered(this.of(handler.worker), lease.job)) {
       // It was taken although it is not offered: at once it would be taken again at once.
@@ -243,10 +243,10 @@ export class Offers extends EventEmitter<{ change: [] }> {
       const isSound = registry.get(type) !== undefined && !this.#isWithheld(type);
       if (isSound) continue;
       const result: LoadedHandler = await loadHandler(handlersFolder, file, version);
-      registry.update(result);
-      if (!("handler" in result)) continue;
-      log.info({ type, worker: result.handler.worker }, "a handler was loaded anew");
-      onHandler(result.handler);
+      for (const handler of registry.update(result)) {
+        log.info({ type: handler.type, worker: handler.worker }, "a handler was loaded anew");
+        onHandler(handler);
+      }
     }
   }
 

@@ -3,7 +3,7 @@ import { deliveryNote } from "#contract/delivery-note.ts";
 import { jobStatuses } from "#contract/job-states.ts";
 import { errorView, jobView } from "./job-view.ts";
 
-/* The events of one job as they are sent. Their names are `state`, `progress`, `stage`, `preview` and `delivery`. */
+/* The events of one job as they are sent. Their names are `state`, `progress`, `text`, `stage`, `preview` and `delivery`. */
 
 const stateEvent = z.object({
   job_id: z.string(),
@@ -32,17 +32,22 @@ const stageEvent = z.object({
   seconds: z.number(),
 });
 
+const textEvent = z.object({
+  text: z.string().describe("the text so far; of a long one its first 32,000 characters: the job's end has all of it"),
+});
+
 const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe("a data: URL") });
 
 /** The job has been worked off, and this keeps its result from the app. */
 const deliveryEvent = deliveryNote;
 
-export const jobEventData = z.union([stateEvent, progressEvent, stageEvent, previewEvent, deliveryEvent]);
+export const jobEventData = z.union([stateEvent, progressEvent, textEvent, stageEvent, previewEvent, deliveryEvent]);
 
 /** The data of an event, by its name. */
 export const eventSchemas = {
   state: stateEvent,
   progress: progressEvent,
+  text: textEvent,
   stage: stageEvent,
   preview: previewEvent,
   delivery: deliveryEvent,

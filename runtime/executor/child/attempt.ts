@@ -21,6 +21,7 @@ import { LateCallError } from "./calls.ts";
 import { failedOutcome, reportedError } from "./failure.ts";
 import { loggedError } from "./handler-log.ts";
 import { JobContext, runHandler } from "./job-context.ts";
+import { OutgoingCalls } from "./outgoing-calls.ts";
 import { Requests } from "./requests.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -57,6 +58,7 @@ export class Attempt {
   readonly #controller = new AbortController();
   readonly #enqueues = new Requests<string>();
   readonly #inputs = new Requests<FetchedInput>();
+  readonly #calls: OutgoingCalls;
   readonly #workFolder: WorkFolder;
   #abortReason: AbortReason | null = null;
   #uncaught: { readonly error: unknown } | null = null;
@@ -72,6 +74,7 @@ export class Attempt {
     const fields = { job_id: key.jobId, attempt: key.attempt, type: job.type, ...traceFields(job.metadata) };
     this.#log = host.log.child(fields);
     this.#workFolder = new WorkFolder(task.workFolder);
+    this.#calls = new OutgoingCalls(host.send);
   }
 
   get key(): AttemptKey {
@@ -106,6 +109,11 @@ export class Attempt {
         break;
       case "input_failed":
         this.#inputs.reject(message.requestId, reportedError(message.error));
+        break;
+      case "call_text":
+      case "call_ended":
+      case "call_failed":
+        this.#calls.receive(message);
         break;
     }
   }
@@ -151,13 +159,14 @@ export class Attempt {
     try {
       const handler = registry.get(type);
       if (handler === undefined) throw unknownJobType(type, registry.types);
-      const { metadata, enhanced_prompt } = await this.#runHandler(handler);
+      const { metadata, enhanced_prompt, text } = await this.#runHandler(handler);
       if (this.#uncaught !== null) throw this.#uncaught.error;
       return {
         kind: "completed",
         assets: [...this.#workFolder.assets],
         metadata: { ...metadata },
         ...(enhanced_prompt === undefined ? {} : { enhancedPrompt: enhanced_prompt }),
+        ...(text === undefined ? {} : { text }),
       };
     } catch (thrown) {
       if (this.#abortReason !== null) return { kind: "aborted", reason: this.#abortReason };
@@ -195,9 +204,12 @@ export class Attempt {
       workFolder: this.#workFolder,
       reportProgress: (progress) => send({ kind: "progress", ...progress }),
       reportStage: (stage) => send({ kind: "stage", startedAtMs: Date.now() - stage.seconds * 1000, ...stage }),
+      reportText: (delta) => send({ kind: "text", delta }),
+      call: (call) => this.#calls.make(call, this.#controller.signal),
       enqueue: (child) => this.#enqueues.open((requestId) => send({ kind: "enqueue", requestId, child })),
       // Done by the dispatcher process: it has the key with which expired addresses are renewed, and no handlers.
       input: (request) => this.#inputs.open((requestId) => send({ kind: "input", requestId, ...request })),
+      textCharacters: 0,
       nextChild: () => this.#children++,
       modelUsed: (name) => {
         this.#model = name;
@@ -211,5 +223,6 @@ export class Attempt {
     this.#controller.abort(attemptEnded);
     this.#enqueues.rejectAll(attemptEnded);
     this.#inputs.rejectAll(attemptEnded);
+    this.#calls.rejectAll(attemptEnded);
   }
 }

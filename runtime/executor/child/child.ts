@@ -59,7 +59,7 @@ function crash(error: unknown): never {
 }
 
 try {
-  const registry = await loadHandlers(settings.handlersFolder);
+  const registry = await loadHandlers(settings.handlersFolder, { checksCalls: false });
   const executor = new ExecutorProcess({ registry, settings, log, send, killProcesses, crash });
   process.on("unhandledRejection", (error) => executor.uncaught(error));
   process.on("uncaughtException", (error) => executor.uncaught(error));

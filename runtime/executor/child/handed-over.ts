@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { PermanentError } from "#contract/errors.ts";
-import type { AssetOptions, ChildJob, JobOutput, Preview, Stage } from "#contract/handler.ts";
+import {
+  type AssetOptions,
+  type CallOptions,
+  type ChildJob,
+  type JobOutput,
+  maxTextCharacters,
+  type Preview,
+  type Stage,
+} from "#contract/handler.ts";
 import { type Json, NotJsonError, requireJsonObject } from "#contract/plain-json.ts";
 
 /*
@@ -121,14 +129,60 @@ export function checkedInnerJob(job: Readonly<Record<string, unknown>>): Readonl
   return plain("ctx.run refuses the job", () => requireJsonObject(job, "job"));
 }
 
-const output = z.object({ metadata: z.unknown(), enhanced_prompt: z.string().nullish() }).partial().nullish();
+const call = z.object({
+  type: z.string(),
+  options: z.object({
+    signal: z.instanceof(AbortSignal, { error: "must be an AbortSignal" }).optional(),
+    onText: z
+      .custom<NonNullable<CallOptions["onText"]>>((value) => typeof value === "function", "must be a function")
+      .optional(),
+    timeoutSeconds: z.number().positive("must be more than 0").max(86_400, "must be at most a day").optional(),
+  }),
+});
+
+/** @param handler who calls, and what its `calls` names */
+export function checkedCall(
+  handler: { readonly type: string; readonly calls?: readonly string[] | undefined },
+  given: { readonly type: string; readonly job: Readonly<Record<string, unknown>>; readonly options: CallOptions },
+) {
+  const what = "ctx.call refuses what it got";
+  const { type, options } = shaped(what, call, given);
+  if (!handler.calls?.includes(type))
+    throw refused(what, `${handler.type} calls "${type}" without saying so: add it to the handler's list \`calls\``);
+  const { id, user_id, type: other, ...job } = plain(what, () => requireJsonObject(given.job, "job"));
+  const chosen = Object.entries({ id, user_id, type: other }).find(([, value]) => value !== undefined);
+  if (chosen !== undefined) throw refused(what, `job.${chosen[0]}: is given to the call and cannot be chosen`);
+  return { type, job, options };
+}
+
+/** @param before how many characters the attempt has given already */
+export function checkedText(delta: string, before: number): string {
+  const what = "ctx.text refuses what it got";
+  const text = shaped(what, z.string("must be a text"), delta);
+  if (before + text.length > maxTextCharacters)
+    throw refused(what, `an attempt may give ${maxTextCharacters.toLocaleString("en-US")} characters in all`);
+  return text.toWellFormed();
+}
+
+const output = z
+  .object({
+    metadata: z.unknown(),
+    enhanced_prompt: z.string().nullish(),
+    text: z
+      .string()
+      .max(maxTextCharacters, `must be at most ${maxTextCharacters.toLocaleString("en-US")} characters`)
+      .nullish(),
+  })
+  .partial()
+  .nullish();
 
 /** What `run` returned; a handler may return nothing. */
 export function checkedOutput(handler: string, returned: unknown): JobOutput {
   const what = `The handler ${handler} returned what is not its output`;
-  const { metadata, enhanced_prompt } = shaped(what, output, returned) ?? {};
+  const { metadata, enhanced_prompt, text } = shaped(what, output, returned) ?? {};
   return {
     metadata: plain(what, () => requireJsonObject(metadata ?? undefined, "metadata")),
     ...(typeof enhanced_prompt === "string" ? { enhanced_prompt: enhanced_prompt.toWellFormed() } : {}),
+    ...(typeof text === "string" ? { text: text.toWellFormed() } : {}),
   };
 }

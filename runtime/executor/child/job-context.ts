@@ -4,6 +4,7 @@ import { checkJob, ignoredBy } from "#contract/check-job.ts";
 import { PermanentError } from "#contract/errors.ts";
 import type {
   AssetOptions,
+  CallOptions,
   ChildJob,
   Handler,
   HandlerContext,
@@ -29,6 +30,7 @@ import type { ChildJobRequest, FetchedInput, FetchRequest } from "../protocol.ts
 import { Calls } from "./calls.ts";
 import {
   checkedAsset,
+  checkedCall,
   checkedChild,
   checkedInnerJob,
   checkedLora,
@@ -36,9 +38,11 @@ import {
   checkedOutput,
   checkedProgress,
   checkedStage,
+  checkedText,
   checkedUrl,
 } from "./handed-over.ts";
 import { handlerLog } from "./handler-log.ts";
+import type { OutgoingCall } from "./outgoing-calls.ts";
 import type { WorkFolder } from "./work-folder.ts";
 
 /** What a context needs of the executor around it. */
@@ -52,9 +56,13 @@ export interface ContextHost {
   readonly workFolder: WorkFolder;
   reportProgress(progress: { readonly step: number; readonly total: number; readonly preview?: Preview }): void;
   reportStage(stage: Stage): void;
+  reportText(delta: string): void;
+  call(call: OutgoingCall): Promise<JobOutput>;
   enqueue(child: ChildJobRequest): Promise<string>;
   input(request: FetchRequest): Promise<FetchedInput>;
   modelUsed(name: string): void;
+  /** Characters of text that the job's handlers have given so far. */
+  textCharacters: number;
   /** Counts the children of the job, whichever of its handlers enqueues them. */
   nextChild(): number;
 }
@@ -145,6 +153,13 @@ export class JobContext implements HandlerContext {
     this.#host.reportStage(checkedStage(stage));
   }
 
+  text(delta: string): void {
+    this.#calls.use("text");
+    const text = checkedText(delta, this.#host.textCharacters);
+    this.#host.textCharacters += text.length;
+    if (text !== "") this.#host.reportText(text);
+  }
+
   async parameters(): Promise<Record<string, unknown>> {
     this.#calls.use("parameters");
     const { type, parameters, defaults } = this.#handler;
@@ -194,6 +209,13 @@ export class JobContext implements HandlerContext {
 
   run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput> {
     return this.#calls.track("run", async () => await this.#run(type, checkedInnerJob(job)));
+  }
+
+  call(type: string, job: Readonly<Record<string, unknown>>, options: CallOptions = {}): Promise<JobOutput> {
+    return this.#calls.track(
+      "call",
+      async () => await this.#host.call(checkedCall(this.#handler, { type, job, options })),
+    );
   }
 
   enqueue(child: ChildJob): Promise<string> {

@@ -46,6 +46,8 @@ function task(config: Record<string, unknown> = {}) {
 const hooks: TaskHooks = {
   onProgress: () => undefined,
   onStage: () => undefined,
+  onText: () => undefined,
+  call: () => Promise.reject(new Error("no job of these tests calls")),
   enqueue: async () => "child",
   input: () => Promise.reject(new Error("no job of these tests has a reference file")),
 };

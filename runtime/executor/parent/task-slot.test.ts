@@ -12,7 +12,14 @@ function setUp() {
   const lines: unknown[] = [];
   const log = pino({ level: "warn" }, { write: (line) => lines.push(JSON.parse(line)) });
   const send = vi.fn();
-  const hooks = { onProgress: vi.fn(), onStage: vi.fn(), enqueue: vi.fn(), input: vi.fn() } satisfies TaskHooks;
+  const hooks = {
+    onProgress: vi.fn(),
+    onStage: vi.fn(),
+    onText: vi.fn(),
+    call: vi.fn(),
+    enqueue: vi.fn(),
+    input: vi.fn(),
+  } satisfies TaskHooks;
   return { slot: new TaskSlot(log, send), hooks, send, lines };
 }
 

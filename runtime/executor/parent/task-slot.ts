@@ -1,14 +1,16 @@
-import { CodedError, toErrorReport } from "#contract/errors.ts";
+import { CodedError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import {
   type AbortReason,
   type AttemptKey,
+  type CallRequest,
   type ChildJobRequest,
   type ExecutorTask,
   type FetchedInput,
   type FetchRequest,
   type FromAttempt,
   type HandlerOutcome,
+  type HandlerOutput,
   type ProgressMessage,
   type StageMessage,
   sameAttempt,
@@ -38,9 +40,18 @@ export interface CrashEvidence {
 export interface TaskHooks {
   onProgress(message: ProgressMessage): void;
   onStage(message: StageMessage): void;
+  /** The next piece of the text that the handler makes. */
+  onText(delta: string): void;
+  /** Has a handler of another worker run; the signal ends with the attempt. */
+  call(request: CallRequest, control: CallControl): Promise<HandlerOutput>;
   enqueue(child: ChildJobRequest): Promise<string>;
   /** @param name of the file, without its extension; the signal ends with the attempt */
   input(request: FetchRequest, name: string, signal: AbortSignal): Promise<FetchedInput>;
+}
+
+export interface CallControl {
+  readonly signal: AbortSignal;
+  readonly onText: (delta: string) => void;
 }
 
 /** What an executor gets to run: one attempt of a job, and the folder of its files. */
@@ -51,11 +62,14 @@ interface RunningTask {
   readonly hooks: TaskHooks;
   /** Aborted when the attempt is to stop, and when it has ended. */
   readonly controller: AbortController;
+  /** Each ends one call of the attempt. */
+  readonly calls: Map<number, AbortController>;
   readonly ended: PromiseWithResolvers<AttemptEnd>;
 }
 
 /** Ends what was still under way for an attempt. One for all of them: an error is made with a stack trace. */
 const attemptEnded = new CodedError("CANCELLED", "The attempt has ended.");
+const callAborted = new CodedError("CANCELLED", "The call was ended by its caller.");
 
 export class TaskSlot {
   readonly #log: Logger;
@@ -90,7 +104,7 @@ export class TaskSlot {
     if (this.#taken !== null) throw new Error(`${this.#taken.task.key.jobId} runs: there is one task at a time.`);
     const ended = Promise.withResolvers<AttemptEnd>();
     const task: ExecutorTask = { key: { jobId, attempt, serial: ++this.#serial }, job, workFolder };
-    this.#taken = { task, hooks, controller: new AbortController(), ended };
+    this.#taken = { task, hooks, controller: new AbortController(), calls: new Map(), ended };
     return { task, ended: ended.promise };
   }
 
@@ -118,6 +132,15 @@ export class TaskSlot {
       case "stage":
         taken.hooks.onStage(message);
         break;
+      case "text":
+        taken.hooks.onText(message.delta);
+        break;
+      case "call":
+        void this.#call(taken, message.requestId, message.request);
+        break;
+      case "abort_call":
+        taken.calls.get(message.requestId)?.abort(callAborted);
+        break;
       case "enqueue":
         void this.#enqueue(taken, message.requestId, message.child);
         break;
@@ -144,6 +167,23 @@ export class TaskSlot {
       this.#sendTo(taken, { kind: "enqueued", requestId, childId });
     } catch (error) {
       this.#sendTo(taken, { kind: "enqueue_failed", requestId, error: toErrorReport(error) });
+    }
+  }
+
+  async #call(taken: RunningTask, requestId: number, request: CallRequest): Promise<void> {
+    const own = new AbortController();
+    taken.calls.set(requestId, own);
+    try {
+      const output = await taken.hooks.call(request, {
+        signal: AbortSignal.any([own.signal, taken.controller.signal]),
+        onText: (delta) => this.#sendTo(taken, { kind: "call_text", requestId, delta }),
+      });
+      this.#sendTo(taken, { kind: "call_ended", requestId, output });
+    } catch (error) {
+      const failure = { error: toErrorReport(error), retry: retryMeaning(error) };
+      this.#sendTo(taken, { kind: "call_failed", requestId, ...failure });
+    } finally {
+      taken.calls.delete(requestId);
     }
   }
 

@@ -25,6 +25,7 @@ beforeAll(async () => {
   readAtScrape(registry, {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, troubles: [] },
+    calls: { waiting: () => 0 },
     executors: new Map(),
     offers: { all: new Map(), conditions: [], quarantined: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },

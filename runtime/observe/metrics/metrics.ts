@@ -29,6 +29,7 @@ export function createMetrics(registry: MetricsRegistry) {
   const metrics = {
     ...jobMetrics(registry),
     ...modelMetrics(registry),
+    ...callMetrics(registry),
     ...deliveryMetrics(registry),
     ...troubleMetrics(registry),
     ...httpMetrics(registry),
@@ -94,6 +95,28 @@ function modelMetrics(registry: MetricsRegistry) {
       name: "ourvidz_model_evictions_total",
       help: "Models that had to go for another one.",
       labels: ["worker", "model"],
+    }),
+  };
+}
+
+function callMetrics(registry: MetricsRegistry) {
+  return {
+    calls: registry.counter({
+      name: "ourvidz_calls_total",
+      help: "Calls of a handler without its queue, by who made them (job, http) and how they were answered: completed, failed, cancelled, timed_out or refused (it has not run).",
+      labels: ["type", "caller", "outcome"],
+    }),
+    callWaitSeconds: registry.histogram({
+      name: "ourvidz_call_wait_seconds",
+      help: "Time that a call waited until its handler ran.",
+      labels: ["type"],
+      buckets: jobSeconds,
+    }),
+    callSeconds: registry.histogram({
+      name: "ourvidz_call_seconds",
+      help: "Time from the start of a called handler to the answer, model load included, by how the call was answered.",
+      labels: ["type", "outcome"],
+      buckets: jobSeconds,
     }),
   };
 }

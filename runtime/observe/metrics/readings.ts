@@ -1,4 +1,5 @@
 import process from "node:process";
+import type { Calls } from "#runtime/calls/calls.ts";
 import { troublesOf } from "#runtime/container/problems.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
@@ -19,6 +20,7 @@ import type { MetricsRegistry } from "./registry.ts";
 export interface MeasuredContainer {
   readonly workerId: string;
   readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "troubles">;
+  readonly calls: Pick<Calls, "waiting">;
   readonly executors: ReadonlyMap<
     string,
     { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
@@ -38,6 +40,7 @@ const executorStates: readonly ExecutorState[] = ["starting", "idle", "busy", "w
 export function readAtScrape(registry: MetricsRegistry, container: MeasuredContainer): void {
   readDispatcher(registry, container);
   readExecutors(registry, container);
+  readCalls(registry, container);
   readGpus(registry, container);
   readOutbox(registry, container);
   readOffers(registry, container);
@@ -72,6 +75,17 @@ function readDispatcher(registry: MetricsRegistry, { workerId, dispatcher, sourc
     for (const each of dispatcherStates) state.set({ state: each }, each === dispatcher.state ? 1 : 0);
     active.set({}, dispatcher.activeJobs);
     reaches.set({}, troublesOf({ dispatcher, sources }).length === 0 ? 1 : 0);
+  });
+}
+
+function readCalls(registry: MetricsRegistry, { calls, executors }: MeasuredContainer): void {
+  const waiting = registry.gauge({
+    name: "ourvidz_calls_waiting",
+    help: "Calls that wait for the worker's executor.",
+    labels: ["worker"],
+  });
+  registry.atScrape(() => {
+    for (const worker of executors.keys()) waiting.set({ worker }, calls.waiting(worker));
   });
 }
 

@@ -35,6 +35,11 @@ export class AttemptTrace {
     return this.#job.traceparent;
   }
 
+  /** Names the span of its run to what the handler has others do. */
+  get runTraceparent(): string | undefined {
+    return this.#run?.traceparent ?? this.traceparent;
+  }
+
   runs(worker: string): void {
     this.#run = this.#tracing.start("run", { parent: this.traceparent, attributes: { worker } });
   }

@@ -5,6 +5,7 @@ import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
+import { bodyDigest } from "#runtime/lib/body-digest.ts";
 import { jobBody } from "../job-body.ts";
 import {
   type CancelOutcome,
@@ -24,7 +25,6 @@ import {
 } from "../job-source.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
-import { bodyDigest } from "./body-digest.ts";
 import { listJobs } from "./job-pages.ts";
 import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import { findLack, readOffers } from "./offers.ts";

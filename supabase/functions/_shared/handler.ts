@@ -13,7 +13,22 @@ export interface JobOutput {
    */
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly enhanced_prompt?: string;
+  /** The whole text that a handler which `produces` text has made. */
+  readonly text?: string;
 }
+
+/** How a handler of another worker is called. */
+export interface CallOptions {
+  /** Ends the call, which is then rejected with the signal's reason. The end of the caller's own attempt does it anyway. */
+  readonly signal?: AbortSignal;
+  /** What the called handler gives to its `ctx.text`, piece by piece. */
+  readonly onText?: (delta: string) => void;
+  /** How long the called handler may run, from its own start; CALL_TIMEOUT_SECONDS, and its own limit, when left out. */
+  readonly timeoutSeconds?: number;
+}
+
+/** Characters that one attempt may give to `ctx.text` in all: whoever reads them may be slow, and they are kept for it. */
+export const maxTextCharacters = 1_000_000;
 
 /** A small encoded picture of the unfinished result. */
 export interface Preview {
@@ -108,7 +123,7 @@ export interface ChildJob {
 /**
  * All that a handler may touch; `Parameters` is what its `parameters` makes of a job. Each method checks at the call what it
  * gets, and throws a PermanentError HANDLER_FAILED that names the place (`metadata.seed: a BigInt is not JSON`). Its time is
- * that of `run`: what `asset`, `enqueue`, `input`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
+ * that of `run`: what `asset`, `call`, `enqueue`, `input`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
  * when it fails; a later call of any method throws HANDLER_FAILED.
  */
 export interface HandlerContext<Parameters = unknown> {
@@ -135,6 +150,11 @@ export interface HandlerContext<Parameters = unknown> {
   progress(step: number, total: number, preview?: Preview): void;
   /** Reports a stage that has ended, for metrics and traces. */
   stage(stage: Stage): void;
+  /**
+   * The next piece of the text that the handler makes, for who reads along: the caller of a call, a stream over HTTP, the events
+   * of a job. Cheap: call it for every token. 1,000,000 characters in all; what the job's result is, `run` returns.
+   */
+  text(delta: string): void;
   /**
    * The job's parameters by tier: explicit in `config` › the model's `generation_config.json` (its sampler preset, its
    * values for the job type, its values for all) › the handler's `defaults` › the defaults of `parameters`. What was used is
@@ -172,6 +192,14 @@ export interface HandlerContext<Parameters = unknown> {
   asset(content: Uint8Array | { readonly file: string }, options: AssetOptions): Promise<void>;
   /** Runs another handler of the same worker here and now, under this job's lease, and returns its output. */
   run(type: string, job: Readonly<Record<string, unknown>>): Promise<JobOutput>;
+  /**
+   * Has a handler of another worker of this container do something, and waits for what it returns: the handler's `calls` must
+   * name it. The called handler runs on its own executor, before the jobs on its queue, for the same user; its time counts
+   * in this job's limit, and it ends with this attempt. Its files are not kept. At most 8 calls at a time.
+   * @throws CALL_NOT_OFFERED at once when this container cannot run it now, so that the caller can do without; TIMED_OUT;
+   *   EXECUTOR_CRASHED; else what the called handler threw, with its code: a PermanentError when it would throw it again
+   */
+  call(type: string, job: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<JobOutput>;
   /** Puts a durable child job, plain JSON, on its queue and returns its id. */
   enqueue(job: ChildJob): Promise<string>;
 }
@@ -207,6 +235,11 @@ export interface Handler<Input extends z.ZodType = z.ZodType, Parameters extends
   /** What a completed job must have made; `text` and `nothing` may complete without an asset. */
   readonly produces: "image" | "video" | "text" | "nothing";
   readonly description?: string;
+  /**
+   * Job types of other workers that `run` calls with `ctx.call`; others are refused. Workers never call each other in a circle,
+   * which is checked when handlers are loaded: so no call waits for one that waits for it.
+   */
+  readonly calls?: readonly string[];
   /**
    * What the pipeline does with `config`, each value with its range: every door checks it, forms and descriptions show it,
    * and `ctx.parameters()` resolves it. What is not in it is listed as ignored.
