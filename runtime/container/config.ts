@@ -72,6 +72,7 @@ const environment = z.object({
   DATA_DIR: z.string().min(1).default("data"),
   MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
   HANDLERS_DIR: z.string().min(1).default(join(projectFolder, "handlers")),
+  PRESETS_DIR: z.string().min(1).optional(),
   WORKERS: list,
   WORKER_ID: z
     .string()
@@ -125,6 +126,8 @@ export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
+  /** Presets of prompt enhancement beside those that are shipped; undefined for none. */
+  readonly presetsFolder: string | undefined;
   /** Models to fetch where they are missing; jobs that need them wait for that. */
   readonly wantedModels: readonly WantedModel[];
   /** Where models are fetched from. */
@@ -234,6 +237,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),
     handlersFolder: resolve(values.HANDLERS_DIR),
+    presetsFolder: values.PRESETS_DIR === undefined ? undefined : resolve(values.PRESETS_DIR),
     wantedModels: values.MODELS,
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN },
     warmModels: values.WARM_MODELS,

@@ -38,6 +38,8 @@ import { tracedCallback, tracedStore } from "#runtime/observe/tracing/traced-por
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import type { AttemptReport } from "#runtime/offers/attempt-findings.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
+import { connectPresets } from "#runtime/presets/connect-presets.ts";
+import type { Presets } from "#runtime/presets/presets.ts";
 import { PromptReader } from "#runtime/prompts/prompt-reader.ts";
 import { connectSources, type Sources } from "#runtime/sources/connect-sources.ts";
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
@@ -106,6 +108,8 @@ export interface Runtime {
   readonly gpu: GpuReading;
   /** Reads prompts in a process of its own. */
   readonly prompts: Pick<PromptReader, "read">;
+  /** What prompts can be enhanced by. */
+  readonly presets: Pick<Presets, "all" | "reread">;
   readonly startedAtMs: number;
   /** Makes the container's public address known, if it has one, now that this port is served. */
   startHeartbeat(port: number): void;
@@ -169,10 +173,11 @@ export function lazyEmbedded(config: Config): {
 
 /**
  * Starts a container: executors first, because they take longest.
- * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker), DATA_FOLDER_UNUSABLE, DISK_FULL
+ * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker, a wrong preset file), DATA_FOLDER_UNUSABLE, DISK_FULL
  */
 export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
   const startedAtMs = Date.now();
+  const presets = await connectPresets(config, log);
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
   const forgetOwner = await takeOver(embedded.folder, log);
   const executors = startExecutors(config, registry, log);
@@ -188,6 +193,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const { dispatcher, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
   const gpu = new GpuReading();
+  const observed = { metrics, metricsRegistry, queueReadings, gpu };
   const prompts = promptReader(config, log);
   const { workerId, dataFolder: data_folder } = config;
   const measured = { ...parts, workerId, executors, outbox, queueReadings, gpu, sources: sources.byName };
@@ -207,6 +213,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     parts.warmUp.stop();
     await parts.fetches.stop();
     prompts.stop();
+    presets.stop();
     await sources.close();
     await embedded.close();
     await forgetOwner();
@@ -223,11 +230,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     ...pickParts(parts),
     outbox,
     executors,
-    metrics,
-    metricsRegistry,
-    queueReadings,
-    gpu,
+    ...observed,
     prompts,
+    presets,
     startedAtMs,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ config, log, offers: parts.offers, workers: [...executors.keys()] }, port);

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jobTypes, queueName } from "#contract/job-types.ts";
 import { jobTypesMigration, jobTypesSql } from "../../tools/supabase/job-types-sql.ts";
+import { presetsMigration, presetsSql } from "../../tools/supabase/presets-sql.ts";
 import { type Migration, migrate, readMigrations, type TestDatabase } from "../support/supabase/database.ts";
 import { startEmptyPglite } from "../support/supabase/pglite.ts";
 import { startPostgres } from "../support/supabase/postgres.ts";
@@ -203,4 +204,8 @@ describe.each(Object.entries(databases))("the migrations on %s", (_name, start) 
 
 test("the migration with the job types is the one that the contract makes", async () => {
   expect(await readFile(jobTypesMigration, "utf8")).toBe(jobTypesSql());
+});
+
+test("the migration with the presets is the one that the shipped files make", async () => {
+  expect(await readFile(presetsMigration, "utf8")).toBe(presetsSql());
 });
