@@ -43,7 +43,7 @@ export async function cpuBytesOf(
   for (const [file, bytes] of weightBytes) {
     const path = join(folder, file);
     const { size } = await stat(path);
-    const widened = size > maxGraphBytes ? 0 : halfPrecisionBytes(await readFile(path));
+    const widened = size > maxGraphBytes ? 0 : await halfPrecisionBytesOf(path);
     needs.set(file, bytes + Math.min(bytes, widened));
   }
   return needs;
@@ -52,6 +52,14 @@ export async function cpuBytesOf(
 /** Fields of onnx.proto: the graph of a model, its initializers, their dimensions and data type. */
 const fields = { graph: 7, initializer: 5, dims: 1, dataType: 2 } as const;
 const halfPrecision = new Set([10, 16]);
+
+async function halfPrecisionBytesOf(path: string): Promise<number> {
+  const model = await readFile(path);
+  const bytes = halfPrecisionBytes(model);
+  // Else all files that were read stay in memory until garbage is collected, beside the weights that are loaded next.
+  if (model.buffer instanceof ArrayBuffer && model.buffer.byteLength === model.length) model.buffer.transfer(0);
+  return bytes;
+}
 
 /** 0 for what is no ONNX file: whoever loads it says so. */
 function halfPrecisionBytes(model: Uint8Array): number {

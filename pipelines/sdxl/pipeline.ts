@@ -78,7 +78,9 @@ async function loadAhead(model: SdxlModelFolder, components: ComponentSet, setti
     components.limitMemory({ maxBytes, weightBytes: fileBytes, rarelyUsed });
   }
   await components.checkRoom();
-  if (components.fits(always)) for (const file of always) await components.get(file);
+  // The largest first: loading takes more memory than what is loaded, and the others are not there yet.
+  const largestFirst = always.toSorted((one, other) => (fileBytes.get(other) ?? 0) - (fileBytes.get(one) ?? 0));
+  if (components.fits(always)) for (const file of largestFirst) await components.get(file);
   return { executionProvider, cudaProblem };
 }
 
