@@ -4,14 +4,25 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { z } from "zod";
 
-/** A program of this folder in a process of its own that answers in lines of JSON and ends with its standard input. */
+export interface Launch {
+  /** What runs the script; by default this Node.js. */
+  readonly interpreter?: string;
+  /** Beside this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A script in a process of its own that answers in lines of JSON and ends with its standard input. */
 export class JsonProcess {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(script: string, args: readonly string[] = []) {
+  /** @param script relative to this folder */
+  constructor(script: string, args: readonly string[] = [], { interpreter = process.execPath, env = {} }: Launch = {}) {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    const child = spawn(process.execPath, [path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(interpreter, [path, ...args], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }

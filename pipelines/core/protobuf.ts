@@ -70,11 +70,16 @@ export function varintField(number: number, value: number): Uint8Array {
 
 /** A length-delimited field: text, bytes, or a message made of the fields that are given. */
 export function contentField(number: number, content: string | Uint8Array | readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(contentParts(number, content));
+}
+
+/** The same in parts, to be laid end to end: what they hold is not copied. */
+export function contentParts(number: number, content: string | Uint8Array | readonly Uint8Array[]): Uint8Array[] {
   const parts =
     typeof content === "string" ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const header = Uint8Array.from([...varint(number * 8 + wireTypes.lengthDelimited), ...varint(length)]);
-  return Buffer.concat([header, ...parts]);
+  return [header, ...parts];
 }
 
 function varint(value: number): number[] {

@@ -1,7 +1,15 @@
 import { open, readFile, realpath } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import { modelInvalid } from "#pipelines/core/errors.ts";
-import { contentField, type Field, fieldsOf, numbersOf, textOf, varintField } from "#pipelines/core/protobuf.ts";
+import {
+  contentField,
+  contentParts,
+  type Field,
+  fieldsOf,
+  numbersOf,
+  textOf,
+  varintField,
+} from "#pipelines/core/protobuf.ts";
 import { elementCount, type Tensor } from "#pipelines/core/tensor.ts";
 import { layerOfNode } from "./layer-names.ts";
 
@@ -144,7 +152,7 @@ export class OnnxGraph {
    * @param sink when given, the new weights go there
    */
   async withWeights(changes: AsyncIterable<NewWeights>, root?: string, sink?: WeightSink): Promise<Uint8Array> {
-    const replaced = new Map<string, Uint8Array>();
+    const replaced = new Map<string, readonly Uint8Array[]>();
     const added: Uint8Array[] = [];
     const inputs = new Map<string, { readonly from: string; readonly to: string }>();
     for await (const { node, values } of changes) {
@@ -155,7 +163,8 @@ export class OnnxGraph {
       } else {
         const own = `${initializer}:${node}`;
         const type = input === initializer ? known.dataType : dataTypes.float32;
-        added.push(await encodeTensor(own, type, values, root, sink));
+        const content = await encodeTensor(own, type, values, root, sink);
+        added.push(...contentParts(graphFields.initializer, content));
         inputs.set(node, { from: input, to: own });
       }
     }
@@ -163,17 +172,17 @@ export class OnnxGraph {
     return rewriteModel(
       this.#model,
       (field) => {
-        if (field.number === graphFields.node) return renameInput(field, inputs);
-        if (field.number !== graphFields.initializer) return field.encoded;
+        if (field.number === graphFields.node) return [renameInput(field, inputs)];
+        if (field.number !== graphFields.initializer) return [field.encoded];
         const { name, external } = readInitializer(field.content);
         const content = replaced.get(name);
-        if (content !== undefined) return contentField(graphFields.initializer, content);
+        if (content !== undefined) return contentParts(graphFields.initializer, content);
         const location = external && moved.get(external.location);
         return location === undefined
-          ? field.encoded
-          : contentField(graphFields.initializer, relocate(field.content, location));
+          ? [field.encoded]
+          : [contentField(graphFields.initializer, relocate(field.content, location))];
       },
-      added.map((content) => contentField(graphFields.initializer, content)),
+      added,
     );
   }
 
@@ -288,13 +297,14 @@ async function readPart(path: string, { offset, length }: { offset: number; leng
   }
 }
 
+/** The message in parts: weights are not copied. */
 async function encodeTensor(
   name: string,
   dataType: number,
   { data, dims }: Tensor,
   root: string | undefined,
   sink: WeightSink | undefined,
-): Promise<Uint8Array> {
+): Promise<readonly Uint8Array[]> {
   const values = dataType === dataTypes.float16 ? new Float16Array(data) : data;
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const head = [
@@ -302,15 +312,14 @@ async function encodeTensor(
     varintField(tensorFields.dataType, dataType),
     contentField(tensorFields.name, name),
   ];
-  if (root === undefined || sink === undefined)
-    return Buffer.concat([...head, contentField(tensorFields.rawData, bytes)]);
+  if (root === undefined || sink === undefined) return [...head, ...contentParts(tensorFields.rawData, bytes)];
   const offset = await sink.append(bytes);
   const entries = { location: relative(root, sink.path), offset: String(offset), length: String(bytes.length) };
-  return Buffer.concat([
+  return [
     ...head,
     ...Object.entries(entries).map(([key, value]) => contentField(tensorFields.externalData, entry(key, value))),
     varintField(tensorFields.dataLocation, externalLocation),
-  ]);
+  ];
 }
 
 function entry(key: string, value: string): Uint8Array[] {
@@ -345,15 +354,16 @@ function renameInput(
   );
 }
 
+/** Models have hundreds of megabytes: what stays as it is, and new weights, are copied once. */
 function rewriteModel(
   model: Uint8Array,
-  rewrite: (field: Field) => Uint8Array,
+  rewrite: (field: Field) => readonly Uint8Array[],
   added: readonly Uint8Array[],
 ): Uint8Array {
-  const parts = [...fieldsOf(model)].map((field) =>
+  const parts = [...fieldsOf(model)].flatMap((field) =>
     field.number === modelFields.graph
-      ? contentField(modelFields.graph, [...[...fieldsOf(field.content)].map(rewrite), ...added])
-      : field.encoded,
+      ? contentParts(modelFields.graph, [...[...fieldsOf(field.content)].flatMap(rewrite), ...added])
+      : [field.encoded],
   );
   return Buffer.concat(parts);
 }
