@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { startContainerProcess } from "#test/support/container-process.ts";
 import { executorsOf, processesNaming } from "#test/support/kill.ts";
 import { startTestRuntime } from "#test/support/runtime.ts";

@@ -91,7 +91,7 @@ async function withSources<Result>(
 ): Promise<Result> {
   const [{ connectSources }, { lazyEmbedded }, { LocalAssetStore }] = await Promise.all([
     import("#runtime/sources/connect-sources.ts"),
-    import("#runtime/container/runtime.ts"),
+    import("#runtime/container/embedded.ts"),
     import("#runtime/delivery/stores/local-asset-store.ts"),
   ]);
   const embedded = lazyEmbedded(config);

@@ -1,5 +1,5 @@
 import type { Config } from "#runtime/container/config.ts";
-import type { Embedded } from "#runtime/container/runtime.ts";
+import type { Embedded } from "#runtime/container/embedded.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 

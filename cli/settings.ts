@@ -42,7 +42,7 @@ export async function readSettings(
 ): Promise<Config> {
   const [{ readConfig }, { defaultWorkerId }] = await Promise.all([
     import("#runtime/container/config.ts"),
-    import("#runtime/container/runtime.ts"),
+    import("#runtime/container/default-worker-id.ts"),
   ]);
   const { RUNPOD_POD_ID: podId, ...environment } = process.env;
   const given = Object.fromEntries(Object.entries(environment).filter(([name]) => serves || !listening.includes(name)));

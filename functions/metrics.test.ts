@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { type Family, parsePrometheus, valuesOf } from "#test/support/prometheus.ts";
 import { testHandlers, untilEvent } from "#test/support/runtime.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { type ContainerProcess, startContainerProcess } from "./support/container-process.ts";
 import { isThere, killNow, processesNaming, watchdogOf } from "./support/kill.ts";
 

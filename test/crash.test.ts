@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import { executorsOf, killNow } from "./support/kill.ts";
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { testHandlers } from "./support/runtime.ts";
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { viewJob } from "#functions/jobs/job-view.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
 import { startContainerProcess } from "./support/container-process.ts";
 import { startTestRuntime, type TestRuntime, testHandlers, untilEvent } from "./support/runtime.ts";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JobCallback } from "#contract/callback.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
 import { type CallbackServer, startCallbackServer } from "./support/supabase/callback-server.ts";
 

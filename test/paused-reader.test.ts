@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { killNow, processesNaming } from "./support/kill.ts";
 import { freePort } from "./support/machine.ts";
 import { testHandlers } from "./support/runtime.ts";

@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { startCli, temporaryFolder } from "#cli/testing/run-cli.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { OtlpTracing } from "#runtime/observe/tracing/otlp-tracing.ts";
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./support/otlp-receiver.ts";
 import { startTestRuntime, type TestRuntime, testHandlers } from "./support/runtime.ts";

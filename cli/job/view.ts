@@ -3,7 +3,7 @@ import { bucketOf, type Job } from "#contract/job.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import { viewJob } from "#functions/jobs/job-view.ts";
 import type { Config } from "#runtime/container/config.ts";
-import type { Embedded } from "#runtime/container/runtime.ts";
+import type { Embedded } from "#runtime/container/embedded.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 
 /** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is known here. */

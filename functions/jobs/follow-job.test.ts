@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { JobEvents, type LiveEvent } from "#runtime/dispatch/job-events.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import type { ServerEvent } from "../http/event-stream.ts";

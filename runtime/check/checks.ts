@@ -1,6 +1,6 @@
 import process from "node:process";
 import type { Config } from "#runtime/container/config.ts";
-import { lazyEmbedded } from "#runtime/container/runtime.ts";
+import { lazyEmbedded } from "#runtime/container/embedded.ts";
 import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import { tryDataFolder } from "./data-folder.ts";

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { bytes } from "#runtime/lib/bytes.ts";
 import { probeFolder } from "./probe-folder.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { readConfig } from "./config.ts";
-import { type Embedded, openEmbedded } from "./runtime.ts";
+import { type Embedded, openEmbedded } from "./embedded.ts";
 
 let folder: string;
 let embedded: Embedded;

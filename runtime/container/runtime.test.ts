@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "#test/support/runtime.ts";
-import { openEmbedded } from "./runtime.ts";
+import { openEmbedded } from "./embedded.ts";
 
 let runtime: TestRuntime;
 

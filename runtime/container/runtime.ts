@@ -1,15 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { Calls } from "#runtime/calls/calls.ts";
-import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
-import { claimMsFor, Outbox, outboxMigrations } from "#runtime/delivery/outbox.ts";
+import { claimMsFor, Outbox } from "#runtime/delivery/outbox.ts";
 import type { AssetStore } from "#runtime/delivery/stores/asset-store.ts";
-import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { JobRunner } from "#runtime/dispatch/job-runner.ts";
@@ -21,10 +19,8 @@ import { connectHeartbeat } from "#runtime/heartbeat/connect-heartbeat.ts";
 import type { Heartbeat } from "#runtime/heartbeat/heartbeat.ts";
 import { connectInputs } from "#runtime/inputs/connect-inputs.ts";
 import { connectUploads } from "#runtime/inputs/uploads/connect-uploads.ts";
-import { uploadMigrations } from "#runtime/inputs/uploads/upload-rows.ts";
 import type { Uploads } from "#runtime/inputs/uploads/uploads.ts";
 import { loadHandlers, type Registry } from "#runtime/job-types/registry.ts";
-import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { watchEventLoop } from "#runtime/observe/event-loop.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -45,11 +41,10 @@ import { connectSources, type Sources } from "#runtime/sources/connect-sources.t
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
-import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
-import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
-import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
+import { containersFolder, type DataFolder } from "./data-folder.ts";
+import { type Embedded, openEmbedded } from "./embedded.ts";
 import { enqueueChild } from "./enqueue-child.ts";
 import { startExecutors } from "./executors.ts";
 import { FolderWatch } from "./folder-watch.ts";
@@ -64,15 +59,6 @@ import { WarmUp } from "./warm-up.ts";
  * The composition root: what a container consists of, made from its configuration and wired together. Nothing else in
  * the runtime makes its own collaborators.
  */
-export interface Embedded {
-  readonly database: Database;
-  readonly source: SqliteSource;
-  readonly folder: DataFolder;
-  readonly store: LocalAssetStore;
-  readonly callbacks: CallbackLog;
-  close(): Promise<void>;
-}
-
 export interface Runtime {
   readonly config: Config;
   readonly registry: Registry;
@@ -124,52 +110,6 @@ export interface Runtime {
 
 /** How long the stop waits for a collector. */
 const spansLimitMs = 2000;
-
-export function defaultWorkerId(): string {
-  return `${hostname().replaceAll(/[^A-Za-z0-9_.-]/g, "-")}-${process.pid}`;
-}
-
-/** Opens the data folder and its database without running anything: what the CLI needs to look and to enqueue. */
-export async function openEmbedded(config: Config): Promise<Embedded> {
-  const folder = await openDataFolder(config.dataFolder);
-  const database = await openDatabase(databaseFile(folder.path), [
-    ...sourceMigrations,
-    ...outboxMigrations,
-    ...callbackMigrations,
-    ...uploadMigrations,
-  ]);
-  const source = new SqliteSource(database, { workerId: config.workerId, leaseSeconds: config.leaseSeconds });
-  return {
-    database,
-    source,
-    folder,
-    store: new LocalAssetStore({ folder: folder.files, signingKey: folder.signingKey, nowMs: Date.now }),
-    callbacks: new CallbackLog(database, Date.now),
-    async close() {
-      await source.close();
-      database.close();
-    },
-  };
-}
-
-/** The queue in the data folder for who may not need it: the folder is opened, or made, when it is first used. */
-export function lazyEmbedded(config: Config): {
-  open(): Promise<Embedded>;
-  source(): Promise<SqliteSource>;
-  close(): Promise<void>;
-} {
-  let opened: Promise<Embedded> | undefined;
-  const open = () => {
-    opened ??= openEmbedded(config);
-    return opened;
-  };
-  return {
-    open,
-    source: async () => (await open()).source,
-    // What could not be opened has been reported, and has nothing to close.
-    close: async () => (await opened?.catch(() => undefined))?.close(),
-  };
-}
 
 /**
  * Starts a container: executors first, because they take longest.

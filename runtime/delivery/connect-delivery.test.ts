@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { expect, it } from "vitest";
 import { readConfig } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { connectDelivery } from "./connect-delivery.ts";
 
 it("says where results go, without what opens it", async () => {

@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/runtime.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { Executor } from "#runtime/executor/parent/executor.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";

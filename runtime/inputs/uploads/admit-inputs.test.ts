@@ -8,7 +8,7 @@ import { inputFieldsOf } from "#contract/input-fields.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { schemaOf } from "#contract/schemas.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { makePicture, sha256 } from "../testing/harness.ts";
 import { admitInputs } from "./admit-inputs.ts";
 import { UploadRows } from "./upload-rows.ts";

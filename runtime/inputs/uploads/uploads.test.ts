@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readConfig } from "#runtime/container/config.ts";
-import { type Embedded, openEmbedded } from "#runtime/container/runtime.ts";
+import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { sha256 } from "../testing/harness.ts";
 import { UploadRows } from "./upload-rows.ts";
 import { Uploads, type UploadsOptions } from "./uploads.ts";
