@@ -10,6 +10,8 @@ export default defineConfig({
     maxWorkers: 3,
     pool: "forks",
     testTimeout: 30_000,
+    // What is waited for comes at once; on a busy machine that takes longer than the second that is the default.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 30_000,
   },
 });

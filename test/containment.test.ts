@@ -16,7 +16,7 @@ import { isThere, killNow, processesNaming, watchdogOf } from "./support/kill.ts
  * Every process of a test names its folder on the command line.
  */
 const handlers = fileURLToPath(new URL("./support/containment-handlers", import.meta.url));
-const within = { timeout: 5000, interval: 50 };
+const within = { timeout: 20_000, interval: 50 };
 /** The executor, and of five programs the shell and what it runs. */
 const all = 1 + 2 * 5;
 

@@ -222,7 +222,7 @@ describe("the outbox", () => {
     });
   });
 
-  test("is swept by every call, within Supabase's waitUntil", async () => {
+  test("is swept by every call, within Supabase's waitUntil", { timeout: 90_000 }, async () => {
     project.faults.queue = () => ({ kind: "drop", at: "before" });
     const jobIds = [];
     for (let made = 0; made < 12; made += 1) jobIds.push((await queue(lighthouse)).body.job_id);

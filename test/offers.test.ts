@@ -90,7 +90,7 @@ async function start(name: string, env: Record<string, string>): Promise<Started
     });
     return { status: response.status, json: await response.json() };
   };
-  await expect.poll(() => call("GET", "/health").catch(() => null), { timeout: 30_000 }).not.toBeNull();
+  await expect.poll(() => call("GET", "/health").catch(() => null), { timeout: 60_000 }).not.toBeNull();
   return {
     process: container,
     call,
@@ -162,7 +162,7 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     await truncate(join(models, "sketcher/model.onnx_data"), 8);
 
     const unable = await start("unable", envOf(queue, "unable"));
-    await expect.poll(async () => (await unable.call("GET", "/ready")).status, { timeout: 20_000 }).toBe(200);
+    await expect.poll(async () => (await unable.call("GET", "/ready")).status, { timeout: 60_000 }).toBe(200);
     const able = await start("able", envOf(queue, "able"));
     const jobs = await submitEach(able, 4);
     const ran = await runners(able, jobs);
@@ -184,7 +184,7 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     await writeFile(join(handlers, "weave.ts"), handler("weave"));
     await writeFile(join(handlers, "sort.ts"), handler("sort"));
     await cp(join(folder, "able/models"), models, { recursive: true });
-    await expect.poll(() => limitsOf(unable), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => limitsOf(unable), { timeout: 60_000 }).toEqual([]);
     await able.process.stop();
     const more = await submitEach(unable, 1);
     expect(await runners(unable, more)).toEqual(Object.fromEntries(types.map((type) => [type, ["unable"]])));
@@ -203,16 +203,16 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     expect((await alone.job(await alone.submit("count"))).attempts.length).toBeLessThanOrEqual(1);
 
     await expect
-      .poll(async () => (await alone.job(waiting)).waiting_for, { timeout: 20_000 })
+      .poll(async () => (await alone.job(waiting)).waiting_for, { timeout: 60_000 })
       .toEqual({ type: "paint", model: null });
     expect(await alone.job(named)).toMatchObject({ status: "queued", waiting_for: { type: "count", model: "weaver" } });
-    await expect.poll(async () => (await alone.job(expiring)).status, { timeout: 30_000 }).toBe("failed");
+    await expect.poll(async () => (await alone.job(expiring)).status, { timeout: 60_000 }).toBe("failed");
     expect(await alone.job(expiring)).toMatchObject({ error: { code: "EXPIRED" }, attempts: [] });
 
     await furnishModel(models, "painter");
-    await expect.poll(async () => (await alone.job(waiting)).status, { timeout: 30_000 }).toBe("completed");
+    await expect.poll(async () => (await alone.job(waiting)).status, { timeout: 60_000 }).toBe("completed");
     await furnishModel(models, "weaver");
-    await expect.poll(async () => (await alone.job(named)).status, { timeout: 30_000 }).toBe("completed");
+    await expect.poll(async () => (await alone.job(named)).status, { timeout: 60_000 }).toBe("completed");
   });
 
   it("a job that waits at the start goes back uncharged when its model turns out to be broken", {
@@ -222,15 +222,15 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     const { models } = await furnish("alone");
     await truncate(join(models, "sketcher/model.onnx_data"), 8);
     const first = await start("alone", envOf(queue, "alone"));
-    await expect.poll(() => limitsOf(first), { timeout: 20_000 }).toEqual(["model sketcher MODEL_INVALID"]);
+    await expect.poll(() => limitsOf(first), { timeout: 60_000 }).toEqual(["model sketcher MODEL_INVALID"]);
     const waiting = await first.submit("sketch");
     await first.process.kill();
 
     const second = await start("alone", envOf(queue, "alone"));
-    await expect.poll(() => limitsOf(second), { timeout: 20_000 }).toEqual(["model sketcher MODEL_INVALID"]);
-    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 20_000 }).toBe("queued");
+    await expect.poll(() => limitsOf(second), { timeout: 60_000 }).toEqual(["model sketcher MODEL_INVALID"]);
+    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 60_000 }).toBe("queued");
     await furnishModel(models, "sketcher");
-    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 30_000 }).toBe("completed");
+    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 60_000 }).toBe("completed");
     // Its handler allows one attempt: a charged one would have ended it.
     expect((await second.job(waiting)).attempts.filter(({ outcome }) => outcome !== "released")).toHaveLength(1);
   });

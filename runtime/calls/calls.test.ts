@@ -113,7 +113,7 @@ describe("a call by a job", () => {
   it("dies with a job that is cancelled", async () => {
     const { trace, lines } = newTrace();
     const id = await runtime.submit("ask", { config: { pieces: 200, piece_ms: 50, trace } });
-    await expect.poll(lines, { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(lines).toHaveLength(1);
     await runtime.queue.cancel(id);
     expect(await runtime.ended(id)).toMatchObject({ status: "cancelled" });
     await expect.poll(lines).toContain("stopped a quiet lake");
@@ -151,7 +151,7 @@ describe("a call over HTTP", () => {
     const { trace, lines } = newTrace();
     const job = (prompt: string) => runtime.submit("reply", { trace, pieces: 4, piece_ms: 50 }, { prompt });
     const first = await job("job 1");
-    await expect.poll(lines, { timeout: 5000 }).toEqual(["anonymous job 1"]);
+    await expect.poll(lines).toEqual(["anonymous job 1"]);
     const others = [await job("job 2"), await job("job 3")];
     await call({ trace }, { prompt: "call 1" });
     for (const id of [first, ...others]) expect(await runtime.ended(id)).toMatchObject({ status: "completed" });

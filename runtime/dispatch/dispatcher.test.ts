@@ -56,7 +56,7 @@ async function setUp() {
 it("does not run a job whose lease ran out while it waited for the container's first look, and another one has taken", async () => {
   const { other, checked, run, renew } = await setUp();
   const taken = async () => (await other.take([{ worker, slots: 1 }])).leases.length;
-  await expect.poll(taken, { timeout: 5000 }).toBe(1);
+  await expect.poll(taken).toBe(1);
   checked.resolve();
   await expect.poll(() => renew.mock.settledResults.at(-1)).toMatchObject({ type: "fulfilled", value: ["lost"] });
   expect(run).not.toHaveBeenCalled();

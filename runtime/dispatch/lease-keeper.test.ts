@@ -62,7 +62,7 @@ it("warns of a lease that is gone, and not of one whose job is through a moment 
   for (const lease of [through, gone]) await source.complete(lease, { assets: [], metadata: {} });
   await Promise.all([holderOfThrough.lost, holderOfGone.lost]);
   release();
-  await expect.poll(() => lines.join(""), { timeout: 5000 }).toContain('"job_id":"gone"');
+  await expect.poll(() => lines.join("")).toContain('"job_id":"gone"');
   expect(lines.join("")).toContain("the lease is gone");
   expect(lines.join("")).not.toContain('"job_id":"through"');
 });
@@ -71,8 +71,8 @@ it("takes a lease for confirmed while its source knows the job, and not when it 
   const { source, keeper, lines, take } = await setUp();
   const lease = await take("job");
   keeper.hold(lease, holder());
-  await expect.poll(() => keeper.isFresh(lease), { timeout: 5000 }).toBe(true);
+  await expect.poll(() => keeper.isFresh(lease)).toBe(true);
   source.hasForgotten = true;
-  await expect.poll(() => lines.join(""), { timeout: 5000 }).toContain("the source has forgotten the job");
+  await expect.poll(() => lines.join("")).toContain("the source has forgotten the job");
   expect(keeper.isFresh(lease)).toBe(false);
 });

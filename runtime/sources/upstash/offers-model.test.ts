@@ -88,7 +88,7 @@ interface KnownJob {
   isUnreported: boolean;
 }
 
-test("takes inside offers, ends and time limits do what the model says", { timeout: 240_000 }, async () => {
+test("takes inside offers, ends and time limits do what the model says", { timeout: 600_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(call, { minLength: 10, maxLength: 60, size: "max" }), async (calls) => {
       const run = await Run.start();

@@ -199,7 +199,7 @@ describe("what is parked", () => {
     const waiting = await harness.second({ events: true, idlePoll: { timetableMs: 60_000, withEventsMs: 60_000 } });
     await waiting.source.take([{ worker: "sdxl", slots: 1, offer: lake }]);
     await waiting.source.waitForChange(20, AbortSignal.timeout(5_000), "jobs");
-    await expect.poll(() => waiting.source.hearsEvents, { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => waiting.source.hearsEvents).toBe(true);
     await waiting.source.waitForChange(100, AbortSignal.timeout(5_000), "jobs");
     const woken = waiting.source.waitForChange(30_000, AbortSignal.timeout(30_000), "jobs");
     await harness.hasten(harness.source.leaseSeconds * 1000 + 1);

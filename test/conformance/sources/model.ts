@@ -66,7 +66,7 @@ const call = fc.oneof(
 type Call = typeof call extends fc.Arbitrary<infer Value> ? Value : never;
 
 export function testAgainstModel(storage: ModelStorage): void {
-  test("any sequence of calls does what the contract says", { timeout: 240_000 }, async () => {
+  test("any sequence of calls does what the contract says", { timeout: 600_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 50, size: "max" }), async (calls) => {
         const run = await Run.start(storage);
