@@ -73,18 +73,16 @@ describe("pull", { timeout: 120_000 }, () => {
   });
 
   test("is finished by the same command, whenever it is killed", async () => {
-    await startHub({ bytesPerSecond: 12_000_000 });
-    let killed = 0;
-    for (; killed < 10; killed++) {
+    await startHub({ bytesPerSecond: 5_000_000 });
+    for (let kills = 0; kills < 10; kills++) {
       const { child, ended, seen } = startCli(folder, ["models", "pull", repo], env);
       await seen(/files, 21\.5 MB/);
-      const sent = hub.bytesSent;
-      await expect.poll(() => hub.bytesSent, { interval: 5, timeout: 10_000 }).toBeGreaterThan(sent + 50_000);
+      const sent = hub.bytesSent + 50_000 + kills * 150_000;
+      await expect.poll(() => hub.bytesSent, { interval: 5 }).toBeGreaterThan(sent);
       child.kill("SIGKILL");
       expect(await ended).toMatchObject({ signal: "SIGKILL" });
       expect(await readdir(models)).toEqual([".pulling"]);
     }
-    expect(killed).toBe(10);
     await startHub();
     const last = await runCli(folder, ["models", "pull", repo, "--json"], env);
     expect(last).toMatchObject({ exitCode: 0 });

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Config } from "#runtime/container/config.ts";
 
-const limitMs = 2000;
+/** A port that nobody listens at refuses at once; a container that has much to do may take seconds. */
+const limitMs = 10_000;
 const workerInfo = z.object({
   models: z.array(z.object({ name: z.string(), size_bytes: z.number(), loaded_by: z.array(z.string()) })),
 });
