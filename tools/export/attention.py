@@ -25,6 +25,26 @@ class PlainAttention:
         return attn.to_out[1](attn.to_out[0](attended))
 
 
+class PlainImageAttention(torch.nn.Module):
+    """The same for a layer with an IP-Adapter: what the picture's tokens give is added to what the prompt's do."""
+
+    def __init__(self, processor: torch.nn.Module, fused: bool):
+        super().__init__()
+        self.to_k_ip, self.to_v_ip, self.fused = processor.to_k_ip, processor.to_v_ip, fused
+        # Replaced by whoever runs the UNet, as diffusers' own processor has it.
+        self.scale = processor.scale
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **_) -> torch.Tensor:
+        """encoder_hidden_states: the prompt's, and a list with one tensor `[batch, images, tokens, width]`."""
+        context, [tokens] = encoder_hidden_states
+        query, key, value = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
+        attended = attend(query, key, value, attn.heads, attn.scale, self.fused)
+        tokens = tokens.flatten(1, 2)
+        key, value = self.to_k_ip[0](tokens), self.to_v_ip[0](tokens)
+        attended = attended + self.scale[0] * attend(query, key, value, attn.heads, attn.scale, self.fused)
+        return attn.to_out[1](attn.to_out[0](attended))
+
+
 def attend(query, key, value, heads: int, scale: float, fused: bool, bias=None) -> torch.Tensor:
     """query, key, value `[batch, length, heads * head_dim]` -> attended values, the shape of query.
 
@@ -133,6 +153,7 @@ def supports(attn) -> bool:
 def simplify(unet, fused: bool) -> None:
     """Gives every plain attention layer of `unet` the processor above; others keep theirs."""
     processor = PlainAttention(fused)
-    for module in unet.modules():
+    for module in list(unet.modules()):
         if hasattr(module, "set_processor") and hasattr(module, "to_q") and supports(module):
-            module.set_processor(processor)
+            has_adapter = hasattr(module.processor, "to_k_ip")
+            module.set_processor(PlainImageAttention(module.processor, fused) if has_adapter else processor)

@@ -1,4 +1,4 @@
-"""The five ONNX components of an SDXL folder: the torch module of each, its named inputs and outputs, its free axes.
+"""The ONNX components of an SDXL folder: the torch module of each, its named inputs and outputs, its free axes.
 
 Names and axes are those of `optimum-cli export onnx`, so that either tool's output loads in the same place.
 """
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from .attention import simplify
 from .component import Component, Tensors
+from .conditions import Conditions
+from .sdxl_conditions import controlnet, image_encoder
+from .sdxl_unet import load_unet
 from .source_folder import weights_variant
 
 
@@ -27,27 +29,6 @@ class TextEncoder(torch.nn.Module):
         result = self.model(input_ids, output_hidden_states=True)
         pair = (result.last_hidden_state, getattr(result, self.pooled))
         return (*(reversed(pair) if self.pooled_first else pair), *result.hidden_states)
-
-
-class UNet(torch.nn.Module):
-    """sample `[batch, channels, height, width]`, scalar timestep and conditions -> out_sample, the shape of sample."""
-
-    def __init__(self, model: torch.nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, sample, timestep, encoder_hidden_states, text_embeds, time_ids, timestep_cond=None
-    ) -> torch.Tensor:
-        conditions = {"text_embeds": text_embeds, "time_ids": time_ids}
-        return self.model(
-            sample,
-            timestep,
-            encoder_hidden_states,
-            timestep_cond=timestep_cond,
-            added_cond_kwargs=conditions,
-            return_dict=False,
-        )[0]
 
 
 class VaeDecoder(torch.nn.Module):
@@ -105,59 +86,6 @@ def _text_encoder(source: Path, folder: str, dtype: torch.dtype) -> Component:
     )
 
 
-def load_unet(source: Path, dtype: torch.dtype, fused_attention: bool, time_ids: int = 6) -> Component:
-    """The UNet of a diffusers folder, which is shown `time_ids` numbers beside the text."""
-    from diffusers import UNet2DConditionModel
-
-    model = UNet2DConditionModel.from_pretrained(
-        source / "unet", torch_dtype=dtype, variant=weights_variant(source / "unet")
-    ).eval()
-    config = model.config
-    text_dim = read_projection_dim(config, time_ids)
-    area = {0: "batch_size", 2: "height", 3: "width"}
-    inputs = {
-        "sample": area,
-        "timestep": {},
-        "encoder_hidden_states": {0: "batch_size", 1: "sequence_length"},
-        "text_embeds": {0: "batch_size"},
-        "time_ids": {0: "batch_size"},
-    }
-    if config.time_cond_proj_dim is not None:
-        inputs["timestep_cond"] = {0: "batch_size"}
-
-    def values(batch: int, height: int, width: int, length: int = 77) -> Tensors:
-        sizes = torch.tensor([[height * 8, width * 8, 0, 0, height * 8, width * 8][:time_ids]], dtype=dtype)
-        tensors = [
-            torch.randn(batch, config.in_channels, height, width).to(dtype),
-            # Scalar and float32 in every precision: schedulers make fractional timesteps that float16 would round.
-            torch.tensor(437.25, dtype=torch.float32),
-            torch.randn(batch, length, config.cross_attention_dim).to(dtype),
-            torch.randn(batch, text_dim).to(dtype),
-            sizes.repeat(batch, 1),
-        ]
-        if config.time_cond_proj_dim is not None:
-            tensors.append(torch.randn(batch, config.time_cond_proj_dim).to(dtype))
-        return tuple(tensors)
-
-    return Component(
-        "unet",
-        UNet(model),
-        dtype,
-        inputs,
-        {"out_sample": area},
-        # Height and width that the UNet's total stride does not divide: diffusers then passes explicit sizes to its
-        # upsamplers, and the traced graph does so for every size. Traced at 16 x 16 it would fail at 18 x 13.
-        lambda: values(2, 18, 13),
-        lambda: [values(1, 16, 16), values(2, 12, 20), values(2, 17, 9, length=154)],
-        lambda: simplify(model, fused_attention),
-    )
-
-
-def read_projection_dim(config, time_ids: int = 6) -> int:
-    """Width of the pooled text embedding: what the class embedding's input has beside the embedded ids."""
-    return config.projection_class_embeddings_input_dim - time_ids * config.addition_time_embed_dim
-
-
 def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
     from diffusers import AutoencoderKL
 
@@ -196,15 +124,25 @@ def _vae_halves(source: Path, dtype: torch.dtype) -> Iterator[Component]:
 
 
 def load_components(
-    source: Path, dtype: torch.dtype, fused_attention: bool, folders: list[str], time_ids: int
+    source: Path,
+    dtype: torch.dtype,
+    fused_attention: bool,
+    folders: list[str],
+    time_ids: int,
+    conditions: Conditions | None = None,
 ) -> Iterator[Component]:
     """Yields the components of these folders one after another, so that one is in memory at a time.
 
     Both VAE halves share one model.
     """
+    conditions = conditions or Conditions()
     for folder in ("text_encoder", "text_encoder_2"):
         if folder in folders:
             yield _text_encoder(source, folder, dtype)
-    yield load_unet(source, dtype, fused_attention, time_ids)
+    if conditions.image_encoder is not None:
+        yield image_encoder(conditions, dtype)
+    for name, folder in conditions.controlnets.items():
+        yield controlnet(folder, f"controlnet_{name}", dtype, fused_attention)
+    yield load_unet(source, dtype, fused_attention, time_ids, conditions)
     if "vae_decoder" in folders:
         yield from _vae_halves(source, dtype)

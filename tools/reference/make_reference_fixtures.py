@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from export.component import Component
 from export.onnx_files import write_component
 from export.program import Settings
-from export.sdxl_components import load_unet
+from export.sdxl_unet import load_unet
 from reference.make_fixtures import load_pipeline
 from reference.make_tiny_sdxl import SEED, write_source
 from reference.picture_cases import INPAINTING, PICTURE_CASES

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from export.onnx_files import write_component
 from export.program import Settings
-from export.sdxl_components import load_unet
+from export.sdxl_unet import load_unet
 from export.source_folder import write_json
 from reference.make_fixtures import load_pipeline
 from reference.make_tiny_sdxl import SEED, write_source
