@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { readSafetensors } from "#pipelines/testing/safetensors.ts";
 import { fitPicture } from "./fit-picture.ts";
-import { resizeLanczos } from "./lanczos.ts";
 import { layOver, maskOf, maskOfLatents } from "./mask.ts";
+import { resizePicture } from "./resample.ts";
 import type { RgbImage } from "./rgb.ts";
 
 const reference = readSafetensors(new URL("fixtures/fitted.safetensors", import.meta.url));
@@ -44,8 +44,8 @@ it.each([
 ] as const)(
   "a part of %j resized to %j is what it is in the whole: %j",
   ([width, height], [toWidth, toHeight], part) => {
-    const whole = resizeLanczos(noise(width, height), toWidth, toHeight);
-    const made = resizeLanczos(noise(width, height), toWidth, toHeight, part);
+    const whole = resizePicture(noise(width, height), toWidth, toHeight, "lanczos");
+    const made = resizePicture(noise(width, height), toWidth, toHeight, "lanczos", part);
     expect([made.width, made.height]).toEqual([part.width, part.height]);
     for (let row = 0; row < part.height; row++) {
       const start = ((part.top + row) * toWidth + part.left) * 3;

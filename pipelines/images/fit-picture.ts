@@ -1,5 +1,5 @@
 import sharp from "sharp";
-import { resizeLanczos } from "./lanczos.ts";
+import { resizePicture } from "./resample.ts";
 import type { RgbImage } from "./rgb.ts";
 
 /** `cover`: the middle of the picture fills the size. `contain`: all of it is there, on a blurred one that fills the size. */
@@ -24,7 +24,7 @@ function coverPicture(image: RgbImage, width: number, height: number): RgbImage 
   const coveringHeight = isWider ? Math.floor((image.height * width) / image.width) : height;
   const [resizedWidth, resizedHeight] = [Math.max(coveringWidth, width), Math.max(coveringHeight, height)];
   // Of a narrow picture next to nothing is in the middle: the covering size may be thousands of times what is kept.
-  return resizeLanczos(image, resizedWidth, resizedHeight, {
+  return resizePicture(image, resizedWidth, resizedHeight, "lanczos", {
     left: middle(resizedWidth, width),
     top: middle(resizedHeight, height),
     width,
@@ -36,7 +36,7 @@ function containPicture(image: RgbImage, width: number, height: number): RgbImag
   const isWider = width / height > image.width / image.height;
   const fittingWidth = isWider ? Math.floor((image.width * height) / image.height) : width;
   const fittingHeight = isWider ? height : Math.floor((image.height * width) / image.width);
-  return resizeLanczos(image, Math.max(fittingWidth, 1), Math.max(fittingHeight, 1));
+  return resizePicture(image, Math.max(fittingWidth, 1), Math.max(fittingHeight, 1), "lanczos");
 }
 
 /** Where the middle `length` of `whole` begins, as diffusers rounds it. */

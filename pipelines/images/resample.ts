@@ -1,7 +1,18 @@
 import type { RgbImage } from "./rgb.ts";
 
-/** Half the filter's width in source pixels, where nothing is made smaller. */
+/** How much the source pixels around a place count, by their distance. */
+interface Filter {
+  /** Half the filter's width in source pixels, where nothing is made smaller. */
+  readonly support: number;
+  weight(distance: number): number;
+}
+
 const lanczosSupport = 3;
+const filters = {
+  lanczos: { support: lanczosSupport, weight: lanczos },
+  bicubic: { support: 2, weight: bicubic },
+} as const satisfies Record<string, Filter>;
+
 /** Weights are whole multiples of 2^-22, as Pillow's are for 8 bits. */
 const precisionBits = 22;
 const half = 1 << (precisionBits - 1);
@@ -15,22 +26,23 @@ export interface ResizedPart {
 }
 
 /**
- * Resizes with Lanczos' filter as Pillow's `Image.resize((width, height), Image.Resampling.LANCZOS)` does, to the bit: weights
+ * Resizes as Pillow's `Image.resize((width, height), Image.Resampling.LANCZOS)` or `BICUBIC` does, to the bit: weights
  * in fixed point, columns first, 8 bits in between (`ImagingResample` in Pillow's `src/libImaging/Resample.c`). libvips' own
  * filter differs by a few levels, which a VAE encoder carries into the latents.
  * @param part what of the result is made; the rest costs neither time nor memory
  */
-export function resizeLanczos(
+export function resizePicture(
   image: RgbImage,
   width: number,
   height: number,
+  filter: keyof typeof filters,
   part: ResizedPart = { left: 0, top: 0, width, height },
 ): RgbImage {
   const columns = { from: image.width, to: width, first: part.left, count: part.width };
   const rows = { from: image.height, to: height, first: part.top, count: part.height };
-  const rowWeights = isWhole(rows) ? undefined : weightsFor(rows);
+  const rowWeights = isWhole(rows) ? undefined : weightsFor(rows, filters[filter]);
   const needed = rowWeights === undefined ? image : rowsFrom(image, rowWeights);
-  const narrowed = isWhole(columns) ? needed : resizeColumns(needed, weightsFor(columns));
+  const narrowed = isWhole(columns) ? needed : resizeColumns(needed, weightsFor(columns, filters[filter]));
   return rowWeights === undefined ? narrowed : resizeRows(narrowed, rowWeights);
 }
 
@@ -56,10 +68,10 @@ interface Weights {
   readonly size: number;
 }
 
-function weightsFor({ from, to, first, count: wanted }: Axis): Weights {
+function weightsFor({ from, to, first, count: wanted }: Axis, filter: Filter): Weights {
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
-  const support = lanczosSupport * filterScale;
+  const support = filter.support * filterScale;
   const size = Math.ceil(support) * 2 + 1;
   const [starts, counts, values] = [new Int32Array(wanted), new Int32Array(wanted), new Int32Array(wanted * size)];
   for (let index = 0; index < wanted; index++) {
@@ -67,7 +79,7 @@ function weightsFor({ from, to, first, count: wanted }: Axis): Weights {
     const start = Math.max(0, Math.trunc(center - support + 0.5));
     const count = Math.min(from, Math.trunc(center + support + 0.5)) - start;
     const exact = Float64Array.from({ length: count }, (_, offset) =>
-      lanczos((offset + start - center + 0.5) / filterScale),
+      filter.weight((offset + start - center + 0.5) / filterScale),
     );
     const sum = exact.reduce((total, value) => total + value, 0);
     starts[index] = start;
@@ -82,6 +94,14 @@ function weightsFor({ from, to, first, count: wanted }: Axis): Weights {
 
 function lanczos(x: number): number {
   return -lanczosSupport <= x && x < lanczosSupport ? sinc(x) * sinc(x / lanczosSupport) : 0;
+}
+
+/** Catmull and Rom's cubic, Pillow's `a` of -0.5. */
+function bicubic(x: number): number {
+  const a = -0.5;
+  const distance = Math.abs(x);
+  if (distance < 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1;
+  return distance < 2 ? (((distance - 5) * distance + 8) * distance - 4) * a : 0;
 }
 
 function sinc(x: number): number {

@@ -18,12 +18,20 @@ export function toRgbImage({ data, dims }: Tensor): RgbImage {
 }
 
 /** The inverse of {@link toRgbImage}, as diffusers' image processor computes it: `[1, 3, height, width]` in −1…1. */
-export function toPixelValues({ data, width, height }: RgbImage): Tensor {
+export function toPixelValues(image: RgbImage): Tensor {
+  const values = toUnitValues(image);
+  const { data } = values;
+  for (let index = 0; index < data.length; index++) data[index] = Math.fround(2 * (data[index] ?? 0)) - 1;
+  return values;
+}
+
+/** The same in 0…1, as ControlNets take pictures. */
+export function toUnitValues({ data, width, height }: RgbImage): Tensor {
   const pixels = width * height;
   const values = new Float32Array(3 * pixels);
   for (let channel = 0; channel < 3; channel++) {
     for (let pixel = 0, source = channel; pixel < pixels; pixel++, source += 3) {
-      values[channel * pixels + pixel] = Math.fround(2 * Math.fround((data[source] ?? 0) / 255)) - 1;
+      values[channel * pixels + pixel] = (data[source] ?? 0) / 255;
     }
   }
   return tensor(values, [1, 3, height, width]);
