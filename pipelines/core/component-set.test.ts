@@ -70,6 +70,16 @@ describe("a limit of memory", () => {
     expect(await use(of(30, [files[0] ?? ""]), 4)).toEqual([files[1], decoder, encoder]);
   });
 
+  it("leaves what runs by turns with a file where it is", async () => {
+    const limited = of(10);
+    await limited.get(decoder);
+    await limited.get(encoder, [decoder]);
+    expect(limited.inMemory).toEqual([decoder, encoder]);
+    await limited.get(encoder);
+    await limited.get(files[0] ?? "");
+    expect(limited.inMemory).toEqual(files.slice(0, 1));
+  });
+
   it("that one file alone exceeds holds that one", async () => {
     expect(await use(of(5), 3)).toEqual([decoder]);
   });

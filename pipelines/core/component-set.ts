@@ -67,15 +67,16 @@ export class ComponentSet {
   /**
    * The component of a file, loaded unless it is in memory.
    * @param file path in the model folder: `unet/model.onnx`
+   * @param beside files that run by turns with it: they stay where they are
    * @throws what {@link Component.load} throws
    */
-  async get(file: string): Promise<Component> {
+  async get(file: string, beside: readonly string[] = []): Promise<Component> {
     const variant = this.#variants.get(file);
     const id = idOf(file, variant);
     const known = this.#loaded.get(id);
     if (known !== undefined) return known;
     const start = performance.now();
-    await this.#makeRoom(file);
+    await this.#makeRoom(file, beside);
     await this.#checkRoomFor(file);
     const path = join(this.#folder, file);
     const component = await this.#load(path, variant, this.#rewrites.get(file));
@@ -160,7 +161,7 @@ export class ComponentSet {
   }
 
   /** Runs repeat, so what was used just before `file` is needed last. */
-  async #makeRoom(file: string): Promise<void> {
+  async #makeRoom(file: string, beside: readonly string[]): Promise<void> {
     if (this.#limit === undefined) return;
     const { maxBytes, weightBytes, rarelyUsed } = this.#limit;
     const wanted = new Set([...weightBytes.keys()].map((one) => idOf(one, this.#variants.get(one))));
@@ -171,7 +172,7 @@ export class ComponentSet {
     const order = [...weightBytes.keys()];
     const at = order.indexOf(file);
     const neededLastFirst = [...order.slice(at + 1), ...order.slice(0, Math.max(at, 0))].reverse();
-    for (const other of [...rarelyUsed, ...neededLastFirst]) {
+    for (const other of [...rarelyUsed, ...neededLastFirst].filter((one) => !beside.includes(one))) {
       if (this.#sum([...this.inMemory, file]) <= maxBytes) return;
       await this.free(other);
     }

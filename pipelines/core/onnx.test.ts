@@ -70,6 +70,26 @@ describe("a component", () => {
     expect([...single_out.data]).toEqual([14, 14, 14]);
   });
 
+  it("hands outputs over as another's inputs, in their type", async () => {
+    const fetches = new Map([
+      ["half_out", "half"],
+      ["single_out", "single"],
+    ]);
+    const small = { ...feeds, half: tensor(Float32Array.of(0.5, 1.5, 2.5, 3.5), [2, 2]) };
+    const handed = await component.runInto(component, small, fetches);
+    expect(handed.half?.value.type).toBe("float16");
+    const { half_out, single_out } = await component.run({ ...small, ...handed }, ["half_out", "single_out"]);
+    expect([...half_out.data]).toEqual([2.5, 5.5, 8.5, 3.5]);
+    expect([...single_out.data]).toEqual([49, 98, 147]);
+    handed.half?.release();
+    handed.single?.release();
+    expect(handed.single?.value.data).toHaveLength(0);
+
+    // Another type than the next one's input has: converted.
+    const narrow = new Map([["single_out", "step"]]);
+    await expect(component.runInto(component, feeds, narrow)).rejects.toMatchObject({ code: "UNSUPPORTED_OPTION" });
+  });
+
   it("counts the time inside ONNX Runtime", async () => {
     const before = component.millisecondsInRun;
     await component.run(feeds, ["single_out"]);

@@ -14,7 +14,7 @@ import {
   outOfMemory,
   unsupportedOption,
 } from "./errors.ts";
-import { elementCount, type IntTensor, shapeText, type Tensor } from "./tensor.ts";
+import { elementCount, type IntTensor, releaseBuffer, shapeText, type Tensor } from "./tensor.ts";
 
 /** How sessions are made. Nothing here changes results beyond rounding. */
 export interface SessionSettings {
@@ -52,11 +52,10 @@ export class PreparedInput {
     this.value = value;
   }
 
-  /** Gives the memory back at once; it cannot be an input any more. */
+  /** Gives its memory back at once, see {@link release}; it can be used no more. */
   release(): void {
     const { data } = this.value;
-    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer) || data.buffer.detached) return;
-    data.buffer.transfer(0);
+    if (ArrayBuffer.isView(data)) releaseBuffer(data.buffer);
   }
 }
 
@@ -173,10 +172,39 @@ export class Component {
     fetches: readonly Name[],
     kept: Readonly<Record<string, string>>,
   ): Promise<{ readonly outputs: Record<Name, Tensor>; readonly next: Record<string, PreparedInput> }> {
+    const results = await this.#outputs(feeds, [...fetches, ...Object.values(kept)]);
+    const entries = fetches.map((name) => [name, toFloat32(results[name], name, this.path)] as const);
+    const next = Object.entries(kept).map(([input, output]) => [input, toInput(results[output])] as const);
+    return { outputs: Object.fromEntries(entries) as Record<Name, Tensor>, next: Object.fromEntries(next) };
+  }
+
+  /**
+   * Runs the model for another one: outputs in the form of its inputs, which are not converted where both have one data type.
+   * @param fetches the outputs, each with the input that it becomes
+   * @throws what {@link run} and the other's {@link prepare} throw
+   */
+  async runInto(
+    next: Component,
+    feeds: Readonly<Record<string, Feed>>,
+    fetches: ReadonlyMap<string, string>,
+  ): Promise<Record<string, PreparedInput>> {
+    const results = await this.#outputs(feeds, [...fetches.keys()]);
+    const entries = [...fetches].map(([output, input]) => {
+      const value = results[output];
+      const isSameType = value !== undefined && value.type === next.inputs.get(input)?.type;
+      const prepared = isSameType ? toInput(value) : next.prepare(input, toFloat32(value, output, this.path));
+      return [input, prepared] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  async #outputs(
+    feeds: Readonly<Record<string, Feed>>,
+    fetches: readonly string[],
+  ): Promise<InferenceSession.ReturnType> {
     const missing = [...this.inputs.keys()].filter((name) => feeds[name] === undefined);
     if (missing.length > 0) throw modelInvalid(this.path, `the model also needs the input ${missing.join(", ")}`);
-    const wanted = [...fetches, ...Object.values(kept)];
-    const absent = wanted.filter((name) => !this.outputs.includes(name));
+    const absent = fetches.filter((name) => !this.outputs.includes(name));
     if (absent.length > 0) {
       throw modelInvalid(this.path, `there is no output ${absent.join(", ")}, only ${this.outputs.join(", ")}`);
     }
@@ -186,10 +214,7 @@ export class Component {
         (value instanceof PreparedInput ? value : this.prepare(name, value)).value,
       ]),
     );
-    const results = await this.#timedRun(inputs, wanted);
-    const entries = fetches.map((name) => [name, toFloat32(results[name], name, this.path)] as const);
-    const next = Object.entries(kept).map(([input, output]) => [input, toInput(results[output])] as const);
-    return { outputs: Object.fromEntries(entries) as Record<Name, Tensor>, next: Object.fromEntries(next) };
+    return this.#timedRun(inputs, fetches);
   }
 
   async #timedRun(inputs: Record<string, OrtTensor>, fetches: readonly string[]): Promise<InferenceSession.ReturnType> {

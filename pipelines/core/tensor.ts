@@ -122,8 +122,11 @@ export function scaleInPlace(target: Tensor, factor: number): Tensor {
  * there is enough of it, which for outputs of megabytes is many runs later.
  */
 export function release(...tensors: readonly Tensor[]): void {
-  for (const { data } of tensors)
-    if (data.buffer instanceof ArrayBuffer && !data.buffer.detached) data.buffer.transfer(0);
+  for (const { data } of tensors) releaseBuffer(data.buffer);
+}
+
+export function releaseBuffer(buffer: ArrayBufferLike): void {
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
 }
 
 /** Whether every value is a finite number. */

@@ -10,20 +10,33 @@ import type { PromptEmbeddings } from "./encode-prompt.ts";
 import type { EncodedReference } from "./encode-reference.ts";
 import type { Expert } from "./expert.ts";
 import { handOverOf } from "./hand-over.ts";
+import type { ImageEmbeddings } from "./image-prompt.ts";
 import { timeIdsOf } from "./micro-conditions.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
 import { prepareLatents } from "./prepare.ts";
 import type { Prepared } from "./prepared.ts";
 import { previewEncoder } from "./previews.ts";
-import type { SdxlHooks, SdxlRequest } from "./request.ts";
-import { UnetPredictor } from "./unet.ts";
+import type { SdxlControl, SdxlHooks, SdxlRequest } from "./request.ts";
+import { type UnetConditions, UnetPredictor } from "./unet.ts";
 
 /** An expert with what it is shown of the prompts. */
 export interface PromptedExpert {
   readonly expert: Expert;
   readonly embeddings: PromptEmbeddings;
-  /** Loaded when its stage comes, where the model has no room as a whole. */
-  unet(): Promise<Component>;
+  /**
+   * Loaded when its stage comes, where the model has no room as a whole.
+   * @param beside files that stay in memory with it
+   */
+  unet(beside: readonly string[]): Promise<Component>;
+}
+
+/** A ControlNet's picture, and where the ControlNet is. */
+export interface PreparedControl extends SdxlControl {
+  /** Path in the model folder: it stays in memory beside the UNet. */
+  readonly file: string;
+  component(): Promise<Component>;
+  /** `[1, 3, height, width]` in 0…1. */
+  readonly pixels: Tensor;
 }
 
 /** What all parts of one request share. */
@@ -37,6 +50,8 @@ export interface Drawing {
   tinyDecoder(): Promise<Component | undefined>;
   readonly request: SdxlRequest;
   readonly scheduler: Scheduler;
+  readonly imagePrompt: ImageEmbeddings | undefined;
+  readonly control: PreparedControl | undefined;
   readonly reference: EncodedReference | undefined;
   readonly hooks: SdxlHooks;
 }
@@ -56,7 +71,7 @@ export async function drawPart(drawing: Drawing, seeds: readonly number[], image
 
 /** @returns the clean latents, `[images, channels, height, width]` */
 async function sample(
-  { model, base, refiner, tinyDecoder, request, hooks }: Drawing,
+  { model, base, refiner, tinyDecoder, request, imagePrompt, control, hooks }: Drawing,
   schedule: Schedule,
   { latents, startStep, noise, afterStep, besideLatents }: Prepared,
   imagesDone: number,
@@ -64,13 +79,13 @@ async function sample(
   const images = latents.dims[0] ?? 0;
   const encoder = hooks.onProgress && previewEncoder(model, await tinyDecoder());
   const previews = encoder && new PreviewFeed(encoder);
-  const predictWith = (prompted: PromptedExpert, beside?: Tensor) =>
-    predictorOf(prompted, request, schedule, { dims: latents.dims, besideLatents: beside });
+  const predictWith = (prompted: PromptedExpert, shown: Shown = {}) =>
+    predictorOf(prompted, request, schedule, latents.dims, shown);
   return denoise({
     schedule,
     startStep,
     latents,
-    predict: predictWith(base, besideLatents),
+    predict: predictWith(base, { besideLatents, imagePrompt, control, startStep }),
     handOver: refiner && {
       ...handOverOf(schedule, refiner.denoisingEnd, model.scheduler.config),
       predict: predictWith(refiner),
@@ -88,9 +103,9 @@ async function sample(
   });
 }
 
-interface PredictorLatents {
-  readonly dims: readonly number[];
-  readonly besideLatents: Tensor | undefined;
+/** What a UNet is shown beside prompt and latents; a refiner sees nothing of it. */
+interface Shown extends Pick<UnetConditions, "besideLatents" | "imagePrompt" | "startStep"> {
+  readonly control?: PreparedControl | undefined;
 }
 
 /** The expert's prediction; its UNet is loaded for the first one. */
@@ -98,17 +113,24 @@ function predictorOf(
   { expert, embeddings, unet }: PromptedExpert,
   request: SdxlRequest,
   schedule: Schedule,
-  { dims, besideLatents }: PredictorLatents,
+  dims: readonly number[],
+  { control, ...shown }: Shown,
 ): (latents: Tensor, stepIndex: number) => Promise<Tensor> {
-  let predictor: UnetPredictor | undefined;
-  return async (latents, stepIndex) => {
-    predictor ??= new UnetPredictor(await unet(), schedule, dims, {
+  const create = async () => {
+    // In this order: the UNet comes last, and leaves the ControlNet where it is.
+    const controlNet = await control?.component();
+    return new UnetPredictor(await unet(control === undefined ? [] : [control.file]), schedule, dims, {
+      ...shown,
       embeddings,
+      control: control && controlNet && { ...control, controlNet },
       timeIds: timeIdsOf(expert, request),
       guidance: { scale: request.guidanceScale, rescale: request.guidanceRescale ?? 0 },
       guidanceWidth: expert.guidanceWidth,
-      besideLatents,
     });
+  };
+  let predictor: UnetPredictor | undefined;
+  return async (latents, stepIndex) => {
+    predictor ??= await create();
     return predictor.predict(latents, stepIndex);
   };
 }

@@ -13,6 +13,7 @@ import {
   vaeFields,
 } from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+import { type ConditionParts, readConditionParts } from "./condition-parts.ts";
 import { type Expert, expertIndexFields, expertIndexOf, readExpert, readRefiner } from "./expert.ts";
 
 const modelIndex = z.object({ _class_name: z.string(), ...expertIndexFields });
@@ -32,7 +33,7 @@ const tinyDecoderConfig = z.object({
 });
 
 /** What the configs of an SDXL model folder say, checked against each other. */
-export interface SdxlModelFolder {
+export interface SdxlModelFolder extends ConditionParts {
   readonly path: string;
   /** What denoises, all of the way where there is no refiner. */
   readonly base: Expert;
@@ -102,6 +103,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     },
     tinyDecoder: tinyDecoder && { scalingFactor: tinyDecoder.scaling_factor },
     scheduler,
+    ...(await readConditionParts(path, channels)),
   };
 }
 

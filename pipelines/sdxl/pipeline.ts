@@ -8,18 +8,21 @@ import { cpuBytesOf, weightBytesOf } from "#pipelines/core/weight-bytes.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
 import type { Placed } from "#pipelines/diffusion/report-load.ts";
+import { toUnitValues } from "#pipelines/images/rgb.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-import { drawPart, type PromptedExpert } from "./draw-part.ts";
+import { controlNetFile, imageEncoderFile } from "./condition-parts.ts";
+import { drawPart, type PreparedControl, type PromptedExpert } from "./draw-part.ts";
 import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
 import type { Expert } from "./expert.ts";
 import { denoisingEndOf } from "./hand-over.ts";
+import { encodeImagePrompt, type ImageEmbeddings } from "./image-prompt.ts";
 import { timeIdsOf } from "./micro-conditions.ts";
 import { readModelFolder, type SdxlModelFolder } from "./model-folder.ts";
-import type { SdxlHooks, SdxlReference, SdxlRequest, SdxlResult } from "./request.ts";
+import type { SdxlControl, SdxlHooks, SdxlImagePrompt, SdxlReference, SdxlRequest, SdxlResult } from "./request.ts";
 import { startStepOf } from "./start-step.ts";
 import { TextEncoder } from "./text-encoder.ts";
 
@@ -58,17 +61,26 @@ function filesInOrder({ base, refiner }: SdxlModelFolder): string[] {
   return [...new Set(encoders), ...experts.map(({ unet }) => fileOf(unet)), vaeDecoderFile];
 }
 
+/** Files that a folder may have, and that jobs without pictures do not need, as a run uses them. */
+function rarelyUsedFiles({ path, controlNets, imageProcessor }: SdxlModelFolder): string[] {
+  const hasVaeEncoder = existsSync(join(path, vaeEncoderFile));
+  return [
+    ...(imageProcessor === undefined ? [] : [imageEncoderFile]),
+    ...(hasVaeEncoder ? [vaeEncoderFile] : []),
+    ...controlNets.map(controlNetFile),
+  ];
+}
+
 /** Loads what has room, and finds where the model runs. @throws PipelineError MODEL_TOO_LARGE before the first large part */
 async function loadAhead(model: SdxlModelFolder, components: ComponentSet, settings: SdxlSettings): Promise<Placed> {
   const { path: folder } = model;
   const always = filesInOrder(model);
+  const rarelyUsed = rarelyUsedFiles(model);
   const unet = always.indexOf(fileOf(model.base.unet));
-  const encoder = existsSync(join(folder, vaeEncoderFile)) ? [vaeEncoderFile] : [];
-  const fileBytes = await weightBytesOf(folder, always.toSpliced(unet, 0, ...encoder));
+  const fileBytes = await weightBytesOf(folder, always.toSpliced(unet, 0, ...rarelyUsed));
   // The smallest part shows where parts of this model run.
   const { executionProvider, cudaProblem } = await components.get(vaeDecoderFile);
   const { freeBytes = freeMachineBytes, maxWeightBytes } = settings;
-  const rarelyUsed = [vaeEncoderFile];
   if (executionProvider === "cpu") {
     const weightBytes = await cpuBytesOf(folder, fileBytes);
     const maxBytes = maxWeightBytes ?? Math.floor((await freeBytes()) * shareOfMachine);
@@ -183,11 +195,14 @@ export class SdxlPipeline {
         : { ...(await this.#prompted(expert, request)), denoisingEnd };
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
+    const imagePrompt = await this.#encodeImagePrompt(request.imagePrompt);
     const reference = await this.#encodeReference(request.reference);
+    const control = this.#prepareControl(request.control);
     const vaeDecoder = () => this.#components.get(vaeDecoderFile);
     const tinyDecoder = async () =>
       this.model.tinyDecoder === undefined ? undefined : this.#components.get(tinyDecoderFile);
-    const drawing = { model: this.model, base, refiner, vaeDecoder, tinyDecoder, request, scheduler, reference, hooks };
+    const shown = { base, refiner, imagePrompt, control, reference };
+    const drawing = { model: this.model, ...shown, vaeDecoder, tinyDecoder, request, scheduler, hooks };
     const images = await runInParts(request.seeds, partSize, (seeds, imagesDone) =>
       drawPart(drawing, seeds, imagesDone),
     );
@@ -216,7 +231,7 @@ export class SdxlPipeline {
       guided: request.guidanceScale > 1 && expert.guidanceWidth === undefined,
       clipSkip: request.clipSkip,
     });
-    return { expert, embeddings, unet: () => this.#components.get(fileOf(expert.unet)) };
+    return { expert, embeddings, unet: (beside) => this.#components.get(fileOf(expert.unet), beside) };
   }
 
   async #encodeReference(reference: SdxlReference | undefined): Promise<EncodedReference | undefined> {
@@ -228,6 +243,30 @@ export class SdxlPipeline {
       );
     }
     return encodeReference(await this.#components.get(vaeEncoderFile), this.model, reference);
+  }
+
+  async #encodeImagePrompt(imagePrompt: SdxlImagePrompt | undefined): Promise<ImageEmbeddings | undefined> {
+    if (imagePrompt === undefined) return undefined;
+    const { imageProcessor, path } = this.model;
+    if (imageProcessor === undefined) {
+      throw unsupportedOption(
+        `the model ${basename(path)} takes no picture beside the prompt: it has no image_encoder/ and no IP-Adapter. Export it again with them, or leave the picture out`,
+      );
+    }
+    return encodeImagePrompt(await this.#components.get(imageEncoderFile), imageProcessor, imagePrompt);
+  }
+
+  #prepareControl(control: SdxlControl | undefined): PreparedControl | undefined {
+    if (control === undefined) return undefined;
+    const { controlNets, path } = this.model;
+    if (!controlNets.includes(control.name)) {
+      const known = controlNets.length === 0 ? "none" : controlNets.join(", ");
+      throw unsupportedOption(
+        `the model ${basename(path)} has no ControlNet for ${control.name}; of those it has: ${known}. Export it again with --controlnet, or leave the control picture out`,
+      );
+    }
+    const file = controlNetFile(control.name);
+    return { ...control, file, component: () => this.#components.get(file), pixels: toUnitValues(control.picture) };
   }
 
   #scheduler({ scheduler, eta }: SdxlRequest): Scheduler {

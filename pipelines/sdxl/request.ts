@@ -41,6 +41,31 @@ export interface SdxlRequest {
   readonly seeds: readonly number[];
   /** A picture to begin with; when absent, images are drawn from noise alone. */
   readonly reference?: SdxlReference | undefined;
+  /** A picture whose lines, depths or whatever a ControlNet was trained for are kept to. */
+  readonly control?: SdxlControl | undefined;
+  /** A picture that stands beside the prompt, for models with an IP-Adapter. */
+  readonly imagePrompt?: SdxlImagePrompt | undefined;
+}
+
+export interface SdxlControl {
+  /** Which of the model's ControlNets, see {@link import("./model-folder.ts").SdxlModelFolder.controlNets}. */
+  readonly name: string;
+  /** Of the request's width and height, as the ControlNet was trained for: lines on black, depths as grey. */
+  readonly picture: RgbImage;
+  /** How much its residuals count: `controlnet_conditioning_scale` of diffusers. */
+  readonly scale: number;
+  /** Shares of the run between which it is asked, from 0 to 1. */
+  readonly start: number;
+  readonly end: number;
+  /** It is asked for the half with the prompt only, and its residuals count the more the deeper they are. */
+  readonly guessMode?: boolean | undefined;
+}
+
+export interface SdxlImagePrompt {
+  /** Of any size: the middle square of it is looked at. */
+  readonly picture: RgbImage;
+  /** How much it counts beside the prompt: `set_ip_adapter_scale` of diffusers. */
+  readonly scale: number;
 }
 
 export interface SdxlReference {

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { loraFidelity } from "#pipelines/lora/testing/lora-fidelity.ts";
 import { flowFidelity } from "#pipelines/schedulers/testing/flow-fidelity.ts";
 import { schedulerFidelity } from "#pipelines/schedulers/testing/scheduler-fidelity.ts";
+import { controlFidelity } from "#pipelines/sdxl/testing/control-fidelity.ts";
 import { pictureFidelity } from "#pipelines/sdxl/testing/picture-fidelity.ts";
 import { refinerFidelity } from "#pipelines/sdxl/testing/refiner-fidelity.ts";
 import { weightFidelity } from "#pipelines/sdxl/testing/weight-fidelity.ts";
@@ -22,6 +23,7 @@ export const fidelityAreas: readonly FidelityArea[] = [
   flowFidelity,
   weightFidelity,
   pictureFidelity,
+  controlFidelity,
   refinerFidelity,
   loraFidelity,
 ];
