@@ -5,7 +5,7 @@ const thresholds = { low: 100, high: 200 } as const;
 
 /** tan 22.5° in fixed point. */
 const tangentShift = 15;
-const tangent = Math.trunc(0.4142135623730950488016887242097 * 2 ** tangentShift + 0.5);
+const tangent = Math.trunc(0.41421356237309503 * 2 ** tangentShift + 0.5);
 
 /** What a pixel may be: no edge, part of an edge if one leads to it, an edge. */
 const none = 1;
