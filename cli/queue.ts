@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
+import type { Embedded } from "#runtime/container/embedded.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { Sources } from "#runtime/sources/connect-sources.ts";
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
@@ -19,6 +20,8 @@ export interface OpenQueue {
   /** Deletes a job's files where a container with this configuration puts them. */
   readonly removeFiles: RemoveFiles;
   readonly sources: Sources["byName"];
+  /** The data folder, opened or made. */
+  embedded(): Promise<Embedded>;
   /** Resolves when something may have changed in one of them, after `timeoutMs` or when `signal` aborts. */
   waitForChange(timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
@@ -105,6 +108,7 @@ async function withSources<Result>(
         queue: sources.queues,
         store,
         sources: sources.byName,
+        embedded: () => embedded.open(),
         removeFiles: filesRemover({
           config,
           store,

@@ -1,7 +1,9 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { expect, test } from "vitest";
+import { sha256 } from "#runtime/inputs/testing/harness.ts";
 import { runCli, temporaryFolder } from "./testing/run-cli.ts";
 
 /* The handlers and the model that ship, with pictures of this machine. */
@@ -35,7 +37,34 @@ test("run begins with files of this machine", { timeout: 60_000 }, async () => {
   expect([...pixels.subarray(0, 3)]).toEqual([0x20, 0x60, 0xc0]);
 });
 
+test("a file may stand in any field that takes one", { timeout: 60_000 }, async () => {
+  const folder = await folderWithPictures();
+  const inputs = ["--input", "reference=@blue.png", "--config", '{"mask_image_url": "@mask.png"}', "--strength", "0.9"];
+  const { exitCode, stdout, stderr } = await runCli(folder, [...type, ...inputs, "--json"], env);
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+  expect(JSON.parse(stdout).metadata).toMatchObject({ reference_path: "img2img", ignored: [] });
+});
+
+test("enqueue stores its files as uploaded ones, and the job names them", async () => {
+  const folder = await folderWithPictures();
+  const enqueue = ["enqueue", ...type.slice(1), "--data", "data", "--json"];
+  const first = await runCli(folder, [...enqueue, "--user", "ann", "--reference", "blue.png"], env);
+  expect({ exitCode: first.exitCode, stderr: first.stderr }).toMatchObject({ exitCode: 0 });
+  const shown = await runCli(folder, ["job", JSON.parse(first.stdout).job_id, "--data", "data", "--json"], env);
+  const hash = sha256(await readFile(join(folder, "blue.png")));
+  expect(JSON.parse(shown.stdout)).toMatchObject({ metadata: { reference_image_url: `input:${hash}` } });
+  const stored = join(folder, "data", "files", "inputs", "ann", "inputs", `${hash}.png`);
+  expect(await readFile(stored)).toEqual(await readFile(join(folder, "blue.png")));
+  const text = await runCli(folder, [...enqueue, "--input", "loras=@blue.png"], env);
+  expect(JSON.parse(text.stdout)).toMatchObject({
+    error: { code: "INVALID_JOB", message: expect.stringContaining("LoRA") },
+  });
+});
+
 test.each([
+  [["--input", "mask"], "--input is mask: it must be a field and a file"],
+  [["--input", "maks=@mask.png"], "--input names maks, which takes no file; those that do:"],
+  [["--config", '{"mask_image_url": "@no.png"}'], "config.mask_image_url is @no.png: there is no such file."],
   [["--reference", "missing.png"], "--reference is missing.png: there is no such file, and it is no address."],
   [["--mask", "mask.png"], "--mask is mask.png: give the picture that it is a mask of as --reference"],
   [["--reference", "blue.png", "--strength", "0"], "--strength is 0: must be more than 0"],

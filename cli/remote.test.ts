@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
@@ -38,6 +40,18 @@ test("a failed job is followed with exit code 1, and can be retried", async () =
   expect(await json(1, "job", job_id, "--follow")).toMatchObject({ status: "failed", error: { message: "as asked" } });
   expect(await json(0, "queues")).toMatchObject({ queues: [{ queue: "test_queue", failed: 1 }] });
   expect(await json(0, "retry", job_id)).toEqual({ job_id, status: "queued" });
+});
+
+test("a file of this machine is uploaded for the job that names it", async () => {
+  await writeFile(join(folder, "dot.gif"), "GIF89a\x01\0\x01\0");
+  const named = ["enqueue", "gated", "a lake", "--delay", "600", "--user", "ada", "--input", "reference=@dot.gif"];
+  const { job_id } = await json(0, ...named);
+  const { metadata } = await json(0, "job", job_id);
+  const hash = String(metadata.reference_image_url).slice("input:".length);
+  expect(container.runtime.uploads.find("ada", hash)).toMatchObject({ mimeType: "image/gif", sizeBytes: 10 });
+  expect(await json(2, ...named.slice(0, -1), "reference=@no.gif")).toMatchObject({
+    error: { code: "INVALID_REQUEST" },
+  });
 });
 
 test("a queued job is cancelled", async () => {

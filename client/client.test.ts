@@ -54,6 +54,21 @@ describe("jobs", () => {
   });
 });
 
+describe("files", () => {
+  it("are uploaded, shown to their user and deleted", async () => {
+    const { input } = await client.uploadInput(new Blob(["GIF89a\x02\0\x01\0"]), { userId: "ada" });
+    expect(await client.input(input, { userId: "ada" })).toMatchObject({ input, mime_type: "image/gif", width: 2 });
+    await expect(client.input(input, { userId: "bob" })).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect(await client.deleteInput(input)).toEqual({ input, deleted: 1 });
+  });
+
+  it("that are refused are explained, also while they are still being sent", async () => {
+    await expect(client.uploadInput(new Blob(["a letter"]))).rejects.toMatchObject({ code: "INPUT_INVALID" });
+    const large = new Blob([`GIF89a\x02\0\x01\0${"a".repeat(60 * 2 ** 20)}`]);
+    await expect(client.uploadInput(large)).rejects.toMatchObject({ code: "BODY_TOO_LARGE" });
+  });
+});
+
 describe("what is sent", () => {
   const wrong: readonly (readonly [string, unknown, string])[] = [
     ["NaN", { ...lake, config: { size: Number.NaN } }, "body.config.size: NaN is not JSON"],

@@ -3,6 +3,9 @@ import { CodedError } from "#contract/errors.ts";
 import type { listFailures } from "#functions/api/failures.ts";
 import type { generate } from "#functions/api/generate.ts";
 import type { health } from "#functions/api/health.ts";
+import type { createInput } from "#functions/api/inputs-create.ts";
+import type { deleteInput } from "#functions/api/inputs-delete.ts";
+import type { getInput } from "#functions/api/inputs-get.ts";
 import type { cancelJob } from "#functions/api/jobs-cancel.ts";
 import type { cancelJobs } from "#functions/api/jobs-cancel-many.ts";
 import type { createJob } from "#functions/api/jobs-create.ts";
@@ -75,6 +78,16 @@ export interface FollowOptions {
   readonly pauseMs?: number;
 }
 
+export interface UploadOptions {
+  /** Whose file it is: jobs of this user may name it. */
+  readonly userId?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** How long the upload may take; an hour by default. */
+  readonly timeoutMs?: number;
+}
+
+const uploadTimeoutMs = 3_600_000;
+
 /** Streams in a row that may bring nothing before following is given up. */
 const maxEmptyStreams = 5;
 
@@ -111,6 +124,32 @@ export class OurvidzClient {
       timeoutMs: (waitSeconds + 30) * 1000,
       signal,
     });
+  }
+
+  /**
+   * Uploads a picture, a video or a LoRA file, for jobs of its user to name:
+   *
+   * @example
+   * const { input } = await client.uploadInput(file, { userId });
+   * await client.enqueue({ type: "sdxl_image_fast", user_id: userId, prompt, metadata: { reference_image_url: input } });
+   */
+  uploadInput(file: Blob, options: UploadOptions = {}): Promise<AnswerOf<typeof createInput>> {
+    const { userId: user_id, signal, timeoutMs = uploadTimeoutMs } = options;
+    return this.#connection.call<typeof createInput>("POST", "/inputs", {
+      file,
+      query: { user_id },
+      signal,
+      timeoutMs,
+    });
+  }
+
+  /** An uploaded file; with `userId`, only that user's. */
+  input(id: string, { userId: user_id }: Pick<UploadOptions, "userId"> = {}): Promise<AnswerOf<typeof getInput>> {
+    return this.#connection.call<typeof getInput>("GET", "/inputs/:id", { params: { id }, query: { user_id } });
+  }
+
+  deleteInput(id: string, { userId: user_id }: Pick<UploadOptions, "userId"> = {}) {
+    return this.#connection.call<typeof deleteInput>("DELETE", "/inputs/:id", { params: { id }, query: { user_id } });
   }
 
   jobs(filter: Filter = {}): Promise<AnswerOf<typeof listJobs>> {

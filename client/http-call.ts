@@ -22,12 +22,16 @@ export interface CallOptions {
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
+  /** Sent as it is, in place of a body. */
+  readonly file?: Blob;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
 }
 
 const defaultTimeoutMs = 30_000;
+/** Of a file: containers look at what is in it. */
+const fileType = "application/octet-stream";
 
 /**
  * One container, over HTTP. Methods, paths and answers are those of the routes' declarations, for the type checker alone:
@@ -64,13 +68,13 @@ export class Connection {
     path: Declaration["path"],
     options: CallOptions,
   ): Promise<Response> {
-    const { signal } = options;
-    const body = Object.hasOwn(options, "body") ? bodyOf(options.body) : undefined;
+    const { signal, file } = options;
+    const body = file ?? (Object.hasOwn(options, "body") ? bodyOf(options.body) : undefined);
     const response = await this.#fetch(this.#address(path, options), {
       method,
       headers: {
         ...(this.#options.key === undefined ? {} : { Authorization: `Bearer ${this.#options.key}` }),
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(body === undefined ? {} : { "Content-Type": file === undefined ? "application/json" : fileType }),
         ...options.headers,
       },
       // The key is for this address and for no other one.

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { planJob } from "#cli/job/build-job.ts";
+import { describeJob, planJob } from "#cli/job/build-job.ts";
 import { addJobOptions, type JobOptions } from "#cli/job/options.ts";
 import { readNewJob } from "#contract/enqueue.ts";
 import { toErrorReport } from "#contract/errors.ts";
@@ -58,7 +58,7 @@ const doors: Readonly<Record<string, (part: string) => Promise<unknown>>> = {
     const options = addJobOptions(new Command()).parse(given, { from: "user" }).opts<JobOptions>();
     const registry = await loadHandlers(handlers);
     try {
-      return planJob(registry, ["sdxl_image_fast", "a lighthouse"], options);
+      return planJob(await describeJob(registry, ["sdxl_image_fast", "a lighthouse"], options), new Map(), options);
     } catch (error) {
       return toErrorReport(error);
     }

@@ -2,12 +2,15 @@ import { randomUUID } from "node:crypto";
 import { checkJob, ignoredFields } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
+import { inputFieldsOf } from "#contract/input-fields.ts";
 import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { describeProblems, parseWith, unknownJobType } from "#contract/problems.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
 import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
+import { usageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
+import { asLocalFile, type LocalFile, localFilesOf, withAddresses, withInputs } from "./local-inputs.ts";
 import type { JobOptions } from "./options.ts";
 
 export interface PlannedJob {
@@ -17,21 +20,51 @@ export interface PlannedJob {
   readonly ignored: readonly string[];
 }
 
+/** A job as the command line describes it, of a type that is known, not checked yet. */
+export interface DescribedJob {
+  readonly handler: Handler;
+  readonly fields: JsonObject;
+  /** Files of this machine that it names. */
+  readonly files: readonly LocalFile[];
+}
+
 /**
- * The job that the command line describes, checked as the runtime will check it, so that bad input is reported before
- * anything starts.
- *
  * @param operands the job type, then the words of the prompt
- * @throws CodedError UNKNOWN_JOB_TYPE, HANDLER_INVALID (its handler's file is broken), INVALID_JOB naming every bad field by its option
+ * @throws CodedError UNKNOWN_JOB_TYPE, HANDLER_INVALID (its handler's file is broken), INVALID_REQUEST for a file that cannot be read
  */
-export function planJob(registry: Registry, operands: readonly string[], options: JobOptions): PlannedJob {
+export async function describeJob(
+  registry: Registry,
+  operands: readonly string[],
+  options: JobOptions,
+): Promise<DescribedJob> {
   const [given = "", ...words] = operands;
   const type = currentJobType(given);
   const handler = registry.get(type);
   const broken = registry.problems.filter((problem) => problem.type === type);
   if (handler === undefined && broken.length > 0) throw handlersInvalid(broken);
   if (handler === undefined) throw unknownType(given, registry.types);
-  const request = { id: randomUUID(), created_at: new Date().toISOString(), ...describedJob(type, words, options) };
+  const { mask, reference, metadata, input = [] } = options;
+  if (mask !== undefined && reference === undefined && metadata === undefined && input.length === 0)
+    throw usageError(`--mask is ${mask}: give the picture that it is a mask of as --reference.`);
+  const places = inputFieldsOf(handler);
+  const fields = withInputs(describedJob(type, words, options), input, places);
+  return { handler, fields, files: await localFilesOf(fields, places, options) };
+}
+
+/**
+ * The described job, checked as the runtime will check it, so that bad input is reported before anything starts.
+ *
+ * @param addresses what its files of this machine are reached by
+ * @throws CodedError INVALID_JOB naming every bad field by its option
+ */
+export function planJob(
+  { handler, fields }: DescribedJob,
+  addresses: ReadonlyMap<string, string>,
+  options: JobOptions,
+): PlannedJob {
+  const { type } = handler;
+  const job = withAddresses(fields, inputFieldsOf(handler), addresses);
+  const request = { id: randomUUID(), created_at: new Date().toISOString(), ...job };
   const envelope = parseWith(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
   const parsed = checkJob(handler, envelope.value);
@@ -51,7 +84,7 @@ export function describedJob(type: string, words: readonly string[], options: Jo
       model_variant: options.model,
     }),
     config: { ...options.config, ...configOf(options) },
-    metadata: { ...options.metadata, ...withoutUndefined({ reference_image_url: options.reference }) },
+    metadata: { ...options.metadata, ...withoutUndefined({ reference_image_url: asLocalFile(options.reference) }) },
   };
 }
 
@@ -63,7 +96,7 @@ function configOf(options: JobOptions): JsonObject {
     num_images: options.images,
     width: options.size?.width,
     height: options.size?.height,
-    mask_image_url: options.mask,
+    mask_image_url: asLocalFile(options.mask),
     denoise_strength: options.strength,
   });
 }

@@ -1,11 +1,18 @@
+import type { OurvidzClient } from "#client/client.ts";
+import { inputAddress } from "#contract/input-address.ts";
+import { inputFieldsIn } from "#contract/input-fields.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { currentJobType } from "#contract/job-types.ts";
 import type { Accepted } from "#functions/api/schemas/submission.ts";
+import type { Config } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { noteIgnored, printResult } from "../output.ts";
-import { type QueueChoice, withFirstQueue } from "../queue.ts";
+import { type OpenQueue, type QueueChoice, withFirstQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
-import { describedJob, planJob } from "./build-job.ts";
+import { type DescribedJob, describedJob, describeJob, type PlannedJob, planJob } from "./build-job.ts";
+import { type LocalFile, localFilesOf, withAddresses, withInputs } from "./local-inputs.ts";
 import type { JobOptions } from "./options.ts";
 
 export interface EnqueueCommandOptions extends GlobalOptions, JobOptions, QueueChoice {
@@ -24,22 +31,20 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
     throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
   if (key !== undefined && (key === "" || key.length > maxKeyCharacters))
     throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${maxKeyCharacters}.`);
+  const queueing = { delay_seconds: delay, ...(key === undefined ? {} : { idempotency_key: key }) };
   const client = await remoteClient(options);
-  if (client !== null) {
-    const [type = "", ...words] = operands;
+  if (client !== null)
     return printOutcome(
       options,
-      // The container knows which job types it has and what they take.
-      await client.enqueue({
-        ...describedJob(type, words, options),
-        delay_seconds: delay,
-        ...(key === undefined ? {} : { idempotency_key: key }),
-      }),
+      await client.enqueue({ ...(await remoteJob(client, operands, options)), ...queueing }),
     );
-  }
   const config = await readSettings(options, { serves: false });
-  const { job, handler, ignored } = planJob(await loadHandlers(config.handlersFolder), operands, options);
-  const { jobId, position, created, status } = await withFirstQueue(config, options, async ({ queue }) => {
+  const described = await describeJob(await loadHandlers(config.handlersFolder), operands, options);
+  // Checked before anything is opened or stored.
+  const { ignored } = planJob(described, standIns(described.files), options);
+  const { jobId, position, created, status } = await withFirstQueue(config, options, async (open) => {
+    const { job, handler } = await withStoredFiles(described, config, options, open);
+    const { queue } = open;
     const outcome = await queue.enqueue(job, {
       worker: handler.worker,
       delaySeconds: delay,
@@ -49,6 +54,46 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
     return { ...outcome, status: known?.status ?? "queued" };
   });
   return printOutcome(options, { job_id: jobId, status, queue_position: position, created, ignored });
+}
+
+/** The container knows which job types it has and what they take. */
+async function remoteJob(client: OurvidzClient, operands: readonly string[], options: JobOptions) {
+  const [type = "", ...words] = operands;
+  const given = describedJob(type, words, options);
+  if (options.input === undefined && !JSON.stringify(given).includes('"@')) return given;
+  const { job_types } = await client.info();
+  const schema = job_types.find((each) => each.type === currentJobType(type))?.schema;
+  const places = schema === undefined ? [] : inputFieldsIn(schema);
+  const fields = withInputs(given, options.input ?? [], places);
+  const { uploadFiles } = await import("./store-files.ts");
+  const addresses = await uploadFiles(await localFilesOf(fields, places, options), client, options.user);
+  return { ...withAddresses(fields, places, addresses), type };
+}
+
+/** What a file's address will look like. */
+function standIns(files: readonly LocalFile[]): ReadonlyMap<string, string> {
+  return new Map(files.map(({ text }) => [text, inputAddress("0".repeat(64))]));
+}
+
+/** The job, with its files where the containers of its queue find them. */
+async function withStoredFiles(
+  described: DescribedJob,
+  config: Config,
+  options: JobOptions,
+  { queue, embedded }: OpenQueue,
+): Promise<PlannedJob> {
+  if (described.files.length === 0) return planJob(described, new Map(), options);
+  const [{ openUploads, storeFiles }, { admitInputs }] = await Promise.all([
+    import("./store-files.ts"),
+    import("#runtime/inputs/uploads/admit-inputs.ts"),
+  ]);
+  const uploads = await openUploads(config, await embedded(), queue);
+  const { user_id: userId } = jobEnvelope.pick({ user_id: true }).parse({ user_id: options.user });
+  const planned = planJob(described, await storeFiles(described.files, uploads, userId), options);
+  const [name = ""] = queue.byName.keys();
+  const isEmbedded = config.configuredSources.some((source) => source.name === name && source.isEmbedded);
+  const admission = { uploads, queue: { name, isEmbedded }, publicUrl: config.http.publicUrl ?? null };
+  return { ...planned, job: await admitInputs(planned.job, planned.handler, admission) };
 }
 
 function printOutcome(

@@ -14,10 +14,12 @@ export interface JobOptions {
   readonly size?: Size;
   readonly negative?: string;
   readonly model?: string;
-  /** Addresses; `run` takes files too. */
+  /** Addresses, or files of this machine. */
   readonly reference?: string;
   readonly mask?: string;
   readonly strength?: number;
+  /** `name=address` or `name=@file`. */
+  readonly input?: readonly string[];
   readonly config?: JsonObject;
   readonly metadata?: JsonObject;
   readonly user?: string;
@@ -49,8 +51,13 @@ export function addJobOptions(command: Command): Command {
     .option("--guidance <n>", "guidance scale", numberOption)
     .option("--size <WxH>", "width and height in pixels", sizeOption)
     .option("--negative <text>", "negative prompt")
-    .option("--reference <address>", "picture to begin with (run takes a file too)")
-    .option("--mask <address>", "picture that is white where the reference is drawn anew (run takes a file too)")
+    .option("--reference <file>", "picture to begin with, or a file of this machine")
+    .option("--mask <file>", "picture that is white where the reference is drawn anew, or a file")
+    .option(
+      "--input <name=@file>",
+      "a file for any field that takes one; may be repeated",
+      (text, all: string[] = []) => [...all, text],
+    )
     .option("--strength <n>", "how much of the reference is changed, 0 to 1", numberOption)
     .option("--model <name>", "model folder instead of the job type's own")
     .option("--config <json>", "more of the job's config, as a JSON object", jsonOption)

@@ -7,7 +7,7 @@ import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
-import { type PlannedJob, planJob } from "../job/build-job.ts";
+import { describeJob, type PlannedJob, planJob } from "../job/build-job.ts";
 import type { JobOptions } from "../job/options.ts";
 import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
 import { LocalFiles } from "./local-files.ts";
@@ -27,10 +27,11 @@ export async function run(operands: readonly string[], options: RunOptions): Pro
   const interruption = new Interruption();
   const settings = await readSettings(options, { serves: false });
   const out = resolve(options.out);
-  const files = await LocalFiles.open(options);
+  const registry = await loadHandlers(settings.handlersFolder);
+  const described = await describeJob(registry, operands, options);
+  const files = await LocalFiles.open(described.files);
   try {
-    const registry = await loadHandlers(settings.handlersFolder);
-    const planned = planJob(registry, operands, { ...options, ...files.options });
+    const planned = planJob(described, files.addresses, options);
     const workers = workersFor(planned.handler.type, registry.all());
     await checkOutFolder(out);
     return await runInScratchFolder({ planned, workers, settings, out, files, options, interruption });

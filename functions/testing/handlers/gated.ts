@@ -3,8 +3,9 @@ import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { PermanentError, RetryableError } from "#contract/errors.ts";
+import { optionalReference } from "#contract/fields.ts";
 import { defineHandler } from "#contract/handler.ts";
-import { jobEnvelope } from "#contract/job.ts";
+import { defaulted, jobEnvelope } from "#contract/job.ts";
 
 /*
  * A job that does as a test wishes: it takes step 1 of 2 and shows a preview, waits until the file `gate` exists, takes
@@ -24,6 +25,8 @@ export default defineHandler({
       /** Fails in each attempt, and might not in another run; five in a row do not keep the container from the next. */
       stumble: z.string().optional(),
     }),
+    /** Not looked at. */
+    metadata: defaulted(z.looseObject({ reference_image_url: optionalReference }).prefault({})),
   }),
   async readPrompt({ prompt }, modelFolder) {
     if (prompt === "never") while (true) Math.random();

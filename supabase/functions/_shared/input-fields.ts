@@ -29,6 +29,11 @@ export function inputFieldsOf(schema: JobSchema): readonly InputPlace[] {
   return places;
 }
 
+/** The same, of a job's JSON schema as a container shows it. */
+export function inputFieldsIn(schema: unknown): readonly InputPlace[] {
+  return placesIn(schema, []);
+}
+
 function jsonSchema(schema: z.ZodType): unknown {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
 }
