@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { service } from "../support/supabase/database.ts";
+import { emptyTables, service } from "../support/supabase/database.ts";
 import { startPostgres, type TestPostgres } from "../support/supabase/postgres.ts";
 import { ann, call, claim, enqueue, type Json, type Project, rpc, rpcList, settle, statusOf } from "./support.ts";
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => postgres.stop());
 
 beforeEach(async () => {
-  await postgres.database.query("truncate public.jobs, public.usage cascade");
+  await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
 });
 
 async function enqueueMany(count: number, fields: (place: number) => Json = () => ({})): Promise<string[]> {
@@ -105,7 +105,7 @@ test("of a settling and an expiry at the same moment, one wins and the other see
     expect([outcome, taken.length, status]).toEqual(
       outcome === "settled" ? ["settled", 0, "completed"] : ["lost", 1, "running"],
     );
-    await postgres.database.query("truncate public.jobs cascade");
+    await emptyTables(postgres.database.query, ["public.jobs"]);
   }
 });
 
@@ -157,7 +157,7 @@ test("a job whose dependency ends while it is enqueued does not wait for ever", 
       settle(project, lease, done),
     ]);
     expect((await claim(project)).map((each) => each.job_id)).toEqual([second]);
-    await postgres.database.query("truncate public.jobs cascade");
+    await emptyTables(postgres.database.query, ["public.jobs"]);
   }
 });
 
@@ -225,7 +225,7 @@ test("a job that fails holds nothing while it waits for a dependent with a small
 test("many calls that cancel, settle and discard the same families at the same moment: none is a deadlock's victim", async () => {
   const error = { code: "INTERNAL", message: "x" };
   for (let round = 0; round < 6; round += 1) {
-    await postgres.database.query("truncate public.jobs, public.usage cascade");
+    await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
     const parents = await enqueueMany(6);
     const leases = await claim(project, 6);
     const others: string[] = [];

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe } from "vitest";
+import { emptyTables } from "../support/supabase/database.ts";
 import { startPglite } from "../support/supabase/pglite.ts";
 import { startPostgres } from "../support/supabase/postgres.ts";
 import { describeAccess } from "./access.ts";
@@ -16,6 +17,8 @@ import { describeTransitions } from "./transitions.ts";
 import { describeWorkers } from "./workers.ts";
 
 /* The same rules on a real PostgreSQL, as at Supabase, and on PGlite, as in apps' own tests. */
+
+const tables = ["public.jobs", "public.usage", "public.workers", "public.offers"];
 
 interface StartedProject extends Project {
   stop(): Promise<void>;
@@ -43,7 +46,7 @@ describe.each(Object.entries(databases))("%s", (_name, start) => {
   afterAll(() => project?.stop());
 
   beforeEach(async () => {
-    await project?.owner.query("truncate public.jobs, public.usage, public.workers, public.offers cascade");
+    if (project !== undefined) await emptyTables(project.owner.query, tables);
   });
 
   const use: UseProject = () => {

@@ -1,6 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { type Offer, offerTtlSeconds } from "#runtime/sources/job-source.ts";
-import { enqueue, failure, recordOf, result, type Side, type Suite, take, takeOne, worker } from "./harness.ts";
+import {
+  enqueue,
+  failure,
+  fill,
+  makeJob,
+  recordOf,
+  result,
+  type Side,
+  type Suite,
+  take,
+  takeOne,
+  worker,
+} from "./harness.ts";
 
 /** The job type of `enqueue`. */
 const type = "sdxl_image_fast";
@@ -105,11 +117,10 @@ function describeOrder(suite: Suite): void {
   test("keeps the order of age, also past more than a thousand jobs that it does not cover", {
     timeout: 120_000,
   }, async () => {
-    const foreign = Array.from({ length: 1200 }, (_, index) => `foreign-${index}`);
-    for (let from = 0; from < foreign.length; from += 100) {
-      const batch = foreign.slice(from, from + 100);
-      await Promise.all(batch.map((id, place) => enqueue(suite.harness(), id, { model_variant: `base-${place % 7}` })));
-    }
+    const foreign = Array.from({ length: 1200 }, (_, index) =>
+      makeJob(`foreign-${index}`, { model_variant: `base-${index % 7}` }),
+    );
+    await fill(suite.harness(), foreign);
     for (const id of ["a", "b", "c"]) await enqueue(suite.harness(), id);
     expect(await takenIds(suite.harness(), modest, 2)).toEqual(["a", "b"]);
     expect(await takenIds(suite.harness(), modest, 2)).toEqual(["c"]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Offer, TakeRequest } from "#runtime/sources/job-source.ts";
-import { enqueue, recordOf, type Side, type Suite, take, takeOne, worker } from "./harness.ts";
+import { enqueue, fill, makeJob, recordOf, type Side, type Suite, take, takeOne, worker } from "./harness.ts";
 
 /** The job type of `enqueue`. */
 const type = "sdxl_image_fast";
@@ -82,10 +82,11 @@ export function describeSkipping(suite: Suite): void {
     });
 
     test("reaches what waits behind 5,000 of them at once", { timeout: 300_000 }, async () => {
-      for (let from = 0; from < 5000; from += 100) {
-        const batch = Array.from({ length: 100 }, (_, place) => `m-${from + place}`);
-        await Promise.all(batch.map((id) => enqueue(suite.harness(), id, { user_id: "mallory", priority: 5 })));
-      }
+      const fields = { user_id: "mallory", priority: 5 };
+      await fill(
+        suite.harness(),
+        Array.from({ length: 5000 }, (_, place) => makeJob(`m-${place}`, fields)),
+      );
       await enqueue(suite.harness(), "bob", { user_id: "bob", priority: -1 });
       await enqueue(suite.harness(), "ann", { user_id: "ann" });
       await enqueue(suite.harness(), "foreign", { user_id: "ann", model_variant: "base" });

@@ -11,6 +11,14 @@ export interface TestDatabase {
 export type Row = Readonly<Record<string, unknown>>;
 export type Query = (text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
+/**
+ * Empties these tables, and what belongs to their rows, between tests. A truncate makes new files for each of their indexes,
+ * which takes fifty times as long as the few rows of a test.
+ */
+export async function emptyTables(query: Query, tables: readonly string[]): Promise<void> {
+  for (const table of tables) await query(`delete from ${table}`);
+}
+
 /** Runs a whole script of several statements. */
 export type Execute = (script: string) => Promise<unknown>;
 

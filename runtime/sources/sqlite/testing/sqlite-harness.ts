@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { worker } from "#test/conformance/sources/harness.ts";
 import type { Harness } from "#test/conformance/sources/index.ts";
 import { sourceMigrations } from "../schema.ts";
 import { SqliteSource } from "../sqlite-source.ts";
@@ -42,11 +43,17 @@ export async function openHarness({ durable = true } = {}): Promise<SqliteHarnes
   const advance = async (ms: number): Promise<void> => {
     clockMs += ms;
   };
+  const first = await open("container-1");
   return {
-    ...(await open("container-1")),
+    ...first,
     nowMs,
     advance,
     grow: advance,
+    async fill(jobs) {
+      first.database.command("PRAGMA synchronous = OFF").run();
+      for (const job of jobs) await first.queue.enqueue(job, { worker });
+      first.database.command(`PRAGMA synchronous = ${durable ? "FULL" : "OFF"}`).run();
+    },
     second: () => open(`container-${opened.length + 1}`),
     async close() {
       for (const { source, database } of opened) {

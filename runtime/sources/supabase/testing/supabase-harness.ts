@@ -1,5 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
+import { worker } from "#test/conformance/sources/harness.ts";
 import type { Harness, Side } from "#test/conformance/sources/index.ts";
+import { emptyTables } from "#test/support/supabase/database.ts";
 import { type DoorFault, type SupabaseDoor, startSupabaseDoor } from "#test/support/supabase/door.ts";
 import { startPostgres, type TestPostgres } from "#test/support/supabase/postgres.ts";
 import type { SupabaseSourceOptions } from "../options.ts";
@@ -19,6 +21,14 @@ const movableClock = `
   returns timestamptz language sql volatile set search_path = '' as $$
     select date_trunc('milliseconds', clock_timestamp() + passed) from ourvidz.test_clock
   $$;`;
+
+/** What `enqueue_job` writes of a job of a container's own. */
+const fillStatement = `
+  insert into public.jobs (id, user_id, type, worker, source, bucket, prompt, model_variant, priority, element)
+  select (job ->> 'id')::uuid, nullif(job ->> 'user_id', 'anonymous')::uuid, job ->> 'type', '${worker}', 'supabase',
+         'images', job ->> 'prompt', job ->> 'model_variant', coalesce((job ->> 'priority')::integer, 0), job
+    from jsonb_array_elements($1::jsonb) with ordinality as each (job, place)
+   order by place`;
 
 export interface SharedProject {
   readonly postgres: TestPostgres;
@@ -86,7 +96,7 @@ export async function openHarness(
     opened.push(supabase);
     return { supabase, source: namedSource(supabase, names), queue: namedQueue(supabase, names, makeUser) };
   }
-  await database.query("truncate public.jobs, public.usage, public.offers cascade");
+  await emptyTables(database.query, ["public.jobs", "public.usage", "public.offers"]);
   await database.query("update ourvidz.test_clock set passed = '0'");
   const advance = async (ms: number): Promise<void> => {
     await database.query("update ourvidz.test_clock set passed = passed + make_interval(secs => $1)", [ms / 1000]);
@@ -96,6 +106,11 @@ export async function openHarness(
     names,
     advance,
     grow: advance,
+    async fill(jobs) {
+      const outward = jobs.map((job) => names.outward(job));
+      for (const id of new Set(outward.map(({ user_id }) => user_id))) if (id !== "anonymous") await makeUser(id);
+      await database.query(fillStatement, [JSON.stringify(outward)]);
+    },
     second: async (options) => open(options),
     async close() {
       await Promise.all(opened.map((source) => source.close()));
