@@ -12,7 +12,7 @@ const templateFile = z.looseObject({ chat_template: z.union([z.string(), named])
 
 /** Time for one conversation; a template of a published model takes a thousandth of it. */
 const defaultLimitMs = 5000;
-const maxMegabytes = 256;
+const maxMegabytes = 128;
 
 export interface TemplateSource {
   /** The file that it is in, for messages. */
@@ -68,7 +68,7 @@ export class ChatTemplate {
       template.#takesSystem = await template.#writesSystem();
       return template;
     } catch (error) {
-      await template.dispose();
+      void template.dispose();
       throw error;
     }
   }
@@ -112,7 +112,8 @@ export class ChatTemplate {
       this.#thread ??= await Thread.start({ source: this.#source.text, marks: this.#marks }, this.#limitMs);
       return await this.#thread.render(messages);
     } catch (error) {
-      await this.dispose();
+      // Not waited for: what the thread does may be one step of the library's that takes minutes.
+      void this.dispose();
       throw this.#invalid(error instanceof Error ? error.message : String(error));
     }
   }
@@ -142,11 +143,13 @@ class Thread {
       resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
     });
     worker.unref();
+    // Of one that is being ended nobody else hears, and an error without a listener would end this process.
+    worker.on("error", () => undefined);
     const thread = new Thread(worker, limitMs);
     // The time of a start is the machine's.
     const report = await thread.#next(undefined);
     if (report.kind === "broken") {
-      await thread.end();
+      void thread.end();
       throw new Error(`the chat template cannot be read: ${report.problem}`);
     }
     return thread;

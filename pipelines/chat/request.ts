@@ -29,11 +29,11 @@ interface TextLimits extends Sampling {
  * What a language model is to continue: a conversation, which the model's own chat template writes out, or a text as it
  * stands, for models that were never taught to converse.
  */
-export type ChatRequest = TextLimits &
-  (
-    | { readonly messages: readonly ChatTurn[]; readonly prompt?: undefined }
-    | { readonly prompt: string; readonly messages?: undefined }
-  );
+export type ChatInput =
+  | { readonly messages: readonly ChatTurn[]; readonly prompt?: undefined }
+  | { readonly prompt: string; readonly messages?: undefined };
+
+export type ChatRequest = TextLimits & ChatInput;
 
 export interface ChatControl {
   /** Looked at before every token and between the parts of a long prompt. */
@@ -65,7 +65,7 @@ export interface ChatResult {
   readonly prefillSeconds: number;
 }
 
-/** A language model that is loaded. One generation at a time; a second one waits. */
+/** A language model that is loaded. */
 export interface LanguageModel {
   /**
    * @throws PipelineError INVALID_JOB for a conversation that the template refuses, or whose system message and newest turn
