@@ -1,5 +1,5 @@
 import { inspectModel } from "#runtime/check/models/inspect-model.ts";
-import { type ModelPart, memoryOf, modelFacts } from "#runtime/check/models/model-facts.ts";
+import { type ModelPart, memoryOf, modelFacts, modelMemory } from "#runtime/check/models/model-facts.ts";
 import { readRecord } from "#runtime/hub/pulled-record.ts";
 import { bytes } from "#runtime/lib/bytes.ts";
 import { exitCodes } from "../errors.ts";
@@ -12,13 +12,14 @@ import { namedModel, servedTypes } from "./find-model.ts";
 export async function info(name: string, options: GlobalOptions): Promise<number> {
   const config = await readSettings(options, { serves: false });
   const model = await namedModel(config, name);
-  const [{ kind, parts }, report, record] = await Promise.all([
+  const [facts, report, record] = await Promise.all([
     modelFacts(model.path),
     inspectModel(model.path),
     readRecord(model.path),
   ]);
+  const { kind, parts } = facts;
   const types = await servedTypes(config, model.name, kind);
-  const [cpu, gpu] = [memoryOf(parts, "cpu"), memoryOf(parts, "gpu")];
+  const [cpu, gpu] = [modelMemory(facts, "cpu"), modelMemory(facts, "gpu")];
   const workspace = kind?.workspaceBytes ?? 0;
   const source = record && {
     repo: record.repo,
@@ -41,13 +42,13 @@ export async function info(name: string, options: GlobalOptions): Promise<number
     problems: report.problems,
     warnings: report.warnings,
   };
-  const facts = [
+  const lines = [
     ["folder", model.path],
     ["names", [model.name, ...model.aliases].join(", ")],
     [
       "kind",
       kind === null
-        ? "no folder of diffusers"
+        ? "no folder of diffusers, and no language model"
         : `${kind.className}${kind.worker === null ? ", which no pipeline here runs" : ""}`,
     ],
     ["job types", types.all.join(", ") || "none"],
@@ -64,8 +65,8 @@ export async function info(name: string, options: GlobalOptions): Promise<number
       `weights ${bytes(gpu)} on a GPU, ${bytes(cpu)} on a CPU; a run takes up to ${bytes(workspace)} beside them`,
     ],
   ] as const;
-  const width = Math.max(...facts.map(([title]) => title.length));
-  const text = facts.map(([title, fact]) => `${title.padEnd(width)}  ${fact}`).join("\n");
+  const width = Math.max(...lines.map(([title]) => title.length));
+  const text = lines.map(([title, fact]) => `${title.padEnd(width)}  ${fact}`).join("\n");
   printResult(options, value, `${text}\n\n${partTable(parts)}`);
   if (!options.json) for (const sentence of [...report.problems, ...report.warnings]) note(sentence);
   return report.problems.length === 0 ? exitCodes.completed : exitCodes.failed;

@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { presetNames, resolveParameters } from "#contract/parameters.ts";
 import { readGenerationConfig } from "#runtime/executor/models.ts";
-import { readJson } from "./model-plan.ts";
+import { classNameOf } from "./class-name.ts";
 
 /* What keeps the jobs of a model folder from running although its files are whole: parts that do not fit each other, a model of another kind, parameters that no job may have. */
 
@@ -17,7 +17,7 @@ export interface Misfits {
  * @param all every handler: jobs may name the folder as their model_variant
  */
 export async function misfitsOf(folder: string, users: readonly Handler[], all: readonly Handler[]): Promise<Misfits> {
-  const className = await classOf(folder);
+  const className = await classNameOf(folder);
   const takers = className === null ? [] : all.filter(({ modelCheck }) => modelCheck?.takes(className));
   const handlers = users.length > 0 ? users : takers;
   const reads = new Set(handlers.flatMap(({ modelCheck }) => modelCheck?.read ?? []));
@@ -26,15 +26,9 @@ export async function misfitsOf(folder: string, users: readonly Handler[], all: 
   return { problems: [...new Set(unfit)], warnings: handlers.length > 0 ? [] : [foreign(folder, className)] };
 }
 
-async function classOf(folder: string): Promise<string | null> {
-  const index = await readJson(join(folder, "model_index.json"));
-  const name = index.kind === "read" ? index.value._class_name : null;
-  return typeof name === "string" ? name : null;
-}
-
 function foreign(folder: string, className: string | null): string {
   return className === null
-    ? `${folder} has no model_index.json that says what it is: no job type here uses it`
+    ? `${folder} has no model_index.json and no config.json that says what it is: no job type here uses it`
     : `${folder} is a ${className}: no job type here uses such a model`;
 }
 

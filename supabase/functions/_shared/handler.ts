@@ -206,7 +206,7 @@ export interface HandlerContext<Parameters = unknown> {
 
 /** Looks at model folders without loading one. */
 export interface ModelCheck {
-  /** Whether a model whose `model_index.json` has this `_class_name` is of the kind. */
+  /** Whether a model of this class is of the kind: `_class_name` in `model_index.json`, or what `config.json` names first. */
   takes(className: string): boolean;
   /** Reads what loading reads of configs. @throws an error that says what is wrong with the folder */
   read(folder: string): Promise<unknown>;
