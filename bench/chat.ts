@@ -47,18 +47,25 @@ const answer = z.object({
   first: z.number().default(0),
   rest: z.number().default(0),
 });
-const report = z.object({ answers: z.array(answer), peak_kb: z.number().default(0) });
+const report = z.object({
+  answers: z.array(answer),
+  cpu_seconds: z.number().default(0),
+  peak_kb: z.number().default(0),
+});
 type Answer = z.output<typeof answer>;
+type Report = z.output<typeof report>;
 
-async function ours(pipeline: ChatPipeline): Promise<Answer[]> {
+async function ours(pipeline: ChatPipeline): Promise<Report> {
   const answers: Answer[] = [];
+  const before = process.cpuUsage();
   const { signal } = new AbortController();
   for (const content of questions) {
     const request = { messages: [{ role: "user", content } as const], maxTokens: options.tokens, temperature: 0 };
     const { text, tokensGenerated, prefillSeconds, generationSeconds } = await pipeline.generate(request, { signal });
     answers.push({ text, tokens: tokensGenerated, first: prefillSeconds, rest: generationSeconds - prefillSeconds });
   }
-  return answers;
+  const { user, system } = process.cpuUsage(before);
+  return { answers, cpu_seconds: (user + system) / 1e6, peak_kb: process.resourceUsage().maxRSS };
 }
 
 async function theirs(python: string, program: string, model: string, ...more: string[]) {
@@ -67,16 +74,18 @@ async function theirs(python: string, program: string, model: string, ...more: s
   return report.parse(JSON.parse(stdout.split("\n").find((line) => line.startsWith("{")) ?? "{}"));
 }
 
-const speed = (answers: readonly Answer[]) =>
-  answers.reduce((sum, { tokens }) => sum + tokens - 1, 0) / answers.reduce((sum, { rest }) => sum + rest, 0);
-const firstMs = (answers: readonly Answer[]) =>
-  (1000 * answers.reduce((sum, { first }) => sum + first, 0)) / answers.length;
-const texts = (answers: readonly Answer[] = []) => JSON.stringify(answers.map(({ text }) => text));
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+const speed = ({ answers }: Report) =>
+  sum(answers.map(({ tokens }) => tokens - 1)) / sum(answers.map(({ rest }) => rest));
+const firstMs = ({ answers }: Report) => (1000 * sum(answers.map(({ first }) => first))) / answers.length;
+/** Of all tokens, prompts included: what other processes do hardly changes it. */
+const cpuMs = ({ answers, cpu_seconds }: Report) => (1000 * cpu_seconds) / sum(answers.map(({ tokens }) => tokens));
+const texts = (found: Pick<Report, "answers"> | undefined) => JSON.stringify(found?.answers.map(({ text }) => text));
 
 const pipeline = await ChatPipeline.load(options.model, { executionProvider: "cpu", intraOpThreads: options.threads });
 await ours(pipeline);
-const ourRuns: Answer[][] = [];
-const theirRuns: z.output<typeof report>[] = [];
+const ourRuns: Report[] = [];
+const theirRuns: Report[] = [];
 let [runMs, allMs] = [-pipeline.millisecondsInRun, 0];
 for (let repeat = 0; repeat < options.repeat; repeat++) {
   const start = performance.now();
@@ -89,27 +98,28 @@ for (let repeat = 0; repeat < options.repeat; repeat++) {
 runMs += pipeline.millisecondsInRun;
 await pipeline.dispose();
 
-function row(name: string, runs: readonly (readonly Answer[])[], peakKb: number): string[] {
-  return [name, spread(runs.map(speed)), spread(runs.map(firstMs)), (peakKb / 1024).toFixed(0)];
+function row(name: string, runs: readonly Report[]): string[] {
+  const peakMb = Math.max(...runs.map(({ peak_kb }) => peak_kb)) / 1024;
+  return [name, spread(runs.map(speed)), spread(runs.map(cpuMs)), spread(runs.map(firstMs)), peakMb.toFixed(0)];
 }
 
 console.log(
   `${options.model}, ${questions.length} questions, ${options.threads} threads, ${options.repeat} runs in turn`,
 );
-const python = theirRuns.map(({ answers }) => answers);
 printTable([
-  ["", "tokens/s", "first token, ms", "peak memory, MB"],
-  row("ours", ourRuns, process.resourceUsage().maxRSS),
-  ...(python.length > 0 ? [row("Python", python, Math.max(...theirRuns.map((run) => run.peak_kb)))] : []),
+  ["", "tokens/s", "CPU ms a token", "first token, ms", "peak memory, MB"],
+  row("ours", ourRuns),
+  ...(theirRuns.length > 0 ? [row("Python", theirRuns)] : []),
 ]);
 console.log(`outside of session.run: ${((100 * (allMs - runMs)) / allMs).toFixed(2)} %`);
-if (python.length > 0) {
-  const ratio = median(ourRuns.map(speed)) / median(python.map(speed));
-  console.log(`ratio of tokens per second ours / Python: ${ratio.toFixed(3)}`);
-  console.log(`answers are those of the Python loop: ${texts(ourRuns[0]) === texts(python[0])}`);
+if (theirRuns.length > 0) {
+  const ratio = (of: (run: Report) => number) => (median(ourRuns.map(of)) / median(theirRuns.map(of))).toFixed(3);
+  console.log(`ratio ours / Python: tokens per second ${ratio(speed)}, CPU time ${ratio(cpuMs)}`);
+  console.log(`answers are those of the Python loop: ${texts(ourRuns[0]) === texts(theirRuns[0])}`);
 }
 if (options.python !== undefined && options.source !== undefined) {
-  const { answers } = await theirs(options.python, "answer_chat.py", options.source);
-  console.log(`answers are those of transformers: ${texts(ourRuns[0]) === texts(answers)}`);
-  for (const [index, { text }] of answers.entries()) console.log(`  ${questions[index]} ${JSON.stringify(text)}`);
+  const reference = await theirs(options.python, "answer_chat.py", options.source);
+  console.log(`answers are those of transformers: ${texts(ourRuns[0]) === texts(reference)}`);
+  for (const [index, { text }] of reference.answers.entries())
+    console.log(`  ${questions[index]} ${JSON.stringify(text)}`);
 }

@@ -69,6 +69,15 @@ describe("a job that completes", () => {
     expect(stderr).toContain("printed by the handler\n");
   });
 
+  test("prints the text that it made, and has it in JSON", async () => {
+    const folder = await temporaryFolder();
+    const plain = await runCli(folder, ["run", "say", "aloud: a red apple"]);
+    expect(plain).toMatchObject({ exitCode: 0, stdout: "aloud: a red apple\n" });
+    expect(plain.stderr).toMatch(/completed in [\d.]+ s\n/);
+    const { stdout } = await runCli(folder, ["run", "say", "aloud", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ status: "completed", text: "aloud", assets: [] });
+  });
+
   test("overwrites nothing, also when two save at the same moment", async () => {
     const folder = await temporaryFolder();
     const results = await Promise.all([1, 2].map(() => runCli(folder, ["run", "draw", "a fox", "--seed", "1"])));

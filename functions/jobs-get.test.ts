@@ -26,6 +26,7 @@ it("shows a job before, while and after it runs", async () => {
     assets: [],
     error: null,
     result_metadata: null,
+    text: null,
   });
   container.runtime.dispatcher.resume();
   await job.open();
@@ -36,6 +37,7 @@ it("shows a job before, while and after it runs", async () => {
     attempt: 1,
     attempts: [{ attempt: 1, outcome: "completed", worker_id: "test-worker", error: null }],
     result_metadata: { length: 30 },
+    text: "01234",
   });
   const path = `anonymous/${job.id}/0.txt`;
   expect(done.assets).toMatchObject([{ type: "text", index: 0, path, size_bytes: 30, thumbnail_url: null }]);

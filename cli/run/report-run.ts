@@ -2,26 +2,29 @@ import { relative, sep } from "node:path";
 import process from "node:process";
 import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
+import type { JobResult } from "#runtime/sources/job-source.ts";
 import type { PlannedJob } from "../job/build-job.ts";
 import { bad, note, noteIgnored, type OutputOptions, printResult } from "../output.ts";
 import { stepText } from "./progress-view.ts";
 import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import type { SavedAsset } from "./save-assets.ts";
 
-/** Prints what became of the job: the files' names (or, without files, the metadata) on standard output, the rest beside it. */
+/** Prints what became of the job: the files' names (or, without files, the text, or else the metadata) on standard output, the rest beside it. */
 export function reportRun(
   options: OutputOptions,
   { job, ignored }: Pick<PlannedJob, "job" | "ignored">,
   { end, saved, seconds, stages }: RunOutcome,
 ): void {
   const error = errorOf(end);
-  const metadata = end.status === "completed" ? end.result.metadata : {};
+  const { metadata, text }: Partial<JobResult> & Pick<JobResult, "metadata"> =
+    end.status === "completed" ? end.result : { metadata: {} };
   printResult(
     options,
     {
       job_id: job.id,
       status: end.status === "undelivered" ? "failed" : end.status,
       assets: saved,
+      ...(text === undefined ? {} : { text }),
       metadata,
       error: error === null ? null : { code: error.code, message: error.message },
       ignored,
@@ -30,14 +33,14 @@ export function reportRun(
       ? ""
       : saved.length > 0
         ? saved.map(({ file }) => shortPath(file)).join("\n")
-        : JSON.stringify(metadata, null, 2),
+        : (text ?? JSON.stringify(metadata, null, 2)),
   );
   noteIgnored(options, [...ignored, ...unused(metadata, ignored)]);
   if (error !== null && !options.json) note(`${bad("error:")} ${error.message}`);
   if (end.status === "cancelled") note(cancelledText(end));
   if (end.status !== "completed" || options.json) return;
-  for (const text of cutTexts(metadata)) note(text);
-  note(completedText(saved, seconds));
+  for (const sentence of cutTexts(metadata)) note(sentence);
+  note(completedText(saved, seconds, text));
   const parts = stagesText(stages);
   if (parts !== "") note(parts);
 }
@@ -74,7 +77,8 @@ function stagesText(stages: ReadonlyMap<string, number>): string {
     .join(", ");
 }
 
-function completedText(saved: readonly SavedAsset[], seconds: number): string {
+function completedText(saved: readonly SavedAsset[], seconds: number, text: string | undefined): string {
+  if (saved.length === 0 && text !== undefined) return `completed in ${seconds.toFixed(1)} s`;
   const files = saved.length === 1 ? "1 file" : `${saved.length} files`;
   const seeds = saved.flatMap(({ seed }) => (seed === null ? [] : [seed]));
   const with_ = seeds.length === 0 ? "" : `, seed ${seeds.join(", ")}`;

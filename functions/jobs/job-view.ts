@@ -53,6 +53,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
         thumbnail_url: typeof asset.thumbnail_url === "string" ? await address(asset.thumbnail_url) : null,
       })),
     ),
+    text: result?.text ?? null,
     result_metadata: result === null ? null : { ...result.metadata },
   };
 }

@@ -106,6 +106,23 @@ it("reads a prompt in parts of any size alike", async () => {
   await other.dispose();
 });
 
+it("keeps its cache in float16, and reads weights beside the graph", async () => {
+  const half = new URL("fixtures/tiny-llama-half", import.meta.url).pathname;
+  const models = [
+    await ChatPipeline.load(half, settings),
+    await ChatPipeline.load(half, { ...settings, partTokens: 500 }),
+  ];
+  for (const one of (await casesOf("tiny-llama")).filter(({ name }) => /^question-[0-3]$/.test(name))) {
+    const request = { ...requestOf(one), maxTokens: 12 };
+    for (const model of models) {
+      const { text } = await model.generate(request, { signal });
+      expect(text.length).toBeGreaterThan(12);
+      expect(one.text.startsWith(text)).toBe(true);
+    }
+  }
+  for (const model of models) await model.dispose();
+});
+
 it("ends at the token at which it is aborted", async () => {
   const abort = new AbortController();
   let tokens = 0;

@@ -298,7 +298,11 @@ function needsUpload(row: OutboxRow): boolean {
 function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry): Promise<SettleOutcome> {
   switch (settlement.kind) {
     case "complete":
-      return source.complete(lease, { assets: callback.assets, metadata: callback.metadata });
+      return source.complete(lease, {
+        assets: callback.assets,
+        metadata: callback.metadata,
+        ...(typeof callback.text === "string" ? { text: callback.text } : {}),
+      });
     case "fail":
       return source.fail(lease, settlement.error);
     case "cancelled":

@@ -24,6 +24,7 @@ export type Settlement =
       readonly assets: readonly AssetFile[];
       readonly metadata: Readonly<Record<string, unknown>>;
       readonly enhancedPrompt?: string;
+      readonly text?: string;
     }
   | { readonly kind: "fail"; readonly error: ErrorReport }
   | { readonly kind: "retry"; readonly error: ErrorReport; readonly delaySeconds: number | null }
@@ -112,6 +113,7 @@ function completed(summary: AttemptSummary, end: Extract<AttemptEnd, { kind: "co
     assets: end.assets,
     metadata: end.metadata,
     ...(end.enhancedPrompt === undefined ? {} : { enhancedPrompt: end.enhancedPrompt }),
+    ...(end.text === undefined ? {} : { text: end.text }),
   };
 }
 

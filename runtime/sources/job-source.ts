@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
@@ -192,7 +193,16 @@ export interface NotedDelivery {
 export interface JobResult {
   readonly assets: readonly unknown[];
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Of a job that makes text. */
+  readonly text?: string | undefined;
 }
+
+/** As sources store it, in JSON. */
+export const storedResult = z.object({
+  assets: z.array(z.unknown()),
+  metadata: z.record(z.string(), z.unknown()),
+  text: z.string().optional(),
+});
 
 /** How long an announced offer counts without being announced again: so long does a container that was killed seem to offer. */
 export const offerTtlSeconds = 90;

@@ -38,7 +38,7 @@ export function describeCallbacks(use: UseProject): void {
         enhanced_prompt: "a tall lighthouse",
       };
       const assets = [imageOf(jobId, ann, 0), imageOf(jobId, ann, 1)];
-      expect(await apply(jobId, "completed", { assets, metadata })).toEqual({
+      expect(await apply(jobId, "completed", { assets, metadata, text: "a note" })).toEqual({
         applied: true,
         skipped: false,
         reason: null,
@@ -59,7 +59,7 @@ export function describeCallbacks(use: UseProject): void {
         worker_id: "w",
         worker_version: "1",
         enhanced_prompt: "a tall lighthouse",
-        result: { assets, metadata },
+        result: { assets, metadata, text: "a note" },
       });
       const rows = await use().owner.query(
         "select index, bucket, path, size_bytes::int as bytes from public.assets order by index",

@@ -56,6 +56,10 @@ def main() -> int:
             # Without positions of their own, as some exports are.
             passed = export(source, target, positions=name != "tiny-gemma") and passed
             write_answers(source, name, name != "tiny-gemma", options.output)
+            if name == "tiny-llama":
+                half = options.output / "tiny-llama-half"
+                shutil.rmtree(half, ignore_errors=True)
+                passed = export(source, half, dtype="float16", external_data=True) and passed
     tokenizers = {name: make() for name, make in TOKENIZERS.items()}
     write_lines(options.output / "tokens.json", token_cases(tokenizers))
     write_versions(options.output / "versions.json", "python tools/reference/make_chat_fixtures.py")

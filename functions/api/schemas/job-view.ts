@@ -79,6 +79,8 @@ export const jobView = z
     progress: z.number().nullable(),
     error: errorView.nullable(),
     assets: z.array(assetView),
+    /** What a job that makes text has made. */
+    text: z.string().nullable(),
     /** What the handler and the runtime report of the result: seed, timings, effective parameters. */
     result_metadata: anyObject.nullable(),
   })

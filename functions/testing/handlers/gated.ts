@@ -59,7 +59,7 @@ export default defineHandler({
     if (config.stumble !== undefined) throw new RetryableError(config.stumble, { code: "INPUT_UNREACHABLE" });
     const text = "0123456789".repeat(Math.ceil(config.size / 10)).slice(0, config.size);
     await ctx.asset(Buffer.from(text), { type: "text", extension: "txt", mimeType: "text/plain" });
-    return { metadata: { length: text.length } };
+    return { metadata: { length: text.length }, text: text.slice(0, 5) };
   },
 });
 

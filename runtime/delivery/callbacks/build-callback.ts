@@ -47,6 +47,7 @@ export function finalCallback(facts: CallbackFacts, settlement: FinalSettlement)
         status: "completed",
         assets: settlement.assets.map((file) => callbackAsset(facts.lease.job, file)),
         ...(settlement.enhancedPrompt === undefined ? {} : { enhanced_prompt: settlement.enhancedPrompt }),
+        ...(settlement.text === undefined ? {} : { text: settlement.text }),
         // What the runtime knows is not for a handler to set.
         metadata: withRatio({
           ...settlement.metadata,

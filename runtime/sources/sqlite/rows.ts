@@ -12,6 +12,7 @@ import {
   jobStatuses,
   type QueueStats,
   queueName,
+  storedResult,
   type UnofferedJobs,
 } from "../job-source.ts";
 
@@ -28,9 +29,7 @@ const errorReport: z.ZodType<ErrorReport> = z.object({
 });
 
 const errorColumn = jsonColumn(errorReport).nullable();
-const resultColumn = jsonColumn(
-  z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) }),
-).nullable();
+const resultColumn = jsonColumn(storedResult).nullable();
 
 /**
  * A job as it was stored, without the envelope's rules: they were applied when it came in, and are again before it runs.

@@ -11,6 +11,7 @@ import {
   type JobRecord,
   jobStatuses,
   type Lease,
+  storedResult,
   type UnreportedEnd,
 } from "../job-source.ts";
 
@@ -167,10 +168,7 @@ export const record = z.object({
   available_at_ms: ms,
   started_at_ms: ms.nullable(),
   settled_at_ms: ms.nullable(),
-  result: z
-    .object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })
-    .nullable()
-    .catch(null),
+  result: storedResult.nullable().catch(null),
   error: errorReport.nullable(),
   attempts: z.array(attempt),
   waiting_for: unofferedNeed.nullable(),

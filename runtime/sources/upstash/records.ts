@@ -6,7 +6,7 @@ import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
 import { releaseReason } from "#contract/release-reason.ts";
 import { needOf } from "../job-need.ts";
-import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses } from "../job-source.ts";
+import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses, storedResult } from "../job-source.ts";
 import { type ContainerOffers, findLack } from "./offers.ts";
 
 /* A job as the scripts keep it, and how it becomes the port's types. */
@@ -62,7 +62,7 @@ const state = z.object({
   settled: z.number().optional(),
   /** Of a job that failed while no attempt ran. */
   error: json(errorReport).optional(),
-  result: json(z.object({ assets: z.array(z.unknown()), metadata: z.record(z.string(), z.unknown()) })).optional(),
+  result: json(storedResult).optional(),
   attempts: z.array(attempt).default([]),
   token: z.string().optional(),
   /** What a newer container notes otherwise is not understood. */

@@ -72,6 +72,8 @@ const callbackFields = {
   run: counted.optional(),
   error_message: text,
   enhanced_prompt: text,
+  /** What a job that makes text has made: an answer. */
+  text,
   image_id: passedThrough,
   video_id: passedThrough,
   character_id: passedThrough,

@@ -72,7 +72,11 @@ export interface Suite {
 }
 
 export const worker = "sdxl";
-export const result: JobResult = { assets: [{ path: "anonymous/a/0.png" }], metadata: { seed: 7 } };
+export const result: JobResult = {
+  assets: [{ path: "anonymous/a/0.png" }],
+  metadata: { seed: 7 },
+  text: "a red apple",
+};
 export const failure: ErrorReport = { code: "HANDLER_FAILED", message: "the scheduler refused 0 steps" };
 export const settleCalls = ["complete", "retry", "fail", "release", "cancelled"] as const;
 export type SettleCall = (typeof settleCalls)[number];
