@@ -13,6 +13,7 @@ from onnxscript import optimizer
 
 from .component import Component
 from .program import Settings
+from .shapes import name_sizes
 
 # A protobuf message ends at 2 GiB; stay clear of it for the graph itself.
 INLINE_LIMIT_BYTES = 1_900_000_000
@@ -87,6 +88,7 @@ def _traced(component: Component, folder: Path, settings: Settings) -> ir.Model:
     _clean(model)
     if settings.half_storage:
         _store_in_half(model)
+    name_sizes(model)
     return model
 
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+
 from reference.cases import Case
 
 EXAMPLES = """example:
