@@ -147,7 +147,7 @@ export class OnnxGraph {
 
   /**
    * The ONNX file with other weights in some layers. One initializer that several layers share stays as it is for the
-   * others.
+   * others. New weights that the graph holds itself are written over its own: it is used up then.
    * @param root when given, what the graph does not hold itself is named relative to this folder
    * @param sink when given, the new weights go there
    */
@@ -159,6 +159,7 @@ export class OnnxGraph {
       const { initializer, input } = this.#weightsOf(node);
       const known = this.#initializerOf(node);
       if (this.#users.get(initializer) === 1) {
+        if (sink === undefined && overwrite(known, values)) continue;
         replaced.set(initializer, await encodeTensor(known.name, known.dataType, values, root, sink));
       } else {
         const own = `${initializer}:${node}`;
@@ -168,6 +169,8 @@ export class OnnxGraph {
         inputs.set(node, { from: input, to: own });
       }
     }
+    // Nothing is to be moved: hundreds of megabytes need not be copied.
+    if (root === undefined && replaced.size === 0 && added.length === 0) return this.#model;
     const moved = root === undefined ? new Map<string, string>() : await this.#locationsBelow(root);
     return rewriteModel(
       this.#model,
@@ -297,16 +300,29 @@ async function readPart(path: string, { offset, length }: { offset: number; leng
   }
 }
 
+/** Whether the values take as many bytes as those that are in the graph, and stand there now. */
+function overwrite({ raw, dataType }: Initializer, values: Tensor): boolean {
+  const bytes = bytesOf(values, dataType);
+  if (raw?.length !== bytes.length) return false;
+  raw.set(bytes);
+  return true;
+}
+
+function bytesOf({ data }: Tensor, dataType: number): Uint8Array {
+  const values = dataType === dataTypes.float16 ? new Float16Array(data) : data;
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
 /** The message in parts: weights are not copied. */
 async function encodeTensor(
   name: string,
   dataType: number,
-  { data, dims }: Tensor,
+  tensor: Tensor,
   root: string | undefined,
   sink: WeightSink | undefined,
 ): Promise<readonly Uint8Array[]> {
-  const values = dataType === dataTypes.float16 ? new Float16Array(data) : data;
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const { dims } = tensor;
+  const bytes = bytesOf(tensor, dataType);
   const head = [
     ...dims.map((size) => varintField(tensorFields.dims, size)),
     varintField(tensorFields.dataType, dataType),
