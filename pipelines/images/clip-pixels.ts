@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { modelInvalid } from "#pipelines/core/errors.ts";
-import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import type { Tensor } from "#pipelines/core/tensor.ts";
+import { normalizedPixels } from "./normalized-pixels.ts";
 import { resizePicture } from "./resample.ts";
 import type { RgbImage } from "./rgb.ts";
 
@@ -38,23 +39,12 @@ export function checkClipSize(path: string, { size, crop_size }: ClipProcessorCo
  * `size`, the middle is cut out, and every channel is normalized.
  * @returns `[1, 3, crop_size, crop_size]`
  */
-export function clipPixels(
-  image: RgbImage,
-  { size, crop_size: crop, image_mean, image_std }: ClipProcessorConfig,
-): Tensor {
+export function clipPixels(image: RgbImage, processor: ClipProcessorConfig): Tensor {
+  const { size, crop_size: crop } = processor;
   const isWide = image.width >= image.height;
   const longer = Math.trunc((size * Math.max(image.width, image.height)) / Math.min(image.width, image.height));
   const [width, height] = isWide ? [longer, size] : [size, longer];
   const [left, top] = [Math.floor((width - crop) / 2), Math.floor((height - crop) / 2)];
-  const { data } = resizePicture(image, width, height, "bicubic", { left, top, width: crop, height: crop });
-  const pixels = crop * crop;
-  const values = new Float32Array(3 * pixels);
-  for (let channel = 0; channel < 3; channel++) {
-    const [mean, deviation] = [Math.fround(image_mean[channel] ?? 0), Math.fround(image_std[channel] ?? 1)];
-    for (let pixel = 0, source = channel; pixel < pixels; pixel++, source += 3) {
-      const share = Math.fround((data[source] ?? 0) * (1 / 255));
-      values[channel * pixels + pixel] = Math.fround(share - mean) / deviation;
-    }
-  }
-  return tensor(values, [1, 3, crop, crop]);
+  const part = { left, top, width: crop, height: crop };
+  return normalizedPixels(resizePicture(image, width, height, "bicubic", part), processor);
 }

@@ -11,6 +11,7 @@ const lanczosSupport = 3;
 const filters = {
   lanczos: { support: lanczosSupport, weight: lanczos },
   bicubic: { support: 2, weight: bicubic },
+  bilinear: { support: 1, weight: (distance) => Math.max(0, 1 - Math.abs(distance)) },
 } as const satisfies Record<string, Filter>;
 
 /** Weights are whole multiples of 2^-22, as Pillow's are for 8 bits. */
@@ -26,7 +27,7 @@ export interface ResizedPart {
 }
 
 /**
- * Resizes as Pillow's `Image.resize((width, height), Image.Resampling.LANCZOS)` or `BICUBIC` does, to the bit: weights
+ * Resizes as Pillow's `Image.resize((width, height), Image.Resampling.LANCZOS)`, `BICUBIC` or `BILINEAR` does, to the bit: weights
  * in fixed point, columns first, 8 bits in between (`ImagingResample` in Pillow's `src/libImaging/Resample.c`). libvips' own
  * filter differs by a few levels, which a VAE encoder carries into the latents.
  * @param part what of the result is made; the rest costs neither time nor memory
