@@ -1,10 +1,14 @@
 import { once } from "node:events";
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { copyWithConditions } from "#pipelines/sdxl/testing/control-cases.ts";
 import { meanDifference } from "#pipelines/testing/compare.ts";
+import { shippedSdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { startTestRuntime, type TestRuntime } from "./support/runtime.ts";
 
 /* Pictures from pictures in a whole container: the handlers and the model that ship, and references from a server. */
@@ -12,6 +16,7 @@ import { startTestRuntime, type TestRuntime } from "./support/runtime.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 const handlers = fileURLToPath(new URL("../handlers", import.meta.url));
+const models = mkdtempSync(join(tmpdir(), "models-"));
 let runtime: TestRuntime;
 let host: string;
 let files: Readonly<Record<string, Uint8Array>>;
@@ -44,19 +49,26 @@ beforeAll(async () => {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server has no port");
   host = `127.0.0.1:${address.port}`;
-  runtime = await startTestRuntime({ HANDLERS_DIR: handlers, WORKERS: "sdxl", INPUT_HOSTS_ALLOWED: host });
+  symlinkSync(shippedSdxl, join(models, "tiny-sdxl"));
+  writeFileSync(join(models, "aliases.json"), '{ "sdxl": "tiny-sdxl" }');
+  renameSync(copyWithConditions("base"), join(models, "drawn-by"));
+  const environment = { HANDLERS_DIR: handlers, MODELS_DIR: models, WORKERS: "sdxl", INPUT_HOSTS_ALLOWED: host };
+  runtime = await startTestRuntime(environment);
 });
 afterAll(async () => {
   await runtime.stop();
   await runtime.remove();
+  rmSync(models, { recursive: true });
   server.closeAllConnections();
   server.close();
 });
 
 const url = (name: string) => `http://${host}/${name}`;
 
-async function draw(name: string, metadata: Record<string, unknown> = {}, config: Record<string, unknown> = {}) {
-  const job = { prompt: "a red apple", metadata: { reference_image_url: url(name), ...metadata } };
+type Fields = Record<string, unknown>;
+
+async function draw(name: string, metadata: Fields = {}, config: Fields = {}, fields: Fields = {}) {
+  const job = { prompt: "a red apple", metadata: { reference_image_url: url(name), ...metadata }, ...fields };
   return runtime.ended(await runtime.submit("sdxl_image_fast", { ...size, seed: 1, ...config }, job));
 }
 
@@ -107,6 +119,35 @@ it("draws anew what the mask says, and lists what plays no part", async () => {
   });
   const pixels = await pixelsOf(record.job.id);
   expect([...pixels.subarray(0, 6)]).toEqual([0x20, 0x60, 0xc0, 0x20, 0x60, 0xc0]);
+});
+
+describe("by a model with a ControlNet and an IP-Adapter", () => {
+  const small = { width: 64, height: 64, num_inference_steps: 2 };
+  const drawnBy = { model_variant: "drawn-by" };
+
+  it.each([
+    ["style", "ip_adapter", { ip_adapter_scale: 0.7 }],
+    ["composition", "controlnet", { control_type: "canny", controlnet_conditioning_scale: 0.7 }],
+  ])("takes a reference for its %s another way: %s", async (type, path, used) => {
+    const record = await draw("mask.png", { reference_type: type, reference_strength: 0.7 }, small, drawnBy);
+    const reported = { reference_path: path, reference_type: type, steps_run: 2, ...used };
+    expect(record).toMatchObject({ status: "completed", result: { metadata: { ...reported, ignored: [] } } });
+    expect(record.result?.metadata).not.toHaveProperty("denoise_strength");
+  });
+
+  it("takes pictures for both beside a reference that it begins with", async () => {
+    const pictures = { control_image_url: url("mask.png"), ip_adapter_image_url: url("blue.png") };
+    const record = await draw("blue.png", { denoise_strength: 0.9 }, { ...small, ...pictures }, drawnBy);
+    const reported = { reference_path: "img2img", denoise_strength: 0.9, control_type: "canny", ip_adapter_scale: 0.6 };
+    expect(record).toMatchObject({ status: "completed", result: { metadata: { ...reported, ignored: [] } } });
+  });
+
+  it("says which ControlNets the model has", async () => {
+    const wanted = { control_image_url: url("mask.png"), control_type: "depth" };
+    const record = await draw("blue.png", {}, { ...small, ...wanted }, drawnBy);
+    expect(record).toMatchObject({ status: "failed", attempt: 1, error: { code: "UNSUPPORTED_OPTION" } });
+    expect(record.error?.message).toContain("no ControlNet for depth; of those it has: canny.");
+  });
 });
 
 describe("ends the job at once, with a code and a sentence,", () => {

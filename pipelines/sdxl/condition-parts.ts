@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -5,6 +6,7 @@ import { modelInvalid } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
 import { checkEqual, readConfig } from "#pipelines/diffusion/model-configs.ts";
 import { type ClipProcessorConfig, checkClipSize, clipProcessorConfig } from "#pipelines/images/clip-pixels.ts";
+import { type DepthProcessorConfig, depthProcessorConfig } from "#pipelines/images/depth-picture.ts";
 
 /** What the UNet's config says of its further inputs. */
 const unetConfig = z.object({
@@ -38,6 +40,8 @@ export interface ConditionParts {
   readonly controlNets: readonly string[];
   /** How pictures are prepared for the image encoder, in models with an IP-Adapter. */
   readonly imageProcessor: ClipProcessorConfig | undefined;
+  /** How pictures are prepared for the depth estimator, in models that have one. */
+  readonly depthProcessor: DepthProcessorConfig | undefined;
 }
 
 /** Of a ControlNet in `controlnet/`, which says nothing of its kind: it takes ready-made pictures alone. */
@@ -53,6 +57,7 @@ function controlNetFolder(name: string): string {
 }
 
 export const imageEncoderFile = "image_encoder/model.onnx";
+export const depthEstimatorFile = "depth_estimator/model.onnx";
 
 /**
  * Reads what is there of the optional parts.
@@ -63,7 +68,11 @@ export async function readConditionParts(path: string, latentChannels: number): 
   const unet = await readConfig(join(path, "unet/config.json"), unetConfig);
   const controlNets = await namesOf(path);
   for (const name of controlNets) await checkControlNet(path, name, unet, latentChannels);
-  return { controlNets, imageProcessor: await readImageProcessor(path, unet) };
+  return {
+    controlNets,
+    imageProcessor: await readImageProcessor(path, unet),
+    depthProcessor: await readDepthProcessor(path),
+  };
 }
 
 async function namesOf(path: string): Promise<string[]> {
@@ -118,4 +127,9 @@ async function readImageProcessor(path: string, unet: UnetFields): Promise<ClipP
   const processor = await readConfig(processorPath, clipProcessorConfig);
   checkClipSize(processorPath, processor, encoder.image_size);
   return processor;
+}
+
+async function readDepthProcessor(path: string): Promise<DepthProcessorConfig | undefined> {
+  if (!existsSync(join(path, depthEstimatorFile))) return undefined;
+  return readConfig(join(path, "depth_estimator/preprocessor_config.json"), depthProcessorConfig);
 }

@@ -1,14 +1,20 @@
 import type { ReferenceHost } from "#pipelines/core/host.ts";
-import { fitPicture } from "#pipelines/images/fit-picture.ts";
+import { fitPicture, type PictureFit } from "#pipelines/images/fit-picture.ts";
 import { type Mask, maskOf } from "#pipelines/images/mask.ts";
 import { readPicture } from "#pipelines/images/read-picture.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { ReferencePlan } from "./reference-plan.ts";
 
-/** The pictures that a job names, in its size. */
+/** A reference that a job names, as it is and in the job's size. */
 export interface FetchedReference {
+  readonly picture: RgbImage;
   readonly image: RgbImage;
   readonly mask: Mask | undefined;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
 }
 
 /**
@@ -17,13 +23,29 @@ export interface FetchedReference {
  */
 export async function fetchReference(
   { url, maskUrl, fit }: ReferencePlan,
-  { width, height }: { readonly width: number; readonly height: number },
+  { width, height }: Size,
   host: ReferenceHost,
 ): Promise<FetchedReference> {
-  const picture = await readPicture((await host.input(url)).file);
+  const picture = await fetchPicture(url, host);
   const image = await fitPicture(picture, width, height, fit);
-  if (maskUrl === undefined) return { image, mask: undefined };
+  if (maskUrl === undefined) return { picture, image, mask: undefined };
   // What is transparent in a mask is not to be drawn.
   const mask = await readPicture((await host.input(maskUrl)).file, { background: "black" });
-  return { image, mask: maskOf(await fitPicture(mask, width, height, fit)) };
+  return { picture, image, mask: maskOf(await fitPicture(mask, width, height, fit)) };
+}
+
+/** @throws as {@link fetchReference} */
+export async function fetchPicture(url: string, host: ReferenceHost): Promise<RgbImage> {
+  return readPicture((await host.input(url)).file);
+}
+
+/** A control picture is brought to the size as the reference is. @throws as {@link fetchReference} */
+export async function fetchFitted(
+  url: string,
+  { width, height, reference_fit: fit = "cover" }: Size & { readonly reference_fit?: PictureFit | undefined },
+  host: ReferenceHost,
+): Promise<RgbImage> {
+  // Transparent parts of lines on nothing are the nothing.
+  const picture = await readPicture((await host.input(url)).file, { background: "black" });
+  return fitPicture(picture, width, height, fit);
 }

@@ -8,7 +8,8 @@ import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import { fragmentsOf } from "#pipelines/text/weights/weighted-prompt.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
-import { type JobReference, referenceOf, reportReference } from "./job-reference.ts";
+import { picturesOf, reportReference } from "./job-reference.ts";
+import { type PicturePlan, planPictures, reportPlan } from "./picture-plan.ts";
 import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
 import type { SdxlResult } from "./request.ts";
@@ -28,7 +29,7 @@ interface Drawn extends PictureOrigin {
   readonly eta: number | undefined;
   readonly noise: "cpu" | "cuda" | undefined;
   /** Share of the steps that were run on the reference. */
-  readonly denoise_strength: number | undefined;
+  readonly denoise_strength?: number | undefined;
   /** Where the refiner went on. */
   readonly denoising_end: number | undefined;
   readonly aesthetic_score: number | undefined;
@@ -43,7 +44,7 @@ interface NamedLora extends Lora {
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /**
- * Runs an SDXL job: a prompt, and a reference when it has one, to 1…6 pictures, each handed to the host as a file with a WebP thumbnail. Image i uses
+ * Runs an SDXL job: a prompt, and what pictures it has, to 1…6 pictures, each handed to the host as a file with a WebP thumbnail. Image i uses
  * `seed + i`. Importing this module loads no model code: that happens when a job runs.
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, LORA_INVALID, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE,
  *   DEVICE_LOST, DEVICE_FAULT, INPUT_INVALID, INPUT_TOO_LARGE, NUMERICAL_ERROR or OUT_OF_MEMORY; what the host's `input`
@@ -55,27 +56,24 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
   const enhancement = readWeights(job);
   if (enhancement.strategy === "fallback") host.log.warn({ reason: enhancement.reason }, "prompt weights are left out");
   // What cannot be fetched or read is not worth the loading of a model.
-  const reference = await referenceOf(job, parameters, host);
+  const pictures = await picturesOf(job, parameters, host);
   const loras = await findLoras(parameters, host);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host.modelMemoryBytes);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
-    const result = await draw(
-      pipeline,
-      job,
-      { ...parameters, enhancement, reference, found: loras, seeds },
-      host,
-      timer,
-    );
+    const plan = await planPictures(pipeline, job, parameters, pictures);
+    const isCopy = pictures.reference?.plan.isCopy === true;
+    const drawing = { ...parameters, enhancement, plan, isCopy, found: loras, seeds };
+    const result = await draw(pipeline, job, drawing, host, timer);
     const applied = enhancement.strategy === "compel" ? job.compel_weights : undefined;
     const drawn = seeds.map((seed) => ({
       ...describe(job, parameters, seed, result, model),
-      denoise_strength: reference?.strength,
+      ...reportPlan(plan),
       loras: loras.length === 0 ? undefined : loras.map(({ name, strength }) => ({ name, strength })),
       compel_weights: applied,
     }));
     await save(result, drawn, host, { format: parameters.output_format, quality: parameters.output_quality });
     timer.ended("save");
-    return { ...report(result, drawn, enhancement), ...reportReference(reference, result) };
+    return { ...report(result, drawn, enhancement), ...reportReference(pictures.reference, plan.way, result) };
   });
 }
 
@@ -94,7 +92,8 @@ async function findLoras({ loras = [] }: ImageParameters, host: ImageHost): Prom
 
 interface DrawParameters extends ImageParameters {
   readonly enhancement: Enhancement;
-  readonly reference: JobReference | undefined;
+  readonly plan: PicturePlan;
+  readonly isCopy: boolean;
   readonly found: readonly NamedLora[];
   readonly seeds: readonly number[];
 }
@@ -106,7 +105,7 @@ function draw(
   host: ImageHost,
   timer: StageTimer,
 ): Promise<SdxlResult> {
-  const { enhancement } = parameters;
+  const { enhancement, plan } = parameters;
   const request = {
     prompt: job.prompt,
     negativePrompt: job.negative_prompt,
@@ -121,11 +120,13 @@ function draw(
     eta: parameters.eta,
     noise: parameters.noise,
     // A refiner would add what the reference does not have.
-    denoisingEnd: parameters.denoising_end ?? (parameters.reference?.plan.isCopy ? 1 : undefined),
+    denoisingEnd: parameters.denoising_end ?? (parameters.isCopy ? 1 : undefined),
     aestheticScore: parameters.aesthetic_score,
     negativeAestheticScore: parameters.negative_aesthetic_score,
     seeds: parameters.seeds,
-    reference: parameters.reference,
+    reference: plan.reference,
+    control: plan.control,
+    imagePrompt: plan.imagePrompt,
     loras: parameters.found,
   };
   return pipeline.generate(request, {

@@ -12,6 +12,13 @@ export interface ImageJob {
     readonly pipeline?: "txt2img" | "img2img" | undefined;
     /** Address of a picture that is white where the reference is drawn anew. */
     readonly mask_image_url?: string | undefined;
+    /** Address of a control picture: lines, depths or what the ControlNet was trained for. */
+    readonly control_image_url?: string | undefined;
+    /** Which of the model's ControlNets it is for. */
+    readonly control_type?: string | undefined;
+    readonly guess_mode?: boolean | undefined;
+    /** Address of a picture that stands beside the prompt. */
+    readonly ip_adapter_image_url?: string | undefined;
   };
   readonly metadata?: {
     readonly reference_image_url?: string | undefined;
@@ -52,6 +59,13 @@ export interface ImageParameters {
   readonly denoise_strength?: number | undefined;
   /** How the reference is brought to the size; `cover` when absent. */
   readonly reference_fit?: PictureFit | undefined;
+  /** How much a ControlNet counts; 1 when absent. */
+  readonly controlnet_conditioning_scale?: number | undefined;
+  /** Shares of the run between which it is asked; 0 and 1 when absent. */
+  readonly control_guidance_start?: number | undefined;
+  readonly control_guidance_end?: number | undefined;
+  /** How much a picture beside the prompt counts; 0.6 when absent. */
+  readonly ip_adapter_scale?: number | undefined;
   /** `png` when absent. */
   readonly output_format?: PictureFormat | undefined;
   /** From 1 to 100, of formats that lose something. */

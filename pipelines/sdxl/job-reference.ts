@@ -1,41 +1,56 @@
 import type { ReferenceHost } from "#pipelines/core/host.ts";
+import type { RgbImage } from "#pipelines/images/rgb.ts";
+import type { FetchedReference } from "./fetch-reference.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
-import { imageToImageStrength, type ReferencePlan, referencePlanOf } from "./reference-plan.ts";
-import type { SdxlReference, SdxlResult } from "./request.ts";
+import { type ReferencePlan, type ReferenceWay, referencePlanOf } from "./reference-plan.ts";
+import type { SdxlResult } from "./request.ts";
 
-/** A reference as the pipeline gets it, and what the job said of it. */
-export interface JobReference extends SdxlReference {
+/** A reference, and what the job said of it. */
+export interface JobReference extends FetchedReference {
   readonly plan: ReferencePlan;
 }
 
+/** The pictures that a job names, fetched and read. */
+export interface JobPictures {
+  readonly reference: JobReference | undefined;
+  /** Of the job's size. */
+  readonly control: RgbImage | undefined;
+  /** As it is. */
+  readonly imagePrompt: RgbImage | undefined;
+}
+
 /**
- * The reference that a job names, fetched and read; undefined for a job that is drawn from its prompt alone.
+ * Fetches and reads what a job is drawn by beside its prompt.
  * @throws PipelineError INPUT_INVALID or INPUT_TOO_LARGE; what the host's `input` throws
  */
-export async function referenceOf(
+export async function picturesOf(
   job: ImageJob,
   parameters: ImageParameters,
   host: ReferenceHost,
-): Promise<JobReference | undefined> {
+): Promise<JobPictures> {
   const plan = referencePlanOf(job, parameters);
-  if (plan === undefined) return undefined;
-  const { fetchReference } = await import("./fetch-reference.ts");
-  // A strength that nobody chose never fails a model of few steps.
-  const takesOneStep = plan.isCopy || plan.strength === undefined;
+  const { control_image_url: controlUrl, ip_adapter_image_url: imageUrl } = job.config ?? {};
+  if (plan === undefined && controlUrl === undefined && imageUrl === undefined) {
+    return { reference: undefined, control: undefined, imagePrompt: undefined };
+  }
+  const { fetchFitted, fetchPicture, fetchReference } = await import("./fetch-reference.ts");
   return {
-    ...(await fetchReference(plan, parameters, host)),
-    strength: imageToImageStrength(plan),
-    takesOneStep,
-    plan,
+    reference: plan && { ...(await fetchReference(plan, parameters, host)), plan },
+    control: controlUrl === undefined ? undefined : await fetchFitted(controlUrl, parameters, host),
+    imagePrompt: imageUrl === undefined ? undefined : await fetchPicture(imageUrl, host),
   };
 }
 
-/** What is reported of it. */
-export function reportReference(reference: JobReference | undefined, { steps }: SdxlResult): Record<string, unknown> {
+/** What is reported of a reference. */
+export function reportReference(
+  reference: JobReference | undefined,
+  way: ReferenceWay | undefined,
+  { steps }: SdxlResult,
+): Record<string, unknown> {
   if (reference === undefined) return {};
   const { isCopy, type } = reference.plan;
   return {
-    reference_path: "img2img",
+    reference_path: way,
     reference_mode: isCopy ? "copy" : "modify",
     reference_type: type,
     steps_run: steps,

@@ -8,12 +8,13 @@ import { cpuBytesOf, weightBytesOf } from "#pipelines/core/weight-bytes.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { runInParts } from "#pipelines/diffusion/parts.ts";
 import type { Placed } from "#pipelines/diffusion/report-load.ts";
-import { toUnitValues } from "#pipelines/images/rgb.ts";
+import { depthPicture } from "#pipelines/images/depth-picture.ts";
+import { type RgbImage, toUnitValues } from "#pipelines/images/rgb.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
-import { controlNetFile, imageEncoderFile } from "./condition-parts.ts";
+import { controlNetFile, depthEstimatorFile, imageEncoderFile } from "./condition-parts.ts";
 import { drawPart, type PreparedControl, type PromptedExpert } from "./draw-part.ts";
 import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
@@ -62,9 +63,10 @@ function filesInOrder({ base, refiner }: SdxlModelFolder): string[] {
 }
 
 /** Files that a folder may have, and that jobs without pictures do not need, as a run uses them. */
-function rarelyUsedFiles({ path, controlNets, imageProcessor }: SdxlModelFolder): string[] {
+function rarelyUsedFiles({ path, controlNets, imageProcessor, depthProcessor }: SdxlModelFolder): string[] {
   const hasVaeEncoder = existsSync(join(path, vaeEncoderFile));
   return [
+    ...(depthProcessor === undefined ? [] : [depthEstimatorFile]),
     ...(imageProcessor === undefined ? [] : [imageEncoderFile]),
     ...(hasVaeEncoder ? [vaeEncoderFile] : []),
     ...controlNets.map(controlNetFile),
@@ -209,6 +211,16 @@ export class SdxlPipeline {
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     const steps = request.numInferenceSteps - skipped;
     return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps, denoisingEnd };
+  }
+
+  /**
+   * A picture's depths as a control picture, for models with a `depth_estimator/`.
+   * @throws PipelineError UNSUPPORTED_OPTION, MODEL_INVALID or NUMERICAL_ERROR
+   */
+  async estimateDepth(picture: RgbImage): Promise<RgbImage> {
+    const { depthProcessor, path } = this.model;
+    if (depthProcessor === undefined) throw unsupportedOption(`the model ${basename(path)} has no depth_estimator/`);
+    return depthPicture(await this.#components.get(depthEstimatorFile), depthProcessor, picture);
   }
 
   /** How often a part of the model was loaded so far; each once where all have room together. */

@@ -23,6 +23,25 @@ export function referencePlanOf(
   return { url, maskUrl: config.mask_image_url, type: isCopy ? undefined : type, isCopy, strength, fit };
 }
 
+/** What is made of a reference: it is begun with, its lines or depths are kept to, or it stands beside the prompt. */
+export type ReferenceWay = "img2img" | "controlnet" | "ip_adapter";
+
+/** @param parts of the model that draws: an IP-Adapter, and a ControlNet that control pictures can be made for */
+export function referenceWay(
+  { type }: Pick<ReferencePlan, "type">,
+  { hasAdapter, hasNet }: { readonly hasAdapter: boolean; readonly hasNet: boolean },
+): ReferenceWay {
+  switch (type) {
+    case "style":
+    case "character":
+      return hasAdapter ? "ip_adapter" : "img2img";
+    case "composition":
+      return hasNet ? "controlnet" : "img2img";
+    default:
+      return "img2img";
+  }
+}
+
 /** How strongly a reference is changed where the job says nothing of it. */
 const defaultStrength = 0.2;
 /** From here on a reference's layout is free, and its colours still show. */

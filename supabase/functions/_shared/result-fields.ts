@@ -19,7 +19,8 @@ export const resultFields = {
   ],
   "a video to begin with": ["video", "video_url", "init_video", "control_video", "video_guide"],
   "a mask": ["mask", "mask_url", "mask_image", "mask_image_url", "inpaint_mask", "video_mask"],
-  "a control picture": ["controlnet", "controlnets", "control_net", "control_image", "control_image_url", "ip_adapter"],
+  "a control picture": ["controlnet", "controlnets", "control_net", "control_image", "control_image_url"],
+  "a picture beside the prompt": ["ip_adapter", "ip_adapter_image", "ip_adapter_image_url"],
   "a LoRA": ["lora", "loras", "lora_url", "lora_weights", "activated_loras", "additional_loras"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { numberFrom, optionalFlag, optionalOneOf, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { resultFields } from "./result-fields.ts";
+import { checkControls, type ReferenceUse, unusedControlFields } from "./sdxl-controls.ts";
 import { canonicalJob, isGiven, isJsonObject, isReference, type JsonObject, nameGiven } from "./synonyms.ts";
 
 /**
@@ -51,6 +52,12 @@ export function isExactCopy(job: Readonly<JsonObject>): boolean {
   return usesReference(job) && (exact_copy_mode === true || reference_mode === "copy");
 }
 
+/** What is taken from the job's reference; undefined without one. */
+function referenceUse(job: Readonly<JsonObject>): ReferenceUse {
+  if (!usesReference(job)) return undefined;
+  return { type: partOf(job, "metadata").reference_type, isCopy: isExactCopy(job) };
+}
+
 /** What jobs with a reference are drawn with unless they, or their model, say otherwise. */
 const modifyDefaults = { num_inference_steps: 20, guidance_scale: 6 } as const;
 const copyValues = { num_inference_steps: 15, guidance_scale: 1, denoise_strength: 0.05 } as const;
@@ -96,6 +103,7 @@ export function checkReferences(job: unknown, ctx: z.core.$RefinementCtx): void 
   for (const key of resultFields["a mask"].filter((name) => name !== "mask_image_url")) {
     if (isReference(config[key])) refuse(["config", key], config[key], `must be left out: ${masks}`);
   }
+  checkControls(config, referenceUse(job), refuse);
   if (!usesReference(job)) checkWithout(config, metadata, refuse);
   else if (!isExactCopy(job)) checkStrength(config, metadata, refuse);
   else if (isReference(config.mask_image_url)) {
@@ -135,22 +143,23 @@ function checkStrength(config: JsonObject, metadata: JsonObject, refuse: Refuse)
   }
 }
 
-/** Fields of a reference that play no part in this job, as `denoise_strength` and `metadata.<name>`. */
+/** Fields of pictures that play no part in this job, as `denoise_strength` and `metadata.<name>`. */
 export function unusedReferenceFields(written: Readonly<JsonObject>): string[] {
   const job = canonicalJob(written);
   if (!isJsonObject(job)) return [];
   const ofConfig = partOf(written, "config");
   const metadata = partOf(job, "metadata");
+  const ofControls = unusedControlFields(ofConfig, referenceUse(job));
   const given = Object.keys(referenceMetadata).filter((name) => isGiven(metadata[name]) && metadata[name] !== "");
   const inMetadata = (names: readonly string[]) => names.map((name) => `metadata.${name}`);
   if (!usesReference(job)) {
     const names = Object.keys(referenceParameters).map((name) => nameGiven(ofConfig, name));
-    return [...names.filter((name) => name !== undefined), ...inMetadata(given)];
+    return [...names.filter((name) => name !== undefined), ...ofControls, ...inMetadata(given)];
   }
   const hasOwn = nameGiven(ofConfig, "denoise_strength") !== undefined;
   const isOverruled = (name: string) =>
     (name === "denoise_strength" && hasOwn) ||
     (name === "reference_strength" && (hasOwn || isGiven(metadata.denoise_strength))) ||
     (name === "reference_type" && isExactCopy(job));
-  return inMetadata(given.filter(isOverruled));
+  return [...ofControls, ...inMetadata(given.filter(isOverruled))];
 }

@@ -19,6 +19,7 @@ import {
 import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { onePhaseLoras } from "./loras.ts";
 import { schedulerName } from "./scheduler-names.ts";
+import { checkControlWindow, controlConfig, controlParameters } from "./sdxl-controls.ts";
 import {
   checkReferences,
   isExactCopy,
@@ -70,10 +71,12 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       /** Of `jpeg` and `webp`; 90 when left out. */
       output_quality: optional(wholeNumberFrom(1, 100)),
       ...referenceParameters,
+      ...controlParameters,
       /** One list of files and strengths, however the job names them. */
       loras: optional(onePhaseLoras),
     })
-    .superRefine(checkSeeds, { when: () => true });
+    .superRefine(checkSeeds, { when: () => true })
+    .superRefine(checkWindow, { when: () => true });
 }
 
 /** Classic types: 1, 3 or 6 pictures. */
@@ -83,6 +86,10 @@ export const sdxlParameters = parameters(oneThreeOrSix.default(1));
 export const sdxlGenerateParameters = parameters(wholeNumberFrom(1, 6).default(1));
 
 export type SdxlParameters = z.output<typeof sdxlGenerateParameters>;
+
+function checkWindow(values: unknown, ctx: z.core.$RefinementCtx): void {
+  if (isJsonObject(values)) checkControlWindow(values, ctx);
+}
 
 /** Picture i has `seed + i`: a seed beyond 2^53 would draw the one before it again. */
 function checkSeeds(values: unknown, ctx: z.core.$RefinementCtx): void {
@@ -107,7 +114,9 @@ export const sdxlJob = z.preprocess(
       image_id: passedThrough,
       video_id: passedThrough,
       character_id: passedThrough,
-      config: defaulted(z.looseObject({ ...referenceConfig, ...deliveryFields }, "must be an object").prefault({})),
+      config: defaulted(
+        z.looseObject({ ...referenceConfig, ...controlConfig, ...deliveryFields }, "must be an object").prefault({}),
+      ),
       metadata: defaulted(z.looseObject(referenceMetadata, "must be an object").prefault({})),
     })
     // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
