@@ -76,7 +76,7 @@ function isOnnx({ path }: HubFile): boolean {
 /** `vae_encoder/model.onnx`, `controlnet/model.onnx`: parts that the index may not list, each in its folder with its config. */
 function isOfComponent(path: string, names: ReadonlySet<string>): boolean {
   const [, folder = "", file = ""] = /^([^/]+)\/([^/]+)$/.exec(path) ?? [];
-  if (!/^(?:model|first|next)\.onnx$|^config\.json$/.test(file)) return false;
+  if (!/^(?:model|first|next)\.onnx$|^(?:preprocessor_)?config\.json$/.test(file)) return false;
   const hasGraph = names.has(`${folder}/model.onnx`) || names.has(`${folder}/first.onnx`);
   return hasGraph && names.has(`${folder}/config.json`);
 }

@@ -163,6 +163,21 @@ describe("a folder with a refiner", () => {
   });
 });
 
+it("lists what a folder draws by beside the prompt, and names what such a part lacks", async () => {
+  const fixture = fileURLToPath(
+    new URL("../../../pipelines/sdxl/fixtures/control/random-sdxl-control", import.meta.url),
+  );
+  await cp(shipped, model, { recursive: true });
+  await cp(fixture, model, { recursive: true, filter: (file) => !file.includes("/unet") });
+  const report = await inspectModel(model);
+  expect(report.components).toEqual(expect.arrayContaining(["controlnet: canny", "image_encoder"]));
+  // They are packed in the fixture.
+  expect(report.problems).toEqual([
+    expect.stringContaining("controlnet_canny/model.onnx is missing"),
+    expect.stringContaining("image_encoder/model.onnx is missing"),
+  ]);
+});
+
 it("lists folders with their other names, and those that only aliases.json knows", async () => {
   await cp(shipped, model, { recursive: true });
   await put({ "aliases.json": '{"sdxl": "model", "wan": "far"}', "notes/a.txt": "prompts" });

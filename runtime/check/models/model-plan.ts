@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { flowSchedulerNames, schedulerNames } from "#contract/scheduler-names.ts";
+import { conditionsPlan, shownPart } from "./conditions-plan.ts";
 import { refinerPlan } from "./refiner-plan.ts";
 
 /* What a model folder has to hold: a diffusers pipeline lists it in model_index.json, a language model has a config.json. */
@@ -48,15 +49,17 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
   const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name, known)));
   const isSdxl = String(index._class_name).includes("StableDiffusionXL");
   const refiner = isSdxl ? await refinerPlan(folder) : noParts;
+  const conditions = isSdxl ? await conditionsPlan(folder, new Set(present.map(({ name }) => name))) : noParts;
   return {
-    components: [...present.map(({ name }) => name), ...refiner.components],
+    components: [...present.map(({ name }) => shownPart(name)), ...conditions.components, ...refiner.components],
     required: [
       ...present.flatMap(({ name, className }) => filesOf(name, className)),
-      ...refiner.required.map((file) => [file]),
+      ...[...conditions.required, ...refiner.required].map((file) => [file]),
     ],
     configs: [
       "generation_config.json",
       ...present.flatMap(({ name, className }) => configsOf(name, className)),
+      ...conditions.configs,
       ...refiner.configs,
     ],
     problems: [],
