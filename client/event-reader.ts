@@ -42,6 +42,7 @@ function* jobEventOf({ id = "", event, data }: EventSourceMessage): Generator<Jo
   switch (event) {
     case "state":
     case "progress":
+    case "text":
     case "stage":
     case "preview":
     case "delivery":

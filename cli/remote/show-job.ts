@@ -22,7 +22,7 @@ async function follow(client: OurvidzClient, id: string): Promise<number | null>
   let shown = "";
   try {
     for await (const { name, data } of client.follow(id, { signal })) {
-      if (name === "preview") continue;
+      if (name === "preview" || name === "text") continue;
       const progress = name === "progress" ? data.progress : null;
       const text = statusText({
         status: name === "state" ? data.status : "running",

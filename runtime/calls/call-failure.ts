@@ -12,7 +12,7 @@ type Called = Pick<Handler, "type" | "worker">;
  * another try; but for what is a condition of this container, which is CALL_NOT_OFFERED as if it had been known before.
  */
 export function failureOf(
-  end: Exclude<AttemptEnd, { kind: "completed" | "not_started" }>,
+  end: Exclude<AttemptEnd, { kind: "completed" }>,
   { handler, job }: { readonly handler: Called; readonly job: Job },
 ): CodedError {
   switch (end.kind) {
@@ -28,7 +28,8 @@ export function failureOf(
       return new RetryableError(message, { code, details: detailsOf(handler.type, details) });
     }
     case "suspended":
-      return new RetryableError(`The executor of ${handler.worker} was stopped from outside while it ran the call.`, {
+    case "not_started":
+      return new RetryableError(`The executor of ${handler.worker} was stopped from outside, and with it the call.`, {
         code: "EXECUTOR_CRASHED",
         details: detailsOf(handler.type),
       });

@@ -120,7 +120,8 @@ export class CalledWorkers {
       if (obstacle !== null) this.#refuse(call, notOffered(call.order.handler.type, obstacle));
     }
     const executor = this.#options.executors.get(worker);
-    while (executor?.available === true && !this.#options.isBlocked()) {
+    // Not one that loads, as a job may have: the time of a call is its handler's.
+    while (executor?.available === true && executor.status.state === "idle" && !this.#options.isBlocked()) {
       const call = line.next();
       if (call === undefined) break;
       this.leave(call);
@@ -176,11 +177,6 @@ export class CalledWorkers {
 
   async #run(call: Call, executor: Executor): Promise<void> {
     const end = await call.run(executor);
-    if (end.kind === "not_started" && !call.isAnswered) {
-      // Its process died while it loaded; the next one may not.
-      this.add(call);
-      return;
-    }
     if (!call.isAnswered) this.#ended(call, executor.worker, end);
     await call.removeFiles();
   }
@@ -195,7 +191,6 @@ export class CalledWorkers {
       this.#usualSeconds.set(worker, 0.7 * (this.#usualSeconds.get(worker) ?? ranSeconds) + 0.3 * ranSeconds);
       return;
     }
-    if (end.kind === "not_started") return;
     call.fail(failureOf(end, { handler, job }));
     if (end.kind !== "failed" || !isConditionOf(end.error, handler, job)) return;
     onCondition(end.error, { job }).catch((error: unknown) => log.error({ error }, "a condition could not be noted"));

@@ -248,6 +248,13 @@ describe("a call with an idempotency key", () => {
   });
 });
 
+it("a job's text is among its events while it runs", async () => {
+  const id = await runtime.submit("reply", { pieces: 3 });
+  await runtime.ended(id);
+  const texts = runtime.events.replay(id).filter(({ event }) => event.kind === "text");
+  expect(texts).toMatchObject([{ event: { text: "...0...1...2" } }]);
+});
+
 it("nothing waits for ever while every executor is busy with calls of others", async () => {
   const config = { pieces: 2, piece_ms: 5 };
   const jobs = await Promise.all([

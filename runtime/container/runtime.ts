@@ -321,7 +321,7 @@ function wire({
   return { offers, keepers, events, delivery, calls, runner, dispatcher, dataFolder, warmUp, fetches, uploads };
 }
 
-/** What jobs and calls find out about this container, and what they ask of it. */
+/** What jobs and calls find out about this container, and whether they may run in it. */
 function foundBy(offers: Offers) {
   return {
     onCondition: (condition: ErrorReport, lease: Pick<Lease, "job">) => offers.onCondition(condition, lease),
