@@ -15,26 +15,17 @@ import {
 import type { Schedule, Scheduler, StepNoise } from "./scheduler.ts";
 import { SigmaTable } from "./sigma-levels.ts";
 import { addScaled, required } from "./sigma-schedule.ts";
-import { solverFields, solverLevels } from "./solver-config.ts";
+import { dpmFields, endTimestepOf, solverFields, solverLevels } from "./solver-config.ts";
 import { checkSteps } from "./spacing.ts";
 
 /** Below this number of steps `lower_order_final` ends with lower orders. */
 const fewSteps = 15;
 
-const algorithms = ["dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"] as const;
-
 export const dpmSolverMultistepConfig = schedulerConfig({
   ...solverFields,
-  /** diffusers reads the name of another class's solver as its own default. */
-  algorithm_type: z.preprocess(
-    (name) => (name === "deis" ? "dpmsolver++" : name),
-    z.enum(algorithms).default("dpmsolver++"),
-  ),
-  solver_type: z.enum(["midpoint", "heun", "logrho", "bh1", "bh2"]).default("midpoint"),
+  ...dpmFields,
   euler_at_final: z.boolean().default(false),
   use_lu_lambdas: z.boolean().nullish(),
-  lambda_min_clipped: z.number().nullish(),
-  variance_type: z.string().nullish(),
 });
 
 type Config = z.output<typeof dpmSolverMultistepConfig>;
@@ -67,7 +58,7 @@ export class DpmSolverMultistepScheduler implements Scheduler {
     const config = this.#config;
     checkSteps(numInferenceSteps, config.num_train_timesteps);
     const levels = solverLevels(config, this.#table, numInferenceSteps, {
-      endTimestep: this.#endTimestep(),
+      endTimestep: endTimestepOf(config, this.#table),
       useLuLambdas: config.use_lu_lambdas === true && !config.use_karras_sigmas,
       roundsKarras: config.beta_schedule !== "squaredcos_cap_v2",
       endsAtOwnSmallest: false,
@@ -83,14 +74,6 @@ export class DpmSolverMultistepScheduler implements Scheduler {
       lowerOrderFinal: config.lower_order_final,
       eulerAtFinal: config.euler_at_final || config.final_sigmas_type === "zero",
     });
-  }
-
-  /** One more than the last timestep whose λ is not clipped. */
-  #endTimestep(): number {
-    const { lambda_min_clipped: limit, num_train_timesteps: trained } = this.#config;
-    if (limit === undefined || limit === null) return trained;
-    // λ falls with time, and is −log σ.
-    return this.#table.logSigmas.reduce((count, logSigma) => count - (-logSigma < limit ? 1 : 0), trained);
   }
 }
 

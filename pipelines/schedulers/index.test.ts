@@ -44,6 +44,12 @@ describe("createScheduler", () => {
     expect(["dpm++_2m", "dpm++_2m_sde", "DPMSolverMultistepScheduler"].map(isStochastic)).toEqual([false, true, true]);
   });
 
+  it("runs pndm without Runge-Kutta steps, and the class as its config says", () => {
+    const calls = (name: string, steps: number) => createScheduler(name, {}, path).schedule(steps).timesteps.length;
+    expect([calls("pndm", 2), calls("pndm", 8), calls("PNDMScheduler", 8)]).toEqual([3, 9, 17]);
+    expect(() => calls("PNDMScheduler", 2)).toThrow("num_inference_steps must be at least 4");
+  });
+
   it.each([
     ["EulerAncestralDiscreteScheduler", { prediction_type: "sample" }, "prediction_type sample"],
     [
@@ -56,6 +62,12 @@ describe("createScheduler", () => {
       { algorithm_type: "dpmsolver" },
       "final_sigmas_type zero with algorithm_type dpmsolver",
     ],
+    [
+      "DPMSolverSinglestepScheduler",
+      { algorithm_type: "dpmsolver" },
+      "final_sigmas_type zero with algorithm_type dpmsolver",
+    ],
+    ["DPMSolverSinglestepScheduler", { algorithm_type: "sde-dpmsolver" }, "algorithm_type sde-dpmsolver"],
     ["UniPCMultistepScheduler", { predict_x0: false }, "final_sigmas_type zero with predict_x0 false"],
     ["DDPMScheduler", { variance_type: "learned_range" }, "variance_type learned_range"],
     [
@@ -76,7 +88,7 @@ describe("createScheduler", () => {
     expect(() => createScheduler("lcm", { original_inference_steps: 20 }, path).schedule(21)).toThrow(
       "from 1 to 20, not 21",
     );
-    expect(() => createScheduler("pndm", {}, path).schedule(3)).toThrow("at least 4 with PNDMScheduler");
+    expect(() => createScheduler("PNDMScheduler", {}, path).schedule(3)).toThrow("at least 4 with PNDMScheduler");
     expect(() => createScheduler("ddim", { steps_offset: 1 }, path).schedule(1000)).toThrow(
       "leads to timestep 1000 of 1000",
     );

@@ -2,6 +2,7 @@ import { DdimScheduler, ddimConfig } from "./ddim.ts";
 import { DdpmScheduler, ddpmConfig } from "./ddpm.ts";
 import { DpmSolverMultistepScheduler, dpmSolverMultistepConfig } from "./dpm-solver-multistep.ts";
 import { DpmSolverSdeScheduler, dpmSolverSdeConfig } from "./dpm-solver-sde.ts";
+import { DpmSolverSinglestepScheduler, dpmSolverSinglestepConfig } from "./dpm-solver-singlestep.ts";
 import { EulerAncestralDiscreteScheduler, eulerAncestralConfig } from "./euler-ancestral-discrete.ts";
 import { EulerDiscreteScheduler, eulerDiscreteConfig } from "./euler-discrete.ts";
 import { HeunDiscreteScheduler, heunConfig } from "./heun-discrete.ts";
@@ -27,6 +28,7 @@ export const factories = {
   DDIMScheduler: (config, { eta = 0 }) => new DdimScheduler(ddimConfig.parse(config), eta),
   DDPMScheduler: (config) => new DdpmScheduler(ddpmConfig.parse(config)),
   DPMSolverMultistepScheduler: (config) => new DpmSolverMultistepScheduler(dpmSolverMultistepConfig.parse(config)),
+  DPMSolverSinglestepScheduler: (config) => new DpmSolverSinglestepScheduler(dpmSolverSinglestepConfig.parse(config)),
   UniPCMultistepScheduler: (config) => new UniPcMultistepScheduler(uniPcMultistepConfig.parse(config)),
   HeunDiscreteScheduler: (config) => new HeunDiscreteScheduler(heunConfig.parse(config)),
   KDPM2DiscreteScheduler: (config) => new KDpm2Scheduler("KDPM2DiscreteScheduler", kDpm2Config.parse(config)),
@@ -76,6 +78,8 @@ export const friendlyNames = {
   "dpm++_2m_sde_exponential": dpm({ ...solver("sde-dpmsolver++", 2), ...exponential }),
   "dpm++_3m_sde": dpm(solver("sde-dpmsolver++", 3)),
   "dpm++_3m_sde_karras": dpm({ ...solver("sde-dpmsolver++", 3), ...karras }),
+  "dpm++_2s": named("DPMSolverSinglestepScheduler", solver("dpmsolver++", 2)),
+  "dpm++_2s_karras": named("DPMSolverSinglestepScheduler", { ...solver("dpmsolver++", 2), ...karras }),
   "dpm++_sde": named("DPMSolverSDEScheduler"),
   "dpm++_sde_karras": named("DPMSolverSDEScheduler", karras),
   unipc: named("UniPCMultistepScheduler"),
@@ -88,7 +92,8 @@ export const friendlyNames = {
   dpm2_a_karras: named("KDPM2AncestralDiscreteScheduler", karras),
   lms: named("LMSDiscreteScheduler"),
   lms_karras: named("LMSDiscreteScheduler", karras),
-  pndm: named("PNDMScheduler"),
+  // Runge-Kutta steps are for pictures of pixels; Stable Diffusion's own configs leave them out.
+  pndm: named("PNDMScheduler", { skip_prk_steps: true }),
   lcm: named("LCMScheduler"),
   tcd: named("TCDScheduler"),
 } as const satisfies Record<string, FriendlyName>;

@@ -18,6 +18,34 @@ export const solverFields = {
   use_flow_sigmas: z.boolean().nullish(),
 };
 
+/** Keys of both DPM solvers. */
+export const dpmFields = {
+  /** diffusers reads the name of another class's solver as its own default. */
+  algorithm_type: z.preprocess(
+    (name) => (name === "deis" ? "dpmsolver++" : name),
+    z.enum(["dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"]).default("dpmsolver++"),
+  ),
+  /** Names of other classes' solvers are read as the default. */
+  solver_type: z.enum(["midpoint", "heun", "logrho", "bh1", "bh2"]).default("midpoint"),
+  lambda_min_clipped: z.number().nullish(),
+  variance_type: z.string().nullish(),
+};
+
+interface Clipped {
+  readonly lambda_min_clipped?: number | null | undefined;
+  readonly num_train_timesteps: number;
+}
+
+/** One more than the last timestep whose λ is not clipped. */
+export function endTimestepOf(
+  { lambda_min_clipped: limit, num_train_timesteps: trained }: Clipped,
+  table: SigmaTable,
+): number {
+  if (limit === undefined || limit === null) return trained;
+  // λ falls with time, and is −log σ.
+  return table.logSigmas.reduce((count, logSigma) => count - (-logSigma < limit ? 1 : 0), trained);
+}
+
 interface SolverSpacing extends TimestepSpacing, SigmaSpacing {
   readonly final_sigmas_type: "zero" | "sigma_min";
   readonly beta_schedule: string;

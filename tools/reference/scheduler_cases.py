@@ -99,6 +99,35 @@ VARIANTS: dict[str, list[dict]] = {
         {"_begin": 0.6},
         {"_begin": 0.5, "solver_order": 3, "algorithm_type": "sde-dpmsolver++"},
     ],
+    "DPMSolverSinglestepScheduler": [
+        {},
+        *BETAS,
+        *SPREAD,
+        V,
+        SAMPLE,
+        TRAINED,
+        THRESHOLD,
+        {"solver_order": 1},
+        {"solver_order": 3},
+        {"solver_type": "heun"},
+        {"solver_order": 3, "solver_type": "heun"},
+        {"final_sigmas_type": "sigma_min"},
+        {"final_sigmas_type": "sigma_min", "lower_order_final": True},
+        {"final_sigmas_type": "sigma_min", "solver_order": 3},
+        {"final_sigmas_type": "sigma_min", "solver_order": 3, "lower_order_final": True, "use_karras_sigmas": True},
+        {"lambda_min_clipped": -3.0},
+        *(
+            {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"} | more
+            for more in ({}, V, SAMPLE, {"solver_order": 3}, {"solver_type": "heun"})
+        ),
+        {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min", "solver_order": 3, "solver_type": "heun"},
+        *(
+            {"algorithm_type": "sde-dpmsolver++"} | more
+            for more in ({}, {"solver_type": "heun"}, {"solver_order": 3}, {"solver_order": 3, "solver_type": "heun"})
+        ),
+        {"_begin": 0.6},
+        {"_begin": 0.5, "solver_order": 3, "algorithm_type": "sde-dpmsolver++"},
+    ],
     "UniPCMultistepScheduler": [
         *SPACINGS,
         *BETAS,
