@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { elementCount, release, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
-import { blendWeights, planTiles, type Tile } from "./tiles.ts";
+import { release, type Tensor, zeros } from "#pipelines/core/tensor.ts";
+import { blendWeights, cutTile, planesOf, planTiles, type Tile } from "./tiles.ts";
 
 export interface TileOptions {
   /** Pixels per latent, on either axis. */
@@ -41,23 +41,6 @@ export async function decodeInTiles(
     }
   }
   return result;
-}
-
-function planesOf({ dims }: Tensor): number {
-  return elementCount(dims.slice(0, -2));
-}
-
-function cutTile(latents: Tensor, row: Tile, column: Tile): Tensor {
-  const [height = 0, width = 0] = latents.dims.slice(-2);
-  const planes = planesOf(latents);
-  const out = new Float32Array(planes * row.size * column.size);
-  for (let plane = 0; plane < planes; plane++) {
-    for (let y = 0; y < row.size; y++) {
-      const from = (plane * height + row.start + y) * width + column.start;
-      out.set(latents.data.subarray(from, from + column.size), (plane * row.size + y) * column.size);
-    }
-  }
-  return tensor(out, [...latents.dims.slice(0, -2), row.size, column.size]);
 }
 
 function addTile(result: Tensor, tile: Tensor, row: Tile, column: Tile, scale: number): void {

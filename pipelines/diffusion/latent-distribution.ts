@@ -1,6 +1,7 @@
 import { numericalError } from "#pipelines/core/errors.ts";
 import type { Component } from "#pipelines/core/onnx.ts";
 import { checkShape, isFiniteData, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { encodeInTiles } from "./encode-tiles.ts";
 import { fromVaeScale, type LatentScaling } from "./latent-scaling.ts";
 import type { NoiseSource } from "./noise.ts";
 
@@ -16,22 +17,39 @@ export interface LatentDistribution {
 /** Logarithms of variances are kept within this, as diffusers' `DiagonalGaussianDistribution` does. */
 const logVarianceRange = [-30, 20] as const;
 
+interface EncodeOptions {
+  readonly channels: number;
+  /** Pixels per latent, on either axis. */
+  readonly scale: number;
+  /** Pictures of more pixels than the square of this are encoded in tiles of it. */
+  readonly tilePixels?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** SDXL's own size. */
+const defaultTilePixels = 1024;
+
 /**
- * Encodes one picture.
+ * Encodes one picture, a large one in tiles.
  * @param vaeEncoder puts out mean and logarithm of the variance side by side, as `optimum-cli export onnx` writes it today, or
  *   latents that it has drawn itself, as it did at first
  * @param pixels `[1, 3, height, width]` in −1…1
- * @throws PipelineError NUMERICAL_ERROR when the VAE overflows
+ * @throws PipelineError NUMERICAL_ERROR when the VAE overflows; the signal's reason when it is aborted
  */
 export async function encodePicture(
   vaeEncoder: Component,
   pixels: Tensor,
-  { channels, scale }: { readonly channels: number; readonly scale: number },
+  { channels, scale, tilePixels = defaultTilePixels, signal }: EncodeOptions,
 ): Promise<LatentDistribution> {
   const [name = ""] = vaeEncoder.outputs;
-  const { [name]: encoded } = await vaeEncoder.run({ sample: pixels }, [name]);
-  if (encoded === undefined) throw new RangeError("the VAE encoder has no output");
+  const run = async (sample: Tensor): Promise<Tensor> => {
+    const { [name]: encoded } = await vaeEncoder.run({ sample }, [name]);
+    if (encoded === undefined) throw new RangeError("the VAE encoder has no output");
+    return encoded;
+  };
   const [height = 0, width = 0] = pixels.dims.slice(2).map((size) => size / scale);
+  const isLarge = height * width * scale ** 2 > tilePixels ** 2;
+  const encoded = isLarge ? await encodeInTiles(pixels, { scale, tilePixels, signal }, run) : await run(pixels);
   const hasVariance = encoded.dims[1] !== channels;
   checkShape("encoded picture", encoded.dims, [1, hasVariance ? 2 * channels : channels, height, width]);
   if (!isFiniteData(encoded.data)) {

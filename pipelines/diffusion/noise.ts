@@ -58,8 +58,3 @@ export class NoiseSource {
     return out.map((value) => (sign * value) / deviation);
   }
 }
-
-/** Standard normal noise `[seeds, …shape]`, where nothing is drawn after it. */
-export function drawNoise(seeds: readonly number[], shape: readonly number[]): Tensor {
-  return new NoiseSource(seeds).draw(shape);
-}

@@ -1,3 +1,5 @@
+import { elementCount, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+
 /** One tile along one axis. Positions and sizes are in latents. */
 export interface Tile {
   readonly start: number;
@@ -51,4 +53,25 @@ export function blendWeights(tile: Tile, scale: number): Float32Array {
 function ramp(index: number, length: number): number {
   const position = (index + 0.5) / length;
   return Math.fround(Math.min(Math.max((position - 0.25) * 2, 0), 1));
+}
+
+/** How many planes of height and width a tensor `[…, height, width]` has. */
+export function planesOf({ dims }: Tensor): number {
+  return elementCount(dims.slice(0, -2));
+}
+
+type Span = Pick<Tile, "start" | "size">;
+
+/** A part of all planes of `[…, height, width]`, as a copy. */
+export function cutTile(source: Tensor, row: Span, column: Span): Tensor {
+  const [height = 0, width = 0] = source.dims.slice(-2);
+  const planes = planesOf(source);
+  const out = new Float32Array(planes * row.size * column.size);
+  for (let plane = 0; plane < planes; plane++) {
+    for (let y = 0; y < row.size; y++) {
+      const from = (plane * height + row.start + y) * width + column.start;
+      out.set(source.data.subarray(from, from + column.size), (plane * row.size + y) * column.size);
+    }
+  }
+  return tensor(out, [...source.dims.slice(0, -2), row.size, column.size]);
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Component } from "#pipelines/core/onnx.ts";
 import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
-import { drawNoise } from "#pipelines/diffusion/noise.ts";
+import { NoiseSource } from "#pipelines/diffusion/noise.ts";
 import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { decodeLatents } from "./decode.ts";
@@ -67,7 +67,7 @@ describe("decodeLatents", () => {
       vae: { scalingFactor: 0.5, shiftFactor: 0, normalization: { mean: [1, 2, 3, 4], std: [2, 1, 2, 1] } },
     };
     const plain = { ...model, vae: { scalingFactor: 1, shiftFactor: 0, normalization: undefined } };
-    const noise = drawNoise([3], [4, 8, 8]);
+    const noise = new NoiseSource([3]).draw([4, 8, 8]);
     const expected = tensor(
       noise.data.map((value, index) => {
         const channel = Math.floor(index / 64);

@@ -19,13 +19,14 @@ export interface Inpainting {
   readonly rest: LatentDistribution | undefined;
 }
 
-/** @throws PipelineError NUMERICAL_ERROR when the VAE overflows */
+/** @throws PipelineError NUMERICAL_ERROR when the VAE overflows; the signal's reason */
 export async function encodeReference(
   vaeEncoder: Component,
   model: SdxlModelFolder,
   { image, strength, takesOneStep, mask }: SdxlReference,
+  signal?: AbortSignal,
 ): Promise<EncodedReference> {
-  const sizes = { channels: model.latentChannels, scale: model.vaeScaleFactor };
+  const sizes = { channels: model.latentChannels, scale: model.vaeScaleFactor, signal };
   const pixels = toPixelValues(image);
   const picture = await encodePicture(vaeEncoder, pixels, sizes);
   if (mask === undefined) return { strength, takesOneStep, picture, inpainting: undefined };

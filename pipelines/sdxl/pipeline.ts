@@ -198,7 +198,7 @@ export class SdxlPipeline {
 
     const partSize = Math.floor(this.#pixelsPerPart / (request.width * request.height));
     const imagePrompt = await this.#encodeImagePrompt(request.imagePrompt);
-    const reference = await this.#encodeReference(request.reference);
+    const reference = await this.#encodeReference(request.reference, hooks.signal);
     const control = this.#prepareControl(request.control);
     const vaeDecoder = () => this.#components.get(vaeDecoderFile);
     const tinyDecoder = async () =>
@@ -246,7 +246,10 @@ export class SdxlPipeline {
     return { expert, embeddings, unet: (beside) => this.#components.get(fileOf(expert.unet), beside) };
   }
 
-  async #encodeReference(reference: SdxlReference | undefined): Promise<EncodedReference | undefined> {
+  async #encodeReference(
+    reference: SdxlReference | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<EncodedReference | undefined> {
     if (reference === undefined) return undefined;
     const { path } = this.model;
     if (!existsSync(join(path, vaeEncoderFile))) {
@@ -254,7 +257,7 @@ export class SdxlPipeline {
         `the model ${basename(path)} takes no reference picture: it has no ${vaeEncoderFile}. Export it again, or leave the reference out`,
       );
     }
-    return encodeReference(await this.#components.get(vaeEncoderFile), this.model, reference);
+    return encodeReference(await this.#components.get(vaeEncoderFile), this.model, reference, signal);
   }
 
   async #encodeImagePrompt(imagePrompt: SdxlImagePrompt | undefined): Promise<ImageEmbeddings | undefined> {

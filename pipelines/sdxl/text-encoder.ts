@@ -1,6 +1,6 @@
 import { attentionBiasName, type FloatType, withAttentionBias } from "#pipelines/core/attention-bias.ts";
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
-import { invalidJob, modelInvalid, numericalError, unsupportedOption } from "#pipelines/core/errors.ts";
+import { invalidJob, modelInvalid, numericalError, PipelineError, unsupportedOption } from "#pipelines/core/errors.ts";
 import type { Component, Feed } from "#pipelines/core/onnx.ts";
 import { type IntTensor, isFiniteData, type Tensor } from "#pipelines/core/tensor.ts";
 import type { ClipTokenizer } from "#pipelines/text/clip-tokenizer.ts";
@@ -85,20 +85,30 @@ export class TextEncoder {
         `${this.#file}: weights below 1 need an attention mask, and this file neither takes one nor has attention in which one can be put; export the model without fused operators`,
       );
     };
-    // The file does not say in which precision it computes; a session of the wrong one is refused.
+    const load = async (type: FloatType) => {
+      await this.#components.rewrite(this.#file, rewriteFor(type));
+      return this.#components.get(this.#file);
+    };
     try {
-      await this.#components.rewrite(this.#file, rewriteFor("float32"));
-      return await this.#components.get(this.#file);
-    } catch {
-      await this.#components.rewrite(this.#file, rewriteFor("float16"));
-    }
-    try {
-      return await this.#components.get(this.#file);
+      // The file does not say in which precision it computes; a session of the wrong one is refused.
+      return await load("float32").catch((error: unknown) => {
+        if (isOtherPrecision(error)) return load("float16");
+        throw error;
+      });
     } catch (error) {
       await this.#components.rewrite(this.#file, undefined);
       throw error;
     }
   }
+}
+
+/** ONNX Runtime's words for a sum of two data types. */
+function isOtherPrecision(error: unknown): boolean {
+  return (
+    error instanceof PipelineError &&
+    error.code === "MODEL_INVALID" &&
+    error.message.includes("bound to different types")
+  );
 }
 
 /** Output name of the hidden states before the last layer, `clipSkip` layers further down. */

@@ -22,6 +22,8 @@ export interface ClipParameters {
   readonly flow_shift?: number | undefined;
   /** Absent: drawn at random, and reported. */
   readonly seed?: number | undefined;
+  /** Whose random numbers the seed stands for: torch's on a CPU (when absent), or on a GPU. */
+  readonly noise?: "cpu" | "cuda" | undefined;
   /** Name of the original command line. */
   readonly task?: WanTask | undefined;
   /** Absent: one frame. */

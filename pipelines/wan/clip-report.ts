@@ -37,12 +37,12 @@ export function originOf(
   model: string,
 ): PictureOrigin & Record<string, unknown> {
   const { seed, width, height, num_inference_steps, guidance_scale } = plan;
-  const { guidance_scale_2, switch_threshold } = plan;
+  const { guidance_scale_2, switch_threshold, noise } = plan;
   return {
     prompt: job.prompt,
     negative_prompt: job.negative_prompt,
     ...{ seed, width, height, num_inference_steps, guidance_scale, guidance_scale_2, switch_threshold, flow_shift },
-    ...{ scheduler, model },
+    ...{ noise, scheduler, model },
   };
 }
 

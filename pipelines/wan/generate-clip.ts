@@ -83,6 +83,7 @@ async function draw(
     flowShift: plan.flow_shift,
     scheduler: plan.scheduler,
     seed: plan.seed,
+    noise: plan.noise,
     fps: plan.fps,
   };
   try {

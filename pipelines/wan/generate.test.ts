@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CudaGenerator } from "#pipelines/core/random/cuda-generator.ts";
+import { TorchGenerator } from "#pipelines/core/random/torch-generator.ts";
 import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
@@ -42,6 +44,20 @@ async function collect(changes: Partial<WanRequest> = {}, used = pipeline, hooks
   const result = await used.generate({ ...request, ...changes }, sink, { ...hooks, onStage });
   return { ...result, frames, decoded, stages, latents: latents.at(-1) ?? new Float32Array() };
 }
+
+it("draws its noise as torch does on a GPU when the job says so", async () => {
+  const noises: Float32Array[] = [];
+  const onStage = (stage: WanStage) => {
+    if (stage.name === "prepared") noises.push(stage.noise.data.slice());
+  };
+  for (const noise of ["cuda", "cpu", undefined] as const) {
+    await collect({ noise, numInferenceSteps: 1, guidanceScale: 1 }, pipeline, { onStage });
+  }
+  const [cuda = new Float32Array(), cpu, usual] = noises;
+  expect(cuda).toEqual(new CudaGenerator(request.seed).randn(cuda.length));
+  expect(cpu).toEqual(new TorchGenerator(request.seed).randn(cuda.length));
+  expect(usual).toEqual(cpu);
+});
 
 describe("frames", () => {
   it.each([1, 5, 17, 81])("%s are made, each of the clip's size", async (frames) => {

@@ -6,7 +6,7 @@ import { scaleInPlace, type Tensor } from "#pipelines/core/tensor.ts";
 import { type DenoiseStep, denoise } from "#pipelines/diffusion/denoise.ts";
 import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
-import { drawNoise } from "#pipelines/diffusion/noise.ts";
+import { type NoiseKind, NoiseSource } from "#pipelines/diffusion/noise.ts";
 import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
 import { toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
@@ -43,6 +43,8 @@ export interface WanRequest extends ClipShape {
   /** A class name of diffusers or a friendly name; the model's own scheduler when absent. */
   readonly scheduler?: string | undefined;
   readonly seed: number;
+  /** Whose random numbers the seed stands for: torch's on a CPU (when absent), or on a GPU. */
+  readonly noise?: NoiseKind | undefined;
   /** Of the finished clip: previews play at its speed. */
   readonly fps?: number | undefined;
 }
@@ -216,7 +218,7 @@ export class WanPipeline {
   ): Promise<Tensor> {
     const grid = latentGrid(this.model, request);
     const schedule = scheduler.schedule(request.numInferenceSteps);
-    const noise = drawNoise([request.seed], [this.model.latentChannels, ...grid]);
+    const noise = new NoiseSource([request.seed], request.noise).draw([this.model.latentChannels, ...grid]);
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
     const conditions = { ...text, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };

@@ -89,8 +89,8 @@ const inBytes: PromptLimit = {
 };
 
 /** No database keeps the character NUL, and no model reads it. */
-const noNul = { error: "must not contain the character NUL" };
-const hasNoNul = (text: string) => !text.includes("\0");
+export const noNul = { error: "must not contain the character NUL" };
+export const hasNoNul = (text: string) => !text.includes("\0");
 
 function emptyOrPrompt(limit: PromptLimit) {
   return z
@@ -149,7 +149,7 @@ export const optionalFlag = optional(z.boolean("must be true or false"));
 
 export function optionalText(maxCharacters: number) {
   const error = `must be a text of at most ${shown(maxCharacters)} characters`;
-  return optional(z.string(error).max(maxCharacters, error));
+  return optional(z.string(error).max(maxCharacters, error).refine(hasNoNul, noNul));
 }
 
 /**
@@ -185,6 +185,9 @@ export const guidanceScale = numberFrom(0, 30);
 export const largestSeed = 2 ** 53;
 /** 0 is a seed; -1, which means "random" elsewhere, is none. */
 export const seed = optional(wholeNumberFrom(0, largestSeed, " (leave it out for a random one)"));
+
+/** Whose random numbers a seed stands for: torch's on a CPU, or on a GPU. */
+export const noiseKind = optional(z.enum(["cpu", "cuda"], { error: 'must be "cpu" or "cuda"' }));
 
 /** Marks a field of the wire that is checked and kept, and that nothing acts on: forms leave it out. */
 export const unusedYet = { "x-unused": true } as const;

@@ -5,6 +5,7 @@ import {
   guidanceScale,
   largestSeed,
   nameFrom,
+  noiseKind,
   numberFrom,
   optionalFlag,
   optionalText,
@@ -55,8 +56,7 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       scheduler: optional(schedulerName),
       /** How much of its own noise `ddim` adds, and the γ of `tcd`; left out: none, as in diffusers' pipelines. */
       eta: optional(numberFrom(0, 1)),
-      /** Whose random numbers a seed stands for: torch's on a CPU, or on a GPU. */
-      noise: optional(z.enum(["cpu", "cuda"], { error: 'must be "cpu" or "cuda"' })),
+      noise: noiseKind,
       /** Drawn at random where no tier has one, and reported. */
       seed,
       num_images: images,

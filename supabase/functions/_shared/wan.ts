@@ -7,6 +7,7 @@ import {
   longPromptOrEmpty,
   longPromptText,
   nameFrom,
+  noiseKind,
   numberFrom,
   optionalFlag,
   optionalReference,
@@ -49,6 +50,7 @@ const shared = {
   /** Timestep of 0…1000 below which the second transformer takes over; the model's own when left out. */
   switch_threshold: optional(numberFrom(0, 1000)),
   seed,
+  noise: noiseKind,
   /** Name of the original command line: which kind of model is meant. */
   task: optional(nameFrom(wanTasks)),
 };
