@@ -59,6 +59,13 @@ describe("POST /test-compel", () => {
       enhancement_strategy: "fallback",
       fallback_reason: expect.stringContaining('prompt: the bracket "(" at character 3 is not closed'),
     });
+    const comma = await ask(real, { prompt: "an (apple:1,3)" });
+    expect(comma.json).toMatchObject({
+      enhancement_strategy: "fallback",
+      fallback_reason:
+        'prompt: "(apple:1,3)" has a comma in its weight; write (term:1.3): the prompt is taken as plain text',
+      ignored: [],
+    });
     const refused = await ask(real, { prompt: "a", compel_weights: "(apple:9)" });
     expect(refused).toMatchObject({ status: 422, json: { code: "INVALID_JOB" } });
   });
@@ -80,6 +87,12 @@ describe("POST /test-compel", () => {
       json: { code: "UNSUPPORTED_OPTION" },
     });
     expect((await ask(real, { prompt: "a".repeat(8001) })).status).toBe(400);
+    for (const field of ["prompt", "negative_prompt", "compel_weights"]) {
+      const { status, json } = await ask(real, { prompt: "a", [field]: "fo\0g" });
+      expect({ status, text: JSON.stringify(json) }).toEqual({ status: 400, text: expect.stringContaining("NUL") });
+    }
+    const more = await ask(real, { prompt: "a", prompts: "b", config: {} });
+    expect(more).toMatchObject({ status: 200, json: { ignored: ["prompts", "config"] } });
   });
 
   it("passes on what the handler throws, and goes on after the death of its process", async () => {

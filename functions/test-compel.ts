@@ -7,13 +7,14 @@ import { defineRoute } from "./http/route.ts";
 import { jobSchema } from "./jobs/job-schema.ts";
 
 export const testCompelRoute = defineRoute(testCompel).handle(async ({ body, signal }, runtime) => {
-  const { type, model_variant, ...texts } = body;
+  const { type, model_variant, prompt, negative_prompt, compel_enabled, compel_weights, ...rest } = body;
+  const texts = { prompt, negative_prompt, compel_enabled, compel_weights };
   const handler = handlerFor(runtime.registry, type);
   const wanted = model_variant ?? handler.model;
   if (wanted === undefined) throw new CodedError("UNSUPPORTED_OPTION", `${handler.type} uses no model.`);
   const model = await findModel(runtime.config.modelsFolder, wanted);
   const reading = await runtime.prompts.read({ type: handler.type, modelFolder: model.path, texts }, signal);
-  return { status: 200, body: { ...reading, type: handler.type, model: model.name } };
+  return { status: 200, body: { ...reading, type: handler.type, model: model.name, ignored: Object.keys(rest) } };
 });
 
 /** @throws CodedError UNKNOWN_JOB_TYPE; UNSUPPORTED_OPTION when it, or none at all, says how it reads prompts */

@@ -10,7 +10,7 @@ export const testCompel = declareRoute({
   summary: "Read a prompt with its weights, and count its tokens, without drawing",
   description:
     "Answers with the runs of text and their weights, the tokens by text encoder, the chunks in which the prompt is encoded, what would be cut, and the shapes of the embeddings. Reads the model's tokenizers and none of its weights.",
-  body: z.object({
+  body: z.looseObject({
     ...promptTexts.shape,
     compel_enabled: promptTexts.shape.compel_enabled.default(true),
     /** The job type that reads the prompt; without it, one that knows weights. */
@@ -18,7 +18,14 @@ export const testCompel = declareRoute({
     /** The model; without it, the job type's own. */
     model_variant: z.string("must be a model's name").max(100, "must be a model's name").optional(),
   }),
-  responses: { 200: promptReading.extend({ type: z.string(), model: z.string() }) },
+  responses: {
+    200: promptReading.extend({
+      type: z.string(),
+      model: z.string(),
+      /** Fields of the body that play no part. */
+      ignored: z.array(z.string()),
+    }),
+  },
   errors: [
     "UNKNOWN_JOB_TYPE",
     "UNSUPPORTED_OPTION",

@@ -104,17 +104,20 @@ export function invalidJob(message: string): PipelineError {
   return new PipelineError("INVALID_JOB", message, { permanent: true });
 }
 
-/** A picture that the job names cannot be read. */
-export function inputInvalid(problem: string, cause?: unknown): PipelineError {
-  const message = `The reference picture cannot be used: ${problem}. Send a PNG, JPEG, WebP or GIF.`;
+/**
+ * A picture that the job names cannot be read.
+ * @param what it is in the job: `mask`
+ */
+export function inputInvalid(what: string, problem: string, cause?: unknown): PipelineError {
+  const message = `The ${what} cannot be used: ${problem}. Send a PNG, JPEG, WebP or GIF.`;
   return new PipelineError("INPUT_INVALID", message, { permanent: true, cause });
 }
 
 /** A picture that the job names has more pixels than are read. */
-export function inputTooLarge(width: number, height: number, max: number): PipelineError {
+export function inputTooLarge(what: string, width: number, height: number, max: number): PipelineError {
   return new PipelineError(
     "INPUT_TOO_LARGE",
-    `The reference picture has ${width} × ${height} pixels; at most ${max / 1e6} million are read. Send a smaller one.`,
+    `The ${what} has ${width} × ${height} pixels; at most ${max / 1e6} million are read. Send a smaller one.`,
     { permanent: true },
   );
 }

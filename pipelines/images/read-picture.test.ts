@@ -106,6 +106,12 @@ it.each([
   });
 });
 
+it("says what the picture is in the job", async () => {
+  await expect(readPicture(Buffer.from("a text"), { what: "mask" })).rejects.toMatchObject({
+    message: expect.stringMatching(/^The mask cannot be used: /),
+  });
+});
+
 it("refuses a picture that was cut off", async () => {
   const whole = await open().png().toBuffer();
   await expect(readPicture(whole.subarray(0, whole.length - 60))).rejects.toMatchObject({ code: "INPUT_INVALID" });

@@ -17,6 +17,8 @@ const timeoutSeconds = 30;
 export interface ReadPictureOptions {
   /** What transparent parts are laid on; white when absent. */
   readonly background?: "white" | "black";
+  /** What it is in the job, for messages; `reference picture` when absent. */
+  readonly what?: string;
 }
 
 /**
@@ -27,9 +29,9 @@ export interface ReadPictureOptions {
  */
 export async function readPicture(
   file: string | Uint8Array,
-  { background = "white" }: ReadPictureOptions = {},
+  { background = "white", what = "reference picture" }: ReadPictureOptions = {},
 ): Promise<RgbImage> {
-  checkMetadata(await metadataOf(file));
+  checkMetadata(what, await metadataOf(what, file));
   const pixels = await sharp(file, { limitInputPixels: maxPicturePixels, failOn: "error" })
     .autoOrient()
     .flatten({ background })
@@ -38,26 +40,27 @@ export async function readPicture(
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true })
     .catch((cause: unknown) => {
-      throw inputInvalid("its pixels cannot be read: the file is damaged", cause);
+      throw inputInvalid(what, "its pixels cannot be read: the file is damaged", cause);
     });
   const { width, height, channels } = pixels.info;
   if (channels !== 3) throw new RangeError(`sRGB has 3 channels, not ${channels}`);
   return { data: new Uint8ClampedArray(pixels.data), width, height };
 }
 
-function metadataOf(file: string | Uint8Array): Promise<Metadata> {
+function metadataOf(what: string, file: string | Uint8Array): Promise<Metadata> {
   return sharp(file, { limitInputPixels: false })
     .metadata()
     .catch((cause: unknown) => {
-      throw inputInvalid("it is no picture, or its header is damaged", cause);
+      throw inputInvalid(what, "it is no picture, or its header is damaged", cause);
     });
 }
 
-function checkMetadata({ format, width, height }: Metadata): void {
-  if (!formats.includes(format)) throw inputInvalid(`it is of format ${format}`);
+function checkMetadata(what: string, { format, width, height }: Metadata): void {
+  if (!formats.includes(format)) throw inputInvalid(what, `it is of format ${format}`);
   if (Math.max(width, height) > maxSideRatio * Math.min(width, height))
     throw inputInvalid(
+      what,
       `it has ${width} × ${height} pixels, and the longer side may be ${maxSideRatio} times the other`,
     );
-  if (width * height > maxPicturePixels) throw inputTooLarge(width, height, maxPicturePixels);
+  if (width * height > maxPicturePixels) throw inputTooLarge(what, width, height, maxPicturePixels);
 }

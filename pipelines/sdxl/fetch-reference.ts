@@ -30,7 +30,7 @@ export async function fetchReference(
   const image = await fitPicture(picture, width, height, fit);
   if (maskUrl === undefined) return { picture, image, mask: undefined };
   // What is transparent in a mask is not to be drawn.
-  const mask = await readPicture((await host.input(maskUrl)).file, { background: "black" });
+  const mask = await readPicture((await host.input(maskUrl)).file, { background: "black", what: "mask" });
   return { picture, image, mask: maskOf(await fitPicture(mask, width, height, fit)) };
 }
 
@@ -46,6 +46,6 @@ export async function fetchFitted(
   host: ReferenceHost,
 ): Promise<RgbImage> {
   // Transparent parts of lines on nothing are the nothing.
-  const picture = await readPicture((await host.input(url)).file, { background: "black" });
+  const picture = await readPicture((await host.input(url)).file, { background: "black", what: "control picture" });
   return fitPicture(picture, width, height, fit);
 }

@@ -10,6 +10,7 @@ import { maxDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { generateImages } from "./generate-images.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
+import { copyRefinerModel } from "./testing/refiner-cases.ts";
 
 type Host = ReferenceHost<ImageParameters> & LoraHost<ImageParameters>;
 
@@ -101,6 +102,16 @@ describe("generateImages", () => {
     });
   });
 
+  it.each([
+    [{ output_quality: 40 }, ["output_quality"]],
+    [{ output_quality: 40, output_format: "png" }, ["output_quality"]],
+    [{ output_quality: 40, output_format: "webp" }, []],
+    [{}, []],
+  ] as const)("lists what %j gives and plays no part: %j", async (parameters, ignored) => {
+    const { host } = collectingHost({ ...settings, num_images: 1, num_inference_steps: 1, ...parameters });
+    expect((await generateImages(job, host)).metadata.ignored).toEqual(ignored);
+  });
+
   it("writes how a picture was made into its PNG", async () => {
     const { assets, host } = collectingHost({ ...settings, num_images: 1, clip_skip: 1 });
     await generateImages(job, host);
@@ -188,7 +199,7 @@ describe("generateImages", () => {
         enhancement_strategy: "fallback",
         fallback_reason:
           'compel_weights: the bracket "(" at character 1 is not closed (write \\( for the sign itself): ' +
-          "the picture was drawn from the plain prompt",
+          "the prompt is taken as plain text",
       });
       expect(metadata.compel_weights).toBeUndefined();
       const pixels = ({ assets }: typeof plain) => sharp(assets[0]?.bytes).raw().toBuffer();
@@ -236,6 +247,22 @@ describe("generateImages", () => {
     const next = collectingHost();
     await generateImages(job, next.host);
     expect(next.assets).toHaveLength(3);
+  });
+});
+
+describe("a model with a refiner", () => {
+  const path = copyRefinerModel("handover");
+  afterAll(() => rmSync(path, { recursive: true }));
+
+  it("reports where it went on, in the file too", async () => {
+    const { host, assets } = collectingHost({ ...settings, num_images: 1, aesthetic_score: 8 });
+    const model = async () => ({ name: "with-refiner", path, version: "1" });
+    const { metadata } = await generateImages(job, { ...host, model });
+    expect(metadata).toMatchObject({ denoising_end: 0.8, aesthetic_score: 8, model: "with-refiner" });
+    const { comments } = await sharp(assets[0]?.bytes).metadata();
+    expect(comments?.find(({ keyword }) => keyword === "parameters")?.text).toContain("Refiner switch at: 0.8");
+    const alone = collectingHost({ ...settings, num_images: 1, denoising_end: 1 });
+    expect((await generateImages(job, { ...alone.host, model })).metadata.denoising_end).toBeUndefined();
   });
 });
 

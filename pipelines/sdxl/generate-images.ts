@@ -73,8 +73,17 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
     }));
     await save(result, drawn, host, { format: parameters.output_format, quality: parameters.output_quality });
     timer.ended("save");
-    return { ...report(result, drawn, enhancement), ...reportReference(pictures.reference, plan.way, result) };
+    return {
+      ...report(result, drawn, enhancement),
+      ...reportReference(pictures.reference, plan.way, result),
+      ignored: ignoredOf(parameters),
+    };
   });
+}
+
+/** PNG loses nothing, whatever the quality is. */
+function ignoredOf({ output_format = "png", output_quality }: ImageParameters): string[] {
+  return output_format === "png" && output_quality !== undefined ? ["output_quality"] : [];
 }
 
 /** Downloads come before the model's turn: a slow server then holds no model. */

@@ -42,7 +42,7 @@ export function readWeights(job: PromptTexts): Enhancement {
   } catch (error) {
     if (!(error instanceof WeightError)) throw error;
     if (error.kind === "limit") throw invalidJob(error.message);
-    return { strategy: "fallback", reason: `${error.message}: the picture was drawn from the plain prompt` };
+    return { strategy: "fallback", reason: `${error.message}: the prompt is taken as plain text` };
   }
 }
 

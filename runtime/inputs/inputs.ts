@@ -150,7 +150,7 @@ export class Inputs {
         target = this.#guard.check(response.headers.location ?? "", target.url);
       } else if (status >= 500 || passingStatuses.has(status)) {
         throw new RetryableError(
-          `The reference file ${shownUrl(target.url)} could not be fetched: its server answered ${status}.`,
+          `The file ${shownUrl(target.url)} could not be fetched: its server answered ${status}.`,
           {
             code: "INPUT_UNREACHABLE",
           },
@@ -204,13 +204,13 @@ export class Inputs {
 
 function notFound(url: URL, status: number): PermanentError {
   return new PermanentError(
-    `The reference file ${shownUrl(url)} is not there: its server answered ${status}. Send the job again with an address that works.`,
+    `The file ${shownUrl(url)} is not there: its server answered ${status}. Send the job again with an address that works.`,
     { code: "INPUT_NOT_FOUND" },
   );
 }
 
 function tooManyRedirects(target: Target, max: number): PermanentError {
-  return new PermanentError(`The reference file ${shownUrl(target.url)} is redirected more than ${max} times.`, {
+  return new PermanentError(`The file ${shownUrl(target.url)} is redirected more than ${max} times.`, {
     code: "INPUT_REFUSED",
   });
 }

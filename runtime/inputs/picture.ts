@@ -14,14 +14,14 @@ export async function pictureSize(file: string): Promise<{ width: number; height
   const { width, height } = await sharp(file, { limitInputPixels: false })
     .metadata()
     .catch((cause: unknown) => {
-      throw new PermanentError("The reference picture cannot be read: its header is damaged.", {
+      throw new PermanentError("The picture cannot be read: its header is damaged.", {
         code: "INPUT_INVALID",
         cause,
       });
     });
   if (width * height > maxPixels) {
     throw new PermanentError(
-      `The reference picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} million are read. Send a smaller one.`,
+      `The picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} million are read. Send a smaller one.`,
       { code: "INPUT_TOO_LARGE" },
     );
   }

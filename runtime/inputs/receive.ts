@@ -59,16 +59,13 @@ async function* bodyOf(response: IncomingMessage, target: Target, signal: AbortS
 
 function tooLarge(target: Target, limits: InputLimits): PermanentError {
   const maxMegabytes = Math.floor(limits.sizeBytes / 1024 / 1024);
-  return new PermanentError(
-    `The reference file ${shownUrl(target.url)} is larger than ${maxMegabytes} MB: send a smaller one.`,
-    {
-      code: "INPUT_TOO_LARGE",
-    },
-  );
+  return new PermanentError(`The file ${shownUrl(target.url)} is larger than ${maxMegabytes} MB: send a smaller one.`, {
+    code: "INPUT_TOO_LARGE",
+  });
 }
 
 function invalid(target: Target, why: string): PermanentError {
-  return new PermanentError(`The reference file ${shownUrl(target.url)} cannot be used: ${why}.`, {
+  return new PermanentError(`The file ${shownUrl(target.url)} cannot be used: ${why}.`, {
     code: "INPUT_INVALID",
   });
 }

@@ -105,7 +105,7 @@ async function abortable<Value>(work: Promise<Value>, signal: AbortSignal): Prom
 export function unreachable(url: URL, cause: unknown, signal: AbortSignal): unknown {
   if (signal.aborted && !isTimeout(signal.reason)) return signal.reason;
   const why = signal.aborted ? "it took too long" : describe(cause);
-  return new RetryableError(`The reference file ${shownUrl(url)} could not be fetched: ${why.replace(/\.$/, "")}.`, {
+  return new RetryableError(`The file ${shownUrl(url)} could not be fetched: ${why.replace(/\.$/, "")}.`, {
     code: "INPUT_UNREACHABLE",
     cause,
   });

@@ -55,7 +55,7 @@ export async function signAgain(object: StorageObject, project: SupabaseConfig, 
   });
   const address = addresses.get(path);
   if (address !== undefined) return address;
-  throw new PermanentError(`The reference file ${object.bucket}/${path} is not in the storage.`, {
+  throw new PermanentError(`The file ${object.bucket}/${path} is not in the storage.`, {
     code: "INPUT_NOT_FOUND",
   });
 }

@@ -14,6 +14,8 @@ const maxDepth = 24;
 const number = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 /** What other programs write for numbers, and what nobody means as text. */
 const noNumber = /^(?:nan|[+-]?inf(?:inity)?|[+-]?(?:\d+(?:\.\d*)?|\.\d+)e[+-]?\d+|)$/i;
+/** Half of the world writes 1,3 for 1.3. */
+const decimalComma = /^[+-]?\d*,\d+$/;
 const anotherWeight = /^(?:[+\-\d]|\.\d)/;
 
 /**
@@ -68,6 +70,9 @@ function addGroup(groups: Map<number, WeightGroup>, text: string, marks: Omit<We
   const written = text.slice(colon + 1, close).trim();
   const whole = quote(text.slice(open, close + 1));
   if (!number.test(written)) {
+    if (decimalComma.test(written)) {
+      throw new WeightError("syntax", `${whole} has a comma in its weight; write (term:${written.replace(",", ".")})`);
+    }
     // A colon in plain text: "(morning: fog)".
     if (!noNumber.test(written)) return;
     throw new WeightError("syntax", `${whole} has no number after the colon; write (term:1.3)`);

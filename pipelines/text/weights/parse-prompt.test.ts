@@ -139,6 +139,8 @@ describe("what cannot be read", () => {
     ],
     ["(fox:NaN)", "syntax", '"(fox:NaN)" has no number after the colon; write (term:1.3)'],
     ["(fox:1e1)", "syntax", '"(fox:1e1)" has no number after the colon; write (term:1.3)'],
+    ["a (fox:1,3) in snow", "syntax", '"(fox:1,3)" has a comma in its weight; write (term:1.3)'],
+    ["(fox:,5)", "syntax", '"(fox:,5)" has a comma in its weight; write (term:.5)'],
     ["(fox:)", "syntax", '"(fox:)" has no number after the colon; write (term:1.3)'],
     ["(:1.3)", "syntax", '"(:1.3)" weights an empty term'],
     ["()1.3", "syntax", 'the weight "1.3" stands after "()", an empty term'],

@@ -104,7 +104,7 @@ describe("LoRA files of a job", () => {
     [{ loras: Array.from({ length: 9 }, (_, index) => `style-${index}`) }, /must be at most 8 files/],
     [
       { loras: [{ path: "a", scale: "1;0.5" }] },
-      /must have one strength for each file: pictures are drawn in one phase/,
+      /must have one strength for each file, with white space between .*"1 0\.5"/,
     ],
     [{ activated_loras: ["a"], loras_multipliers: "1 1" }, /must not have more multipliers \(2\) than files \(1\)/],
     [{ activated_loras: ["a"], loras_multipliers: "much" }, /must have multipliers such as/],

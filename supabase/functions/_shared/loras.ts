@@ -67,7 +67,8 @@ export const loraChoices = z
 /** For pipelines of one phase: each file has one strength. */
 export const onePhaseLoras = loraChoices.superRefine((choices, ctx) => {
   if (choices.every(({ phases }) => phases.length === 1 && phases[0]?.length === 1)) return;
-  const message = "must have one strength for each file: pictures are drawn in one phase";
+  const message =
+    'must have one strength for each file, with white space between those of several ("1 0.5"): "," and ";" part strengths that change on the way, which pictures do not have';
   ctx.addIssue({ code: "custom", message });
 });
 

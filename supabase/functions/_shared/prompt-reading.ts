@@ -1,9 +1,12 @@
 import { z } from "zod";
-import { maxPromptCharacters, optionalText } from "./fields.ts";
+import { hasNoNul, maxPromptCharacters, noNul, optionalText } from "./fields.ts";
 
 /** What a job says of its prompts. */
 export const promptTexts = z.object({
-  prompt: z.string("must be a text").max(maxPromptCharacters, "must be at most 8,000 characters"),
+  prompt: z
+    .string("must be a text")
+    .max(maxPromptCharacters, "must be at most 8,000 characters")
+    .refine(hasNoNul, noNul),
   negative_prompt: optionalText(maxPromptCharacters),
   compel_enabled: z.boolean("must be true or false").optional(),
   compel_weights: optionalText(maxPromptCharacters),

@@ -91,6 +91,11 @@ describe("synonyms", () => {
       { width: 832, height: 480 },
     ],
     [{ num_images: "3" }, { num_images: 3 }],
+    [{ refiner_switch_at: 0.7 }, { denoising_end: 0.7 }],
+    [
+      { denoising_start: "0.7", aesthetic_score: 7 },
+      { denoising_end: 0.7, aesthetic_score: 7 },
+    ],
   ])("%j is %j", (config, expected) => {
     expect(given(config)).toEqual(expected);
   });
