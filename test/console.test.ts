@@ -215,7 +215,7 @@ describe("the form", () => {
     await page.getByLabel("Job type").selectOption("sdxl_image_fast");
     const parameters = Object.keys(sdxlParameters.shape).map((name) => `config.${name}`);
     const others = ["prompt", "negative_prompt", "model_variant", "image_id", "video_id", "character_id", "metadata"];
-    const addresses = ["config.mask_image_url"];
+    const addresses = ["mask_image_url", "control_image_url", "ip_adapter_image_url"].map((name) => `config.${name}`);
     const weights = ["compel_enabled", "compel_weights"];
     const fields = (await fieldsOf(page)).filter((name) => !name?.startsWith("metadata."));
     expect(fields.toSorted()).toEqual([...parameters, ...addresses, ...others, ...weights, ...queueing].toSorted());

@@ -17,7 +17,11 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"init_image":"ann/a.png"}}', "config.init_image", "must be left out: give a picture to begin with as"],
   ['{"config":{"lora":"ann/style.safetensors"}}', "config.lora", notUsed("a LoRA")],
   ['{"config":{"loras":[{"name":"style","scale":80}]}}', "config.loras", "must be a list of files, each"],
-  ['{"config":{"controlnet":{"image":"ann/edges.png"}}}', "config.controlnet", notUsed("a control picture")],
+  [
+    '{"config":{"controlnet":{"image":"ann/edges.png"}}}',
+    "config.controlnet",
+    "must be left out: give a control picture as",
+  ],
   ['{"config":{"width":512,"size":"768*768"}}', "config.size", "does not agree with config.width, which is 512"],
   ['{"model_variant":"../x"}', "model_variant", "must be the name of a model folder"],
   [
