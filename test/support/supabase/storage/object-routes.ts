@@ -26,6 +26,9 @@ interface Exchange extends ObjectRoutes {
   readonly path: string;
 }
 
+/** Addresses of uploads are good for two hours. */
+const uploadSeconds = 7200;
+
 const signOne = z.object({ expiresIn: z.number().int().min(1) });
 const removeMany = z.object({ prefixes: z.array(z.string()).min(1).max(1000) });
 const listFolder = z.object({ prefix: z.string(), limit: z.number().int().min(1).max(1000).default(100) });
@@ -33,6 +36,7 @@ const signMany = signOne.extend({ paths: z.array(z.string()).min(1).max(1000) })
 
 /** True for addresses that need no key: they carry their own token. */
 export function isSignedDownload(request: IncomingMessage, url: URL): boolean {
+  if (request.method === "PUT") return url.pathname.startsWith("/storage/v1/object/upload/sign/");
   return url.pathname.startsWith("/storage/v1/object/sign/") && (request.method === "GET" || request.method === "HEAD");
 }
 
@@ -44,7 +48,10 @@ export async function answerObjectRoute(
   url: URL,
 ): Promise<void> {
   const parts = url.pathname.slice("/storage/v1/object/".length).split("/").map(decodeURIComponent);
-  const kind = ["sign", "info", "authenticated", "list"].includes(parts[0] ?? "") ? parts.shift() : undefined;
+  if (parts[0] === "upload" && parts[1] === "sign") parts.splice(0, 2, "upload-sign");
+  const kind = ["upload-sign", "sign", "info", "authenticated", "list"].includes(parts[0] ?? "")
+    ? parts.shift()
+    : undefined;
   if (kind === "info" && parts[0] === "authenticated") parts.shift();
   const [bucket = "", ...rest] = parts;
   const exchange: Exchange = { ...routes, request, response, url, bucket, path: rest.join("/") };
@@ -90,6 +97,17 @@ const actions: Readonly<Record<string, (exchange: Exchange) => Promise<void>>> =
     });
     const byName = new Map(entries.map((entry) => [entry.name, entry]));
     sendJson(response, 200, [...byName.values()].slice(0, limit));
+  },
+  "POST upload-sign": async ({ objects, signer, bucket, path, response }) => {
+    await objects.check({ bucket, path, mimeType: null, sizeBytes: null, upsert: true });
+    const signed = await signer.sign(`upload:${bucket}/${path}`, uploadSeconds);
+    const { search } = new URL(signed, "http://storage.example");
+    sendJson(response, 200, { url: `/object/upload/sign/${bucket}/${path}${search}` });
+  },
+  "PUT upload-sign": async (exchange) => {
+    const { signer, bucket, path, url } = exchange;
+    await signer.verify(`upload:${bucket}/${path}`, url.searchParams.get("token"));
+    await upload(exchange, true);
   },
   "POST sign": sign,
   "GET sign": async (exchange) => {
