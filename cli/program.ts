@@ -15,6 +15,7 @@ import { addQueues } from "./commands/queues.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
+import { addTokens } from "./commands/tokens.ts";
 import { addValidate } from "./commands/validate.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { usageError } from "./errors.ts";
@@ -32,6 +33,7 @@ const remoteCommands = new Set([
   "queues",
   "failures",
   "outbox",
+  "tokens",
 ]);
 
 /**
@@ -88,7 +90,7 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
   addOutbox(program);
   program.commandsGroup("Look and check:");
-  for (const add of [addHandlers, addModels, addValidate]) add(program);
+  for (const add of [addHandlers, addModels, addTokens, addValidate]) add(program);
   program.commandsGroup("Write:");
   addNewHandler(program);
   program.commandsGroup("Help:");
