@@ -4,6 +4,8 @@ import { conditionView, offerView } from "./schemas/worker-views.ts";
 
 const values = z.record(z.string(), z.unknown());
 
+const modelDefaults = z.object({ model: z.string(), defaults: values, by_scheduler: z.record(z.string(), values) });
+
 const jobTypeView = z.object({
   type: z.string(),
   worker: z.string(),
@@ -17,9 +19,9 @@ const jobTypeView = z.object({
   /** Parameters that apply where neither the job nor the model gives one. */
   defaults: values,
   /** What applies with each model where the job gives nothing, and where it gives only this scheduler. */
-  model_defaults: z.array(
-    z.object({ model: z.string(), defaults: values, by_scheduler: z.record(z.string(), values) }),
-  ),
+  model_defaults: z.array(modelDefaults),
+  /** The same for jobs that name a file in this field, where that changes them. */
+  input_defaults: z.array(z.object({ field: z.string(), defaults: values, model_defaults: z.array(modelDefaults) })),
   max_attempts: z.number().int(),
   /** Seconds that one attempt may take. */
   timeout: z.number(),

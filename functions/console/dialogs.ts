@@ -34,6 +34,7 @@ const job = html`<dialog class="job" data-part="job-dialog" aria-labelledby="job
 <a class="button quiet" data-part="job-open" target="_blank" rel="noopener noreferrer">Open file</a>
 </div>
 <p class="problem" data-part="job-problem" role="alert" hidden></p>
+<div class="references" data-part="job-references" hidden></div>
 <div data-part="job-facts"></div>
 </div>
 </dialog>`;

@@ -1,6 +1,9 @@
 import { join } from "node:path";
 import type { Handler } from "#contract/handler.ts";
+import { inputAddress } from "#contract/input-address.ts";
+import { inputFieldsOf } from "#contract/input-fields.ts";
 import { defaultParameters, presetNames } from "#contract/parameters.ts";
+import type { JsonObject } from "#contract/synonyms.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { readGenerationConfig } from "#runtime/executor/models.ts";
 import type { JobTypeView } from "../api/worker-info.ts";
@@ -23,7 +26,8 @@ export async function viewJobTypes(
     model: handler.model ?? null,
     parameters: parametersSchema(handler),
     defaults: defaultsOf(handler),
-    model_defaults: handler.model === undefined ? [] : known.map((model) => defaultsWith(handler, model)),
+    model_defaults: modelDefaultsOf(handler, known),
+    input_defaults: inputDefaultsOf(handler, known),
     max_attempts: handler.retry.maxAttempts,
     timeout: handler.retry.timeoutSeconds,
     runs_here: executors.has(handler.worker),
@@ -44,6 +48,27 @@ async function readModel(modelsFolder: string, name: string): Promise<ModelDefau
     () => null,
   );
 }
+
+function modelDefaultsOf(handler: Handler, models: readonly ModelDefaults[]): JobTypeView["model_defaults"] {
+  return handler.model === undefined ? [] : models.map((model) => defaultsWith(handler, model));
+}
+
+/** What becomes of the defaults when a file is named, field by field. */
+function inputDefaultsOf(handler: Handler, models: readonly ModelDefaults[]): JobTypeView["input_defaults"] {
+  return inputFieldsOf(handler).flatMap(({ path, takes }) => {
+    const changed = takes === "weights" ? undefined : handler.defaultsFor?.(jobWith(path));
+    if (changed === undefined) return [];
+    const other = { ...handler, defaults: { ...handler.defaults, ...changed } };
+    return [{ field: path.join("."), defaults: defaultsOf(other), model_defaults: modelDefaultsOf(other, models) }];
+  });
+}
+
+/** A job that names some file there, and has nothing else. */
+function jobWith([part = "", name = ""]: readonly string[]): Readonly<JsonObject> {
+  return { config: {}, metadata: {}, [part]: name === "" ? anyFile : { [name]: anyFile } };
+}
+
+const anyFile = inputAddress("0".repeat(64));
 
 function defaultsWith(handler: Handler, { name, config }: ModelDefaults): JobTypeView["model_defaults"][number] {
   const withPreset = (scheduler: string) => [scheduler, defaultsOf(handler, config, scheduler)] as const;

@@ -6,11 +6,14 @@
  */
 
 /** @typedef {import("../../api/schemas/job-view.ts").JobView} Job */
+/** @typedef {import("../../api/schemas/input-view.ts").InputView} Input */
 /** @typedef {{ field: string, message: string }} Problem one field that the container refuses */
 /** @typedef {{ id: string, event: string, data: unknown }} ServerEvent */
 
 const storageName = "ourvidz.key";
 const callLimitMs = 20_000;
+const uploadLimitMs = 3_600_000;
+const fileType = "application/octet-stream";
 const maxPauseMs = 10_000;
 
 export class ApiError extends Error {
@@ -109,6 +112,30 @@ export class Api {
   }
 
   /**
+   * Uploads a file for jobs of this user.
+   *
+   * @param {File} file
+   * @param {string | undefined} userId
+   * @returns {Promise<Input>}
+   */
+  async upload(file, userId) {
+    const query = userId === undefined ? "" : `?user_id=${encodeURIComponent(userId)}`;
+    return this.call("POST", `/inputs${query}`, file);
+  }
+
+  /**
+   * A file that was uploaded; null for one that is not there any more.
+   *
+   * @param {string} address `input:<sha256>`
+   * @param {string} [userId]
+   * @returns {Promise<Input | null>}
+   */
+  async findInput(address, userId) {
+    const query = userId === undefined ? "" : `?user_id=${encodeURIComponent(userId)}`;
+    return this.call("GET", `/inputs/${encodeURIComponent(address)}${query}`).catch(() => null);
+  }
+
+  /**
    * The events of a job until its final state, also over connections that break.
    *
    * @param {string} jobId
@@ -151,9 +178,10 @@ export class Api {
  * @returns {Promise<Response>}
  */
 async function request(method, path, key, body) {
+  const limitMs = body instanceof Blob ? uploadLimitMs : callLimitMs;
   /** @type {RequestInit} */
-  const init = { method, headers: headersOf(key, body), signal: AbortSignal.timeout(callLimitMs), cache: "no-store" };
-  if (body !== undefined) init.body = JSON.stringify(body);
+  const init = { method, headers: headersOf(key, body), signal: AbortSignal.timeout(limitMs), cache: "no-store" };
+  if (body !== undefined) init.body = body instanceof Blob ? body : JSON.stringify(body);
   try {
     return await fetch(path, init);
   } catch {
@@ -181,7 +209,7 @@ function headersOf(key, body) {
   return {
     Accept: "application/json, text/event-stream",
     ...(key === null ? {} : { Authorization: `Bearer ${key}` }),
-    ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    ...(body === undefined ? {} : { "Content-Type": body instanceof Blob ? fileType : "application/json" }),
   };
 }
 

@@ -5,6 +5,7 @@ import { factsOf, showFacts } from "./facts.js";
 import { headline } from "./feed.js";
 import { mediaOf, previewOf } from "./media.js";
 import { deliveryText } from "./outbox.js";
+import { References } from "./references.js";
 import { stepText } from "./words.js";
 
 /* One job, large: its pictures and videos, what made them, what can be done with it. */
@@ -26,6 +27,7 @@ const names = { queued: "Queued", running: "Running", completed: "Finished", fai
 export class Detail {
   #jobs;
   #choices;
+  #references;
   #dialog = part(document, "job-dialog", HTMLDialogElement);
   /** @type {string | null} */
   #jobId = null;
@@ -33,9 +35,10 @@ export class Detail {
   /** What the frame shows: it is made anew only when this changes. */
   #framed = "";
 
-  /** @param {Jobs} jobs @param {Choices} choices */
-  constructor(jobs, choices) {
+  /** @param {Jobs} jobs @param {import("./file-field.js").Files} files @param {Choices} choices */
+  constructor(jobs, files, choices) {
     this.#jobs = jobs;
+    this.#references = new References(part(document, "job-references", HTMLElement), files);
     this.#choices = choices;
     this.#on("job-close", () => this.#dialog.close());
     this.#on("job-back", () => this.#turn(-1));
@@ -81,6 +84,7 @@ export class Detail {
     this.#renderState(job);
     this.#renderMedia(job);
     this.#renderActions(job);
+    this.#references.show(job);
     showFacts(part(document, "job-facts", HTMLElement), factsOf(job, this.#index));
   }
 

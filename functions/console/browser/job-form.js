@@ -1,5 +1,6 @@
 // @ts-check
 import { element, showText } from "./dom.js";
+import { FileField } from "./file-field.js";
 import { shown, title } from "./words.js";
 
 /* The form of one job type: made from its fields, read into a job, filled from a job, with what is wrong with it. */
@@ -10,19 +11,25 @@ import { shown, title } from "./words.js";
 /** @typedef {(job: Record<string, unknown>) => Record<string, unknown>} DefaultsFor parameters of a job that gives this much */
 /** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
-/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement, hint: HTMLElement }} Row */
+/** @typedef {import("./file-field.js").Files} Files */
+/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement, hint: HTMLElement, file: FileField | null }} Row */
 
 export class JobForm {
   #place;
+  #files;
   /** @type {Row[]} */
   #rows = [];
 
   /** @type {DefaultsFor} */
   #defaultsFor = () => ({});
 
-  /** @param {HTMLElement} place where the fields go */
-  constructor(place) {
+  /**
+   * @param {HTMLElement} place where the fields go
+   * @param {Files} files uploads them, and finds those that are there
+   */
+  constructor(place, files) {
     this.#place = place;
+    this.#files = files;
     // Another model or scheduler has other defaults.
     place.addEventListener("change", () => this.#showDefaults());
   }
@@ -35,7 +42,7 @@ export class JobForm {
     this.#rows = [];
     this.#defaultsFor = defaultsFor;
     const groups = fields.map(({ title: name, open, fields }) => {
-      const rows = fields.map((field) => makeRow(field));
+      const rows = fields.map((field) => makeRow(field, { ...this.#files, owner: () => ownerOf(this.read().job) }));
       this.#rows.push(...rows);
       const grid = element("div", "grid");
       grid.append(...rows.map(({ box }) => box));
@@ -103,6 +110,7 @@ export class JobForm {
     }
     this.report([]);
     this.#showDefaults();
+    for (const { file } of this.#rows) file?.show();
     for (const { control } of this.#rows) {
       const more = control.closest("details");
       if (more !== null && control.value !== "") more.open = true;
@@ -136,10 +144,15 @@ export class JobForm {
 
 let rowCount = 0;
 
-/** @param {Field} field @returns {Row} */
-function makeRow(field) {
+/** @param {Record<string, unknown>} job */
+function ownerOf({ user_id: userId }) {
+  return typeof userId === "string" ? userId : undefined;
+}
+
+/** @param {Field} field @param {import("./file-field.js").OwnedFiles} files @returns {Row} */
+function makeRow(field, files) {
   const id = `field-${++rowCount}`;
-  const box = element("div", `field ${field.kind === "long text" || field.kind === "json" ? "wide" : ""}`);
+  const box = element("div", `field ${isWide(field) ? "wide" : ""}`);
   const label = element("label", "label", labelOf(field));
   label.htmlFor = id;
   label.title = field.schema.description ?? field.path.join(".");
@@ -155,15 +168,21 @@ function makeRow(field) {
   hint.id = `${id}-hint`;
   hint.hidden = true;
   control.setAttribute("aria-describedby", `${problem.id} ${hint.id}`);
-  box.append(label, control, hint, problem);
-  return { field, box, control, problem, hint };
+  const file = field.kind === "file" || field.kind === "files" ? new FileField(field, control, problem, files) : null;
+  box.append(label, file?.element ?? control, hint, problem);
+  return { field, box, control, problem, hint, file };
+}
+
+/** @param {Field} field */
+function isWide({ kind }) {
+  return kind === "long text" || kind === "json" || kind === "file" || kind === "files";
 }
 
 /** @param {Field} field */
 function labelOf({ path, kind }) {
   const name = path.at(-1) ?? "";
   if (kind === "json" && path.length === 1) return `Further ${name}, as JSON`;
-  return title(name.replace(/^num_/, "").replace(/_url$/, " URL"));
+  return title(name.replace(/^num_/, "").replace(kind === "file" ? /_url$/ : /^$/, ""));
 }
 
 /** @param {Field} field @returns {Control} */
@@ -175,6 +194,7 @@ function makeControl(field) {
       return makeSelect([true, false]);
     case "long text":
     case "json":
+    case "files":
       return makeArea(field);
     default:
       return makeInput(field);
@@ -199,12 +219,15 @@ function showFallback({ schema, path }, control, fallback) {
   if (none !== undefined) none.text = fallback === undefined ? "–" : `${shownFlag(fallback)} (default)`;
 }
 
+const loraExample = '[{ "path": "watercolour", "scale": 0.8 }]';
+
 /** @param {Field} field */
-function makeArea({ kind, required }) {
+function makeArea({ kind, required, schema }) {
   const area = element("textarea");
   area.spellcheck = kind === "long text";
-  area.classList.toggle("code", kind === "json");
-  if (kind === "json") area.placeholder = "{ }";
+  area.classList.toggle("code", kind === "json" || kind === "files");
+  if (kind === "files") area.placeholder = loraExample;
+  else if (kind === "json") area.placeholder = schema.type === "array" ? "[ ]" : "{ }";
   else if (required) area.placeholder = "A red apple on a light blue background";
   return area;
 }
@@ -252,12 +275,12 @@ function readControl({ kind, path }, control) {
     const isDecimal = /^\s*-?\d+(?:\.\d+)?(?:e\d+)?\s*$/i.test(text);
     return isDecimal ? { value: Number(text) } : { problem: "must be a number" };
   }
-  if (kind !== "json") return { value: text };
+  if (kind !== "json" && kind !== "files") return { value: text };
   try {
     const value = JSON.parse(text);
     return path.length > 1 || isObject(value) ? { value } : { problem: "must be a JSON object" };
   } catch {
-    return { problem: "must be JSON" };
+    return { problem: kind === "files" ? `must be a JSON list such as ${loraExample}` : "must be JSON" };
   }
 }
 
@@ -268,8 +291,7 @@ function readControl({ kind, path }, control) {
  */
 function setValue({ kind }, control, value) {
   if (value === undefined || value === null) control.value = "";
-  else
-    control.value = kind === "text" || kind === "long text" || kind === "number" ? shown(value) : JSON.stringify(value);
+  else control.value = ["text", "long text", "number", "file"].includes(kind) ? shown(value) : JSON.stringify(value);
 }
 
 /**

@@ -32,8 +32,12 @@ const feed = new Feed(jobs, {
   retry: (id) => attempt(retry(id)),
   discard: (id) => attempt(discard(id)),
 });
-const submit = new Submit(create, (prompt) => api.call("POST", "/test-compel", prompt));
-const detail = new Detail(jobs, {
+const files = {
+  upload: (/** @type {File} */ file, /** @type {string | undefined} */ userId) => api.upload(file, userId),
+  find: (/** @type {string} */ address, /** @type {string | undefined} */ userId) => api.findInput(address, userId),
+};
+const submit = new Submit(create, (prompt) => api.call("POST", "/test-compel", prompt), files);
+const detail = new Detail(jobs, files, {
   again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
   edit: (job) => submit.edit(sameJob(job)),
   cancel: (id) => jobs.cancel(id),

@@ -22,7 +22,7 @@
  * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it
  */
 
-/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json"} Kind */
+/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json" | "file" | "files"} Kind */
 
 /**
  * @typedef {object} Field
@@ -174,14 +174,16 @@ function choicesOf(schema) {
 
 /** @param {Schema} schema @returns {Kind} */
 function kindOf(schema) {
+  if (schema["x-input"] === "weights") return "files";
+  if (isAddress(schema)) return "file";
   const types = [schema.type ?? []].flat();
-  if (types.includes("string")) return (schema.maxLength ?? 0) >= longText && !isAddress(schema) ? "long text" : "text";
+  if (types.includes("string")) return (schema.maxLength ?? 0) >= longText ? "long text" : "text";
   if (types.includes("number") || types.includes("integer")) return "number";
   if (types.includes("boolean")) return "flag";
   return "json";
 }
 
-/** Addresses may be long, but have one line. @param {Schema} schema */
+/** @param {Schema} schema */
 function isAddress(schema) {
   return schema["x-input"] !== undefined;
 }

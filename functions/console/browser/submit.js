@@ -11,7 +11,7 @@ import { fieldGroups } from "./schema-fields.js";
 /** @typedef {import("./schema-fields.js").Model} Model */
 
 export class Submit {
-  #form = new JobForm(part(document, "fields", HTMLElement));
+  #form;
   #select = part(document, "type", HTMLSelectElement);
   #button = part(document, "submit", HTMLButtonElement);
   /** @type {JobType[]} */
@@ -25,9 +25,11 @@ export class Submit {
   /**
    * @param {(job: Record<string, unknown>) => Promise<void>} create
    * @param {import("./prompt-counts.js").ReadPrompt} readPrompt
+   * @param {import("./file-field.js").Files} files
    */
-  constructor(create, readPrompt) {
+  constructor(create, readPrompt, files) {
     this.#create = create;
+    this.#form = new JobForm(part(document, "fields", HTMLElement), files);
     this.#counts = new PromptCounts(this.#form, readPrompt);
     const form = part(document, "form", HTMLFormElement);
     form.addEventListener("input", () => this.#showCounts());
@@ -119,7 +121,16 @@ function optionOf({ type, runs_here: runsHere }) {
  * @param {Model[]} models
  * @param {Record<string, unknown>} job
  */
-function defaultsOf({ model, defaults, model_defaults: ofModels }, models, { model_variant: variant, config }) {
+function defaultsOf(type, models, job) {
+  const { model_variant: variant, config } = job;
+  const isNamed = (/** @type {string} */ field) => {
+    const [part = "", name = ""] = field.split(".");
+    const values = job[part];
+    return isObject(values) && values[name] !== undefined;
+  };
+  // A job that begins with a picture has other defaults.
+  const { defaults, model_defaults: ofModels } = type.input_defaults.find(({ field }) => isNamed(field)) ?? type;
+  const { model } = type;
   const wanted = variant ?? model;
   const folder = models.find(({ name, aliases }) => name === wanted || aliases.some((alias) => alias === wanted))?.name;
   const found = ofModels.find((each) => each.model === folder);

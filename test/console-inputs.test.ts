@@ -1,0 +1,133 @@
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { startContainer, type TestContainer } from "#functions/testing/container.ts";
+import { makePicture, sha256 } from "#runtime/inputs/testing/harness.ts";
+import { startBrowser } from "./support/browser.ts";
+
+/* The console's form, in a real Chromium, takes files: chosen, dropped, and as a list. */
+
+// A browser, a server and a model on the same two cores: what takes a second alone may take many.
+vi.setConfig({ testTimeout: 180_000 });
+const limits = { timeout: 30_000 };
+
+let browser: Browser;
+let container: TestContainer;
+let page: Page;
+let picture: Buffer;
+let models: string;
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  const handlers = fileURLToPath(new URL("../handlers", import.meta.url));
+  const env = { HANDLERS_DIR: handlers, WORKERS: "sdxl", MODELS_DIR: await modelsWithoutDefaults() };
+  [browser, container, picture] = await Promise.all([startBrowser(), startContainer(env), makePicture("olive")]);
+  const { url } = await container.listen();
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  page.setDefaultTimeout(30_000);
+  page.on("pageerror", (error) => complaints.push(error.message));
+  // What the container refuses is an answer, which the browser's console counts among the errors.
+  page.on("console", (message) => {
+    if (message.type() === "error" && !message.text().includes("status of 422")) complaints.push(message.text());
+  });
+  await page.goto(url);
+  await page.getByLabel("Job type").selectOption("sdxl_image_fast");
+  for (const summary of await page.locator(".more-fields summary").all()) await summary.click();
+}, 300_000);
+afterAll(async () => {
+  await browser.close();
+  await container.stop();
+  await rm(models, { recursive: true, force: true });
+});
+afterEach(() => expect(complaints.splice(0)).toEqual([]));
+
+/** The bundled model without values of its own, which go before those of the job type. */
+async function modelsWithoutDefaults(): Promise<string> {
+  const bundled = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
+  models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
+  const folder = join(models, "sdxl");
+  await mkdir(folder);
+  for (const name of await readdir(bundled))
+    if (name !== "generation_config.json") await symlink(join(bundled, name), join(folder, name));
+  await writeFile(join(folder, "generation_config.json"), '{"width": 128, "height": 128}');
+  return models;
+}
+
+const control = (name: string) => page.locator(`[name="${name}"]`);
+const fieldOf = (name: string) => page.locator(".field", { has: control(name) });
+const chooserOf = (name: string) => fieldOf(name).locator('input[type="file"]');
+const png = (name: string, buffer: Buffer) => ({ name, mimeType: "image/png", buffer });
+const address = () => `input:${sha256(picture)}`;
+/** Whether it has come, and is no broken picture. */
+const isShown = (image: Locator) =>
+  image.evaluate((shown) => Reflect.get(shown, "complete") === true && Number(Reflect.get(shown, "naturalWidth")) > 0);
+
+test("a chosen picture is uploaded, shown, and changes the defaults; a dropped one does as well", async () => {
+  const steps = control("config.num_inference_steps");
+  expect(await steps.getAttribute("placeholder")).toBe("15");
+  await chooserOf("metadata.reference_image_url").setInputFiles(png("olive.png", picture));
+  const reference = control("metadata.reference_image_url");
+  await expect.poll(() => reference.inputValue(), limits).toBe(address());
+  await expect
+    .poll(() => isShown(fieldOf("metadata.reference_image_url").locator(".file-thumb img")), limits)
+    .toBe(true);
+  await expect.poll(() => steps.getAttribute("placeholder"), limits).toBe("20");
+  await reference.fill("");
+  await reference.blur();
+  await expect.poll(() => steps.getAttribute("placeholder"), limits).toBe("15");
+  await reference.fill(address());
+
+  // As text, for it is of the page and not of here.
+  const data = await page.evaluateHandle(`(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([new Uint8Array(${JSON.stringify([...picture])})], "mask.png", { type: "image/png" }));
+    return transfer;
+  })()`);
+  const box = fieldOf("config.mask_image_url").locator(".file-field");
+  await box.dispatchEvent("dragover", { dataTransfer: data });
+  expect(await box.getAttribute("class")).toContain("over");
+  await box.dispatchEvent("drop", { dataTransfer: data });
+  await expect.poll(() => control("config.mask_image_url").inputValue(), limits).toBe(address());
+});
+
+test("the finished job shows what it began with beside its result", async () => {
+  await control("prompt").fill("a red apple");
+  await control("config.num_inference_steps").fill("2");
+  await control("config.width").fill("64");
+  await control("config.height").fill("64");
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.locator(".tile button").first().click();
+  const references = page.locator('[data-part="job-references"] img');
+  await expect.poll(() => references.count(), limits).toBe(2);
+  for (const image of await references.all()) await expect.poll(() => isShown(image), limits).toBe(true);
+  await page.getByRole("button", { name: "Close" }).click();
+});
+
+test("what is no picture is refused under its field, in the container's words", async () => {
+  await chooserOf("config.mask_image_url").setInputFiles(png("letter.png", Buffer.from("a letter")));
+  const problem = fieldOf("config.mask_image_url").locator(".problem");
+  await expect.poll(() => problem.textContent(), limits).toContain("by its content it is no PNG");
+  // The picture that was there stays.
+  expect(await control("config.mask_image_url").inputValue()).toBe(address());
+});
+
+test("LoRA files are a list, which chosen files are added to", async () => {
+  const loras = control("config.loras");
+  expect(await loras.getAttribute("placeholder")).toBe('[{ "path": "watercolour", "scale": 0.8 }]');
+  await loras.fill("watercolour");
+  await page.getByRole("button", { name: "Create" }).click();
+  const problem = fieldOf("config.loras").locator(".problem");
+  await expect.poll(() => problem.textContent(), limits).toContain("must be a JSON list such as [{");
+  await loras.fill('[{"path": "ink"}]');
+  const file = { name: "style.safetensors", mimeType: "application/octet-stream", buffer: emptyWeights() };
+  await chooserOf("config.loras").setInputFiles(file);
+  const added = [{ path: "ink" }, { path: `input:${sha256(emptyWeights())}`, scale: 1 }];
+  await expect.poll(async () => JSON.parse(await loras.inputValue()), limits).toEqual(added);
+});
+
+function emptyWeights(): Buffer {
+  return Buffer.from("\x02\0\0\0\0\0\0\0{}", "latin1");
+}
