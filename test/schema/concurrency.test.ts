@@ -244,6 +244,40 @@ test("many calls that cancel, settle and discard the same families at the same m
   }
 });
 
+test("calls that take and sweep end jobs whose families others cancel at that moment: none is a deadlock's victim", async () => {
+  for (let round = 0; round < 5; round += 1) {
+    await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
+    const overdue = { config: { expires_in_seconds: 0.001 } };
+    const all: string[] = [];
+    for (let family = 0; family < 6; family += 1) {
+      const first = await enqueue(project, { user: ann, fields: overdue });
+      all.push(first, await enqueue(project, { user: ann, fields: { ...overdue, depends_on: [first] } }));
+      all.push(await enqueue(project, { user: ann, fields: { depends_on: [all.at(-1)] } }));
+      all.push(await enqueue(project, { user: ann, options: { parent_job_id: first } }));
+    }
+    const shuffled = () => all.toSorted(() => Math.random() - 0.5).slice(0, 12);
+    const requests = [{ worker: "sdxl", slots: 2 }];
+    const calls = Array.from({ length: 4 }, (_, place) => [
+      call(project, service, "cancel_jobs", { job_ids: shuffled() }),
+      call(project, service, "take_jobs", { worker_id: `container-${place}`, requests, lease_seconds: 1 }),
+      call(project, service, "sweep_expired", { keep_days: 0 }),
+    ]).flat();
+    for (const { status, body } of await Promise.all(calls)) expect({ status, body }).toMatchObject({ status: 200 });
+  }
+});
+
+test("what goes back to the queue does not wait for those that wait for it", async () => {
+  const [first = ""] = await enqueueMany(1);
+  const waiting = await enqueue(project, { user: ann, fields: { depends_on: [first] } });
+  const [lease] = await claim(project, 1);
+  if (lease === undefined) throw new Error("a job was due");
+  await postgres.database.transaction(async (query) => {
+    await query("select from public.jobs where id = $1 for update", [waiting]);
+    expect(await settle(project, lease, { call: "release" })).toBe("settled");
+  });
+  expect(await statusOf(project, first)).toBe("queued");
+});
+
 test("failures are counted exactly while jobs fail, are redriven and discarded", async () => {
   const ids = await enqueueMany(24);
   const leases = await claim(project, 24);
