@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -215,5 +216,12 @@ describe("info, verify and remove of a folder of one's own", () => {
     expect(await runCli(folder, ["models", "info", "nothing"], env)).toMatchObject({ exitCode: 1 });
     const removed = await runCli(folder, ["models", "remove", "mine", "--yes"], env);
     expect(removed).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("sdxl") });
+    // What a command that was killed has left is gone too; a model that is being fetched stays.
+    const [aside, fetched] = [`removed-${randomUUID()}`, "removed-by-hand"].map((name) =>
+      join(models, ".pulling", name),
+    );
+    for (const path of [aside, fetched]) await mkdir(join(path ?? "", "unet"), { recursive: true });
+    await runCli(folder, ["models"], env);
+    expect(await readdir(join(models, ".pulling"))).toEqual(["removed-by-hand"]);
   });
 });

@@ -6,10 +6,13 @@ import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
+import { removeLeftFolders } from "./removed-folders.ts";
 
 /** The body of `ourvidz models`: 1 when a model cannot be loaded, or an alias leads to none. */
 export async function models(options: GlobalOptions): Promise<number> {
   const { modelsFolder, handlersFolder } = await readSettings(options, { serves: false });
+  // To look needs no right to write.
+  await removeLeftFolders(modelsFolder).catch(() => undefined);
   const registry = await loadHandlers(handlersFolder);
   const needed = await neededModels(registry, modelsFolder);
   const reports = await inspectModels(modelsFolder, registry);

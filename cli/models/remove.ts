@@ -1,6 +1,3 @@
-import { randomUUID } from "node:crypto";
-import { lstat, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { bytes } from "#runtime/lib/bytes.ts";
 import { filesIn } from "#runtime/lib/folder-files.ts";
@@ -10,6 +7,7 @@ import { note, printResult } from "../output.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { workersWith } from "./container-use.ts";
 import { namedModel } from "./find-model.ts";
+import { removeFolder } from "./removed-folders.ts";
 
 export interface RemoveOptions extends GlobalOptions {
   readonly yes?: boolean;
@@ -47,20 +45,4 @@ export async function remove(name: string, options: RemoveOptions): Promise<numb
   if (!options.json && model.aliases.length > 0)
     note(`aliases.json still has it under ${model.aliases.join(", ")}: those names lead to nothing now.`);
   return exitCodes.completed;
-}
-
-/** At once under its name, so that no container finds half of it; of a link, the link alone. */
-async function removeFolder(modelsFolder: string, path: string): Promise<void> {
-  try {
-    if ((await lstat(path)).isSymbolicLink()) return await unlink(path);
-    const parent = join(modelsFolder, ".pulling");
-    const aside = join(parent, `removed-${randomUUID()}`);
-    await mkdir(parent, { recursive: true });
-    await rename(path, aside);
-    await rm(aside, { recursive: true, force: true, maxRetries: 2 });
-    await rmdir(parent).catch(() => undefined);
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
-    throw new CodedError("MODEL_NOT_FOUND", `${path} cannot be deleted (${code}): whose is it?`, { cause });
-  }
 }
