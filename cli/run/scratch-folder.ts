@@ -1,10 +1,24 @@
 import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CodedError, toErrorReport } from "#contract/errors.ts";
-import { makeFolder } from "#runtime/container/data-folder.ts";
+import { containersFolder, makeFolder } from "#runtime/container/data-folder.ts";
+import { isLeftBehind, killLeftBehind } from "#runtime/executor/parent/left-behind.ts";
+
+const namePrefix = "ourvidz-run-";
+
+/** Removes the folders of runs that were killed (SIGKILL); what was kept bears no mark of a run. */
+async function removeLeftBehind(parent: string): Promise<void> {
+  for (const name of (await readdir(parent)).filter((each) => each.startsWith(namePrefix))) {
+    const folder = join(parent, name);
+    const { uid } = await lstat(folder);
+    if (uid !== process.getuid?.() || !(await isLeftBehind(containersFolder(folder)))) continue;
+    await killLeftBehind(containersFolder(folder), { warn: () => undefined });
+    await rm(folder, { recursive: true, force: true });
+  }
+}
 
 /**
  * The temporary data folder of one run. It is removed at the end, also when the process is ended by a second Ctrl-C,
@@ -27,7 +41,8 @@ export class ScratchFolder {
   static async create(parent: string = tmpdir()): Promise<ScratchFolder> {
     try {
       await makeFolder(parent);
-      return new ScratchFolder(await mkdtemp(join(parent, "ourvidz-run-")));
+      await removeLeftBehind(parent).catch(() => undefined);
+      return new ScratchFolder(await mkdtemp(join(parent, namePrefix)));
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
       throw new CodedError(

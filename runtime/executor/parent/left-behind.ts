@@ -42,6 +42,20 @@ export async function recordOwner(folder: string, log: Pick<Logger, "warn">): Pr
   return async () => await rm(file, { force: true }).catch(() => undefined);
 }
 
+/** Whether containers have run in this data folder that were killed, and none runs there as far as it can be seen from here. */
+export async function isLeftBehind(folder: string): Promise<boolean> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".json"));
+  const records = await Promise.all(names.map((name) => readRecord(join(folder, name))));
+  return records.length > 0 && records.every((record) => record !== null && isGone(record));
+}
+
+function isGone(record: OwnerRecord): boolean {
+  const space = pidSpace();
+  if (space === null) return false;
+  if (record.boot !== space.boot) return true;
+  return record.namespace === space.namespace && !isRunning(record);
+}
+
 /** Kills what the containers of this data folder that are gone have left behind. Never rejects. */
 export async function killLeftBehind(folder: string, log: Pick<Logger, "warn">): Promise<void> {
   try {
