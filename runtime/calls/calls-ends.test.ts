@@ -59,12 +59,12 @@ describe("a call whose handler hangs in one token", () => {
     async (_why, stop, config) => {
       const { answer, first } = begun(config, { timeoutSeconds: 1 });
       await first;
-      const startedAtMs = performance.now();
       const { pid } = executor().status;
       stop(pid ?? 0);
       const next = call();
       expect(await refusal(answer)).toMatchObject({ code: "TIMED_OUT", status: 504, details: { call: "reply" } });
-      expect(performance.now() - startedAtMs).toBeLessThan(2500);
+      // Its answer does not wait for the end of the process.
+      expect(executor().status).toMatchObject({ pid, restarts: 0 });
       expect(await next).toMatchObject({ output: { text: "...0...1" } });
       expect(executor().status).toMatchObject({ restarts: 1 });
       expect(executor().status.pid).not.toBe(pid);

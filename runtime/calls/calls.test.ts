@@ -183,6 +183,21 @@ describe("a call over HTTP", () => {
     expect(refused).toEqual([...Array(60).fill(null), "OVERLOADED"]);
   });
 
+  it("is refused when too much waits already, however few calls that is", async () => {
+    const over = new AbortController();
+    const { signal } = over;
+    const runs = Promise.withResolvers<void>();
+    const holder = refusal(call({ pieces: 1000, piece_ms: 20 }, { signal, onText: () => runs.resolve() }));
+    await runs.promise;
+    const large = () => refusal(call({}, { signal, prompt: "lake ".repeat(400_000) }));
+    const waiting = Array.from({ length: 7 }, large);
+    expect(await large()).toMatchObject({ code: "OVERLOADED", message: expect.stringContaining("Too much waits") });
+    expect(runtime.calls.waiting("chat")).toBe(7);
+    over.abort();
+    for (const one of [holder, ...waiting]) expect(await one).toMatchObject({ code: "CANCELLED" });
+    expect(await call()).toMatchObject({ output: {} });
+  });
+
   it("of a client that leaves ends within a piece, and the next one runs", async () => {
     const { trace, lines } = newTrace();
     const leaving = new AbortController();
