@@ -90,7 +90,11 @@ def main() -> None:
         text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         answers.append({"question": question, "text": text, "tokens": len(tokens), "first": first, "rest": rest})
     cpu = cpu_seconds() - before
-    print(json.dumps({"answers": answers, "cpu_seconds": cpu, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+    print(
+        json.dumps(
+            {"answers": answers, "cpu_seconds": cpu, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+        )
+    )
 
 
 if __name__ == "__main__":
