@@ -73,6 +73,34 @@ describe("when Redis goes away", () => {
     await gateway.close();
   });
 
+  test("a Redis that is busy with a script is a 503 that says so and how it ends, also while it is connected to", async () => {
+    const gateway = await startTestGateway({ replyTimeoutMs: 300 });
+    const open = () => createClient({ url: gateway.redis.url, commandOptions: { timeout: 0 } }).connect();
+    const [runner, killer] = await Promise.all([open(), open()]);
+    await killer.sendCommand(["CONFIG", "SET", "lua-time-limit", "50"]);
+    const script = runner.sendCommand(["EVAL", "while true do end", "0"]).catch(() => undefined);
+    const answer = async () => {
+      const { status, text } = await gateway.send("/get/k");
+      return `${status} ${text}`;
+    };
+    // First Redis says so itself; of a connection that is made anew meanwhile, the gateway does.
+    await expect.poll(answer).toMatch(/^503 .*"BUSY /);
+    const log = await createLogger({ level: "silent", format: "json" });
+    const later = await startGateway({ redisUrl: gateway.redis.url, host: "127.0.0.1", port: 0, ...tokens, log });
+    const response = await fetch(`${later.url}/get/k?_token=${tokens.token}`);
+    expect([response.status, await response.json()]).toEqual([
+      503,
+      { error: expect.stringMatching(/^BUSY .*nothing was applied .*SCRIPT KILL/) },
+    ]);
+    await killer.sendCommand(["SCRIPT", "KILL"]);
+    await script;
+    await expect.poll(async () => (await fetch(`${later.url}/ping?_token=${tokens.token}`)).status).toBe(200);
+    await later.close();
+    runner.destroy();
+    killer.destroy();
+    await gateway.close();
+  });
+
   test("a wrong password of Redis is a 503, not a command's error", async () => {
     const gateway = await startTestGateway();
     const log = await createLogger({ level: "silent", format: "json" });

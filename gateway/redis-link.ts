@@ -19,6 +19,11 @@ export const connectTimeoutMs = 5_000;
 const reconnectBaseSeconds = 0.05;
 const reconnectMaxSeconds = 2;
 
+const unreachable = "ERR Redis is not reachable: nothing was applied";
+/** It does not even take a connection's name then. */
+const busy =
+  "BUSY Redis runs a script and answers nothing else until that ends: nothing was applied (redis-cli SCRIPT KILL ends a script that has written nothing)";
+
 /** What may pile up behind a Redis that is stuck, until the time limit gives up on it. */
 const maxWaitingCommands = 50_000;
 
@@ -55,6 +60,8 @@ export class RedisLink {
   #client: Client;
   #waiting = 0;
   #isUp: boolean | null = null;
+  /** Why nothing can be sent, for who asks meanwhile. */
+  #away = unreachable;
   #isClosed = false;
 
   /** @throws CodedError CONFIG_INVALID when the URL is none */
@@ -113,10 +120,21 @@ export class RedisLink {
     }, this.#options.replyTimeoutMs);
     this.#waiting += commands.length;
     try {
-      return await Promise.race([Promise.all(commands.map((command) => send(client, command))), late]);
+      return await Promise.race([Promise.all(commands.map((command) => this.#send(client, command))), late]);
     } finally {
       this.#waiting -= commands.length;
       clearTimeout(timer);
+    }
+  }
+
+  async #send(client: Client, command: readonly Argument[]): Promise<Reply> {
+    try {
+      return await client.sendCommand<Reply>(command, { typeMapping: replyTypes });
+    } catch (error) {
+      if (error instanceof ErrorReply) return error;
+      if (error instanceof ClientOfflineError || error instanceof ClientClosedError)
+        throw new RestError(503, this.#away);
+      throw new RestError(502, "ERR the connection to Redis was lost: the command may or may not have been applied");
     }
   }
 
@@ -136,7 +154,10 @@ export class RedisLink {
       (retries) => retryDelaySeconds(retries + 1, reconnectBaseSeconds, reconnectMaxSeconds, random) * 1000,
     );
     client.on("ready", () => this.#report(true));
-    client.on("error", (error: Error) => this.#report(false, reasonOf(error)));
+    client.on("error", (error: Error) => {
+      this.#away = error.message.startsWith("BUSY ") ? busy : unreachable;
+      this.#report(false, reasonOf(error));
+    });
     return client;
   }
 
@@ -157,15 +178,4 @@ export class RedisLink {
 /** An address that has several numbers fails with one error of all of them, which has no message of its own. */
 function reasonOf(error: Error): string {
   return error.message === "" && "code" in error ? String(error.code) : error.message;
-}
-
-async function send(client: Client, command: readonly Argument[]): Promise<Reply> {
-  try {
-    return await client.sendCommand<Reply>(command, { typeMapping: replyTypes });
-  } catch (error) {
-    if (error instanceof ErrorReply) return error;
-    if (error instanceof ClientOfflineError || error instanceof ClientClosedError)
-      throw new RestError(503, "ERR Redis is not reachable: nothing was applied");
-    throw new RestError(502, "ERR the connection to Redis was lost: the command may or may not have been applied");
-  }
 }
