@@ -66,6 +66,15 @@ describe("not waited for", () => {
     await container.runtime.ended(job_id);
     expect(await container.runtime.queue.get(job_id)).toMatchObject({ status: "completed" });
   });
+
+  it("a job that nobody can run: the answer says what it waits for", async () => {
+    const { status, json } = await post({ ...lake, model_variant: "weaver" }, { Prefer: "wait=1" });
+    expect([status, json]).toMatchObject([
+      202,
+      { status: "queued", waiting_for: { type: "gated", model: "weaver" }, waiting_reason: null },
+    ]);
+    await container.runtime.queue.cancel(withId.parse(json).job_id);
+  });
 });
 
 describe("a client that leaves", () => {

@@ -1,7 +1,7 @@
 import { CodedError, isErrorCode } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
-import { generate } from "./api/generate.ts";
+import { generate, type NotYetGenerated } from "./api/generate.ts";
 import type { JobView } from "./api/schemas/job-view.ts";
 import type { Accepted } from "./api/schemas/submission.ts";
 import { HttpError } from "./errors.ts";
@@ -10,7 +10,7 @@ import { defineRoute, type RouteRequest } from "./http/route.ts";
 import { acceptJob } from "./jobs/accept.ts";
 import { findJob } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
-import { viewJob } from "./jobs/job-view.ts";
+import { viewJob, waitingReasonOf } from "./jobs/job-view.ts";
 import { parseSubmission } from "./jobs/submission.ts";
 
 /** How long an answer is waited for when the client does not say, and at the most. */
@@ -65,8 +65,13 @@ async function cancel({ queue }: Runtime, id: string): Promise<void> {
 }
 
 async function notYet(answer: Accepted, { queue }: Runtime) {
-  const status = (await queue.get(answer.job_id))?.status ?? answer.status;
-  const body: Accepted = { ...answer, status };
+  const record = await queue.get(answer.job_id);
+  const body: NotYetGenerated = {
+    ...answer,
+    status: record?.status ?? answer.status,
+    waiting_for: record?.waitingFor ?? null,
+    waiting_reason: record === null ? null : waitingReasonOf(record),
+  };
   return { status: 202, headers: { Location: `/jobs/${answer.job_id}` }, body } as const;
 }
 

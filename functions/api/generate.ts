@@ -8,6 +8,12 @@ import { accepted, submission, submissionHeaders } from "./schemas/submission.ts
 
 const generatedJob = jobView.extend({ ignored: accepted.shape.ignored }).meta({ id: "GeneratedJob" });
 
+/** Not ended yet: with what the job waits for, where that is known, as its record says it. */
+const notYetGenerated = accepted
+  .extend({ waiting_for: jobView.shape.waiting_for, waiting_reason: jobView.shape.waiting_reason })
+  .meta({ id: "NotYetGenerated" });
+export type NotYetGenerated = z.output<typeof notYetGenerated>;
+
 /**
  * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
  * same priorities, limits and retries, and its result is kept.
@@ -21,7 +27,7 @@ export const generate = declareRoute({
   access: "key",
   summary: "Run a job and wait for its result",
   description:
-    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
+    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, waiting_for says what it waits for that no container has, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
   headers: {
     ...submissionHeaders,
     Prefer: z
@@ -31,7 +37,7 @@ export const generate = declareRoute({
   query: destination,
   body: submission,
   takesJob: true,
-  responses: { 200: generatedJob, 202: accepted },
+  responses: { 200: generatedJob, 202: notYetGenerated },
   errors: [
     "UNKNOWN_JOB_TYPE",
     "NOT_READY",

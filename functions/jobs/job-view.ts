@@ -41,7 +41,7 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     settled_at: isoOrNull(record.settledAtMs),
     cancel_requested: record.cancelRequested,
     waiting_for: record.waitingFor,
-    waiting_reason: record.status === "queued" ? (record.attempts.at(-1)?.reason ?? null) : null,
+    waiting_reason: waitingReasonOf(record),
     delivery: record.delivery,
     progress: record.progress,
     error: errorOf(record.error),
@@ -56,6 +56,11 @@ export async function viewJob(record: JobRecord, { store, config }: ViewContext)
     text: result?.text ?? null,
     result_metadata: result === null ? null : { ...result.metadata },
   };
+}
+
+/** Why the last container gave a queued job back. */
+export function waitingReasonOf({ status, attempts }: Pick<JobRecord, "status" | "attempts">) {
+  return status === "queued" ? (attempts.at(-1)?.reason ?? null) : null;
 }
 
 /** Says of an error that would come again that it is permanent, also where its report is older than that word. */
