@@ -56,15 +56,23 @@ const maxRounds = 8;
  */
 export function cleanEnhancement(answer: string, options: CleaningOptions = {}): string {
   const idea = normalized(options.idea ?? "");
-  let text = proper(answer);
-  // What was wrapped may itself be wrapped.
+  let text = unwrapped(proper(answer), idea);
+  if (options.isCut) text = unwrapped(withoutHalfSentence(text), idea);
+  return /[\p{L}\p{N}]/u.test(text) ? text : "";
+}
+
+/** As one line; what was wrapped may itself be wrapped. */
+function unwrapped(answer: string, idea: string): string {
+  let text = answer;
   for (let round = 0, before = ""; before !== text && round < maxRounds; round += 1) {
     before = text;
-    text = cleanedOnce(text, idea);
+    for (let layer = 0, outer = ""; outer !== text && layer < maxRounds; layer += 1) {
+      outer = text;
+      text = cleanedOnce(text, idea);
+    }
+    text = oneLine(text);
   }
-  text = oneLine(text);
-  if (options.isCut) text = withoutHalfSentence(text);
-  return /[\p{L}\p{N}]/u.test(text) ? text : "";
+  return text;
 }
 
 function cleanedOnce(answer: string, idea: string): string {
