@@ -163,8 +163,8 @@ export class Component {
 
   /**
    * As {@link run}, for a model that goes on from what it made itself: outputs that are the inputs of its next run are handed
-   * on in the type and the memory in which ONNX Runtime made them. On CUDA too that is the CPU's memory: the binding of
-   * onnxruntime-node 1.30 keeps outputs on a device for WebGPU alone.
+   * on in the type in which ONNX Runtime made them, and in the memory into which its binding copied them. On CUDA too that is
+   * the CPU's memory: the binding of onnxruntime-node 1.30 keeps outputs on a device for WebGPU alone.
    * @param kept output by the input that it becomes: `{ "past_key_values.0.key": "present.0.key" }`
    */
   async runKeeping<Name extends string>(
