@@ -1,7 +1,9 @@
 """Names the sizes of a graph's intermediate values, so that ONNX Runtime loads it in a fraction of the time."""
 
+import contextlib
 import logging
 import math
+import tempfile
 
 import onnx
 import onnx_ir as ir
@@ -25,7 +27,9 @@ def name_sizes(model: ir.Model) -> int:
         return 0
     try:
         # Without merging, of sizes that only seem to be equal: memory of the wrong size would fail when it is run.
-        inferred = SymbolicShapeInference.infer_shapes(_without_weights(model), auto_merge=False, verbose=0)
+        # Of a graph that it cannot infer whole it writes what it has into the working directory.
+        with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+            inferred = SymbolicShapeInference.infer_shapes(_without_weights(model), auto_merge=False, verbose=0)
     except Exception as error:
         # Graphs with operators that it does not know load as they did before.
         logger.warning("the sizes of intermediate values stay unknown: %s", error)
