@@ -45,7 +45,7 @@ export interface ConditionParts {
 }
 
 /** Of a ControlNet in `controlnet/`, which says nothing of its kind: it takes ready-made pictures alone. */
-export const unnamedControlNet = "controlnet";
+const unnamedControlNet = "controlnet";
 
 /** Path in the model folder. */
 export function controlNetFile(name: string): string {
@@ -76,7 +76,8 @@ export async function readConditionParts(path: string, latentChannels: number): 
 }
 
 async function namesOf(path: string): Promise<string[]> {
-  const folders = await readdir(path);
+  // In one order on every file system: it is that of messages, too.
+  const folders = (await readdir(path)).toSorted();
   return folders.flatMap((folder) => {
     const match = /^controlnet(?:_([a-z0-9_]+))?$/.exec(folder);
     return match === null ? [] : [match[1] ?? unnamedControlNet];

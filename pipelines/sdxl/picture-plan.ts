@@ -94,7 +94,7 @@ function keptShare({ plan: { strength }, mask }: JobReference): number | undefin
 function layoutNet({ path, controlNets, depthProcessor }: ModelParts, named: string | undefined): MadeHere | undefined {
   const canMake = (name: MadeHere) => name !== "depth" || depthProcessor !== undefined;
   if (named === undefined) return madeHere.find((name) => controlNets.includes(name) && canMake(name));
-  const ready = "give one ready-made as config.control_image_url";
+  const ready = "give one ready-made as config.control_image_url, in place of reference_type composition";
   if (!isMadeHere(named)) {
     throw unsupportedOption(
       `control pictures of the type ${named} are not made of a reference, only ${madeHere.join(" and ")}: ${ready}`,

@@ -176,8 +176,8 @@ export class SdxlPipeline {
    * Draws one image per seed. Images are computed together in parts of at most `pixelsPerPart`; a part that does not fit
    * into memory is tried again in halves. The partition changes results by rounding only.
    * LoRA files are merged into the weights, and stay until another job wants others.
-   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, LORA_INVALID, DISK_FULL, NUMERICAL_ERROR or OUT_OF_MEMORY; the
-   *   signal's reason
+   * @throws PipelineError INVALID_JOB, UNSUPPORTED_OPTION, LORA_INVALID, MODEL_INVALID, MODEL_TOO_LARGE, DISK_FULL,
+   *   NUMERICAL_ERROR or OUT_OF_MEMORY; the signal's reason
    */
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
@@ -219,7 +219,11 @@ export class SdxlPipeline {
    */
   async estimateDepth(picture: RgbImage): Promise<RgbImage> {
     const { depthProcessor, path } = this.model;
-    if (depthProcessor === undefined) throw unsupportedOption(`the model ${basename(path)} has no depth_estimator/`);
+    if (depthProcessor === undefined) {
+      throw unsupportedOption(
+        `the model ${basename(path)} has no depth_estimator/: put one there, or send a control picture of depths ready-made`,
+      );
+    }
     return depthPicture(await this.#components.get(depthEstimatorFile), depthProcessor, picture);
   }
 

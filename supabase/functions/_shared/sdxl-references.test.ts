@@ -116,7 +116,7 @@ it.each([
   ],
   [
     { config: { mask_image_url: "m.png" } },
-    "config.mask_image_url must be given together with metadata.reference_image_url, whose white parts it draws anew",
+    "config.mask_image_url must be given together with metadata.reference_image_url: it says which parts of that are drawn anew",
   ],
   [
     begin({}, { pipeline: "txt2img", mask_image_url: "m.png" }),
@@ -136,6 +136,8 @@ describe("what plays no part is listed as ignored", () => {
   it.each([
     [{ config: { strength: 0.5 } }, ["strength"]],
     [{ config: { denoise_strength: 0.5, strength: 0.5 } }, ["denoise_strength"]],
+    [{ config: { reference_fit: "contain" } }, ["reference_fit"]],
+    [{ config: { reference_fit: "contain", control_image_url: "https://files.example/lines.png" } }, []],
     [{ config: { novelty: 1, absent: null, expected_time: 30, pipeline: "txt2img" } }, ["novelty"]],
     [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
     [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],

@@ -118,7 +118,7 @@ function checkWithout(config: JsonObject, metadata: JsonObject, refuse: Refuse):
   if (isReference(config.mask_image_url)) {
     const message = isText
       ? 'must be left out with config.pipeline "txt2img"'
-      : "must be given together with metadata.reference_image_url, whose white parts it draws anew";
+      : "must be given together with metadata.reference_image_url: it says which parts of that are drawn anew";
     refuse(["config", "mask_image_url"], config.mask_image_url, message);
   }
   if (isText) return;
@@ -153,8 +153,11 @@ export function unusedReferenceFields(written: Readonly<JsonObject>): string[] {
   const given = Object.keys(referenceMetadata).filter((name) => isGiven(metadata[name]) && metadata[name] !== "");
   const inMetadata = (names: readonly string[]) => names.map((name) => `metadata.${name}`);
   if (!usesReference(job)) {
-    const names = Object.keys(referenceParameters).map((name) => nameGiven(ofConfig, name));
-    return [...names.filter((name) => name !== undefined), ...ofControls, ...inMetadata(given)];
+    // A control picture is brought to the size as a reference is.
+    const fits = isReference(ofConfig.control_image_url) ? ["reference_fit"] : [];
+    const names = Object.keys(referenceParameters).filter((name) => !fits.includes(name));
+    const unread = names.map((name) => nameGiven(ofConfig, name)).filter((name) => name !== undefined);
+    return [...unread, ...ofControls, ...inMetadata(given)];
   }
   const hasOwn = nameGiven(ofConfig, "denoise_strength") !== undefined;
   const isOverruled = (name: string) =>
