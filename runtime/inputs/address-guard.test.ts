@@ -56,6 +56,17 @@ describe("an address", () => {
     expect(problem(text)).toContain(why);
   });
 
+  it.each([
+    ["http://files.example/a.png", true],
+    ["https://127.0.0.1/a.png", true],
+    ["https://files.example:22/a.png", true],
+    ["a.png", false],
+    ["https://user@files.lan/a.png", false],
+    [`https://files.example/${"a".repeat(8200)}`, false],
+  ])("%.40s is refused with what helps: INPUT_HOSTS_ALLOWED %s", (text, helps) => {
+    expect(problem(text)?.includes("INPUT_HOSTS_ALLOWED")).toBe(helps);
+  });
+
   it("is judged again where it is redirected to", () => {
     const base = new URL("https://files.example/a/b.png");
     expect(guard.check("../c.png", base).url.href).toBe("https://files.example/c.png");

@@ -33,17 +33,22 @@ export class AddressGuard {
    * @throws PermanentError INPUT_REFUSED
    */
   check(text: string, base?: URL): Target {
-    if (text.length > maxUrlCharacters) throw refused(`it is longer than ${maxUrlCharacters} characters`);
+    if (text.length > maxUrlCharacters)
+      throw refused(`it is longer than ${maxUrlCharacters} characters`, publicAddress);
     const url = URL.parse(text, base?.href);
-    if (url === null) throw refused("it is not an address such as https://files.example/a.png");
+    if (url === null) throw refused("it is not an address such as https://files.example/a.png", publicAddress);
     url.hash = "";
     const named = this.#isNamed(url);
-    if (url.username !== "" || url.password !== "") throw refused("it contains a user name or a password", url);
+    if (url.username !== "" || url.password !== "") {
+      throw refused("it contains a user name or a password", "Use an address without them", url);
+    }
     // As it was written: put together again from its parts, it would be an address that nobody has given.
     if (url.protocol !== "https:" && url.protocol !== "http:")
       throw noWay(url.protocol, base === undefined ? text : url.href);
-    if (!named && url.protocol === "http:") throw refused("it is not https", url);
-    if (!named && url.port !== "") throw refused(`it has the port ${url.port}, not the usual one`, url);
+    if (!named && url.protocol === "http:") throw refused("it is not https", otherwiseNamed, url);
+    if (!named && url.port !== "") {
+      throw refused(`it has the port ${url.port}, not the usual one`, otherwiseNamed, url);
+    }
     const target: Target = { url, reach: named ? "private" : "public" };
     const literal = hostOf(url);
     if (isIP(literal) !== 0) this.checkAddresses(target, [literal]);
@@ -57,7 +62,8 @@ export class AddressGuard {
   checkAddresses({ url, reach }: Target, addresses: readonly string[]): void {
     for (const address of addresses) {
       const problem = addressProblem(address, reach);
-      if (problem !== null) throw refused(`its host is not on the public internet (${problem})`, url);
+      if (problem === null) continue;
+      throw refused(`its host is not on the public internet (${problem})`, otherwiseNamed, url);
     }
   }
 
@@ -95,10 +101,12 @@ export function shownUrl(url: URL): string {
   return text.length > maxShownCharacters ? `${text.slice(0, maxShownCharacters)}…` : text;
 }
 
-function refused(why: string, url?: URL): PermanentError {
+const publicAddress = "Use a public https address";
+/** Of what is refused because of its host. */
+const otherwiseNamed = `${publicAddress}, or let the operator add the host to INPUT_HOSTS_ALLOWED`;
+
+/** @param advice what to do, without the full stop */
+function refused(why: string, advice: string, url?: URL): PermanentError {
   const which = url === undefined ? "A reference file's address" : `The reference file ${shownUrl(url)}`;
-  return new PermanentError(
-    `${which} is refused: ${why}. Use a public https address, or let the operator add the host to INPUT_HOSTS_ALLOWED.`,
-    { code: "INPUT_REFUSED" },
-  );
+  return new PermanentError(`${which} is refused: ${why}. ${advice}.`, { code: "INPUT_REFUSED" });
 }
