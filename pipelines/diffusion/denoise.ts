@@ -108,5 +108,8 @@ function callsOf({ schedule, startStep = 0, predict, handOver }: DenoiseRequest)
 }
 
 function stepError(where: string): Error {
-  return numericalError(where, "Weights that overflow in float16 do this, or a guidance scale far out of range.");
+  return numericalError(
+    where,
+    "Weights that overflow in float16 do this, or a guidance scale far out of range: export the model in float32, or lower the guidance scale.",
+  );
 }

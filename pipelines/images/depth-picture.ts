@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { modelInvalid, numericalError } from "#pipelines/core/errors.ts";
 import type { Component } from "#pipelines/core/onnx.ts";
+import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import { isFiniteData, type Tensor } from "#pipelines/core/tensor.ts";
 import { normalizedPixels } from "./normalized-pixels.ts";
 import { resizePicture } from "./resample.ts";
@@ -36,7 +37,10 @@ export async function depthPicture(
     "predicted_depth",
   ]);
   if (!isFiniteData(depths.data)) {
-    throw numericalError("the reference's estimated depths", "Weights that overflow in float16 do this.");
+    throw numericalError(
+      "the reference's estimated depths",
+      "Depth estimators that overflow in float16 do this: export it in float32.",
+    );
   }
   const isMap = depths.dims.length >= 3 && depths.dims.slice(0, -2).every((size) => size === 1);
   if (!isMap)
@@ -62,14 +66,8 @@ function sizeFor({ width, height }: RgbImage, processor: DepthProcessorConfig): 
     else scaleWidth = scaleHeight;
   }
   const multiple = processor.ensure_multiple_of;
-  const rounded = (size: number) => Math.max(roundHalfToEven(size / multiple), 1) * multiple;
+  const rounded = (size: number) => Math.max(roundHalfEven(size / multiple), 1) * multiple;
   return { width: rounded(scaleWidth * width), height: rounded(scaleHeight * height) };
-}
-
-/** As Python rounds. */
-function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** As `torch.nn.functional.interpolate(mode="bicubic", align_corners=False)` makes it of a map. */

@@ -6,7 +6,7 @@ import type { RgbImage } from "./rgb.ts";
 export const maxPicturePixels = 50_000_000;
 
 /** How many times the shorter side the longer one may be. Of a narrower picture no model could use anything. */
-export const maxSideRatio = 20;
+const maxSideRatio = 20;
 
 /** What is decoded. libvips reads more, SVG and PDF among it, which are programs rather than pictures. */
 const formats: readonly string[] = ["png", "jpeg", "webp", "gif"];

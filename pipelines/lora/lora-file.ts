@@ -30,10 +30,10 @@ const otherKinds: readonly (readonly [RegExp, string])[] = [
   [/\.dora_scale$|lora_magnitude_vector/, "DoRA (weight-decomposed)"],
   [/\.hada_w\d/, "LoHa"],
   [/\.lokr_w\d/, "LoKr"],
-  [/\.oft_|\.oft_blocks/, "OFT"],
+  [/\.oft_/, "OFT"],
   [/\.(a1|a2|b1|b2|bm1|bm2)\.weight$/, "GLoRA"],
   [/\.diff(_b)?$|\.set_weight$/, "a full difference"],
-  [/lora_[AB](\.[\w-]+)?\.bias$|\.lora_B\.bias$/, "LoRA with biases"],
+  [/lora_[AB](\.[\w-]+)?\.bias$/, "LoRA with biases"],
 ];
 
 /** How the layouts name the halves of a change: PEFT, kohya, and two that diffusers wrote before. */

@@ -2,7 +2,7 @@ import type { SolverLevel } from "./multistep-schedule.ts";
 
 export type DpmAlgorithm = "dpmsolver" | "dpmsolver++" | "sde-dpmsolver" | "sde-dpmsolver++";
 
-/** The step from one level to the next: sample·x + slope·D₀ + first·D₁ + second·D₂ + noise·z. */
+/** The step from one level to the next: sample·x + newest·m₀ + first·D₁ + second·D₂ + noise·z. */
 export interface DpmFactors {
   readonly sample: number;
   readonly newest: number;
@@ -16,7 +16,7 @@ export interface DpmFactors {
  * Exponential integrators of the probability-flow equation, or of the stochastic one, in what the model predicts: noise
  * (Lu et al., "DPM-Solver", 2022) or image ("DPM-Solver++", 2022, appendix B; for the stochastic ones algorithm 4).
  * @param order of the step: higher terms are 0
- * @param isHeun whether order 2 is integrated exactly; else half of D₀'s factor is taken
+ * @param isHeun whether order 2 is integrated exactly; else half of m₀'s factor is taken
  */
 export function dpmFactors(
   algorithm: DpmAlgorithm,

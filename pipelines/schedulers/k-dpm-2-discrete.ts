@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import type { Levels } from "./base-schedule.ts";
 import {
   contradictions,
@@ -13,7 +14,7 @@ import {
 import type { Schedule, Scheduler, StepNoise } from "./scheduler.ts";
 import { SigmaTable, spacedLevels, withLast } from "./sigma-levels.ts";
 import { addScaled, ancestralSplit, eulerStep, required, SigmaSchedule } from "./sigma-schedule.ts";
-import { checkSteps, roundHalfEven } from "./spacing.ts";
+import { checkSteps } from "./spacing.ts";
 
 export const kDpm2Config = schedulerConfig({
   ...trainingFields(stableDiffusionBetas),

@@ -26,7 +26,7 @@ export const lcmConfig = schedulerConfig({
 
 type Config = z.output<typeof lcmConfig>;
 
-/** Deviation of the training data in the boundary condition of consistency models. */
+/** σ² of the training data, whose σ is 0.5, in the boundary condition of consistency models. */
 const dataVariance = 0.25;
 
 /**

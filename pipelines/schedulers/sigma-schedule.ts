@@ -81,7 +81,7 @@ export function ancestralSplit(from: number, to: number): AncestralSplit {
 }
 
 /** √(σ² + 1) in float32. */
-export function rootOfSquarePlusOne(sigma: number): number {
+function rootOfSquarePlusOne(sigma: number): number {
   return Math.fround(Math.sqrt(Math.fround(Math.fround(sigma * sigma) + 1)));
 }
 

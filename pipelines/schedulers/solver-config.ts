@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import type { Levels } from "./base-schedule.ts";
 import { clippingFields, respacingFields, spacingFields, trainingFields, zeroSnrField } from "./config.ts";
 import type { SigmaTable } from "./sigma-levels.ts";
-import { respacedSigmas, roundHalfEven, type SigmaSpacing, solverTimesteps, type TimestepSpacing } from "./spacing.ts";
+import { respacedSigmas, type SigmaSpacing, solverTimesteps, type TimestepSpacing } from "./spacing.ts";
 
 /** Keys that the multistep solvers share. */
 export const solverFields = {

@@ -1,4 +1,5 @@
 import { invalidJob } from "#pipelines/core/errors.ts";
+import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import { betaQuantile } from "./beta-quantile.ts";
 
 /** Where on the training schedule the steps of a run lie. */
@@ -121,12 +122,4 @@ export function timestepOfSigma(sigma: number, logSigmas: Float32Array): number 
   const highValue = logSigmas[low + 1] ?? lowValue;
   const weight = Math.min(Math.max((lowValue - logSigma) / Math.fround(lowValue - highValue), 0), 1);
   return (1 - weight) * low + weight * (low + 1);
-}
-
-/** Rounds as IEEE 754 and NumPy do: a half goes to the even neighbour. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const fraction = value - floor;
-  if (fraction !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }

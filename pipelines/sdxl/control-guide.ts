@@ -9,7 +9,7 @@ const downInput = "down_block_additional_residual_";
 const midInput = "mid_block_additional_residual";
 
 /** The UNet's inputs for residuals, each with the ControlNet's output for it; empty for one that takes none. */
-export function residualInputs(unet: Component): Map<string, string> {
+function residualInputs(unet: Component): Map<string, string> {
   const names = [...unet.inputs.keys()].filter((name) => name.startsWith(downInput) || name === midInput);
   return new Map(
     names.map((name) => [

@@ -1,8 +1,11 @@
 import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, onTestFinished, test } from "vitest";
+import { Component } from "#pipelines/core/onnx.ts";
 import { clipPixels } from "#pipelines/images/clip-pixels.ts";
 import { maxDifference } from "#pipelines/testing/compare.ts";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
+import { encodeImagePrompt } from "./image-prompt.ts";
 import { SdxlPipeline } from "./pipeline.ts";
 import {
   type ControlCase,
@@ -104,3 +107,18 @@ test.each(Array.from({ length: lookCount }, (_, index) => index))(
     expect(maxDifference(clipPixels(picture, processor).data, pixelValues.data)).toBeLessThan(1e-6);
   },
 );
+
+it("encodes each picture as transformers does", async () => {
+  const folder = copyWithConditions("base");
+  const encoder = await Component.load(join(folder, "image_encoder/model.onnx"), { executionProvider: "cpu" });
+  onTestFinished(async () => {
+    await encoder.dispose();
+    rmSync(folder, { recursive: true });
+  });
+  for (let index = 0; index < lookCount; index++) {
+    const { picture, imageEmbeds } = lookOf(index);
+    const { positive, negative } = await encodeImagePrompt(encoder, processor, { picture, scale: 1 });
+    expect(maxDifference(positive.data, imageEmbeds.data)).toBeLessThan(1e-5);
+    expect(negative.data.every((value) => value === 0)).toBe(true);
+  }
+});

@@ -1,9 +1,9 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { unsupportedOption } from "#pipelines/core/errors.ts";
+import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import type { HandOver } from "#pipelines/diffusion/denoise.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
-import { roundHalfEven } from "#pipelines/schedulers/spacing.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
 import type { SdxlRequest } from "./request.ts";
 

@@ -34,7 +34,7 @@ export async function encodeImagePrompt(
     if (made === undefined || !isFiniteData(made.data)) {
       throw numericalError(
         "the picture as the image encoder has encoded it",
-        "Weights that overflow in float16 do this.",
+        "Image encoders that overflow in float16 do this: export it in float32.",
       );
     }
     return tensor(made.data.slice(), made.dims);
