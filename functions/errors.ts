@@ -29,7 +29,7 @@ export function errorResponse(error: unknown): Response {
 }
 
 /** What knows when it may succeed says so in seconds. */
-function headersOf(error: unknown): Readonly<Record<string, string>> {
+export function headersOf(error: unknown): Readonly<Record<string, string>> {
   if (error instanceof HttpError) return error.headers;
   if (!(error instanceof RetryableError) || error.delaySeconds === undefined) return {};
   return { "Retry-After": String(Math.ceil(error.delaySeconds)) };

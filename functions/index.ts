@@ -3,9 +3,12 @@ import { requestId } from "hono/request-id";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import { chatRoute } from "./chat.ts";
+import { chatCompletionsRoute } from "./chat-completions.ts";
 import { consolePageRoute } from "./console.ts";
 import { consoleFileRoute } from "./console-files.ts";
 import { docsRoute } from "./docs.ts";
+import { enhanceBaseRoute, enhanceInstructRoute, enhanceRoute } from "./enhance.ts";
 import { errorResponse, HttpError } from "./errors.ts";
 import { listFailuresRoute } from "./failures.ts";
 import { fileRoute } from "./files-get.ts";
@@ -30,6 +33,7 @@ import { getJobRoute } from "./jobs-get.ts";
 import { listJobsRoute } from "./jobs-list.ts";
 import { retryJobRoute } from "./jobs-retry.ts";
 import { metricsRoute } from "./metrics.ts";
+import { listModelsRoute } from "./models-list.ts";
 import { openApiRoute } from "./openapi-json.ts";
 import { listOutboxRoute } from "./outbox-list.ts";
 import { tryOutboxRoute } from "./outbox-try.ts";
@@ -70,6 +74,12 @@ export const routes: readonly Route[] = [
   getInputRoute,
   deleteInputRoute,
   testCompelRoute,
+  chatRoute,
+  enhanceRoute,
+  enhanceInstructRoute,
+  enhanceBaseRoute,
+  chatCompletionsRoute,
+  listModelsRoute,
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,

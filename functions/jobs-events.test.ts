@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { untilEvent } from "#test/support/runtime.ts";
 import { jobEvents } from "./api/jobs-events.ts";
-import type { ServerEvent } from "./http/event-stream.ts";
+import type { NamedEvent } from "./http/event-stream.ts";
 import type { RunningServer } from "./server.ts";
 import { startContainer, type TestContainer } from "./testing/container.ts";
 import { inShort, readEvents } from "./testing/events.ts";
@@ -18,7 +18,7 @@ function open(id: string, init: RequestInit = {}): Promise<Response> {
   return fetch(`${server.url}/jobs/${id}/events`, init);
 }
 
-async function collect(response: Response): Promise<ServerEvent[]> {
+async function collect(response: Response): Promise<NamedEvent[]> {
   return Array.fromAsync(readEvents(response));
 }
 
@@ -29,7 +29,7 @@ it("reports a job as it runs, and closes after its final state", async () => {
   const response = await open(job.id);
   expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
   expect(response.headers.get("cache-control")).toContain("no-store");
-  const events: ServerEvent[] = [];
+  const events: NamedEvent[] = [];
   for await (const event of readEvents(response)) {
     events.push(event);
     if (inShort(event) === "50 %") await job.open();
@@ -63,7 +63,7 @@ it("reports a job that another container on the same database runs", async () =>
   const job = await container.submitGated();
   const response = await open(job.id);
   const other = await startContainer({ DATA_DIR: container.runtime.folder });
-  const events: ServerEvent[] = [];
+  const events: NamedEvent[] = [];
   for await (const event of readEvents(response)) {
     events.push(event);
     if (inShort(event) === "running 1") await job.open();

@@ -3,6 +3,7 @@ import { sdxlGenerateParameters, sdxlJob, unusedSdxlFields } from "#contract/sdx
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
+import { enhanceFirst, enhancementCalls } from "#pipelines/text/enhancement/enhance-first.ts";
 
 /** Pure inference: steps and guidance are the job's own, and nothing is assumed for it. */
 export default defineHandler({
@@ -15,7 +16,8 @@ export default defineHandler({
   input: sdxlJob,
   parameters: sdxlGenerateParameters,
   unusedFields: unusedSdxlFields,
+  calls: enhancementCalls,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   readPrompt: readSdxlPrompt,
-  run: generateImages,
+  run: enhanceFirst(generateImages, "sdxl"),
 });

@@ -4,6 +4,7 @@ import { referenceDefaults } from "#contract/sdxl-references.ts";
 import { generateImages } from "#pipelines/sdxl/generate-images.ts";
 import { modelCheck } from "#pipelines/sdxl/model-folder.ts";
 import { readSdxlPrompt } from "#pipelines/sdxl/read-prompt.ts";
+import { enhanceFirst, enhancementCalls } from "#pipelines/text/enhancement/enhance-first.ts";
 
 export default defineHandler({
   type: "sdxl_image_high",
@@ -17,7 +18,8 @@ export default defineHandler({
   defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
   defaultsFor: referenceDefaults,
   unusedFields: unusedSdxlFields,
+  calls: enhancementCalls,
   retry: { maxAttempts: 3, timeoutSeconds: 300 },
   readPrompt: readSdxlPrompt,
-  run: generateImages,
+  run: enhanceFirst(generateImages, "sdxl"),
 });

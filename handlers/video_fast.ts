@@ -1,5 +1,6 @@
 import { defineHandler } from "#contract/handler.ts";
 import { wanVideoJob, wanVideoParameters } from "#contract/wan.ts";
+import { enhanceFirst, enhancementCalls } from "#pipelines/text/enhancement/enhance-first.ts";
 import { generateRoundedClip } from "#pipelines/wan/generate-clip.ts";
 import { modelCheck } from "#pipelines/wan/model-folder.ts";
 import { readWanPrompt } from "#pipelines/wan/read-prompt.ts";
@@ -14,7 +15,8 @@ export default defineHandler({
   input: wanVideoJob,
   parameters: wanVideoParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 6.5 },
+  calls: enhancementCalls,
   retry: { maxAttempts: 3, timeoutSeconds: 1200 },
   readPrompt: readWanPrompt,
-  run: generateRoundedClip,
+  run: enhanceFirst(generateRoundedClip, "wan"),
 });

@@ -70,8 +70,11 @@ function recordingContext(lines: number, signal = new AbortController().signal) 
     model: unused,
     input: unused,
     lora: unused,
+    presets: unused,
     scratch: unused,
     run: unused,
+    call: unused,
+    text: () => undefined,
     enqueue: unused,
   };
   return { ctx, files, steps };

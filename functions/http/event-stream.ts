@@ -5,10 +5,21 @@ import { StreamTurns } from "./stream-turns.ts";
 
 /** One server-sent event; `data` is sent as JSON. The same object for many readers is encoded once. */
 export interface ServerEvent {
-  readonly id: string;
-  readonly event: string;
+  readonly id?: string;
+  readonly event?: string;
   readonly data: unknown;
 }
+
+/** An event of a stream that a reader can come back to. */
+export interface NamedEvent extends ServerEvent {
+  readonly id: string;
+  readonly event: string;
+}
+
+export type NamedEvents = readonly NamedEvent[];
+
+/** The one piece of data that is no JSON: how OpenAI's streams end. */
+export const doneMark = Symbol("[DONE]");
 
 /** What is sent together. */
 export type ServerEvents = readonly ServerEvent[];
@@ -163,7 +174,10 @@ function encodeEvents(events: ServerEvents): Uint8Array {
 function encodeEvent(event: ServerEvent): Uint8Array {
   const known = encoded.get(event);
   if (known !== undefined) return known;
-  const bytes = encoder.encode(`id: ${event.id}\nevent: ${event.event}\ndata: ${JSON.stringify(event.data)}\n\n`);
+  const id = event.id === undefined ? "" : `id: ${event.id}\n`;
+  const name = event.event === undefined ? "" : `event: ${event.event}\n`;
+  const data = event.data === doneMark ? "[DONE]" : JSON.stringify(event.data);
+  const bytes = encoder.encode(`${id}${name}data: ${data}\n\n`);
   encoded.set(event, bytes);
   return bytes;
 }

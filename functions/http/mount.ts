@@ -21,14 +21,28 @@ export interface MountOptions {
 export function mount(app: Hono<RequestState>, routes: readonly Route[], options: MountOptions): void {
   const guards = accessGuards(options.runtime);
   for (const route of routes) {
-    app.on(route.method, route.path, guardOf(route, guards[route.access], options.runtime), async (context) => {
+    const answer: MiddlewareHandler<RequestState> = async (context) => {
       const request = await readRequest(context, route, routes, options);
       return respond(await route.handler(request, options.runtime), request, options.streams);
-    });
+    };
+    const guard = guardOf(route, guards[route.access], options.runtime);
+    app.on(route.method, route.path, withErrors(route, guard), withErrors(route, answer));
   }
   for (const path of new Set(routes.map((route) => route.path))) {
     app.all(path, (context) => methodNotAllowed(context, allowedMethods(routes, path)));
   }
+}
+
+/** Errors as the route answers them, where it speaks another protocol. */
+function withErrors({ answerError }: Route, next: MiddlewareHandler): MiddlewareHandler {
+  if (answerError === undefined) return next;
+  return async (context, after) => {
+    try {
+      return await next(context, after);
+    } catch (error) {
+      return answerError(error);
+    }
+  };
 }
 
 /** The guard of the route's access; a browser that it refuses for want of a key gets the route's page instead. */

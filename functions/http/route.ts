@@ -49,6 +49,8 @@ type DeclaredReply<Declared extends Responses> =
 export interface RouteHooks<Body> {
   /** Reads the body in place of its schema where what is allowed depends on the container, such as on its job types. */
   parseBody?(input: unknown, runtime: Runtime): Body;
+  /** What errors look like where a route speaks another protocol than the rest of the API. */
+  answerError?(error: unknown): Response;
   /** Of a page: what a browser that sends no key is answered in place of the error, so that it can ask for the key. */
   withoutKey?(runtime: Runtime): Response;
 }

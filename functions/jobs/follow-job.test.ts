@@ -9,7 +9,7 @@ import { readConfig } from "#runtime/container/config.ts";
 import { type Embedded, openEmbedded } from "#runtime/container/embedded.ts";
 import { JobEvents, type LiveEvent } from "#runtime/dispatch/job-events.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
-import type { ServerEvent } from "../http/event-stream.ts";
+import type { NamedEvent } from "../http/event-stream.ts";
 import { inShort } from "../testing/events.ts";
 import { type FollowedContainer, followJob } from "./follow-job.ts";
 import { parseEventId } from "./job-event.ts";
@@ -37,9 +37,9 @@ afterAll(async () => {
 });
 
 class Follower {
-  readonly #events: AsyncGenerator<ServerEvent>;
+  readonly #events: AsyncGenerator<NamedEvent>;
   readonly leaving = new AbortController();
-  readonly received: ServerEvent[] = [];
+  readonly received: NamedEvent[] = [];
 
   constructor(container: FollowedContainer, jobId: string, after?: string) {
     this.#events = followJob(container, jobId, { after: parseEventId(after), pollMs: 5 }, this.leaving.signal);

@@ -1,7 +1,7 @@
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import { isSettled, type JobQueue, type JobRecord, type JobStatus } from "#runtime/sources/job-source.ts";
-import type { ServerEvent, ServerEvents } from "../http/event-stream.ts";
+import type { NamedEvent, NamedEvents } from "../http/event-stream.ts";
 import { Inbox } from "./inbox.ts";
 import {
   type EventId,
@@ -41,7 +41,7 @@ export async function* followJob(
   jobId: string,
   options: FollowJobOptions,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvent> {
+): AsyncGenerator<NamedEvent> {
   for await (const batch of followInBatches(container, jobId, options, signal)) yield* batch;
 }
 
@@ -51,7 +51,7 @@ export async function* followInBatches(
   jobId: string,
   options: FollowJobOptions,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvents> {
+): AsyncGenerator<NamedEvents> {
   for await (const batch of follow(container, jobId, options, signal)) if (batch.length > 0) yield batch;
 }
 
@@ -60,7 +60,7 @@ async function* follow(
   jobId: string,
   options: FollowJobOptions,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvents> {
+): AsyncGenerator<NamedEvents> {
   const { queue, events, startedAtMs } = container;
   const first = await queue.get(jobId);
   if (first === null) return;
@@ -89,7 +89,7 @@ async function* untilSilent(
   sent: SentEvents,
   pollMs: number,
   signal: AbortSignal,
-): AsyncGenerator<ServerEvents, JobRecord | null> {
+): AsyncGenerator<NamedEvents, JobRecord | null> {
   for (;;) {
     await inbox.wait(untilSharedTurn(pollMs), signal);
     if (signal.aborted) return null;
@@ -129,7 +129,7 @@ class SentEvents {
   }
 
   /** What had happened when the reader came: the record's states up to the first live one, then the live events. */
-  *past(record: JobRecord, log: readonly NumberedEvent[], after: EventId | null): Generator<ServerEvent> {
+  *past(record: JobRecord, log: readonly NumberedEvent[], after: EventId | null): Generator<NamedEvent> {
     // Where the live events are forgotten, nobody can say what the reader missed of them: it is sent the states again.
     const seen = log.length === 0 && after?.source === this.#epoch ? null : after;
     const firstLive = log.flatMap(({ event }) => (event.kind === "state" ? [event.attempt] : []))[0] ?? Infinity;
@@ -146,7 +146,7 @@ class SentEvents {
     yield* this.#recordedDelivery(record);
   }
 
-  *live(entry: NumberedEvent): Generator<ServerEvent> {
+  *live(entry: NumberedEvent): Generator<NamedEvent> {
     const message = liveEvent(this.jobId, this.#epoch, entry);
     const { event } = entry;
     if (event.kind === "state") {
@@ -163,7 +163,7 @@ class SentEvents {
   }
 
   /** What the record knows that was not sent: states of other processes, and their progress. */
-  *recorded(record: JobRecord): Generator<ServerEvent> {
+  *recorded(record: JobRecord): Generator<NamedEvent> {
     if (isSettled(record.status)) return;
     const states = recordedStates(record);
     const last = states.findLastIndex(({ state }) => this.#isSent(state.status, state.attempt));
@@ -173,21 +173,21 @@ class SentEvents {
     yield* this.#recordedDelivery(record);
   }
 
-  #recordedState({ id, state }: RecordedState): ServerEvent {
+  #recordedState({ id, state }: RecordedState): NamedEvent {
     this.#note(state.status, state.attempt);
     this.#lastId = formatEventId(id);
     return { id: this.#lastId, event: "state", data: state };
   }
 
   /** A record's progress is some seconds old: it is sent only when it is ahead of the live one. */
-  *#recordedProgress({ status, progress }: JobRecord): Generator<ServerEvent> {
+  *#recordedProgress({ status, progress }: JobRecord): Generator<NamedEvent> {
     if (status !== "running" || progress === null || progress <= this.#progress) return;
     this.#progress = progress;
     yield recordedProgress(this.#lastId, progress);
   }
 
   /** Notes are written down some time after they were sent: of a delivery of this container, the record has no newer one. */
-  *#recordedDelivery({ delivery }: JobRecord): Generator<ServerEvent> {
+  *#recordedDelivery({ delivery }: JobRecord): Generator<NamedEvent> {
     const text = JSON.stringify(delivery);
     if (delivery === null || text === this.#delivery || delivery.since <= this.#liveDeliverySince) return;
     this.#delivery = text;

@@ -4,7 +4,7 @@ import { isEnd, type LiveEvent, type NumberedEvent } from "#runtime/dispatch/job
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 import type { jobEventData, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
-import type { ServerEvent } from "../http/event-stream.ts";
+import type { NamedEvent } from "../http/event-stream.ts";
 import { iso } from "./job-view.ts";
 
 export interface RecordedState {
@@ -37,10 +37,10 @@ export function endId(record: JobRecord): string {
   return formatEventId({ source: "end", number: record.settledAtMs ?? 0 });
 }
 
-const ends = new WeakMap<JobRecord, Promise<ServerEvent>>();
+const ends = new WeakMap<JobRecord, Promise<NamedEvent>>();
 
 /** The last event of a job, with all that is known of it; one for all readers who share a record. */
-export function endEvent(record: JobRecord, view: () => Promise<JobView>): Promise<ServerEvent> {
+export function endEvent(record: JobRecord, view: () => Promise<JobView>): Promise<NamedEvent> {
   const known = ends.get(record);
   if (known !== undefined) return known;
   const made = view().then((job) => finalState(record, job));
@@ -48,21 +48,21 @@ export function endEvent(record: JobRecord, view: () => Promise<JobView>): Promi
   return made;
 }
 
-function finalState(record: JobRecord, job: JobView): ServerEvent {
+function finalState(record: JobRecord, job: JobView): NamedEvent {
   const state = stateData(record, record.status, record.attempt, record.settledAtMs ?? record.createdAtMs);
   return { id: endId(record), event: "state", data: { ...state, error: job.error, job } };
 }
 
-const live = new WeakMap<NumberedEvent, ServerEvent>();
+const live = new WeakMap<NumberedEvent, NamedEvent>();
 
 /** A live event of this container; one for all readers. */
-export function liveEvent(jobId: string, epoch: string, entry: NumberedEvent): ServerEvent {
+export function liveEvent(jobId: string, epoch: string, entry: NumberedEvent): NamedEvent {
   const made = live.get(entry) ?? toServerEvent(jobId, epoch, entry);
   live.set(entry, made);
   return made;
 }
 
-function toServerEvent(jobId: string, epoch: string, { id, atMs, event }: NumberedEvent): ServerEvent {
+function toServerEvent(jobId: string, epoch: string, { id, atMs, event }: NumberedEvent): NamedEvent {
   return { id: formatEventId({ source: epoch, number: id }), event: event.kind, data: liveData(jobId, atMs, event) };
 }
 
@@ -94,12 +94,12 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
 }
 
 /** The progress in a record. It carries the id of the state before it: on return it is read anew. */
-export function recordedProgress(id: string, progress: number): ServerEvent {
+export function recordedProgress(id: string, progress: number): NamedEvent {
   return { id, event: "progress", data: { progress, step: null, total: null } satisfies z.input<typeof progressEvent> };
 }
 
 /** Why a job that has been worked off has not ended, as its record says it. */
-export function recordedDelivery(id: string, note: DeliveryNote): ServerEvent {
+export function recordedDelivery(id: string, note: DeliveryNote): NamedEvent {
   return { id, event: "delivery", data: note };
 }
 

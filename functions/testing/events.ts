@@ -1,7 +1,7 @@
-import type { ServerEvent } from "../http/event-stream.ts";
+import type { NamedEvent } from "../http/event-stream.ts";
 
 /** The events of a server-sent stream, as a browser would see them. */
-export async function* readEvents(response: Response): AsyncGenerator<ServerEvent> {
+export async function* readEvents(response: Response): AsyncGenerator<NamedEvent> {
   let rest = "";
   for await (const chunk of (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
     const blocks = (rest + chunk).split("\n\n");
@@ -18,7 +18,7 @@ export async function* readEvents(response: Response): AsyncGenerator<ServerEven
 }
 
 /** A job's events in short: `queued 0`, `running 1`, `50 %`, `preview`. */
-export function inShort({ event, data }: ServerEvent): string {
+export function inShort({ event, data }: NamedEvent): string {
   const fields = new Map(Object.entries(Object(data)));
   if (event === "state") return `${fields.get("status")} ${fields.get("attempt")}`;
   return event === "progress" ? `${Math.round(Number(fields.get("progress")) * 100)} %` : event;

@@ -67,6 +67,11 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     path: "/queues/test_queue/undecodable/discard",
     query: new URLSearchParams({ all: "true" }),
   }),
+  "POST /chat": async () => ({ body: { prompt: "What can you draw?" } }),
+  "POST /enhance": async () => ({ body: { prompt: "a lighthouse" } }),
+  "POST /enhance/instruct": async () => ({ body: { prompt: "a lighthouse" } }),
+  "POST /enhance/base": async () => ({ body: { prompt: "a lighthouse" } }),
+  "POST /v1/chat/completions": async () => ({ body: { messages: [{ role: "user", content: "What can you draw?" }] } }),
   "POST /worker/restart/:worker": async () => ({ path: "/worker/restart/test" }),
   "GET /console/:file": async () => ({ path: "/console/main.js" }),
   "GET /files/*": async (container) => {

@@ -60,7 +60,9 @@ it("warns of turns that had no room", async () => {
 
 it("continues a text as it stands", async () => {
   const { host } = collectingHost({ max_tokens: 4, temperature: 0 });
-  expect((await runText({ prompt: "The lighthouse" }, host)).metadata).toMatchObject({ prompt_tokens: 2 });
+  expect((await runText({ prompt: "The lighthouse" }, await host.parameters(), host)).metadata).toMatchObject({
+    prompt_tokens: 2,
+  });
 });
 
 it("ends when the job is aborted", async () => {

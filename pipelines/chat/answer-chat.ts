@@ -21,7 +21,9 @@ export interface ChatParameters {
   readonly stop?: readonly string[] | undefined;
 }
 
-export interface ChatHost extends PipelineHost<ChatParameters> {
+export interface ChatHost extends PipelineHost<ChatParameters>, TextHost {}
+
+export interface TextHost {
   /** For the model's weights; undefined: as the device has room. */
   readonly modelMemoryBytes?: number | undefined;
   /** Receives the answer as it grows. */
@@ -42,12 +44,16 @@ const defaults = { maxTokens: 512, temperature: 0.7 };
  */
 export async function answerChat(job: ChatJob, host: ChatHost): Promise<TextOutput> {
   const messages = job.messages ?? [{ role: "user" as const, content: job.prompt ?? "" }];
-  return runText({ messages }, host);
+  return runText({ messages }, await host.parameters(), host);
 }
 
 /** As {@link answerChat}, for whatever a model is to continue. */
-export async function runText(input: ChatInput, host: ChatHost): Promise<TextOutput> {
-  const request = requestOf(input, await host.parameters());
+export async function runText(
+  input: ChatInput,
+  parameters: ChatParameters,
+  host: PipelineHost & TextHost,
+): Promise<TextOutput> {
+  const request = requestOf(input, parameters);
   let text = "";
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedChat(host.modelMemoryBytes);
   const output = await runGeneration<ChatPipeline>(host, slot, async ({ pipeline, model, timer }) => {

@@ -4,7 +4,6 @@ import type { WanTask } from "./task.ts";
 export interface ClipJob {
   readonly prompt: string;
   readonly negative_prompt?: string | undefined;
-  readonly config?: { readonly enhance_prompt?: boolean | undefined } | undefined;
 }
 
 /** How it is to be made. Names and ranges are checked by who runs the job. */

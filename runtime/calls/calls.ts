@@ -86,7 +86,7 @@ export class Calls {
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    const { inputs, metrics, log, abortGraceSeconds } = options;
+    const { inputs, metrics, log, abortGraceSeconds, answerQuery } = options;
     const callFrom: CallParts["callFrom"] = ({ order: { handler, job, jobId, attempt, userId } }, request, control) => {
       const { type, worker } = handler;
       return this.callFrom(
@@ -95,7 +95,7 @@ export class Calls {
         control,
       );
     };
-    this.#parts = { inputs, metrics, log, abortGraceSeconds, callFrom };
+    this.#parts = { inputs, metrics, log, abortGraceSeconds, answerQuery, callFrom };
     this.#workers = new CalledWorkers({ ...options, waitSeconds: options.timeoutSeconds });
     for (const executor of options.executors.values()) this.watch(executor);
   }

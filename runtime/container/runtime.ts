@@ -41,6 +41,7 @@ import { connectSources, type Sources } from "#runtime/sources/connect-sources.t
 import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
+import { answerQueries } from "./answer-queries.ts";
 import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
 import { containersFolder, type DataFolder } from "./data-folder.ts";
@@ -128,7 +129,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
   const destinations = connectDelivery(config, embedded, log);
-  const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources };
+  const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources, presets };
   const parts = wire({ ...own, onHandler: ({ type }) => metricsRegistry.addJobType(type) });
   const { dispatcher, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
@@ -238,6 +239,7 @@ interface Collaborators {
   readonly executors: Map<string, Executor>;
   readonly outbox: Outbox;
   readonly sources: Sources;
+  readonly presets: Presets;
   /** A handler has come, or was mended. */
   onHandler(handler: Handler): void;
 }
@@ -254,6 +256,7 @@ function wire({
   executors,
   outbox,
   onHandler,
+  presets,
   sources: { byName, queues },
 }: Collaborators) {
   const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
@@ -284,7 +287,8 @@ function wire({
   const restore = (source: string, lease: Lease, delaySeconds: number) =>
     restoreJob({ queues, registry, log }, { source, lease, delaySeconds });
   const settler = new Settler({ ...shared, registry, delivery, restore });
-  const running = { ...shared, registry, executors, inputs, workFolder: folder.work, abortGraceSeconds };
+  const answerQuery = answerQueries({ presets });
+  const running = { ...shared, registry, executors, inputs, answerQuery, workFolder: folder.work, abortGraceSeconds };
   const calls: Calls = new Calls({
     ...running,
     ...foundBy(offers),

@@ -132,6 +132,7 @@ const hooks: TaskHooks = {
   onStage: () => undefined,
   onText: () => undefined,
   call: refuse,
+  query: refuse,
   enqueue: refuse,
   input: refuse,
 };

@@ -12,6 +12,7 @@ import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
+import type { AnswerQuery } from "#runtime/executor/queries.ts";
 import type { JobInputs } from "#runtime/inputs/connect-inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
@@ -39,6 +40,7 @@ export interface JobRunnerOptions {
   readonly settler: Settler;
   readonly inputs: JobInputs;
   readonly calls: Pick<Calls, "callFrom" | "has">;
+  readonly answerQuery: AnswerQuery;
   readonly events: JobEvents;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -199,6 +201,7 @@ export class JobRunner {
         onStage: (message) => this.#onStage(attempt, message),
         onText: (delta) => text.add(delta),
         call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
+        query: (query) => this.#options.answerQuery(query, lease.job.user_id),
         // A child whose body changed from attempt to attempt would be taken for another one.
         enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
         input: ({ url, content }, name, signal) =>

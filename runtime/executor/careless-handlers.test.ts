@@ -52,7 +52,7 @@ function run(type: string, config: Record<string, unknown>): Promise<AttemptEnd>
   const input = () => Promise.reject(new PermanentError("no files here", { code: "INPUT_REFUSED" }));
   const call = () => Promise.reject(new PermanentError("nobody to call here", { code: "CALL_NOT_OFFERED" }));
   const ignore = () => undefined;
-  const hooks = { onProgress: ignore, onStage: ignore, onText: ignore, call, enqueue, input };
+  const hooks = { onProgress: ignore, onStage: ignore, onText: ignore, call, query: call, enqueue, input };
   return executor.run({ jobId, attempt: 1, job, workFolder: join(folder, jobId) }, hooks).ended;
 }
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type ErrorCode, errorStatus } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { fetchedMimeTypes, type InputKind, inputKinds } from "#runtime/inputs/limits.ts";
+import { query } from "./queries.ts";
 
 /*
  * The messages between the dispatcher process and an executor, over IPC (structured clone, so bytes stay bytes). What
@@ -99,6 +100,8 @@ const toAttempt = z.object({
     z.object({ kind: z.literal("enqueue_failed"), requestId: z.number(), error: errorReport }),
     z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
     z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
+    z.object({ kind: z.literal("query_answered"), requestId: z.number(), answer: z.unknown() }),
+    z.object({ kind: z.literal("query_failed"), requestId: z.number(), error: errorReport }),
     z.object({ kind: z.literal("call_text"), requestId: z.number(), delta: z.string() }),
     z.object({ kind: z.literal("call_ended"), requestId: z.number(), output: handlerOutput }),
     z.object({ kind: z.literal("call_failed"), requestId: z.number(), error: errorReport, retry: retryMeaning }),
@@ -154,6 +157,7 @@ const fromAttempt = z.object({
     }),
     z.object({ kind: z.literal("text"), delta: z.string() }),
     z.object({ kind: z.literal("enqueue"), requestId: z.number(), child: childJob }),
+    z.object({ kind: z.literal("query"), requestId: z.number(), query }),
     z.object({ kind: z.literal("call"), requestId: z.number(), request: callRequest }),
     z.object({ kind: z.literal("abort_call"), requestId: z.number() }),
     z.object({ kind: z.literal("input"), requestId: z.number(), url: z.string(), content: z.enum(inputKinds) }),

@@ -61,6 +61,10 @@ describe("handlers that call others", () => {
     expect(refusals([handler("paint", "sdxl", ["enhance"])], ["enhance"])).toEqual({});
   });
 
+  it("are in order when the called one is a job type of the project's own that is not here", () => {
+    expect(refusals([handler("paint", "sdxl", ["enhance_instruct"])])).toEqual({});
+  });
+
   it("need the workers of all that they may come to call", () => {
     const handlers = [
       handler("paint", "sdxl"),

@@ -1,4 +1,5 @@
 import type { Handler } from "#contract/handler.ts";
+import { isJobType } from "#contract/job-types.ts";
 
 /*
  * Who calls whom. A handler that waits for its call holds its worker's executor, so that workers, and not only job types, must
@@ -17,6 +18,7 @@ export interface CheckedCalls<Checked> {
  * Checks one handler after the other: of those that make a circle, the last one is refused.
  *
  * @param isBroken whether there is a file for a job type that cannot be loaded: its caller is in order, and gets CALL_NOT_OFFERED
+ *   as it does for one of the project's own job types whose file is not there: who runs pictures alone needs no language model
  */
 export function checkCalls<Checked extends Caller>(
   handlers: readonly Checked[],
@@ -27,7 +29,7 @@ export function checkCalls<Checked extends Caller>(
   const refused = new Map<string, string>();
   const accepted = handlers.filter((handler) => {
     const called = (handler.calls ?? []).flatMap((type) => known.get(type) ?? []);
-    const unknown = handler.calls?.find((type) => !known.has(type) && !isBroken(type));
+    const unknown = handler.calls?.find((type) => !known.has(type) && !isBroken(type) && !isJobType(type));
     const problem =
       unknown === undefined
         ? (called.map((callee) => problemOf(handler, callee, graph)).find((each) => each !== null) ?? null)

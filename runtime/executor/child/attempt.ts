@@ -58,6 +58,7 @@ export class Attempt {
   readonly #controller = new AbortController();
   readonly #enqueues = new Requests<string>();
   readonly #inputs = new Requests<FetchedInput>();
+  readonly #queries = new Requests<unknown>();
   readonly #calls: OutgoingCalls;
   readonly #workFolder: WorkFolder;
   #abortReason: AbortReason | null = null;
@@ -109,6 +110,12 @@ export class Attempt {
         break;
       case "input_failed":
         this.#inputs.reject(message.requestId, reportedError(message.error));
+        break;
+      case "query_answered":
+        this.#queries.resolve(message.requestId, message.answer);
+        break;
+      case "query_failed":
+        this.#queries.reject(message.requestId, reportedError(message.error));
         break;
       case "call_text":
       case "call_ended":
@@ -206,6 +213,7 @@ export class Attempt {
       reportStage: (stage) => send({ kind: "stage", startedAtMs: Date.now() - stage.seconds * 1000, ...stage }),
       reportText: (delta) => send({ kind: "text", delta }),
       call: (call) => this.#calls.make(call, this.#controller.signal),
+      query: (query) => this.#queries.open((requestId) => send({ kind: "query", requestId, query })),
       enqueue: (child) => this.#enqueues.open((requestId) => send({ kind: "enqueue", requestId, child })),
       // Done by the dispatcher process: it has the key with which expired addresses are renewed, and no handlers.
       input: (request) => this.#inputs.open((requestId) => send({ kind: "input", requestId, ...request })),
@@ -223,6 +231,7 @@ export class Attempt {
     this.#controller.abort(attemptEnded);
     this.#enqueues.rejectAll(attemptEnded);
     this.#inputs.rejectAll(attemptEnded);
+    this.#queries.rejectAll(attemptEnded);
     this.#calls.rejectAll(attemptEnded);
   }
 }

@@ -33,6 +33,7 @@ beforeEach(async () => {
     reportText: vi.fn(),
     call: vi.fn(),
     textCharacters: 0,
+    query: vi.fn(),
     enqueue: vi.fn(async ({ id }) => id),
     input: vi.fn(),
     modelUsed: vi.fn(),

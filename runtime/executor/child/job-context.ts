@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { checkJob, ignoredBy } from "#contract/check-job.ts";
+import type { Preset } from "#contract/enhancement/preset.ts";
 import { PermanentError } from "#contract/errors.ts";
 import type {
   AssetOptions,
@@ -27,6 +28,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { findLora } from "../loras.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput, FetchRequest } from "../protocol.ts";
+import { presetsAnswer, type Query } from "../queries.ts";
 import { Calls } from "./calls.ts";
 import {
   checkedAsset,
@@ -58,6 +60,7 @@ export interface ContextHost {
   reportStage(stage: Stage): void;
   reportText(delta: string): void;
   call(call: OutgoingCall): Promise<JobOutput>;
+  query(query: Query): Promise<unknown>;
   enqueue(child: ChildJobRequest): Promise<string>;
   input(request: FetchRequest): Promise<FetchedInput>;
   modelUsed(name: string): void;
@@ -216,6 +219,10 @@ export class JobContext implements HandlerContext {
       "call",
       async () => await this.#host.call(checkedCall(this.#handler, { type, job, options })),
     );
+  }
+
+  presets(): Promise<readonly Preset[]> {
+    return this.#calls.track("presets", async () => presetsAnswer.parse(await this.#host.query({ of: "presets" })));
   }
 
   enqueue(child: ChildJob): Promise<string> {

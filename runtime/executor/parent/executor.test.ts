@@ -48,6 +48,7 @@ const hooks: TaskHooks = {
   onStage: () => undefined,
   onText: () => undefined,
   call: () => Promise.reject(new Error("no job of these tests calls")),
+  query: () => Promise.resolve([]),
   enqueue: async () => "child",
   input: () => Promise.reject(new Error("no job of these tests has a reference file")),
 };

@@ -17,6 +17,7 @@ function setUp() {
     onStage: vi.fn(),
     onText: vi.fn(),
     call: vi.fn(),
+    query: vi.fn(),
     enqueue: vi.fn(),
     input: vi.fn(),
   } satisfies TaskHooks;

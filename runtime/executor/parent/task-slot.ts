@@ -16,6 +16,7 @@ import {
   sameAttempt,
   type ToAttempt,
 } from "../protocol.ts";
+import type { Query } from "../queries.ts";
 
 /*
  * The one task of an executor, seen from the dispatcher: free ──take──► taken ──end──► free. A message of an
@@ -44,6 +45,8 @@ export interface TaskHooks {
   onText(delta: string): void;
   /** Has a handler of another worker run; the signal ends with the attempt. */
   call(request: CallRequest, control: CallControl): Promise<HandlerOutput>;
+  /** Of what the container keeps beside jobs. */
+  query(query: Query): Promise<unknown>;
   enqueue(child: ChildJobRequest): Promise<string>;
   /** @param name of the file, without its extension; the signal ends with the attempt */
   input(request: FetchRequest, name: string, signal: AbortSignal): Promise<FetchedInput>;
@@ -141,6 +144,9 @@ export class TaskSlot {
       case "abort_call":
         taken.calls.get(message.requestId)?.abort(callAborted);
         break;
+      case "query":
+        void this.#query(taken, message.requestId, message.query);
+        break;
       case "enqueue":
         void this.#enqueue(taken, message.requestId, message.child);
         break;
@@ -167,6 +173,14 @@ export class TaskSlot {
       this.#sendTo(taken, { kind: "enqueued", requestId, childId });
     } catch (error) {
       this.#sendTo(taken, { kind: "enqueue_failed", requestId, error: toErrorReport(error) });
+    }
+  }
+
+  async #query(taken: RunningTask, requestId: number, query: Query): Promise<void> {
+    try {
+      this.#sendTo(taken, { kind: "query_answered", requestId, answer: await taken.hooks.query(query) });
+    } catch (error) {
+      this.#sendTo(taken, { kind: "query_failed", requestId, error: toErrorReport(error) });
     }
   }
 

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-import { chatJob, chatParameters, chatRequest, enhanceJob, enhanceRequest, messagesOf } from "./chat.ts";
+import {
+  chatJob,
+  chatParameters,
+  chatRequest,
+  enhanceJob,
+  enhanceParameters,
+  enhanceRequest,
+  messagesOf,
+} from "./chat.ts";
 import { checkJob } from "./check-job.ts";
 import { resolveParameters } from "./parameters.ts";
 import { describeProblems, parseWith } from "./problems.ts";
@@ -94,7 +102,7 @@ it.each([
 ])("setting %j", (settings, message) => {
   const [name] = Object.keys(settings);
   const job = { ...base, prompt: "a", config: settings };
-  expect(checkJob({ input: enhanceJob, parameters: chatParameters }, job)).toMatchObject({
+  expect(checkJob({ input: enhanceJob, parameters: enhanceParameters }, job)).toMatchObject({
     problems: [{ field: `config.${name}`, message }],
   });
   expect(refused(enhanceRequest, { prompt: "a", ...settings })).toMatchObject([{ field: name, message }]);

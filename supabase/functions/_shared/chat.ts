@@ -10,7 +10,7 @@ import {
   seed,
   wholeNumberFrom,
 } from "./fields.ts";
-import { defaulted, jobEnvelope, optional } from "./job.ts";
+import { defaulted, jobEnvelope, optional, safeId } from "./job.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /**
@@ -58,16 +58,27 @@ const messages = optional(
     .max(1000, "must be at most 1,000 messages"),
 );
 
+/** Whose request it is, and which conversation it belongs to. */
+const requester = {
+  user_id: optional(safeId),
+  metadata: optional(z.looseObject(enhancementFields, "must be an object")),
+};
+
 /** Body of `/chat`. */
 export const chatRequest = z
-  .looseObject({ prompt: optional(promptText), messages, ...chatSettings }, "must be an object")
+  .looseObject({ prompt: optional(promptText), messages, ...requester, ...chatSettings }, "must be an object")
   .superRefine(checkPromptOrMessages, { when: () => true });
 
 /** Body of `/enhance`, `/enhance/base` and `/enhance/instruct`. */
-export const enhanceRequest = z.looseObject({ prompt: promptText, ...chatSettings }, "must be an object");
+export const enhanceRequest = z.looseObject({ prompt: promptText, ...requester, ...chatSettings }, "must be an object");
 
-/** The settings of a job. */
-export const chatParameters = z.object(chatSettings);
+const { stream: _stream, model: _model, enhance_type: _type, preset, target_model, ...generation } = chatSettings;
+
+/** What a language model does with the settings of a job. */
+export const chatParameters = z.object(generation);
+
+/** The same, and which preset makes a prompt for which target. */
+export const enhanceParameters = z.object({ ...generation, preset, target_model });
 
 const jobFields = {
   config: defaulted(z.looseObject(deliveryFields, "must be an object").prefault({})),

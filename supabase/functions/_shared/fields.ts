@@ -204,6 +204,15 @@ export const deliveryFields = {
   ),
 };
 
+/** What `config` says about the enhancement of a prompt before a picture or clip is made from it. */
+export const enhancementParameters = {
+  enhance_prompt: optionalFlag,
+  /** Name of a preset of enhancement. */
+  preset: optionalText(64),
+  /** Seconds for enhancing at most, the waiting for the language model included; then the prompt is used as it is. */
+  enhancement_timeout: optional(numberFrom(1, 600)),
+};
+
 /** What `metadata` says about the enhancement of a prompt. */
 export const enhancementFields = {
   enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),

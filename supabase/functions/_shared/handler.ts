@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { JobSchema } from "./check-job.ts";
+import type { Preset } from "./enhancement/preset.ts";
 import type { PromptReading, PromptTexts } from "./prompt-reading.ts";
 
 /** For handlers outside the project's folder, where no package is found. */
@@ -123,7 +124,7 @@ export interface ChildJob {
 /**
  * All that a handler may touch; `Parameters` is what its `parameters` makes of a job. Each method checks at the call what it
  * gets, and throws a PermanentError HANDLER_FAILED that names the place (`metadata.seed: a BigInt is not JSON`). Its time is
- * that of `run`: what `asset`, `call`, `enqueue`, `input`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
+ * that of `run`: what `asset`, `call`, `enqueue`, `input`, `presets`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
  * when it fails; a later call of any method throws HANDLER_FAILED.
  */
 export interface HandlerContext<Parameters = unknown> {
@@ -200,6 +201,8 @@ export interface HandlerContext<Parameters = unknown> {
    *   EXECUTOR_CRASHED; else what the called handler threw, with its code: a PermanentError when it would throw it again
    */
   call(type: string, job: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<JobOutput>;
+  /** The presets of prompt enhancement that this container has: shipped ones, and the operator's own. */
+  presets(): Promise<readonly Preset[]>;
   /** Puts a durable child job, plain JSON, on its queue and returns its id. */
   enqueue(job: ChildJob): Promise<string>;
 }

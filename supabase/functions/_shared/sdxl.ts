@@ -2,6 +2,8 @@ import { z } from "zod";
 import { fromDecimal } from "./decimal.ts";
 import {
   deliveryFields,
+  enhancementFields,
+  enhancementParameters,
   guidanceScale,
   largestSeed,
   nameFrom,
@@ -72,6 +74,7 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       output_quality: optional(wholeNumberFrom(1, 100)),
       ...referenceParameters,
       ...controlParameters,
+      ...enhancementParameters,
       /** One list of files and strengths, however the job names them. */
       loras: optional(onePhaseLoras),
     })
@@ -117,7 +120,9 @@ export const sdxlJob = z.preprocess(
       config: defaulted(
         z.looseObject({ ...referenceConfig, ...controlConfig, ...deliveryFields }, "must be an object").prefault({}),
       ),
-      metadata: defaulted(z.looseObject(referenceMetadata, "must be an object").prefault({})),
+      metadata: defaulted(
+        z.looseObject({ ...referenceMetadata, ...enhancementFields }, "must be an object").prefault({}),
+      ),
     })
     // `when`: the rules between fields are reported together with the fields that are wrong by themselves.
     .superRefine(checkPrompt, { when: () => true })

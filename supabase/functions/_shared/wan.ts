@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   deliveryFields,
   enhancementFields,
+  enhancementParameters,
   guidanceScale,
   listed,
   longPromptOrEmpty,
@@ -51,6 +52,7 @@ const shared = {
   switch_threshold: optional(numberFrom(0, 1000)),
   seed,
   noise: noiseKind,
+  ...enhancementParameters,
   /** Name of the original command line: which kind of model is meant. */
   task: optional(nameFrom(wanTasks)),
 };
@@ -180,7 +182,6 @@ function wanSchema(makesPictures: boolean) {
           .looseObject(
             {
               ...(makesPictures ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
-              enhance_prompt: optionalFlag.meta(unusedYet),
               ...deliveryFields,
             },
             "must be an object",

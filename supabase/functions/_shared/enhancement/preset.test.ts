@@ -1,17 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { describeProblems, parseWith } from "../problems.ts";
-import { cleanEnhancement } from "./clean.ts";
-import {
-  findPreset,
-  presetFile,
-  presetMessages,
-  presetOfRow,
-  presetRow,
-  presetsOfFile,
-  presetText,
-  tokenLimits,
-} from "./preset.ts";
+import { presetFile, presetOfRow, presetRow, presetsOfFile, tokenLimits } from "./preset.ts";
 
 const folder = new URL("../presets/", import.meta.url);
 const files = readdirSync(folder).toSorted();
@@ -53,23 +43,8 @@ describe("the presets that are shipped", () => {
     for (const preset of presets) {
       expect(preset.tokenLimit).toBe(tokenLimits[preset.target]);
       expect(preset.examples.length).toBeGreaterThanOrEqual(2);
-      for (const { idea, prompt } of preset.examples) expect(cleanEnhancement(prompt, { idea })).toBe(prompt);
     }
   });
-});
-
-it("makes messages and a text of a preset", () => {
-  const [preset] = read(fox);
-  if (preset === undefined) throw new Error("no preset");
-  expect(presetMessages(preset, "a bear")).toEqual([
-    { role: "system", content: "Write a prompt. Be brief." },
-    { role: "user", content: "a fox" },
-    { role: "assistant", content: "a red fox at dawn" },
-    { role: "user", content: "a bear" },
-  ]);
-  expect(presetText(preset, " a bear\nin snow ")).toBe(
-    "Write a prompt. Be brief.\n\nIdea: a fox\nPrompt: a red fox at dawn\n\nIdea: a bear in snow\nPrompt:",
-  );
 });
 
 it("reads a row of the table, which is for one target", () => {
@@ -88,18 +63,6 @@ it("reads a row of the table, which is for one target", () => {
     name: "sdxl-nature",
     tokenLimit: 100,
   });
-});
-
-it("finds a preset by name and target, and says which there are", () => {
-  const presets = [...read(fox), ...read({ ...fox, name: "other" })];
-  expect(findPreset(presets, "own", "sdxl").name).toBe("own");
-  expect(() => findPreset(presets, "none", "sdxl")).toThrow(
-    expect.objectContaining({
-      code: "INVALID_JOB",
-      message: 'config.preset is "none": must be "other" or "own" for sdxl.',
-    }),
-  );
-  expect(() => findPreset(presets, "own", "wan")).toThrow('config.preset is "own": there is none for wan.');
 });
 
 it.each([

@@ -1,6 +1,4 @@
 import { z } from "zod";
-import type { ChatMessage } from "../chat.ts";
-import { PermanentError } from "../errors.ts";
 import { listed, numberFrom, wholeNumberFrom } from "../fields.ts";
 import { optional } from "../job.ts";
 
@@ -124,41 +122,4 @@ export function presetOfRow(row: PresetRow): Preset {
     tokenLimit: row.token_limit ?? tokenLimits[target],
     sampling: { max_tokens, ...settings },
   };
-}
-
-/**
- * The preset of this name for a target.
- * @throws PermanentError INVALID_JOB with the names that there are
- */
-export function findPreset(presets: readonly Preset[], name: string, target: EnhancementTarget): Preset {
-  const found = presets.find((preset) => preset.name === name && preset.target === target);
-  if (found !== undefined) return found;
-  const names = presets.filter((preset) => preset.target === target).map((preset) => preset.name);
-  const known = names.length === 0 ? "there is none" : `must be ${listed(names.toSorted())}`;
-  const message = `config.preset is ${JSON.stringify(name.slice(0, 64))}: ${known} for ${target}.`;
-  throw new PermanentError(message, {
-    code: "INVALID_JOB",
-    details: [{ field: "config.preset", value: name, message }],
-  });
-}
-
-/** What a model with a chat template is given: the system prompt, the examples as turns, the idea as the newest turn. */
-export function presetMessages({ system, examples: pairs }: Preset, idea: string): ChatMessage[] {
-  return [
-    { role: "system", content: system },
-    ...pairs.flatMap((pair): ChatMessage[] => [
-      { role: "user", content: pair.idea },
-      { role: "assistant", content: pair.prompt },
-    ]),
-    { role: "user", content: idea },
-  ];
-}
-
-/** Where a base model's answer to {@link presetText} ends. */
-export const presetStops = ["\n"] as const;
-
-/** What a model without a template goes on with: the same as one text. */
-export function presetText({ system, examples: pairs }: Preset, idea: string): string {
-  const shots = pairs.map((pair) => `Idea: ${pair.idea}\nPrompt: ${pair.prompt}\n\n`);
-  return `${system}\n\n${shots.join("")}Idea: ${idea.replace(/\s+/gu, " ").trim()}\nPrompt:`;
 }

@@ -1,0 +1,82 @@
+import { expect, it } from "vitest";
+import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
+import type { Preset } from "#pipelines/text/enhancement/preset.ts";
+import { type EnhanceHost, type EnhanceParameters, enhanceByExamples, enhanceByInstruction } from "./enhance-prompt.ts";
+
+const path = new URL("fixtures/tiny-qwen2", import.meta.url).pathname;
+
+const preset: Preset = {
+  name: "photographic",
+  target: "sdxl",
+  system: "You write prompts.",
+  examples: [],
+  tokenLimit: 75,
+  sampling: { temperature: 0, max_tokens: 7 },
+};
+
+function hostOf(parameters: EnhanceParameters, hasTarget = true): EnhanceHost {
+  return {
+    signal: new AbortController().signal,
+    log: { info() {}, warn() {} },
+    progress() {},
+    parameters: async () => parameters,
+    presets: async () => [preset, { ...preset, name: "brief", tokenLimit: 3 }],
+    async model(name) {
+      if (name === undefined) return { name: "tiny-qwen2", path, version: "1" };
+      if (!hasTarget) throw new Error("no such model");
+      return { name, path: tinySdxl, version: "1" };
+    },
+    asset: async () => undefined,
+  };
+}
+
+it.each([
+  ["instruct", enhanceByInstruction],
+  ["base", enhanceByExamples],
+] as const)("answers with the prompt, what it was made by, and its tokens (%s)", async (source, enhance) => {
+  const { text, enhanced_prompt, metadata } = await enhance({ prompt: "a fox" }, hostOf({}));
+  expect(enhanced_prompt).toBe(text);
+  expect(text).not.toBe("");
+  expect(metadata).toMatchObject({
+    success: true,
+    original_prompt: "a fox",
+    enhancement_source: source,
+    preset: "photographic",
+    target_model: "sdxl",
+    token_limit: 75,
+    model: "tiny-qwen2",
+    enhanced_prompt_tokens: expect.any(Number),
+    enhanced_prompt_tokens_cut: 0,
+    finish_reason: "length",
+    max_tokens: 7,
+  });
+});
+
+it("takes settings from the job, then the preset, then the model, then what is usual", async () => {
+  const config = { max_tokens: 3 };
+  const resolved = { max_tokens: 3, temperature: 1, seed: 5 };
+  const { metadata } = await enhanceByInstruction({ prompt: "a fox", config }, hostOf(resolved));
+  expect(metadata).toMatchObject({ max_tokens: 3, tokens_generated: 3, seed: 5 });
+  const greedy = await enhanceByInstruction({ prompt: "a fox", config }, hostOf({ ...resolved, seed: 6 }));
+  // The preset's temperature of 0 goes before the model's: the seed plays no part.
+  expect(greedy.text).toBe((await enhanceByInstruction({ prompt: "a fox", config }, hostOf(resolved))).text);
+});
+
+it("shortens what the target's tokenizer counts as too long", async () => {
+  const { metadata } = await enhanceByInstruction({ prompt: "a fox" }, hostOf({ preset: "brief" }));
+  expect(metadata.enhanced_prompt_tokens).toBeLessThanOrEqual(3);
+  expect(metadata.enhanced_prompt_tokens_cut).toBeGreaterThan(0);
+});
+
+it("counts no tokens of a target that is not here", async () => {
+  const { text, metadata } = await enhanceByInstruction({ prompt: "a fox" }, hostOf({}, false));
+  expect(text).not.toBe("");
+  expect(metadata).not.toHaveProperty("enhanced_prompt_tokens");
+});
+
+it("refuses a preset that is not there, and names those that are", async () => {
+  await expect(enhanceByInstruction({ prompt: "a fox" }, hostOf({ preset: "nature" }))).rejects.toMatchObject({
+    code: "INVALID_JOB",
+    message: 'config.preset is "nature": must be one of "brief", "photographic" for sdxl',
+  });
+});
