@@ -8,7 +8,8 @@ import { loadGemm } from "./gemm.ts";
 import { type LoraComponent, originalUnetNames } from "./layer-names.ts";
 import { type LoraFile, openLora } from "./lora-file.ts";
 import { type Change, mergeChanges } from "./merge.ts";
-import { type NewWeights, OnnxGraph, type WeightSink } from "./onnx-graph.ts";
+import { type NewWeights, OnnxGraph } from "./onnx-graph.ts";
+import type { WeightSink } from "./onnx-messages.ts";
 
 /** A LoRA and how much of it: 0 is none, 1 what it was trained for; negative turns it round. */
 export interface Lora {
