@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { putNan } from "#pipelines/testing/break-weights.ts";
@@ -39,6 +39,29 @@ it.each([
       permanent: false,
       message: expect.stringContaining(`NaN or infinity in ${where}`),
     });
+  } finally {
+    await pipeline.dispose();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** The same file with another name, of the same length, for some outputs. */
+function rename(file: string, from: string, to: string): void {
+  const model = readFileSync(file, "latin1");
+  expect(model).toContain(from);
+  writeFileSync(file, model.replaceAll(from, to), "latin1");
+}
+
+it.each([
+  ["text_encoder", "hidden_states.", "others_states.", "there are no hidden_states outputs"],
+  ["text_encoder_2", "text_embeds", "text_output", "there is no text_embeds output"],
+])("says which output a model's %s lacks", async (component, from, to, problem) => {
+  const folder = copyTinySdxl();
+  rename(join(folder, component, "model.onnx"), from, to);
+  const pipeline = await SdxlPipeline.load(folder, { executionProvider: "cpu" });
+  try {
+    const message = expect.stringMatching(new RegExp(`${component}/model.onnx.*${problem}`));
+    await expect(pipeline.generate(text)).rejects.toMatchObject({ code: "MODEL_INVALID", message });
   } finally {
     await pipeline.dispose();
     rmSync(folder, { recursive: true });

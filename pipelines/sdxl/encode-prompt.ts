@@ -1,3 +1,4 @@
+import { modelInvalid } from "#pipelines/core/errors.ts";
 import { concat, sliceBatch, type Tensor, zeros } from "#pipelines/core/tensor.ts";
 import { chunkTokens, countChunks } from "#pipelines/text/chunks.ts";
 import type { WeightedPrompt } from "#pipelines/text/weights/weighted-prompt.ts";
@@ -48,7 +49,8 @@ interface EncodedText {
  * the projected output of the last (`encode_prompt` of diffusers' `StableDiffusionXLPipeline`; with weights, compel's
  * `CompelForSDXL`). Prompts of more than 75 tokens are encoded in chunks and laid end to end; the pooled output is that of
  * the first chunk, as compel takes it.
- * @throws PipelineError INVALID_JOB when clip skip leaves no layer; UNSUPPORTED_OPTION when the model cannot lower weights
+ * @throws PipelineError INVALID_JOB when clip skip leaves no layer; UNSUPPORTED_OPTION when the model cannot lower weights;
+ *   MODEL_INVALID when an encoder puts out no hidden states, or the last one no projection
  */
 export async function encodePrompt(
   encoders: Encoders,
@@ -85,7 +87,10 @@ async function encodePlain(encoders: Encoders, texts: readonly string[], clipSki
     states.push(await encodeTexts(encoder, tokens[index] ?? [], chunks, clipSkip));
   }
   return texts.map((_, text) => ({
-    embeddings: joinEncoders(states.flatMap((perText) => perText[text] ?? [])),
+    embeddings: joinEncoders(
+      encoders,
+      states.flatMap((perText) => perText[text] ?? []),
+    ),
     tokenCount: Math.max(...tokens.map((perText) => perText[text]?.length ?? 0)),
   }));
 }
@@ -112,7 +117,7 @@ async function encodePair(
       pooled,
     }));
     const tokenCount = Math.max(...states.map((each) => each.tokenCount));
-    return { embeddings: joinEncoders(padded), tokenCount };
+    return { embeddings: joinEncoders(encoders, padded), tokenCount };
   });
 }
 
@@ -149,9 +154,15 @@ function endToEnd({ data, dims: [chunks = 0, length = 0, width = 0] }: Tensor): 
   return { data, dims: [1, chunks * length, width] };
 }
 
-function joinEncoders(states: readonly EncoderStates[]): TextEmbeddings {
+/** @throws PipelineError MODEL_INVALID when the last encoder does not project */
+function joinEncoders(encoders: Encoders, states: readonly EncoderStates[]): TextEmbeddings {
   const pooled = states.at(-1)?.pooled;
-  if (pooled === undefined) throw new RangeError("a text embedding is missing");
+  if (pooled === undefined) {
+    throw modelInvalid(
+      encoders.at(-1)?.file ?? "the text encoders",
+      "there is no text_embeds output; export it as CLIPTextModelWithProjection",
+    );
+  }
   return {
     hidden: concat(
       states.map(({ hidden }) => hidden),

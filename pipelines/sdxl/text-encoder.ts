@@ -21,13 +21,14 @@ export interface Encoded {
 /** One of SDXL's two text encoders with its tokenizer. */
 export class TextEncoder {
   readonly tokenizer: ClipTokenizer;
+  /** Path in the model folder. */
+  readonly file: string;
   readonly #components: ComponentSet;
-  readonly #file: string;
 
   constructor(tokenizer: ClipTokenizer, components: ComponentSet, file: string) {
     this.tokenizer = tokenizer;
     this.#components = components;
-    this.#file = file;
+    this.file = file;
   }
 
   /**
@@ -36,7 +37,7 @@ export class TextEncoder {
    * @throws PipelineError INVALID_JOB when clip skip leaves no layer, NUMERICAL_ERROR when the encoder overflows
    */
   async encode(ids: IntTensor, clipSkip: number): Promise<Encoded> {
-    const model = await this.#components.get(this.#file);
+    const model = await this.#components.get(this.file);
     return this.#run(model, ids, clipSkip, new Uint8Array(ids.data.length).fill(1));
   }
 
@@ -47,7 +48,7 @@ export class TextEncoder {
    * @throws PipelineError UNSUPPORTED_OPTION when the model's attention cannot be masked; what `encode` throws
    */
   async encodeMasked(ids: IntTensor, clipSkip: number, mask: Uint8Array): Promise<Tensor> {
-    const model = await this.#components.get(this.#file);
+    const model = await this.#components.get(this.file);
     const takesMask = model.inputs.has(maskName) || model.inputs.has(attentionBiasName);
     return (await this.#run(takesMask ? model : await this.#loadMaskable(), ids, clipSkip, mask)).hidden;
   }
@@ -69,7 +70,7 @@ export class TextEncoder {
     const pooled = projects ? results[pooledName] : undefined;
     if (!isFiniteData(states.data) || (pooled !== undefined && !isFiniteData(pooled.data))) {
       throw numericalError(
-        `the prompt as ${this.#file} encodes it, before the first step`,
+        `the prompt as ${this.file} encodes it, before the first step`,
         "Text encoders that overflow in float16 do this: export it in float32, or lower the strength of LoRAs.",
       );
     }
@@ -82,12 +83,12 @@ export class TextEncoder {
       const rewritten = withAttentionBias(model, type);
       if (rewritten !== undefined) return rewritten;
       throw unsupportedOption(
-        `${this.#file}: weights below 1 need an attention mask, and this file neither takes one nor has attention in which one can be put; export the model without fused operators`,
+        `${this.file}: weights below 1 need an attention mask, and this file neither takes one nor has attention in which one can be put; export the model without fused operators`,
       );
     };
     const load = async (type: FloatType) => {
-      await this.#components.rewrite(this.#file, rewriteFor(type));
-      return this.#components.get(this.#file);
+      await this.#components.rewrite(this.file, rewriteFor(type));
+      return this.#components.get(this.file);
     };
     try {
       // The file does not say in which precision it computes; a session of the wrong one is refused.
@@ -96,7 +97,7 @@ export class TextEncoder {
         throw error;
       });
     } catch (error) {
-      await this.#components.rewrite(this.#file, undefined);
+      await this.#components.rewrite(this.file, undefined);
       throw error;
     }
   }
