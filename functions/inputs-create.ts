@@ -18,10 +18,13 @@ export const createInputRoute = defineRoute(createInput).handle(
   },
 );
 
-/** A form or an archive around the file would be taken for the file. */
+/**
+ * A form or an archive around the file would be taken for the file. `application/x-www-form-urlencoded` says nothing: curl
+ * announces it with every body that it is not told the type of.
+ */
 function refusePacked(headers: Headers): void {
   const type = headers.get("content-type") ?? "";
-  if (/^(?:multipart|application\/x-www-form-urlencoded)/i.test(type)) {
+  if (/^multipart/i.test(type)) {
     const message =
       "This takes the file itself as the body, not a form: curl --data-binary @picture.png, or fetch with a Blob.";
     throw new HttpError("UNSUPPORTED_MEDIA_TYPE", message, { headers: { Connection: "close" } });

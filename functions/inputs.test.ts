@@ -68,6 +68,11 @@ describe("an upload", () => {
     expect(stranger.json).toMatchObject({ details: [{ field: "config.reference_image_url", value: input.input }] });
   });
 
+  it("is the body, too, when curl says that it were a form", async () => {
+    const form = { "Content-Type": "application/x-www-form-urlencoded" };
+    expect((await upload(picture, "?user_id=curl", form)).json).toMatchObject({ mime_type: "image/png" });
+  });
+
   it("is the same file again, and is readable at a signed address", async () => {
     await upload(picture);
     const again = await upload(picture);
