@@ -43,6 +43,7 @@ describe("the strength of a reference", () => {
     [begin({ reference_strength: 0.8 }), 0.2],
     [begin({ reference_strength: 0.9 }), 0.1],
     [begin({ reference_strength: 0 }), 1],
+    [begin({ reference_strength: 1, reference_type: "style" }), 0],
     [begin({ reference_strength: 0.9, denoise_strength: 0.3 }), 0.3],
     [begin({ reference_strength: 0.9, denoise_strength: 0.3 }, { denoise_strength: 0.6 }), 0.6],
   ])("%j is %s", (job, strength) => {

@@ -105,8 +105,10 @@ export function checkReferences(job: unknown, ctx: z.core.$RefinementCtx): void 
   }
   checkControls(config, referenceUse(job), refuse);
   if (!usesReference(job)) checkWithout(config, metadata, refuse);
-  else if (!isExactCopy(job)) checkStrength(config, metadata, refuse);
-  else if (isReference(config.mask_image_url)) {
+  else if (!isExactCopy(job)) {
+    // Of a style, a layout or a character it says how much that counts: all of it is no slip.
+    if (!isGiven(metadata.reference_type)) checkStrength(config, metadata, refuse);
+  } else if (isReference(config.mask_image_url)) {
     refuse(["config", "mask_image_url"], config.mask_image_url, "must be left out: an exact copy draws nothing anew");
   }
 }
