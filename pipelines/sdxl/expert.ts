@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { checkEqual, readConfig } from "#pipelines/diffusion/model-configs.ts";
@@ -127,7 +128,8 @@ const refinerFolder = "refiner";
  * @throws PipelineError as {@link readExpert}
  */
 export async function readRefiner(modelFolder: string): Promise<Expert | undefined> {
-  if (!existsSync(join(modelFolder, refinerFolder))) return undefined;
+  // A link that leads nowhere is one that was meant to be there.
+  if (!(await readdir(modelFolder)).includes(refinerFolder)) return undefined;
   const indexPath = join(modelFolder, refinerFolder, "model_index.json");
   const index = expertIndexOf(await readConfig(indexPath, z.object(expertIndexFields)));
   const nearest = (folder: string) => {

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
@@ -114,6 +114,9 @@ describe("what cannot be", () => {
       code: "MODEL_NOT_FOUND",
       message: expect.stringContaining("refiner/model_index.json"),
     });
+    rmSync(join(folder, "refiner"), { recursive: true });
+    symlinkSync("../refiner-that-is-gone", join(folder, "refiner"));
+    await expect(readModelFolder(folder)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
     rmSync(folder, { recursive: true });
     folder = copyRefinerModel("handover");
     patchJson(join(folder, "unet/config.json"), { in_channels: 9 });
