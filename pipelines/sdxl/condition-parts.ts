@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
-import { modelInvalid } from "#pipelines/core/errors.ts";
+import { modelInvalid, type PipelineError, unsupportedOption } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
 import { checkEqual, readConfig } from "#pipelines/diffusion/model-configs.ts";
 import { type ClipProcessorConfig, checkClipSize, clipProcessorConfig } from "#pipelines/images/clip-pixels.ts";
@@ -54,6 +54,17 @@ export function controlNetFile(name: string): string {
 
 function controlNetFolder(name: string): string {
   return name === unnamedControlNet ? name : `controlnet_${name}`;
+}
+
+/** What a job that names a ControlNet is told by a model that does not have it. */
+export function noControlNet(
+  { path, controlNets }: { readonly path: string } & Pick<ConditionParts, "controlNets">,
+  name: string,
+): PipelineError {
+  const known = controlNets.length === 0 ? "none" : controlNets.join(", ");
+  return unsupportedOption(
+    `the model ${basename(path)} has no ControlNet for ${name}; of those it has: ${known}. Export it again with --controlnet, or leave the control picture out`,
+  );
 }
 
 export const imageEncoderFile = "image_encoder/model.onnx";

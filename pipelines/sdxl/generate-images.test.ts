@@ -322,6 +322,17 @@ describe("a reference", () => {
     });
   });
 
+  it.each([
+    ["style", ["ip_adapter_scale"]],
+    ["composition", ["controlnet_conditioning_scale", "control_guidance_end"]],
+    // What plays no part in any model is listed where the job is checked.
+    [undefined, []],
+  ] as const)("for its %s lists what the model has no part for: %j", async (reference_type, ignored) => {
+    const scales = { ip_adapter_scale: 0.4, controlnet_conditioning_scale: 0.5, control_guidance_end: 0.9 };
+    const { metadata } = await run({ metadata: { reference_image_url, reference_type } }, { ...one, ...scales });
+    expect(metadata.ignored).toEqual(ignored);
+  });
+
   it("is copied with one step", async () => {
     const copy = { ...one, num_inference_steps: 15, guidance_scale: 1, denoise_strength: 0.05 };
     for (const how of [{ exact_copy_mode: true }, { reference_mode: "copy" }] as const) {

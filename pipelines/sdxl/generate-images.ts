@@ -8,7 +8,7 @@ import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
 import { fragmentsOf } from "#pipelines/text/weights/weighted-prompt.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
-import { picturesOf, reportReference } from "./job-reference.ts";
+import { type JobPictures, picturesOf, reportReference } from "./job-reference.ts";
 import { type PicturePlan, planPictures, reportPlan } from "./picture-plan.ts";
 import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
@@ -76,14 +76,25 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
     return {
       ...report(result, drawn, enhancement),
       ...reportReference(pictures.reference, plan.way, result),
-      ignored: ignoredOf(parameters),
+      ignored: ignoredOf(parameters, plan, pictures),
     };
   });
 }
 
-/** PNG loses nothing, whatever the quality is. */
-function ignoredOf({ output_format = "png", output_quality }: ImageParameters): string[] {
-  return output_format === "png" && output_quality !== undefined ? ["output_quality"] : [];
+/** Parameters that a job of this kind reads, and this one in this model did not. */
+function ignoredOf(parameters: ImageParameters, { way }: PicturePlan, { reference }: JobPictures): string[] {
+  // PNG loses nothing, whatever the quality is.
+  const isLossless = (parameters.output_format ?? "png") === "png";
+  // Taken from the reference by a part that the model does not have.
+  const missed = way === "img2img" ? reference?.plan.type : undefined;
+  const unread = [
+    ...(isLossless ? (["output_quality"] as const) : []),
+    ...(missed === "composition"
+      ? (["controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end"] as const)
+      : []),
+    ...(missed === "style" || missed === "character" ? (["ip_adapter_scale"] as const) : []),
+  ];
+  return unread.filter((name) => parameters[name] !== undefined);
 }
 
 /** Downloads come before the model's turn: a slow server then holds no model. */

@@ -92,6 +92,10 @@ describe("a reference", () => {
       code: "UNSUPPORTED_OPTION",
       message: expect.stringContaining("of the type openpose are not made of a reference, only canny and depth"),
     });
+    await expect(plan("composition", model({ controlNets: ["canny"] }), named("depth"))).rejects.toMatchObject({
+      code: "UNSUPPORTED_OPTION",
+      message: expect.stringContaining("has no ControlNet for depth; of those it has: canny"),
+    });
     const flat = model({ controlNets: ["depth"] });
     await expect(plan("composition", flat, named("depth"))).rejects.toMatchObject({
       message: expect.stringContaining("has no depth_estimator/"),

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { unsupportedOption } from "#pipelines/core/errors.ts";
 import { cannyEdges } from "#pipelines/images/canny.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
+import { noControlNet } from "./condition-parts.ts";
 import type { ImageJob, ImageParameters } from "./image-job.ts";
 import type { JobPictures, JobReference } from "./job-reference.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
@@ -100,6 +101,7 @@ function layoutNet({ path, controlNets, depthProcessor }: ModelParts, named: str
       `control pictures of the type ${named} are not made of a reference, only ${madeHere.join(" and ")}: ${ready}`,
     );
   }
+  if (!controlNets.includes(named)) throw noControlNet({ path, controlNets }, named);
   if (canMake(named)) return named;
   throw unsupportedOption(
     `the model ${basename(path)} has no depth_estimator/ to make a control picture of depths with: ${ready}`,

@@ -11,7 +11,7 @@ import { type RgbImage, toUnitValues } from "#pipelines/images/rgb.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
-import { controlNetFile, depthEstimatorFile, imageEncoderFile } from "./condition-parts.ts";
+import { controlNetFile, depthEstimatorFile, imageEncoderFile, noControlNet } from "./condition-parts.ts";
 import { drawPart, type PreparedControl, type PromptedExpert } from "./draw-part.ts";
 import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
@@ -207,13 +207,7 @@ export class SdxlPipeline {
 
   #prepareControl(control: SdxlControl | undefined): PreparedControl | undefined {
     if (control === undefined) return undefined;
-    const { controlNets, path } = this.model;
-    if (!controlNets.includes(control.name)) {
-      const known = controlNets.length === 0 ? "none" : controlNets.join(", ");
-      throw unsupportedOption(
-        `the model ${basename(path)} has no ControlNet for ${control.name}; of those it has: ${known}. Export it again with --controlnet, or leave the control picture out`,
-      );
-    }
+    if (!this.model.controlNets.includes(control.name)) throw noControlNet(this.model, control.name);
     const file = controlNetFile(control.name);
     return { ...control, file, component: () => this.#components.get(file), pixels: toUnitValues(control.picture) };
   }
