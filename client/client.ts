@@ -1,5 +1,8 @@
 import type { z } from "zod";
+import type { chatRequest, enhanceRequest } from "#contract/chat.ts";
 import { CodedError } from "#contract/errors.ts";
+import type { chat } from "#functions/api/chat.ts";
+import type { enhance } from "#functions/api/enhance.ts";
 import type { listFailures } from "#functions/api/failures.ts";
 import type { generate } from "#functions/api/generate.ts";
 import type { health } from "#functions/api/health.ts";
@@ -86,7 +89,13 @@ export interface UploadOptions {
   readonly timeoutMs?: number;
 }
 
+/** A request for text that is answered whole. */
+export type NewChat = Omit<z.input<typeof chatRequest>, "stream">;
+export type NewEnhancement = z.input<typeof enhanceRequest>;
+
 const uploadTimeoutMs = 3_600_000;
+/** Of waiting and running, as a container bounds them by itself. */
+const textTimeoutMs = 270_000;
 
 /** Streams in a row that may bring nothing before following is given up. */
 const maxEmptyStreams = 5;
@@ -122,6 +131,23 @@ export class OurvidzClient {
       body: job,
       headers: { Prefer: `wait=${Math.round(waitSeconds)}` },
       timeoutMs: (waitSeconds + 30) * 1000,
+      signal,
+    });
+  }
+
+  /** Asks the language model, without the queue. */
+  chat(request: NewChat, { signal }: Pick<GenerateOptions, "signal"> = {}): Promise<AnswerOf<typeof chat>> {
+    return this.#connection.call<typeof chat>("POST", "/chat", { body: request, timeoutMs: textTimeoutMs, signal });
+  }
+
+  /** Makes a fuller prompt: the answer's `enhanced_prompt` is the given one when nothing came of it. */
+  enhance(
+    request: NewEnhancement,
+    { signal }: Pick<GenerateOptions, "signal"> = {},
+  ): Promise<AnswerOf<typeof enhance>> {
+    return this.#connection.call<typeof enhance>("POST", "/enhance", {
+      body: request,
+      timeoutMs: textTimeoutMs,
       signal,
     });
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { OurvidzClient } from "#client/client.ts";
 import { startContainer, type TestContainer, testKey } from "./testing/container.ts";
 import { readEvents } from "./testing/events.ts";
 
@@ -183,6 +184,15 @@ describe("POST /enhance", () => {
     expect([status, Object(json).code]).toEqual([422, "INVALID_JOB"]);
     expect(Object(json).error).toContain('config.preset is "fog": must be one of "brief", "cinematic"');
   });
+});
+
+it("is asked by the client too", async () => {
+  const client = new OurvidzClient({ url, key: testKey });
+  expect(await client.chat({ prompt: "A lighthouse", ...greedy })).toMatchObject({
+    success: true,
+    tokens_generated: 8,
+  });
+  expect(await client.enhance({ prompt: "a fox", preset: "brief", ...greedy })).toMatchObject({ success: true });
 });
 
 describe("OpenAI's client", () => {
