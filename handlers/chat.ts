@@ -1,4 +1,4 @@
-import { chatJob, chatParameters } from "#contract/chat.ts";
+import { chatDefaults, chatJob, chatParameters } from "#contract/chat.ts";
 import { defineHandler } from "#contract/handler.ts";
 import { answerChat } from "#pipelines/chat/answer-chat.ts";
 import { modelCheck } from "#pipelines/chat/model-folder.ts";
@@ -12,7 +12,7 @@ export default defineHandler({
   description: "An answer to a question or a conversation",
   input: chatJob,
   parameters: chatParameters,
-  defaults: { max_tokens: 512, temperature: 0.7, top_p: 0.9, repetition_penalty: 1.1 },
+  defaults: chatDefaults,
   retry: { maxAttempts: 2, timeoutSeconds: 300 },
   run: answerChat,
 });

@@ -74,6 +74,9 @@ export const enhanceRequest = z.looseObject({ prompt: promptText, ...requester, 
 
 const { stream: _stream, model: _model, enhance_type: _type, preset, target_model, ...generation } = chatSettings;
 
+/** How the job type `chat` answers where neither the job nor the model says it. */
+export const chatDefaults = { max_tokens: 512, temperature: 0.7, top_p: 0.9, repetition_penalty: 1.1 } as const;
+
 /** What a language model does with the settings of a job. */
 export const chatParameters = z.object(generation);
 

@@ -1,4 +1,4 @@
-import { chatJob, chatParameters, enhanceJob } from "./chat.ts";
+import { chatDefaults, chatJob, chatParameters, enhanceJob, enhanceParameters } from "./chat.ts";
 import type { JobSchema } from "./check-job.ts";
 import { isJobType, type JobType, jobTypes } from "./job-types.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters, unusedSdxlFields } from "./sdxl.ts";
@@ -18,7 +18,8 @@ const sdxl = { ...sdxlPure, parameters: sdxlParameters, defaultsFor: referenceDe
 const wanImage = { input: wanImageJob, parameters: wanImageParameters };
 const wanVideo = { input: wanVideoJob, parameters: wanVideoParameters };
 const textToVideo = { input: wanVideoJob, parameters: textToVideoParameters };
-const enhance = { input: enhanceJob, parameters: chatParameters };
+const enhance = { input: enhanceJob, parameters: enhanceParameters };
+const enhanced = { defaults: { enhance_prompt: true } };
 
 /** What every job type takes; a type without an entry does not compile. */
 const schemas = {
@@ -29,10 +30,10 @@ const schemas = {
   image_high: wanImage,
   video_fast: wanVideo,
   video_high: wanVideo,
-  image7b_fast_enhanced: wanImage,
-  image7b_high_enhanced: wanImage,
-  video7b_fast_enhanced: wanVideo,
-  video7b_high_enhanced: wanVideo,
+  image7b_fast_enhanced: { ...wanImage, ...enhanced },
+  image7b_high_enhanced: { ...wanImage, ...enhanced },
+  video7b_fast_enhanced: { ...wanVideo, ...enhanced },
+  video7b_high_enhanced: { ...wanVideo, ...enhanced },
   wan_generate: { input: wanVideoJob, parameters: wanGenerateParameters },
   t2v: textToVideo,
   t2v_22: textToVideo,
@@ -40,16 +41,18 @@ const schemas = {
   wan_2_2_t2i: { input: wanImageJob, parameters: textToImageParameters },
   enhance_base: enhance,
   enhance_instruct: enhance,
-  chat: { input: chatJob, parameters: chatParameters },
+  chat: { input: chatJob, parameters: chatParameters, defaults: chatDefaults },
 } as const satisfies Record<JobType, JobSchema>;
 
 /** Undefined for a job type of a deployment's own, which its containers know. */
 export function schemaOf(type: string): JobSchema | undefined {
-  return isJobType(type) ? { ...schemas[type], defaults: defaultsOf(type) } : undefined;
+  if (!isJobType(type)) return undefined;
+  const schema: JobSchema = schemas[type];
+  return { ...schema, defaults: { ...schema.defaults, ...samplingOf(type) } };
 }
 
 /** The type's own steps and guidance; nothing where the job must say them itself. */
-function defaultsOf(type: JobType): Readonly<Record<string, unknown>> {
+function samplingOf(type: JobType): Readonly<Record<string, unknown>> {
   const { steps, guidance } = jobTypes[type];
   return steps === null ? {} : { num_inference_steps: steps, guidance_scale: guidance };
 }
