@@ -12,6 +12,8 @@ export interface ImageJob {
     readonly pipeline?: "txt2img" | "img2img" | undefined;
     /** Address of a picture that is white where the reference is drawn anew. */
     readonly mask_image_url?: string | undefined;
+    /** Absent where the strength among the parameters is the model's, which is read there alone. */
+    readonly denoise_strength?: unknown;
     /** Address of a control picture: lines, depths or what the ControlNet was trained for. */
     readonly control_image_url?: string | undefined;
     /** Which of the model's ControlNets it is for. */

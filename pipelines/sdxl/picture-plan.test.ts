@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { maskOf } from "#pipelines/images/mask.ts";
 import type { ImageJob, ImageParameters, ReferenceType } from "./image-job.ts";
 import { type DrawingModel, planPictures } from "./picture-plan.ts";
+import { referencePlanOf } from "./reference-plan.ts";
 import { maskPictureOf, pictureOf } from "./testing/picture-cases.ts";
 
 const picture = pictureOf(64, 64);
@@ -28,9 +29,13 @@ const full = model({ controlNets: ["depth", "canny", "openpose"], imageProcessor
 function plan(
   type: ReferenceType | undefined,
   drawing: DrawingModel,
-  more: Partial<ImageParameters> & { readonly config?: ImageJob["config"]; readonly masked?: boolean } = {},
+  more: Partial<ImageParameters> & {
+    readonly config?: ImageJob["config"];
+    readonly masked?: boolean;
+    readonly isOfModel?: boolean;
+  } = {},
 ) {
-  const { config, masked, ...given } = more;
+  const { config, masked, isOfModel, ...given } = more;
   const mask = masked === true ? maskOf(maskPictureOf(64, 64)) : undefined;
   const reference = {
     picture,
@@ -42,6 +47,7 @@ function plan(
       type,
       isCopy: false,
       strength: given.denoise_strength,
+      ownStrength: isOfModel === true ? undefined : given.denoise_strength,
       fit: "cover" as const,
     },
   };
@@ -78,6 +84,24 @@ describe("a reference", () => {
   ] as const)("for its %s is begun with where the model has nothing for it", async (type, drawing) => {
     const { way, reference, control, imagePrompt } = await plan(type, drawing);
     expect([way, reference?.image, control, imagePrompt]).toEqual(["img2img", picture, undefined, undefined]);
+  });
+
+  it("counts as without a strength where only the model has one, which is for what is begun with", async () => {
+    const ofModel = { denoise_strength: 0.3, isOfModel: true };
+    expect((await plan("style", full, ofModel)).imagePrompt?.scale).toBe(0.6);
+    expect((await plan("composition", full, ofModel)).control?.scale).toBe(1);
+    expect((await plan("character", model(), ofModel)).reference?.strength).toBe(0.3);
+  });
+
+  it("has a strength of its own where the job gives one, and its model's where it does not", () => {
+    const metadata = { reference_image_url: "a.png" };
+    const strengthsOf = (config: ImageJob["config"]) => {
+      const found = referencePlanOf({ prompt: "", config, metadata }, { ...parameters, denoise_strength: 0.3 });
+      return [found?.strength, found?.ownStrength];
+    };
+    expect(strengthsOf({ denoise_strength: "0.3" })).toEqual([0.3, 0.3]);
+    expect(strengthsOf({})).toEqual([0.3, undefined]);
+    expect(strengthsOf({ denoise_strength: null })).toEqual([0.3, undefined]);
   });
 
   it("with a mask is begun with as well", async () => {

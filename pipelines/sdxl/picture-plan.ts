@@ -54,12 +54,10 @@ export async function planPictures(
   if (reference === undefined) return { way: undefined, reference: undefined, control: ready, imagePrompt: beside };
   const isLayout = reference.plan.type === "composition";
   const net = isLayout ? layoutNet(model, config.control_type) : undefined;
-  const way = referenceWay(reference.plan, {
-    hasAdapter: model.imageProcessor !== undefined,
-    hasNet: net !== undefined,
-  });
+  const taken = referenceWay(reference.plan, { hasAdapter: model.imageProcessor !== undefined, net });
+  const { way } = taken;
   const begun = beginWith(reference, way);
-  switch (way) {
+  switch (taken.way) {
     case "img2img":
       return { way, reference: begun, control: ready, imagePrompt: beside };
     case "ip_adapter": {
@@ -67,7 +65,7 @@ export async function planPictures(
       return { way, reference: begun, control: ready, imagePrompt: { picture: reference.picture, scale } };
     }
     case "controlnet": {
-      const name = net ?? "canny";
+      const name = taken.net;
       const scale = parameters.controlnet_conditioning_scale ?? keptShare(reference) ?? defaultControlScale;
       const picture = name === "depth" ? await pipeline.estimateDepth(reference.image) : cannyEdges(reference.image);
       const made = { ...windowOf(config, parameters), name, scale, picture };
@@ -85,10 +83,13 @@ function beginWith(reference: JobReference, way: ReferenceWay): SdxlReference | 
   return { image, mask, strength: imageToImageStrength(plan), takesOneStep };
 }
 
-/** How much of a reference is kept: what its strength says where it is not begun with. */
-function keptShare({ plan: { strength }, mask }: JobReference): number | undefined {
+/**
+ * How much of a reference is kept: what the job's own strength says where it is not begun with. A model's default strength is
+ * for pictures that are begun with, and says nothing of its other parts.
+ */
+function keptShare({ plan: { ownStrength }, mask }: JobReference): number | undefined {
   // 1 − 0.8 is a little less than 0.2.
-  return strength === undefined || mask !== undefined ? undefined : Math.round((1 - strength) * 1e6) / 1e6;
+  return ownStrength === undefined || mask !== undefined ? undefined : Math.round((1 - ownStrength) * 1e6) / 1e6;
 }
 
 /** The ControlNet for a reference's layout: the one that the job names, or the first that pictures can be made for. */

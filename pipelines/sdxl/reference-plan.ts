@@ -9,6 +9,8 @@ export interface ReferencePlan {
   readonly isCopy: boolean;
   /** As the job or its model gives it. */
   readonly strength: number | undefined;
+  /** The same where the job gives it; undefined where its model does, or nobody. */
+  readonly ownStrength: number | undefined;
   readonly fit: PictureFit;
 }
 
@@ -20,25 +22,35 @@ export function referencePlanOf(
   const { reference_image_url: url, exact_copy_mode, reference_mode, reference_type: type } = metadata;
   if (url === undefined || config.pipeline === "txt2img") return undefined;
   const isCopy = exact_copy_mode === true || reference_mode === "copy";
-  return { url, maskUrl: config.mask_image_url, type: isCopy ? undefined : type, isCopy, strength, fit };
+  const ownStrength = config.denoise_strength == null ? undefined : strength;
+  const common = { url, maskUrl: config.mask_image_url, isCopy, strength, ownStrength, fit };
+  return { ...common, type: isCopy ? undefined : type };
 }
 
 /** What is made of a reference: it is begun with, its lines or depths are kept to, or it stands beside the prompt. */
 export type ReferenceWay = "img2img" | "controlnet" | "ip_adapter";
 
-/** @param parts of the model that draws: an IP-Adapter, and a ControlNet that control pictures can be made for */
-export function referenceWay(
+/** A way, with the ControlNet that it goes through. */
+type WayWithNet<Net> =
+  | { readonly way: Exclude<ReferenceWay, "controlnet"> }
+  | { readonly way: "controlnet"; readonly net: Net };
+
+/**
+ * Which way a reference goes by the parts of the model that draws.
+ * @param parts an IP-Adapter, and a ControlNet that control pictures can be made for
+ */
+export function referenceWay<Net>(
   { type }: Pick<ReferencePlan, "type">,
-  { hasAdapter, hasNet }: { readonly hasAdapter: boolean; readonly hasNet: boolean },
-): ReferenceWay {
+  { hasAdapter, net }: { readonly hasAdapter: boolean; readonly net: Net | undefined },
+): WayWithNet<Net> {
   switch (type) {
     case "style":
     case "character":
-      return hasAdapter ? "ip_adapter" : "img2img";
+      return { way: hasAdapter ? "ip_adapter" : "img2img" };
     case "composition":
-      return hasNet ? "controlnet" : "img2img";
+      return net === undefined ? { way: "img2img" } : { way: "controlnet", net };
     default:
-      return "img2img";
+      return { way: "img2img" };
   }
 }
 
