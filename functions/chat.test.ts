@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { OurvidzClient } from "#client/client.ts";
+import { makeEndless } from "#test/support/endless-model.ts";
 import { startContainer, type TestContainer, testKey } from "./testing/container.ts";
 import { readEvents } from "./testing/events.ts";
 
@@ -18,6 +19,7 @@ beforeAll(async () => {
   cpSync(join(fixtures, "tiny-qwen2"), join(models, "tiny-qwen2"), { recursive: true });
   cpSync(join(fixtures, "tiny-llama"), join(models, "tiny-llama"), { recursive: true });
   writeFileSync(join(models, "aliases.json"), JSON.stringify({ chat: "tiny-qwen2" }));
+  makeEndless(join(models, "endless"));
   mkdirSync(join(models, "pictures"));
   mkdirSync(join(models, "presets"));
   const brief = { name: "brief", description: "Brief.", system_prompt: "Write a prompt.", targets: { sdxl: {} } };
@@ -100,7 +102,13 @@ describe("POST /chat", () => {
     const response = await fetch(`${url}/chat`, {
       method: "POST",
       headers: { ...headers, "Content-Type": "application/json" },
-      body: JSON.stringify({ prompt: "A lighthouse", stream: true, max_tokens: 2000, temperature: 1, seed: 1 }),
+      body: JSON.stringify({
+        prompt: "A lighthouse",
+        stream: true,
+        max_tokens: 2000,
+        temperature: 1,
+        model: "endless",
+      }),
       signal: leave.signal,
     });
     await response.body?.getReader().read();
@@ -198,7 +206,7 @@ it("is asked by the client too", async () => {
 describe("OpenAI's client", () => {
   it("lists the models", async () => {
     const { data } = await openai.models.list();
-    expect(data.map(({ id }) => id)).toEqual(["tiny-qwen2", "tiny-llama"]);
+    expect(data.map(({ id }) => id)).toEqual(["tiny-qwen2", "endless", "tiny-llama"]);
   });
 
   it("gets an answer of the model that it names", async () => {
@@ -236,7 +244,7 @@ describe("OpenAI's client", () => {
   });
 
   it.each([
-    [{ model: "none" }, 404, "model_not_found", /"none" is not here; there are: tiny-qwen2, tiny-llama/],
+    [{ model: "none" }, 404, "model_not_found", /"none" is not here; there are: tiny-qwen2, endless, tiny-llama/],
     [{ temperature: 3 }, 400, "INVALID_REQUEST", /temperature is 3/],
     [{ n: 2 }, 400, "INVALID_REQUEST", /n is 2: must be 1/],
     [{ tools: [{ type: "function" }] }, 400, "INVALID_REQUEST", /tools/],

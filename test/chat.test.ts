@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { makeEndless } from "./support/endless-model.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
 
 /* The job type of the language model from the queue to the store, with a model of random weights. */
@@ -16,6 +17,7 @@ beforeAll(async () => {
   models = mkdtempSync(join(tmpdir(), "ourvidz-chat-models-"));
   symlinkSync(fixture("tiny-qwen2"), join(models, "chat"));
   symlinkSync(fixture("tiny-gemma"), join(models, "gemma"));
+  makeEndless(join(models, "endless"));
   const settings = { HANDLERS_DIR: join(import.meta.dirname, "../handlers"), MODELS_DIR: models, WORKERS: "chat" };
   container = await startTestRuntime(settings);
 });
@@ -73,7 +75,7 @@ it.each([
 });
 
 it("ends within a token when the job is cancelled, and goes on with the next", async () => {
-  const id = await container.submit("chat", { max_tokens: 2000, temperature: 1, seed: 1 });
+  const id = await container.submit("chat", { max_tokens: 2000, temperature: 1 }, { model_variant: "endless" });
   await untilEvent(container, id, (event) => event.kind === "text");
   await container.queue.cancel(id);
   expect((await container.ended(id)).status).toBe("cancelled");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { enhancementTargets, type Preset, presetSampling } from "#contract/enhancement/preset.ts";
+import { enhancementTargets, type Preset, presetSampling } from "#contract/enhancement-presets.ts";
 
 /*
  * What handlers ask the dispatcher process for: it holds what the container keeps beside jobs. Each kind of query has one

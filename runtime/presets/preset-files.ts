@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Preset, presetFile, presetsOfFile } from "#contract/enhancement/preset.ts";
+import { type Preset, presetFile, presetsOfFile } from "#contract/enhancement-presets.ts";
 import { CodedError } from "#contract/errors.ts";
 import { describeProblems, parseWith } from "#contract/problems.ts";
 

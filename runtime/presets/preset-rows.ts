@@ -1,4 +1,4 @@
-import { type Preset, presetOfRow, presetRow } from "#contract/enhancement/preset.ts";
+import { type Preset, presetOfRow, presetRow } from "#contract/enhancement-presets.ts";
 import { CodedError } from "#contract/errors.ts";
 import { describeProblems, parseWith } from "#contract/problems.ts";
 import { isJsonObject } from "#contract/synonyms.ts";

@@ -1,4 +1,4 @@
-import type { Preset } from "#contract/enhancement/preset.ts";
+import type { Preset } from "#contract/enhancement-presets.ts";
 import { redact } from "#contract/errors.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { readPresetFiles, shippedPresets } from "./preset-files.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { presetFile, presetsOfFile } from "#contract/enhancement/preset.ts";
+import { presetFile, presetsOfFile } from "#contract/enhancement-presets.ts";
 
 /** Where the migration lies that brings the shipped presets into the table; those before it are frozen. */
 export const presetsMigration = fileURLToPath(

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { checkJob, ignoredBy } from "#contract/check-job.ts";
-import type { Preset } from "#contract/enhancement/preset.ts";
+import type { Preset } from "#contract/enhancement-presets.ts";
 import { PermanentError } from "#contract/errors.ts";
 import type {
   AssetOptions,

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { JobSchema } from "./check-job.ts";
-import type { Preset } from "./enhancement/preset.ts";
+import type { Preset } from "./enhancement-presets.ts";
 import type { PromptReading, PromptTexts } from "./prompt-reading.ts";
 
 /** For handlers outside the project's folder, where no package is found. */

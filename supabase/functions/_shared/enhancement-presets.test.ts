@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { describeProblems, parseWith } from "../problems.ts";
-import { presetFile, presetOfRow, presetRow, presetsOfFile, tokenLimits } from "./preset.ts";
+import { presetFile, presetOfRow, presetRow, presetsOfFile, tokenLimits } from "./enhancement-presets.ts";
+import { describeProblems, parseWith } from "./problems.ts";
 
-const folder = new URL("../presets/", import.meta.url);
+const folder = new URL("./presets/", import.meta.url);
 const files = readdirSync(folder).toSorted();
 
 const fox = {

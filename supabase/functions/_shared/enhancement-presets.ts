@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { listed, numberFrom, wholeNumberFrom } from "../fields.ts";
-import { optional } from "../job.ts";
+import { listed, numberFrom, wholeNumberFrom } from "./fields.ts";
+import { optional } from "./job.ts";
 
 /*
  * What "enhance" means is data: a preset says how a short idea becomes a fuller prompt. One preset is one JSON file, whose
