@@ -25,8 +25,6 @@ class PictureCase:
     num_images: int = 1
     scheduler: str | None = None
     vae_overrides: dict = field(default_factory=dict)
-    # Pictures weigh more than latents, and are made of them alike in every case.
-    keeps_image: bool = False
 
     def settings(self) -> dict:
         return asdict(self)
@@ -37,7 +35,7 @@ INPAINTING = "random-sdxl-inpainting"
 PICTURE_CASES = (
     PictureCase("strength-0.02", "img2img", 0.02, steps=50),
     PictureCase("strength-0.05", "img2img", 0.05, steps=20),
-    PictureCase("strength-0.2", "img2img", 0.2, steps=15, keeps_image=True),
+    PictureCase("strength-0.2", "img2img", 0.2, steps=15),
     PictureCase("strength-0.6", "img2img", 0.6, width=96, height=72),
     PictureCase("strength-1", "img2img", 1.0, guidance_scale=1.0),
     PictureCase("three", "img2img", 0.6, num_images=3, seed=2**32 - 2),
@@ -47,10 +45,10 @@ PICTURE_CASES = (
     PictureCase("stochastic", "img2img", 0.6, num_images=2, scheduler="EulerAncestralDiscreteScheduler"),
     PictureCase("second-order", "img2img", 0.6, scheduler="HeunDiscreteScheduler"),
     PictureCase("multistep", "img2img", 0.6, steps=8, scheduler="DPMSolverMultistepScheduler"),
-    PictureCase("inpaint", "inpaint", 0.6, keeps_image=True),
+    PictureCase("inpaint", "inpaint", 0.6),
     PictureCase("inpaint-whole", "inpaint", 1.0),
     PictureCase("inpaint-stochastic", "inpaint", 0.8, scheduler="EulerAncestralDiscreteScheduler"),
     PictureCase("inpaint-second-order", "inpaint", 0.6, scheduler="HeunDiscreteScheduler"),
-    PictureCase("inpaint-9", "inpaint", 0.6, model=INPAINTING, width=96, height=72, keeps_image=True),
+    PictureCase("inpaint-9", "inpaint", 0.6, model=INPAINTING, width=96, height=72),
     PictureCase("inpaint-9-whole", "inpaint", 1.0, model=INPAINTING, guidance_scale=1.0),
 )
