@@ -135,6 +135,13 @@ describe("by a model with a ControlNet and an IP-Adapter", () => {
     expect(record.result?.metadata).not.toHaveProperty("denoise_strength");
   });
 
+  it("lists a strength that a scale overrules", async () => {
+    const own = { reference_type: "style", reference_strength: 0.7 };
+    const record = await draw("mask.png", own, { ...small, ip_adapter_scale: 0.4 }, drawnBy);
+    const used = { ip_adapter_scale: 0.4, ignored: ["metadata.reference_strength"] };
+    expect(record).toMatchObject({ status: "completed", result: { metadata: used } });
+  });
+
   it("takes pictures for both beside a reference that it begins with", async () => {
     const pictures = { control_image_url: url("mask.png"), ip_adapter_image_url: url("blue.png") };
     const record = await draw("blue.png", { denoise_strength: 0.9 }, { ...small, ...pictures }, drawnBy);

@@ -261,8 +261,10 @@ describe("a model with a refiner", () => {
     expect(metadata).toMatchObject({ denoising_end: 0.8, aesthetic_score: 8, model: "with-refiner" });
     const { comments } = await sharp(assets[0]?.bytes).metadata();
     expect(comments?.find(({ keyword }) => keyword === "parameters")?.text).toContain("Refiner switch at: 0.8");
-    const alone = collectingHost({ ...settings, num_images: 1, denoising_end: 1 });
-    expect((await generateImages(job, { ...alone.host, model })).metadata.denoising_end).toBeUndefined();
+    const alone = collectingHost({ ...settings, num_images: 1, denoising_end: 1, aesthetic_score: 8 });
+    const without = (await generateImages(job, { ...alone.host, model })).metadata;
+    expect([metadata.ignored, without.ignored]).toEqual([[], ["aesthetic_score"]]);
+    expect(without.denoising_end).toBeUndefined();
   });
 });
 

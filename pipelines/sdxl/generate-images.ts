@@ -12,6 +12,7 @@ import { type JobPictures, picturesOf, reportReference } from "./job-reference.t
 import { type PicturePlan, planPictures, reportPlan } from "./picture-plan.ts";
 import type { SdxlPipeline } from "./pipeline.ts";
 import { type Enhancement, readWeights } from "./read-weights.ts";
+import { isStrengthOverruled } from "./reference-plan.ts";
 import type { SdxlResult } from "./request.ts";
 
 interface ImageHost extends ReferenceHost<ImageParameters>, LoraHost<ImageParameters> {
@@ -76,13 +77,17 @@ export async function generateImages(job: ImageJob, host: ImageHost): Promise<Ge
     return {
       ...report(result, drawn, enhancement),
       ...reportReference(pictures.reference, plan.way, result),
-      ignored: ignoredOf(parameters, plan, pictures),
+      ignored: [...ignoredOf(parameters, plan, pictures), ...ignoredScores(pipeline, parameters, result)],
     };
   });
 }
 
 /** Parameters that a job of this kind reads, and this one in this model did not. */
-function ignoredOf(parameters: ImageParameters, { way }: PicturePlan, { reference }: JobPictures): string[] {
+function ignoredOf(
+  parameters: ImageParameters,
+  { way, reference: begun }: PicturePlan,
+  { reference }: JobPictures,
+): string[] {
   // PNG loses nothing, whatever the quality is.
   const isLossless = (parameters.output_format ?? "png") === "png";
   // Taken from the reference by a part that the model does not have.
@@ -94,7 +99,16 @@ function ignoredOf(parameters: ImageParameters, { way }: PicturePlan, { referenc
       : []),
     ...(missed === "style" || missed === "character" ? (["ip_adapter_scale"] as const) : []),
   ];
-  return unread.filter((name) => parameters[name] !== undefined);
+  const given = unread.filter((name) => parameters[name] !== undefined);
+  const { plan } = reference ?? {};
+  const isOverruled = plan !== undefined && isStrengthOverruled(plan, way, begun !== undefined, parameters);
+  return isOverruled ? [...given, plan.strengthField] : given;
+}
+
+/** What a refiner is shown, in a model where none played a part. */
+function ignoredScores({ model }: SdxlPipeline, parameters: ImageParameters, { denoisingEnd }: SdxlResult): string[] {
+  if (denoisingEnd !== undefined || model.base.takesAestheticScore) return [];
+  return (["aesthetic_score", "negative_aesthetic_score"] as const).filter((name) => parameters[name] !== undefined);
 }
 
 /** Downloads come before the model's turn: a slow server then holds no model. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { unsupportedOption } from "#pipelines/core/errors.ts";
 import { roundHalfEven } from "#pipelines/core/round-half-even.ts";
 import type { HandOver } from "#pipelines/diffusion/denoise.ts";
-import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import type { SdxlModelFolder } from "./model-folder.ts";
 import type { SdxlRequest } from "./request.ts";
 
@@ -15,10 +15,15 @@ const trained = z
 const defaultEnd = 0.8;
 
 /**
- * The share of the noise after which a job's refiner goes on; undefined where none plays a part.
+ * The share of the noise after which a job's refiner goes on; undefined where none plays a part, as where the share leaves it
+ * no step.
  * @throws PipelineError UNSUPPORTED_OPTION when the job sets what its model does not have
  */
-export function denoisingEndOf({ path, base, refiner }: SdxlModelFolder, request: SdxlRequest): number | undefined {
+export function denoisingEndOf(
+  { path, base, refiner, scheduler: { config } }: SdxlModelFolder,
+  request: SdxlRequest,
+  scheduler: Scheduler,
+): number | undefined {
   const { denoisingEnd = refiner && defaultEnd, aestheticScore, negativeAestheticScore } = request;
   const hasScore = aestheticScore !== undefined || negativeAestheticScore !== undefined;
   const model = `the model ${basename(path)}`;
@@ -28,8 +33,11 @@ export function denoisingEndOf({ path, base, refiner }: SdxlModelFolder, request
     );
   }
   if (denoisingEnd === undefined || denoisingEnd >= 1) return undefined;
-  if (refiner !== undefined) return denoisingEnd;
-  throw unsupportedOption(`${model} has no refiner/ that goes on after denoising_end: leave it out, or set it to 1`);
+  if (refiner === undefined) {
+    throw unsupportedOption(`${model} has no refiner/ that goes on after denoising_end: leave it out, or set it to 1`);
+  }
+  const schedule = scheduler.schedule(request.numInferenceSteps);
+  return handOverOf(schedule, denoisingEnd, config).start < schedule.timesteps.length ? denoisingEnd : undefined;
 }
 
 /**

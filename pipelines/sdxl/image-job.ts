@@ -25,6 +25,9 @@ export interface ImageJob {
   readonly metadata?: {
     readonly reference_image_url?: string | undefined;
     readonly reference_type?: ReferenceType | undefined;
+    /** Read as the strength among the parameters, and named here where it plays no part. */
+    readonly reference_strength?: number | undefined;
+    readonly denoise_strength?: number | undefined;
     readonly exact_copy_mode?: boolean | undefined;
     readonly reference_mode?: "modify" | "copy" | undefined;
   };

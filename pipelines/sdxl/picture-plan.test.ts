@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { maskOf } from "#pipelines/images/mask.ts";
 import type { ImageJob, ImageParameters, ReferenceType } from "./image-job.ts";
 import { type DrawingModel, planPictures } from "./picture-plan.ts";
-import { referencePlanOf } from "./reference-plan.ts";
+import { isStrengthOverruled, referencePlanOf } from "./reference-plan.ts";
 import { maskPictureOf, pictureOf } from "./testing/picture-cases.ts";
 
 const picture = pictureOf(64, 64);
@@ -48,6 +48,7 @@ function plan(
       isCopy: false,
       strength: given.denoise_strength,
       ownStrength: isOfModel === true ? undefined : given.denoise_strength,
+      strengthField: "denoise_strength",
       fit: "cover" as const,
     },
   };
@@ -102,6 +103,34 @@ describe("a reference", () => {
     expect(strengthsOf({ denoise_strength: "0.3" })).toEqual([0.3, 0.3]);
     expect(strengthsOf({})).toEqual([0.3, undefined]);
     expect(strengthsOf({ denoise_strength: null })).toEqual([0.3, undefined]);
+  });
+
+  it.each([
+    [{ reference_strength: 0.7 }, "metadata.reference_strength"],
+    [{ reference_strength: 0.2 }, "denoise_strength"],
+    [{ reference_strength: 0.7, denoise_strength: 0.3 }, "metadata.denoise_strength"],
+    [{ reference_strength: 0.7, denoise_strength: 0.9 }, "denoise_strength"],
+    [{}, "denoise_strength"],
+  ])("whose strength is 0.3 with %j had it as %s", (metadata, field) => {
+    const job = {
+      prompt: "",
+      config: { denoise_strength: 0.3 },
+      metadata: { reference_image_url: "a.png", ...metadata },
+    };
+    expect(referencePlanOf(job, { ...parameters, denoise_strength: 0.3 })?.strengthField).toBe(field);
+  });
+
+  it("has a strength that plays no part where a scale says how much counts, and nothing is begun with", () => {
+    const scales = { ...parameters, ip_adapter_scale: 0.3 };
+    const own = { ownStrength: 0.4 };
+    expect(isStrengthOverruled(own, "ip_adapter", false, scales)).toBe(true);
+    expect(isStrengthOverruled(own, "ip_adapter", true, scales)).toBe(false);
+    expect(isStrengthOverruled(own, "ip_adapter", false, parameters)).toBe(false);
+    expect(isStrengthOverruled(own, "controlnet", false, scales)).toBe(false);
+    expect(isStrengthOverruled({ ownStrength: undefined }, "ip_adapter", false, scales)).toBe(false);
+    expect(isStrengthOverruled(own, "controlnet", false, { ...parameters, controlnet_conditioning_scale: 1 })).toBe(
+      true,
+    );
   });
 
   it("with a mask is begun with as well", async () => {

@@ -112,8 +112,8 @@ export class SdxlPipeline {
   async generate(request: SdxlRequest, hooks: SdxlHooks = {}): Promise<SdxlResult> {
     this.#checkSize(request);
     checkReference(this.model, request.reference);
-    const denoisingEnd = denoisingEndOf(this.model, request);
     const scheduler = this.#scheduler(request);
+    const denoisingEnd = denoisingEndOf(this.model, request, scheduler);
     const skipped = request.reference === undefined ? 0 : startStepOf(request.numInferenceSteps, request.reference);
     hooks.signal?.throwIfAborted();
     await this.#loras.use(request.loras ?? [], hooks.signal);

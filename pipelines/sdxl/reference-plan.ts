@@ -11,6 +11,8 @@ export interface ReferencePlan {
   readonly strength: number | undefined;
   /** The same where the job gives it; undefined where its model does, or nobody. */
   readonly ownStrength: number | undefined;
+  /** The field that the job's own strength came from. */
+  readonly strengthField: string;
   readonly fit: PictureFit;
 }
 
@@ -23,8 +25,19 @@ export function referencePlanOf(
   if (url === undefined || config.pipeline === "txt2img") return undefined;
   const isCopy = exact_copy_mode === true || reference_mode === "copy";
   const ownStrength = config.denoise_strength == null ? undefined : strength;
-  const common = { url, maskUrl: config.mask_image_url, isCopy, strength, ownStrength, fit };
-  return { ...common, type: isCopy ? undefined : type };
+  const strengths = { strength, ownStrength, strengthField: strengthFieldOf(metadata, ownStrength) };
+  return { url, maskUrl: config.mask_image_url, type: isCopy ? undefined : type, isCopy, ...strengths, fit };
+}
+
+/** Of two fields with one value the one in `metadata`: `config` has a copy of that. */
+function strengthFieldOf(
+  { denoise_strength: changed, reference_strength: kept }: NonNullable<ImageJob["metadata"]>,
+  ownStrength: number | undefined,
+): string {
+  if (ownStrength === undefined) return "denoise_strength";
+  if (changed != null) return changed === ownStrength ? "metadata.denoise_strength" : "denoise_strength";
+  const isKept = kept != null && Math.abs(1 - kept - ownStrength) < 1e-6;
+  return isKept ? "metadata.reference_strength" : "denoise_strength";
 }
 
 /** What is made of a reference: it is begun with, its lines or depths are kept to, or it stands beside the prompt. */
@@ -52,6 +65,23 @@ export function referenceWay<Net>(
     default:
       return { way: "img2img" };
   }
+}
+
+/**
+ * Whether a strength plays no part: a reference that is not begun with counts as a scale of its own says.
+ * @param isBegun with a mask it is
+ */
+export function isStrengthOverruled(
+  { ownStrength }: Pick<ReferencePlan, "ownStrength">,
+  way: ReferenceWay | undefined,
+  isBegun: boolean,
+  { ip_adapter_scale, controlnet_conditioning_scale }: ImageParameters,
+): boolean {
+  if (ownStrength === undefined || isBegun) return false;
+  return (
+    (way === "ip_adapter" && ip_adapter_scale !== undefined) ||
+    (way === "controlnet" && controlnet_conditioning_scale !== undefined)
+  );
 }
 
 /** How strongly a reference is changed where the job says nothing of it. */

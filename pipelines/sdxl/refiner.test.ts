@@ -52,6 +52,8 @@ describe("a model with a refiner", () => {
     const alone = await run({ denoisingEnd: 1 });
     expect(alone).toMatchObject({ denoisingEnd: undefined, indices: [0, 1, 2, 3, 4] });
     expect(alone.pixels).not.toEqual(usual.pixels);
+    // The last timestep lies before this share.
+    expect(await run({ denoisingEnd: 0.999 })).toEqual(alone);
     expect((await run({ aestheticScore: 1 })).pixels).not.toEqual(usual.pixels);
   });
 
