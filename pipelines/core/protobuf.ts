@@ -93,7 +93,7 @@ function varint(value: number): number[] {
 }
 
 /** A varint as a number (exact below 2^53) and the position behind it. */
-function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } {
+export function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } {
   let value = 0;
   for (let index = 0; index < 10; index++) {
     const byte = bytes[start + index];

@@ -5,17 +5,20 @@ import { normalizedPixels } from "./normalized-pixels.ts";
 import { resizePicture } from "./resample.ts";
 import type { RgbImage } from "./rgb.ts";
 
-const square = z.union([
-  z.int().positive(),
-  z.object({ height: z.int().positive(), width: z.int().positive() }).transform(({ height }) => height),
-]);
+const square = z.union(
+  [
+    z.int().positive(),
+    z.object({ height: z.int().positive(), width: z.int().positive() }).transform(({ height }) => height),
+  ],
+  { error: "must be a whole number of pixels, or a height and a width" },
+);
 
 /** The `preprocessor_config.json` of transformers' `CLIPImageProcessor`, as far as it says anything of its own. */
 export const clipProcessorConfig = z.object({
-  size: z.union([
-    z.int().positive(),
-    z.object({ shortest_edge: z.int().positive() }).transform((size) => size.shortest_edge),
-  ]),
+  size: z.union(
+    [z.int().positive(), z.object({ shortest_edge: z.int().positive() }).transform((size) => size.shortest_edge)],
+    { error: "must be a whole number of pixels, or a shortest_edge" },
+  ),
   crop_size: square,
   /** Pillow's number; 3 is bicubic, which CLIP was trained with. */
   resample: z.literal(3).default(3),

@@ -11,7 +11,9 @@ const side = z.int().positive();
 
 /** The `preprocessor_config.json` of transformers' `DPTImageProcessor`, which Depth Anything has too. */
 export const depthProcessorConfig = z.object({
-  size: z.union([side.transform((size) => ({ height: size, width: size })), z.object({ height: side, width: side })]),
+  size: z.union([side.transform((size) => ({ height: size, width: size })), z.object({ height: side, width: side })], {
+    error: "must be a whole number of pixels, or a height and a width",
+  }),
   keep_aspect_ratio: z.boolean().default(false),
   ensure_multiple_of: side.default(1),
   /** Pillow's number: bilinear or bicubic. */

@@ -69,6 +69,8 @@ export function noControlNet(
 
 export const imageEncoderFile = "image_encoder/model.onnx";
 export const depthEstimatorFile = "depth_estimator/model.onnx";
+/** Makes previews; loaded for the first job that reports any. */
+export const tinyDecoderFile = "vae_decoder_tiny/model.onnx";
 
 /**
  * Reads what is there of the optional parts.

@@ -2,26 +2,12 @@ import { modelInvalid } from "#pipelines/core/errors.ts";
 import type { Component, PreparedInput } from "#pipelines/core/onnx.ts";
 import { concat, repeatBatch, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
 import type { SdxlControl } from "./request.ts";
+import { midInput, residualNames } from "./residual-names.ts";
 import { timestepInput } from "./timestep-input.ts";
-
-/** What the UNet calls the residuals of a ControlNet, after the arguments of diffusers' class. */
-const downInput = "down_block_additional_residual_";
-const midInput = "mid_block_additional_residual";
-
-/** The UNet's inputs for residuals, each with the ControlNet's output for it; empty for one that takes none. */
-function residualInputs(unet: Component): Map<string, string> {
-  const names = [...unet.inputs.keys()].filter((name) => name.startsWith(downInput) || name === midInput);
-  return new Map(
-    names.map((name) => [
-      name,
-      name === midInput ? "mid_block_res_sample" : `down_block_res_sample_${name.slice(downInput.length)}`,
-    ]),
-  );
-}
 
 /** Residuals that change nothing: zeros of one pixel, which are added to all of them. */
 export function noResiduals(unet: Component): Record<string, PreparedInput> {
-  const entries = [...residualInputs(unet).keys()].map((name) => {
+  const entries = [...residualNames(unet.inputs.keys()).keys()].map((name) => {
     const dims = (unet.inputs.get(name)?.shape ?? []).map((size) => (typeof size === "number" ? size : 1));
     return [name, unet.prepare(name, zeros(dims))] as const;
   });
@@ -56,7 +42,7 @@ export class ControlGuide {
   /** @throws PipelineError MODEL_INVALID when the UNet takes no residuals */
   constructor(unet: Component, conditions: ControlConditions) {
     const { controlNet, control, pixels, shared, rows, isGuided } = conditions;
-    const inputs = residualInputs(unet);
+    const inputs = residualNames(unet.inputs.keys());
     if (!inputs.has(midInput)) {
       throw modelInvalid(
         unet.path,

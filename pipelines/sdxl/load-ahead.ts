@@ -12,9 +12,6 @@ import { TextEncoder } from "./text-encoder.ts";
 /** Loaded when the first reference comes: most jobs have none. */
 export const vaeEncoderFile = "vae_encoder/model.onnx";
 
-/** Makes previews; loaded for the first job that reports any. */
-export const tinyDecoderFile = "vae_decoder_tiny/model.onnx";
-
 export const vaeDecoderFile = "vae_decoder/model.onnx";
 
 /** A part's weights, by its folder. */

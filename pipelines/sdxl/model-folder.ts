@@ -13,6 +13,7 @@ import {
   vaeFields,
 } from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+import { checkGraphs } from "./check-graphs.ts";
 import { type ConditionParts, readConditionParts } from "./condition-parts.ts";
 import { type Expert, expertIndexFields, expertIndexOf, readExpert, readRefiner } from "./expert.ts";
 
@@ -60,7 +61,7 @@ export const modelCheck = {
 };
 
 /**
- * Reads the configs of a model folder as diffusers and `optimum-cli export onnx` lay it out.
+ * Reads the configs and the graphs' headers of a model folder as diffusers and `optimum-cli export onnx` lay it out.
  * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_UNSUITABLE when it is no SDXL model,
  *   MODEL_INVALID when its parts do not fit each other
  */
@@ -88,7 +89,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
   if (tinyDecoder !== undefined) {
     checkEqual(tinyDecoderPath, "latent_channels", tinyDecoder.latent_channels, "the VAE's latent_channels", channels);
   }
-  return {
+  const model = {
     path,
     base,
     refiner,
@@ -105,6 +106,8 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     scheduler,
     ...(await readConditionParts(path, channels)),
   };
+  await checkGraphs(model);
+  return model;
 }
 
 /** Of a UNet that is shown latents alone. */

@@ -11,7 +11,13 @@ import { type RgbImage, toUnitValues } from "#pipelines/images/rgb.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
-import { controlNetFile, depthEstimatorFile, imageEncoderFile, noControlNet } from "./condition-parts.ts";
+import {
+  controlNetFile,
+  depthEstimatorFile,
+  imageEncoderFile,
+  noControlNet,
+  tinyDecoderFile,
+} from "./condition-parts.ts";
 import { drawPart, type PreparedControl, type PromptedExpert } from "./draw-part.ts";
 import { encodePrompt } from "./encode-prompt.ts";
 import { checkReference, type EncodedReference, encodeReference } from "./encode-reference.ts";
@@ -23,7 +29,6 @@ import {
   loadAhead,
   openTextEncoders,
   type RoomSettings,
-  tinyDecoderFile,
   vaeDecoderFile,
   vaeEncoderFile,
 } from "./load-ahead.ts";
