@@ -56,3 +56,15 @@ it("refuses an image encoder without an adapter, and an adapter without its enco
     invalid("unet/config.json", "there is no image_encoder/"),
   );
 });
+
+it.each([
+  ["depth_estimator", { size: {} }, "must be a whole number of pixels, or a height and a width"],
+  ["feature_extractor", { crop_size: "28" }, "must be a whole number of pixels, or a height and a width"],
+  ["feature_extractor", { size: {} }, "must be a whole number of pixels, or a shortest_edge"],
+])("says in words what the size of %s has to be: not %j", async (part, patch, message) => {
+  cpSync(join(folder, "image_encoder"), join(folder, "depth_estimator"), { recursive: true });
+  const name = "preprocessor_config.json";
+  cpSync(join(folder, "feature_extractor", name), join(folder, "depth_estimator", name));
+  patchJson(join(folder, part, name), patch);
+  await expect(readModelFolder(folder)).rejects.toMatchObject(invalid(name, message));
+});

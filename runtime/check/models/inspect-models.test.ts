@@ -178,6 +178,27 @@ it("lists what a folder draws by beside the prompt, and names what such a part l
   ]);
 });
 
+it("warns of a folder that is meant for a ControlNet, and has no name by which it is found", async () => {
+  await cp(shipped, model, { recursive: true });
+  await mkdir(join(model, "controlnet-canny"));
+  await mkdir(join(model, "ControlNet_Depth Large"));
+  expect(await inspectModel(model)).toMatchObject({
+    problems: [],
+    warnings: [
+      expect.stringMatching(/ControlNet_Depth Large is not used: .* such as controlnet_depth_large$/),
+      expect.stringMatching(/controlnet-canny is not used: .* such as controlnet_canny$/),
+    ],
+  });
+});
+
+it("counts a folder once that a link in it leads back to", async () => {
+  await cp(shipped, model, { recursive: true });
+  const { sizeBytes, signature } = await inspectModel(model);
+  await symlink(".", join(model, "again"));
+  await symlink("..", join(model, "unet/above"));
+  expect(await inspectModel(model)).toMatchObject({ sizeBytes, signature });
+});
+
 it("lists folders with their other names, and those that only aliases.json knows", async () => {
   await cp(shipped, model, { recursive: true });
   await put({ "aliases.json": '{"sdxl": "model", "wan": "far"}', "notes/a.txt": "prompts" });

@@ -49,7 +49,8 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
   const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name, known)));
   const isSdxl = String(index._class_name).includes("StableDiffusionXL");
   const refiner = isSdxl ? await refinerPlan(folder) : noParts;
-  const conditions = isSdxl ? await conditionsPlan(folder, new Set(present.map(({ name }) => name))) : noParts;
+  const listed = new Set(present.map(({ name }) => name));
+  const conditions = isSdxl ? await conditionsPlan(folder, listed) : { ...noParts, warnings: [] };
   return {
     components: [...present.map(({ name }) => shownPart(name)), ...conditions.components, ...refiner.components],
     required: [
@@ -63,7 +64,7 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
       ...refiner.configs,
     ],
     problems: [],
-    warnings: warnings.filter((warning) => warning !== null),
+    warnings: [...warnings.filter((warning) => warning !== null), ...conditions.warnings],
   };
 }
 
