@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { modelInvalid, modelUnsuitable } from "#pipelines/core/errors.ts";
 import { checkEqual, readConfig } from "#pipelines/diffusion/model-configs.ts";
 
 /**
@@ -120,18 +121,31 @@ export async function readExpert(modelFolder: string, unet: string, index: Exper
   };
 }
 
+/** Whether a model's `_class_name` is one of diffusers' pipelines for Stable Diffusion XL. */
+export function isSdxlClass(className: string): boolean {
+  return className.includes("StableDiffusionXL");
+}
+
 const refinerFolder = "refiner";
+const refinerIndex = z.object({ _class_name: z.string(), ...expertIndexFields });
 
 /**
  * The refiner in a model's folder `refiner/`, undefined where there is none. Text encoders and tokenizers that are not in it are
  * the model's own: both models of SDXL have the same second one.
- * @throws PipelineError as {@link readExpert}
+ * @throws PipelineError as {@link readExpert}, MODEL_UNSUITABLE when it is no SDXL model
  */
 export async function readRefiner(modelFolder: string): Promise<Expert | undefined> {
   // A link that leads nowhere is one that was meant to be there.
   if (!(await readdir(modelFolder)).includes(refinerFolder)) return undefined;
-  const indexPath = join(modelFolder, refinerFolder, "model_index.json");
-  const index = expertIndexOf(await readConfig(indexPath, z.object(expertIndexFields)));
+  const folder = join(modelFolder, refinerFolder);
+  const config = await readConfig(join(folder, "model_index.json"), refinerIndex);
+  if ((await realpath(folder)) === (await realpath(modelFolder))) {
+    throw modelInvalid(folder, "it is a link to the model that it is in: let it lead to a refiner, or remove it");
+  }
+  if (!isSdxlClass(config._class_name)) {
+    throw modelUnsuitable(folder, `the refiner is a ${config._class_name}; only one of Stable Diffusion XL is run`);
+  }
+  const index = expertIndexOf(config);
   const nearest = (folder: string) => {
     const own = `${refinerFolder}/${folder}`;
     return existsSync(join(modelFolder, own)) ? own : folder;

@@ -13,9 +13,10 @@ import {
   vaeFields,
 } from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+import { checkRefinerDefaults } from "./check-defaults.ts";
 import { checkGraphs } from "./check-graphs.ts";
 import { type ConditionParts, readConditionParts } from "./condition-parts.ts";
-import { type Expert, expertIndexFields, expertIndexOf, readExpert, readRefiner } from "./expert.ts";
+import { type Expert, expertIndexFields, expertIndexOf, isSdxlClass, readExpert, readRefiner } from "./expert.ts";
 
 const modelIndex = z.object({ _class_name: z.string(), ...expertIndexFields });
 
@@ -56,7 +57,7 @@ export interface SdxlModelFolder extends ConditionParts {
 
 /** Looks at model folders as the pipeline does when it loads one; importing it loads no model code. */
 export const modelCheck = {
-  takes: (className: string): boolean => className.includes("StableDiffusionXL"),
+  takes: isSdxlClass,
   read: readModelFolder,
 };
 
@@ -107,6 +108,7 @@ export async function readModelFolder(path: string): Promise<SdxlModelFolder> {
     ...(await readConditionParts(path, channels)),
   };
   await checkGraphs(model);
+  await checkRefinerDefaults(model);
   return model;
 }
 

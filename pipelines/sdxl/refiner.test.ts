@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { createScheduler } from "#pipelines/schedulers/index.ts";
@@ -107,6 +107,45 @@ describe("what cannot be", () => {
       code: "MODEL_INVALID",
       message: expect.stringMatching(message),
     });
+  });
+
+  it("is named when the refiner is a model of another kind, or a link to the model itself", async () => {
+    folder = copyRefinerModel("handover");
+    patchJson(join(folder, "refiner/model_index.json"), { _class_name: "WanPipeline" });
+    await expect(readModelFolder(folder)).rejects.toMatchObject({
+      code: "MODEL_UNSUITABLE",
+      message: expect.stringMatching(/refiner: the refiner is a WanPipeline; only/),
+    });
+    rmSync(join(folder, "refiner"), { recursive: true });
+    symlinkSync(".", join(folder, "refiner"));
+    await expect(readModelFolder(folder)).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringMatching(/refiner: it is a link to the model that it is in/),
+    });
+  });
+
+  it.each([
+    { denoising_end: 0.5 },
+    { refiner_switch_at: "0.5" },
+    { job_types: { sdxl_image_fast: { denoising_start: 0.5 } } },
+    { sampler_presets: { euler: { aesthetic_score: 7 } } },
+  ])("is named when the model itself wants a refiner that it does not have: %j", async (defaults) => {
+    folder = copyRefinerModel("lcm");
+    writeFileSync(join(folder, "generation_config.json"), JSON.stringify(defaults));
+    await expect(readModelFolder(folder)).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringMatching(/generation_config\.json: .* refiner/),
+    });
+  });
+
+  it("may be wanted by a model that has a refiner, and set to nothing by one that has none", async () => {
+    folder = copyRefinerModel("handover");
+    const config = join(folder, "generation_config.json");
+    writeFileSync(config, '{"denoising_end": 0.5, "aesthetic_score": 7}');
+    expect(await readModelFolder(folder)).toMatchObject({ path: folder });
+    rmSync(join(folder, "refiner"), { recursive: true });
+    writeFileSync(config, '{"denoising_end": 1, "aesthetic_score": null}');
+    expect(await readModelFolder(folder)).toMatchObject({ refiner: undefined });
   });
 
   it("is named when the folder of the refiner lacks a file, or the base paints into pictures", async () => {
