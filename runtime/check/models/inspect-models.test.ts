@@ -291,6 +291,11 @@ describe("a folder whose files are whole", () => {
     });
   });
 
+  it("is not when its refiner is a link to the model itself", async () => {
+    await symlink(".", join(model, "refiner"));
+    expect(await reportOf()).toMatchObject({ problems: [expect.stringMatching(/refiner: it is a link to the model/)] });
+  });
+
   it.each([
     ["unet/config.json", { cross_attention_dim: 2048 }, /cross_attention_dim is 2048, but the text encoders' width is/],
     ["text_encoder_2/config.json", { projection_dim: "wide" }, /text_encoder_2\/config\.json: .*projection_dim/s],

@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Text encoders that a refiner may have itself; those that it does not have are the model's. */
@@ -16,7 +16,9 @@ export async function refinerPlan(
       (found) => found.isDirectory(),
       () => false,
     );
-  if (!(await isFolder("refiner"))) return { components: [], required: [], configs: [] };
+  // A link to the model itself is refused by the pipeline; no file of it is missing.
+  if (!(await isFolder("refiner")) || (await realpath(join(folder, "refiner"))) === (await realpath(folder)))
+    return { components: [], required: [], configs: [] };
   const parts = ["refiner/unet"];
   for (const name of encoders) if (await isFolder(`refiner/${name}`)) parts.push(`refiner/${name}`);
   const configs = ["refiner/model_index.json", ...parts.map((part) => `${part}/config.json`)];
