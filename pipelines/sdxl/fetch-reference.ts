@@ -24,7 +24,7 @@ interface Size {
 export async function fetchReference(
   { url, maskUrl, fit }: ReferencePlan,
   { width, height }: Size,
-  host: ReferenceHost,
+  host: Pick<ReferenceHost, "input">,
 ): Promise<FetchedReference> {
   const picture = await fetchPicture(url, host);
   const image = await fitPicture(picture, width, height, fit);
@@ -34,16 +34,16 @@ export async function fetchReference(
   return { picture, image, mask: maskOf(await fitPicture(mask, width, height, fit)) };
 }
 
-/** @throws as {@link fetchReference} */
-export async function fetchPicture(url: string, host: ReferenceHost): Promise<RgbImage> {
-  return readPicture((await host.input(url)).file);
+/** @param what it is in the job, for messages. @throws as {@link fetchReference} */
+export async function fetchPicture(url: string, host: Pick<ReferenceHost, "input">, what?: string): Promise<RgbImage> {
+  return readPicture((await host.input(url)).file, { what });
 }
 
 /** A control picture is brought to the size as the reference is. @throws as {@link fetchReference} */
 export async function fetchFitted(
   url: string,
   { width, height, reference_fit: fit = "cover" }: Size & { readonly reference_fit?: PictureFit | undefined },
-  host: ReferenceHost,
+  host: Pick<ReferenceHost, "input">,
 ): Promise<RgbImage> {
   // Transparent parts of lines on nothing are the nothing.
   const picture = await readPicture((await host.input(url)).file, { background: "black", what: "control picture" });

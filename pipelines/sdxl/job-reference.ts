@@ -26,7 +26,7 @@ export interface JobPictures {
 export async function picturesOf(
   job: ImageJob,
   parameters: ImageParameters,
-  host: ReferenceHost,
+  host: Pick<ReferenceHost, "input">,
 ): Promise<JobPictures> {
   const plan = referencePlanOf(job, parameters);
   const { control_image_url: controlUrl, ip_adapter_image_url: imageUrl } = job.config ?? {};
@@ -37,7 +37,7 @@ export async function picturesOf(
   return {
     reference: plan && { ...(await fetchReference(plan, parameters, host)), plan },
     control: controlUrl === undefined ? undefined : await fetchFitted(controlUrl, parameters, host),
-    imagePrompt: imageUrl === undefined ? undefined : await fetchPicture(imageUrl, host),
+    imagePrompt: imageUrl === undefined ? undefined : await fetchPicture(imageUrl, host, "picture beside the prompt"),
   };
 }
 
