@@ -78,48 +78,95 @@ describe("not waited for", () => {
 });
 
 describe("a client that leaves", () => {
-  const leave = async (body: Record<string, unknown>) => {
+  /** Sends the request, and is gone when its job runs; returns the job's id. */
+  const leave = async (body: Record<string, unknown>, headers: Record<string, string> = {}) => {
     const left = new AbortController();
     const answer = fetch(`${url}/generate`, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...headers },
       body: JSON.stringify(body),
       signal: left.signal,
     }).catch(() => null);
-    await expect.poll(async () => (await container.runtime.queue.get(String(body.id)))?.status).toBe("running");
+    const running = () => container.runtime.queue.list({ limit: 1, status: "running" });
+    await expect.poll(async () => (await running()).jobs.length).toBe(1);
+    const id = (await running()).jobs[0]?.job.id ?? "";
     left.abort();
     await answer;
+    return id;
   };
+  const placesLeft = () => expect.poll(() => container.app.streams.size).toBe(0);
+  const gated = (name: string) => ({ ...lake, config: { gate: join(container.runtime.folder, name) } });
+  const open = (name: string) => writeFile(join(container.runtime.folder, name), "");
 
-  it("cancels the job that it made, and frees its place", async () => {
-    await leave({ ...lake, id: "left-alone", config: { gate: "/nowhere/at/all" } });
-    expect(await container.runtime.ended("left-alone")).toMatchObject({ status: "cancelled" });
-    await expect.poll(() => container.app.streams.size).toBe(0);
+  it("cancels the job that it made and cannot name, and frees its place", async () => {
+    const id = await leave(gated("never-opened"));
+    expect(await container.runtime.ended(id)).toMatchObject({ status: "cancelled" });
+    await placesLeft();
   });
 
   it("does not cancel a job that was there before", async () => {
-    const { id, open } = await container.submitGated();
+    const { id, open: letGo } = await container.submitGated();
     const record = await container.runtime.queue.get(id);
     await untilEvent(container.runtime, id, (event) => event.kind === "progress");
     await leave({ ...record?.job });
-    await expect.poll(() => container.app.streams.size).toBe(0);
-    await open();
+    await placesLeft();
+    await letGo();
     expect(await container.runtime.ended(id)).toMatchObject({ status: "completed" });
+  });
+
+  it.each([
+    ["its id", { id: "lost-and-found" }, {}],
+    ["its key in the body", { idempotency_key: "order-1" }, {}],
+    ["its key in the header", {}, { "Idempotency-Key": "order-2" }],
+  ])("and comes back with %s gets the result, and so does whoever else asks", async (name, fields, headers) => {
+    const body = { ...gated(name), ...fields };
+    const id = await leave(body, headers);
+    await placesLeft();
+    const answers = [post(body, headers), post(body, headers)];
+    await expect.poll(() => container.app.streams.size).toBe(2);
+    await open(name);
+    for (const answer of await Promise.all(answers))
+      expect(answer).toMatchObject({ status: 200, json: { job_id: id, status: "completed", attempt: 1 } });
+    expect(await post(body, headers)).toMatchObject({ status: 200, json: { job_id: id } });
+  });
+
+  it("leaves a job without a name to another request that waits for it", async () => {
+    const body = gated("shared");
+    const left = new AbortController();
+    const headers = { "Content-Type": "application/json" };
+    const first = fetch(`${url}/generate`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(body),
+      signal: left.signal,
+    });
+    await expect
+      .poll(async () => (await container.runtime.queue.list({ limit: 1, status: "running" })).jobs.length)
+      .toBe(1);
+    const [{ job } = { job: { id: "" } }] = (await container.runtime.queue.list({ limit: 1, status: "running" })).jobs;
+    const second = post({ ...body, id: job.id });
+    await expect.poll(() => container.app.streams.size).toBe(2);
+    left.abort();
+    await expect(first).rejects.toThrow();
+    await expect.poll(() => container.app.streams.size).toBe(1);
+    await open("shared");
+    expect(await second).toMatchObject({ status: 200, json: { job_id: job.id, status: "completed" } });
   });
 });
 
 describe("a client that has sent all that it will", () => {
-  const half = async (id: string) => {
-    const body = JSON.stringify({ ...lake, id, config: { gate: join(container.runtime.folder, id) } });
+  const half = async (gate: string) => {
+    const body = JSON.stringify({ ...lake, config: { gate: join(container.runtime.folder, gate) } });
     const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", allowHalfOpen: true });
     const head = `POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n`;
     socket.end(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
-    await expect.poll(async () => (await container.runtime.queue.get(id))?.status).toBe("running");
-    return socket;
+    const running = () => container.runtime.queue.list({ limit: 1, status: "running" });
+    await expect.poll(async () => (await running()).jobs.length).toBe(1);
+    return { socket, id: (await running()).jobs[0]?.job.id ?? "" };
   };
 
   it("and closes its half of the connection gets its answer", async () => {
-    const socket = await half("half-closed");
+    const { socket } = await half("half-closed");
     await writeFile(join(container.runtime.folder, "half-closed"), "");
     const answer = await text(socket);
     expect(answer).toMatch(/^(?:HTTP\/1\.1 102 Processing\r\n\r\n)+HTTP\/1\.1 200 OK/);
@@ -127,9 +174,9 @@ describe("a client that has sent all that it will", () => {
   });
 
   it("and then closes the other half too cancels its job", async () => {
-    const socket = await half("closed-whole");
+    const { socket, id } = await half("closed-whole");
     socket.destroy();
-    expect(await container.runtime.ended("closed-whole")).toMatchObject({ status: "cancelled" });
+    expect(await container.runtime.ended(id)).toMatchObject({ status: "cancelled" });
   });
 });
 

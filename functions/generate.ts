@@ -3,7 +3,7 @@ import type { Runtime } from "#runtime/container/runtime.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
 import { generate, type NotYetGenerated } from "./api/generate.ts";
 import type { JobView } from "./api/schemas/job-view.ts";
-import type { Accepted } from "./api/schemas/submission.ts";
+import type { Accepted, Submission } from "./api/schemas/submission.ts";
 import { HttpError } from "./errors.ts";
 import { parsePrefer } from "./http/prefer.ts";
 import { defineRoute, type RouteRequest } from "./http/route.ts";
@@ -12,6 +12,7 @@ import { findJob } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
 import { viewJob, waitingReasonOf } from "./jobs/job-view.ts";
 import { parseSubmission } from "./jobs/submission.ts";
+import { waitingRequests } from "./jobs/waiting-requests.ts";
 
 /** How long an answer is waited for when the client does not say, and at the most. */
 const waits = { usualSeconds: 300, maxSeconds: 600 };
@@ -39,22 +40,35 @@ export const generateRoute = defineRoute(generate, {
   }
 });
 
+type Waiting = Pick<RouteRequest<unknown, unknown, Submission>, "signal" | "headers" | "body">;
+
 /** The job at its end; null when the wait is over before. */
 async function untilSettled(
-  request: Pick<RouteRequest, "signal">,
+  request: Waiting,
   runtime: Runtime,
   { job_id: id, created }: Accepted,
   closing: AbortSignal,
   limitMs: number,
 ): Promise<JobView | null> {
   const signal = AbortSignal.any([request.signal, closing, AbortSignal.timeout(limitMs)]);
-  for await (const _event of followJob(runtime, id, { after: null, pollMs }, signal)) {
-    // What happens on the way is not reported; the end is read from the record.
+  const leave = waitingRequests(runtime.queue).join(id);
+  let isLast = false;
+  try {
+    for await (const _event of followJob(runtime, id, { after: null, pollMs }, signal)) {
+      // What happens on the way is not reported; the end is read from the record.
+    }
+  } finally {
+    isLast = leave();
   }
   const record = await findJob(runtime.queue, id);
   if (isSettled(record.status)) return viewJob(record, runtime);
-  if (request.signal.aborted && created) await cancel(runtime, id);
+  if (request.signal.aborted && created && isLast && !isNamed(request)) await cancel(runtime, id);
   return null;
+}
+
+/** Whoever has named the job can ask for it again, by the same request: a lost connection says nothing. */
+function isNamed({ headers, body }: Waiting): boolean {
+  return body.id !== undefined || body.idempotency_key !== undefined || headers.has("idempotency-key");
 }
 
 async function cancel({ queue }: Runtime, id: string): Promise<void> {

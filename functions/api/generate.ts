@@ -18,8 +18,9 @@ export type NotYetGenerated = z.output<typeof notYetGenerated>;
  * POST /generate: a job whose result is the answer. It goes over the queue like any other, so that it is subject to the
  * same priorities, limits and retries, and its result is kept.
  *
- * Who made the job and leaves before it ends has no use for it: it is cancelled. A job that an earlier request made is
- * not; nor is one whose wait is over, which the client was notified of, nor one whose container shuts down.
+ * Who made a job without a name of its own (`id`, idempotency key) and leaves before it ends cannot come back to it: it is
+ * cancelled, unless another request waits for it. A job that has a name goes on: the same request, sent again, joins it and
+ * gets its result. So does one whose wait is over, which the client was notified of, and one whose container shuts down.
  */
 export const generate = declareRoute({
   method: "POST",
@@ -27,7 +28,7 @@ export const generate = declareRoute({
   access: "key",
   summary: "Run a job and wait for its result",
   description:
-    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, waiting_for says what it waits for that no container has, and GET /jobs/{id} tells of it. A client that closes the connection cancels the job that it has made. A job that fails is answered with its own error and its status; details.job_id names it.",
+    "Answers 200 with the completed job. Prefer: respond-async, or a wait that is over, answers 202: the job goes on, waiting_for says what it waits for that no container has, and GET /jobs/{id} tells of it. The same request sent again with the same id or Idempotency-Key joins the job and gets its result, also after a lost connection. A client that closes the connection cancels a job that has neither. A job that fails is answered with its own error and its status; details.job_id names it.",
   headers: {
     ...submissionHeaders,
     Prefer: z
