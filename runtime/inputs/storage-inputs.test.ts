@@ -67,6 +67,18 @@ describe("an address of the app's own storage", () => {
     expect(await fetch_(url)).toMatchObject({ mimeType: "image/png" });
   });
 
+  it.each(["what?.png", "is it? yes?.png", "a & b (1).png", "one+two=3;.png"])(
+    "is signed anew whatever its file is called: %s",
+    async (name) => {
+      const headers = { "Content-Type": "image/png", "x-upsert": "true" };
+      const file = `sdxl_image_fast/ada/job-1/${encodeURIComponent(name)}`;
+      await service(`object/${file}`, "POST", harness.picture, headers);
+      expect(await fetch_(`${storage.url}/storage/v1/object/sign/${file}?token=a.b.c`)).toMatchObject({
+        mimeType: "image/png",
+      });
+    },
+  );
+
   it("that has expired stays expired for everybody else, and the storage signs nothing", async () => {
     const url = await signed();
     nowMs += 3600_000;

@@ -133,9 +133,17 @@ export class StorageClient {
     if (refused !== null) throw this.errorOf(refused, context);
     return new Map(
       parsed(signedAddresses, data).flatMap(({ path, signedURL }) =>
-        path === null || signedURL === null ? [] : [[path, new URL(`${this.baseUrl}${signedURL}`).href] as const],
+        path === null || signedURL === null ? [] : [[path, this.#addressOf(bucket, path, signedURL)] as const],
       ),
     );
+  }
+
+  /** The service answers names as they are: in an address, `?` and `#` would end them. */
+  #addressOf(bucket: string, path: string, signed: string): string {
+    const plain = `/object/sign/${bucket}/${path}`;
+    if (!signed.startsWith(`${plain}?`)) return new URL(`${this.baseUrl}${signed}`).href;
+    const name = path.split("/").map(encodeURIComponent).join("/");
+    return `${this.baseUrl}/object/sign/${bucket}/${name}${signed.slice(plain.length)}`;
   }
 
   /**
