@@ -1,6 +1,6 @@
 import type { VideoHost } from "#pipelines/core/host.ts";
 import { generationTexts, type PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
-import { saveImages } from "#pipelines/diffusion/save-images.ts";
+import { type PictureFile, saveImages } from "#pipelines/diffusion/save-images.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { openVideoAsset, type VideoAsset, type VideoAssetOptions } from "#pipelines/video/save-video.ts";
 import type { ClipShape } from "./clip-shape.ts";
@@ -23,20 +23,22 @@ export type Sampling = Pick<WanResult, "scheduler" | "flowShift">;
 type OriginOf = (sampling: Sampling) => PictureOrigin & Readonly<Record<string, unknown>>;
 
 /** The rest is that of its file. */
-type PlayedShape = ClipShape & VideoAssetOptions;
+type PlayedShape = ClipShape & VideoAssetOptions & { readonly picture: PictureFile };
 
-/** One frame becomes a PNG, more become a video. */
+/** One frame becomes a picture, more become a video. */
 export function openClipFile(host: VideoHost, shape: PlayedShape, originOf: OriginOf): ClipFile {
-  return shape.frames === 1 ? new PictureFile(host, originOf) : new VideoFile(host, shape, originOf);
+  return shape.frames === 1 ? new FrameFile(host, shape.picture, originOf) : new VideoFile(host, shape, originOf);
 }
 
-class PictureFile implements ClipFile {
+class FrameFile implements ClipFile {
   readonly #host: VideoHost;
+  readonly #picture: PictureFile;
   readonly #originOf: OriginOf;
   #frame: RgbImage | undefined;
 
-  constructor(host: VideoHost, originOf: OriginOf) {
+  constructor(host: VideoHost, picture: PictureFile, originOf: OriginOf) {
     this.#host = host;
+    this.#picture = picture;
     this.#originOf = originOf;
   }
 
@@ -48,7 +50,7 @@ class PictureFile implements ClipFile {
     if (this.#frame === undefined) throw new RangeError("the frame of the picture is missing");
     const origin = this.#originOf(sampling);
     const texts = generationTexts(origin, {});
-    await saveImages([{ image: this.#frame, seed: origin.seed, texts }], this.#host);
+    await saveImages([{ image: this.#frame, seed: origin.seed, texts }], this.#host, this.#picture);
     return {};
   }
 

@@ -1,3 +1,4 @@
+import type { PictureFormat } from "#pipelines/images/encode.ts";
 import type { WanTask } from "./task.ts";
 
 /** What {@link import("./generate-clip.ts").generateClip} reads of a job. */
@@ -33,6 +34,9 @@ export interface ClipParameters {
   readonly crf?: number | undefined;
   readonly poster?: boolean | undefined;
   readonly contact_sheet?: boolean | undefined;
+  /** Of a picture's file: what is absent is as `saveImages` has it. */
+  readonly output_format?: PictureFormat | undefined;
+  readonly output_quality?: number | undefined;
 }
 
 /** Frames a second of a clip whose job does not say. */

@@ -70,11 +70,15 @@ export function reportClip({ job, plan, model, result }: MadeClip, log: Log): Re
   };
 }
 
-/** What was given for guidance where there was none. */
+/** What was given and played no part: for guidance where there was none, for a picture's file where there is none. */
 function ignoredBy(job: ClipJob, plan: ClipPlan, { isGuided }: WanResult): string[] {
-  if (isGuided) return [];
-  const { guidance_scale_2 } = plan;
-  const given = { negative_prompt: job.negative_prompt, guidance_scale_2 };
+  const { guidance_scale_2, output_format, output_quality } = plan;
+  const given = {
+    ...(isGuided ? {} : { negative_prompt: job.negative_prompt, guidance_scale_2 }),
+    ...(plan.frames === 1 ? {} : { output_format }),
+    // PNG loses nothing, whatever the quality is.
+    ...(plan.frames === 1 && (output_format ?? "png") !== "png" ? {} : { output_quality }),
+  };
   return Object.entries(given).flatMap(([name, value]) => (value === undefined || value === "" ? [] : [name]));
 }
 

@@ -108,6 +108,27 @@ describe("a clip", () => {
     expect(warnings).toEqual(["the prompt is longer than the model reads: its end was left out"]);
   });
 
+  it.each([
+    ["jpeg", "jpg"],
+    ["webp", "webp"],
+  ] as const)("of one frame is a %s when the job wants it, with how it was made", async (output_format, extension) => {
+    const parameters = { ...settings, num_inference_steps: 1, frame_num: 1, output_format, output_quality: 70 };
+    const { assets, host } = collectingHost(parameters);
+    expect((await generateExactClip(job, host)).metadata.ignored).toEqual([]);
+    expect(assets[0]?.options).toMatchObject({ type: "image", extension, mimeType: `image/${output_format}` });
+    const { format, exif } = await sharp(assets[0]?.bytes).metadata();
+    expect(format).toBe(output_format);
+    expect(exif?.toString("latin1")).toContain('"prompt":"a lighthouse at dawn"');
+  });
+
+  it.each([
+    [{ frame_num: 5, output_format: "webp", output_quality: 70 } as const, ["output_format", "output_quality"]],
+    [{ frame_num: 1, output_quality: 70 }, ["output_quality"]],
+  ])("lists what is given for another file: %j", async (parameters, ignored) => {
+    const { host } = collectingHost({ ...settings, num_inference_steps: 1, ...parameters });
+    expect((await generateExactClip(job, host)).metadata.ignored).toEqual(ignored);
+  });
+
   it("is a WebM with a poster and a contact sheet on request", async () => {
     const parameters = { ...settings, num_inference_steps: 1, video_format: "webm", crf: 30 } as const;
     const { assets, host } = collectingHost({ ...parameters, poster: true, contact_sheet: true });

@@ -15,7 +15,7 @@ export interface ClipHost extends VideoHost<ClipParameters>, LoadingHost {}
 const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
 
 /**
- * Runs a WAN job: text to one clip, handed to the host as MP4 with a thumbnail, or to one frame, handed over as PNG.
+ * Runs a WAN job: text to one clip, handed to the host as MP4 with a thumbnail, or to one frame, handed over as a picture.
  * Importing this module loads no model code: that happens when a job runs.
  * @param rule what becomes of a number of frames that the model does not make
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
@@ -31,7 +31,8 @@ export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     const { openClipFile } = await import("./clip-file.ts");
     const plan = { ...request, frames: framesToMake(request.framesRequested, rule, pipeline.model.temporalScale) };
-    const file = openClipFile(host, plan, (sampling) => originOf(job, plan, sampling, model));
+    const picture = { format: plan.output_format, quality: plan.output_quality };
+    const file = openClipFile(host, { ...plan, picture }, (sampling) => originOf(job, plan, sampling, model));
     const before = pipeline.loading;
     const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
     timer.ended("save");

@@ -189,6 +189,19 @@ export const seed = optional(wholeNumberFrom(0, largestSeed, " (leave it out for
 /** Whose random numbers a seed stands for: torch's on a CPU, or on a GPU. */
 export const noiseKind = optional(z.enum(["cpu", "cuda"], { error: 'must be "cpu" or "cuda"' }));
 
+const outputFormats = ["png", "jpeg", "webp"] as const;
+const outputFormat = nameFrom(outputFormats, (given) => {
+  const name = given.toLowerCase();
+  return outputFormats.find((format) => format === (name === "jpg" ? "jpeg" : name));
+});
+
+/** The file that a picture becomes. */
+export const pictureFile = {
+  output_format: optional(outputFormat),
+  /** Of `jpeg` and `webp`; 90 when left out. */
+  output_quality: optional(wholeNumberFrom(1, 100)),
+};
+
 /** Marks a field of the wire that is checked and kept, and that nothing acts on: forms leave it out. */
 export const unusedYet = { "x-unused": true } as const;
 

@@ -6,12 +6,12 @@ import {
   enhancementParameters,
   guidanceScale,
   largestSeed,
-  nameFrom,
   noiseKind,
   numberFrom,
   optionalFlag,
   optionalText,
   passedThrough,
+  pictureFile,
   promptOrEmpty,
   promptRule,
   seed,
@@ -41,12 +41,6 @@ import { canonicalJob, isGiven, isJsonObject, type JsonObject } from "./synonyms
 
 const oneThreeOrSix = z.preprocess(fromDecimal, z.literal([1, 3, 6], { error: "must be 1, 3 or 6" }));
 
-const outputFormats = ["png", "jpeg", "webp"] as const;
-const outputFormat = nameFrom(outputFormats, (given) => {
-  const name = given.toLowerCase();
-  return outputFormats.find((format) => format === (name === "jpg" ? "jpeg" : name));
-});
-
 function parameters<Images extends z.ZodType<number>>(images: Images) {
   return z
     .object({
@@ -69,9 +63,7 @@ function parameters<Images extends z.ZodType<number>>(images: Images) {
       /** What a refiner is shown. */
       aesthetic_score: optional(numberFrom(0, 10)),
       negative_aesthetic_score: optional(numberFrom(0, 10)),
-      output_format: optional(outputFormat),
-      /** Of `jpeg` and `webp`; 90 when left out. */
-      output_quality: optional(wholeNumberFrom(1, 100)),
+      ...pictureFile,
       ...referenceParameters,
       ...controlParameters,
       ...enhancementParameters,

@@ -13,6 +13,7 @@ import {
   optionalFlag,
   optionalReference,
   passedThrough,
+  pictureFile,
   seed,
   shown,
   sizeInMultiplesOf,
@@ -106,13 +107,15 @@ const videoFile = {
   contact_sheet: optionalFlag,
 };
 
+const classic = { ...portrait, ...modelsOwnSampling, ...shared };
+
 /** Classic pictures: one frame. */
-export const wanImageParameters = z.object({ ...portrait, ...modelsOwnSampling, ...shared });
+export const wanImageParameters = z.object({ ...classic, ...pictureFile });
 
 /** Classic clips. The model makes 4n+1 frames: other counts are rounded down, and both numbers reported. */
 export const wanVideoParameters = z
   .object({
-    ...wanImageParameters.shape,
+    ...classic,
     frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(83),
     ...videoFile,
   })
@@ -122,9 +125,10 @@ export const wanVideoParameters = z
 /** Pure inference: exactly as many frames as the job says; one is a picture. */
 export const wanGenerateParameters = z
   .object({
-    ...wanImageParameters.shape,
+    ...classic,
     frame_num: wholeNumberFrom(1, maxFrames).default(81),
     ...videoFile,
+    ...pictureFile,
   })
   .superRefine(checkPixels)
   .superRefine(checkCrf);
@@ -154,7 +158,7 @@ function checkPixels(values: unknown, ctx: z.core.$RefinementCtx): void {
 }
 
 /** Pictures of the headless system. */
-export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared });
+export const textToImageParameters = z.object({ ...landscape, ...headlessSampling, ...shared, ...pictureFile });
 
 function checkCrf(values: unknown, ctx: z.core.$RefinementCtx): void {
   if (!isJsonObject(values)) return;
