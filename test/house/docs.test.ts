@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { errorCodes, errorStatus } from "#contract/errors.ts";
 import { routes } from "#functions/index.ts";
 import manifest from "../../package.json" with { type: "json" };
 
@@ -101,6 +102,12 @@ it("every route exists", () => {
   const known = new Set(routes.map(({ method, path }) => `${method} ${path.replaceAll(/:\w+/g, ":")}`));
   const pattern = (text: string) => text.replaceAll(/:\w+|\{\w+\}|<\w+>/g, ":");
   expect(wrong(named, (text) => known.has(pattern(text)))).toEqual([]);
+});
+
+it("every error code is explained on the page on what is wrong, once and with its status", () => {
+  const rows = [...read("docs/23-troubleshooting.md").matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \| .+ \| .+ \|$/gm)];
+  const explained = rows.map(([, code = "", status = ""]) => `${code} ${status}`);
+  expect(explained.toSorted()).toEqual(errorCodes.map((code) => `${code} ${errorStatus[code]}`).toSorted());
 });
 
 describe("environment variables", () => {
