@@ -1,6 +1,7 @@
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import type { EnhanceRequest } from "#contract/chat.ts";
-import { CodedError } from "#contract/errors.ts";
+import { PermanentError } from "#contract/errors.ts";
 import type { CallAnswer } from "#runtime/calls/calls.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { type EnhanceAnswer, enhance, enhanceAnswer, enhanceBase, enhanceInstruct } from "./api/enhance.ts";
@@ -21,18 +22,27 @@ export const enhanceBaseRoute = defineRoute(enhanceBase).handle(async (request, 
   body: await enhancedBy("enhance_base", request, runtime),
 }));
 
+/** As of a job: each type twice at most, with a pause between. */
+const attemptsPerType = 2;
+const pauseMs = 500;
+
+/*
+ * The same chain as before a picture (pipelines/text/enhancement/enhance-first.ts), within one time limit:
+ *
+ *   enhance_instruct ──► enhance_base ──► the prompt as it is
+ */
 export const enhanceRoute = defineRoute(enhance).handle(async (request, runtime) => {
   const startedAt = performance.now();
-  const types: readonly EnhanceType[] =
-    request.body.enhance_type === "base" ? ["enhance_base"] : ["enhance_instruct", "enhance_base"];
+  const { prompt, enhance_type, enhancement_timeout = runtime.config.callTimeoutSeconds } = request.body;
+  const limit = AbortSignal.timeout(enhancement_timeout * 1000);
   const failures: string[] = [];
+  const types: readonly EnhanceType[] =
+    enhance_type === "base" ? ["enhance_base"] : ["enhance_instruct", "enhance_base"];
   for (const type of types) {
-    const answer = await enhancedBy(type, request, runtime).catch((error: unknown) => reasonOf(error));
-    if (typeof answer === "string") failures.push(`${type}: ${answer}`);
-    else if (answer.success) return { status: 200, body: withReasons(answer, failures) };
-    else failures.push(`${type} changed nothing`);
+    const answer = await tried(type, { request, runtime, limit, failures });
+    if (answer !== undefined) return { status: 200, body: withReasons(answer, failures) };
+    if (limit.aborted) break;
   }
-  const { prompt } = request.body;
   const original: EnhanceAnswer = {
     success: false,
     enhanced_prompt: prompt,
@@ -43,8 +53,39 @@ export const enhanceRoute = defineRoute(enhance).handle(async (request, runtime)
   return { status: 200, body: withReasons(original, failures) };
 });
 
+interface Trying {
+  readonly request: Request;
+  readonly runtime: Runtime;
+  /** Aborts when the time for everything together is over. */
+  readonly limit: AbortSignal;
+  /** Sentences, for the client. */
+  readonly failures: string[];
+}
+
+async function tried(type: EnhanceType, trying: Trying): Promise<EnhanceAnswer | undefined> {
+  const { request, runtime, limit, failures } = trying;
+  const signal = AbortSignal.any([request.signal, limit]);
+  for (let attempt = 1; attempt <= attemptsPerType && !limit.aborted; attempt++) {
+    if (attempt > 1) await setTimeout(pauseMs, undefined, { signal }).catch(() => undefined);
+    try {
+      const call = callOf(type, request.body);
+      const answer = answered(await answerCall({ headers: request.headers, signal }, runtime, call, attempt));
+      if (answer.success) return answer;
+      failures.push(`${type} changed nothing`);
+    } catch (error) {
+      const { message, isFinal } = failureOf(error, limit);
+      failures.push(`${type}: ${message}`);
+      if (isFinal) return undefined;
+    }
+  }
+  return undefined;
+}
+
 async function enhancedBy(type: EnhanceType, request: Request, runtime: Runtime): Promise<EnhanceAnswer> {
-  return answered(await answerCall(request, runtime, callOf(type, request.body)));
+  const { enhancement_timeout: seconds } = request.body;
+  const limits = seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)];
+  const signal = AbortSignal.any([request.signal, ...limits]);
+  return answered(await answerCall({ headers: request.headers, signal }, runtime, callOf(type, request.body)));
 }
 
 /** What the handler reports; fields of its own go no further. */
@@ -68,9 +109,10 @@ const passedOn = new Set([
   "CANCELLED",
 ]);
 
-function reasonOf(error: unknown): string {
+function failureOf(error: unknown, limit: AbortSignal): { readonly message: string; readonly isFinal: boolean } {
+  if (limit.aborted && isForeseen(error)) return { message: "the time for enhancing is over", isFinal: true };
   if (!isForeseen(error) || passedOn.has(error.code)) throw error;
-  return error instanceof CodedError ? error.message : "it failed";
+  return { message: error.message, isFinal: error.code === "CALL_NOT_OFFERED" || error instanceof PermanentError };
 }
 
 function withReasons(answer: EnhanceAnswer, failures: readonly string[]): EnhanceAnswer {

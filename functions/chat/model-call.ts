@@ -14,17 +14,24 @@ type Caller = Pick<RouteRequest, "headers" | "signal">;
 
 /** A request's body as a call: what is a setting goes into `config`. */
 export function callOf(type: string, body: ChatRequest | EnhanceRequest): ModelCall {
-  const { user_id: userId, metadata, model, stream: _stream, enhance_type: _type, ...fields } = body;
+  const { user_id: userId, metadata, model, stream: _stream, enhance_type: _type, ...others } = body;
+  const { enhancement_timeout: _timeout, ...fields } = others;
   return { type, userId, job: { ...fields, metadata: metadata ?? {}, model_variant: model } };
 }
 
-/** @throws CodedError as `callNow` does; INVALID_REQUEST for a wrong header Idempotency-Key */
+/**
+ * @param attempt of the same request: each has an answer of its own under the request's idempotency key
+ * @throws CodedError as `callNow` does; INVALID_REQUEST for a wrong header Idempotency-Key
+ */
 export async function answerCall(
   { headers, signal }: Caller,
   runtime: Pick<Runtime, "calls">,
   call: ModelCall,
+  attempt = 1,
 ): Promise<CallAnswer> {
-  return await runtime.calls.callNow({ ...call, signal, idempotencyKey: keyOf(headers) });
+  const key = keyOf(headers);
+  const idempotencyKey = key === undefined || attempt === 1 ? key : `${key} ${attempt}`;
+  return await runtime.calls.callNow({ ...call, signal, idempotencyKey });
 }
 
 /** The text as it comes, and the answer at its end. */

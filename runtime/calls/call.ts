@@ -77,7 +77,8 @@ export class Call implements InLine {
     this.#parts = parts;
     const onAbort = () => {
       onLeft(this);
-      this.end(endedBy(order.handler.type, order.signal), "cancelled");
+      const error = endedBy(order.handler.type, order.signal);
+      this.end(error, error.code === "TIMED_OUT" ? "timed_out" : "cancelled");
     };
     order.signal.addEventListener("abort", onAbort, { once: true });
     const over = () => order.signal.removeEventListener("abort", onAbort);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   deliveryFields,
   enhancementFields,
+  enhancementParameters,
   numberFrom,
   optionalFlag,
   optionalOneOf,
@@ -70,7 +71,16 @@ export const chatRequest = z
   .superRefine(checkPromptOrMessages, { when: () => true });
 
 /** Body of `/enhance`, `/enhance/base` and `/enhance/instruct`. */
-export const enhanceRequest = z.looseObject({ prompt: promptText, ...requester, ...chatSettings }, "must be an object");
+export const enhanceRequest = z.looseObject(
+  {
+    prompt: promptText,
+    /** Seconds for everything together, the waiting for the model included. */
+    enhancement_timeout: enhancementParameters.enhancement_timeout,
+    ...requester,
+    ...chatSettings,
+  },
+  "must be an object",
+);
 
 const { stream: _stream, model: _model, enhance_type: _type, preset, target_model, ...generation } = chatSettings;
 
