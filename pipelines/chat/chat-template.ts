@@ -1,11 +1,11 @@
+import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { invalidJob, modelInvalid, type PipelineError } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
 import type { ChatTurn } from "./request.ts";
-import type { RenderReport, TemplateTask } from "./template-thread.ts";
+import { type RenderReport, renderReport, type TemplateTask } from "./template-messages.ts";
 
 const named = z.array(z.looseObject({ name: z.string(), template: z.string() }));
 const templateFile = z.looseObject({ chat_template: z.union([z.string(), named]).nullish() });
@@ -45,7 +45,7 @@ export class ChatTemplate {
   readonly #source: TemplateSource;
   readonly #marks: Readonly<Record<string, string>>;
   readonly #limitMs: number;
-  #thread: Thread | undefined;
+  #process: TemplateProcess | undefined;
   #takesSystem = true;
 
   private constructor(source: TemplateSource, ownMarks: Readonly<Record<string, string>>, limitMs: number) {
@@ -68,7 +68,7 @@ export class ChatTemplate {
       template.#takesSystem = await template.#writesSystem();
       return template;
     } catch (error) {
-      void template.dispose();
+      template.dispose();
       throw error;
     }
   }
@@ -91,11 +91,10 @@ export class ChatTemplate {
     throw this.#invalid(`the chat template fails: ${report.problem}`);
   }
 
-  /** Ends the thread; a later {@link render} starts another. */
-  async dispose(): Promise<void> {
-    const thread = this.#thread;
-    this.#thread = undefined;
-    await thread?.end();
+  /** Ends the process; a later {@link render} starts another. */
+  dispose(): void {
+    this.#process?.end();
+    this.#process = undefined;
   }
 
   async #writesSystem(): Promise<boolean> {
@@ -109,11 +108,10 @@ export class ChatTemplate {
 
   async #run(messages: readonly ChatTurn[]) {
     try {
-      this.#thread ??= await Thread.start({ source: this.#source.text, marks: this.#marks }, this.#limitMs);
-      return await this.#thread.render(messages);
+      this.#process ??= await TemplateProcess.start({ source: this.#source.text, marks: this.#marks }, this.#limitMs);
+      return await this.#process.render(messages);
     } catch (error) {
-      // Not waited for: what the thread does may be one step of the library's that takes minutes.
-      void this.dispose();
+      this.dispose();
       throw this.#invalid(error instanceof Error ? error.message : String(error));
     }
   }
@@ -125,75 +123,83 @@ export class ChatTemplate {
 
 type Answer = Exclude<RenderReport, { readonly kind: "ready" | "broken" }>;
 
-/** One thread with the template; an error of its methods ends its use. */
-class Thread {
-  readonly #worker: Worker;
+/** V8 aborts when it may have no more memory; a shell between reports that as a number. */
+const outOfMemory: ReadonlySet<unknown> = new Set(["SIGABRT", "SIGTRAP", 134, 133]);
+
+/** One process with the template; an error of its methods ends its use. */
+class TemplateProcess {
+  readonly #child: ChildProcess;
   readonly #limitMs: number;
   #last: Promise<unknown> = Promise.resolve();
-  #nextId = 0;
 
-  private constructor(worker: Worker, limitMs: number) {
-    this.#worker = worker;
+  private constructor(child: ChildProcess, limitMs: number) {
+    this.#child = child;
     this.#limitMs = limitMs;
   }
 
-  static async start(workerData: TemplateTask, limitMs: number): Promise<Thread> {
-    const worker = new Worker(new URL("template-thread.ts", import.meta.url), {
-      workerData,
-      resourceLimits: { maxOldGenerationSizeMb: maxMegabytes },
+  static async start(task: TemplateTask, limitMs: number): Promise<TemplateProcess> {
+    const child = fork(new URL("template-process.ts", import.meta.url), {
+      execArgv: [`--max-old-space-size=${maxMegabytes}`],
+      serialization: "advanced",
+      // What V8 writes when there is no more memory is no news: the report says it.
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
-    worker.unref();
     // Of one that is being ended nobody else hears, and an error without a listener would end this process.
-    worker.on("error", () => undefined);
-    const thread = new Thread(worker, limitMs);
+    child.on("error", () => undefined);
+    const started = new TemplateProcess(child, limitMs);
     // The time of a start is the machine's.
-    const report = await thread.#next(undefined);
+    const report = await started.#ask(task, undefined);
     if (report.kind === "broken") {
-      void thread.end();
+      started.end();
       throw new Error(`the chat template cannot be read: ${report.problem}`);
     }
-    return thread;
+    return started;
   }
 
   render(messages: readonly ChatTurn[]): Promise<Answer> {
     const result = this.#last.then(async () => {
-      this.#worker.postMessage({ id: this.#nextId++, messages });
-      const report = await this.#next(this.#limitMs);
-      if (report.kind === "ready" || report.kind === "broken") throw new RangeError("the thread started twice");
+      const report = await this.#ask(messages, this.#limitMs);
+      if (report.kind === "ready" || report.kind === "broken") throw new RangeError("the process started twice");
       return report;
     });
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  async end(): Promise<void> {
-    await this.#worker.terminate();
+  /** At once: what it does may be one step of the library's that takes minutes. */
+  end(): void {
+    this.#child.kill("SIGKILL");
   }
 
-  /** The next report. @throws Error when the thread dies, or has not reported in time */
-  #next(limitMs: number | undefined): Promise<RenderReport> {
-    const worker = this.#worker;
+  /** Sends, and resolves with what is reported. @throws Error when the process dies, or has not reported in time */
+  async #ask(message: TemplateTask | readonly ChatTurn[], limitMs: number | undefined): Promise<RenderReport> {
+    const child = this.#child;
+    const { promise, resolve, reject } = Promise.withResolvers<RenderReport>();
+    const onMessage = (report: unknown) => resolve(renderReport.parse(report));
+    const onExit = (code: number | null, signal: string | null) => reject(new Error(endOf(code, signal)));
+    const tooLong = () => reject(new Error(`the chat template does not end within ${Number(limitMs) / 1000} s`));
+    const limit = limitMs === undefined ? undefined : setTimeout(tooLong, limitMs);
+    child.on("message", onMessage).on("exit", onExit).on("error", reject);
     // Not to be waited for by a process that has nothing else to do, but by whoever waits for the report.
-    worker.ref();
-    return new Promise<RenderReport>((resolve, reject) => {
-      const limit =
-        limitMs === undefined
-          ? undefined
-          : setTimeout(
-              () => settle(() => reject(new Error(`the chat template does not end within ${limitMs / 1000} s`))),
-              limitMs,
-            );
-      const settle = (how: () => void) => {
-        clearTimeout(limit);
-        worker.off("message", onMessage).off("error", onError).off("exit", onExit).unref();
-        how();
-      };
-      const onMessage = (report: RenderReport) => settle(() => resolve(report));
-      const onError = (error: Error) => settle(() => reject(new Error(`the chat template fails: ${error.message}`)));
-      const onExit = () => settle(() => reject(new Error("the chat template's thread has ended")));
-      worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-    });
+    child.ref();
+    child.channel?.ref();
+    try {
+      if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
+      else child.send(message, (error) => error && reject(error));
+      return await promise;
+    } finally {
+      clearTimeout(limit);
+      child.off("message", onMessage).off("exit", onExit).off("error", reject);
+      child.unref();
+      child.channel?.unref();
+    }
   }
+}
+
+function endOf(code: number | null, signal: string | null): string {
+  if (outOfMemory.has(signal ?? code))
+    return `the chat template takes more memory than the ${maxMegabytes} MB that it may`;
+  return `the chat template's process ended (${signal ?? `exit code ${code}`})`;
 }
 
 /** For templates without a place for it: the system's text before that of the user's first message. */

@@ -59,7 +59,7 @@ export class ChatPipeline implements LanguageModel {
       const decoder = new CachedDecoder(component, model.vocabularySize, settings.partTokens);
       return new ChatPipeline({ model, graph, component, decoder, tokenizer, template, endIds });
     } catch (error) {
-      await template?.dispose();
+      template?.dispose();
       throw error;
     }
   }
@@ -132,7 +132,7 @@ export class ChatPipeline implements LanguageModel {
 
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
-    await this.#parts.template?.dispose();
+    this.#parts.template?.dispose();
     await this.#parts.component.dispose();
   }
 
