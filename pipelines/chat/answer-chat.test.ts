@@ -55,7 +55,7 @@ it("warns of turns that had no room", async () => {
   }));
   const { metadata } = await answerChat({ messages: long }, host);
   expect(metadata.dropped_turns).toBeGreaterThan(0);
-  expect(seen.warnings).toEqual(["the oldest turns have no room"]);
+  expect(seen.warnings).toEqual(["the oldest turns or examples have no room"]);
 });
 
 it("continues a text as it stands", async () => {

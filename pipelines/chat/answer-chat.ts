@@ -67,7 +67,8 @@ export async function runText(
     });
     timer.ended("generate");
     text = result.text;
-    if (result.droppedTurns > 0) host.log.warn({ dropped: result.droppedTurns }, "the oldest turns have no room");
+    const dropped = result.droppedTurns + result.droppedExamples;
+    if (dropped > 0) host.log.warn({ dropped }, "the oldest turns or examples have no room");
     return report(result, request, model);
   });
   return { ...output, text };
@@ -86,7 +87,7 @@ function requestOf(input: ChatInput, given: ChatParameters): ChatRequest {
   return { ...limits, ...input };
 }
 
-function report(result: ChatResult, { maxTokens }: Pick<ChatRequest, "maxTokens">, model: string) {
+function report(result: ChatResult, { maxTokens, messages }: ChatRequest, model: string) {
   return {
     model,
     max_tokens: maxTokens,
@@ -94,6 +95,7 @@ function report(result: ChatResult, { maxTokens }: Pick<ChatRequest, "maxTokens"
     tokens_generated: result.tokensGenerated,
     finish_reason: result.finishReason,
     dropped_turns: result.droppedTurns,
+    ...(messages === undefined ? { dropped_examples: result.droppedExamples } : {}),
     seed: result.seed,
   };
 }

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { fitConversation } from "./conversation.ts";
+import { describe, expect, it } from "vitest";
+import { fitConversation, fitText } from "./conversation.ts";
 import type { ChatTurn } from "./request.ts";
 
 /** A word is a token, and each message has one of the template's. */
@@ -52,4 +52,38 @@ it("reads no more of a long conversation than may have room", async () => {
   expect(droppedTurns).toBe(988);
   expect(counted).toBeLessThan(20);
   expect(read.length).toBeLessThan(5);
+});
+
+const numbers = new Map<string, number>();
+/** Each word has a number of its own. */
+function encode(text: string): number[] {
+  const found = text.split(" ").filter((word) => word !== "");
+  for (const word of found) if (!numbers.has(word)) numbers.set(word, numbers.size);
+  return found.map((word) => numbers.get(word) ?? -1);
+}
+
+describe("a text", () => {
+  const text = { lead: "be kind ", examples: ["one two ", "three four five ", "six "], prompt: "now" };
+
+  it.each([
+    [9, 0, 9],
+    [8, 1, 7],
+    [6, 2, 4],
+    [4, 2, 4],
+    [3, 3, 3],
+  ])("with room for %i tokens lets %i examples go, the first ones first", (room, droppedExamples, tokens) => {
+    const fitted = fitText(text, room, encode);
+    expect(fitted).toEqual({
+      ids: encode(`be kind ${text.examples.slice(droppedExamples).join("")}now`),
+      droppedExamples,
+    });
+    expect(fitted.ids).toHaveLength(tokens);
+  });
+
+  it("is refused when it has no room without examples", () => {
+    expect(() => fitText(text, 2, encode)).toThrow(
+      expect.objectContaining({ code: "INVALID_JOB", message: expect.stringContaining("has 3 tokens") }),
+    );
+    expect(() => fitText({ prompt: " " }, 2, encode)).toThrow("The prompt is empty");
+  });
 });

@@ -1,5 +1,5 @@
 import { invalidJob } from "#pipelines/core/errors.ts";
-import type { ChatTurn } from "./request.ts";
+import type { ChatText, ChatTurn } from "./request.ts";
 
 export interface FittedConversation {
   readonly ids: readonly number[];
@@ -39,6 +39,32 @@ export async function fitConversation(
   }
   const what = head.length > 0 ? "The system message and the newest turn have" : "The newest turn has";
   throw invalidJob(`${what} ${tokens} tokens, and the model has room for ${roomTokens}: shorten them.`);
+}
+
+export interface FittedText {
+  readonly ids: readonly number[];
+  readonly droppedExamples: number;
+}
+
+/**
+ * A text that has room: its examples go one after another, from the first on.
+ * @throws PipelineError INVALID_JOB when the text is empty, or has no room without examples
+ */
+export function fitText(
+  { lead = "", examples = [], prompt }: ChatText,
+  roomTokens: number,
+  encode: (text: string) => readonly number[],
+): FittedText {
+  // Of a prompt that is far too long: read once, and not with each number of examples.
+  const least = encode(`${lead}${prompt}`);
+  if (least.length === 0) throw invalidJob("The prompt is empty: send a text.");
+  if (least.length > roomTokens)
+    throw invalidJob(`The prompt has ${least.length} tokens, and the model has room for ${roomTokens}: shorten it.`);
+  for (let dropped = 0; dropped < examples.length; dropped++) {
+    const ids = encode(`${lead}${examples.slice(dropped).join("")}${prompt}`);
+    if (ids.length <= roomTokens) return { ids, droppedExamples: dropped };
+  }
+  return { ids: least, droppedExamples: examples.length };
 }
 
 /** Where what is kept may begin: at the first message, or at one of the user's. */

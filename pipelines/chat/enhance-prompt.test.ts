@@ -14,13 +14,25 @@ const preset: Preset = {
   sampling: { temperature: 0, max_tokens: 7 },
 };
 
-function hostOf(parameters: EnhanceParameters, hasTarget = true): EnhanceHost {
+/** Of 40 tokens and more each. */
+const examples = ["a boat", "a hill", "a bird", "a gate", "a tree", "a lake"].map((idea) => ({
+  idea,
+  prompt: `${idea} at first light, fine mist above the fields, long shadows, calm colours`,
+}));
+
+interface Setting {
+  readonly hasTarget?: boolean;
+  readonly examples?: Preset["examples"];
+}
+
+function hostOf(parameters: EnhanceParameters, { hasTarget = true, examples = [] }: Setting = {}): EnhanceHost {
+  const own = { ...preset, examples };
   return {
     signal: new AbortController().signal,
     log: { info() {}, warn() {} },
     progress() {},
     parameters: async () => parameters,
-    presets: async () => [preset, { ...preset, name: "brief", tokenLimit: 3 }],
+    presets: async () => [own, { ...preset, name: "brief", tokenLimit: 3 }],
     async model(name) {
       if (name === undefined) return { name: "tiny-qwen2", path, version: "1" };
       if (!hasTarget) throw new Error("no such model");
@@ -69,10 +81,29 @@ it("shortens what the target's tokenizer counts as too long", async () => {
 });
 
 it("counts no tokens of a target that is not here", async () => {
-  const { text, metadata } = await enhanceByInstruction({ prompt: "a fox" }, hostOf({}, false));
+  const { text, metadata } = await enhanceByInstruction({ prompt: "a fox" }, hostOf({}, { hasTarget: false }));
   expect(text).not.toBe("");
   expect(metadata).not.toHaveProperty("enhanced_prompt_tokens");
 });
+
+it.each([
+  ["instruct", enhanceByInstruction],
+  ["base", enhanceByExamples],
+] as const)(
+  "leaves out the oldest examples where the context is small, and reports how many (%s)",
+  async (_, enhance) => {
+    const { text, metadata } = await enhance({ prompt: "a fox" }, hostOf({}, { examples }));
+    const dropped = Number(metadata.dropped_examples);
+    expect(dropped).toBeGreaterThan(0);
+    expect(dropped).toBeLessThan(examples.length);
+    const newest = await enhance({ prompt: "a fox" }, hostOf({}, { examples: examples.slice(dropped) }));
+    expect(newest.metadata).toMatchObject({ dropped_examples: 0, prompt_tokens: metadata.prompt_tokens });
+    expect(newest.text).toBe(text);
+    // One more had no room: the model reads 256 tokens, its answer of seven among them.
+    const more = await enhance({ prompt: "a fox" }, hostOf({}, { examples: examples.slice(dropped - 1) }));
+    expect(more.metadata).toMatchObject({ dropped_examples: 1, prompt_tokens: metadata.prompt_tokens });
+  },
+);
 
 it("refuses a preset that is not there, and names those that are", async () => {
   await expect(enhanceByInstruction({ prompt: "a fox" }, hostOf({ preset: "nature" }))).rejects.toMatchObject({

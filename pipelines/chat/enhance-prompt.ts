@@ -47,7 +47,7 @@ export function enhanceByInstruction(job: EnhanceJob, host: EnhanceHost): Promis
 
 /** As {@link enhanceByInstruction}, for models that were never taught to converse: they go on with a list of examples. */
 export function enhanceByExamples(job: EnhanceJob, host: EnhanceHost): Promise<EnhanceOutput> {
-  return enhance(job, host, "base", (preset) => ({ prompt: presetText(preset, job.prompt) }));
+  return enhance(job, host, "base", (preset) => presetText(preset, job.prompt));
 }
 
 async function enhance(
@@ -70,6 +70,7 @@ async function enhance(
   const { text, ...tokens } = fitted;
   const metadata = {
     ...output.metadata,
+    dropped_examples: droppedExamples(output.metadata),
     ...tokens,
     success: isEnhanced(job.prompt, text),
     original_prompt: job.prompt,
@@ -79,6 +80,11 @@ async function enhance(
     token_limit: preset.tokenLimit,
   };
   return { text, enhanced_prompt: text, metadata };
+}
+
+/** An example is two turns of a conversation. */
+function droppedExamples({ dropped_examples, dropped_turns }: TextOutput["metadata"]): number {
+  return Number(dropped_examples ?? Number(dropped_turns) / 2);
 }
 
 const stopsOf = ({ stop = [] }: EnhanceParameters) => [...presetStops, ...stop];

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { invalidJob, modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
+import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
 import { Component, hasCudaLibrary, type SessionSettings } from "#pipelines/core/onnx.ts";
 import { CachedDecoder, type TokenCache } from "./cached-decoder.ts";
 import { ChatTemplate, findTemplate } from "./chat-template.ts";
-import { fitConversation } from "./conversation.ts";
+import { fitConversation, fitText } from "./conversation.ts";
 import { chooseGraph, type GraphFile, type RoomForGraph } from "./graph-files.ts";
 import { type ChatModelFolder, readModelFolder } from "./model-folder.ts";
 import type { ChatControl, ChatRequest, ChatResult, LanguageModel } from "./request.ts";
@@ -32,6 +32,7 @@ interface Parts {
 interface Prompt {
   readonly ids: readonly number[];
   readonly droppedTurns: number;
+  readonly droppedExamples: number;
 }
 
 /** A causal language model of a local folder, as transformers' `generate` computes it. */
@@ -116,11 +117,11 @@ export class ChatPipeline implements LanguageModel {
         await pause(control.signal);
         scores = await decoder.read(Int32Array.of(token), cache);
       }
-      const { droppedTurns, ids } = prompt;
+      const { ids, ...dropped } = prompt;
       return {
         ...answer.finish(),
         promptTokens: ids.length,
-        droppedTurns,
+        ...dropped,
         seed,
         generationSeconds: secondsSince(start),
         prefillSeconds,
@@ -156,15 +157,13 @@ export class ChatPipeline implements LanguageModel {
           "The model has no chat template, so it takes no messages: send a prompt, or put chat_template.jinja into its folder.",
         );
       }
-      return fitConversation(request.messages, room, {
+      const fitted = await fitConversation(request.messages, room, {
         read: async (messages) => tokenizer.encode(await template.render(messages), false),
         countTokens: (text) => this.countTokens(text),
       });
+      return { ...fitted, droppedExamples: 0 };
     }
-    const ids = tokenizer.encode(request.prompt, true);
-    if (ids.length === 0) throw invalidJob("The prompt is empty: send a text.");
-    if (ids.length <= room) return { ids, droppedTurns: 0 };
-    throw invalidJob(`The prompt has ${ids.length} tokens, and the model has room for ${room}: shorten it.`);
+    return { ...fitText(request, room, (text) => tokenizer.encode(text, true)), droppedTurns: 0 };
   }
 }
 

@@ -25,13 +25,22 @@ interface TextLimits extends Sampling {
   readonly stop?: readonly string[] | undefined;
 }
 
+/** A text that a model is to continue as it stands: the lead, the examples and the prompt, with nothing between them. */
+export interface ChatText {
+  /** Stays, as a conversation's system message does. */
+  readonly lead?: string | undefined;
+  /** Go where there is no room for them, from the first on. */
+  readonly examples?: readonly string[] | undefined;
+  readonly prompt: string;
+}
+
 /**
- * What a language model is to continue: a conversation, which the model's own chat template writes out, or a text as it
- * stands, for models that were never taught to converse.
+ * What a language model is to continue: a conversation, which the model's own chat template writes out, or a text, for
+ * models that were never taught to converse.
  */
 export type ChatInput =
   | { readonly messages: readonly ChatTurn[]; readonly prompt?: undefined }
-  | { readonly prompt: string; readonly messages?: undefined };
+  | (ChatText & { readonly messages?: undefined });
 
 export type ChatRequest = TextLimits & ChatInput;
 
@@ -57,6 +66,8 @@ export interface ChatResult {
   readonly finishReason: "stop" | "length";
   /** Messages at the beginning, after the system's, that had no room in the context. */
   readonly droppedTurns: number;
+  /** Examples of a text that had no room in the context. */
+  readonly droppedExamples: number;
   /** That of the request, or the drawn one; greedy answers do not depend on it. */
   readonly seed: number;
   /** Reading the prompt and making the answer. */

@@ -17,9 +17,11 @@ it("makes messages and a text of a preset", () => {
     { role: "assistant", content: "a red fox at dawn" },
     { role: "user", content: "a bear" },
   ]);
-  expect(presetText(own, " a bear\nin snow ")).toBe(
-    "Write a prompt.\n\nIdea: a fox\nPrompt: a red fox at dawn\n\nIdea: a bear in snow\nPrompt:",
-  );
+  expect(presetText(own, " a bear\nin snow ")).toEqual({
+    lead: "Write a prompt.\n\n",
+    examples: ["Idea: a fox\nPrompt: a red fox at dawn\n\n"],
+    prompt: "Idea: a bear in snow\nPrompt:",
+  });
 });
 
 it("adds what was said before to the system prompt", () => {

@@ -1,4 +1,4 @@
-import type { ChatTurn } from "#pipelines/chat/request.ts";
+import type { ChatText, ChatTurn } from "#pipelines/chat/request.ts";
 import { invalidJob } from "#pipelines/core/errors.ts";
 
 /** Models that enhanced prompts are for. */
@@ -51,9 +51,12 @@ export function presetMessages({ system, examples }: Preset, idea: string, conte
 export const presetStops = ["\n"] as const;
 
 /** What a model without a template goes on with: the same as one text. */
-export function presetText({ system, examples }: Preset, idea: string): string {
-  const shots = examples.map((example) => `Idea: ${example.idea}\nPrompt: ${example.prompt}\n\n`);
-  return `${system}\n\n${shots.join("")}Idea: ${oneLine(idea)}\nPrompt:`;
+export function presetText({ system, examples }: Preset, idea: string): ChatText {
+  return {
+    lead: `${system}\n\n`,
+    examples: examples.map((example) => `Idea: ${example.idea}\nPrompt: ${example.prompt}\n\n`),
+    prompt: `Idea: ${oneLine(idea)}\nPrompt:`,
+  };
 }
 
 const oneLine = (text: string) => text.replace(/\s+/gu, " ").trim();
