@@ -17,14 +17,14 @@ export function addHandlers(program: Command): void {
 
 async function handlers(_operands: readonly string[], options: GlobalOptions): Promise<number> {
   const { handlersFolder } = await readSettings(options, { serves: false });
-  const { loadHandlers } = await import("#runtime/job-types/registry.ts");
+  const { loadHandlers, withFrame } = await import("#runtime/job-types/registry.ts");
   const registry = await loadHandlers(handlersFolder);
   const { problems } = registry;
   const all = registry.all().toSorted((a, b) => a.type.localeCompare(b.type));
   printResult(options, { folder: handlersFolder, handlers: all.map(handlerJson), problems }, handlerTable(all));
   if (!options.json && all.length + problems.length === 0)
     note(`There are no handlers in ${handlersFolder}: write one with "ourvidz new-handler <type>".`);
-  if (!options.json) for (const { problem } of problems) note(`${bad("error:")} ${problem}`);
+  if (!options.json) for (const problem of problems) note(`${bad("error:")} ${withFrame(problem)}`);
   return problems.length === 0 ? exitCodes.completed : exitCodes.failed;
 }
 

@@ -21,7 +21,7 @@ export async function readJson<Schema extends z.ZodType>(
   try {
     return schema.parse(JSON.parse(withoutInfinity(text)));
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : "the file is not valid JSON";
+    const problem = error instanceof z.ZodError ? misfits(error) : "the file is not valid JSON";
     throw modelInvalid(path, problem, error);
   }
 }
@@ -29,4 +29,11 @@ export async function readJson<Schema extends z.ZodType>(
 /** Python writes numbers that JSON does not have: `"lambda_min_clipped": -Infinity`. They become null, "no limit". */
 function withoutInfinity(text: string): string {
   return text.replace(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (match) => (match.startsWith('"') ? match : "null"));
+}
+
+/** What a file has wrong, each field by its path: `scale.0: must be a number; prediction_type: …`. */
+export function misfits(error: z.ZodError): string {
+  return error.issues
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
+    .join("; ");
 }

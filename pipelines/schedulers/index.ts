@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
+import { misfits } from "#pipelines/core/json-file.ts";
 import { FlowDpmSolverScheduler } from "./dpm-solver-multistep.ts";
 import { flowConfig, flowShift as shiftOf } from "./flow-config.ts";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.ts";
@@ -112,7 +113,7 @@ function create(
   try {
     return factory(isObject && named !== undefined ? { ...config, ...named.config } : config, options);
   } catch (error) {
-    if (error instanceof z.ZodError) throw modelInvalid(configPath, z.prettifyError(error), error);
+    if (error instanceof z.ZodError) throw modelInvalid(configPath, misfits(error), error);
     throw error;
   }
 }

@@ -47,6 +47,16 @@ describe("loadHandlers", () => {
     expect(message).toMatch(/broken\.ts: /);
   });
 
+  it("says of a field that is missing what it must be", async () => {
+    await writeFile(join(folder, "good.ts"), handler("good"));
+    await writeFile(join(folder, "paint.ts"), 'export default { type: "paint", worker: "media", produces: "film" };');
+    expect((await loadHandlers(folder)).problems.map(({ problem }) => problem)).toEqual([
+      `${join(folder, "paint.ts")}: produces is "film": must be "image", "video", "text" or "nothing"; ` +
+        "input is missing: must be a zod schema; retry is missing: must be { maxAttempts, timeoutSeconds }; " +
+        "run is missing: must be a function (job, ctx) => Promise<JobOutput>",
+    ]);
+  });
+
   it("refuses defaults that the parameters do not have, or do not allow", async () => {
     const parameters = "parameters: z.object({ stripes: z.number().max(64), width: z.number().optional() })";
     await writeFile(join(folder, "bare.ts"), handler("bare", "defaults: { stripes: 8 }"));
@@ -60,7 +70,7 @@ describe("loadHandlers", () => {
     expect(message).toMatch(/bare\.ts: defaults: there are no parameters to have defaults/);
     expect(message).toMatch(/typo\.ts: defaults: parameters has no strips/);
     expect(message).toMatch(/wide\.ts: defaults\.stripes is 65: must be at most 64/);
-    expect(message).toMatch(/list\.ts: parameters: must be a zod object/);
+    expect(message).toMatch(/list\.ts: parameters is \[1\]: must be a zod object/);
     expect(message).not.toContain("good.ts");
   });
 

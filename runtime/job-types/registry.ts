@@ -2,16 +2,21 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { CodedError } from "#contract/errors.ts";
+import { CodedError, toErrorReport } from "#contract/errors.ts";
 import type { Handler, ModelCheck } from "#contract/handler.ts";
+import { houseMessage } from "#contract/house-messages.ts";
 import { parameterProblems, unreadKeys } from "#contract/parameters.ts";
-import { describeProblems } from "#contract/problems.ts";
+import { describeProblems, parseWith } from "#contract/problems.ts";
+import { codeFrame, codePlace, placeText } from "#runtime/lib/code-place.ts";
 import { checkCalls } from "./call-graph.ts";
 
 /*
  * Finds the handlers: every `<job type>.ts` in one folder, whose default export is a handler of that name.
  * A bad file is named, and its job type is not offered; the others run.
  */
+// Whatever a handler or a pipeline checks itself is refused in the same words as a job.
+z.config({ customError: houseMessage });
+
 const snakeCase = /^[a-z0-9][a-z0-9_]{0,63}$/;
 
 const handlerShape = z.object({
@@ -32,11 +37,14 @@ const handlerShape = z.object({
   defaults: z.record(z.string(), z.unknown()).optional(),
   defaultsFor: z.custom<Handler["defaultsFor"]>(isFunctionOrAbsent, "must be a function of the job").optional(),
   unusedFields: z.custom<Handler["unusedFields"]>(isFunctionOrAbsent, "must be a function of the job").optional(),
-  retry: z.object({
-    maxAttempts: z.number().int().min(1).max(100),
-    timeoutSeconds: z.number().positive().max(86_400),
-    backoffSeconds: z.number().positive().max(3600).optional(),
-  }),
+  retry: z.object(
+    {
+      maxAttempts: z.number().int().min(1).max(100),
+      timeoutSeconds: z.number().positive().max(86_400),
+      backoffSeconds: z.number().positive().max(3600).optional(),
+    },
+    "must be { maxAttempts, timeoutSeconds }",
+  ),
   readPrompt: z
     .custom<NonNullable<Handler["readPrompt"]>>((value) => typeof value === "function", "must be a function")
     .optional(),
@@ -54,8 +62,10 @@ function isFunctionOrAbsent(value: unknown): boolean {
 export interface HandlerProblem {
   /** The job type that its name stands for. */
   readonly type: string;
-  /** A sentence that names the file. */
+  /** A sentence that names the file, and where it is known the line and column. */
   readonly problem: string;
+  /** The lines around that place, for people at a terminal. */
+  readonly frame?: string | undefined;
 }
 
 export interface RegistryOptions {
@@ -166,10 +176,14 @@ export function brokenHandler(type: string): CodedError {
 
 /** For those who want every file to be in order. */
 export function handlersInvalid(problems: readonly HandlerProblem[]): CodedError {
-  const sentences = problems.map(({ problem }) => problem);
-  return new CodedError("HANDLER_INVALID", `Handlers cannot be loaded:\n  ${sentences.join("\n  ")}`, {
-    details: sentences,
+  return new CodedError("HANDLER_INVALID", `Handlers cannot be loaded:\n  ${problems.map(withFrame).join("\n  ")}`, {
+    details: problems.map(({ problem }) => problem),
   });
+}
+
+/** A problem with the lines that it is about, for people at a terminal. */
+export function withFrame({ problem, frame }: Pick<HandlerProblem, "problem" | "frame">): string {
+  return frame === undefined ? problem : `${problem}\n\n${frame}\n`;
 }
 
 /**
@@ -198,9 +212,11 @@ export async function loadHandler(
   const query = version === undefined ? "" : `?version=${encodeURIComponent(version)}`;
   try {
     const module: unknown = await import(`${pathToFileURL(path).href}${query}`);
-    const parsed = z.object({ default: handlerShape }).safeParse(module);
-    if (!parsed.success) return { type, problem: `${path}: ${describeIssues(parsed.error)}` };
-    const handler = parsed.data.default;
+    const given = z.object({ default: z.record(z.string(), z.unknown()) }).safeParse(module).data?.default;
+    if (given === undefined) return { type, problem: `${path}: its default export must be defineHandler({ … })` };
+    const parsed = parseWith(handlerShape, given);
+    if (!parsed.ok) return { type, problem: `${path}: ${describeProblems(parsed.problems)}` };
+    const handler = parsed.value;
     if (handler.type !== type) {
       const problem = `${path}: its type is "${handler.type}", so the file must be called ${handler.type}.ts`;
       return { type, problem, otherType: handler.type };
@@ -208,8 +224,18 @@ export async function loadHandler(
     const problem = defaultsProblem(handler);
     return problem === null ? { handler } : { type, problem: `${path}: ${problem}` };
   } catch (error) {
-    return { type, problem: `${path}: ${error instanceof Error ? error.message : String(error)}` };
+    return { type, ...loadProblem(path, error) };
   }
+}
+
+/** What was thrown while a file was loaded, with its place: in the file, or in one that it imports. */
+function loadProblem(path: string, error: unknown): Pick<HandlerProblem, "problem" | "frame"> {
+  const { message } = toErrorReport(error);
+  const place = codePlace(error);
+  if (place === null) return { problem: `${path}: ${message}` };
+  const frame = codeFrame(place) || undefined;
+  if (place.file === path) return { problem: `${placeText(place)}: ${message}`, frame };
+  return { problem: `${path}: ${placeText(place)}: ${message}`, frame };
 }
 
 /** Found now, and not by the first job that gives nothing. */
@@ -221,13 +247,4 @@ function defaultsProblem({ parameters, defaults }: Handler): string | null {
   const problems = parameterProblems(parameters, { explicit: {}, handler: defaults });
   const own = problems.filter(({ field }) => field.startsWith("defaults."));
   return own.length === 0 ? null : describeProblems(own);
-}
-
-function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .map((issue) => {
-      const path = issue.path.slice(1).join(".");
-      return path === "" ? "its default export must be defineHandler({ … })" : `${path}: ${issue.message}`;
-    })
-    .join("; ");
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type JobCallback, jobCallback, withAssetUrls } from "#contract/callback.ts";
 import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
+import { describeProblems, parseWith } from "#contract/problems.ts";
 import { signCallback } from "#contract/signature.ts";
 import type { CallbackConfig, SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import { type BoundedResponse, boundedRequest, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
@@ -87,9 +88,10 @@ export class HttpCallback implements Callback {
 
 /** The bytes that are signed and sent. @throws PermanentError for what must not be reported, as "completed" without a file */
 function bodyOf(callback: JobCallback, assets: CallbackConfig["assets"]): Uint8Array {
-  const checked = jobCallback.safeParse(callback);
-  if (!checked.success) {
-    throw new PermanentError(`The callback of job ${callback.job_id} is not one: ${z.prettifyError(checked.error)}`, {
+  const checked = parseWith(jobCallback, callback);
+  if (!checked.ok) {
+    const problems = describeProblems(checked.problems);
+    throw new PermanentError(`The callback of job ${callback.job_id} is not one: ${problems}.`, {
       code: "CALLBACK_REFUSED",
     });
   }

@@ -9,6 +9,7 @@ import {
   type Preview,
   type Stage,
 } from "#contract/handler.ts";
+import { houseMessage } from "#contract/house-messages.ts";
 import { type Json, NotJsonError, requireJsonObject } from "#contract/plain-json.ts";
 
 /*
@@ -35,7 +36,7 @@ function shaped<Schema extends z.ZodType>(what: string, schema: Schema, value: u
 
 function parsed<Schema extends z.ZodType>(what: string, schema: Schema, value: unknown) {
   try {
-    return schema.safeParse(value);
+    return schema.safeParse(value, { error: houseMessage });
   } catch {
     // A getter, or a proxy.
     throw refused(what, "cannot be read");

@@ -24,9 +24,17 @@ describe("one message per field, in the project's words", () => {
     [z.number().max(3), 4, "must be at most 3"],
     [z.number().lt(3), 3, "must be less than 3"],
     [z.string().min(3), "a", "must be at least 3 characters long"],
-    [z.array(z.number()).max(1), [1, 2], "must be at most 1 entries long"],
+    [z.array(z.number()).max(1), [1, 2], "must be at most 1 entry long"],
     [z.number().multipleOf(4), 5, "must be a multiple of 4"],
-    [z.string().regex(/b/), "a", "has the wrong form"],
+    [z.string().regex(/b/), "a", "must match /b/"],
+    [z.string().startsWith("input:"), "a", 'must begin with "input:"'],
+    [z.uuid(), "a", "must be a UUID, for example 0d9c1c2e-6f0b-4c43-9c56-2f8a54f3a111"],
+    [z.iso.datetime(), "a", "must be a time, for example 2026-11-28T12:00:00Z"],
+    [z.url(), "a", "must be an address, for example https://example.com/path"],
+    [z.base64(), "?", "must be of the form base64"],
+    [z.undefined(), 1, "must be left out"],
+    [z.date(), "a", "must be a date"],
+    [z.custom<string>(() => false), "a", "is not allowed"],
     [z.strictObject({}), { b: 1 }, "has unknown keys: b"],
     [z.string("must be a colour"), 1, "must be a colour"],
     [z.union([z.string(), z.number()]), true, "must be a text or a number"],
@@ -34,6 +42,13 @@ describe("one message per field, in the project's words", () => {
     [z.union([z.literal("a"), z.array(z.string())]), 1, 'must be "a" or a list'],
   ])("%#", (schema, value, message) => {
     expect(problemsOf(z.object({ field: schema }), { field: value })).toEqual([{ field: "field", value, message }]);
+  });
+
+  it("says of what is missing that it must be given", () => {
+    const schema = z.object({ a: z.string().optional().nonoptional(), b: z.string(), c: z.object({}) });
+    expect(describeProblems(problemsOf(schema, {}))).toBe(
+      "a is missing: must be given; b is missing: must be a text; c is missing: must be an object",
+    );
   });
 
   it("tells the issues of the union's branch that was meant", () => {

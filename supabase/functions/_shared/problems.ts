@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { PermanentError } from "./errors.ts";
 import { listed } from "./fields.ts";
+import { houseMessage } from "./house-messages.ts";
 import type { FieldProblem } from "./job.ts";
 import { redact, redactValue } from "./redact.ts";
 import { isGiven, isJsonObject, nameGiven } from "./synonyms.ts";
@@ -85,43 +86,6 @@ function jsonOf(value: unknown): string {
   } catch {
     return "a value that is not JSON";
   }
-}
-
-/** zod's default texts in this project's words; a schema's own message comes first. */
-function houseMessage(issue: z.core.$ZodRawIssue): string | undefined {
-  switch (issue.code) {
-    case "invalid_type":
-      return `must be ${nouns[issue.expected] ?? issue.expected}`;
-    case "invalid_value":
-      return `must be ${listed(issue.values.map((value) => (typeof value === "number" ? value : String(value))))}`;
-    case "too_small":
-      return `must ${issue.inclusive === false ? "be more than" : "be at least"} ${issue.minimum}${unitOf(issue.origin)}`;
-    case "too_big":
-      return `must ${issue.inclusive === false ? "be less than" : "be at most"} ${issue.maximum}${unitOf(issue.origin)}`;
-    case "not_multiple_of":
-      return `must be a multiple of ${issue.divisor}`;
-    case "invalid_format":
-      return "has the wrong form";
-    case "unrecognized_keys":
-      return `has unknown keys: ${issue.keys.join(", ")}`;
-    default:
-      return undefined;
-  }
-}
-
-const nouns: Readonly<Record<string, string>> = {
-  string: "a text",
-  number: "a number",
-  int: "a whole number",
-  boolean: "true or false",
-  array: "a list",
-  object: "an object",
-  record: "an object",
-};
-
-function unitOf(origin: string): string {
-  if (origin === "string") return " characters long";
-  return origin === "array" ? " entries long" : "";
 }
 
 const unionWithoutMessage = "Invalid input";
