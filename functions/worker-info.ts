@@ -24,6 +24,7 @@ export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, r
       models.map(({ name }) => name),
     ),
     models,
+    presets: runtime.presets.all.map(({ name, description, target }) => ({ name, description, target })),
     offers: Object.fromEntries([...runtime.offers.all].map(([worker, offer]) => [worker, viewOffer(offer)])),
     conditions: runtime.offers.conditions.map(viewCondition),
   };

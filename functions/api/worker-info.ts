@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { enhancementTargets } from "#contract/enhancement-presets.ts";
 import { declareRoute } from "./declare.ts";
 import { conditionView, offerView } from "./schemas/worker-views.ts";
 
@@ -48,7 +49,10 @@ const modelView = z.object({
   loaded_by: z.array(z.string()),
 });
 
+const presetView = z.object({ name: z.string(), description: z.string(), target: z.enum(enhancementTargets) });
+
 export type JobTypeView = z.output<typeof jobTypeView>;
+export type PresetView = z.output<typeof presetView>;
 export type ModelView = z.output<typeof modelView>;
 
 /** GET /worker/info: what this container can do, for forms and for people. */
@@ -56,7 +60,7 @@ export const workerInfo = declareRoute({
   method: "GET",
   path: "/worker/info",
   access: "key",
-  summary: "Job types with the schemas of their fields, models, versions",
+  summary: "Job types with the schemas of their fields, models, presets, versions",
   responses: {
     200: z.object({
       worker_id: z.string(),
@@ -67,6 +71,8 @@ export const workerInfo = declareRoute({
       workers: z.array(z.string()),
       job_types: z.array(jobTypeView),
       models: z.array(modelView),
+      /** What a prompt can be enhanced by, for each target. */
+      presets: z.array(presetView),
       /** What it runs now, by worker. */
       offers: z.record(z.string(), offerView),
       /** What keeps it from running the rest. */

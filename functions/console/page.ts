@@ -1,5 +1,6 @@
 import { html } from "hono/html";
 import { workerVersion } from "#runtime/container/version.ts";
+import { chatPanel } from "./chat-panel.ts";
 import { dialogs } from "./dialogs.ts";
 import { sections } from "./sections.ts";
 import { type AssetPlaces, securityPolicy } from "./security-policy.ts";
@@ -7,10 +8,15 @@ import { templates } from "./templates.ts";
 
 /** Named here, all are requested at once, and not each when the one that needs it has arrived. */
 const modules = [
+  "address",
   "again",
   "api",
+  "chat",
+  "chat-log",
+  "conversation",
   "detail",
   "dom",
+  "enhance",
   "facts",
   "failures",
   "feed",
@@ -26,6 +32,7 @@ const modules = [
   "quarantine",
   "references",
   "schema-fields",
+  "sentence",
   "submit",
   "words",
 ];
@@ -49,12 +56,14 @@ const markup = html`<!doctype html>
 <link rel="stylesheet" href="/console/console.css">
 <link rel="stylesheet" href="/console/jobs.css">
 <link rel="stylesheet" href="/console/outbox.css">
+<link rel="stylesheet" href="/console/chat.css">
 <link rel="stylesheet" href="/console/narrow.css">
 ${preloads}<script type="module" src="/console/main.js"></script>
 </head>
 <body data-version="${workerVersion}">
 ${sections}
 ${dialogs}
+${chatPanel}
 ${templates}
 <noscript><p class="notice">The console needs JavaScript. Everything it does can be done over HTTP and with the command line.</p></noscript>
 </body>

@@ -10,6 +10,7 @@ const header = html`<header class="top">
 <p class="health" data-part="health" data-state="unknown" role="status"><span class="dot"></span><span data-part="health-text">Connecting</span></p>
 <p class="small age" data-part="health-age" hidden></p>
 <div class="top-actions">
+<button class="quiet" type="button" data-part="chat-open">${icon("chat")}<span>Chat</span></button>
 <button class="quiet" type="button" data-part="pause" hidden>${icon("pause")}<span data-part="pause-text">Pause</span></button>
 <button class="quiet" type="button" data-part="forget-key" hidden>${icon("key")}<span>Forget key</span></button>
 </div>
@@ -82,6 +83,7 @@ export const sections = html`${icons}
 <a class="skip" href="#results-title">Skip to the results</a>
 ${header}
 <main>
+<h1 class="unseen">OurVidz Worker, the console</h1>
 ${notice}
 ${problems}
 ${limits}

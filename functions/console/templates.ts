@@ -42,4 +42,16 @@ const deadLetters = html`<template id="dead-letters"><div class="dead-queue">
 
 const facts = html`<template id="group"><section class="group"><h3 data-part="title"></h3><dl data-part="list"></dl></section></template>`;
 
-export const templates = html`${fact}${limit}${active}${tile}${row}${deadLetters}${facts}`;
+const enhance = html`<template id="enhance"><div class="enhance"><div class="enhance-bar">
+<button class="quiet" type="button" data-part="run">${icon("enhance")}Enhance</button>
+<button class="quiet" type="button" data-part="cancel" hidden>Cancel</button>
+<select data-part="preset" aria-label="Preset for Enhance"></select></div>
+<p class="small" role="status" data-part="state"></p>
+<p class="problem" role="alert" data-part="problem" hidden></p>
+<div class="enhance-result" data-part="result" hidden>
+<h3>Yours</h3><p data-part="before" tabindex="0"></p><h3>Enhanced</h3><p data-part="after" tabindex="0"></p>
+<div class="actions"><button class="primary" type="button" data-part="use">Use it</button>
+<button class="quiet" type="button" data-part="keep">Keep mine</button>
+<button class="quiet" type="button" data-part="again">Try again</button></div></div></div></template>`;
+
+export const templates = html`${enhance}${fact}${limit}${active}${tile}${row}${deadLetters}${facts}`;

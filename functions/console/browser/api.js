@@ -9,10 +9,12 @@
 /** @typedef {import("../../api/schemas/input-view.ts").InputView} Input */
 /** @typedef {{ field: string, message: string }} Problem one field that the container refuses */
 /** @typedef {{ id: string, event: string, data: unknown }} ServerEvent */
+/** @typedef {{ signal?: AbortSignal, limitMs?: number }} Limits when a call is given up: by its caller, or for its time */
 
 const storageName = "ourvidz.key";
 const callLimitMs = 20_000;
 const uploadLimitMs = 3_600_000;
+const streamLimitMs = 3_600_000;
 const fileType = "application/octet-stream";
 const maxPauseMs = 10_000;
 
@@ -21,14 +23,16 @@ export class ApiError extends Error {
    * @param {number} status 0 when the container did not answer
    * @param {string} code
    * @param {string} message
-   * @param {unknown} [details]
+   * @param {{ details?: unknown, retryAfterSeconds?: number | null }} [more]
    */
-  constructor(status, code, message, details) {
+  constructor(status, code, message, { details, retryAfterSeconds = null } = {}) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.code = code;
     this.details = details;
+    /** When the container expects to have room again; null when it says nothing of it. */
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 
   /** @returns {Problem[]} */
@@ -97,17 +101,42 @@ export class Api {
    * @param {string} method
    * @param {string} path
    * @param {unknown} [body]
+   * @param {Limits} [limits]
    * @returns {Promise<Body>} as the function's schema says: the container checks its own answers
    */
-  async call(method, path, body) {
+  async call(method, path, body, limits) {
+    return (await this.#answered(method, path, body, limits)).json();
+  }
+
+  /**
+   * The events of an answer that comes piece by piece. Ends with them, however long that takes.
+   *
+   * @param {string} path
+   * @param {unknown} body
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<ServerEvent>}
+   */
+  async *stream(path, body, signal) {
+    const response = await this.#answered("POST", path, body, { signal, limitMs: streamLimitMs });
+    if (response.body !== null) yield* readEvents(response.body);
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {Limits} [limits]
+   * @returns {Promise<Response>}
+   */
+  async #answered(method, path, body, limits) {
     const key = sessionStorage.getItem(storageName);
-    const response = await request(method, path, key, body);
-    if (response.ok) return response.json();
+    const response = await request(method, path, key, body, limits);
+    if (response.ok) return response;
     const error = await errorOf(response);
     if (error.status !== 401) throw error;
     // Another call may have received a good key while this one was under way.
     const isStale = key !== sessionStorage.getItem(storageName);
-    if (isStale || (await this.#requestKey())) return this.call(method, path, body);
+    if (isStale || (await this.#requestKey())) return this.#answered(method, path, body, limits);
     throw error;
   }
 
@@ -175,16 +204,19 @@ export class Api {
  * @param {string} path
  * @param {string | null} key
  * @param {unknown} [body]
+ * @param {Limits} [limits]
  * @returns {Promise<Response>}
  */
-async function request(method, path, key, body) {
-  const limitMs = body instanceof Blob ? uploadLimitMs : callLimitMs;
+async function request(method, path, key, body, { signal: left, limitMs } = {}) {
+  const limit = AbortSignal.timeout(limitMs ?? (body instanceof Blob ? uploadLimitMs : callLimitMs));
+  const signal = left === undefined ? limit : AbortSignal.any([left, limit]);
   /** @type {RequestInit} */
-  const init = { method, headers: headersOf(key, body), signal: AbortSignal.timeout(limitMs), cache: "no-store" };
+  const init = { method, headers: headersOf(key, body), signal, cache: "no-store" };
   if (body !== undefined) init.body = body instanceof Blob ? body : JSON.stringify(body);
   try {
     return await fetch(path, init);
   } catch {
+    left?.throwIfAborted();
     throw new ApiError(0, "NO_ANSWER", "The container does not answer.");
   }
 }
@@ -217,7 +249,12 @@ function headersOf(key, body) {
 async function errorOf(response) {
   const body = await response.json().catch(() => null);
   const message = typeof body?.error === "string" ? body.error : `The container answered ${response.status}.`;
-  return new ApiError(response.status, String(body?.code ?? "UNKNOWN"), message, body?.details);
+  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  const retryAfterSeconds = Number.isFinite(seconds) ? seconds : null;
+  return new ApiError(response.status, String(body?.code ?? "UNKNOWN"), message, {
+    details: body?.details,
+    retryAfterSeconds,
+  });
 }
 
 /**

@@ -76,6 +76,21 @@ export class JobForm {
     for (const { field, hint } of this.#rows) if (field.path.join(".") === name) showText(hint, text);
   }
 
+  /** Puts something below a field. @param {string} name @param {HTMLElement} made @returns {boolean} whether there is such a field */
+  attach(name, made) {
+    const row = this.#rows.find(({ field }) => field.path.join(".") === name);
+    row?.box.append(made);
+    return row !== undefined;
+  }
+
+  /** Gives a field a value, as when it had been typed. @param {string} name @param {unknown} value */
+  enter(name, value) {
+    const row = this.#rows.find(({ field }) => field.path.join(".") === name);
+    if (row === undefined) return;
+    setValue(row.field, row.control, value);
+    for (const event of ["input", "change"]) row.control.dispatchEvent(new Event(event, { bubbles: true }));
+  }
+
   /** @returns {{ job: Record<string, unknown>, problems: Problem[] }} what was given, without what was left empty */
   read() {
     /** @type {Record<string, unknown>} */

@@ -1,6 +1,8 @@
 // @ts-check
+import { goTo, leave, placeAt } from "./address.js";
 import { sameJob } from "./again.js";
 import { Api, ApiError, pause } from "./api.js";
+import { Chat } from "./chat.js";
 import { Detail } from "./detail.js";
 import { part, setText, showText } from "./dom.js";
 import { Failures } from "./failures.js";
@@ -22,6 +24,8 @@ const busyMs = 2000;
 const restMs = 6000;
 const maxMs = 15_000;
 const toastMs = 6000;
+/** Two attempts each of two ways, and the waiting for others. */
+const enhanceLimitMs = 600_000;
 
 const api = new Api(() => promptForKey((key) => api.tryKey(key)));
 const jobs = new Jobs(api);
@@ -36,7 +40,12 @@ const files = {
   upload: (/** @type {File} */ file, /** @type {string | undefined} */ userId) => api.upload(file, userId),
   find: (/** @type {string} */ address, /** @type {string | undefined} */ userId) => api.findInput(address, userId),
 };
-const submit = new Submit(create, (prompt) => api.call("POST", "/test-compel", prompt), files);
+const calls = {
+  readPrompt: (/** @type {Record<string, unknown>} */ prompt) => api.call("POST", "/test-compel", prompt),
+  enhance: (/** @type {object} */ body, /** @type {AbortSignal} */ signal) =>
+    api.call("POST", "/enhance", body, { signal, limitMs: enhanceLimitMs }),
+};
+const submit = new Submit(create, calls, files);
 const detail = new Detail(jobs, files, {
   again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
   edit: (job) => submit.edit(sameJob(job)),
@@ -44,6 +53,7 @@ const detail = new Detail(jobs, files, {
   retry,
   discard,
 });
+const chat = new Chat(api);
 const list = new Panel("active", () => jobs.refresh());
 const form = new Panel("form", offerTypes);
 const failures = new Failures(api, { run: attempt, report: toast, done: reload });
@@ -82,6 +92,13 @@ function reload() {
 /** @param {string} jobId */
 function open(jobId) {
   detail.open(jobId);
+}
+
+/** Opens what the page's address names, and closes what it does not. */
+function showPlace() {
+  const place = placeAt(location.hash);
+  if (place.kind === "chat") chat.open();
+  else chat.close();
 }
 
 /** For what a click began: says why it did not work. @param {Promise<unknown>} action */
@@ -126,9 +143,7 @@ async function readFailures() {
 
 async function offerTypes() {
   if (areTypesKnown) return;
-  /** @type {{ job_types: import("./submit.js").JobType[], models: import("./submit.js").Model[] }} */
-  const { job_types: types, models } = await api.get("/worker/info");
-  submit.offer(types, models);
+  submit.offer(await api.get("/worker/info"));
   areTypesKnown = true;
 }
 
@@ -192,15 +207,20 @@ for (const choice of document.querySelectorAll('input[name="shown"]')) {
   });
 }
 part(document, "more", HTMLButtonElement).addEventListener("click", () => attempt(jobs.showOlder()));
+part(document, "chat-open", HTMLButtonElement).addEventListener("click", () => goTo({ kind: "chat" }));
+chat.onClose(() => leave("chat"));
+window.addEventListener("hashchange", showPlace);
 part(document, "pause", HTMLButtonElement).addEventListener("click", () => attempt(machine.togglePause()));
 part(document, "outbox-try", HTMLButtonElement).addEventListener("click", () => attempt(machine.tryOutbox()));
 part(document, "notice-action", HTMLButtonElement).addEventListener("click", () => wake.abort());
 part(document, "forget-key", HTMLButtonElement).addEventListener("click", () => {
   api.forgetKey();
+  chat.forget();
   window.location.reload();
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) jobs.rest();
   else wake.abort();
 });
+showPlace();
 void watch();

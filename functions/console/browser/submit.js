@@ -1,6 +1,7 @@
 // @ts-check
 import { ApiError } from "./api.js";
 import { part, showText } from "./dom.js";
+import { Enhance } from "./enhance.js";
 import { isObject, JobForm } from "./job-form.js";
 import { PromptCounts } from "./prompt-counts.js";
 import { fieldGroups } from "./schema-fields.js";
@@ -18,17 +19,21 @@ export class Submit {
   #types = [];
   /** @type {Model[]} */
   #models = [];
+  /** @type {import("./enhance.js").Preset[]} */
+  #presets = [];
   #create;
 
   #counts;
+  #enhance;
 
   /**
    * @param {(job: Record<string, unknown>) => Promise<void>} create
-   * @param {import("./prompt-counts.js").ReadPrompt} readPrompt
+   * @param {{ readPrompt: import("./prompt-counts.js").ReadPrompt, enhance: import("./enhance.js").How["ask"] }} calls
    * @param {import("./file-field.js").Files} files
    */
-  constructor(create, readPrompt, files) {
+  constructor(create, { readPrompt, enhance }, files) {
     this.#create = create;
+    this.#enhance = new Enhance({ idea: () => this.#idea(), use: (prompt) => this.#usePrompt(prompt), ask: enhance });
     this.#form = new JobForm(part(document, "fields", HTMLElement), files);
     this.#counts = new PromptCounts(this.#form, readPrompt);
     const form = part(document, "form", HTMLFormElement);
@@ -43,10 +48,11 @@ export class Submit {
     });
   }
 
-  /** @param {JobType[]} types @param {Model[]} models */
-  offer(types, models) {
+  /** @param {{ job_types: JobType[], models: Model[], presets: import("./enhance.js").Preset[] }} info */
+  offer({ job_types: types, models, presets }) {
     this.#types = types;
     this.#models = models;
+    this.#presets = presets;
     this.#select.replaceChildren(...types.map(optionOf));
     // To begin with: one that makes pictures, and of these the one that asks for least.
     this.#select.value = types.toSorted((one, other) => effort(one, models) - effort(other, models))[0]?.type ?? "";
@@ -71,8 +77,25 @@ export class Submit {
     this.#form.show(groups, (given) => (chosen === undefined ? {} : defaultsOf(chosen, this.#models, given)));
     // What two job types share stays when one changes to the other.
     this.#form.fill(job);
+    if (chosen !== undefined && (chosen.produces === "image" || chosen.produces === "video")) {
+      this.#enhance.offer(targetOf(chosen), this.#presets);
+      this.#form.attach("prompt", this.#enhance.element);
+    }
     this.#report("");
     this.#showCounts();
+  }
+
+  /** @returns {import("./enhance.js").Idea} */
+  #idea() {
+    const { prompt, user_id: userId } = this.#form.read().job;
+    return { prompt: String(prompt ?? ""), user_id: typeof userId === "string" ? userId : undefined };
+  }
+
+  /** @param {string} prompt which has been enhanced: a type that does so by itself leaves it as it is */
+  #usePrompt(prompt) {
+    const chosen = this.#types.find(({ type }) => type === this.#select.value);
+    this.#form.enter("prompt", prompt);
+    if (chosen?.defaults.enhance_prompt === true) this.#form.enter("config.enhance_prompt", false);
   }
 
   #showCounts() {
@@ -108,6 +131,11 @@ export class Submit {
   #report(text) {
     showText(part(document, "form-problem", HTMLElement), text);
   }
+}
+
+/** Whose words a prompt of this type is put in. @param {JobType} type */
+function targetOf({ worker, produces }) {
+  return worker === "wan" || produces === "video" ? "wan" : "sdxl";
 }
 
 /** @param {JobType} type */
