@@ -9,9 +9,9 @@ const opened: ChatTemplate[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "template-"));
 });
-afterEach(() => {
+afterEach(async () => {
   rmSync(folder, { recursive: true });
-  for (const one of opened.splice(0)) one.dispose();
+  for (const one of opened.splice(0)) await one.dispose();
 });
 
 const user = (content: string) => ({ role: "user", content }) as const;
@@ -87,7 +87,7 @@ describe("a template that is broken", () => {
       "bit by bit",
       "{% set ns = namespace(list=[1, 2, 3, 4]) %}{% for a in range(60) %}{% set ns.list = ns.list + ns.list %}{% endfor %}",
     ],
-    // A thread's limit would be met within one allocation here, and end this process.
+    // V8's own limit for the thread would be met within one allocation here, and end this process.
     ["at one stroke", "{% for a in range(100000000) %}{% endfor %}"],
   ])("wants more memory than a template needs, %s", async (_how, greedy) => {
     // A machine under load may come to the limit of time first.

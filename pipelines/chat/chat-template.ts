@@ -1,11 +1,11 @@
-import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { invalidJob, modelInvalid, type PipelineError } from "#pipelines/core/errors.ts";
 import { readJson } from "#pipelines/core/json-file.ts";
 import type { ChatTurn } from "./request.ts";
-import { type RenderReport, renderReport, type TemplateTask } from "./template-messages.ts";
+import type { RenderReport, TemplateTask } from "./template-thread.ts";
 
 const named = z.array(z.looseObject({ name: z.string(), template: z.string() }));
 const templateFile = z.looseObject({ chat_template: z.union([z.string(), named]).nullish() });
@@ -13,6 +13,12 @@ const templateFile = z.looseObject({ chat_template: z.union([z.string(), named])
 /** Time for one conversation; a template of a published model takes a thousandth of it. */
 const defaultLimitMs = 5000;
 const maxMegabytes = 128;
+/**
+ * V8's own limit is far above: where it is met within one large allocation, V8 ends the whole process and not the thread. So the
+ * thread's heap is looked at while it writes, often enough that it cannot come there.
+ */
+const lastResortMegabytes = 4096;
+const lookEveryMs = 25;
 
 export interface TemplateSource {
   /** The file that it is in, for messages. */
@@ -45,7 +51,7 @@ export class ChatTemplate {
   readonly #source: TemplateSource;
   readonly #marks: Readonly<Record<string, string>>;
   readonly #limitMs: number;
-  #process: TemplateProcess | undefined;
+  #thread: Thread | undefined;
   #takesSystem = true;
 
   private constructor(source: TemplateSource, ownMarks: Readonly<Record<string, string>>, limitMs: number) {
@@ -68,7 +74,7 @@ export class ChatTemplate {
       template.#takesSystem = await template.#writesSystem();
       return template;
     } catch (error) {
-      template.dispose();
+      void template.dispose();
       throw error;
     }
   }
@@ -91,10 +97,11 @@ export class ChatTemplate {
     throw this.#invalid(`the chat template fails: ${report.problem}`);
   }
 
-  /** Ends the process; a later {@link render} starts another. */
-  dispose(): void {
-    this.#process?.end();
-    this.#process = undefined;
+  /** Ends the thread; a later {@link render} starts another. */
+  async dispose(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.end();
   }
 
   async #writesSystem(): Promise<boolean> {
@@ -108,10 +115,11 @@ export class ChatTemplate {
 
   async #run(messages: readonly ChatTurn[]) {
     try {
-      this.#process ??= await TemplateProcess.start({ source: this.#source.text, marks: this.#marks }, this.#limitMs);
-      return await this.#process.render(messages);
+      this.#thread ??= await Thread.start({ source: this.#source.text, marks: this.#marks }, this.#limitMs);
+      return await this.#thread.render(messages);
     } catch (error) {
-      this.dispose();
+      // Not waited for: what the thread does may be one step of the library's that takes minutes.
+      void this.dispose();
       throw this.#invalid(error instanceof Error ? error.message : String(error));
     }
   }
@@ -123,83 +131,82 @@ export class ChatTemplate {
 
 type Answer = Exclude<RenderReport, { readonly kind: "ready" | "broken" }>;
 
-/** V8 aborts when it may have no more memory; a shell between reports that as a number. */
-const outOfMemory: ReadonlySet<unknown> = new Set(["SIGABRT", "SIGTRAP", 134, 133]);
-
-/** One process with the template; an error of its methods ends its use. */
-class TemplateProcess {
-  readonly #child: ChildProcess;
+/** One thread with the template; an error of its methods ends its use. */
+class Thread {
+  readonly #worker: Worker;
   readonly #limitMs: number;
   #last: Promise<unknown> = Promise.resolve();
+  #nextId = 0;
 
-  private constructor(child: ChildProcess, limitMs: number) {
-    this.#child = child;
+  private constructor(worker: Worker, limitMs: number) {
+    this.#worker = worker;
     this.#limitMs = limitMs;
   }
 
-  static async start(task: TemplateTask, limitMs: number): Promise<TemplateProcess> {
-    const child = fork(new URL("template-process.ts", import.meta.url), {
-      execArgv: [`--max-old-space-size=${maxMegabytes}`],
-      serialization: "advanced",
-      // What V8 writes when there is no more memory is no news: the report says it.
-      stdio: ["ignore", "ignore", "ignore", "ipc"],
+  static async start(workerData: TemplateTask, limitMs: number): Promise<Thread> {
+    const worker = new Worker(new URL("template-thread.ts", import.meta.url), {
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: lastResortMegabytes },
     });
+    worker.unref();
     // Of one that is being ended nobody else hears, and an error without a listener would end this process.
-    child.on("error", () => undefined);
-    const started = new TemplateProcess(child, limitMs);
+    worker.on("error", () => undefined);
+    const thread = new Thread(worker, limitMs);
     // The time of a start is the machine's.
-    const report = await started.#ask(task, undefined);
+    const report = await thread.#next(undefined);
     if (report.kind === "broken") {
-      started.end();
+      void thread.end();
       throw new Error(`the chat template cannot be read: ${report.problem}`);
     }
-    return started;
+    return thread;
   }
 
   render(messages: readonly ChatTurn[]): Promise<Answer> {
     const result = this.#last.then(async () => {
-      const report = await this.#ask(messages, this.#limitMs);
-      if (report.kind === "ready" || report.kind === "broken") throw new RangeError("the process started twice");
+      this.#worker.postMessage({ id: this.#nextId++, messages });
+      const report = await this.#next(this.#limitMs);
+      if (report.kind === "ready" || report.kind === "broken") throw new RangeError("the thread started twice");
       return report;
     });
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  /** At once: what it does may be one step of the library's that takes minutes. */
-  end(): void {
-    this.#child.kill("SIGKILL");
+  async end(): Promise<void> {
+    await this.#worker.terminate();
   }
 
-  /** Sends, and resolves with what is reported. @throws Error when the process dies, or has not reported in time */
-  async #ask(message: TemplateTask | readonly ChatTurn[], limitMs: number | undefined): Promise<RenderReport> {
-    const child = this.#child;
-    const { promise, resolve, reject } = Promise.withResolvers<RenderReport>();
-    const onMessage = (report: unknown) => resolve(renderReport.parse(report));
-    const onExit = (code: number | null, signal: string | null) => reject(new Error(endOf(code, signal)));
-    const tooLong = () => reject(new Error(`the chat template does not end within ${Number(limitMs) / 1000} s`));
-    const limit = limitMs === undefined ? undefined : setTimeout(tooLong, limitMs);
-    child.on("message", onMessage).on("exit", onExit).on("error", reject);
+  /** The next report. @throws Error when the thread dies, or has not reported in time */
+  #next(limitMs: number | undefined): Promise<RenderReport> {
+    const worker = this.#worker;
     // Not to be waited for by a process that has nothing else to do, but by whoever waits for the report.
-    child.ref();
-    child.channel?.ref();
-    try {
-      if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
-      else child.send(message, (error) => error && reject(error));
-      return await promise;
-    } finally {
-      clearTimeout(limit);
-      child.off("message", onMessage).off("exit", onExit).off("error", reject);
-      child.unref();
-      child.channel?.unref();
-    }
+    worker.ref();
+    return new Promise<RenderReport>((resolve, reject) => {
+      const fail = (problem: string) => settle(() => reject(new Error(problem)));
+      const tooLong = () => fail(`the chat template does not end within ${Number(limitMs) / 1000} s`);
+      const limit = limitMs === undefined ? undefined : setTimeout(tooLong, limitMs);
+      const looks = setInterval(async () => {
+        if ((await usedMegabytes(worker)) > maxMegabytes)
+          fail(`the chat template takes more memory than the ${maxMegabytes} MB that it may`);
+      }, lookEveryMs);
+      const settle = (how: () => void) => {
+        clearTimeout(limit);
+        clearInterval(looks);
+        worker.off("message", onMessage).off("error", onError).off("exit", onExit).unref();
+        how();
+      };
+      const onMessage = (report: RenderReport) => settle(() => resolve(report));
+      const onError = (error: Error) => fail(`the chat template fails: ${error.message}`);
+      const onExit = () => fail("the chat template's thread has ended");
+      worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+    });
   }
 }
 
-function endOf(code: number | null, signal: string | null): string {
-  if (outOfMemory.has(signal ?? code))
-    return `the chat template takes more memory than the ${maxMegabytes} MB that it may`;
-  return `the chat template's process ended (${signal ?? `exit code ${code}`})`;
+/** 0 while the thread begins or ends. */
+async function usedMegabytes(worker: Worker): Promise<number> {
+  const statistics = await worker.getHeapStatistics().catch(() => undefined);
+  return (statistics?.total_heap_size ?? 0) / 2 ** 20;
 }
 
 /** For templates without a place for it: the system's text before that of the user's first message. */

@@ -60,7 +60,7 @@ export class ChatPipeline implements LanguageModel {
       const decoder = new CachedDecoder(component, model.vocabularySize, settings.partTokens);
       return new ChatPipeline({ model, graph, component, decoder, tokenizer, template, endIds });
     } catch (error) {
-      template?.dispose();
+      await template?.dispose();
       throw error;
     }
   }
@@ -133,7 +133,7 @@ export class ChatPipeline implements LanguageModel {
 
   /** Gives all memory back; the pipeline cannot run any more. */
   async dispose(): Promise<void> {
-    this.#parts.template?.dispose();
+    await this.#parts.template?.dispose();
     await this.#parts.component.dispose();
   }
 
