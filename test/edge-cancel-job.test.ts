@@ -57,7 +57,7 @@ describe("cancel-job", () => {
     const jobId = await queueOne();
     project.faults.queue = undefined;
     expect(await cancel(jobId)).toMatchObject({ status: 200, body: { outcome: "cancelled" } });
-    expect(await project.database.query("select 1 from public.queue_outbox")).toEqual([]);
+    expect(await project.database.query("select 1 from ourvidz.queue_outbox")).toEqual([]);
     expect(await take()).toEqual([]);
   });
 
@@ -128,15 +128,15 @@ test("without a queue on Redis, jobs wait in the database for containers to clai
     const body = { type: "sdxl_image_fast", prompt: "a lighthouse at dawn" };
     const queued = await alone.call("queue-job", { body, headers });
     expect(queued).toMatchObject({ status: 202, body: { status: "queued", queue_position: 1 } });
-    expect(await alone.database.query("select source, status from public.jobs")).toEqual([
+    expect(await alone.database.query("select source, status from ourvidz.jobs")).toEqual([
       { source: "supabase", status: "queued" },
     ]);
-    expect(await alone.database.query("select 1 from public.queue_outbox")).toEqual([]);
+    expect(await alone.database.query("select 1 from ourvidz.queue_outbox")).toEqual([]);
     const { job_id } = queued.body;
-    await alone.database.query("update public.jobs set source = 'upstash'");
+    await alone.database.query("update ourvidz.jobs set source = 'upstash'");
     const refused = await alone.call("cancel-job", { body: { job_id }, headers });
     expect([refused.status, refused.body.code]).toEqual([500, "CONFIG_INVALID"]);
-    await alone.database.query("update public.jobs set source = 'supabase'");
+    await alone.database.query("update ourvidz.jobs set source = 'supabase'");
     expect(await alone.call("cancel-job", { body: { job_id }, headers })).toMatchObject({
       body: { outcome: "cancelled" },
     });

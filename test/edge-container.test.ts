@@ -29,13 +29,13 @@ const projectOf = (serviceKey = project.door.secretKey) => ({ url: project.door.
 
 describeRegistrar("the edge function itself", async () => {
   await project.reset();
-  await project.database.query("delete from public.workers");
+  await project.database.query("delete from ourvidz.workers");
   return {
     registrar: new EdgeRegistrar({ project: projectOf(), nowMs: Date.now }),
     url: address,
     async find(workerId) {
       const [row] = await project.database.query(
-        "select url, status, capabilities, version from public.workers where worker_id = $1",
+        "select url, status, capabilities, version from ourvidz.workers where worker_id = $1",
         [workerId],
       );
       if (row === undefined) return null;
@@ -77,7 +77,7 @@ describe("the container's callback", () => {
     mime_type: "image/png",
     size_bytes: 3,
   });
-  const row = async () => (await project.database.query("select status, progress from public.jobs"))[0];
+  const row = async () => (await project.database.query("select status, progress from ourvidz.jobs"))[0];
 
   test.each(["objects", "urls"] as const)("brings a job to its end, with assets as %s", async (assets) => {
     const callback = sender({ assets });
@@ -88,7 +88,7 @@ describe("the container's callback", () => {
     await callback.send(completed, signal);
     await callback.send(bodyOf("processing", { metadata: { progress: 0.5 } }), signal);
     expect(await row()).toMatchObject({ status: "completed" });
-    expect(await project.database.query("select path, type from public.assets")).toEqual([
+    expect(await project.database.query("select path, type from ourvidz.assets")).toEqual([
       { path: `${ann.id}/${jobId}/0.png`, type: "image" },
     ]);
   });

@@ -17,7 +17,7 @@ beforeEach(() => project.reset());
 
 const body = { type: "sdxl_image_fast", prompt: "a lighthouse at dawn", idempotency_key: "order-1" };
 const queue = () => project.call("queue-job", { body, headers: ann.headers });
-const count = async (table: string) => (await project.database.query(`select 1 from public.${table}`)).length;
+const count = async (table: string) => (await project.database.query(`select 1 from ourvidz.${table}`)).length;
 const enqueueing = "/rest/v1/rpc/enqueue_job";
 const forgetting = "/rest/v1/rpc/queue_outbox_done";
 

@@ -57,8 +57,8 @@ const completed = (assets: readonly unknown[] = [asset(0), asset(1)]) => ({
   assets,
   metadata: { seed: 0, generation_time: 15.5, job_type: "sdxl_image_fast" },
 });
-const row = async () => (await project.database.query("select * from public.jobs where id = $1", [jobId]))[0];
-const assets = () => project.database.query("select index, path from public.assets order by index");
+const row = async () => (await project.database.query("select * from ourvidz.jobs where id = $1", [jobId]))[0];
+const assets = () => project.database.query("select index, path from ourvidz.assets order by index");
 
 describe("job-callback", () => {
   test("moves a job to its end, and says what became of it", async () => {
@@ -86,7 +86,7 @@ describe("job-callback", () => {
       expect([status, body.success, body.skipped]).toEqual([200, true, true]);
     }
     expect(await row()).toEqual(before);
-    expect(await project.database.query("select attempt from public.usage where job_id = $1", [jobId])).toHaveLength(1);
+    expect(await project.database.query("select attempt from ourvidz.usage where job_id = $1", [jobId])).toHaveLength(1);
   });
 
   test("takes many at once and ends the job once", async () => {

@@ -17,8 +17,8 @@ const lighthouse = { type: "sdxl_image_fast", prompt: "a lighthouse at dawn", co
 function queue(body: unknown, headers: Readonly<Record<string, string>> = {}, user = ann) {
   return project.call("queue-job", { body, headers: { ...user.headers, ...headers } });
 }
-const jobs = () => project.database.query("select id, status, source, user_id, element from public.jobs");
-const outbox = () => project.database.query("select job_id, tries, last_error from public.queue_outbox");
+const jobs = () => project.database.query("select id, status, source, user_id, element from ourvidz.jobs");
+const outbox = () => project.database.query("select job_id, tries, last_error from ourvidz.queue_outbox");
 
 describe("queue-job", () => {
   test("makes a row and an element of a signed-in user's job", async () => {
@@ -125,7 +125,7 @@ describe("queue-job", () => {
     expect([unknown.status, unknown.body.code]).toEqual([422, "UNKNOWN_JOB_TYPE"]);
     expect(unknown.body.error).toContain("sdxl_image_fast");
     await project.database.query(
-      "insert into public.job_types (type, worker, content_type, file_extension, bucket) values ('portrait', 'media', 'image', 'png', 'portrait')",
+      "insert into ourvidz.job_types (type, worker, content_type, file_extension, bucket) values ('portrait', 'media', 'image', 'png', 'portrait')",
     );
     expect((await queue({ type: "portrait", prompt: "a harbour" })).body).toMatchObject({ queue: "media_queue" });
     expect(await project.gateway.client().llen("media_queue")).toBe(1);
@@ -146,7 +146,7 @@ describe("queue-job", () => {
     const { status, body } = await queue(lighthouse);
     expect([status, body.code]).toEqual([429, "TOO_MANY_JOBS"]);
     expect((await queue(lighthouse, {}, await project.addUser())).status).toBe(202);
-    await project.database.query("update public.jobs set status = 'running', created_at = now()");
+    await project.database.query("update ourvidz.jobs set status = 'running', created_at = now()");
     const twenty = await Promise.all(Array.from({ length: 12 }, () => queue(lighthouse)));
     expect(twenty.filter((answer) => answer.status === 202)).toHaveLength(10);
     expect(twenty.find((answer) => answer.status === 429)?.body).toMatchObject({ code: "TOO_MANY_JOBS" });

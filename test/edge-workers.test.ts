@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await project.reset();
-  await project.database.query("delete from public.workers");
+  await project.database.query("delete from ourvidz.workers");
 });
 
 const service = () => ({ Authorization: `Bearer ${project.door.serviceKey}` });
@@ -71,7 +71,7 @@ describe("registration", () => {
 
   test("that is not renewed within two minutes is forgotten, and renewed it counts again", async () => {
     await register();
-    await project.database.query("update public.workers set last_seen_at = last_seen_at - interval '121 seconds'");
+    await project.database.query("update ourvidz.workers set last_seen_at = last_seen_at - interval '121 seconds'");
     expect((await find()).status).toBe(503);
     await register();
     expect((await find()).status).toBe(200);
@@ -116,7 +116,7 @@ describe("registration", () => {
     const answer = await register({ worker_url: url(address) });
     expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect(answer.body.error).toContain(words);
-    expect(await project.database.query("select 1 from public.workers")).toEqual([]);
+    expect(await project.database.query("select 1 from ourvidz.workers")).toEqual([]);
   });
 
   test.each<[string, RequestListener]>([
@@ -214,7 +214,7 @@ describe("enhance-prompt", () => {
     expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(20);
     expect((await enhance()).status).toBe(200);
     const read = await fetch(`${project.door.url}/rest/v1/request_rates?select=asked`, { headers: bob.headers });
-    expect([401, 403]).toContain(read.status);
+    expect(read.status).toBe(404);
   });
 
   test("refuses what is no prompt", async () => {

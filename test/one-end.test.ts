@@ -40,7 +40,7 @@ beforeAll(async () => {
   await project.database.query("create table public.seen_states (job_id uuid, run int, status text)");
   await project.database.query(`create function public.note_state() returns trigger language plpgsql security definer as $$
     begin insert into public.seen_states values (new.id, new.run, new.status); return null; end $$`);
-  await project.database.query(`create trigger note_state after update of status on public.jobs for each row
+  await project.database.query(`create trigger note_state after update of status on ourvidz.jobs for each row
     when (old.status is distinct from new.status or old.run is distinct from new.run) execute function public.note_state()`);
   relay = await startRelay();
 }, 120_000);
@@ -116,7 +116,7 @@ const finalStates = ["completed", "failed", "cancelled"];
 
 /** Until no row waits for its end. */
 async function untilEnded(): Promise<void> {
-  const waiting = "select count(*)::int as jobs from public.jobs where not status = any($1)";
+  const waiting = "select count(*)::int as jobs from ourvidz.jobs where not status = any($1)";
   const count = async () => (await project.database.query(waiting, [finalStates]))[0]?.jobs;
   await expect.poll(count, { timeout: 120_000, interval: 200 }).toBe(0);
 }
@@ -160,7 +160,7 @@ test("the app sees one end of each job, however often containers die and callbac
       expect(callback.attempt, jobId).toBeGreaterThanOrEqual(first?.callback.attempt ?? 1);
     }
   }
-  const results = "select job_id from public.assets union all select job_id from public.usage";
+  const results = "select job_id from ourvidz.assets union all select job_id from ourvidz.usage";
   const perJob = Map.groupBy(await project.database.query(results), ({ job_id }) => job_id);
   for (const [jobId, rows] of perJob) {
     // A job whose container was killed in each of its attempts has failed, and made no file.

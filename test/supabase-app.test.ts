@@ -77,8 +77,8 @@ async function seen(jobId: string) {
 
 async function rowOf(jobId: string) {
   const [row] = await project.database.query(
-    `select status, attempt, progress, error, settled_at, (select count(*)::int from public.assets where job_id = jobs.id) as assets
-       from public.jobs where id = $1`,
+    `select status, attempt, progress, error, settled_at, (select count(*)::int from ourvidz.assets where job_id = jobs.id) as assets
+       from ourvidz.jobs where id = $1`,
     [jobId],
   );
   return row;
@@ -101,7 +101,7 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     expect(await seen(jobId)).toMatchObject({ success: true });
     expect(await rowOf(jobId)).toMatchObject({ attempt: 1, progress: 1, assets: 3, error: null });
     expect(filesOf(jobId)).toHaveLength(6);
-    const assets = await project.database.query("select path, metadata from public.assets where job_id = $1", [jobId]);
+    const assets = await project.database.query("select path, metadata from ourvidz.assets where job_id = $1", [jobId]);
     for (const { path, metadata } of assets) {
       const { format, width, height } = await sharp(
         await project.storage.read("sdxl_image_fast", String(path)),
@@ -109,7 +109,7 @@ describe("a user of the app", { timeout: 180_000 }, () => {
       expect(format).toBe("png");
       expect(metadata).toMatchObject({ width, height });
     }
-    const usage = await project.database.query("select files, user_id from public.usage where job_id = $1", [jobId]);
+    const usage = await project.database.query("select files, user_id from ourvidz.usage where job_id = $1", [jobId]);
     expect(usage).toEqual([{ files: 3, user_id: ann.id }]);
   });
 

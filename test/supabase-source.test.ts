@@ -64,8 +64,8 @@ async function queue(config: Readonly<Record<string, unknown>> = {}): Promise<st
 
 async function rowOf(jobId: string) {
   const [row] = await project.database.query(
-    `select status, source, attempt, worker_id, lease_token, error, (select count(*)::int from public.assets where job_id = jobs.id) as assets
-       from public.jobs where id = $1`,
+    `select status, source, attempt, worker_id, lease_token, error, (select count(*)::int from ourvidz.assets where job_id = jobs.id) as assets
+       from ourvidz.jobs where id = $1`,
     [jobId],
   );
   return row;
@@ -75,7 +75,7 @@ const becomes = (jobId: string, status: string) =>
   expect.poll(async () => (await rowOf(jobId))?.status, { ...polling, message: `job ${jobId}` }).toBe(status);
 
 const attemptsOf = (jobId: string) =>
-  project.database.query("select worker_id, outcome from public.job_attempts where job_id = $1 order by sequence", [
+  project.database.query("select worker_id, outcome from ourvidz.job_attempts where job_id = $1 order by sequence", [
     jobId,
   ]);
 
@@ -88,7 +88,7 @@ describe("without Redis", { timeout: 120_000 }, () => {
     expect(await rowOf(jobId)).toMatchObject({ source: "supabase", attempt: 1, worker_id: "first", assets: 1 });
     expect(project.storage.find("video_fast", `${ann.id}/${jobId}/0.mp4`)).toMatchObject({ sizeBytes: 100_000 });
     expect(await attemptsOf(jobId)).toEqual([{ worker_id: "first", outcome: "completed" }]);
-    expect(await project.database.query("select 1 from public.usage where job_id = $1", [jobId])).toHaveLength(1);
+    expect(await project.database.query("select 1 from ourvidz.usage where job_id = $1", [jobId])).toHaveLength(1);
   });
 
   test("a job waits for the one that it depends on", async () => {
@@ -98,7 +98,7 @@ describe("without Redis", { timeout: 120_000 }, () => {
     await project.database.query("select public.enqueue_job($1, $2)", [second, { source: "supabase" }]);
     await becomes(job.id, "completed");
     const [order] = await project.database.query(
-      `select (select settled_at from public.jobs where id = $1) <= (select started_at from public.jobs where id = $2) as waited`,
+      `select (select settled_at from ourvidz.jobs where id = $1) <= (select started_at from ourvidz.jobs where id = $2) as waited`,
       [first, job.id],
     );
     expect(order).toEqual({ waited: true });
@@ -157,7 +157,7 @@ describe("without Redis", { timeout: 120_000 }, () => {
     });
     expect(await cli("cancel", jobId)).toMatchObject({ status: "cancelled" });
     await project.database.query(
-      "update public.jobs set status = 'failed', settled_at = now() where status = 'queued'",
+      "update ourvidz.jobs set status = 'failed', settled_at = now() where status = 'queued'",
     );
     const { jobs } = Object.assign({ jobs: [{ job_id: "" }] }, await cli("jobs", "--status", "failed"));
     expect(await cli("retry", jobs[0]?.job_id ?? "")).toMatchObject({ status: "queued" });

@@ -68,7 +68,7 @@ async function validate(changes: Record<string, string> = {}) {
 
 async function leftBehind() {
   const rows = await project.database.query(
-    "select (select count(*)::int from public.jobs) as jobs, (select count(*)::int from public.workers) as workers",
+    "select (select count(*)::int from ourvidz.jobs) as jobs, (select count(*)::int from ourvidz.workers) as workers",
   );
   return { rows, objects: project.storage.objects(), keys: await project.gateway.client().dbsize() };
 }

@@ -31,13 +31,13 @@ const registrar = (serviceKey = project.door.secretKey) =>
   new EdgeRegistrar({ project: { url: project.door.url, serviceKey }, nowMs: Date.now });
 
 describeRegistrar("update-worker-url in Deno", async () => {
-  await project.database.query("delete from public.workers");
+  await project.database.query("delete from ourvidz.workers");
   return {
     registrar: registrar(),
     url,
     async find(workerId) {
       const [row] = await project.database.query(
-        "select url, status, capabilities, version from public.workers where worker_id = $1",
+        "select url, status, capabilities, version from ourvidz.workers where worker_id = $1",
         [workerId],
       );
       if (row === undefined) return null;

@@ -14,7 +14,7 @@ export interface PresetRows {
   readonly problems: readonly string[];
 }
 
-/** Reads the table enhancement_presets of a Supabase project. */
+/** Reads the view ourvidz_enhancement_presets of a Supabase project. */
 export class PresetTable {
   readonly #client: ProjectClient;
 
@@ -26,13 +26,13 @@ export class PresetTable {
   async read(): Promise<PresetRows> {
     const client = await this.#client.get();
     const { data, error } = await client
-      .from("enhancement_presets")
+      .from("ourvidz_enhancement_presets")
       .select(columns)
       .order("preset")
       .limit(maxRows)
       .abortSignal(AbortSignal.timeout(requestTimeoutMs));
     if (error !== null) {
-      throw new CodedError("DATABASE_UNREACHABLE", `The table enhancement_presets cannot be read: ${error.message}`);
+      throw new CodedError("DATABASE_UNREACHABLE", `The view ourvidz_enhancement_presets cannot be read: ${error.message}`);
     }
     const rows: readonly unknown[] = data;
     const read = rows.map(presetOrProblem);
@@ -47,5 +47,5 @@ function presetOrProblem(row: unknown): Preset | string {
   const parsed = parseWith(presetRow, row);
   if (parsed.ok) return presetOfRow(parsed.value);
   const name = isJsonObject(row) ? JSON.stringify(row.preset) : "without a name";
-  return `The row ${name} of enhancement_presets is left out: ${describeProblems(parsed.problems)}`;
+  return `The row ${name} of ourvidz_enhancement_presets is left out: ${describeProblems(parsed.problems)}`;
 }

@@ -99,10 +99,10 @@ describe("with a project", () => {
   it("rows go before files, wrong ones are left out, and those that were read stay while the project is away", async () => {
     const presets = await load(project(), undefined);
     await postgres.database.query(`
-      insert into public.enhancement_presets (preset, title, target_model, system_prompt, max_tokens, settings) values
+      insert into ourvidz.enhancement_presets (preset, title, target_model, system_prompt, max_tokens, settings) values
         ('sdxl-nature-2', 'Nature 2', 'sdxl', 'Second.', 100, '{}'),
         ('wrong', 'Wrong', 'sdxl', 'Wrong.', 100, '{"temperature": 9}');
-      update public.enhancement_presets set system_prompt = 'Mine.' where preset = 'sdxl-nature'`);
+      update ourvidz.enhancement_presets set system_prompt = 'Mine.' where preset = 'sdxl-nature'`);
     await presets.reread();
     expect(systemOf(presets, "nature", "sdxl")).toBe("Mine.");
     expect(systemOf(presets, "nature-2", "sdxl")).toBe("Second.");
@@ -113,7 +113,7 @@ describe("with a project", () => {
     await expect(new PresetTable(project()).read()).rejects.toMatchObject({ code: "DATABASE_UNREACHABLE" });
     fault = undefined;
     expect((await new PresetTable(project()).read()).problems).toEqual([
-      'The row "wrong" of enhancement_presets is left out: settings.temperature is 9: must be a number from 0 to 2',
+      'The row "wrong" of ourvidz_enhancement_presets is left out: settings.temperature is 9: must be a number from 0 to 2',
     ]);
   });
 });

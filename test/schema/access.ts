@@ -14,6 +14,15 @@ import {
   type UseProject,
 } from "./support.ts";
 
+/** What the REST API shows of them. */
+const shown = [
+  "ourvidz_assets",
+  "ourvidz_enhancement_presets",
+  "ourvidz_job_types",
+  "ourvidz_jobs",
+  "ourvidz_usage",
+] as const;
+
 const tables = [
   "jobs",
   "job_attempts",
@@ -56,7 +65,7 @@ export function describeAccess(use: UseProject): void {
                (select count(*)::int from pg_catalog.pg_proc
                  where pronamespace = 'ourvidz'::regnamespace and has_function_privilege(role, oid, 'execute')) as functions
           from unnest(array['anon', 'authenticated', 'service_role']) as role`);
-      for (const row of rows) expect(row).toEqual({ role: row.role, usage: false, functions: 0 });
+      for (const row of rows) expect(row).toEqual({ role: row.role, usage: row.role !== "anon", functions: 0 });
     });
 
     test("every function runs with a fixed search path", async () => {
@@ -83,9 +92,29 @@ export function describeAccess(use: UseProject): void {
     test("row level security is on for every table", async () => {
       const rows = await use().owner.query(`
         select relname, relrowsecurity from pg_catalog.pg_class
-         where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname`);
+         where relnamespace = 'ourvidz'::regnamespace and relkind = 'r' order by relname`);
       expect(rows.map((row) => row.relname)).toEqual([...tables].toSorted());
       expect(rows.every((row) => row.relrowsecurity === true)).toBe(true);
+    });
+
+    test("in the schema of the REST API there are views alone, which read as whoever asks", async () => {
+      const rows = await use().owner.query(`
+        select relname as name, relkind as kind, reloptions @> array['security_invoker=true'] as invoker
+          from pg_catalog.pg_class
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'p', 'f', 'S') order by relname`);
+      expect(rows).toEqual(shown.map((name) => ({ name, kind: "v", invoker: true })));
+    });
+
+    test("Realtime shows users their own jobs: it reads the table, by its schema, as the user", async () => {
+      const jobId = await enqueue(use(), { user: ann });
+      await enqueue(use(), { user: bob });
+      const published = await use().owner.query(
+        "select schemaname, tablename from pg_catalog.pg_publication_tables where pubname = 'supabase_realtime'",
+      );
+      expect(published).toEqual([{ schemaname: "ourvidz", tablename: "jobs" }]);
+      const seen = (caller: Caller) => asCaller(use().api, caller, (query) => query("select id from ourvidz.jobs"));
+      expect(await seen(user(ann))).toEqual([{ id: jobId }]);
+      await expect(seen(anonymous)).rejects.toMatchObject({ code: "42501" });
     });
   });
   describeReading(use);
@@ -95,24 +124,35 @@ export function describeAccess(use: UseProject): void {
 
 function describeReading(use: UseProject): void {
   describe("reading", () => {
-    test.each(tables)("%s is closed to visitors without an account", async (table) => {
-      expect((await read(use(), anonymous, table)).status).toBe(401);
+    test.each(shown)("%s is closed to visitors without an account", async (view) => {
+      expect((await read(use(), anonymous, view)).status).toBe(401);
     });
 
-    test.each(["jobs", "assets", "usage"] as const)("%s shows users their own rows only", async (table) => {
-      const jobId = await enqueue(use(), { user: ann, options: { source: "upstash" } });
-      await rpc(use(), "apply_job_callback", callback(jobId, "completed", { assets: [imageOf(jobId, ann)] }));
-      await enqueue(use(), { user: null });
-      expect(await read(use(), user(ann), table)).toMatchObject({ status: 200, body: [{}] });
-      expect(await read(use(), user(bob), table)).toEqual({ status: 200, body: [] });
-      expect((await read(use(), service, table)).status).toBe(200);
+    test.each(tables)("the table %s is closed to visitors without an account", async (table) => {
+      const reading = asCaller(use().api, anonymous, (query) => query(`select from ourvidz.${table}`));
+      await expect(reading).rejects.toMatchObject({ code: "42501" });
     });
 
-    test.each(["job_types", "enhancement_presets"] as const)("%s is for everybody signed in", async (table) => {
-      const { status, body } = await read(use(), user(bob), table);
-      expect(status).toBe(200);
-      expect(Array.isArray(body) && body.length > 0).toBe(true);
-    });
+    test.each(["ourvidz_jobs", "ourvidz_assets", "ourvidz_usage"] as const)(
+      "%s shows users their own rows only",
+      async (view) => {
+        const jobId = await enqueue(use(), { user: ann, options: { source: "upstash" } });
+        await rpc(use(), "apply_job_callback", callback(jobId, "completed", { assets: [imageOf(jobId, ann)] }));
+        await enqueue(use(), { user: null });
+        expect(await read(use(), user(ann), view)).toMatchObject({ status: 200, body: [{}] });
+        expect(await read(use(), user(bob), view)).toEqual({ status: 200, body: [] });
+        expect((await read(use(), service, view)).status).toBe(200);
+      },
+    );
+
+    test.each(["ourvidz_job_types", "ourvidz_enhancement_presets"] as const)(
+      "%s is for everybody signed in",
+      async (view) => {
+        const { status, body } = await read(use(), user(bob), view);
+        expect(status).toBe(200);
+        expect(Array.isArray(body) && body.length > 0).toBe(true);
+      },
+    );
 
     test.each([
       "job_attempts",
@@ -123,25 +163,30 @@ function describeReading(use: UseProject): void {
       "request_rates",
       "workers",
     ] as const)("%s is for the service", async (table) => {
-      expect((await read(use(), user(ann), table)).status).toBe(403);
-      expect((await read(use(), service, table)).status).toBe(200);
+      const reading = (caller: Caller) =>
+        asCaller(use().api, caller, (query) => query(`select from ourvidz.${table} limit 1`));
+      await expect(reading(user(ann))).rejects.toMatchObject({ code: "42501" });
+      await expect(reading(service)).resolves.toBeDefined();
     });
   });
 }
 
 function describeWriting(use: UseProject): void {
   const writes = [
-    "insert into public.jobs (type, worker, source, bucket, element) values ('chat', 'chat', 'supabase', 'chat', '{}')",
-    "update public.jobs set progress = 0.5",
-    "delete from public.jobs",
-    "update public.assets set path = 'x'",
-    "insert into public.workers (worker_id, url) values ('w', 'https://worker.example')",
-    "insert into public.job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",
-    "delete from public.usage",
-    "delete from public.job_ends",
-    "insert into public.offers values ('w', 'sdxl', '{}', '{}', '{}', now())",
-    "update public.enhancement_presets set max_tokens = 1",
-    "truncate public.jobs",
+    "insert into ourvidz.jobs (type, worker, source, bucket, element) values ('chat', 'chat', 'supabase', 'chat', '{}')",
+    "update ourvidz.jobs set progress = 0.5",
+    "delete from ourvidz.jobs",
+    "update ourvidz.assets set path = 'x'",
+    "insert into ourvidz.workers (worker_id, url) values ('w', 'https://worker.example')",
+    "insert into ourvidz.job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",
+    "delete from ourvidz.usage",
+    "delete from ourvidz.job_ends",
+    "insert into ourvidz.offers values ('w', 'sdxl', '{}', '{}', '{}', now())",
+    "update ourvidz.enhancement_presets set max_tokens = 1",
+    "truncate ourvidz.jobs",
+    "update public.ourvidz_jobs set progress = 0.5",
+    "delete from public.ourvidz_assets",
+    "insert into public.ourvidz_job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",
   ];
   const outsiders: Readonly<Record<string, Caller>> = { anon: anonymous, owner: user(ann), "another user": user(bob) };
 
@@ -198,7 +243,7 @@ function describeStorage(use: UseProject): void {
     test("every job type has a private bucket with its kinds of files and a size", async () => {
       const rows = await use().owner.query(`
         select type, content_type, buckets.public, file_size_limit > 0 as is_limited, allowed_mime_types
-          from public.job_types left join storage.buckets on buckets.id = job_types.bucket order by type`);
+          from ourvidz.job_types left join storage.buckets on buckets.id = job_types.bucket order by type`);
       expect(rows.length).toBeGreaterThan(10);
       for (const { type, content_type, allowed_mime_types, ...row } of rows) {
         expect({ type, ...row }).toEqual({ type, public: false, is_limited: true });
@@ -210,12 +255,12 @@ function describeStorage(use: UseProject): void {
     test("a job type that an app adds gets its bucket, and one that is there is left as it is", async () => {
       const added = await use().owner.transaction(async (query) => {
         await query("update storage.buckets set file_size_limit = 7 where id = 'image_fast'");
-        await query(`insert into public.job_types (type, worker, content_type, file_extension, bucket)
+        await query(`insert into public.ourvidz_job_types (type, worker, content_type, file_extension, bucket)
                      values ('own_video', 'wan', 'video', 'mp4', 'own_videos'), ('own_image', 'wan', 'image', 'png', 'image_fast')`);
         const rows = await query(
           "select id, file_size_limit::int as size from storage.buckets where id in ('own_videos', 'image_fast') order by id",
         );
-        await query("delete from public.job_types where type like 'own_%'");
+        await query("delete from ourvidz.job_types where type like 'own_%'");
         await query("delete from storage.buckets where id = 'own_videos'");
         await query("update storage.buckets set file_size_limit = 52428800 where id = 'image_fast'");
         return rows;

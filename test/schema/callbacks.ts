@@ -62,7 +62,7 @@ export function describeCallbacks(use: UseProject): void {
         result: { assets, metadata, text: "a note" },
       });
       const rows = await use().owner.query(
-        "select index, bucket, path, size_bytes::int as bytes from public.assets order by index",
+        "select index, bucket, path, size_bytes::int as bytes from ourvidz.assets order by index",
       );
       expect(rows).toEqual(
         [0, 1].map((index) => ({
@@ -131,7 +131,7 @@ export function describeCallbacks(use: UseProject): void {
       const jobId = await enqueue(use(), overRedis);
       const end = { assets: [imageOf(jobId, ann)], metadata: { generation_time: 4 } };
       for (let count = 0; count < 3; count += 1) await apply(jobId, "completed", end);
-      const rows = await use().owner.query("select gpu_seconds, files, bytes::int as bytes from public.usage");
+      const rows = await use().owner.query("select gpu_seconds, files, bytes::int as bytes from ourvidz.usage");
       expect(rows).toEqual([{ gpu_seconds: 4, files: 1, bytes: 1000 }]);
     });
   });
@@ -205,7 +205,7 @@ function describeClaimed(use: UseProject, apply: (jobId: string, status: string,
           const other = end === "failed" ? endings.completed : endings.failed;
           expect(await settle(use(), lease, other)).toBe("lost");
         }
-        expect(await use().owner.query("select 1 from public.usage")).toHaveLength(2);
+        expect(await use().owner.query("select 1 from ourvidz.usage")).toHaveLength(2);
       },
     );
 
@@ -234,7 +234,7 @@ function describeClaimed(use: UseProject, apply: (jobId: string, status: string,
     test("are let in late, as long as nobody has claimed the job since", async () => {
       const jobId = await enqueue(use(), { user: ann });
       const lease = await claimOne(use());
-      await use().owner.query("update public.jobs set lease_expires_at = now() - interval '1 second'");
+      await use().owner.query("update ourvidz.jobs set lease_expires_at = now() - interval '1 second'");
       await rpc(use(), "sweep_expired");
       expect(await apply(jobId, "processing", { metadata: { progress: 0.5 } })).toMatchObject({
         skipped: true,

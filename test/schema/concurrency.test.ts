@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => postgres.stop());
 
 beforeEach(async () => {
-  await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
+  await emptyTables(postgres.database.query, ["ourvidz.jobs", "ourvidz.usage"]);
 });
 
 async function enqueueMany(count: number, fields: (place: number) => Json = () => ({})): Promise<string[]> {
@@ -47,7 +47,7 @@ test("many claimers share a queue: each job once, none forgotten", async () => {
   const taken = (await Promise.all(claimers)).flat();
   expect(taken.toSorted()).toEqual(ids.toSorted());
   const attempts = await postgres.database.query(
-    "select count(*)::int as attempts, max(attempt) as most from public.job_attempts",
+    "select count(*)::int as attempts, max(attempt) as most from ourvidz.job_attempts",
   );
   expect(attempts).toEqual([{ attempts: 120, most: 1 }]);
 });
@@ -55,14 +55,14 @@ test("many claimers share a queue: each job once, none forgotten", async () => {
 test("a claim reads no more rows when ten thousand jobs that nobody here can run stand in front", async () => {
   const many = (count: number, type: string, model: string | null, priority: number) =>
     postgres.database.query(
-      `insert into public.jobs (type, worker, source, bucket, element, model_variant, priority)
+      `insert into ourvidz.jobs (type, worker, source, bucket, element, model_variant, priority)
        select $1::text, 'sdxl', 'supabase', 'b', '{}', $2::text, $3 from generate_series(1, $4::int)`,
       [type, model, priority, count],
     );
   await many(5000, "sdxl_image_fast", "big", 9);
   await many(5000, "sdxl_image_high", null, 0);
   await many(3, "sdxl_image_fast", null, 0);
-  await postgres.database.query("analyze public.jobs");
+  await postgres.database.query("analyze ourvidz.jobs");
   const offer = { types: ["sdxl_image_fast"], default_model_types: ["sdxl_image_fast"], models: ["tiny", "small"] };
   for (const held_models of [[], ["tiny"]]) {
     const rows = await postgres.database.transaction(async (query) => {
@@ -72,7 +72,7 @@ test("a claim reads no more rows when ten thousand jobs that nobody here can run
       ]);
       const [read] = await query(
         `select (seq_tup_read + idx_tup_fetch)::int as rows from pg_catalog.pg_stat_xact_user_tables
-          where relid = 'public.jobs'::regclass`,
+          where relid = 'ourvidz.jobs'::regclass`,
       );
       expect(taken).toEqual({ jobs: 3 });
       await query("rollback");
@@ -86,7 +86,7 @@ test("a claim reads no more rows when ten thousand jobs that nobody here can run
 test("a claim does not wait for a job that somebody is busy with, and takes the next", async () => {
   const [first, second] = await enqueueMany(2);
   await postgres.database.transaction(async (query) => {
-    await query("select 1 from public.jobs where id = $1 for update", [first]);
+    await query("select 1 from ourvidz.jobs where id = $1 for update", [first]);
     expect((await claim(project, 2)).map((lease) => lease.job_id)).toEqual([second]);
     const requests = [{ worker: "sdxl", slots: 2, held_models: ["tiny-sdxl"] }];
     expect(await rpcList(project, "claim_jobs", { worker_id: "w", requests })).toEqual([]);
@@ -99,13 +99,13 @@ test("of a settling and an expiry at the same moment, one wins and the other see
     const [jobId = ""] = await enqueueMany(1);
     const [lease] = await claim(project);
     if (lease === undefined) throw new Error("a job was due");
-    await postgres.database.query("update public.jobs set lease_expires_at = now() where id = $1", [jobId]);
+    await postgres.database.query("update ourvidz.jobs set lease_expires_at = now() where id = $1", [jobId]);
     const [outcome, taken] = await Promise.all([settle(project, lease, done), claim(project)]);
     const status = await statusOf(project, jobId);
     expect([outcome, taken.length, status]).toEqual(
       outcome === "settled" ? ["settled", 0, "completed"] : ["lost", 1, "running"],
     );
-    await emptyTables(postgres.database.query, ["public.jobs"]);
+    await emptyTables(postgres.database.query, ["ourvidz.jobs"]);
   }
 });
 
@@ -123,7 +123,7 @@ test("the same job enqueued by many at a time is one job, by id and by key", asy
   const made = answers.filter((answer) => answer.created === true);
   expect(made).toHaveLength(2);
   expect(new Set(answers.map((answer) => answer.job_id)).size).toBe(2);
-  expect(await postgres.database.query("select count(*)::int as elements from public.queue_outbox")).toEqual([
+  expect(await postgres.database.query("select count(*)::int as elements from ourvidz.queue_outbox")).toEqual([
     { elements: 2 },
   ]);
 });
@@ -157,7 +157,7 @@ test("a job whose dependency ends while it is enqueued does not wait for ever", 
       settle(project, lease, done),
     ]);
     expect((await claim(project)).map((each) => each.job_id)).toEqual([second]);
-    await emptyTables(postgres.database.query, ["public.jobs"]);
+    await emptyTables(postgres.database.query, ["ourvidz.jobs"]);
   }
 });
 
@@ -188,7 +188,7 @@ test.each([
   await enqueue(project, { id: parent, user: ann });
   await enqueue(project, { id: child, user: ann, options: { parent_job_id: parent } });
   const waited = await postgres.database.transaction(async (query) => {
-    await query("select from public.jobs where id = $1 for update", [child]);
+    await query("select from ourvidz.jobs where id = $1 for update", [child]);
     const waiting = postgres.database.transaction((other) => other(statement, [id]));
     await untilOneWaits();
     // What the other call would hold, this one gets: two such calls end one after the other.
@@ -208,7 +208,7 @@ test("a job that fails holds nothing while it waits for a dependent with a small
   if (lease === undefined) throw new Error("the job is due");
   await enqueue(project, { id: child, user: ann, fields: { depends_on: [parent] } });
   const { waiting } = await postgres.database.transaction(async (query) => {
-    await query("select from public.jobs where id = $1 for update", [child]);
+    await query("select from ourvidz.jobs where id = $1 for update", [child]);
     const error = { code: "INTERNAL", message: "x" };
     const waiting = settle(project, lease, { call: "fail", error });
     await untilOneWaits();
@@ -225,7 +225,7 @@ test("a job that fails holds nothing while it waits for a dependent with a small
 test("many calls that cancel, settle and discard the same families at the same moment: none is a deadlock's victim", async () => {
   const error = { code: "INTERNAL", message: "x" };
   for (let round = 0; round < 6; round += 1) {
-    await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
+    await emptyTables(postgres.database.query, ["ourvidz.jobs", "ourvidz.usage"]);
     const parents = await enqueueMany(6);
     const leases = await claim(project, 6);
     const others: string[] = [];
@@ -246,7 +246,7 @@ test("many calls that cancel, settle and discard the same families at the same m
 
 test("calls that take and sweep end jobs whose families others cancel at that moment: none is a deadlock's victim", async () => {
   for (let round = 0; round < 5; round += 1) {
-    await emptyTables(postgres.database.query, ["public.jobs", "public.usage"]);
+    await emptyTables(postgres.database.query, ["ourvidz.jobs", "ourvidz.usage"]);
     const overdue = { config: { expires_in_seconds: 0.001 } };
     const all: string[] = [];
     for (let family = 0; family < 6; family += 1) {
@@ -272,7 +272,7 @@ test("what goes back to the queue does not wait for those that wait for it", asy
   const [lease] = await claim(project, 1);
   if (lease === undefined) throw new Error("a job was due");
   await postgres.database.transaction(async (query) => {
-    await query("select from public.jobs where id = $1 for update", [waiting]);
+    await query("select from ourvidz.jobs where id = $1 for update", [waiting]);
     expect(await settle(project, lease, { call: "release" })).toBe("settled");
   });
   expect(await statusOf(project, first)).toBe("queued");
@@ -310,15 +310,15 @@ async function planOf(name: string, names: readonly string[], values: string): P
 
 test("failures are counted by reading an index alone", async () => {
   await postgres.database.query(
-    `insert into public.jobs (type, worker, source, bucket, element)
+    `insert into ourvidz.jobs (type, worker, source, bucket, element)
      select 'type_' || n % 10, 'sdxl', 'supabase', 'b', jsonb_build_object('prompt', repeat('a red apple ', 40))
        from generate_series(1, 5000) as n`,
   );
   await postgres.database.query(
-    `update public.jobs set status = 'failed', settled_at = now(),
+    `update ourvidz.jobs set status = 'failed', settled_at = now(),
             error = jsonb_build_object('code', 'OUT_OF_MEMORY', 'permanent', sequence % 2 = 0)`,
   );
-  await postgres.database.query("vacuum analyze public.jobs");
+  await postgres.database.query("vacuum analyze ourvidz.jobs");
   const plan = await planOf("failure_groups", ["only_source", "most"], "'supabase', 200");
   expect(plan).toMatch(/Index Only Scan using jobs_failures on jobs/);
   expect(plan).not.toMatch(/Seq Scan/);

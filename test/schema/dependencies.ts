@@ -23,14 +23,14 @@ export function describeDependencies(use: UseProject): void {
     test("is due from the moment on at which the last one has completed", async () => {
       const first = await enqueue(use());
       const last = await enqueue(use(), { fields: { depends_on: [first] } });
-      await use().owner.query("update public.jobs set available_at = available_at - interval '1 hour'");
+      await use().owner.query("update ourvidz.jobs set available_at = available_at - interval '1 hour'");
       const due = (answer: unknown) => JSON.stringify(answer);
       expect(due(await rpc(use(), "due_jobs", { workers: ["sdxl"] }))).not.toContain(
         `${String((await rowOf(use(), last)).sequence)}:`,
       );
       await settle(use(), await claimOne(use()), done);
       const [row] = await use().owner.query(
-        "select now() - available_at < interval '1 minute' as recent from public.jobs where id = $1",
+        "select now() - available_at < interval '1 minute' as recent from ourvidz.jobs where id = $1",
         [last],
       );
       expect(row).toEqual({ recent: true });
@@ -46,7 +46,7 @@ export function describeDependencies(use: UseProject): void {
     const ends: readonly (readonly [string, (jobId: string) => Promise<unknown>])[] = [
       ["failed", async () => settle(use(), await claimOne(use()), broken)],
       ["was cancelled", (jobId) => rpc(use(), "request_cancel", { job_id: jobId })],
-      ["was deleted", (jobId) => use().owner.query("delete from public.jobs where id = $1", [jobId])],
+      ["was deleted", (jobId) => use().owner.query("delete from ourvidz.jobs where id = $1", [jobId])],
     ];
     test.each(ends)("fails with those that depend on it, when one %s", async (what, end) => {
       const first = await enqueue(use());
@@ -103,7 +103,7 @@ export function describeDependencies(use: UseProject): void {
     test("cannot be redriven when what it depends on is gone", async () => {
       const first = await enqueue(use());
       const second = await enqueue(use(), { fields: { depends_on: [first] } });
-      await use().owner.query("delete from public.jobs where id = $1", [first]);
+      await use().owner.query("delete from ourvidz.jobs where id = $1", [first]);
       expect((await call(use(), service, "redrive_job", { job_id: second })).status).toBe(424);
     });
   });
@@ -137,8 +137,8 @@ export function describeDependencies(use: UseProject): void {
       const others = await enqueue(use(), { user: ann });
       await settle(use(), await claimOne(use()), broken);
       await use().owner.query("delete from auth.users where id = $1", [carol]);
-      expect(await use().owner.query("select id from public.jobs")).toEqual([{ id: others }]);
-      expect(await use().owner.query("select user_id from public.usage")).toEqual([{ user_id: null }]);
+      expect(await use().owner.query("select id from ourvidz.jobs")).toEqual([{ id: others }]);
+      expect(await use().owner.query("select user_id from ourvidz.usage")).toEqual([{ user_id: null }]);
     });
 
     test("takes along jobs that still wait for each other", async () => {
@@ -148,7 +148,7 @@ export function describeDependencies(use: UseProject): void {
       const second = await enqueue(use(), { user: carol, fields: { depends_on: [first] } });
       await enqueue(use(), { user: carol, fields: { depends_on: [first, second] }, options: { parent_job_id: first } });
       await use().owner.query("delete from auth.users where id = $1", [carol]);
-      expect(await use().owner.query("select id from public.jobs")).toEqual([]);
+      expect(await use().owner.query("select id from ourvidz.jobs")).toEqual([]);
     });
   });
 }

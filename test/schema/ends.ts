@@ -55,7 +55,7 @@ const endings: readonly (readonly [string, object, Ending])[] = [
     async (project) => {
       const { job_id } = await claimed(project);
       await cancel(project, job_id);
-      await project.owner.query(`update public.jobs set lease_expires_at = ${past} where id = $1`, [job_id]);
+      await project.owner.query(`update ourvidz.jobs set lease_expires_at = ${past} where id = $1`, [job_id]);
       await rpc(project, "sweep_expired");
       return job_id;
     },
@@ -72,7 +72,7 @@ const endings: readonly (readonly [string, object, Ending])[] = [
         requests: [{ worker: "sdxl", slots: 0 }],
         unanswered: ["lost"],
       });
-      await project.owner.query(`update public.job_ends set free_at = ${past}`);
+      await project.owner.query(`update ourvidz.job_ends set free_at = ${past}`);
       return jobId;
     },
   ],
@@ -81,7 +81,7 @@ const endings: readonly (readonly [string, object, Ending])[] = [
     { status: "failed", attempt: 0, error: { code: "EXPIRED" } },
     async (project) => {
       const jobId = await enqueue(project, { fields: { config: { expires_in_seconds: 60 } } });
-      await project.owner.query(`update public.jobs set expires_at = ${past} where id = $1`, [jobId]);
+      await project.owner.query(`update ourvidz.jobs set expires_at = ${past} where id = $1`, [jobId]);
       return jobId;
     },
   ],
@@ -100,7 +100,7 @@ const endings: readonly (readonly [string, object, Ending])[] = [
     { status: "failed", attempt: 0 },
     async (project) => {
       const jobId = await enqueue(project);
-      await project.owner.query("update public.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
+      await project.owner.query("update ourvidz.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
       return jobId;
     },
   ],
@@ -117,11 +117,11 @@ export function describeEnds(use: UseProject): void {
       const { settled_at } = await rowOf(use(), job_id);
       expect(Math.abs(Number(ends[0]?.ended_at_ms) - new Date(String(settled_at)).getTime())).toBeLessThanOrEqual(1);
       expect((await take(use(), { container: "container-2" })).ends).toEqual([]);
-      await use().owner.query(`update public.job_ends set free_at = ${past}`);
+      await use().owner.query(`update ourvidz.job_ends set free_at = ${past}`);
       expect((await take(use(), { container: "container-2" })).ends).toMatchObject([{ job_id }]);
       const reported = () => rpcNumber(use(), "ends_reported", { ends: [{ job_id, run: 1 }] });
       expect([await reported(), await reported()]).toEqual([1, 0]);
-      expect(await use().owner.query("select 1 from public.job_ends")).toEqual([]);
+      expect(await use().owner.query("select 1 from ourvidz.job_ends")).toEqual([]);
     });
 
     test("finds its callback known already", async () => {
@@ -149,11 +149,11 @@ export function describeEnds(use: UseProject): void {
         for (const _ of ["first", "again"]) await rpc(use(), "settle_job", { settlement });
         expect((await take(use())).ends).toEqual([]);
         const [{ seconds } = { seconds: 0 }] = await use().owner.query(
-          "select extract(epoch from free_at - now())::float8 as seconds from public.job_ends",
+          "select extract(epoch from free_at - now())::float8 as seconds from ourvidz.job_ends",
         );
         expect(seconds).toBeGreaterThan(50);
         expect(seconds).toBeLessThanOrEqual(60);
-        await use().owner.query(`update public.job_ends set free_at = ${past}`);
+        await use().owner.query(`update ourvidz.job_ends set free_at = ${past}`);
         expect((await take(use())).ends).toMatchObject([{ job_id, status: "cancelled" }]);
       },
     );
@@ -173,7 +173,7 @@ export function describeEnds(use: UseProject): void {
     test("is forgotten when its job is redriven, and the next run's is another", async () => {
       const jobId = await enqueue(use());
       const fail = () =>
-        use().owner.query("update public.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
+        use().owner.query("update ourvidz.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
       await fail();
       await rpc(use(), "redrive_job", { job_id: jobId });
       expect((await take(use(), { slots: 0 })).ends).toEqual([]);
@@ -202,7 +202,7 @@ export function describeEnds(use: UseProject): void {
 
     test("goes with its job", async () => {
       await cancel(use(), await enqueue(use()));
-      await use().owner.query("delete from public.jobs");
+      await use().owner.query("delete from ourvidz.jobs");
       expect((await take(use())).ends).toEqual([]);
     });
 

@@ -35,6 +35,26 @@ export function describeEnqueueing(use: UseProject): void {
       });
     });
 
+    test("gives a job the bucket of its type's row, also on the wire, where a container sees it", async () => {
+      const { owner } = use();
+      const id = crypto.randomUUID();
+      const named = crypto.randomUUID();
+      await owner.query("update ourvidz.job_types set bucket = 'pictures' where type = 'sdxl_image_fast'");
+      const make = (wanted: Json) => rpc(use(), "enqueue_job", { job: { ...job, ...wanted } });
+      const answers = [await make({ id }), await make({ id }), await make({ id: named, bucket: "own" })];
+      const rows = [await rowOf(use(), id), await rowOf(use(), named)];
+      const pushed = await rpcList(use(), "queue_outbox_due", { older_than_seconds: 0 });
+      await owner.query("update ourvidz.job_types set bucket = type where type = 'sdxl_image_fast'");
+      await owner.query("delete from storage.buckets where id = 'pictures'");
+      expect(answers.map(({ created }) => created)).toEqual([true, false, true]);
+      expect(rows.map(({ bucket }) => bucket)).toEqual(["pictures", "own"]);
+      const elements = [rows[0]?.element, answers[0]?.element, pushed.find(({ job_id }) => job_id === id)?.element];
+      for (const element of elements) expect(element).toMatchObject({ id, bucket: "pictures" });
+      expect(await make({ id })).toMatchObject({ created: false, job_id: id });
+      const other = await call(use(), service, "enqueue_job", { job: { ...job, id, bucket: "other" } });
+      expect(other).toMatchObject({ status: 409, body: { hint: "IDEMPOTENCY_CONFLICT" } });
+    });
+
     test.each([
       ["an unknown job type", { job: { type: "no_such_type" } }, 422, "UNKNOWN_JOB_TYPE"],
       ["no type", { job: { prompt: "a pond" } }, 422, "INVALID_JOB"],
@@ -100,7 +120,7 @@ function describeOutbox(use: UseProject): void {
       expect(await due(10)).toEqual([]);
       expect(await due()).toHaveLength(1);
       expect(await due()).toEqual([]);
-      await use().owner.query("update public.queue_outbox set next_try_at = now() - interval '1 second'");
+      await use().owner.query("update ourvidz.queue_outbox set next_try_at = now() - interval '1 second'");
       expect(await due(10)).toHaveLength(1);
     });
 
@@ -111,7 +131,7 @@ function describeOutbox(use: UseProject): void {
       const noted = await call(use(), service, "queue_outbox_failed", { job_ids: [failed], error: "no answer" });
       expect(noted.body).toBe(1);
       const rows = await use().owner.query(
-        "select job_id, last_error, next_try_at > now() as later from public.queue_outbox",
+        "select job_id, last_error, next_try_at > now() as later from ourvidz.queue_outbox",
       );
       expect(rows).toEqual([{ job_id: failed, last_error: "no answer", later: true }]);
       expect(await due()).toEqual([]);
@@ -124,7 +144,7 @@ function describeOutbox(use: UseProject): void {
       await rpc(use(), "redrive_job", { job_id: jobId });
       expect(await due()).toMatchObject([{ job_id: jobId, element: { id: jobId } }]);
       await rpc(use(), "apply_job_callback", callback(jobId, "processing"));
-      await use().owner.query("update public.queue_outbox set next_try_at = now() - interval '1 hour'");
+      await use().owner.query("update ourvidz.queue_outbox set next_try_at = now() - interval '1 hour'");
       expect(await due()).toEqual([]);
     });
 

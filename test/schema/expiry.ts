@@ -23,10 +23,10 @@ const limited = (seconds: number, more: Json = {}) => ({ config: { expires_in_se
 export function describeExpiry(use: UseProject): void {
   /** Lets the job's time be over. */
   const outlive = (jobId: string) =>
-    use().owner.query("update public.jobs set expires_at = now() - interval '1 second' where id = $1", [jobId]);
+    use().owner.query("update ourvidz.jobs set expires_at = now() - interval '1 second' where id = $1", [jobId]);
   const secondsLeft = async (jobId: string) => {
     const [row] = await use().owner.query(
-      "select extract(epoch from expires_at - now())::float8 as seconds from public.jobs where id = $1",
+      "select extract(epoch from expires_at - now())::float8 as seconds from ourvidz.jobs where id = $1",
       [jobId],
     );
     return Number(row?.seconds);
@@ -53,10 +53,10 @@ export function describeExpiry(use: UseProject): void {
     test("is not leased when its time is over, however many are", async () => {
       const ids: string[] = [];
       for (let place = 0; place < 120; place += 1) ids.push(await enqueue(use(), { fields: limited(600) }));
-      await use().owner.query("update public.jobs set expires_at = now() - interval '1 second'");
+      await use().owner.query("update ourvidz.jobs set expires_at = now() - interval '1 second'");
       const last = await enqueue(use());
       expect((await claim(use(), 5)).map((lease) => lease.job_id)).toEqual([last]);
-      const [left] = await use().owner.query("select count(*)::int as jobs from public.jobs where status = 'queued'");
+      const [left] = await use().owner.query("select count(*)::int as jobs from ourvidz.jobs where status = 'queued'");
       expect(left).toEqual({ jobs: 0 });
     });
 

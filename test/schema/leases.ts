@@ -20,7 +20,7 @@ const failure = { code: "OUT_OF_MEMORY", message: "the GPU is full" };
 /** What the conformance suite of the sources does not see: tickets, what an end leaves in the tables, sweeping. */
 export function describeLeases(use: UseProject): void {
   const expire = (jobId: string) =>
-    use().owner.query("update public.jobs set lease_expires_at = now() - interval '1 second' where id = $1", [jobId]);
+    use().owner.query("update ourvidz.jobs set lease_expires_at = now() - interval '1 second' where id = $1", [jobId]);
 
   describe("claim_jobs", () => {
     const claimAs = (args: Json) =>
@@ -31,7 +31,7 @@ export function describeLeases(use: UseProject): void {
       await claimAs({ ticket: "lost" });
       expect(await claimAs({ ticket: "other", unanswered: [] })).toEqual([]);
       expect(await claimAs({ ticket: "next", unanswered: ["lost"] })).toMatchObject([{ job_id: jobId, attempt: 1 }]);
-      const attempts = await use().owner.query("select ticket, outcome from public.job_attempts order by sequence");
+      const attempts = await use().owner.query("select ticket, outcome from ourvidz.job_attempts order by sequence");
       expect(attempts).toEqual([
         { ticket: "lost", outcome: "released" },
         { ticket: "next", outcome: "running" },
@@ -53,7 +53,7 @@ export function describeLeases(use: UseProject): void {
 
     test("notes how long the job waited, and who has it", async () => {
       const jobId = await enqueue(use());
-      await use().owner.query("update public.jobs set available_at = available_at - interval '30 seconds'");
+      await use().owner.query("update ourvidz.jobs set available_at = available_at - interval '30 seconds'");
       await claimOne(use());
       const row = await rowOf(use(), jobId);
       expect(row).toMatchObject({ status: "running", worker_id: "container-1", attempt: 1 });
@@ -69,9 +69,9 @@ export function describeLeases(use: UseProject): void {
       const result = { assets: [image, foreign], metadata: { generation_time: 12.5 } };
       expect(await settle(use(), await claimOne(use()), { call: "complete", result })).toBe("settled");
       expect(await rowOf(use(), jobId)).toMatchObject({ status: "completed", progress: 1, result, lease_token: null });
-      const files = await use().owner.query("select index, path from public.assets where job_id = $1", [jobId]);
+      const files = await use().owner.query("select index, path from ourvidz.assets where job_id = $1", [jobId]);
       expect(files).toEqual([{ index: 0, path: image.url }]);
-      const [usage] = await use().owner.query("select to_jsonb(usage) as row from public.usage");
+      const [usage] = await use().owner.query("select to_jsonb(usage) as row from ourvidz.usage");
       expect(usage?.row).toMatchObject({
         job_id: jobId,
         user_id: ann,
@@ -95,7 +95,7 @@ export function describeLeases(use: UseProject): void {
       await settle(use(), await claimOne(use()), { call: "fail", error: failure });
       await rpc(use(), "redrive_job", { job_id: jobId });
       await settle(use(), await claimOne(use()), { call: "complete", result: { assets: [], metadata: {} } });
-      const rows = await use().owner.query("select attempt, status from public.usage order by attempt");
+      const rows = await use().owner.query("select attempt, status from ourvidz.usage order by attempt");
       expect(rows).toEqual([
         { attempt: 1, status: "failed" },
         { attempt: 2, status: "completed" },
@@ -122,12 +122,12 @@ export function describeLeases(use: UseProject): void {
     test("forgets old jobs, but not what they cost", async () => {
       const old = await enqueue(use());
       await settle(use(), await claimOne(use()), { call: "complete", result: { assets: [], metadata: {} } });
-      await use().owner.query("update public.jobs set settled_at = settled_at - interval '31 days'");
+      await use().owner.query("update ourvidz.jobs set settled_at = settled_at - interval '31 days'");
       const recent = await enqueue(use());
       await settle(use(), await claimOne(use()), { call: "fail", error: failure });
       expect(await rpc(use(), "sweep_expired", { keep_days: 30 })).toEqual({ expired: 0, overdue: 0, deleted: 1 });
-      expect(await use().owner.query("select id from public.jobs")).toEqual([{ id: recent }]);
-      expect(await use().owner.query("select 1 from public.usage where job_id = $1", [old])).toHaveLength(1);
+      expect(await use().owner.query("select id from ourvidz.jobs")).toEqual([{ id: recent }]);
+      expect(await use().owner.query("select 1 from ourvidz.usage where job_id = $1", [old])).toHaveLength(1);
     });
   });
 }

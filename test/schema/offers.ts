@@ -83,8 +83,8 @@ export function describeOffers(use: UseProject): void {
     /** As if a thousand others stood in front: the walk through the owners finds them as well. */
     const behindMany = async (jobs: number) => {
       await use().owner.query(
-        `insert into public.jobs (user_id, type, worker, source, bucket, priority, element)
-         select $1, $2, 'sdxl', 'supabase', bucket, 50, '{}' from public.jobs, generate_series(1, ${jobs}) limit ${jobs}`,
+        `insert into ourvidz.jobs (user_id, type, worker, source, bucket, priority, element)
+         select $1, $2, 'sdxl', 'supabase', bucket, 50, '{}' from ourvidz.jobs, generate_series(1, ${jobs}) limit ${jobs}`,
         [ann, fast],
       );
     };
@@ -101,7 +101,7 @@ export function describeOffers(use: UseProject): void {
       expect(await takenBeside(skip)).toEqual([ofOtherType, outside]);
       expect(await takenBeside(skip)).toEqual([]);
       expect(await rowOf(use(), mine)).toMatchObject({ status: "queued", attempt: 0 });
-      await use().owner.query("delete from public.jobs where priority = 50");
+      await use().owner.query("delete from ourvidz.jobs where priority = 50");
       expect(await taken({})).toEqual([mine]);
     });
 
@@ -148,10 +148,10 @@ export function describeOffers(use: UseProject): void {
       const jobId = await enqueue(use());
       await announce("w", [{ worker: "sdxl", ...offer }], { ttl_seconds: 60 });
       expect(await waitingFor(jobId)).toBeNull();
-      await use().owner.query("update public.offers set expires_at = now() - interval '1 second'");
+      await use().owner.query("update ourvidz.offers set expires_at = now() - interval '1 second'");
       expect(await waitingFor(jobId)).toEqual({ type: fast, model: null, served: false });
       await announce("x", [{ worker: "wan", ...offer }]);
-      expect(await use().owner.query("select worker_id, worker from public.offers")).toEqual([
+      expect(await use().owner.query("select worker_id, worker from ourvidz.offers")).toEqual([
         { worker_id: "x", worker: "wan" },
       ]);
     });
@@ -162,7 +162,7 @@ export function describeOffers(use: UseProject): void {
         { worker: "wan", types: ["video_fast"], default_model_types: [], models: [] },
       ]);
       await announce("w", [{ worker: "sdxl", types: [high], default_model_types: [high], models: [] }]);
-      const rows = await use().owner.query("select worker, types, models from public.offers");
+      const rows = await use().owner.query("select worker, types, models from ourvidz.offers");
       expect(rows).toEqual([{ worker: "sdxl", types: [high], models: [] }]);
     });
 
@@ -181,7 +181,7 @@ export function describeOffers(use: UseProject): void {
 
     test("are kept of the first thousand jobs", async () => {
       await use().owner.query(
-        `insert into public.jobs (type, worker, source, bucket, element, model_variant)
+        `insert into ourvidz.jobs (type, worker, source, bucket, element, model_variant)
          select 'sdxl_image_fast', 'sdxl', 'supabase', 'b', '{}', 'big' from generate_series(1, 1200)`,
       );
       expect(await unoffered()).toMatchObject([{ model: "big", jobs: 1000 }]);

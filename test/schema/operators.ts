@@ -63,11 +63,11 @@ export function describeOperators(use: UseProject): void {
         call(use(), service, "discard_jobs", { job_ids: [done, open, waiting, nobody], ...more });
       expect((await discard({ only_source: "upstash" })).body).toEqual(["missing", "missing", "missing", "missing"]);
       expect((await discard()).body).toEqual(["discarded", "unreported", "queued", "missing"]);
-      const kept = await use().owner.query("select id from public.jobs order by sequence");
+      const kept = await use().owner.query("select id from ourvidz.jobs order by sequence");
       expect(kept.map(({ id }) => id)).toEqual([open, waiting]);
       for (const table of ["assets", "job_attempts"])
-        expect(await use().owner.query(`select from public.${table} where job_id = '${done}'`)).toEqual([]);
-      expect(await use().owner.query(`select from public.usage where job_id = '${done}'`)).toHaveLength(1);
+        expect(await use().owner.query(`select from ourvidz.${table} where job_id = '${done}'`)).toEqual([]);
+      expect(await use().owner.query(`select from ourvidz.usage where job_id = '${done}'`)).toHaveLength(1);
     });
 
     test("and its like are not for users", async () => {

@@ -99,7 +99,7 @@ export function describeRuns(use: UseProject): void {
         applied: true,
       });
       expect(await apply(jobId, end, { attempt: 3, run: 1 })).toMatchObject({ skipped: true, job_status: "completed" });
-      const usage = await use().owner.query("select attempt, status from public.usage order by attempt");
+      const usage = await use().owner.query("select attempt, status from ourvidz.usage order by attempt");
       // The attempts of a job that was cancelled while it waited are not known to its row.
       const attempts = end === "cancelled" ? 1 : 3;
       expect(usage).toEqual([
@@ -123,11 +123,11 @@ export function describeRuns(use: UseProject): void {
 
     test("go on when the row is redriven here: its element says which one it begins", async () => {
       const jobId = await enqueue(use(), overRedis);
-      await use().owner.query("delete from public.queue_outbox");
+      await use().owner.query("delete from ourvidz.queue_outbox");
       await apply(jobId, "failed", { run: 4, attempt: 3 });
       await rpc(use(), "redrive_job", { job_id: jobId });
       expect(await rowOf(use(), jobId)).toMatchObject({ status: "queued", run: 5, attempt: 0 });
-      const pushed = "select job_id, element ->> 'id' as id, (element -> 'run')::int as run from public.queue_outbox";
+      const pushed = "select job_id, element ->> 'id' as id, (element -> 'run')::int as run from ourvidz.queue_outbox";
       expect(await use().owner.query(pushed)).toEqual([{ job_id: jobId, id: jobId, run: 5 }]);
       for (const status of ["failed", "completed", "cancelled"]) {
         expect(await apply(jobId, status, { run: 4, attempt: 3, ...assetsOf(jobId) })).toMatchObject({
@@ -140,9 +140,9 @@ export function describeRuns(use: UseProject): void {
 
     test("go on while the element of the first one is not pushed yet", async () => {
       const jobId = await enqueue(use(), overRedis);
-      await use().owner.query("update public.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
+      await use().owner.query("update ourvidz.jobs set status = 'failed', settled_at = now() where id = $1", [jobId]);
       await rpc(use(), "redrive_job", { job_id: jobId });
-      const pushed = "select (element -> 'run')::int as run from public.queue_outbox where job_id = $1";
+      const pushed = "select (element -> 'run')::int as run from ourvidz.queue_outbox where job_id = $1";
       expect(await use().owner.query(pushed, [jobId])).toEqual([{ run: 2 }]);
     });
 

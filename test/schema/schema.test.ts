@@ -18,7 +18,7 @@ import { describeWorkers } from "./workers.ts";
 
 /* The same rules on a real PostgreSQL, as at Supabase, and on PGlite, as in apps' own tests. */
 
-const tables = ["public.jobs", "public.usage", "public.workers", "public.offers"];
+const tables = ["ourvidz.jobs", "ourvidz.usage", "ourvidz.workers", "ourvidz.offers"];
 
 interface StartedProject extends Project {
   stop(): Promise<void>;

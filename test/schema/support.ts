@@ -122,7 +122,7 @@ export async function settle(project: Project, lease: TakenLease, ending: Json &
 
 /** A row of the table of jobs. */
 export async function rowOf(project: Project, jobId: string): Promise<Json> {
-  const [row] = await project.owner.query("select to_jsonb(jobs) as row from public.jobs where id = $1", [jobId]);
+  const [row] = await project.owner.query("select to_jsonb(jobs) as row from ourvidz.jobs where id = $1", [jobId]);
   return object(row?.row);
 }
 
@@ -144,7 +144,7 @@ export async function everything(project: Project): Promise<unknown> {
     "workers",
   ];
   const dumps = tables.map(
-    (table) => `(select jsonb_agg(to_jsonb(t) order by t::text) from public.${table} as t) as ${table}`,
+    (table) => `(select jsonb_agg(to_jsonb(t) order by t::text) from ourvidz.${table} as t) as ${table}`,
   );
   const [row] = await project.owner.query(`select ${dumps.join(", ")}`);
   return row;

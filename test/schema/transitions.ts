@@ -43,21 +43,21 @@ export function describeTransitions(use: UseProject): void {
   describe("states of a job", () => {
     test.each(pairs.filter((pair) => pair.isLegal))("$from → $to is legal", async ({ from, to }) => {
       const jobId = await jobIn(use(), from);
-      await use().owner.query(`update public.jobs set ${setTo[to]} where id = $1`, [jobId]);
+      await use().owner.query(`update ourvidz.jobs set ${setTo[to]} where id = $1`, [jobId]);
       expect(await statusOf(use(), jobId)).toBe(to);
     });
 
     test.each(pairs.filter((pair) => !pair.isLegal))("$from → $to is refused", async ({ from, to }) => {
       const jobId = await jobIn(use(), from);
       const before = await rowOf(use(), jobId);
-      const update = use().owner.query(`update public.jobs set ${setTo[to]} where id = $1`, [jobId]);
+      const update = use().owner.query(`update ourvidz.jobs set ${setTo[to]} where id = $1`, [jobId]);
       await expect(update).rejects.toMatchObject({ code: "PT409", message: expect.stringContaining(`is ${from}`) });
       expect(await rowOf(use(), jobId)).toEqual(before);
     });
 
     test.each(statuses.filter((status) => status !== "queued"))("a new job cannot be %s", async (status) => {
       const insert = use().owner.query(
-        `insert into public.jobs (type, worker, source, bucket, element, status) values ('chat', 'chat', 'supabase', 'chat', '{}', $1)`,
+        `insert into ourvidz.jobs (type, worker, source, bucket, element, status) values ('chat', 'chat', 'supabase', 'chat', '{}', $1)`,
         [status],
       );
       await expect(insert).rejects.toMatchObject({ code: "PT409" });
@@ -66,7 +66,7 @@ export function describeTransitions(use: UseProject): void {
     test("a settled job has a time of settling, and a running one a lease", async () => {
       const jobId = await jobIn(use(), "queued");
       const refused = { code: "23514" };
-      const set = (change: string) => use().owner.query(`update public.jobs set ${change} where id = $1`, [jobId]);
+      const set = (change: string) => use().owner.query(`update ourvidz.jobs set ${change} where id = $1`, [jobId]);
       await expect(set("status = 'failed'")).rejects.toMatchObject(refused);
       await expect(set("status = 'running'")).rejects.toMatchObject(refused);
       await expect(set("settled_at = now()")).rejects.toMatchObject(refused);

@@ -30,7 +30,7 @@ export function describeWorkers(use: UseProject): void {
     test("are gone when they say so, or are not heard of", async () => {
       await register();
       expect(await find()).toMatchObject({ worker_id: "w", url: report.worker_url });
-      await use().owner.query("update public.workers set last_seen_at = now() - interval '121 seconds'");
+      await use().owner.query("update ourvidz.workers set last_seen_at = now() - interval '121 seconds'");
       expect(await find()).toBeNull();
       await register();
       await register({ status: "stopped" });

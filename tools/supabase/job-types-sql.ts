@@ -1,11 +1,8 @@
-import { writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { jobTypes } from "#contract/job-types.ts";
+import { writeMigration } from "./generated-migration.ts";
 
-/** Where the migration lies that brings the table of job types up to date; those before it are frozen. */
-export const jobTypesMigration = fileURLToPath(
-  new URL("../../supabase/migrations/20261128000600_job_types.sql", import.meta.url),
-);
+/** Name of the migrations that bring the table of job types up to date. */
+export const jobTypesSubject = "job_types";
 
 /** The migration's text, from the contract's table. A bucket that a deployment has set itself is kept. */
 export function jobTypesSql(): string {
@@ -15,7 +12,7 @@ export function jobTypesSql(): string {
   });
   return `-- Written by tools/supabase/job-types-sql.ts from supabase/functions/_shared/job-types.ts: do not edit.
 
-insert into public.job_types (type, worker, content_type, file_extension, expected_seconds, bucket) values
+insert into ourvidz.job_types (type, worker, content_type, file_extension, expected_seconds, bucket) values
 ${rows.join(",\n")}
 on conflict (type) do update
   set worker = excluded.worker, content_type = excluded.content_type, file_extension = excluded.file_extension,
@@ -23,4 +20,4 @@ on conflict (type) do update
 `;
 }
 
-if (import.meta.main) await writeFile(jobTypesMigration, jobTypesSql());
+if (import.meta.main) await writeMigration(jobTypesSubject, jobTypesSql(), new Date());

@@ -56,6 +56,10 @@ const busy = {
   body: { code: "PGRST003", message: "Timed out acquiring connection from the pool", details: null, hint: null },
 };
 const conflict = { status: 500, body: { code: "40P01", message: "deadlock detected", details: null, hint: null } };
+const moved = {
+  status: 404,
+  body: { code: "42883", message: "function ourvidz.lease_job(jobs, text) does not exist" },
+};
 const limited = { status: 429, body: { message: "Too many requests" } };
 
 describe.each<readonly [string, DoorFault]>([
@@ -64,6 +68,7 @@ describe.each<readonly [string, DoorFault]>([
   ["a page of something in front of the database", page],
   ["a database that is busy", busy],
   ["a deadlock", conflict],
+  ["a migration that moved the tables under way", moved],
   ["a limit of requests", limited],
 ])("%s", (_what, fault) => {
   test("to enqueue: one job, and it is known to be new", () =>

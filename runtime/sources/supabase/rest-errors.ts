@@ -22,6 +22,8 @@ const maxMessageCharacters = 300;
 const ownState = /^PT[1-5]\d\d$/;
 /** The database could not do it now: starting, stopping, out of connections, in conflict with another transaction. */
 const passingStates = /^(?:08|40|53[013]|55P03|57)/;
+/** What a call meets inside a function when a migration moves its tables under way: the next one finds them. */
+const changedMeanwhile = /^(?:42883|42P01|42804)$/;
 /** A text with a character that JSON in the database cannot hold (NUL, half of a surrogate pair). */
 const unstorableText = /^(?:22P05|22P02|22021)$/;
 
@@ -42,9 +44,14 @@ export function classify(call: string, failure: RestFailure): Refusal {
       `The Supabase project refuses the key: check SUPABASE_SERVICE_KEY. Its answer: ${words}`,
     );
   }
-  if (code === "PGRST202" || code === "42883" || code === "3F000" || code === "PGRST106") {
+  if (code === "PGRST202" || code === "3F000" || code === "PGRST106") {
     const remedy = "apply this project's migrations (supabase db push)";
     return lasting("CONFIG_INVALID", `The database of the Supabase project has no function ${call}: ${remedy}.`);
+  }
+  if (changedMeanwhile.test(code)) {
+    const remedy = "apply this project's migrations (supabase db push)";
+    const message = `The function ${call} does not fit the tables of the Supabase project: ${remedy}. Its answer: ${words}`;
+    return { passing: true, error: new CodedError("CONFIG_INVALID", message) };
   }
   if (code === "25006" || code === "53100") {
     const message = "The database of the Supabase project is full or read-only and takes no writes: raise its size.";

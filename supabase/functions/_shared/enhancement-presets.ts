@@ -4,7 +4,7 @@ import { optional } from "./job.ts";
 
 /*
  * What "enhance" means is data: a preset says how a short idea becomes a fuller prompt. One preset is one JSON file, whose
- * name is the preset's, or rows of the table enhancement_presets, one for each target.
+ * name is the preset's, or rows of the view ourvidz_enhancement_presets, one for each target.
  */
 
 /** Models that enhanced prompts are for. */
@@ -90,7 +90,7 @@ export function presetsOfFile(file: PresetFile): Preset[] {
 
 const rowExample = z.object({ prompt: text(1000), enhanced_prompt: text(4000) }, "must be an object");
 
-/** A row of the table enhancement_presets. */
+/** A row of the view ourvidz_enhancement_presets. */
 export const presetRow = z.object(
   {
     preset: presetName,

@@ -32,10 +32,10 @@ export const jobStatus = defineEdgeFunction({
     const seen =
       caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
     const [jobs, assets] = await Promise.all([
-      seen.rows({ table: "jobs", columns: jobColumns, where: { column: "id", equals: job_id }, limit: 1 }, jobRow),
+      seen.rows({ table: "ourvidz_jobs", columns: jobColumns, where: { column: "id", equals: job_id }, limit: 1 }, jobRow),
       seen.rows(
         {
-          table: "assets",
+          table: "ourvidz_assets",
           columns: assetColumns,
           where: { column: "job_id", equals: job_id },
           orderBy: "index",

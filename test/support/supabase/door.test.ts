@@ -49,12 +49,12 @@ describe("the door to the database, through Supabase's own client", () => {
   test.each([{ legacy: false }, { legacy: true }])("knows a user by a token, %o", async (options) => {
     const jobId = await enqueueFor(ann);
     const own = await client(door.publishableKey, await door.userToken(ann, options))
-      .from("jobs")
+      .from("ourvidz_jobs")
       .select("id")
       .eq("id", jobId);
     expect(own.data).toEqual([{ id: jobId }]);
     const others = await client(door.anonKey, await door.userToken(bob, options))
-      .from("jobs")
+      .from("ourvidz_jobs")
       .select("*")
       .eq("id", jobId);
     expect(others.data).toEqual([]);
@@ -65,7 +65,7 @@ describe("the door to the database, through Supabase's own client", () => {
   test("refuses wrong keys, expired tokens and requests without a key", async () => {
     expect((await client("sb_secret_wrong").rpc("queue_stats")).status).toBe(401);
     const expired = await door.userToken(ann, { expiresInSeconds: -60 });
-    expect((await client(door.anonKey, expired).from("jobs").select()).error?.code).toBe("PGRST301");
+    expect((await client(door.anonKey, expired).from("ourvidz_jobs").select()).error?.code).toBe("PGRST301");
     expect((await fetch(`${door.url}/rest/v1/jobs`)).status).toBe(401);
   });
 
@@ -99,16 +99,18 @@ describe("the door to the database, through Supabase's own client", () => {
   test("reads tables by filters, in order, and one row as an object", async () => {
     const [first, second] = [await enqueueFor(bob), await enqueueFor(bob)];
     const { data } = await client(door.serviceKey)
-      .from("jobs")
+      .from("ourvidz_jobs")
       .select("id,type")
       .in("id", [first, second])
       .order("sequence", { ascending: false })
       .limit(1);
     expect(data).toEqual([{ id: second, type: "sdxl_image_fast" }]);
-    const one = await client(door.serviceKey).from("jobs").select("status").eq("id", first).single();
+    const one = await client(door.serviceKey).from("ourvidz_jobs").select("status").eq("id", first).single();
     expect(one.data).toEqual({ status: "queued" });
-    expect((await client(door.serviceKey).from("jobs").select().eq("id", ann).single()).error?.code).toBe("PGRST116");
-    expect((await client(door.serviceKey).from("jobs").select().eq("id", ann).maybeSingle()).data).toBeNull();
+    expect((await client(door.serviceKey).from("ourvidz_jobs").select().eq("id", ann).single()).error?.code).toBe(
+      "PGRST116",
+    );
+    expect((await client(door.serviceKey).from("ourvidz_jobs").select().eq("id", ann).maybeSingle()).data).toBeNull();
   });
 
   test("can cut a connection before a call, and after it", async () => {
@@ -118,7 +120,7 @@ describe("the door to the database, through Supabase's own client", () => {
         job: { id, type: "chat", prompt: "a pond" },
         options: { source: "supabase" },
       });
-    const isThere = async () => (await postgres.database.query("select 1 from jobs where id = $1", [id])).length === 1;
+    const isThere = async () => (await postgres.database.query("select 1 from ourvidz.jobs where id = $1", [id])).length === 1;
     for (const [kind, applied] of [
       ["drop", false],
       ["lose", true],

@@ -26,10 +26,15 @@ export interface TestPostgres {
   /** Another pool of connections, as the REST API has them (role `authenticator`); for `door.ts`. */
   readonly api: TestDatabase;
   /** Another project's database on the same server, without our tables: for tests of the migrations themselves. */
-  emptyDatabase(): Promise<TestDatabase>;
+  emptyDatabase(): Promise<EmptyDatabase>;
   /** `pg_ctl restart -m immediate`: every connection is cut, nothing that was committed is lost. */
   restart(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface EmptyDatabase extends TestDatabase {
+  /** As the REST API connects to it. */
+  readonly api: TestDatabase;
 }
 
 const databaseName = "postgres";
@@ -57,8 +62,9 @@ export async function startPostgres(): Promise<TestPostgres> {
       await asAdmin(port, databaseName, (query) => query(`create database ${name} owner postgres template template0`));
       await makeProject(port, name);
       const pool = openPool(port, "postgres", name);
-      others.push(pool);
-      return pool.database;
+      const apiPool = openPool(port, "authenticator", name);
+      others.push(pool, apiPool);
+      return { ...pool.database, api: apiPool.database };
     },
     async restart() {
       await endServer(server, "SIGQUIT");

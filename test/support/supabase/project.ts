@@ -122,11 +122,11 @@ export async function startProject({ env, queue = true, newKeys = false }: Proje
     },
     async ageOutbox() {
       const earlier = "now() - interval '1 hour'";
-      await database.query(`update public.queue_outbox set created_at = ${earlier}, next_try_at = ${earlier}`);
+      await database.query(`update ourvidz.queue_outbox set created_at = ${earlier}, next_try_at = ${earlier}`);
     },
     async reset() {
       Object.assign(faults, { door: undefined, queue: undefined });
-      await database.query("delete from public.jobs");
+      await database.query("delete from ourvidz.jobs");
       await gateway.client().flushall();
     },
     async stop() {

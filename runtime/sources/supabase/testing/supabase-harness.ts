@@ -24,7 +24,7 @@ const movableClock = `
 
 /** What `enqueue_job` writes of a job of a container's own. */
 const fillStatement = `
-  insert into public.jobs (id, user_id, type, worker, source, bucket, prompt, model_variant, priority, element)
+  insert into ourvidz.jobs (id, user_id, type, worker, source, bucket, prompt, model_variant, priority, element)
   select (job ->> 'id')::uuid, nullif(job ->> 'user_id', 'anonymous')::uuid, job ->> 'type', '${worker}', 'supabase',
          'images', job ->> 'prompt', job ->> 'model_variant', coalesce((job ->> 'priority')::integer, 0), job
     from jsonb_array_elements($1::jsonb) with ordinality as each (job, place)
@@ -96,7 +96,7 @@ export async function openHarness(
     opened.push(supabase);
     return { supabase, source: namedSource(supabase, names), queue: namedQueue(supabase, names, makeUser) };
   }
-  await emptyTables(database.query, ["public.jobs", "public.usage", "public.offers"]);
+  await emptyTables(database.query, ["ourvidz.jobs", "ourvidz.usage", "ourvidz.offers"]);
   await database.query("update ourvidz.test_clock set passed = '0'");
   const advance = async (ms: number): Promise<void> => {
     await database.query("update ourvidz.test_clock set passed = passed + make_interval(secs => $1)", [ms / 1000]);

@@ -16,6 +16,7 @@ export interface Database {
 }
 
 export interface RowQuery {
+  /** Or a view: what the REST API shows. */
   readonly table: string;
   readonly columns: string;
   readonly where: { readonly column: string; readonly equals: string };

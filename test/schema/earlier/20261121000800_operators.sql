@@ -1,0 +1,235 @@
+-- What people and the app ask of jobs: cancel, redrive, look.
+
+create or replace function ourvidz.cancel_answer(job public.jobs, children jsonb)
+returns jsonb language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'job_id', job.id, 'outcome', case job.status when 'cancelled' then 'cancelled' else 'requested' end,
+    'job_status', job.status, 'source', job.source, 'queue', job.queue, 'attempt', greatest(job.attempt, 1),
+    'children', children)
+$$;
+
+create or replace function ourvidz.cancel_one(job public.jobs, request text)
+returns jsonb language plpgsql set search_path = '' as $$
+declare
+  now_at constant timestamptz := ourvidz.clock();
+  -- A job on Redis that nobody has pushed yet is only here. One that was pushed is asked for there too.
+  unpushed boolean := false;
+  children jsonb;
+  child public.jobs;
+begin
+  if job.source = 'upstash' and job.status = 'queued' then
+    delete from public.queue_outbox where job_id = job.id;
+    unpushed := found;
+  end if;
+  if job.status = 'queued' and (job.source = 'supabase' or unpushed) then
+    update public.jobs
+       set status = 'cancelled', settled_at = now_at, cancel_requested_at = coalesce(cancel_requested_at, now_at),
+           operator_request = cancel_one.request, lease_token = null, error = null
+     where id = job.id returning * into job;
+  else
+    update public.jobs set cancel_requested_at = coalesce(cancel_requested_at, now_at)
+     where id = job.id returning * into job;
+  end if;
+  children := '[]';
+  for child in select * from public.jobs where parent_job_id = job.id and status in ('queued', 'running')
+               order by id for update loop
+    children := children || ourvidz.cancel_one(child, null);
+  end loop;
+  return ourvidz.cancel_answer(job, children);
+end $$;
+
+-- The job, locked, as the caller may see it: users know of their own jobs only.
+create or replace function ourvidz.lock_job(job_id uuid, only_source text)
+returns public.jobs language plpgsql set search_path = '' as $$
+declare
+  job public.jobs;
+begin
+  select * into job from public.jobs
+   where id = job_id and (ourvidz.caller_is_service() or user_id = (select auth.uid())) for update;
+  if not found then
+    perform ourvidz.no_such_job(job_id::text);
+  elsif job.source <> only_source then
+    perform ourvidz.refuse(404, 'JOB_NOT_FOUND',
+      format('Job %s has the source "%s": ask there.', job_id, job.source));
+  end if;
+  return job;
+end $$;
+
+-- Ends a queued job at once, and asks for the end of a running one: its container hears of it. The children of a job are
+-- cancelled with it. `request` names this call, so that it may be repeated after its answer was lost.
+--
+-- Returns {"job_id", "outcome": "cancelled" | "requested", "job_status", "source", "queue", "attempt", "children"}. A job
+-- of the source "upstash" must also be cancelled on Redis; when it was still queued there, nobody calls back, and
+-- whoever cancelled it says so with apply_job_callback.
+create or replace function public.request_cancel(job_id uuid, only_source text default null, request text default null)
+returns jsonb language plpgsql security definer set search_path = '' as $$
+declare
+  job public.jobs := ourvidz.lock_job(job_id, only_source);
+begin
+  -- A job whose container is gone need not wait for its next one to be cancelled.
+  if ourvidz.expire_leases(1, job.id) > 0 then
+    select * into job from public.jobs where id = job.id;
+  end if;
+  if job.status = 'cancelled' and job.operator_request = request then
+    return ourvidz.cancel_answer(job, '[]');
+  elsif ourvidz.is_settled(job.status) then
+    perform ourvidz.refuse(409, 'JOB_ALREADY_SETTLED',
+      format('Job %s is %s: there is nothing to cancel.', job.id, job.status),
+      jsonb_build_object('status', job.status));
+  end if;
+  return ourvidz.cancel_one(job, request);
+end $$;
+
+revoke all on function public.request_cancel(uuid, text, text) from public, anon, authenticated;
+grant execute on function public.request_cancel(uuid, text, text) to authenticated, service_role;
+
+-- How many jobs a failed job waits for when it is tried again.
+create or replace function ourvidz.check_redrive(job public.jobs)
+returns integer language plpgsql set search_path = '' as $$
+declare
+  waiting integer;
+  ended uuid;
+begin
+  select count(*) filter (where status <> 'completed'),
+         (array_agg(id) filter (where status in ('failed', 'cancelled')))[1]
+    into waiting, ended
+    from public.jobs where id = any (job.depends_on);
+  if ended is not null or waiting < job.waits_for then
+    perform ourvidz.refuse(424, 'DEPENDENCY_FAILED', format(
+      'Job %s depends on %s, which did not complete: redrive that one first.', job.id,
+      coalesce('job ' || ended, 'a job that was deleted')));
+  end if;
+  return waiting;
+end $$;
+
+create or replace function ourvidz.redrive_one(job public.jobs, request text)
+returns public.jobs language plpgsql set search_path = '' as $$
+declare
+  redriven public.jobs;
+begin
+  update public.jobs
+     set status = 'queued', waits_for = ourvidz.check_redrive(job), attempt = 0,
+         earlier_attempts = earlier_attempts + greatest(attempt, 1), cancel_requested_at = null, progress = null,
+         error = null, settled_at = null, started_at = null, lease_token = null, metadata = null,
+         available_at = ourvidz.clock(), operator_request = redrive_one.request
+   where id = job.id returning * into redriven;
+  delete from public.job_attempts as attempts where attempts.job_id = job.id;
+  if redriven.source = 'upstash' then
+    -- Where Redis still knows it, this is dropped there; where it has forgotten it, the job would wait for ever.
+    insert into public.queue_outbox (job_id, queue, element, created_at, next_try_at)
+    values (redriven.id, redriven.queue, redriven.element, ourvidz.clock(), ourvidz.clock())
+    on conflict (job_id) do nothing;
+  end if;
+  return redriven;
+end $$;
+
+-- A failed job back to the queue, due now, with its attempts forgotten. One of the source "upstash" must also be redriven
+-- on Redis. `request` names this call, as above.
+create or replace function public.redrive_job(job_id uuid, only_source text default null, request text default null)
+returns jsonb language plpgsql security definer set search_path = '' as $$
+declare
+  job public.jobs := ourvidz.lock_job(job_id, only_source);
+begin
+  -- Said again, it has been done, whatever has become of the job since.
+  if job.operator_request is distinct from request or request is null then
+    if job.status <> 'failed' then
+      perform ourvidz.refuse(409, 'JOB_NOT_FAILED',
+        format('Job %s is %s: only a failed job can be redriven.', job.id, job.status),
+        jsonb_build_object('status', job.status));
+    end if;
+    job := ourvidz.redrive_one(job, request);
+  end if;
+  return jsonb_build_object('job_id', job.id, 'job_status', job.status, 'source', job.source, 'queue', job.queue);
+end $$;
+
+revoke all on function public.redrive_job(uuid, text, text) from public, anon, authenticated;
+grant execute on function public.redrive_job(uuid, text, text) to service_role;
+
+-- ---- looking
+
+create or replace function ourvidz.record_of(job public.jobs)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'sequence', job.sequence, 'job', job.element, 'worker', job.worker, 'queue', job.queue, 'source', job.source,
+    'status', job.status, 'attempt', job.attempt, 'cancel_requested', job.cancel_requested_at is not null,
+    'progress', job.progress, 'waits_for', job.waits_for, 'depends_on', to_jsonb(job.depends_on),
+    'parent_job_id', job.parent_job_id, 'created_at_ms', ourvidz.ms(job.created_at),
+    'available_at_ms', ourvidz.ms(job.available_at), 'started_at_ms', ourvidz.ms(job.started_at),
+    'settled_at_ms', ourvidz.ms(job.settled_at), 'result', job.result, 'error', job.error,
+    'attempts', coalesce((
+      select jsonb_agg(jsonb_build_object(
+               'attempt', attempts.attempt, 'worker_id', attempts.worker_id,
+               'started_at_ms', ourvidz.ms(attempts.started_at), 'ended_at_ms', ourvidz.ms(attempts.ended_at),
+               'outcome', attempts.outcome, 'error', attempts.error) order by attempts.sequence)
+        from public.job_attempts as attempts where attempts.job_id = job.id), '[]'))
+$$;
+
+-- One job with its attempts, null when there is none.
+create or replace function public.get_job(job_id uuid, only_source text default null)
+returns jsonb language sql stable security definer set search_path = '' as $$
+  select ourvidz.record_of(jobs) from public.jobs
+   where id = job_id and (only_source is null or source = only_source)
+$$;
+
+revoke all on function public.get_job(uuid, text) from public, anon, authenticated;
+grant execute on function public.get_job(uuid, text) to service_role;
+
+-- Jobs, newest first.
+--
+--   filter  {"worker", "status", "type", "user_id" ("anonymous" for jobs of nobody), "source", "limit": 1 to 1000,
+--            "before": the sequence of the last job of the page before}
+--
+-- Returns as many as asked, and one more when there is a next page.
+create or replace function public.list_jobs(filter jsonb default '{}')
+returns jsonb language plpgsql stable security definer set search_path = '' as $$
+declare
+  wanted_status constant public.job_status := filter ->> 'status';
+  wanted_type constant text := filter ->> 'type';
+  wanted_source constant text := filter ->> 'source';
+  wanted_worker constant text := filter ->> 'worker';
+  everybody constant boolean := filter ->> 'user_id' is null;
+  wanted_user constant uuid := ourvidz.to_uuid(filter ->> 'user_id');
+  before constant bigint := coalesce((filter ->> 'before')::bigint, 9223372036854775807);
+  most constant integer := least(greatest(coalesce((filter ->> 'limit')::integer, 50), 1), 1000);
+begin
+  -- A name that is no UUID is nobody's, except the one that stands for jobs of nobody.
+  if not everybody and wanted_user is null and filter ->> 'user_id' <> 'anonymous' then
+    return '[]';
+  end if;
+  return coalesce((
+    select jsonb_agg(ourvidz.record_of(page) order by page.sequence desc) from (
+      select * from public.jobs
+       where sequence < before
+         and (wanted_status is null or status = wanted_status)
+         and (wanted_type is null or type = wanted_type)
+         and (wanted_source is null or source = wanted_source)
+         and (wanted_worker is null or worker = wanted_worker)
+         and (everybody or user_id is not distinct from wanted_user)
+       order by sequence desc limit most + 1) as page), '[]');
+end $$;
+
+revoke all on function public.list_jobs(jsonb) from public, anon, authenticated;
+grant execute on function public.list_jobs(jsonb) to service_role;
+
+-- What each queue holds; jobs that wait for a time or for another job count as delayed.
+create or replace function public.queue_stats(only_source text default null)
+returns jsonb language sql stable security definer set search_path = '' as $$
+  -- Asked once: a time that changes between two rows would part them.
+  with clock as materialized (select ourvidz.clock() as now_at)
+  select coalesce(jsonb_agg(to_jsonb(each) order by each.queue), '[]') from (
+    select counted.queue, counted.worker,
+           count(*) filter (where status = 'queued' and is_due) as queued,
+           count(*) filter (where status = 'queued' and not is_due) as delayed,
+           count(*) filter (where status = 'running') as running,
+           count(*) filter (where status = 'failed') as failed,
+           round(extract(epoch from now_at - min(available_at) filter (where status = 'queued' and is_due))::numeric, 3)
+             as oldest_queued_seconds
+      from (select jobs.*, clock.now_at, waits_for = 0 and available_at <= clock.now_at as is_due
+              from public.jobs, clock
+             where status in ('queued', 'running', 'failed')
+               and (only_source is null or source = only_source)) as counted
+     group by counted.queue, counted.worker, now_at) as each
+$$;
+
+revoke all on function public.queue_stats(text) from public, anon, authenticated;
+grant execute on function public.queue_stats(text) to service_role;
