@@ -1,9 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { jobCallback } from "#contract/callback.ts";
+import { defineHandler, z } from "#contract/handler.ts";
+import { jobEnvelope } from "#contract/job.ts";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { HttpCallback } from "#runtime/delivery/callbacks/http-callback.ts";
 import { EdgeRegistrar } from "#runtime/heartbeat/edge-registrar.ts";
+import { ownTypes } from "#runtime/heartbeat/own-types.ts";
 import { describeRegistrar } from "./conformance/registrars.ts";
 import { callbackSecret, startProject, type TestProject, type TestUser } from "./support/supabase/project.ts";
 
@@ -48,6 +51,48 @@ describeRegistrar("the edge function itself", async () => {
     },
     close: async () => undefined,
   };
+});
+
+describe("a job type of the deployment's own", () => {
+  const tide = defineHandler({
+    type: "tide",
+    worker: "media",
+    produces: "image",
+    input: jobEnvelope,
+    parameters: z.object({ height: z.number().min(1).max(9), colour: z.string() }),
+    defaults: { colour: "blue" },
+    retry: { maxAttempts: 1, timeoutSeconds: 10 },
+    run: async () => ({}),
+  });
+  const offer = { types: ["tide"], defaultModelTypes: ["tide"], models: [] };
+  const queue = (config: object) =>
+    project.call("queue-job", { body: { type: "tide", prompt: "low tide", config }, headers: ann.headers });
+
+  test("is taken once a container has registered it, and held to what its handler takes", async () => {
+    await project.reset();
+    expect(await queue({ height: 3 })).toMatchObject({ status: 422, body: { code: "UNKNOWN_JOB_TYPE" } });
+    const facts = { workerId: "pod-1", url: address, detectionMethod: "PUBLIC_URL", version: "1.2.3" } as const;
+    const registrar = new EdgeRegistrar({ project: projectOf(), nowMs: Date.now });
+    await registrar.register({ ...facts, capabilities: ["tide"], jobTypes: ownTypes([tide]) }, signal);
+
+    expect(await queue({ height: 12 })).toMatchObject({
+      status: 422,
+      body: { code: "INVALID_JOB", details: [{ field: "config.height", value: 12 }] },
+    });
+    const unoffered = await queue({ height: 3 });
+    const lack = { type: "tide", model: null, served: false };
+    expect(unoffered).toMatchObject({ status: 202, body: { queue: "media_queue", waiting_for: lack } });
+    const status = () =>
+      project.call("job-status", { query: `?job_id=${unoffered.body.job_id}`, headers: ann.headers, method: "GET" });
+    expect((await status()).body).toMatchObject({ job: { status: "queued", waiting_for: lack } });
+
+    const source = project.container();
+    await source.announce(new Map([["media", offer]]));
+    expect((await queue({ height: 4 })).body).toMatchObject({ waiting_for: null });
+    expect((await status()).body).toMatchObject({ job: { waiting_for: null } });
+    const { leases } = await source.take([{ worker: "media", slots: 2, offer }]);
+    expect(leases.map(({ job }) => job.config)).toEqual([{ height: 3 }, { height: 4 }]);
+  });
 });
 
 describe("the container's callback", () => {

@@ -176,7 +176,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     presets,
     startedAtMs,
     startHeartbeat(port) {
-      heartbeat = connectHeartbeat({ config, log, offers: parts.offers, workers: [...executors.keys()] }, port);
+      heartbeat = connectHeartbeat({ ...own, offers: parts.offers, workers: [...executors.keys()] }, port);
       heartbeat?.start();
     },
     restartExecutor: (executor) => restartExecutor(executor, parts, own),

@@ -1,10 +1,12 @@
 import type { Config } from "#runtime/container/config.ts";
 import { workerVersion } from "#runtime/container/version.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { runnableTypes } from "#runtime/offers/compute-offer.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { EdgeRegistrar } from "./edge-registrar.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { ownTypes } from "./own-types.ts";
 import { publicAddress } from "./public-address.ts";
 import { checkPublicAddress } from "./self-check.ts";
 
@@ -12,12 +14,16 @@ export interface HeartbeatParts {
   readonly config: Config;
   readonly log: Logger;
   readonly offers: Pick<Offers, "all">;
+  readonly registry: Pick<Registry, "all">;
   /** Workers that run here. */
   readonly workers: readonly string[];
 }
 
 /** The heartbeat of a container that serves this port; null when there is none, and the log has the reason. */
-export function connectHeartbeat({ config, log, offers, workers }: HeartbeatParts, port: number): Heartbeat | null {
+export function connectHeartbeat(
+  { config, log, offers, registry, workers }: HeartbeatParts,
+  port: number,
+): Heartbeat | null {
   const { supabase: project, heartbeatSeconds: everySeconds, workerId, podId, http } = config;
   const address = publicAddress({ publicUrl: http.publicUrl, podId }, port);
   if (project === null) {
@@ -45,6 +51,9 @@ export function connectHeartbeat({ config, log, offers, workers }: HeartbeatPart
       /** As at the beat. */
       get capabilities() {
         return [...new Set([...workers, ...runnableTypes(offers.all.values())])];
+      },
+      get jobTypes() {
+        return ownTypes(registry.all());
       },
     },
     everySeconds,

@@ -55,6 +55,7 @@ const facts = {
   workerId: "pod-1",
   detectionMethod: "PUBLIC_URL",
   capabilities: ["sdxl"],
+  jobTypes: [],
   version: "1.2.3",
 } as const;
 const { signal } = new AbortController();

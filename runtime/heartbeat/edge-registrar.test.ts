@@ -29,6 +29,9 @@ describe("a registration", () => {
     detectionMethod: "RUNPOD_POD_ID",
     capabilities: ["sdxl"],
     version: "1.2.3",
+    jobTypes: [
+      { type: "tide", worker: "media", content_type: "image", bucket: "tide", parameters: { type: "object" } },
+    ],
   };
   const { signal } = new AbortController();
   const nowMs = () => Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -58,6 +61,7 @@ describe("a registration", () => {
         timestamp: "2026-01-02T03:04:05.000Z",
         status: "active",
         capabilities: ["sdxl"],
+        job_types: container.jobTypes,
         version: "1.2.3",
       });
     },

@@ -52,6 +52,7 @@ export class EdgeRegistrar implements Registrar {
       timestamp: new Date(this.#options.nowMs()).toISOString(),
       status,
       capabilities: [...container.capabilities],
+      job_types: status === "active" ? [...container.jobTypes] : [],
       version: container.version,
     };
     const answer = await this.#post(Buffer.from(JSON.stringify(body)), signal);

@@ -71,7 +71,14 @@ afterEach(async () => {
 function create(pauses: Pauses, random = 0.5): Heartbeat {
   return new Heartbeat({
     registrar: new EdgeRegistrar({ project: service, nowMs: Date.now }),
-    container: { workerId: "pod-1", url, detectionMethod: "PUBLIC_URL", capabilities: ["sdxl"], version: "1.2.3" },
+    container: {
+      workerId: "pod-1",
+      url,
+      detectionMethod: "PUBLIC_URL",
+      capabilities: ["sdxl"],
+      jobTypes: [],
+      version: "1.2.3",
+    },
     everySeconds: 60,
     log: log.logger,
     checkAddress: checkPublicAddress,

@@ -1,3 +1,5 @@
+import type { RegisteredType } from "#contract/registration.ts";
+
 /** A container as whoever looks for one has to know it. */
 export interface ContainerFacts {
   readonly workerId: string;
@@ -7,6 +9,8 @@ export interface ContainerFacts {
   /** Workers and job types that it runs. */
   readonly capabilities: readonly string[];
   readonly version: string;
+  /** Job types of the deployment's own, so that the app takes jobs for them. */
+  readonly jobTypes: readonly RegisteredType[];
 }
 
 /** The setting that gave the address. */

@@ -3,6 +3,7 @@ import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { attemptOutcomes, jobStatuses } from "#contract/job-states.ts";
+import type { UnofferedNeed } from "#contract/queue-offers.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
 
 /*
@@ -300,12 +301,6 @@ export interface JobRecord {
   readonly delivery: DeliveryNote | null;
 }
 
-/** What a container must offer to run a job. `model`: what the job names in `model_variant`. */
-export interface JobNeed {
-  readonly type: string;
-  readonly model: string | null;
-}
-
 export interface EnqueueOptions {
   readonly worker: string;
   readonly delaySeconds?: number;
@@ -355,12 +350,6 @@ export interface QueueStats {
   readonly oldestQueuedSeconds: number | null;
   /** Due jobs that no live offer covers, by what they need; of the first 1,000 that wait, at least. */
   readonly unoffered: readonly UnofferedJobs[];
-}
-
-/** A need that no container offers. */
-export interface UnofferedNeed extends JobNeed {
-  /** False when no container runs the worker of such jobs at all; true when one does, but has not what they need. */
-  readonly served: boolean;
 }
 
 export interface UnofferedJobs extends UnofferedNeed {

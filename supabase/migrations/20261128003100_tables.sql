@@ -308,6 +308,13 @@ alter table ourvidz.enhancement_presets drop constraint if exists enhancement_pr
 alter table ourvidz.enhancement_presets add constraint enhancement_presets_token_limit_check
   check (token_limit between 1 and 4096);
 
+-- Types that containers have registered, which an app or the contract does not have: since when, and the JSON Schema of `config`.
+-- What they make is null where it is nothing.
+alter table ourvidz.job_types add column if not exists registered_at timestamptz;
+alter table ourvidz.job_types add column if not exists parameters jsonb check (jsonb_typeof(parameters) = 'object');
+alter table ourvidz.job_types alter column content_type drop not null;
+alter table ourvidz.job_types alter column file_extension drop not null;
+
 -- A container that gives a job back says why: what the job waits for is shown with it.
 
 -- {"code", "message"} of a released attempt; null when its container said nothing, as older ones do.
@@ -375,7 +382,8 @@ create or replace view public.ourvidz_usage with (security_invoker = true) as
   select job_id, attempt, user_id, type, status, gpu_seconds, files, bytes, created_at from ourvidz.usage;
 
 create or replace view public.ourvidz_job_types with (security_invoker = true) as
-  select type, worker, queue, content_type, file_extension, expected_seconds, bucket from ourvidz.job_types;
+  select type, worker, queue, content_type, file_extension, expected_seconds, bucket, registered_at, parameters
+    from ourvidz.job_types;
 
 create or replace view public.ourvidz_enhancement_presets with (security_invoker = true) as
   select preset, title, target_model, system_prompt, examples, max_tokens, settings, created_at, token_limit

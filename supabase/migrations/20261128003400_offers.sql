@@ -58,3 +58,12 @@ returns boolean language sql stable set search_path = '' as $$
   select exists (
     select from ourvidz.offers where offers.worker = worker_name and offers.expires_at > (select ourvidz.clock()))
 $$;
+
+-- What a queued job of the source "supabase" needs and no container offers: {"type", "model", "served"}; null otherwise.
+create or replace function ourvidz.waiting_for(job ourvidz.jobs)
+returns jsonb language sql stable set search_path = '' as $$
+  select case when job.status = 'queued' and job.source = 'supabase'
+               and not ourvidz.is_offered(job.worker, job.type, job.model_variant)
+              then jsonb_build_object('type', job.type, 'model', job.model_variant,
+                                      'served', ourvidz.is_served(job.worker)) end
+$$;

@@ -128,7 +128,8 @@ end $$;
 --   options  {"source": "upstash" | "supabase", "worker", "idempotency_key", "delay_seconds", "depends_on": [job id, …],
 --             "parent_job_id", "max_waiting", "max_per_minute", "request": names this call, so that it may be repeated}
 --
--- Returns {"job_id", "created", "position", "queue", "status", "element"}. The same id or idempotency key with the same
+-- Returns {"job_id", "created", "position", "queue", "status", "element", "waiting_for": what a job of the source "supabase" needs
+-- and no container offers, else null}. The same id or idempotency key with the same
 -- body answers the earlier job; with another body it is refused (IDEMPOTENCY_CONFLICT).
 create or replace function public.enqueue_job(job jsonb, options jsonb default '{}')
 returns jsonb language plpgsql security definer set search_path = '' as $$
@@ -192,7 +193,8 @@ begin
   return jsonb_build_object(
     'job_id', made.id,
     'created', earlier.id is null or coalesce(earlier.request = options ->> 'request', false),
-    'position', ourvidz.position_of(made), 'queue', made.queue, 'status', made.status, 'element', made.element);
+    'position', ourvidz.position_of(made), 'queue', made.queue, 'status', made.status, 'element', made.element,
+    'waiting_for', ourvidz.waiting_for(made));
 end $$;
 
 revoke all on function public.enqueue_job(jsonb, jsonb) from public, anon, authenticated;

@@ -146,10 +146,7 @@ returns jsonb language sql stable set search_path = '' as $$
     'status', job.status, 'run', job.run, 'attempt', job.attempt,
     'cancel_requested', job.cancel_requested_at is not null,
     'progress', job.progress, 'waits_for', job.waits_for, 'depends_on', to_jsonb(job.depends_on),
-    'waiting_for', case when job.status = 'queued' and job.source = 'supabase'
-                         and not ourvidz.is_offered(job.worker, job.type, job.model_variant)
-                        then jsonb_build_object('type', job.type, 'model', job.model_variant,
-                                                'served', ourvidz.is_served(job.worker)) end,
+    'waiting_for', ourvidz.waiting_for(job),
     'parent_job_id', job.parent_job_id, 'created_at_ms', ourvidz.ms(job.created_at),
     'available_at_ms', ourvidz.ms(job.available_at), 'expires_at_ms', ourvidz.ms(job.expires_at),
     'started_at_ms', ourvidz.ms(job.started_at),

@@ -1,6 +1,24 @@
 -- Containers: where they are, what they can do, when they were last heard of.
 
+-- Keeps the job types of a container that neither the contract nor the app has. Rows that somebody else has written stay as they
+-- are, and so does the bucket of one that was registered before: the app may have set it.
+create or replace function ourvidz.register_types(types jsonb)
+returns void language sql set search_path = '' as $$
+  insert into ourvidz.job_types as known (type, worker, content_type, bucket, registered_at, parameters)
+  select distinct on (each.value ->> 'type') each.value ->> 'type', each.value ->> 'worker',
+         nullif(each.value ->> 'content_type', 'nothing'), coalesce(each.value ->> 'bucket', each.value ->> 'type'),
+         ourvidz.clock(), nullif(each.value -> 'parameters', 'null')
+    from jsonb_array_elements(case jsonb_typeof(types) when 'array' then types else '[]' end) as each
+   order by each.value ->> 'type'
+  on conflict (type) do update
+    set worker = excluded.worker, content_type = excluded.content_type, parameters = excluded.parameters
+    where known.registered_at is not null
+      and (known.worker, known.content_type, known.parameters)
+          is distinct from (excluded.worker, excluded.content_type, excluded.parameters)
+$$;
+
 -- Writes a container's report of itself: {"worker_id", "worker_url", "status": "active" | "stopped", "capabilities",
+-- "job_types": [{"type", "worker", "content_type", "bucket", "parameters"}, …],
 -- "version", "registration_method", "detection_method", "timestamp", "healthy": whether its address was checked}. A
 -- report that is older than the newest one changes nothing. Returns the row.
 create or replace function public.register_worker(worker jsonb)
@@ -31,6 +49,7 @@ begin
         registered_at = case when workers.status = 'stopped' and excluded.status = 'active' then now_at
                              else workers.registered_at end
     where workers.reported_at is null or excluded.reported_at is null or excluded.reported_at >= workers.reported_at;
+  perform ourvidz.register_types(worker -> 'job_types');
   select * into saved from ourvidz.workers where worker_id = worker ->> 'worker_id';
   return to_jsonb(saved);
 end $$;

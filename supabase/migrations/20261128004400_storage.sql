@@ -7,12 +7,12 @@ returns trigger language plpgsql security definer set search_path = '' as $$
 begin
   insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
   values (new.bucket, new.bucket, false,
-    case new.content_type when 'image' then 52428800 when 'video' then 1073741824 else 1048576 end,
+    case new.content_type when 'image' then 52428800 when 'text' then 1048576 else 1073741824 end,
     case new.content_type
       when 'image' then array['image/png', 'image/jpeg', 'image/webp']
       -- One frame of a video model is an image.
       when 'video' then array['video/mp4', 'video/webm', 'image/png', 'image/jpeg', 'image/webp']
-      else array['text/plain', 'text/markdown', 'application/json'] end)
+      when 'text' then array['text/plain', 'text/markdown', 'application/json'] end)
   on conflict (id) do nothing;
   return null;
 end $$;

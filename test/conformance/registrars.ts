@@ -35,6 +35,7 @@ export function describeRegistrar(name: string, factory: () => Promise<Registrar
         detectionMethod: "PUBLIC_URL",
         capabilities: ["sdxl", "sdxl_image_fast"],
         version: "1.2.3",
+        jobTypes: [],
       };
     });
     afterEach(() => harness.close());

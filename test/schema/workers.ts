@@ -52,6 +52,39 @@ export function describeWorkers(use: UseProject): void {
       });
     });
 
+    test("make job types known that neither the contract nor the app has", async () => {
+      const { owner } = use();
+      const parameters = { type: "object", properties: { height: { type: "number" } } };
+      const tide = { type: "tide", worker: "media", content_type: "nothing", bucket: "tides", parameters };
+      const shipped = { type: "chat", worker: "media", content_type: "video", bucket: "videos" };
+      const known = () =>
+        owner.query(`
+          select type, worker, content_type, bucket, parameters, registered_at is not null as registered
+            from ourvidz.job_types where type in ('tide', 'chat') order by type`);
+      await register({ job_types: [tide, shipped, tide] });
+      const chat = {
+        type: "chat",
+        worker: "chat",
+        content_type: "text",
+        bucket: "chat",
+        parameters: null,
+        registered: false,
+      };
+      const row = { ...tide, content_type: null, registered: true };
+      expect(await known()).toEqual([chat, row]);
+      await owner.query("update ourvidz.job_types set bucket = 'chosen' where type = 'tide'");
+      await register({ job_types: [{ ...tide, worker: "sea", content_type: "image", parameters: null }] });
+      await register({ status: "stopped", job_types: [] });
+      const changed = { ...row, worker: "sea", content_type: "image", bucket: "chosen", parameters: null };
+      expect(await known()).toEqual([chat, changed]);
+      expect(await rpc(use(), "enqueue_job", { job: { type: "tide", prompt: "low tide" } })).toMatchObject({
+        queue: "sea_queue",
+        element: { bucket: "chosen" },
+      });
+      await owner.query("delete from ourvidz.job_types where type = 'tide'");
+      await owner.query("delete from storage.buckets where id in ('tides', 'chosen')");
+    });
+
     test.each([{ worker_id: "w" }, { worker_url: "https://worker.example" }, {}])(
       "need an id and an address: %j",
       async (worker) => {

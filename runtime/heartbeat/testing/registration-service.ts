@@ -16,6 +16,15 @@ const body = z.strictObject({
   timestamp: z.iso.datetime(),
   status: z.enum(["active", "stopped"]),
   capabilities: z.array(z.string()).min(1),
+  job_types: z.array(
+    z.strictObject({
+      type: z.string(),
+      worker: z.string(),
+      content_type: z.enum(["image", "video", "text", "nothing"]),
+      bucket: z.string(),
+      parameters: z.record(z.string(), z.unknown()).optional(),
+    }),
+  ),
   version: z.string().min(1),
 });
 export type RegisteredContainer = z.output<typeof body>;

@@ -1,5 +1,5 @@
+import { isCovered } from "#contract/queue-offers.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
-import { isCovered } from "../job-need.ts";
 import { type Lease, maxSkipped, type TakeRequest } from "../job-source.ts";
 import { prepareLeasingStatements } from "./statements.ts";
 

@@ -1,5 +1,6 @@
+import { isCovered } from "#contract/queue-offers.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
-import { type FindLack, isCovered } from "../job-need.ts";
+import type { FindLack } from "../job-need.ts";
 import { type Offer, offerTtlSeconds, type UnofferedJobs } from "../job-source.ts";
 import { prepareOfferStatements } from "./statements.ts";
 

@@ -1,7 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Keys } from "#contract/queue-keys.ts";
+import { readOffers } from "#contract/queue-offers.ts";
 import { type JobPage, type JobRecord, type ListFilter, maxPageBytes } from "../job-source.ts";
-import { readOffers } from "./offers.ts";
 import { toJobRecord } from "./records.ts";
 import { listAnswer } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";

@@ -4,10 +4,10 @@ import { type DeliveryNote, deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
+import { type ContainerOffers, findLack } from "#contract/queue-offers.ts";
 import { releaseReason } from "#contract/release-reason.ts";
 import { needOf } from "../job-need.ts";
 import { type AttemptRecord, attemptOutcomes, type JobRecord, jobStatuses, storedResult } from "../job-source.ts";
-import { type ContainerOffers, findLack } from "./offers.ts";
 
 /* A job as the scripts keep it, and how it becomes the port's types. */
 

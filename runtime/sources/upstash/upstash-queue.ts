@@ -5,6 +5,7 @@ import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
+import { findLack, readOffers } from "#contract/queue-offers.ts";
 import { bodyDigest } from "#runtime/lib/body-digest.ts";
 import { jobBody } from "../job-body.ts";
 import {
@@ -27,7 +28,6 @@ import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
 import { listJobs } from "./job-pages.ts";
 import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
-import { findLack, readOffers } from "./offers.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";

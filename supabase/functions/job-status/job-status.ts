@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { readJson } from "../_shared/edge/body.ts";
 import { connectDatabase } from "../_shared/edge/database.ts";
-import { defineEdgeFunction } from "../_shared/edge/edge-function.ts";
+import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { jobIdFrom } from "../_shared/edge/job-id.ts";
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
+import { waitingFor } from "../_shared/edge/waiting-for.ts";
 import { CodedError } from "../_shared/errors.ts";
+import { type UnofferedNeed, unofferedNeed } from "../_shared/queue-offers.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
 
 /*
@@ -18,8 +20,12 @@ const maxAssets = 1000;
 
 const jobRow = z.looseObject({ id: z.string(), status: z.string(), cancel_requested_at: z.string().nullable() });
 /** What containers offer is not for users to read, but what their own job needs is. */
-const waitingFor = z.object({ type: z.string(), model: z.string().nullable(), served: z.boolean().optional() });
-const need = z.object({ waiting_for: waitingFor.nullable() });
+const queuedJob = z.object({
+  queue: z.string(),
+  source: z.string(),
+  job: z.looseObject({ type: z.string(), model_variant: z.string().nullish() }),
+  waiting_for: unofferedNeed.nullable(),
+});
 const assetRow = z.looseObject({ index: z.number(), bucket: z.string(), path: z.string() });
 
 export const jobStatus = defineEdgeFunction({
@@ -32,7 +38,10 @@ export const jobStatus = defineEdgeFunction({
     const seen =
       caller.kind === "service" ? call.database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
     const [jobs, assets] = await Promise.all([
-      seen.rows({ table: "ourvidz_jobs", columns: jobColumns, where: { column: "id", equals: job_id }, limit: 1 }, jobRow),
+      seen.rows(
+        { table: "ourvidz_jobs", columns: jobColumns, where: { column: "id", equals: job_id }, limit: 1 },
+        jobRow,
+      ),
       seen.rows(
         {
           table: "ourvidz_assets",
@@ -48,12 +57,19 @@ export const jobStatus = defineEdgeFunction({
     if (job === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${job_id}.`);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     const { id, cancel_requested_at, ...rest } = job;
-    const waits = job.status === "queued" ? await call.database.call("get_job", { job_id }, need.nullable()) : null;
+    const waiting_for = job.status === "queued" ? await lackOf(job_id, call) : null;
     const cancel_requested = cancel_requested_at !== null;
-    const shown = { job_id: id, ...rest, cancel_requested, waiting_for: waits?.waiting_for ?? null, assets };
+    const shown = { job_id: id, ...rest, cancel_requested, waiting_for, assets };
     return { status: 200, body: { success: true, job: shown } };
   },
 });
+
+async function lackOf(job_id: string, call: CallOfAnybody): Promise<UnofferedNeed | null> {
+  const queued = await call.database.call("get_job", { job_id }, queuedJob.nullable());
+  if (queued === null || queued.source === "supabase") return queued?.waiting_for ?? null;
+  const { type, model_variant } = queued.job;
+  return waitingFor(call, { queue: queued.queue, type, model: model_variant ?? null });
+}
 
 function fromQuery(request: Request): string | null {
   return new URL(request.url).searchParams.get("job_id");

@@ -4,10 +4,13 @@ import { HttpError } from "../_shared/edge/answer.ts";
 import { readJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction, type EdgeCall } from "../_shared/edge/edge-function.ts";
 import { pushFromOutbox, sweepOutbox } from "../_shared/edge/outbox.ts";
+import { registeredTypeProblems } from "../_shared/edge/registered-type.ts";
+import { waitingFor } from "../_shared/edge/waiting-for.ts";
 import { readNewJob, withIdAndTime } from "../_shared/enqueue.ts";
 import { CodedError } from "../_shared/errors.ts";
 import type { FieldProblem, Job } from "../_shared/job.ts";
 import { invalidJob, shortened } from "../_shared/problems.ts";
+import { unofferedNeed } from "../_shared/queue-offers.ts";
 import { schemaOf } from "../_shared/schemas.ts";
 import { isGiven, isJsonObject } from "../_shared/synonyms.ts";
 import { policy } from "./policy.ts";
@@ -29,6 +32,7 @@ const enqueued = z.object({
   queue: z.string(),
   status: z.string(),
   element: z.looseObject({ type: z.string(), id: z.string() }),
+  waiting_for: unofferedNeed.nullish(),
 });
 
 export const queueJob = defineEdgeFunction({
@@ -38,6 +42,8 @@ export const queueJob = defineEdgeFunction({
   async run(call) {
     const { caller, config, database } = call;
     const { job, idempotencyKey, ignored } = readSubmission(await readJson(call.request, maxBodyBytes), call);
+    const wrong = await registeredTypeProblems(call, job);
+    if (wrong.length > 0) throw invalidJob(wrong);
     const request = { userId: caller.id, claims: caller.claims, job };
     await policy.check(request);
     const limits = policy.limits(request);
@@ -50,17 +56,20 @@ export const queueJob = defineEdgeFunction({
     };
     const enqueue = () => database.call("enqueue_job", { job, options }, enqueued);
     // An answer may be lost after the row was written; the same call again is known by its id and `request`.
-    const { element, ...row } = await enqueue().catch((error: unknown) => {
+    const { element, waiting_for, ...row } = await enqueue().catch((error: unknown) => {
       if (error instanceof CodedError && error.code === "DATABASE_UNREACHABLE") return enqueue();
       throw error;
     });
     // A job that an earlier request has made was pushed by it, or is in the outbox.
-    if (row.created) await pushFromOutbox(call, { ...row, element });
+    const isPushed = !row.created || (await pushFromOutbox(call, { ...row, element }));
+    const need = { queue: row.queue, type: job.type, model: job.model_variant ?? null };
+    const isWaiting = config.queue !== null && isPushed && row.status === "queued";
+    const lack = isWaiting ? await waitingFor(call, need) : (waiting_for ?? null);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     const { job_id, status, position, queue, created } = row;
     return {
       status: 202,
-      body: { success: true, job_id, status, queue_position: position, queue, created, ignored },
+      body: { success: true, job_id, status, queue_position: position, queue, created, waiting_for: lack, ignored },
     };
   },
 });

@@ -1,4 +1,5 @@
-import { isCovered, needOf } from "#runtime/sources/job-need.ts";
+import { isCovered } from "#contract/queue-offers.ts";
+import { needOf } from "#runtime/sources/job-need.ts";
 import {
   isSettled,
   type JobStatus,

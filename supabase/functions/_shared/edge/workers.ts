@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { isJobType } from "../job-types.ts";
 import { describeProblems, parseWith } from "../problems.ts";
-import { type Registration, registration } from "../registration.ts";
+import { maxRegistrationBytes, type Registration, registration } from "../registration.ts";
 import { type EdgeResponse, HttpError } from "./answer.ts";
 import { readJson } from "./body.ts";
 import type { Database } from "./database.ts";
@@ -40,6 +41,7 @@ export async function register(call: CallOfAnybody, capabilities: readonly strin
     worker_url,
     status: registered.status,
     capabilities: [...new Set([...registered.capabilities, ...capabilities])],
+    job_types: registered.job_types.filter(({ type }) => !isJobType(type)),
     version: registered.version,
     registration_method: registered.registration_method ?? (registered.auto_registered === false ? "manual" : "self"),
     detection_method: registered.detection_method,
@@ -60,7 +62,7 @@ export function findWorker(database: Database, capability: string | null): Promi
 }
 
 async function readRegistration(request: Request): Promise<Registration> {
-  const parsed = parseWith(registration, await readJson(request, 65_536));
+  const parsed = parseWith(registration, await readJson(request, maxRegistrationBytes));
   if (parsed.ok) return parsed.value;
   throw new HttpError("INVALID_REQUEST", `The registration is invalid: ${describeProblems(parsed.problems)}`, {
     details: parsed.problems,
