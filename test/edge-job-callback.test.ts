@@ -86,7 +86,9 @@ describe("job-callback", () => {
       expect([status, body.success, body.skipped]).toEqual([200, true, true]);
     }
     expect(await row()).toEqual(before);
-    expect(await project.database.query("select attempt from ourvidz.usage where job_id = $1", [jobId])).toHaveLength(1);
+    expect(await project.database.query("select attempt from ourvidz.usage where job_id = $1", [jobId])).toHaveLength(
+      1,
+    );
   });
 
   test("takes many at once and ends the job once", async () => {

@@ -32,7 +32,10 @@ export class PresetTable {
       .limit(maxRows)
       .abortSignal(AbortSignal.timeout(requestTimeoutMs));
     if (error !== null) {
-      throw new CodedError("DATABASE_UNREACHABLE", `The view ourvidz_enhancement_presets cannot be read: ${error.message}`);
+      throw new CodedError(
+        "DATABASE_UNREACHABLE",
+        `The view ourvidz_enhancement_presets cannot be read: ${error.message}`,
+      );
     }
     const rows: readonly unknown[] = data;
     const read = rows.map(presetOrProblem);

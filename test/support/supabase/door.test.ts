@@ -120,7 +120,8 @@ describe("the door to the database, through Supabase's own client", () => {
         job: { id, type: "chat", prompt: "a pond" },
         options: { source: "supabase" },
       });
-    const isThere = async () => (await postgres.database.query("select 1 from ourvidz.jobs where id = $1", [id])).length === 1;
+    const isThere = async () =>
+      (await postgres.database.query("select 1 from ourvidz.jobs where id = $1", [id])).length === 1;
     for (const [kind, applied] of [
       ["drop", false],
       ["lose", true],
