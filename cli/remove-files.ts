@@ -11,18 +11,21 @@ export interface FilePlaces {
 }
 
 /** Deletes a job's files where a container with this configuration puts them, and what was reported of the job there. */
-export function filesRemover({ config: { supabase: project }, store, embedded }: FilePlaces): RemoveFiles {
+export function filesRemover({ config, store, embedded }: FilePlaces): RemoveFiles {
   let remover: Promise<RemoveFiles> | undefined;
   const connect = async (): Promise<RemoveFiles> => {
-    const [{ jobRemover }, { createLogger }] = await Promise.all([
+    const { supabase: project, dataFolder } = config;
+    const [{ jobRemover }, { logsFolder }, { createLogger }] = await Promise.all([
       import("#runtime/container/remove-job.ts"),
+      import("#runtime/container/data-folder.ts"),
       import("#runtime/observe/log.ts"),
     ]);
     const callbacks = (await embedded())?.callbacks ?? { forget: async () => undefined };
-    if (project === null) return jobRemover({ stores: [store], callbacks });
+    const logs = logsFolder(dataFolder);
+    if (project === null) return jobRemover({ stores: [store], callbacks, logs });
     const { SupabaseAssetStore } = await import("#runtime/delivery/stores/supabase-asset-store.ts");
     const log = await createLogger({ level: "silent", format: "json" });
-    return jobRemover({ stores: [store, new SupabaseAssetStore({ project, log, nowMs: Date.now })], callbacks });
+    return jobRemover({ stores: [store, new SupabaseAssetStore({ project, log, nowMs: Date.now })], callbacks, logs });
   };
   return async (folder) => {
     remover ??= connect().catch((error: unknown) => {

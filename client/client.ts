@@ -9,6 +9,7 @@ import type { health } from "#functions/api/health.ts";
 import type { createInput } from "#functions/api/inputs-create.ts";
 import type { deleteInput } from "#functions/api/inputs-delete.ts";
 import type { getInput } from "#functions/api/inputs-get.ts";
+import type { getAttemptLog } from "#functions/api/jobs-attempt-log.ts";
 import type { cancelJob } from "#functions/api/jobs-cancel.ts";
 import type { cancelJobs } from "#functions/api/jobs-cancel-many.ts";
 import type { createJob } from "#functions/api/jobs-create.ts";
@@ -187,6 +188,13 @@ export class OurvidzClient {
 
   job(id: string): Promise<JobView> {
     return this.#connection.call<typeof getJob>("GET", "/jobs/:id", { params: { id } });
+  }
+
+  /** The last lines that an attempt has printed; they are with the container that ran it (NOT_FOUND elsewhere). */
+  attemptLog(id: string, attempt: number): Promise<AnswerOf<typeof getAttemptLog>> {
+    return this.#connection.call<typeof getAttemptLog>("GET", "/jobs/:id/attempts/:attempt/log", {
+      params: { id, attempt: String(attempt) },
+    });
   }
 
   cancel(id: string): Promise<AnswerOf<typeof cancelJob>> {

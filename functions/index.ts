@@ -23,6 +23,7 @@ import type { Route } from "./http/route.ts";
 import { createInputRoute } from "./inputs-create.ts";
 import { deleteInputRoute } from "./inputs-delete.ts";
 import { getInputRoute } from "./inputs-get.ts";
+import { attemptLogRoute } from "./jobs-attempt-log.ts";
 import { cancelJobRoute } from "./jobs-cancel.ts";
 import { cancelJobsRoute } from "./jobs-cancel-many.ts";
 import { createJobRoute } from "./jobs-create.ts";
@@ -63,6 +64,7 @@ export const routes: readonly Route[] = [
   listJobsRoute,
   getJobRoute,
   jobEventsRoute,
+  attemptLogRoute,
   cancelJobRoute,
   retryJobRoute,
   discardJobRoute,

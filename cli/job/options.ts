@@ -28,6 +28,8 @@ export interface JobOptions {
 
 export interface ShowJobOptions extends GlobalOptions, QueueChoice {
   readonly follow?: boolean;
+  /** True: of the newest attempt. */
+  readonly log?: number | true;
 }
 
 /** What `ourvidz jobs --limit` takes. */

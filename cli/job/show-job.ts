@@ -1,4 +1,6 @@
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import { CodedError } from "#contract/errors.ts";
+import type { Config } from "#runtime/container/config.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
@@ -9,6 +11,7 @@ import { readSettings } from "../settings.ts";
 import { describeJob } from "./describe.ts";
 import { followJob } from "./follow.ts";
 import type { ShowJobOptions } from "./options.ts";
+import { newestOr, showLog } from "./show-log.ts";
 import { jobJson } from "./view.ts";
 
 /** The body of `ourvidz job`. */
@@ -19,6 +22,7 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
   return withExistingQueue(config, options, async (open) => {
     const first = await open.queue.get(id);
     if (first === null) throw new CodedError("JOB_NOT_FOUND", `There is no job ${id}: "ourvidz jobs" lists them.`);
+    if (options.log !== undefined) return showLog(options, await localLog(first, options.log, config));
     const { record, exitCode } = options.follow
       ? await follow(open, first)
       : { record: first, exitCode: exitCodes.completed };
@@ -26,6 +30,18 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
     printResult(options, shown, describeJob(shown));
     return exitCode;
   });
+}
+
+/** Of the data folder: a container on this machine has written it there. */
+async function localLog(record: JobRecord, log: number | true, config: Config): Promise<AttemptLog> {
+  const [{ readAttemptLog }, { findAttemptLog }, { logsFolder }] = await Promise.all([
+    import("#runtime/attempt-logs/attempt-logs.ts"),
+    import("#runtime/attempt-logs/find-attempt-log.ts"),
+    import("#runtime/container/data-folder.ts"),
+  ]);
+  const folder = logsFolder(config.dataFolder);
+  const read = (attempt: number) => readAttemptLog(folder, record.job.id, attempt);
+  return findAttemptLog(record, newestOr(log, record), { read, workerId: config.workerId });
 }
 
 async function follow(open: OpenQueue, first: JobRecord): Promise<{ record: JobRecord; exitCode: number }> {

@@ -3,11 +3,16 @@ import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob } from "../job/describe.ts";
 import type { ShowJobOptions } from "../job/options.ts";
+import { newestOr, showLog } from "../job/show-log.ts";
 import { statusText } from "../job/view.ts";
 import { note, printResult } from "../output.ts";
 
 /** `ourvidz job` against a container. */
 export async function showRemoteJob(client: OurvidzClient, id: string, options: ShowJobOptions): Promise<number> {
+  if (options.log !== undefined) {
+    const attempt = newestOr(options.log, await client.job(id));
+    return showLog(options, await client.attemptLog(id, attempt));
+  }
   const interrupted = options.follow ? await follow(client, id) : null;
   const job = await client.job(id);
   printResult(options, job, describeJob(job));

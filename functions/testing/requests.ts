@@ -29,6 +29,9 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   }),
   "GET /jobs/:id": async (container) => ({ path: `/jobs/${await endedJob(container)}` }),
   "GET /jobs/:id/events": async (container) => ({ path: `/jobs/${await endedJob(container)}/events` }),
+  "GET /jobs/:id/attempts/:attempt/log": async (container) => ({
+    path: `/jobs/${await endedJob(container)}/attempts/1/log`,
+  }),
   "DELETE /jobs/:id": async (container) => ({ path: `/jobs/${await waitingJob(container)}` }),
   "POST /jobs/:id/retry": async (container) => ({
     path: `/jobs/${await endedJob(container, { stumble: "as asked" })}/retry`,

@@ -12,6 +12,7 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  *   files/         the local asset store, <bucket>/<user>/<job>/, uploaded files in inputs/<user>/inputs/; what is being stored is in .unfinished/
  *   inputs/        reference files of jobs, by content, kept for other jobs; in partial/ what is on its way
  *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
+ *   logs/          what attempts have printed, <job>/<attempt>.json
  *   loras/         LoRA files of jobs, by content, kept for other jobs
  *   signing.key    signs the addresses of local files; made at the first start
  */
@@ -116,6 +117,11 @@ function checkedKey(path: string, key: Uint8Array): Uint8Array {
 /** Where handlers keep what they can compute again. */
 export function cacheFolder(dataFolder: string): string {
   return join(dataFolder, "cache");
+}
+
+/** Where what attempts have printed is kept. */
+export function logsFolder(dataFolder: string): string {
+  return join(dataFolder, "logs");
 }
 
 /** Where containers write down that they run. */

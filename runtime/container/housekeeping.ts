@@ -7,7 +7,7 @@ import type { Uploads } from "#runtime/inputs/uploads/uploads.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Config } from "./config.ts";
-import { type DataFolder, removeAbandonedWork } from "./data-folder.ts";
+import { type DataFolder, logsFolder, removeAbandonedWork } from "./data-folder.ts";
 
 /** What a container does to its data folder soon after its start and every few hours: forget old jobs, remove what died. */
 export interface HousekeepingParts {
@@ -49,6 +49,7 @@ async function keepHouse(parts: HousekeepingParts): Promise<void> {
       log.info({ jobs: forgotten, older_than_days: config.jobRetentionDays }, "old job records removed");
     // What a killed process left of files that were on their way.
     await removeOldFiles(partialFolder(folder.inputs), Date.now() - dayMs).catch(() => 0);
+    await removeOldFiles(logsFolder(folder.path), Date.now() - config.jobRetentionDays * dayMs).catch(() => 0);
     const expired = await uploads.removeExpired();
     if (expired > 0) log.info({ files: expired }, "expired inputs removed");
     await removeFiles(config, log, folder);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
+import { AttemptLogs } from "#runtime/attempt-logs/attempt-logs.ts";
 import { Calls } from "#runtime/calls/calls.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
@@ -44,7 +45,7 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 import { answerQueries } from "./answer-queries.ts";
 import type { Config } from "./config.ts";
 import { connectOffers } from "./connect-offers.ts";
-import { containersFolder, type DataFolder } from "./data-folder.ts";
+import { containersFolder, type DataFolder, logsFolder } from "./data-folder.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
 import { enqueueChild } from "./enqueue-child.ts";
 import { startExecutors } from "./executors.ts";
@@ -78,6 +79,8 @@ export interface Runtime {
   readonly dispatcher: Dispatcher;
   /** Handlers that answer at once, without their queues. */
   readonly calls: Calls;
+  /** What attempts of this container have printed. */
+  readonly attemptLogs: Pick<AttemptLogs, "read">;
   readonly delivery: Delivery;
   readonly outbox: Outbox;
   readonly executors: ReadonlyMap<string, Executor>;
@@ -153,9 +156,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     dataFolder.stop();
     parts.warmUp.stop();
     await parts.fetches.stop();
-    prompts.stop();
-    presets.stop();
-    await sources.close();
+    for (const each of [prompts, presets]) each.stop();
+    await Promise.all([parts.attemptLogs.flushed(), sources.close()]);
     await embedded.close();
     await forgetOwner();
   };
@@ -220,12 +222,16 @@ function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config):
 }
 
 function pickParts(parts: ReturnType<typeof wire>) {
-  const { events, dispatcher, calls, delivery, dataFolder, warmUp, fetches, offers, uploads } = parts;
-  return { events, dispatcher, calls, delivery, dataFolder, warmUp, fetches, offers, uploads };
+  const { events, dispatcher, calls, attemptLogs, delivery, dataFolder, warmUp, fetches, offers, uploads } = parts;
+  return { events, dispatcher, calls, attemptLogs, delivery, dataFolder, warmUp, fetches, offers, uploads };
 }
 
-function filesOf({ store }: Destinations, { store: files, callbacks }: Embedded) {
-  return { store, files, removeFiles: jobRemover({ stores: [store, files], callbacks }) };
+function filesOf({ store }: Destinations, { store: files, callbacks, folder }: Embedded) {
+  return {
+    store,
+    files,
+    removeFiles: jobRemover({ stores: [store, files], callbacks, logs: logsFolder(folder.path) }),
+  };
 }
 
 interface Collaborators {
@@ -245,20 +251,9 @@ interface Collaborators {
 }
 
 /** Makes the parts between a job's source and its delivery, none of them running yet. */
-function wire({
-  config,
-  log,
-  metrics,
-  tracing,
-  registry,
-  embedded,
-  destinations,
-  executors,
-  outbox,
-  onHandler,
-  presets,
-  sources: { byName, queues },
-}: Collaborators) {
+function wire(own: Collaborators) {
+  const { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox } = own;
+  const { byName, queues } = own.sources;
   const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
   const { folder } = embedded;
   const store = measuredStore(tracedStore(destinations.store, tracing), metrics);
@@ -278,27 +273,27 @@ function wire({
     registry,
     executors,
     sources: [...sources.values()],
-    onHandler,
+    onHandler: own.onHandler,
     onExecutor: (executor) => {
-      dispatcher.watch(executor);
-      calls.watch(executor);
+      for (const each of [dispatcher, calls]) each.watch(executor);
     },
   });
   const restore = (source: string, lease: Lease, delaySeconds: number) =>
     restoreJob({ queues, registry, log }, { source, lease, delaySeconds });
   const settler = new Settler({ ...shared, registry, delivery, restore });
-  const answerQuery = answerQueries({ presets });
+  const answerQuery = answerQueries({ presets: own.presets });
   const running = { ...shared, registry, executors, inputs, answerQuery, workFolder: folder.work, abortGraceSeconds };
   const calls: Calls = new Calls({
     ...running,
     ...foundBy(offers),
-    timeoutSeconds: config.callTimeoutSeconds,
-    maxWaiting: config.maxWaitingCalls,
+    ...callLimits(config),
     isBlocked: () => !warmUp.isDone,
     isPaused: () => dispatcher.state === "paused",
   });
+  const attemptLogs = new AttemptLogs({ folder: logsFolder(folder.path), workerId, log });
   const runner = new JobRunner({
     ...running,
+    attemptLogs,
     ...foundBy(offers),
     calls,
     delivery,
@@ -306,8 +301,7 @@ function wire({
     enqueueChild: (source, parent, child) => enqueueChild({ queues, registry, source }, parent, child),
   });
   const wake = () => {
-    dispatcher.wake();
-    calls.wake();
+    for (const each of [dispatcher, calls]) each.wake();
   };
   const warmUp = new WarmUp({ config, fetches, registry, executors, workFolder: folder.work, log, onDone: wake });
   const dataFolder = new FolderWatch({ path: folder.path, log, onChange: wake });
@@ -322,7 +316,12 @@ function wire({
     isBlocked: () => dataFolder.isGone || !warmUp.isDone,
   });
   offers.on("change", wake);
-  return { offers, keepers, events, delivery, calls, runner, dispatcher, dataFolder, warmUp, fetches, uploads };
+  const shown = { events, dispatcher, calls, attemptLogs, delivery, dataFolder, warmUp, fetches, offers, uploads };
+  return { ...shown, keepers, runner };
+}
+
+function callLimits({ callTimeoutSeconds, maxWaitingCalls }: Config) {
+  return { timeoutSeconds: callTimeoutSeconds, maxWaiting: maxWaitingCalls };
 }
 
 /** What jobs and calls find out about this container, and whether they may run in it. */

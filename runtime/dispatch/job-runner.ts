@@ -6,6 +6,7 @@ import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
+import type { AttemptLogs } from "#runtime/attempt-logs/attempt-logs.ts";
 import type { Caller, Calls } from "#runtime/calls/calls.ts";
 import { inputsFolder } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
@@ -45,6 +46,8 @@ export interface JobRunnerOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
+  /** What attempts print. */
+  readonly attemptLogs: Pick<AttemptLogs, "follow">;
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
   /** @param source where the parent came from */
@@ -197,6 +200,7 @@ export class JobRunner {
     const task = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
+        onBegin: (output) => this.#options.attemptLogs.follow(lease, output),
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
         onText: (delta) => text.add(delta),

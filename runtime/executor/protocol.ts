@@ -49,6 +49,16 @@ export function sameAttempt(left: AttemptKey, right: AttemptKey): boolean {
   return left.serial === right.serial && left.jobId === right.jobId && left.attempt === right.attempt;
 }
 
+const mark = "\u001e";
+
+/** What an executor prints on both its streams when an attempt has ended: see process-output.ts. */
+export const endMark = {
+  of: (serial: number) => `${mark}attempt ${serial} ended${mark}\n`,
+  pattern: new RegExp(`${mark}attempt (\\d{1,15}) ended${mark}\\n`, "g"),
+  first: mark,
+  maxCharacters: 40,
+} as const;
+
 export const executorTask = z.object({
   key: attemptKey,
   job: jobEnvelope,

@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { basename, dirname, relative } from "node:path";
 import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler, JobOutput } from "#contract/handler.ts";
 import { safeJson } from "#contract/plain-json.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
+import { type CodePlace, codeFrame, codePlace } from "#runtime/lib/code-place.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
 import type {
@@ -179,9 +181,17 @@ export class Attempt {
       if (this.#abortReason !== null) return { kind: "aborted", reason: this.#abortReason };
       // What nobody caught came first: it stopped the rest.
       const { error } = this.#uncaught ?? { error: thrown };
-      this.#log.error({ error: loggedError(error) }, "the handler failed");
-      return failedOutcome(error, this.#model);
+      const place = error instanceof CodedError ? null : codePlace(error);
+      const frame = place === null ? {} : { frame: codeFrame(place) };
+      this.#log.error({ error: loggedError(error), ...frame }, "the handler failed");
+      return failedOutcome(error, this.#model, place && this.#shown(place));
     }
+  }
+
+  /** Without the machine's own folders: `handlers/paint.ts`. */
+  #shown({ file, ...place }: CodePlace): CodePlace {
+    const path = relative(dirname(this.#host.settings.handlersFolder), file);
+    return { ...place, file: path.startsWith("..") ? basename(file) : path };
   }
 
   async #runHandler(handler: Handler): Promise<JobOutput> {

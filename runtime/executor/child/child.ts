@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { toErrorReport } from "#contract/errors.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { createLogger } from "#runtime/observe/log.ts";
+import { standardError } from "#runtime/observe/standard-error.ts";
 import { executorSettings, type FromExecutor, toExecutor } from "../protocol.ts";
 import { killRest, markVariable, SpawnWatch } from "../watchdog/processes.ts";
 import { ExecutorProcess } from "./executor-process.ts";
@@ -58,9 +59,14 @@ function crash(error: unknown): never {
   process.exit(1);
 }
 
+function print(text: string): void {
+  process.stdout.write(text);
+  standardError().write(text);
+}
+
 try {
   const registry = await loadHandlers(settings.handlersFolder, { checksCalls: false });
-  const executor = new ExecutorProcess({ registry, settings, log, send, killProcesses, crash });
+  const executor = new ExecutorProcess({ registry, settings, log, send, killProcesses, crash, print });
   process.on("unhandledRejection", (error) => executor.uncaught(error));
   process.on("uncaughtException", (error) => executor.uncaught(error));
   process.on("message", (message) => {

@@ -4,6 +4,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import {
   type ExecutorSettings,
   type ExecutorTask,
+  endMark,
   type FromAttempt,
   type FromExecutor,
   type HandlerOutcome,
@@ -23,6 +24,8 @@ export interface ExecutorProcessOptions {
   readonly killProcesses: (thoroughly: boolean) => Promise<number>;
   /** Ends the process, with the error as evidence. */
   readonly crash: (error: unknown) => void;
+  /** Prints on both streams, behind all that was printed before. */
+  readonly print: (text: string) => void;
 }
 
 /** How long a handler may go on after an error of its own that nobody caught. */
@@ -102,6 +105,7 @@ export class ExecutorProcess {
   async #run(attempt: Attempt): Promise<void> {
     const outcome = await attempt.run();
     this.#current = null;
+    this.#options.print(endMark.of(attempt.key.serial));
     const end = (how: HandlerOutcome) =>
       this.#send(attempt, {
         kind: "ended",

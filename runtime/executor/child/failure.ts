@@ -1,4 +1,5 @@
 import {
+  CodedError,
   type ErrorReport,
   errorStatus,
   PermanentError,
@@ -6,16 +7,22 @@ import {
   retryMeaning,
   toErrorReport,
 } from "#contract/errors.ts";
+import { type CodePlace, placeText } from "#runtime/lib/code-place.ts";
 import type { HandlerOutcome } from "../protocol.ts";
 
 /**
  * How an attempt ends that threw this, whatever it is. Never throws.
  * @param model the last requested one, which is what a fault of a model is about
+ * @param place where it was thrown, as it may be shown to people
  */
-export function failedOutcome(error: unknown, model?: string): Extract<HandlerOutcome, { kind: "failed" }> {
+export function failedOutcome(
+  error: unknown,
+  model?: string,
+  place: CodePlace | null = null,
+): Extract<HandlerOutcome, { kind: "failed" }> {
   try {
     if (isDiskFull(error)) return { kind: "failed", error: diskFull, retry: "backoff" };
-    const report = withModel(toErrorReport(error, "HANDLER_FAILED"), model);
+    const report = withPlace(withModel(toErrorReport(error, "HANDLER_FAILED"), model), error, place);
     return { kind: "failed", error: report, retry: retryMeaning(error) };
   } catch {
     // A proxy may throw at being looked at.
@@ -35,6 +42,16 @@ const diskFull: ErrorReport = {
 function withModel(error: ErrorReport, model: string | undefined): ErrorReport {
   if (!error.code.startsWith("MODEL_") || model === undefined || error.details !== undefined) return error;
   return { ...error, details: { model } };
+}
+
+const mistakes: readonly unknown[] = ["TypeError", "ReferenceError", "RangeError", "SyntaxError"];
+
+/** An error that nobody meant for people says where it was made: what was meant for them is their sentence alone. */
+function withPlace(report: ErrorReport, error: unknown, place: CodePlace | null): ErrorReport {
+  if (place === null || error instanceof CodedError || report.details !== undefined) return report;
+  const at = placeText(place);
+  const isMistake = error instanceof Error && mistakes.includes(error.name);
+  return { ...report, message: isMistake ? `${report.message} (${at})` : report.message, details: { at } };
 }
 
 function isDiskFull(error: unknown): boolean {

@@ -78,7 +78,7 @@ describe("an executor", () => {
     await one.restart(1000);
     await reaches(one, "idle");
     expect(one.status).toMatchObject({ types: ["other"], problems: [{ type: "later" }] });
-    expect(one.status.problems[0]?.problem).toMatch(/later\.ts: .*(expected|unexpected)/i);
+    expect(one.status.problems[0]?.problem).toMatch(/later\.ts:1:17: .*(expected|unexpected)/i);
   });
 
   it("can stop a job that it has not begun", async () => {

@@ -139,7 +139,8 @@ export class Executor extends EventEmitter<ExecutorEvents> {
   #begin(): void {
     const { task } = this.#slot;
     if (task === null) return;
-    this.#supervisor.begin(task);
+    const output = this.#supervisor.begin(task);
+    if (output !== null) this.#slot.begun(output);
     this.#publish();
   }
 

@@ -2,7 +2,6 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { standardError } from "#runtime/observe/standard-error.ts";
 import type { ExecutorSettings } from "../protocol.ts";
 import { killGroup, markVariable } from "../watchdog/processes.ts";
 import { executorEnvironment } from "./executor-environment.ts";
@@ -59,24 +58,4 @@ function launcher(): { readonly execPath: string; readonly execArgv: string[] } 
 /** SIGKILL to the process and all that is in its group. */
 export function killExecutor(child: ChildProcess): void {
   if (child.pid === undefined || !killGroup(child.pid)) child.kill("SIGKILL");
-}
-
-const keptCharacters = 4096;
-
-/** The last lines that a process has printed, which go to standard error with the dispatcher's own. */
-export class LastOutput {
-  #text = "";
-
-  readonly add = (chunk: Buffer): void => {
-    this.#text = (this.#text + chunk.toString("utf8")).slice(-keptCharacters);
-    standardError().write(chunk);
-  };
-
-  get text(): string {
-    return this.#text.trim();
-  }
-
-  clear(): void {
-    this.#text = "";
-  }
 }

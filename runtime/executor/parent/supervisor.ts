@@ -11,7 +11,9 @@ import {
   fromExecutor,
   type ToExecutor,
 } from "../protocol.ts";
-import { forkExecutor, killExecutor, LastOutput } from "./fork-executor.ts";
+import type { AttemptOutput } from "./attempt-output.ts";
+import { forkExecutor, killExecutor } from "./fork-executor.ts";
+import { ProcessOutput } from "./process-output.ts";
 import { RestartPause } from "./restart-pause.ts";
 import { SuspensionWatch } from "./suspension-watch.ts";
 
@@ -69,7 +71,8 @@ const startTimeoutMs = 120_000;
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #options: SupervisorOptions;
   readonly #pause: RestartPause;
-  readonly #output = new LastOutput();
+  /** Of the process that is, or was the last. */
+  #output: ProcessOutput | null = null;
   /** A job runs in the process. */
   #isBusy = false;
   #state: ProcessState = "stopped";
@@ -140,11 +143,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     if (this.#child?.connected) this.#child.send(message, () => undefined);
   }
 
-  /** Gives the process a task: the evidence of a crash begins here. */
-  begin(task: ExecutorTask): void {
-    this.#output.clear();
+  /** Gives the process a task: the evidence of a crash begins here. Returns what it prints. */
+  begin(task: ExecutorTask): AttemptOutput | null {
+    const output = this.#output?.begin(task.key.serial) ?? null;
     this.#isBusy = true;
     this.send({ kind: "run", task });
+    return output;
   }
 
   /** The process has run its task to an end, whatever that was. */
@@ -200,12 +204,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #spawn(): void {
     this.#setState("starting");
-    this.#output.clear();
+    this.#output = null;
     const child = this.#fork();
     if (child === null) return;
     this.#child = child;
     if (child.pid !== undefined) this.#watchSuspension(child, child.pid);
-    for (const stream of [child.stdout, child.stderr]) stream?.on("data", this.#output.add);
+    this.#output = new ProcessOutput(child);
     child.on("message", (message) => {
       // What a dead process had written may be read after its end.
       if (this.#child === child) this.#receive(message);
@@ -289,7 +293,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#isBusy = false;
     if (restartInMs !== null) this.#timer = setTimeout(() => this.start(), restartInMs);
     this.#setState(isWanted ? "stopped" : "waiting");
-    const lastOutput = this.#output.text;
+    const lastOutput = this.#output?.evidence ?? "";
     this.emit("exit", { wasReady, wasSuspended, exitCode, signal, lastOutput, restartInMs });
   }
 }

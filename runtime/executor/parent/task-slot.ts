@@ -17,6 +17,7 @@ import {
   type ToAttempt,
 } from "../protocol.ts";
 import type { Query } from "../queries.ts";
+import type { AttemptOutput } from "./attempt-output.ts";
 
 /*
  * The one task of an executor, seen from the dispatcher: free ──take──► taken ──end──► free. A message of an
@@ -39,6 +40,8 @@ export interface CrashEvidence {
 
 /** What an attempt may request of the dispatcher process, and report to it. */
 export interface TaskHooks {
+  /** Its process has the task, and prints into this. */
+  onBegin?(output: AttemptOutput): void;
   onProgress(message: ProgressMessage): void;
   onStage(message: StageMessage): void;
   /** The next piece of the text that the handler makes. */
@@ -109,6 +112,11 @@ export class TaskSlot {
     const task: ExecutorTask = { key: { jobId, attempt, serial: ++this.#serial }, job, workFolder };
     this.#taken = { task, hooks, controller: new AbortController(), calls: new Map(), ended };
     return { task, ended: ended.promise };
+  }
+
+  /** A process has the task. */
+  begun(output: AttemptOutput): void {
+    this.#taken?.hooks.onBegin?.(output);
   }
 
   /** The attempt is to stop: what the dispatcher does for it stops at once. */

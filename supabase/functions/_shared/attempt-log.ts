@@ -1,0 +1,29 @@
+import { z } from "zod";
+
+/** Bounds of what is kept of one attempt's output: the last lines, each shortened. */
+export const maxLogLines = 100;
+export const maxLogLineCharacters = 1000;
+
+export function shortLine(line: string, maxCharacters = maxLogLineCharacters): string {
+  return line.length <= maxCharacters ? line : `${line.slice(0, maxCharacters - 1)}…`;
+}
+
+/** What an attempt has printed, as its container keeps it and shows it. */
+export const attemptLog = z
+  .object({
+    job_id: z.string(),
+    attempt: z.number().int(),
+    /** Which run of the job: 1, and one more with every retry of a failed job. Null where nothing was printed. */
+    run: z.number().int().nullable(),
+    /** The container that ran the attempt, and has this. */
+    worker_id: z.string(),
+    /** Null while it runs. */
+    ended_at: z.iso.datetime().nullable(),
+    /** The last lines, the oldest first: what its handler logged and printed, and what its process said when it died. */
+    lines: z.array(z.string()),
+    /** How many lines were before those. */
+    dropped: z.number().int(),
+  })
+  .meta({ id: "AttemptLog" });
+
+export type AttemptLog = z.output<typeof attemptLog>;
