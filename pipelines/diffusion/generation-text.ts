@@ -1,4 +1,5 @@
 import type { GenerationTexts } from "#pipelines/images/encode.ts";
+import type { SamplerNames } from "#pipelines/schedulers/sampler-names.ts";
 
 /** How a picture was made, for its metadata. */
 export interface PictureOrigin {
@@ -20,11 +21,13 @@ export interface PictureOrigin {
  */
 export function generationTexts(
   origin: PictureOrigin,
+  { sampler, scheduleType }: SamplerNames,
   more: Readonly<Record<string, number | undefined>>,
 ): GenerationTexts {
   const settings = {
     Steps: origin.num_inference_steps,
-    Sampler: origin.scheduler,
+    Sampler: sampler,
+    "Schedule type": scheduleType,
     "CFG scale": origin.guidance_scale,
     Seed: origin.seed,
     Size: `${origin.width}x${origin.height}`,

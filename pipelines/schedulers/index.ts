@@ -5,6 +5,7 @@ import { FlowDpmSolverScheduler } from "./dpm-solver-multistep.ts";
 import { flowConfig, flowShift as shiftOf } from "./flow-config.ts";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.ts";
 import { factories, friendlyNames, type SchedulerOptions } from "./registry.ts";
+import { type SamplerNames, samplerNames } from "./sampler-names.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { FlowUniPcScheduler } from "./unipc-multistep.ts";
 
@@ -57,6 +58,13 @@ export function createScheduler(
   options: SchedulerOptions = {},
 ): Scheduler {
   return create(name, { classes: factories, friendly: friendlyNames }, config, configPath, options);
+}
+
+/** What other tools call the scheduler that {@link createScheduler} makes of the same name and config. */
+export function samplerOf(name: string, config: unknown): SamplerNames {
+  const named = Object.entries(friendlyNames).find(([short]) => short === name.toLowerCase())?.[1];
+  const own = z.record(z.string(), z.unknown()).catch({}).parse(config);
+  return samplerNames(named?.className ?? name, { ...own, ...named?.config });
 }
 
 /**

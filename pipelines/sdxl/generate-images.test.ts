@@ -119,7 +119,7 @@ describe("generateImages", () => {
     expect(comments?.map(({ keyword }) => keyword)).toEqual(expect.arrayContaining(["parameters", "ourvidz"]));
     const textOf = (name: string) => comments?.find(({ keyword }) => keyword === name)?.text ?? "";
     expect(textOf("parameters")).toBe(
-      "a lighthouse at dawn\nNegative prompt: blurry\nSteps: 3, Sampler: EulerDiscreteScheduler, CFG scale: 5, " +
+      "a lighthouse at dawn\nNegative prompt: blurry\nSteps: 3, Sampler: Euler, CFG scale: 5, " +
         "Seed: 11, Size: 64x64, Model: tiny-sdxl, Clip skip: 3",
     );
     expect(JSON.parse(textOf("ourvidz"))).toMatchObject({ prompt: "a lighthouse at dawn", seed: 11, clip_skip: 1 });

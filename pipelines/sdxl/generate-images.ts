@@ -202,7 +202,7 @@ function describe(
 }
 
 async function save(
-  { images }: SdxlResult,
+  { images, sampler }: SdxlResult,
   drawn: readonly Drawn[],
   host: ImageHost,
   file: PictureFile,
@@ -217,7 +217,7 @@ async function save(
     const { clip_skip, guidance_rescale, denoise_strength, denoising_end } = origin;
     // The web UI counts from the last layer, where diffusers' 0 is the one before it.
     const clipSkip = clip_skip === undefined ? undefined : clip_skip + 2;
-    const texts = generationTexts(origin, {
+    const texts = generationTexts(origin, sampler, {
       "Clip skip": clipSkip,
       "CFG rescale": guidance_rescale,
       "Denoising strength": denoise_strength,

@@ -9,7 +9,7 @@ import type { Placed } from "#pipelines/diffusion/report-load.ts";
 import { depthPicture } from "#pipelines/images/depth-picture.ts";
 import { type RgbImage, toUnitValues } from "#pipelines/images/rgb.ts";
 import { LoraWeights } from "#pipelines/lora/lora-weights.ts";
-import { createScheduler } from "#pipelines/schedulers/index.ts";
+import { createScheduler, samplerOf } from "#pipelines/schedulers/index.ts";
 import type { Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import {
   controlNetFile,
@@ -145,7 +145,18 @@ export class SdxlPipeline {
     );
     const { promptTokens, negativePromptTokens, chunks } = embeddings;
     const steps = request.numInferenceSteps - skipped;
-    return { images, scheduler: scheduler.className, promptTokens, negativePromptTokens, chunks, steps, denoisingEnd };
+    const { className, config } = this.model.scheduler;
+    const sampler = samplerOf(request.scheduler ?? className, config);
+    return {
+      images,
+      scheduler: scheduler.className,
+      sampler,
+      promptTokens,
+      negativePromptTokens,
+      chunks,
+      steps,
+      denoisingEnd,
+    };
   }
 
   /**

@@ -3,6 +3,7 @@ import type { DenoiseStep } from "#pipelines/diffusion/denoise.ts";
 import type { Mask } from "#pipelines/images/mask.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { Lora } from "#pipelines/lora/merged-graph.ts";
+import type { SamplerNames } from "#pipelines/schedulers/sampler-names.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { PromptEmbeddings } from "./encode-prompt.ts";
 import type { WeightedPair } from "./read-weights.ts";
@@ -98,6 +99,8 @@ export interface SdxlResult {
   readonly images: readonly RgbImage[];
   /** diffusers' class name. */
   readonly scheduler: string;
+  /** The same in the words of other tools. */
+  readonly sampler: SamplerNames;
   readonly promptTokens: number;
   readonly negativePromptTokens: number;
   readonly chunks: number;

@@ -2,6 +2,7 @@ import type { VideoHost } from "#pipelines/core/host.ts";
 import { generationTexts, type PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { type PictureFile, saveImages } from "#pipelines/diffusion/save-images.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
+import { samplerNames } from "#pipelines/schedulers/sampler-names.ts";
 import { openVideoAsset, type VideoAsset, type VideoAssetOptions } from "#pipelines/video/save-video.ts";
 import type { ClipShape } from "./clip-shape.ts";
 import type { WanResult } from "./pipeline.ts";
@@ -49,7 +50,7 @@ class FrameFile implements ClipFile {
   async finish(sampling: Sampling): Promise<Readonly<Record<string, unknown>>> {
     if (this.#frame === undefined) throw new RangeError("the frame of the picture is missing");
     const origin = this.#originOf(sampling);
-    const texts = generationTexts(origin, {});
+    const texts = generationTexts(origin, samplerNames(origin.scheduler, {}), {});
     await saveImages([{ image: this.#frame, seed: origin.seed, texts }], this.#host, this.#picture);
     return {};
   }
