@@ -1,6 +1,7 @@
 import { modelUnsuitable } from "#pipelines/core/errors.ts";
-import type { Component, Feed, InputSpec, PreparedInput } from "#pipelines/core/onnx.ts";
+import type { Component, Feed } from "#pipelines/core/onnx.ts";
 import { type IntTensor, release } from "#pipelines/core/tensor.ts";
+import { startCache, type TokenCache } from "./token-cache.ts";
 
 /** Inputs that are neither the tokens' own nor the cache. */
 const known = ["input_ids", "attention_mask", "position_ids", "num_logits_to_keep"];
@@ -12,27 +13,11 @@ const maxLogitBytes = 64 * 2 ** 20;
 /** A part of a prompt that is read in one run, within which nothing can be aborted. */
 const defaultPartTokens = 256;
 
-/** What a model remembers of the tokens that it has read. */
-export class TokenCache {
-  /** Keys and values by the name of the input, `[1, heads, length, width]`. */
-  values: Readonly<Record<string, PreparedInput>>;
-  length = 0;
-
-  constructor(values: Readonly<Record<string, PreparedInput>>) {
-    this.values = values;
-  }
-
-  /** Gives the memory back at once. */
-  release(): void {
-    for (const value of Object.values(this.values)) value.release();
-  }
-}
-
 /** A causal language model that reads tokens one part after another: its ONNX graph, with keys and values of the past. */
 export class CachedDecoder {
   readonly #component: Component;
-  /** Output by the input that it becomes. */
-  readonly #kept: Readonly<Record<string, string>>;
+  /** Inputs that are the cache's. */
+  readonly #past: readonly string[];
   readonly #partTokens: number;
 
   /**
@@ -55,7 +40,7 @@ export class CachedDecoder {
         `${problem}; this pipeline runs causal language models with ${known.slice(0, 3).join(", ")} and past_key_values. Export it for text generation with past.`,
       );
     }
-    this.#kept = Object.fromEntries(past.map((name) => [name, name.replace("past_key_values", "present")]));
+    this.#past = past;
     const makesAll = !names.includes("num_logits_to_keep");
     const fitting = Math.max(1, Math.floor(maxLogitBytes / (4 * vocabularySize)));
     this.#partTokens = makesAll ? Math.min(partTokens, fitting) : partTokens;
@@ -63,8 +48,7 @@ export class CachedDecoder {
 
   /** A cache without a token. */
   start(): TokenCache {
-    const values = Object.keys(this.#kept).map((name) => [name, this.#component.prepare(name, this.#nothing(name))]);
-    return new TokenCache(Object.fromEntries(values));
+    return startCache(this.#component, this.#past);
   }
 
   /** The parts in which a prompt is read, one run each. */
@@ -80,29 +64,24 @@ export class CachedDecoder {
    * @returns the scores of the token that follows the last one, over the whole vocabulary
    */
   async read(ids: Int32Array, cache: TokenCache): Promise<Float32Array> {
-    const length = cache.length + ids.length;
     const positions = Int32Array.from(ids, (_, index) => cache.length + index);
+    // Places of the cache that no token has yet are not looked at.
+    const mask = new Int32Array(cache.places + ids.length).fill(1).fill(0, cache.length, cache.places);
     const given: Record<string, IntTensor> = {
       input_ids: { data: ids, dims: [1, ids.length] },
-      attention_mask: { data: new Int32Array(length).fill(1), dims: [1, length] },
+      attention_mask: { data: mask, dims: [1, mask.length] },
       position_ids: { data: positions, dims: [1, ids.length] },
       num_logits_to_keep: { data: Int32Array.of(1), dims: [] },
     };
     const feeds: Record<string, Feed> = { ...cache.values };
     for (const name of known) if (given[name] && this.#component.inputs.has(name)) feeds[name] = given[name];
-    const { outputs, next } = await this.#component.runKeeping(feeds, ["logits"], this.#kept);
-    cache.release();
-    cache.values = next;
-    cache.length = length;
+    const { outputs, next } = await this.#component.runKeeping(feeds, ["logits"], cache.kept);
+    cache.add(next, ids.length);
     const { data, dims } = outputs.logits;
-    const scores = data.slice(data.length - (dims.at(-1) ?? 0));
+    const vocabulary = dims.at(-1) ?? 0;
+    if (data.length === vocabulary) return data;
+    const scores = data.slice(data.length - vocabulary);
     release(outputs.logits);
     return scores;
-  }
-
-  #nothing(name: string) {
-    const { shape }: Pick<InputSpec, "shape"> = this.#component.inputs.get(name) ?? { shape: [] };
-    const dims = shape.map((size, axis) => (typeof size === "number" ? size : axis === 0 ? 1 : 0));
-    return { data: new Float32Array(0), dims };
   }
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { modelInvalid, unsupportedOption } from "#pipelines/core/errors.ts";
 import { Component, hasCudaLibrary, type SessionSettings } from "#pipelines/core/onnx.ts";
-import { CachedDecoder, type TokenCache } from "./cached-decoder.ts";
+import { CachedDecoder } from "./cached-decoder.ts";
 import { ChatTemplate, findTemplate } from "./chat-template.ts";
 import { fitConversation, fitText } from "./conversation.ts";
 import { chooseGraph, type GraphFile, type RoomForGraph } from "./graph-files.ts";
@@ -10,6 +10,7 @@ import { type ChatModelFolder, readModelFolder } from "./model-folder.ts";
 import type { ChatControl, ChatRequest, ChatResult, LanguageModel } from "./request.ts";
 import { TokenSampler } from "./sampler.ts";
 import { StopTexts } from "./stop-texts.ts";
+import type { TokenCache } from "./token-cache.ts";
 import { TokenText } from "./token-text.ts";
 import { ChatTokenizer } from "./tokenizer.ts";
 

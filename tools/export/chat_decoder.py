@@ -13,10 +13,11 @@ class GrownCache(DynamicCache):
 
     def __init__(self, past: tuple[torch.Tensor, ...]):
         super().__init__()
-        self.past, self.present = past, list(past)
+        self.past, self.present, self.new = past, list(past), list(past)
 
     def update(self, key_states, value_states, layer_idx, *args, **kwargs):
         for offset, states in enumerate((key_states, value_states)):
+            self.new[2 * layer_idx + offset] = states
             self.present[2 * layer_idx + offset] = torch.cat([self.past[2 * layer_idx + offset], states], dim=2)
         return self.present[2 * layer_idx], self.present[2 * layer_idx + 1]
 
@@ -28,12 +29,14 @@ class CausalDecoder(torch.nn.Module):
     """Reads tokens after those whose keys and values it is given, `[batch, heads, past, width]` for every layer.
 
     input_ids and position_ids (unless left out) are `[batch, new]`, attention_mask `[batch, past + new]`; the result is
-    the logits of the last token, `[batch, 1, vocabulary]`, and keys and values `[batch, heads, past + new, width]`.
+    the logits of the last token, `[batch, 1, vocabulary]`, keys and values `[batch, heads, past + new, width]`, and (unless
+    left out) those of the new tokens alone, of all layers in one, `[2 * layers, batch, heads, new, width]`: all that a
+    caller needs who keeps a cache with places to spare, which the attention mask leaves out.
     """
 
-    def __init__(self, model: torch.nn.Module, positions: bool):
+    def __init__(self, model: torch.nn.Module, positions: bool, new_values: bool):
         super().__init__()
-        self.model, self.positions = model, positions
+        self.model, self.positions, self.new_values = model, positions, new_values
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *rest: torch.Tensor):
         past = rest[1:] if self.positions else rest
@@ -52,14 +55,16 @@ class CausalDecoder(torch.nn.Module):
             use_cache=True,
             logits_to_keep=1,
         ).logits
-        return logits, *cache.present
+        return logits, *cache.present, *((torch.stack(cache.new),) if self.new_values else ())
 
 
 def load_model(source: Path, dtype: torch.dtype) -> torch.nn.Module:
     return AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation="eager").eval()
 
 
-def decoder(source: Path, dtype: torch.dtype, positions: bool = True, file: str = "model.onnx") -> Component:
+def decoder(
+    source: Path, dtype: torch.dtype, positions: bool = True, new_values: bool = True, file: str = "model.onnx"
+) -> Component:
     model = load_model(source, dtype)
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -86,10 +91,11 @@ def decoder(source: Path, dtype: torch.dtype, positions: bool = True, file: str 
     outputs = {
         "logits": {0: "batch_size"},
         **{f"present.{name}": {0: "batch_size", 2: "total_sequence_length"} for name in names},
+        **({"new_key_values": {1: "batch_size", 3: "sequence_length"}} if new_values else {}),
     }
     return Component(
         "onnx",
-        CausalDecoder(model, positions),
+        CausalDecoder(model, positions, new_values),
         dtype,
         inputs,
         outputs,

@@ -23,10 +23,13 @@ Exit status: 0 done, 1 the result differs from torch by more than the tolerance,
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser(NAME, __doc__, EXAMPLES, "folder of a language model (has config.json)")
     parser.add_argument("--no-position-ids", dest="positions", action="store_false", help="positions follow the mask")
+    parser.add_argument(
+        "--no-new-values", dest="new_values", action="store_false", help="leave out new_key_values, as other exporters do"
+    )
     return parser.parse_args(arguments)
 
 
-def export(source: Path, output: Path, positions: bool = True, **options) -> bool:
+def export(source: Path, output: Path, positions: bool = True, new_values: bool = True, **options) -> bool:
     """Writes the whole folder; returns whether the graph is within tolerance.
 
     `options` are those of `Settings`. Raises `ExportError`.
@@ -44,7 +47,7 @@ def export(source: Path, output: Path, positions: bool = True, **options) -> boo
 
     torch.manual_seed(0)
     transformers.utils.logging.disable_progress_bar()
-    return export_components([decoder(source, getattr(torch, settings.dtype), positions)], output, settings)
+    return export_components([decoder(source, getattr(torch, settings.dtype), positions, new_values)], output, settings)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ class Loop:
         path = folder / "onnx/model.onnx"
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.inputs = {value.name: value for value in self.session.get_inputs()}
-        self.outputs = [value.name for value in self.session.get_outputs()]
         self.past = [name for name in self.inputs if name.startswith("past_key_values")]
+        self.outputs = ["logits", *[name.replace("past_key_values", "present") for name in self.past]]
 
     def generate(self, ids: list[int], limit: int, ends: set[int]) -> tuple[list[int], float, float]:
         """Tokens, seconds up to the first, and seconds of all others."""
