@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeHub, type HubOptions } from "#test/support/hub.ts";
-import { otherFiles, sdxlWithWeights, smallSdxl } from "#test/support/hub-repository.ts";
+import { otherFiles, sdxlWithWeights, smallChat, smallSdxl } from "#test/support/hub-repository.ts";
 import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
 
 const tinySdxl = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
@@ -71,6 +71,18 @@ describe("pull", { timeout: 120_000 }, () => {
       fetched: false,
     });
     expect([pulled, again].map(({ stdout, stderr }) => stdout + stderr).join()).not.toContain(token);
+  });
+
+  test("fetches a language model in one precision, under the name that chats want", async () => {
+    hub.put("somebody/small-chat", { files: await smallChat() });
+    const given = ["models", "pull", "somebody/small-chat", "--as", "chat"];
+    const pulled = await runCli(folder, [...given, "--precision", "fp32"], env);
+    expect(pulled).toMatchObject({ exitCode: 0, stdout: `${join(models, "chat")}: ready, fp32, 0.3 MB\n` });
+    expect(pulled.stderr).toMatch(/^somebody\/small-chat at [0-9a-f]{12} in fp32: 6 files, 0\.3 MB; /);
+    const answered = await runCli(folder, ["run", "chat", "hello", "--json"], env);
+    expect(answered).toMatchObject({ exitCode: 0 });
+    const refused = await runCli(folder, [...given, "--precision", "fp16", "--json"], env);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: "INVALID_REQUEST" } });
   });
 
   test("is finished by the same command, whenever it is killed", async () => {

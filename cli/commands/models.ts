@@ -64,11 +64,16 @@ function addPull(models: Command): void {
     )
     .argument("<repository>", "owner/name, or owner/name@revision with a branch, a tag or a commit")
     .option("--as <name>", "the model's name here; by default that of the repository, without its owner")
-    .option("--replace", "put another commit in the place of the one that is there")
+    .option(
+      "--precision <name>",
+      "of a language model: fp32, fp16, q4f16, q4, int8 …; by default what suits this machine",
+    )
+    .option("--replace", "put another commit or precision in the place of the one that is there")
     .addHelpText(
       "after",
       examples(
         "ourvidz models pull stabilityai/stable-diffusion-xl-base-1.0 --as sdxl",
+        "ourvidz models pull onnx-community/Qwen2.5-0.5B-Instruct --as chat",
         "ourvidz models pull somebody/some-model@v2 --json",
       ),
     )

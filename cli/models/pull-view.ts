@@ -48,10 +48,12 @@ export async function createPullView(what: string, { plain }: { readonly plain: 
 const lineMs = 10_000;
 const barMs = 200;
 
-function planText(what: string, { commit, files, totalBytes, hereBytes, freeBytes }: PullPlan): string {
+function planText(what: string, plan: PullPlan): string {
+  const { commit, precision, files, totalBytes, hereBytes, freeBytes } = plan;
   // Below that it is the list of its parts, which was fetched to know this.
   const here = hereBytes * 100 < totalBytes ? "" : `, ${bytes(hereBytes)} of them here already`;
-  return `${what} at ${commit.slice(0, 12)}: ${files.length} files, ${bytes(totalBytes)}${here}; ${bytes(freeBytes)} are free`;
+  const kind = precision === undefined ? "" : ` in ${precision}`;
+  return `${what} at ${commit.slice(0, 12)}${kind}: ${files.length} files, ${bytes(totalBytes)}${here}; ${bytes(freeBytes)} are free`;
 }
 
 /** @param bytesPerMs since the pull began */

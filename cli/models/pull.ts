@@ -11,20 +11,30 @@ import { createPullView } from "./pull-view.ts";
 
 export interface PullCommandOptions extends GlobalOptions {
   readonly as?: string;
+  readonly precision?: string;
   readonly replace?: boolean;
 }
 
 /** The body of `ourvidz models pull`. */
 export async function pull(repository: string, options: PullCommandOptions): Promise<number> {
   const config = await readSettings(options, { serves: false });
-  const wanted = wantedModel(repository, options.as);
+  const wanted = wantedModel(repository, options.as, options.precision);
   const interruption = new Interruption();
   const view = await createPullView(wanted.repo, { plain: options.json === true || options.verbose === true });
   try {
-    const { hub, modelsFolder } = config;
+    const { hub, modelsFolder, modelMemoryBytes } = config;
     const { signal } = interruption;
     const replace = options.replace === true;
-    const pulled = await pullModel({ hub, modelsFolder, wanted, need: "current", replace, signal, ...view });
+    const pulled = await pullModel({
+      hub,
+      modelsFolder,
+      modelMemoryBytes,
+      wanted,
+      need: "current",
+      replace,
+      signal,
+      ...view,
+    });
     view.close();
     await report(pulled, wanted.name, config, options);
     return exitCodes.completed;
@@ -45,19 +55,29 @@ async function report(
   options: PullCommandOptions,
 ): Promise<void> {
   const sizeBytes = record.files.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
-  const { repo, revision, commit } = record;
+  const { repo, revision, commit, precision } = record;
   const { kind, parts } = await modelFacts(folder);
   const types = await servedTypes(config, name, kind);
   const [cpu, gpu] = [memoryOf(parts, "cpu"), memoryOf(parts, "gpu")];
   printResult(
     options,
     {
-      ...{ name, folder, repo, revision, commit, size_bytes: sizeBytes, files: record.files.length, fetched: isNew },
+      ...{
+        name,
+        folder,
+        repo,
+        revision,
+        commit,
+        ...(precision && { precision }),
+        size_bytes: sizeBytes,
+        files: record.files.length,
+        fetched: isNew,
+      },
       job_types: types.all,
       default_of: types.byDefault,
       memory: { cpu_bytes: cpu, gpu_bytes: gpu },
     },
-    `${folder}: ${isNew ? "ready" : "there already"}, ${bytes(sizeBytes)}`,
+    `${folder}: ${isNew ? "ready" : "there already"}, ${precision === undefined ? "" : `${precision}, `}${bytes(sizeBytes)}`,
   );
   if (options.json) return;
   note(`Its weights take ${bytes(gpu)} of memory on a GPU, ${bytes(cpu)} on a CPU.`);

@@ -20,7 +20,7 @@ import type { Config } from "./config.ts";
  *     └── after a pause ◄─────┘      10 s, doubled with each failure, up to 5 min
  */
 export interface ModelFetchesOptions {
-  readonly config: Pick<Config, "hub" | "modelsFolder" | "wantedModels">;
+  readonly config: Pick<Config, "hub" | "modelsFolder" | "modelMemoryBytes" | "wantedModels">;
   readonly log: Logger;
   /** One has come, or has failed. */
   onChange(): void;
@@ -95,7 +95,8 @@ export class ModelFetches {
   #fetch(wanted: WantedModel, attempt: number): void {
     const { config, log } = this.#options;
     const { name, repo } = wanted;
-    const workerData: PullTask = { hub: config.hub, modelsFolder: config.modelsFolder, wanted };
+    const { hub, modelsFolder, modelMemoryBytes } = config;
+    const workerData: PullTask = { hub, modelsFolder, modelMemoryBytes, wanted };
     const thread = new Worker(new URL("../hub/pull-thread.ts", import.meta.url), { workerData });
     this.#threads.set(name, thread);
     log.info({ model: name, repo, attempt }, "fetching a model");

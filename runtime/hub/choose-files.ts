@@ -5,7 +5,10 @@ import { CodedError } from "#contract/errors.ts";
 import { modelKind, runnableKinds } from "#runtime/check/models/model-kinds.ts";
 import { planOf } from "#runtime/check/models/model-plan.ts";
 import { readOnnxFile } from "#runtime/check/models/onnx-file.ts";
+import { isOfGraph } from "./choose-precision.ts";
 import type { HubFile } from "./hub-client.ts";
+import type { PrecisionWish } from "./language-model-files.ts";
+import { chooseLanguageModel } from "./language-model-files.ts";
 import type { RepositoryReference } from "./repository.ts";
 
 /*
@@ -13,39 +16,53 @@ import type { RepositoryReference } from "./repository.ts";
  * frameworks, half the precision, one file for other programs); of a component that is ONNX `model.onnx` with its weights,
  * configs and vocabularies.
  */
-export const indexFile = "model_index.json";
+const indexFile = "model_index.json";
+/** In its place where the repository is a language model, of one part and in transformers' layout. */
+const configFile = "config.json";
 
 /** What is read beside the components, where it is there. */
 const besideComponents = ["generation_config.json"];
 const modelIndex = z.looseObject({ _class_name: z.string() });
 
+export interface ChosenFiles {
+  readonly files: readonly HubFile[];
+  /** Of a language model, which is there in several. */
+  readonly precision?: string;
+}
+
 /**
- * @param folder has the repository's `model_index.json`
- * @throws CodedError MODEL_INVALID: no model that runs here, or not in ONNX, with what to do
+ * @param folder has the repository's index, see {@link indexOf}
+ * @throws CodedError MODEL_INVALID: no model that runs here, or not in ONNX, with what to do; INVALID_REQUEST for a precision
+ *   that the model is not there in
  */
 export async function chooseFiles(
   files: readonly HubFile[],
   folder: string,
-  { repo }: Pick<RepositoryReference, "repo">,
-): Promise<HubFile[]> {
+  wanted: Pick<RepositoryReference, "repo"> & PrecisionWish,
+): Promise<ChosenFiles> {
+  const { repo, precision } = wanted;
   const names = new Set(files.map(({ path }) => path));
+  if (!names.has(indexFile)) return await chooseLanguageModel(files, folder, wanted);
+  if (precision !== undefined)
+    throw new CodedError("INVALID_REQUEST", `${repo} is no language model, and is fetched in one precision only.`);
   await checkKind(folder, repo);
   const plan = await planOf(folder);
   const missing = plan.required.filter((choices) => !choices.some((name) => names.has(name)));
   if (missing.length > 0) throw incomplete(repo, missing, names);
-  const wanted = new Set([indexFile, ...besideComponents, ...plan.required.flat(), ...plan.configs]);
-  for (const path of names) if (isOfComponent(path, names)) wanted.add(path);
-  for (const path of names) if ([...wanted].some((onnx) => isWeightsOf(path, onnx))) wanted.add(path);
-  return files.filter(({ path }) => wanted.has(path));
+  const needed = new Set([indexFile, ...besideComponents, ...plan.required.flat(), ...plan.configs]);
+  for (const path of names) if (isOfComponent(path, names)) needed.add(path);
+  for (const path of names)
+    if ([...needed].some((onnx) => onnx.endsWith(".onnx") && isOfGraph(path, onnx))) needed.add(path);
+  return { files: files.filter(({ path }) => needed.has(path)) };
 }
 
-/** No repository without a list of its parts is one that runs here. @throws CodedError MODEL_INVALID */
+/** What says what kind of model it is: read before anything is chosen. @throws CodedError MODEL_INVALID */
 export function indexOf(files: readonly HubFile[], { repo }: Pick<RepositoryReference, "repo">): HubFile {
-  const index = files.find(({ path }) => path === indexFile);
+  const index = [indexFile, configFile].map((name) => files.find(({ path }) => path === name)).find((file) => file);
   if (index !== undefined) return index;
   throw new CodedError(
     "MODEL_INVALID",
-    `${repo} has no ${indexFile}, so it is no model of the kinds that run here (${runnableKinds}, as folders of diffusers).`,
+    `${repo} has no ${indexFile} and no ${configFile}, so it is no model of the kinds that run here: ${runnableKinds}.`,
   );
 }
 
@@ -79,11 +96,6 @@ function isOfComponent(path: string, names: ReadonlySet<string>): boolean {
   if (!/^(?:model|first|next)\.onnx$|^(?:preprocessor_)?config\.json$/.test(file)) return false;
   const hasGraph = names.has(`${folder}/model.onnx`) || names.has(`${folder}/first.onnx`);
   return hasGraph && names.has(`${folder}/config.json`);
-}
-
-/** `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`: weights are put beside their graph under its name. */
-function isWeightsOf(path: string, onnx: string): boolean {
-  return onnx.endsWith(".onnx") && path.startsWith(onnx) && /^[._-]?data/.test(path.slice(onnx.length));
 }
 
 async function checkKind(folder: string, repo: string): Promise<void> {

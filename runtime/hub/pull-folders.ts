@@ -1,5 +1,5 @@
 import { access, constants, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
 import { syncFolder } from "#runtime/lib/durable-files.ts";
@@ -81,6 +81,14 @@ export async function removeDownloads(modelsFolder: string, name: string, kept?:
   const own = pullingFolder(modelsFolder, name);
   for (const entry of await readdir(own).catch(() => []))
     if (entry !== "lock" && entry !== kept) await rm(join(own, entry), { recursive: true, force: true });
+}
+
+/** Removes what a broken-off pull of the same commit has left that this one does not want, another precision's files say. */
+export async function removeOtherFiles(folder: string, wanted: ReadonlySet<string>): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !wanted.has(relative(folder, path))) await rm(path, { force: true });
+  }
 }
 
 /** The folders themselves, where nothing is left in them. */

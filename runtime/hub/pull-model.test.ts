@@ -290,7 +290,12 @@ describe("a refusal", () => {
       message: /FluxPipeline.*Stable Diffusion XL and WAN/,
     });
     hub.put(repo, { files: { "config.json": Buffer.from("{}") } });
-    await expect(pull()).rejects.toMatchObject({ code: "MODEL_INVALID", message: /has no model_index\.json/ });
+    await expect(pull()).rejects.toMatchObject({ code: "MODEL_INVALID", message: /no "architectures"/ });
+    hub.put(repo, { files: { "model.gguf": Buffer.from("GGUF") } });
+    await expect(pull()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: /has no model_index\.json and no config\.json/,
+    });
   });
 
   it("of a model that would not load keeps it from its name", async () => {

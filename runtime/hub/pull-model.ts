@@ -7,6 +7,7 @@ import { makeFolder } from "#runtime/container/data-folder.ts";
 import { bytes } from "#runtime/lib/bytes.ts";
 import { syncFolder } from "#runtime/lib/durable-files.ts";
 import { chooseFiles, furtherWeights, indexOf } from "./choose-files.ts";
+import { deviceHere, type TargetDevice } from "./choose-precision.ts";
 import { bytesHere, downloadFile, storageError } from "./download-file.ts";
 import { HubClient, type HubFile } from "./hub-client.ts";
 import type { HubLimits, HubSettings } from "./hub-settings.ts";
@@ -18,6 +19,7 @@ import {
   putInPlace,
   removeDownloads,
   removeEmptyFolders,
+  removeOtherFiles,
 } from "./pull-folders.ts";
 import { type PullHolder, PullLock, type PullLockTimes } from "./pull-lock.ts";
 import { type PulledRecord, writeRecord } from "./pulled-record.ts";
@@ -25,6 +27,8 @@ import { isCommit, type WantedModel } from "./repository.ts";
 
 export interface PullPlan {
   readonly commit: string;
+  /** Of a language model. */
+  readonly precision?: string;
   readonly files: readonly { readonly path: string; readonly sizeBytes: number }[];
   readonly totalBytes: number;
   /** Of earlier pulls that were broken off. */
@@ -56,6 +60,10 @@ export interface PullOptions extends PullWatcher {
   readonly need: "missing" | "current";
   /** Whether another commit may be put in the place of the one that is there. */
   readonly replace: boolean;
+  /** That a language model is to run on, when no precision is wanted; by default the one here. */
+  readonly device?: TargetDevice | undefined;
+  /** For weights, where an operator has set it. */
+  readonly modelMemoryBytes?: number | undefined;
   readonly signal: AbortSignal;
   readonly limits?: HubLimits;
   readonly lockTimes?: PullLockTimes;
@@ -109,8 +117,13 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
 }
 
 /** Whether what is there is what is wanted, without a question to the hub. */
-function isEnough({ commit }: PulledRecord, { need, wanted }: PullOptions): boolean {
-  return need === "missing" || (isCommit(wanted.revision) && wanted.revision === commit);
+function isEnough(record: PulledRecord, { need, wanted }: PullOptions): boolean {
+  if (!isInPrecision(record, wanted)) return false;
+  return need === "missing" || (isCommit(wanted.revision) && wanted.revision === record.commit);
+}
+
+function isInPrecision(record: PulledRecord, { precision }: WantedModel): boolean {
+  return precision === undefined || record.precision === precision;
 }
 
 async function pullLocked(options: PullOptions, folders: PullFolders, lock: PullLock): Promise<PulledModel> {
@@ -120,7 +133,8 @@ async function pullLocked(options: PullOptions, folders: PullFolders, lock: Pull
   if (before !== null && isEnough(before, options)) return { record: before, folder: folders.model, isNew: false };
   const client = await HubClient.open(hub, wanted, limits);
   const commit = await client.commit(signal);
-  if (before?.commit === commit) return { record: before, folder: folders.model, isNew: false };
+  if (before?.commit === commit && isInPrecision(before, wanted))
+    return { record: before, folder: folders.model, isNew: false };
   if (before !== null && !replace) throw otherCommit(wanted, before, commit);
   await removeDownloads(modelsFolder, wanted.name, commit);
   const record = await fetchAll({ ...options, client, commit, folder: folders.download(commit), lock });
@@ -128,11 +142,16 @@ async function pullLocked(options: PullOptions, folders: PullFolders, lock: Pull
   return { record, folder: folders.model, isNew: true };
 }
 
-function otherCommit({ name, repo, revision }: WantedModel, before: PulledRecord, commit: string): CodedError {
-  return new CodedError(
-    "INVALID_REQUEST",
-    `"${name}" is ${repo} at ${before.commit.slice(0, 12)}, and ${revision} is at ${commit.slice(0, 12)} now: put that in its place with --replace, or beside it with --as.`,
-  );
+function otherCommit(
+  { name, repo, revision, precision }: WantedModel,
+  before: PulledRecord,
+  commit: string,
+): CodedError {
+  const what =
+    before.commit === commit
+      ? `"${name}" is ${repo} in ${before.precision ?? "one precision only"}, and ${precision} is wanted`
+      : `"${name}" is ${repo} at ${before.commit.slice(0, 12)}, and ${revision} is at ${commit.slice(0, 12)} now`;
+  return new CodedError("INVALID_REQUEST", `${what}: put that in its place with --replace, or beside it with --as.`);
 }
 
 interface Fetch extends PullOptions {
@@ -148,16 +167,21 @@ async function fetchAll(fetch: Fetch): Promise<PulledRecord> {
   await makeFolder(folder);
   const index = indexOf(files, wanted);
   const digests = new Map([[index.path, await fetchOne(fetch, index, () => undefined)]]);
-  const chosen = await chooseFiles(files, folder, wanted);
-  await fetchFiles(fetch, chosen, digests);
+  const { files: chosen, ...facts } = await chooseFiles(files, folder, {
+    ...wanted,
+    device: () => Promise.resolve(fetch.device ?? deviceHere(fetch.modelMemoryBytes)),
+  });
+  await fetchFiles(fetch, chosen, digests, facts);
   const further = await furtherWeights(chosen, files, folder);
-  if (further.length > 0) await fetchFiles(fetch, [...chosen, ...further], digests);
+  if (further.length > 0) await fetchFiles(fetch, [...chosen, ...further], digests, facts);
   fetch.onCheck?.();
+  await removeOtherFiles(folder, new Set(digests.keys()));
   await checkStructure(folder, wanted);
   const record: PulledRecord = {
     repo: wanted.repo,
     revision: wanted.revision,
     commit,
+    ...facts,
     pulled_at: new Date().toISOString(),
     files: [...chosen, ...further].map(({ path, sizeBytes }) => ({
       path,
@@ -171,14 +195,19 @@ async function fetchAll(fetch: Fetch): Promise<PulledRecord> {
 }
 
 /** Fetches what is not here yet, several files at once; the first failure ends the others. Adds to `digests`. */
-async function fetchFiles(fetch: Fetch, files: readonly HubFile[], digests: Map<string, string>): Promise<void> {
+async function fetchFiles(
+  fetch: Fetch,
+  files: readonly HubFile[],
+  digests: Map<string, string>,
+  facts: Pick<PullPlan, "precision">,
+): Promise<void> {
   const { commit, folder, lock, onPlan, onProgress, signal } = fetch;
   const here = new Map<string, number>();
   for (const { path, sizeBytes } of files) here.set(path, Math.min(sizeBytes, await bytesHere(join(folder, path))));
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const sum = () => [...here.values()].reduce((total, count) => total + count, 0);
   const freeBytes = await freeIn(folder);
-  onPlan?.({ commit, files: [...files], totalBytes, hereBytes: sum(), freeBytes });
+  onPlan?.({ commit, ...facts, files: [...files], totalBytes, hereBytes: sum(), freeBytes });
   checkRoom(totalBytes - sum(), freeBytes, folder);
 
   const failed = new AbortController();

@@ -12,6 +12,7 @@ import type { WantedModel } from "./repository.ts";
 export interface PullTask {
   readonly hub: HubSettings;
   readonly modelsFolder: string;
+  readonly modelMemoryBytes: number | undefined;
   readonly wanted: WantedModel;
 }
 
@@ -25,7 +26,7 @@ export type PullReport =
 /** Between two reports of how far it is. */
 const reportEveryMs = 500;
 
-async function run({ hub, modelsFolder, wanted }: PullTask, report: (what: PullReport) => void): Promise<void> {
+async function run(task: PullTask, report: (what: PullReport) => void): Promise<void> {
   const stop = new AbortController();
   // Any message means that it is to stop.
   parentPort?.once("message", () => stop.abort());
@@ -37,9 +38,7 @@ async function run({ hub, modelsFolder, wanted }: PullTask, report: (what: PullR
   };
   try {
     const { record, isNew } = await pullModel({
-      hub,
-      modelsFolder,
-      wanted,
+      ...task,
       need: "missing",
       replace: false,
       signal: stop.signal,

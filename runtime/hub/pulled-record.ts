@@ -9,6 +9,8 @@ const pulledRecord = z.object({
   revision: z.string(),
   /** What that was then: all files are of this commit. */
   commit: z.string(),
+  /** Of a language model. */
+  precision: z.string().optional(),
   pulled_at: z.iso.datetime(),
   files: z.array(z.object({ path: z.string(), size_bytes: z.number(), sha256: z.string() })),
 });

@@ -37,18 +37,33 @@ export function isCommit(revision: string): boolean {
 /** A model that is to be there under a name. */
 export interface WantedModel extends RepositoryReference {
   readonly name: string;
+  /** Of a language model, as in its files' names: `q4f16`; when absent, what suits the machine. */
+  readonly precision?: string;
 }
 
-/** @throws CodedError INVALID_REQUEST when the name is none that a job may use */
-export function wantedModel(text: string, name?: string): WantedModel {
-  const reference = parseRepository(text);
+const precisionName = /^[a-z0-9][a-z0-9_]{1,19}$/;
+
+/**
+ * Reads `owner/name@revision:precision`.
+ * @param name the model's here; by default that of the repository
+ * @throws CodedError INVALID_REQUEST; also when the name is none that a job may use
+ */
+export function wantedModel(text: string, name?: string, precision?: string): WantedModel {
+  const [address = "", suffix] = text.split(/:(?!\/\/)/, 2);
+  const wished = precision ?? suffix;
+  if (wished !== undefined && !precisionName.test(wished))
+    throw new CodedError(
+      "INVALID_REQUEST",
+      `"${wished.slice(0, 50)}" is no precision: fp32, fp16, q4f16, q4, int8 are.`,
+    );
+  const reference = { ...parseRepository(address), ...(wished === undefined ? {} : { precision: wished }) };
   const chosen = name ?? reference.repo.slice(reference.repo.indexOf("/") + 1);
   if (isModelName(chosen)) return { ...reference, name: chosen };
   const message = `"${chosen}" is not a model's name: use up to 100 letters, digits, '.', '_' and '-', the first a letter or a digit`;
   throw new CodedError("INVALID_REQUEST", name === undefined ? `${message}; choose another with --as.` : `${message}.`);
 }
 
-/** `sdxl=owner/name@revision`, as MODELS lists them. @throws CodedError INVALID_REQUEST */
+/** `sdxl=owner/name@revision`, `chat=owner/name:q4f16`, as MODELS lists them. @throws CodedError INVALID_REQUEST */
 export function parseWantedModel(text: string): WantedModel {
   const [, name = "", repository = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (name !== "") return wantedModel(repository, name);

@@ -39,3 +39,36 @@ export function otherFiles(): Record<string, Uint8Array> {
   ];
   return Object.fromEntries(paths.map((path) => [path, Buffer.from(`content of ${path}`)]));
 }
+
+const chatFixture = fileURLToPath(new URL("../../pipelines/chat/fixtures/tiny-qwen2", import.meta.url));
+
+/**
+ * A small language model as onnx-community lays them out, by path: in float32 it loads and answers; beside that are two
+ * precisions, one with its weights in two files of their own, that cannot be run, but are whole.
+ */
+export async function smallChat(): Promise<Record<string, Uint8Array>> {
+  const names = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
+  const read = [...names, "chat_template.jinja", "onnx/model.onnx"].map(
+    async (name) => [name, await readFile(join(chatFixture, name))] as const,
+  );
+  const data = {
+    "onnx/model_fp16.onnx_data": randomBytes(400_000),
+    "onnx/model_fp16.onnx_data_1": randomBytes(80_000),
+  };
+  const weights = Object.entries(data).map(([path, { byteLength }], index) => {
+    const external = { location: path.replace("onnx/", ""), offset: 0, length: byteLength };
+    return { name: `weights${index}`, count: byteLength / 4, external };
+  });
+  return {
+    ...Object.fromEntries(await Promise.all(read)),
+    "onnx/model_fp16.onnx": onnxBytes(weights),
+    ...data,
+    "onnx/model_q4.onnx": onnxBytes([{ name: "weights", count: 2000 }]),
+  };
+}
+
+/** What such repositories hold beside that. */
+export function otherChatFiles(): Record<string, Uint8Array> {
+  const paths = [".gitattributes", "README.md", "model.safetensors", "vocab.json", "merges.txt", "onnx/README.md"];
+  return Object.fromEntries(paths.map((path) => [path, Buffer.from(`content of ${path}`)]));
+}

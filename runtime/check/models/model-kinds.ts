@@ -19,8 +19,9 @@ const kinds = [
   { pattern: /(?:ForCausalLM|LMHeadModel)$/, worker: "chat", workspaceBytes: gigabytes, loadsOne: true },
 ] as const;
 
-/** In words, for messages: those that are folders of diffusers. */
-export const runnableKinds = "Stable Diffusion XL and WAN";
+/** In words, for messages. */
+export const runnableKinds =
+  "Stable Diffusion XL and WAN, as folders of diffusers, and causal language models, as folders of transformers";
 
 /** @param className what the model says it is */
 export function modelKind(className: string): ModelKind {
