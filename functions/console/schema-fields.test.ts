@@ -25,6 +25,8 @@ it("gives jobs with references fields for them, and none for what only the queue
   expect(names).toEqual(
     expect.arrayContaining([
       "config.mask_image_url",
+      "config.control_type",
+      "config.guess_mode",
       "config.denoise_strength",
       "config.reference_fit",
       "metadata.reference_image_url",

@@ -19,10 +19,12 @@
  * @property {number} [maxLength]
  * @property {string[]} [x-synonyms] other names under which it is read
  * @property {"picture" | "video" | "weights"} [x-input] it is the address of a file, or a list of such, of this kind
+ * @property {Schema} [items]
+ * @property {boolean} [x-form] a field of `config` that is no parameter and belongs into a form all the same
  * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it
  */
 
-/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json" | "file" | "files"} Kind */
+/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json" | "file" | "files" | "texts"} Kind */
 
 /**
  * @typedef {object} Field
@@ -64,7 +66,7 @@ const deepest = 3;
 /** @typedef {{ name: string, aliases: string[], problems: string[] }} Model */
 
 /**
- * The schema that the form shows: what has no effect is left out. Of `config` it has the parameters and the addresses.
+ * The schema that the form shows: what has no effect is left out. Of `config` it has the parameters, and what else is marked for forms.
  * @param {FormType} type
  * @param {Model[]} models
  * @returns {Schema}
@@ -72,10 +74,12 @@ const deepest = 3;
 export function formSchema({ schema, parameters, model }, models) {
   const { model_variant: variant, ...properties } = schema.properties ?? {};
   const names = models.flatMap(({ name, aliases, problems }) => (problems.length > 0 ? [] : [name, ...aliases]));
-  const addresses = Object.entries(properties.config?.properties ?? {}).filter(([, each]) => isAddress(each));
+  const others = Object.entries(properties.config?.properties ?? {}).filter(
+    ([, each]) => isAddress(each) || each["x-form"] === true,
+  );
   const config = parameters && {
     ...parameters,
-    properties: { ...parameters.properties, ...Object.fromEntries(addresses) },
+    properties: { ...parameters.properties, ...Object.fromEntries(others) },
   };
   return {
     ...schema,
@@ -180,6 +184,7 @@ function kindOf(schema) {
   if (types.includes("string")) return (schema.maxLength ?? 0) >= longText ? "long text" : "text";
   if (types.includes("number") || types.includes("integer")) return "number";
   if (types.includes("boolean")) return "flag";
+  if (types.includes("array") && [schema.items?.type ?? []].flat().includes("string")) return "texts";
   return "json";
 }
 

@@ -202,6 +202,9 @@ export const pictureFile = {
   output_quality: optional(wholeNumberFrom(1, 100)),
 };
 
+/** Marks a field of `config` that is no parameter, and is asked for in forms all the same. */
+export const inForms = { "x-form": true } as const;
+
 /** Marks a field of the wire that is checked and kept, and that nothing acts on: forms leave it out. */
 export const unusedYet = { "x-unused": true } as const;
 

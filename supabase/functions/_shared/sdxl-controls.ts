@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { numberFrom, optionalFlag, optionalReference } from "./fields.ts";
+import { inForms, numberFrom, optionalFlag, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { resultFields } from "./result-fields.ts";
 import { isGiven, isReference, type JsonObject, nameGiven } from "./synonyms.ts";
@@ -28,9 +28,9 @@ export const controlConfig = {
   /** Ready-made: lines, depths or what the ControlNet was trained for. */
   control_image_url: optionalReference,
   /** `canny` of `controlnet_canny/`; needed where the model has several. */
-  control_type: optional(z.string(controlTypeRule).regex(/^[a-z0-9_]{1,64}$/, controlTypeRule)),
+  control_type: optional(z.string(controlTypeRule).regex(/^[a-z0-9_]{1,64}$/, controlTypeRule)).meta(inForms),
   /** The ControlNet is asked for the prompt's half alone, and counts more the deeper it goes. */
-  guess_mode: optionalFlag,
+  guess_mode: optionalFlag.meta(inForms),
   /** Stands beside the prompt, for models with an IP-Adapter. */
   ip_adapter_image_url: optionalReference,
 };
