@@ -114,18 +114,24 @@ test("what is no picture is refused under its field, in the container's words", 
   expect(await control("config.mask_image_url").inputValue()).toBe(address());
 });
 
-test("LoRA files are a list, which chosen files are added to", async () => {
-  const loras = control("config.loras");
-  expect(await loras.getAttribute("placeholder")).toBe('[{ "path": "watercolour", "scale": 0.8 }]');
-  await loras.fill("watercolour");
+test("LoRA files are rows, which chosen files are added to, and a wrong strength is refused by the container", async () => {
+  const field = fieldOf("config.loras");
+  const held = async () => JSON.parse(await control("config.loras").inputValue());
+  await field.getByRole("button", { name: "Add a LoRA" }).click();
+  await field.getByLabel("Name or address of the LoRA").fill("ink");
+  await field.getByLabel("Strength").fill("strong");
   await page.getByRole("button", { name: "Create" }).click();
-  const problem = fieldOf("config.loras").locator(".problem");
-  await expect.poll(() => problem.textContent(), limits).toContain("must be a JSON list such as [{");
-  await loras.fill('[{"path": "ink"}]');
+  await expect
+    .poll(() => field.locator(".problem").textContent(), limits)
+    .toContain('"scale": a number from -10 to 10');
+  await field.getByLabel("Strength").fill("0.5");
   const file = { name: "style.safetensors", mimeType: "application/octet-stream", buffer: emptyWeights() };
   await chooserOf("config.loras").setInputFiles(file);
-  const added = [{ path: "ink" }, { path: `input:${sha256(emptyWeights())}`, scale: 1 }];
-  await expect.poll(async () => JSON.parse(await loras.inputValue()), limits).toEqual(added);
+  const added = { path: `input:${sha256(emptyWeights())}`, scale: 1 };
+  await expect.poll(held, limits).toEqual([{ path: "ink", scale: 0.5 }, added]);
+  await field.getByRole("button", { name: "Remove" }).first().click();
+  expect(await held()).toEqual([added]);
+  expect(await field.getByLabel("Name or address of the LoRA").inputValue()).toBe(added.path);
 });
 
 function emptyWeights(): Buffer {

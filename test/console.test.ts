@@ -216,9 +216,12 @@ describe("the form", () => {
     const parameters = Object.keys(sdxlParameters.shape).map((name) => `config.${name}`);
     const others = ["prompt", "negative_prompt", "model_variant", "image_id", "video_id", "character_id", "metadata"];
     const addresses = ["mask_image_url", "control_image_url", "ip_adapter_image_url"].map((name) => `config.${name}`);
+    const controls = ["config.control_type", "config.guess_mode"];
     const weights = ["compel_enabled", "compel_weights"];
     const fields = (await fieldsOf(page)).filter((name) => !name?.startsWith("metadata."));
-    expect(fields.toSorted()).toEqual([...parameters, ...addresses, ...others, ...weights, ...queueing].toSorted());
+    expect(fields.toSorted()).toEqual(
+      [...parameters, ...addresses, ...controls, ...others, ...weights, ...queueing].toSorted(),
+    );
     expect(await shownIn(page, "guidance_scale")).toBe("2");
     expect(await shownIn(page, "num_inference_steps")).toBe("15");
     expect(await shownIn(page, "width")).toBe("128");
@@ -281,7 +284,7 @@ test("taking jobs is paused and resumed", async () => {
   await page.getByRole("button", { name: "Pause" }).click();
   await page.locator(".health", { hasText: "Paused" }).waitFor();
   await createJob(page, "note", { prompt: "wait for me" });
-  await activeOf(page, "wait for me").getByText("queued").waitFor();
+  await page.locator(".line", { hasText: "wait for me" }).getByText("queued").waitFor();
   await page.getByRole("button", { name: "Resume" }).click();
   await resultOf(page, "wait for me").waitFor();
   await page.locator(".health", { hasText: "Healthy" }).waitFor();
@@ -335,7 +338,8 @@ test("fits a phone: nothing is wider than the screen", async () => {
     await show(page, name);
     expect(await isTooWide(), name).toBe(false);
   }
-  for (const summary of await page.locator("summary").all()) await summary.click();
+  await page.getByRole("button", { name: "New job" }).click();
+  for (const summary of await page.locator(".new-job summary").all()) await summary.click();
   expect(await isTooWide(), "form").toBe(false);
   await tile.click();
   expect(await page.evaluate<boolean>("document.querySelector('dialog.job').scrollWidth > innerWidth")).toBe(false);

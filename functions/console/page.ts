@@ -8,22 +8,27 @@ import { templates } from "./templates.ts";
 
 /** Named here, all are requested at once, and not each when the one that needs it has arrived. */
 const modules = [
+  "active-feed",
   "address",
   "again",
   "api",
   "chat",
   "chat-log",
+  "clipboard",
   "conversation",
   "detail",
   "dom",
   "enhance",
   "facts",
   "failures",
-  "feed",
   "file-field",
+  "filters",
+  "job-failure",
   "job-form",
+  "job-text",
   "jobs",
   "key-dialog",
+  "list-rows",
   "machine",
   "media",
   "outbox",
@@ -31,6 +36,8 @@ const modules = [
   "prompt-counts",
   "quarantine",
   "references",
+  "results",
+  "results-feed",
   "schema-fields",
   "sentence",
   "submit",
@@ -54,7 +61,9 @@ const markup = html`<!doctype html>
 <link rel="stylesheet" href="/console/base.css">
 <link rel="stylesheet" href="/console/controls.css">
 <link rel="stylesheet" href="/console/console.css">
+<link rel="stylesheet" href="/console/feed.css">
 <link rel="stylesheet" href="/console/jobs.css">
+<link rel="stylesheet" href="/console/dialogs.css">
 <link rel="stylesheet" href="/console/outbox.css">
 <link rel="stylesheet" href="/console/chat.css">
 <link rel="stylesheet" href="/console/narrow.css">

@@ -43,9 +43,10 @@ const outbox = html`<section class="outbox panel" data-part="outbox" aria-labell
 <p class="small" data-part="outbox-more" hidden></p></section>
 <p class="small age" data-part="outbox-age" hidden></p>`;
 
-const newJob = html`<section class="new-job" aria-labelledby="new-job-title">
+const newJob = html`<section class="new-job" aria-labelledby="new-job-title" data-part="new-job">
 <h2 id="new-job-title">New job</h2>
-<form data-part="form" novalidate>
+<button class="primary new-job-open" type="button" data-part="new-job-open" aria-expanded="false" aria-controls="new-job-form">New job</button>
+<form id="new-job-form" data-part="form" novalidate>
 <label class="field"><span class="label">Job type</span><select data-part="type"></select></label>
 <p class="small age" data-part="form-age" hidden></p>
 <p class="small" data-part="type-text"></p>
@@ -56,13 +57,20 @@ const newJob = html`<section class="new-job" aria-labelledby="new-job-title">
 </form>
 </section>`;
 
+const filters = html`<form class="filters" data-part="filters" role="search" aria-label="Results">
+<input type="search" data-part="filter-text" aria-label="Search prompts, ids and errors" placeholder="Search prompts, ids, errors" autocomplete="off" spellcheck="false">
+<select data-part="filter-type" aria-label="Type of the results"><option value="">All types</option></select>
+<input data-part="filter-user" aria-label="User of the results" placeholder="User id" autocomplete="off" spellcheck="false">
+</form>`;
+
 const feed = html`<div class="feed">
 <p class="small age" data-part="active-age" hidden></p>
 <section aria-labelledby="active-title">
-<div class="heading"><h2 id="active-title">In progress</h2><span class="count" data-part="active-count"></span></div>
+<div class="heading"><h2 id="active-title" tabindex="-1">In progress</h2><span class="count" data-part="active-count"></span></div>
 <ul class="active" data-part="active"></ul>
+<ol class="lines" data-part="waiting" aria-label="Waiting, the next first" hidden></ol>
+<button class="quiet more" type="button" data-part="waiting-more" hidden></button>
 <p class="empty" data-part="active-empty" hidden>Nothing is running. What you create appears here.</p>
-<p class="small" data-part="active-more" hidden></p>
 </section>
 <section aria-labelledby="results-title">
 <div class="heading"><h2 id="results-title">Results</h2>
@@ -71,7 +79,9 @@ const feed = html`<div class="feed">
 <label><input type="radio" name="shown" value="failed"><span>Failed <b class="badge" data-part="failed-count" hidden></b></span></label>
 <label><input type="radio" name="shown" value="cancelled"><span>Cancelled</span></label>
 </fieldset></div>
+${filters}
 <div><div class="dead" data-part="dead"></div><p class="small age" data-part="dead-age" hidden></p></div>
+<p class="small" data-part="results-found" role="status" hidden></p>
 <ul class="gallery" data-part="completed"></ul>
 <ul class="rows" data-part="others" hidden></ul>
 <p class="empty" data-part="results-empty" hidden></p>

@@ -7,6 +7,17 @@ const fact = html`<template id="fact"><li class="fact"><span class="dot" data-pa
 <span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
 <span class="fact-text small" data-part="text"></span></li></template>`;
 
+const worker = html`<template id="worker"><li class="fact"><span class="dot" data-part="dot"></span>
+<span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
+<span class="fact-text small" data-part="text"></span>
+<p class="fact-problem" data-part="problem" hidden></p>
+<button class="small-button quiet" type="button" data-part="restart">Restart</button></li></template>`;
+
+const queue = html`<template id="queue"><li class="fact"><span class="dot" data-part="dot"></span>
+<span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
+<span class="fact-text small" data-part="text"></span>
+<button class="small-button quiet" type="button" data-part="pause" hidden></button></li></template>`;
+
 const limit = html`<template id="limit"><li><p><b data-part="name"></b> <span class="small" data-part="since"></span></p>
 <p class="limit-text" data-part="text"></p></li></template>`;
 
@@ -19,8 +30,14 @@ const active = html`<template id="active"><li class="card" data-part="card">
 </div>
 <button class="quiet" type="button" data-part="cancel">Cancel</button></li></template>`;
 
+const waiting = html`<template id="waiting"><li class="line">
+<button class="line-open" type="button" data-part="open"><span class="line-prompt" data-part="prompt"></span>
+<span class="line-text small" data-part="text"></span></button>
+<button class="small-button quiet" type="button" data-part="cancel">Cancel</button></li></template>`;
+
 const tile = html`<template id="tile"><li class="tile"><button type="button" data-part="open">
 <span class="picture" data-part="picture"><img data-part="image" alt="" loading="lazy" decoding="async" hidden>
+<video data-part="poster" preload="none" tabindex="-1" aria-hidden="true" hidden></video>
 <video data-part="clip" preload="none" tabindex="-1" aria-hidden="true" hidden></video>
 <span class="sign" data-part="sign-text" hidden>${icon("text")}</span><span class="sign" data-part="sign-video" hidden>${icon("play")}</span>
 <b class="badge" data-part="count" hidden></b></span>
@@ -54,4 +71,4 @@ const enhance = html`<template id="enhance"><div class="enhance"><div class="enh
 <button class="quiet" type="button" data-part="keep">Keep mine</button>
 <button class="quiet" type="button" data-part="again">Try again</button></div></div></div></template>`;
 
-export const templates = html`${enhance}${fact}${limit}${active}${tile}${row}${deadLetters}${facts}`;
+export const templates = html`${enhance}${fact}${worker}${queue}${limit}${active}${waiting}${tile}${row}${deadLetters}${facts}`;

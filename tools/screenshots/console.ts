@@ -47,6 +47,18 @@ const views: readonly View[] = [
       await page.locator("dialog.job .frame img").waitFor();
     },
   },
+  {
+    name: "console-failed",
+    scheme: "light",
+    width: 1360,
+    height: 640,
+    scale: 1.5,
+    async prepare(page) {
+      await page.locator(".choice label", { hasText: "Failed" }).click();
+      await page.locator(".row", { hasText: "tides" }).getByRole("button", { name: "Details" }).click();
+      await page.locator("[data-part=job-log-pane]").waitFor();
+    },
+  },
   { name: "console-phone", scheme: "light", width: 375, height: 1320, scale: 1.5, prepare: untilDrawn },
 ];
 
@@ -55,6 +67,33 @@ async function untilDrawn(page: Page): Promise<void> {
   await page.locator(".card img[src^='data:']").first().waitFor();
   await page.locator(".card", { hasText: /step [3-9]\d of 150/ }).waitFor();
 }
+
+/** Questions and answers in the panel. */
+const chatView: View = {
+  name: "console-chat",
+  scheme: "light",
+  width: 1360,
+  height: 760,
+  scale: 1.5,
+  async prepare(page) {
+    await page.getByRole("button", { name: "Chat" }).click();
+    for (const [index, question] of ["What can you draw?", "a rocket", "at night"].entries()) {
+      await page.getByLabel("Message").fill(question);
+      await page.keyboard.press("Enter");
+      await page.locator(".turn .small", { hasText: "tokens" }).nth(index).waitFor();
+    }
+  },
+};
+
+const enhanceView: View = {
+  ...chatView,
+  name: "console-enhance",
+  async prepare(page) {
+    await page.locator('[name="prompt"]').fill("a fox");
+    await page.getByRole("button", { name: "Enhance" }).click();
+    await page.locator(".enhance-result").waitFor();
+  },
+};
 
 async function shoot(browser: Browser, url: string, view: View): Promise<void> {
   const page = await browser.newPage({
@@ -82,7 +121,7 @@ const browser = await startBrowser();
 const container = await startContainer({ HANDLERS_DIR: handlers });
 const { url } = await container.listen();
 const { runtime } = container;
-await runtime.submit("note", { needs: "/nowhere" }, { prompt: "a note on the tides" });
+await runtime.ended(await runtime.submit("note", { needs: "/nowhere" }, { prompt: "a note on the tides" }));
 for (const [index, prompt] of prompts.entries()) {
   await runtime.ended(
     await runtime.submit("sdxl_image_fast", { seed: 7 + index, num_images: index === 3 ? 3 : 1 }, { prompt }),
@@ -98,5 +137,11 @@ for (const view of views) {
   for (const id of [waiting, running]) await runtime.queue.cancel(id);
   await runtime.ended(running);
 }
-await browser.close();
 await container.stop();
+
+const shipped = fileURLToPath(new URL("../../handlers", import.meta.url));
+const talking = await startContainer({ HANDLERS_DIR: shipped, WORKERS: "chat,sdxl" });
+const { url: talkingUrl } = await talking.listen();
+for (const view of [enhanceView, chatView]) await shoot(browser, talkingUrl, view);
+await talking.stop();
+await browser.close();

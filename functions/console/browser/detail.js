@@ -1,11 +1,14 @@
 // @ts-check
 import { seedOf } from "./again.js";
-import { onSureClick, part, setText, showText } from "./dom.js";
+import { copyText, download } from "./clipboard.js";
+import { element, onSureClick, part, reconcile, setText, showText } from "./dom.js";
 import { factsOf, showFacts } from "./facts.js";
-import { headline } from "./feed.js";
+import { JobFailure } from "./job-failure.js";
+import { fileNameOf, headline, shortId } from "./job-text.js";
 import { mediaOf, previewOf } from "./media.js";
 import { deliveryText } from "./outbox.js";
 import { References } from "./references.js";
+import { pictureOf } from "./results-feed.js";
 import { stepText } from "./words.js";
 
 /* One job, large: its pictures and videos, what made them, what can be done with it. */
@@ -20,6 +23,9 @@ import { stepText } from "./words.js";
  * @property {(jobId: string) => Promise<void>} cancel
  * @property {(jobId: string) => Promise<void>} retry
  * @property {(jobId: string) => Promise<void>} discard
+ * @property {(text: string) => void} report
+ * @property {(jobId: string) => string} linkTo
+ * @property {import("./job-failure.js").ReadLog} readLog
  */
 
 const names = { queued: "Queued", running: "Running", completed: "Finished", failed: "Failed", cancelled: "Cancelled" };
@@ -32,6 +38,9 @@ export class Detail {
   /** @type {string | null} */
   #jobId = null;
   #index = 0;
+  #failure;
+  /** Whether a long prompt is shown to its end. */
+  #isWhole = false;
   /** What the frame shows: it is made anew only when this changes. */
   #framed = "";
 
@@ -40,6 +49,10 @@ export class Detail {
     this.#jobs = jobs;
     this.#references = new References(part(document, "job-references", HTMLElement), files);
     this.#choices = choices;
+    this.#failure = new JobFailure(choices.readLog);
+    this.#copies();
+    this.#on("job-prompt-all", () => this.#showAll(!this.#isWhole));
+    this.#on("job-download", () => void this.#try((job) => this.#download(job)));
     this.#on("job-close", () => this.#dialog.close());
     this.#on("job-back", () => this.#turn(-1));
     this.#on("job-on", () => this.#turn(1));
@@ -67,7 +80,16 @@ export class Detail {
     jobs.addEventListener("change", () => this.render());
   }
 
-  /** @param {string} jobId */
+  /** @param {() => void} listener called when the reader closes it */
+  onClose(listener) {
+    this.#dialog.addEventListener("close", listener);
+  }
+
+  close() {
+    this.#dialog.close();
+  }
+
+  /** @param {string} jobId of one that the page knows */
   open(jobId) {
     this.#jobId = jobId;
     this.#index = 0;
@@ -76,6 +98,35 @@ export class Detail {
     this.render();
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
+    this.#showAll(false);
+  }
+
+  #copies() {
+    this.#on("job-copy-id", () => void this.#copy(({ job_id }) => job_id, "The id"));
+    this.#on("job-copy-link", () => void this.#copy(({ job_id }) => this.#choices.linkTo(job_id), "The link"));
+    this.#on("job-copy-prompt", () => void this.#copy(({ prompt }) => prompt ?? "", "The prompt"));
+  }
+
+  /** @param {(job: Job) => string} textOf @param {string} what */
+  async #copy(textOf, what) {
+    if (await this.#try((job) => copyText(textOf(job)))) this.#choices.report(`${what} is copied.`);
+  }
+
+  /** @param {Job} job */
+  async #download(job) {
+    const address = job.assets[this.#index]?.url;
+    if (address) await download(address, fileNameOf(job, this.#index));
+  }
+
+  /** @param {boolean} isWhole */
+  #showAll(isWhole) {
+    this.#isWhole = isWhole;
+    const prompt = part(document, "job-prompt", HTMLElement);
+    prompt.classList.toggle("whole", isWhole);
+    const all = part(document, "job-prompt-all", HTMLButtonElement);
+    all.hidden = !isWhole && prompt.scrollHeight <= prompt.clientHeight + 1;
+    all.ariaExpanded = String(isWhole);
+    setText(all, isWhole ? "Show less" : "Show all");
   }
 
   render() {
@@ -98,7 +149,13 @@ export class Detail {
     const text = delivery === null ? `${names[job.status]}${step}` : `Delivering · ${deliveryText(delivery)}`;
     setText(part(document, "job-state-text", HTMLElement), text);
     setText(part(document, "job-prompt", HTMLElement), headline(job));
-    part(document, "job-error", HTMLElement).hidden = error === null;
+    part(document, "job-copy-prompt", HTMLButtonElement).hidden = job.prompt === null || job.prompt === "";
+    const copy = part(document, "job-copy-id", HTMLButtonElement);
+    setText(copy, shortId(job.job_id));
+    copy.ariaLabel = `Copy the id ${job.job_id}`;
+    copy.title = "Copy the id";
+    // That of a job which has failed has the place of its pictures.
+    part(document, "job-error", HTMLElement).hidden = error === null || this.#failure.show(job);
     setText(part(document, "job-error-code", HTMLElement), error?.code ?? "");
     setText(part(document, "job-error-text", HTMLElement), error?.message ?? "");
   }
@@ -106,16 +163,46 @@ export class Detail {
   /** @param {Job} job */
   #renderMedia(job) {
     const preview = this.#jobs.live(job.job_id)?.preview ?? "";
-    const framed = `${job.status} ${this.#index} ${job.assets.length} ${preview}`;
+    const framed = `${job.job_id} ${job.status} ${this.#index} ${job.assets.length} ${preview}`;
     const several = job.assets.length > 1;
     part(document, "job-back", HTMLButtonElement).hidden = !several;
     part(document, "job-on", HTMLButtonElement).hidden = !several;
     showText(part(document, "job-place", HTMLElement), several ? `${this.#index + 1} of ${job.assets.length}` : "");
+    this.#renderStrip(job);
+    const isFailed = this.#failure.show(job);
+    part(document, "job-media", HTMLElement).hidden = isFailed;
+    const stage = part(document, "job-stage", HTMLElement);
+    stage.dataset.shows = isFailed ? "failure" : job.assets.length > 0 || preview !== "" ? "media" : "nothing";
     if (framed === this.#framed) return;
     this.#framed = framed;
     const asset = job.assets[this.#index];
     const media = asset === undefined ? previewOf(preview, job) : mediaOf(asset, job);
     part(document, "job-media", HTMLElement).replaceChildren(media);
+  }
+
+  /** All pictures, small, to choose from. @param {Job} job */
+  #renderStrip(job) {
+    const strip = part(document, "job-strip", HTMLElement);
+    strip.hidden = job.assets.length < 2;
+    reconcile(strip, strip.hidden ? [] : [...job.assets.entries()], {
+      key: ([index]) => `${job.job_id} ${index}`,
+      make: ([index, asset]) => {
+        const button = element("button", "strip-one");
+        button.type = "button";
+        button.ariaLabel = `Picture ${index + 1}`;
+        const address = pictureOf(asset);
+        const picture = element("img");
+        picture.alt = "";
+        if (address === null) button.textContent = String(index + 1);
+        else {
+          picture.src = address;
+          button.append(picture);
+        }
+        button.addEventListener("click", () => this.#turn(index - this.#index));
+        return button;
+      },
+      update: (button, [index]) => button.setAttribute("aria-current", String(index === this.#index)),
+    });
   }
 
   /** @param {Job} job */
@@ -134,6 +221,7 @@ export class Detail {
     const open = part(document, "job-open", HTMLAnchorElement);
     open.hidden = asset?.url == null;
     if (asset?.url != null) open.href = asset.url;
+    part(document, "job-download", HTMLButtonElement).hidden = open.hidden;
   }
 
   /** @param {number} by */

@@ -63,17 +63,26 @@ export function showFacts(place, groups) {
     .map(([name, facts]) => {
       const group = copyOf("group");
       part(group, "title", HTMLElement).textContent = name;
-      const items = facts.flatMap(([term, value]) => [element("dt", "", term), element("dd", "", value)]);
+      const items = facts.flatMap(([term, value]) => [element("dt", "", term), shownValue(value)]);
       part(group, "list", HTMLElement).append(...items);
       return group;
     });
   // Made anew at each event of a running job: only when something differs, so that a selection stays.
-  if (
-    made.map(({ textContent }) => textContent).join() ===
-    [...place.children].map(({ textContent }) => textContent).join()
-  )
-    return;
+  const before = [...place.children].map(({ textContent }) => textContent).join();
+  if (made.map(({ textContent }) => textContent).join() === before) return;
   place.replaceChildren(...made);
+}
+
+const longest = 240;
+
+/** A long one is opened by who wants it. @param {string} value */
+function shownValue(value) {
+  if (value.length <= longest) return element("dd", "", value);
+  const whole = element("details", "long");
+  whole.append(element("summary", "", `${value.slice(0, longest)}…`), document.createTextNode(value));
+  const item = element("dd");
+  item.append(whole);
+  return item;
 }
 
 /** @param {Job} job @returns {Facts} */

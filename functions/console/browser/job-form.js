@@ -1,6 +1,7 @@
 // @ts-check
 import { element, showText } from "./dom.js";
 import { FileField } from "./file-field.js";
+import { ListRows } from "./list-rows.js";
 import { shown, title } from "./words.js";
 
 /* The form of one job type: made from its fields, read into a job, filled from a job, with what is wrong with it. */
@@ -12,7 +13,7 @@ import { shown, title } from "./words.js";
 /** @typedef {import("./api.js").Problem} Problem */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
 /** @typedef {import("./file-field.js").Files} Files */
-/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement, hint: HTMLElement, file: FileField | null }} Row */
+/** @typedef {{ field: Field, box: HTMLElement, control: Control, problem: HTMLElement, hint: HTMLElement, file: FileField | null, list: ListRows | null }} Row */
 
 export class JobForm {
   #place;
@@ -65,6 +66,12 @@ export class JobForm {
 
   focus() {
     this.#rows[0]?.control.focus();
+  }
+
+  /** What could be written into a long text. @param {string} name @param {string} text */
+  example(name, text) {
+    const control = this.#rows.find(({ field }) => field.path.join(".") === name)?.control;
+    if (control instanceof HTMLTextAreaElement) control.placeholder = text;
   }
 
   /**
@@ -125,7 +132,10 @@ export class JobForm {
     }
     this.report([]);
     this.#showDefaults();
-    for (const { file } of this.#rows) file?.show();
+    for (const { file, list } of this.#rows) {
+      file?.show();
+      list?.show();
+    }
     for (const { control } of this.#rows) {
       const more = control.closest("details");
       if (more !== null && control.value !== "") more.open = true;
@@ -139,20 +149,21 @@ export class JobForm {
    */
   report(problems) {
     const left = new Set(problems);
-    /** @type {Control | null} */
+    /** @type {Row | null} */
     let first = null;
-    for (const { field, box, control, problem } of this.#rows) {
+    for (const row of this.#rows) {
+      const { field, box, control, problem } = row;
       const name = field.path.join(".");
       const own = problems.filter((one) => one.field === name);
       for (const one of own) left.delete(one);
       showText(problem, own.map(({ message }) => message).join("; "));
       box.classList.toggle("wrong", own.length > 0);
       control.setAttribute("aria-invalid", String(own.length > 0));
-      if (own.length > 0) first ??= control;
+      if (own.length > 0) first ??= row;
     }
-    const more = first?.closest("details") ?? null;
+    const more = first?.box.closest("details") ?? null;
     if (more !== null) more.open = true;
-    first?.focus();
+    (first?.list ?? first?.control)?.focus();
     return [...left];
   }
 }
@@ -184,13 +195,15 @@ function makeRow(field, files) {
   hint.hidden = true;
   control.setAttribute("aria-describedby", `${problem.id} ${hint.id}`);
   const file = field.kind === "file" || field.kind === "files" ? new FileField(field, control, problem, files) : null;
-  box.append(label, file?.element ?? control, hint, problem);
-  return { field, box, control, problem, hint, file };
+  const list = field.kind === "files" || field.kind === "texts" ? new ListRows(control, field.kind) : null;
+  if (list !== null) list.element.ariaLabel = labelOf(field);
+  box.append(label, ...(list === null ? [] : [list.element]), file?.element ?? control, hint, problem);
+  return { field, box, control, problem, hint, file, list };
 }
 
 /** @param {Field} field */
 function isWide({ kind }) {
-  return kind === "long text" || kind === "json" || kind === "file" || kind === "files";
+  return ["long text", "json", "file", "files", "texts"].includes(kind);
 }
 
 /** @param {Field} field */
@@ -210,6 +223,7 @@ function makeControl(field) {
     case "long text":
     case "json":
     case "files":
+    case "texts":
       return makeArea(field);
     default:
       return makeInput(field);
@@ -234,16 +248,12 @@ function showFallback({ schema, path }, control, fallback) {
   if (none !== undefined) none.text = fallback === undefined ? "–" : `${shownFlag(fallback)} (default)`;
 }
 
-const loraExample = '[{ "path": "watercolour", "scale": 0.8 }]';
-
 /** @param {Field} field */
-function makeArea({ kind, required, schema }) {
+function makeArea({ kind, schema }) {
   const area = element("textarea");
   area.spellcheck = kind === "long text";
-  area.classList.toggle("code", kind === "json" || kind === "files");
-  if (kind === "files") area.placeholder = loraExample;
-  else if (kind === "json") area.placeholder = schema.type === "array" ? "[ ]" : "{ }";
-  else if (required) area.placeholder = "A red apple on a light blue background";
+  area.classList.toggle("code", kind === "json");
+  if (kind === "json") area.placeholder = schema.type === "array" ? "[ ]" : "{ }";
   return area;
 }
 
@@ -290,12 +300,12 @@ function readControl({ kind, path }, control) {
     const isDecimal = /^\s*-?\d+(?:\.\d+)?(?:e\d+)?\s*$/i.test(text);
     return isDecimal ? { value: Number(text) } : { problem: "must be a number" };
   }
-  if (kind !== "json" && kind !== "files") return { value: text };
+  if (kind !== "json" && kind !== "files" && kind !== "texts") return { value: text };
   try {
     const value = JSON.parse(text);
     return path.length > 1 || isObject(value) ? { value } : { problem: "must be a JSON object" };
   } catch {
-    return { problem: kind === "files" ? `must be a JSON list such as ${loraExample}` : "must be JSON" };
+    return { problem: "must be JSON" };
   }
 }
 

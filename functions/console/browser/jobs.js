@@ -1,12 +1,14 @@
 // @ts-check
-import { pause } from "./api.js";
+import { ApiError, pause } from "./api.js";
+import { Results } from "./results.js";
 
 /*
  * The jobs that the page shows. Lists are requested now and then; what runs is followed live, a few jobs at a time,
  * because a browser opens six connections to one host and pictures need some of them.
  *
- *   active    queued or running, from the lists and from the live events
- *   results   settled jobs of the status that is shown, newest first
+ *   active    running, and the first of those that wait, from the lists and from the live events
+ *   results   settled jobs of the status that is shown
+ *   opened    the one that somebody looks at, wherever it is
  *
  * A list that was requested before a job's end was heard may show that it still runs: then the end is believed. One that was
  * requested later is newer: the job was retried, here or elsewhere.
@@ -14,13 +16,13 @@ import { pause } from "./api.js";
 
 /** @typedef {import("./api.js").Job} Job */
 /** @typedef {import("./api.js").Api} Api */
-/** @typedef {"completed" | "failed" | "cancelled"} Settled */
-/** @typedef {{ jobs: Job[], cursor: string | null }} Page */
+/** @typedef {import("./results.js").Settled} Settled */
+/** @typedef {import("./results.js").Page} Page */
+/** @typedef {{ queue: string, source: string }} Queue */
 /** @typedef {{ step: number | null, total: number | null, progress: number | null, preview: string | null }} Live */
 
 const followedAtOnce = 3;
-const listed = 20;
-const pageSize = 24;
+const listed = 50;
 const remembered = 200;
 
 export class Jobs extends EventTarget {
@@ -33,48 +35,45 @@ export class Jobs extends EventTarget {
   #ended = new Map();
   /** @type {Map<string, AbortController>} */
   #followed = new Map();
-  /** @type {Job[]} */
-  #results = [];
-  /** @type {string | null} */
-  #cursor = null;
-  /** @type {Settled} */
-  #shown = "completed";
+  /** Read by itself, because no list has it. @type {Job | null} */
+  #opened = null;
   #rounds = 0;
   /** @type {string | null} */
   #activeBefore = null;
-  hasResults = false;
+  results = new Results((query) => this.#list(query));
   /** Whether anything is known of what runs and waits. */
   hasActive = false;
 
-  /** @param {Api} api */
-  constructor(api) {
+  #queues;
+
+  /** @param {Api} api @param {() => readonly Queue[]} queues in which jobs are due */
+  constructor(api, queues) {
     super();
     this.#api = api;
+    this.#queues = queues;
   }
 
-  /** Running ones first, then those that wait, the oldest first. */
-  get active() {
-    const order = (/** @type {Job} */ { status, created_at }) => `${status === "running" ? 0 : 1} ${created_at}`;
-    return [...this.#active.values()].sort((one, other) => (order(one) < order(other) ? -1 : 1));
+  /** The oldest first. */
+  get running() {
+    const running = [...this.#active.values()].filter(({ status }) => status === "running");
+    return running.sort((one, other) => (one.created_at < other.created_at ? -1 : 1));
   }
 
-  get results() {
-    return this.#results;
-  }
-
-  get shown() {
-    return this.#shown;
-  }
-
-  get hasOlder() {
-    return this.#cursor !== null;
+  /** In the order in which they will run. */
+  get waiting() {
+    return [...this.#active.values()].filter(({ status }) => status === "queued").sort(inRunOrder);
   }
 
   /** @param {string} jobId @returns {Job | undefined} */
   find(jobId) {
-    return (
-      this.#active.get(jobId) ?? this.#results.find(({ job_id }) => job_id === jobId) ?? this.#ended.get(jobId)?.job
-    );
+    const known = this.#active.get(jobId) ?? this.results.jobs.find(({ job_id }) => job_id === jobId);
+    if (known !== undefined) return known;
+    return this.#opened?.job_id === jobId ? this.#opened : this.#ended.get(jobId)?.job;
+  }
+
+  /** Reads one that somebody wants to look at, when no list has it. @param {string} jobId @throws {ApiError} when there is none */
+  async open(jobId) {
+    if (this.find(jobId) === undefined) this.#opened = await this.#read(jobId);
   }
 
   /** @param {string} jobId @returns {Live | undefined} */
@@ -85,11 +84,15 @@ export class Jobs extends EventTarget {
   /** Reads the lists anew. */
   async refresh() {
     const requestedAtMs = performance.now();
-    const [running, queued] = await Promise.all([
-      this.#list(`status=running&limit=${listed}`),
-      this.#list(`status=queued&limit=${listed}`),
+    const [running, queued, next] = await Promise.all([
+      this.#list(new URLSearchParams({ status: "running", limit: String(listed) })),
+      this.#list(new URLSearchParams({ status: "queued", limit: String(listed) })),
+      this.#readNext(),
+      this.#reopen(),
     ]);
-    const now = new Map([...queued.jobs, ...running.jobs].map((job) => [job.job_id, this.#withNote(job)]));
+    // Of a job that is in several lists, the later mention counts: it says its place, or that it runs.
+    const all = [...queued.jobs, ...next, ...running.jobs];
+    const now = new Map(all.map((job) => [job.job_id, this.#withNote(job)]));
     for (const [id, { receivedAtMs }] of this.#ended) {
       if (receivedAtMs > requestedAtMs) now.delete(id);
       else if (now.has(id)) this.#ended.delete(id);
@@ -105,24 +108,16 @@ export class Jobs extends EventTarget {
     this.#changed();
   }
 
-  /** @param {Settled} status */
-  async show(status) {
-    this.#shown = status;
-    this.#results = [];
-    this.#cursor = null;
-    this.hasResults = false;
+  /** @param {{ shown?: Settled, filter?: import("./results.js").Filter }} choice */
+  async show(choice) {
+    this.results.begin(choice);
     this.#changed();
     await this.#refreshResults();
     this.#changed();
   }
 
   async showOlder() {
-    if (this.#cursor === null) return;
-    const shown = this.#shown;
-    const page = await this.#list(`status=${shown}&limit=${pageSize}&cursor=${encodeURIComponent(this.#cursor)}`);
-    if (shown !== this.#shown) return;
-    this.#results = newestFirst([...this.#results, ...page.jobs]);
-    this.#cursor = page.cursor;
+    await this.results.older();
     this.#changed();
   }
 
@@ -149,7 +144,7 @@ export class Jobs extends EventTarget {
   /** @param {string} jobId */
   async retry(jobId) {
     await this.#api.call("POST", `${pathOf(jobId)}/retry`);
-    this.#results = this.#results.filter(({ job_id }) => job_id !== jobId);
+    this.results.remove(jobId);
     await this.#track(jobId);
   }
 
@@ -157,14 +152,14 @@ export class Jobs extends EventTarget {
   async discard(jobId) {
     await this.#api.call("POST", `${pathOf(jobId)}/discard?files=true`, {});
     this.#ended.delete(jobId);
-    this.#results = this.#results.filter(({ job_id }) => job_id !== jobId);
+    this.results.remove(jobId);
     this.#changed();
   }
 
   /** Reads the results anew after many of them were changed. */
   async reload() {
     this.#ended.clear();
-    this.#results = [];
+    this.results.begin();
     await this.refresh();
     await this.#refreshResults();
     this.#changed();
@@ -183,7 +178,31 @@ export class Jobs extends EventTarget {
     this.#followed.clear();
   }
 
-  /** @param {string} query @returns {Promise<Page>} */
+  /** The first of each queue, with their places: the list of all that wait begins with the newest. */
+  async #readNext() {
+    const pages = await Promise.all(
+      this.#queues().map(({ queue, source }) => {
+        const query = new URLSearchParams({ source, limit: String(listed) });
+        return /** @type {Promise<{ jobs: Job[] }>} */ (
+          this.#api.get(`/queues/${encodeURIComponent(queue)}/waiting?${query}`)
+        );
+      }),
+    );
+    return pages.flatMap(({ jobs }) => jobs);
+  }
+
+  /** The opened one, while it has not ended and no list has it. */
+  async #reopen() {
+    if (this.#opened === null || this.#opened.settled_at !== null || this.#active.has(this.#opened.job_id)) return;
+    try {
+      this.#opened = await this.#read(this.#opened.job_id);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      this.#opened = null;
+    }
+  }
+
+  /** @param {URLSearchParams} query @returns {Promise<Page>} */
   #list(query) {
     return this.#api.get(`/jobs?${query}`);
   }
@@ -194,22 +213,13 @@ export class Jobs extends EventTarget {
   }
 
   async #refreshResults() {
-    const shown = this.#shown;
-    const requestedAtMs = performance.now();
-    const page = await this.#list(`status=${shown}&limit=${pageSize}`);
-    if (shown !== this.#shown) return;
-    const isPaged = this.#results.length > pageSize;
-    // What was paged to stays: the first page is laid over it.
-    const oldest = page.jobs.at(-1)?.created_at ?? "";
-    const older = isPaged ? this.#results.filter(({ created_at }) => created_at < oldest) : [];
-    const ended = [...this.#ended.values()].filter(
-      ({ job, receivedAtMs }) => job.status === shown && receivedAtMs > requestedAtMs,
+    const heard = (/** @type {number} */ sinceMs) =>
+      [...this.#ended.values()].filter(({ receivedAtMs }) => receivedAtMs > sinceMs).map(({ job }) => job);
+    const { shown } = this.results;
+    await this.results.refresh(
+      (sinceMs) => heard(sinceMs).filter(({ status }) => status === shown),
+      (jobId) => this.#active.has(jobId),
     );
-    this.#results = newestFirst([...page.jobs, ...ended.map(({ job }) => job), ...older]).filter(
-      ({ job_id }) => !this.#active.has(job_id),
-    );
-    if (!isPaged) this.#cursor = page.cursor;
-    this.hasResults = true;
   }
 
   /** Shows a job that has just been put on its queue, at once and live. @param {string} jobId */
@@ -222,7 +232,7 @@ export class Jobs extends EventTarget {
   }
 
   #changed() {
-    const wanted = new Set(this.active.slice(0, followedAtOnce).map(({ job_id }) => job_id));
+    const wanted = new Set([...this.running, ...this.waiting].slice(0, followedAtOnce).map(({ job_id }) => job_id));
     for (const [id, controller] of this.#followed) {
       if (this.#active.has(id) && (wanted.has(id) || this.#followed.size <= followedAtOnce)) continue;
       controller.abort();
@@ -298,7 +308,8 @@ export class Jobs extends EventTarget {
     this.#live.delete(id);
     this.#ended.set(id, { job, receivedAtMs: performance.now() });
     if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value ?? "");
-    if (job.status === this.#shown) this.#results = newestFirst([job, ...this.#results]);
+    if (this.#opened?.job_id === id) this.#opened = job;
+    this.results.add(job);
   }
 }
 
@@ -307,8 +318,15 @@ function pathOf(jobId) {
   return `/jobs/${encodeURIComponent(jobId)}`;
 }
 
-/** Each job once, the first mention of it. @param {Job[]} jobs */
-function newestFirst(jobs) {
-  const unique = new Map([...jobs].reverse().map((job) => [job.job_id, job]));
-  return [...unique.values()].sort((one, other) => (one.created_at < other.created_at ? 1 : -1));
+/** By its place in its queue, where that is known: else by priority, then by age. @param {Job} one @param {Job} other */
+function inRunOrder(one, other) {
+  const place = placeOf(one) - placeOf(other);
+  const age = one.created_at < other.created_at ? -1 : 1;
+  return Number.isNaN(place) || place === 0 ? other.priority - one.priority || age : place;
+}
+
+/** One that is not due yet comes after all that are. @param {Job & { queue_position?: number | null }} job */
+function placeOf({ queue_position: place, available_at }) {
+  if (place != null) return place;
+  return Date.parse(available_at) > Date.now() ? Number.POSITIVE_INFINITY : Number.MAX_SAFE_INTEGER;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { ApiError } from "./api.js";
-import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
 import { renderOutbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { renderQuarantine } from "./quarantine.js";
@@ -14,7 +14,7 @@ import { ago, clock, counted, duration, size, time, unservedText } from "./words
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
 /** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
-/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
+/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, source: string, paused_since?: string | null, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
 export class Machine {
@@ -31,9 +31,12 @@ export class Machine {
   /** @type {number | null} */
   #silentSinceMs = null;
 
-  /** @param {Api} api */
-  constructor(api) {
+  #run;
+
+  /** @param {Api} api @param {(action: Promise<unknown>) => void} run what a click began: reports why it did not work */
+  constructor(api, run) {
     this.#api = api;
+    this.#run = run;
     this.#panels = [
       new Panel("health", () => this.#loadHealth()),
       new Panel("workers", () => this.#loadStatus()),
@@ -57,6 +60,20 @@ export class Machine {
 
   async togglePause() {
     await this.#api.call("POST", this.isPaused ? "/worker/resume" : "/worker/pause", {});
+    await this.refresh();
+  }
+
+  /** For every container. @param {string} name */
+  async #toggleQueue(name) {
+    const queue = this.queues.find((each) => each.queue === name);
+    const action = queue?.paused_since == null ? "pause" : "resume";
+    await this.#api.call("POST", `/queues/${encodeURIComponent(name)}/${action}`, {});
+    await this.refresh();
+  }
+
+  /** @param {string} worker */
+  async #restart(worker) {
+    await this.#api.call("POST", `/worker/restart/${encodeURIComponent(worker)}`, {});
     await this.refresh();
   }
 
@@ -99,7 +116,7 @@ export class Machine {
     renderProblems(problems);
     renderLimits(conditions);
     renderQuarantine(quarantine);
-    renderWorkers(workers);
+    renderWorkers(workers, (worker) => this.#run(this.#restart(worker)));
   }
 
   async #loadGpu() {
@@ -112,7 +129,7 @@ export class Machine {
     /** @type {{ queues: Queue[], usage: Usage, age: number }} */
     const { queues, usage, age } = await this.#api.get("/queues");
     this.queues = queues;
-    renderQueues(queues, usage, age);
+    renderQueues(queues, usage, age, (queue) => this.#run(this.#toggleQueue(queue)));
   }
 
   async #loadOutbox() {
@@ -163,20 +180,31 @@ function renderLimits(conditions) {
   });
 }
 
-/** @param {Record<string, Worker>} workers */
-function renderWorkers(workers) {
+/** @param {Record<string, Worker>} workers @param {(worker: string) => void} restart */
+function renderWorkers(workers, restart) {
   reconcile(part(document, "workers", HTMLUListElement), Object.entries(workers), {
     key: ([name]) => name,
-    make: () => copyOf("fact"),
+    make: ([name]) => {
+      const item = copyOf("worker");
+      const button = part(item, "restart", HTMLButtonElement);
+      button.ariaLabel = `Restart the worker ${name}`;
+      onSureClick(
+        button,
+        () => "Restart? Its job goes back to the queue",
+        () => restart(name),
+      );
+      return item;
+    },
     update: (item, [name, worker]) => {
       const details = [
         counted(worker.jobs_processed, "job"),
         ...(worker.memory_usage === null ? [] : [size(worker.memory_usage)]),
         ...(worker.uptime === null ? [] : [`up ${duration(worker.uptime)}`]),
-        ...(worker.start_error === null ? [] : [worker.start_error]),
         ...(worker.restarts > 0 ? [counted(worker.restarts, "restart")] : []),
       ];
       fillFact(item, worker.status, name, worker.status === "active" ? "ready" : worker.status, details.join(" · "));
+      showText(part(item, "problem", HTMLElement), worker.start_error ?? "");
+      part(item, "restart", HTMLButtonElement).hidden = worker.status === "stopped";
     },
   });
 }
@@ -204,14 +232,29 @@ function renderGpu(gpu) {
 /** A queue that is paid by the call is not counted each time: numbers of older than this say so. */
 const freshSeconds = 10;
 
-/** @param {Queue[]} queues @param {Usage} usage @param {number} age in seconds, of the numbers */
-function renderQueues(queues, usage, age) {
+/**
+ * @param {Queue[]} queues
+ * @param {Usage} usage
+ * @param {number} age in seconds, of the numbers
+ * @param {(queue: string) => void} toggle pauses a queue, or lets it go on
+ */
+function renderQueues(queues, usage, age, toggle) {
   reconcile(part(document, "queues", HTMLUListElement), queues, {
     key: ({ queue }) => queue,
-    make: () => copyOf("fact"),
-    update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest, unoffered }) => {
+    make: ({ queue }) => {
+      const item = copyOf("queue");
+      part(item, "pause", HTMLButtonElement).addEventListener("click", () => toggle(queue));
+      return item;
+    },
+    update: (item, { queue, queued, delayed, running, failed, oldest_queued_seconds: oldest, unoffered, ...rest }) => {
       const waiting = queued + delayed;
+      const { paused_since: since } = rest;
+      const pause = part(item, "pause", HTMLButtonElement);
+      pause.hidden = since === undefined;
+      setText(pause, since == null ? "Pause" : "Resume");
+      pause.ariaLabel = `${since == null ? "Pause" : "Resume"} ${queue} for all containers`;
       const details = [
+        ...(since == null ? [] : [`paused for all containers since ${time(since)}`]),
         `${running} running`,
         ...(oldest === null ? [] : [`oldest ${duration(oldest)}`]),
         ...(delayed > 0 ? [`${delayed} delayed`] : []),

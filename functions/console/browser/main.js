@@ -1,16 +1,19 @@
 // @ts-check
-import { goTo, leave, placeAt } from "./address.js";
+import { ActiveFeed } from "./active-feed.js";
+import { addressOf, goTo, leave, placeAt } from "./address.js";
 import { sameJob } from "./again.js";
 import { Api, ApiError, pause } from "./api.js";
 import { Chat } from "./chat.js";
 import { Detail } from "./detail.js";
 import { part, setText, showText } from "./dom.js";
 import { Failures } from "./failures.js";
-import { Feed } from "./feed.js";
+import { Filters } from "./filters.js";
+import { nameOf } from "./job-text.js";
 import { Jobs } from "./jobs.js";
 import { promptForKey } from "./key-dialog.js";
 import { Machine } from "./machine.js";
 import { Panel } from "./panel.js";
+import { ResultsFeed } from "./results-feed.js";
 import { Submit } from "./submit.js";
 
 /*
@@ -18,21 +21,24 @@ import { Submit } from "./submit.js";
  * and follows what runs live. A list changes the page; the page keeps no truth of its own.
  */
 
-/** @typedef {import("./jobs.js").Settled} Settled */
+/** @typedef {import("./results.js").Settled} Settled */
 
 const busyMs = 2000;
 const restMs = 6000;
 const maxMs = 15_000;
 const toastMs = 6000;
+const maxToast = 300;
 /** Two attempts each of two ways, and the waiting for others. */
 const enhanceLimitMs = 600_000;
 
 const api = new Api(() => promptForKey((key) => api.tryKey(key)));
-const jobs = new Jobs(api);
-const machine = new Machine(api);
-const feed = new Feed(jobs, {
+const machine = new Machine(api, attempt);
+const jobs = new Jobs(api, () =>
+  machine.queues.filter((queue) => queue.queued > 0 && queue.paused_since !== undefined),
+);
+const activeFeed = new ActiveFeed(jobs, { open, cancel: (id) => attempt(cancel(id)) });
+const resultsFeed = new ResultsFeed(jobs, {
   open,
-  cancel: (id) => attempt(jobs.cancel(id)),
   retry: (id) => attempt(retry(id)),
   discard: (id) => attempt(discard(id)),
 });
@@ -48,11 +54,18 @@ const calls = {
 const submit = new Submit(create, calls, files);
 const detail = new Detail(jobs, files, {
   again: (job, seed, alone) => create(sameJob(job, { seed, alone })),
-  edit: (job) => submit.edit(sameJob(job)),
-  cancel: (id) => jobs.cancel(id),
+  edit: (job) => {
+    showForm(true);
+    submit.edit(sameJob(job));
+  },
+  cancel,
   retry,
   discard,
+  report: toast,
+  linkTo: (id) => addressOf({ kind: "job", id }),
+  readLog: (id, number) => api.get(`/jobs/${encodeURIComponent(id)}/attempts/${number}/log`),
 });
+const filters = new Filters((filter) => attempt(jobs.show({ filter })));
 const chat = new Chat(api);
 const list = new Panel("active", () => jobs.refresh());
 const form = new Panel("form", offerTypes);
@@ -60,13 +73,26 @@ const failures = new Failures(api, { run: attempt, report: toast, done: reload }
 const failed = new Panel("dead", readFailures);
 let wake = new AbortController();
 let areTypesKnown = false;
+let isRenderDue = false;
 
 /** @param {Record<string, unknown>} job */
 async function create(job) {
-  const { queue_position: position, ignored } = await jobs.create(job);
+  const { job_id: id, queue_position: position, ignored } = await jobs.create(job);
   const unread = ignored.length === 0 ? "" : ` Nothing reads ${ignored.join(", ")}.`;
-  toast(`${position > 1 ? `Queued as number ${position}.` : "Created."}${unread}`);
+  const created = jobs.find(id);
+  const name = created === undefined ? "The job" : nameOf(created);
+  toast(`${name} ${position > 1 ? `is queued as number ${position}.` : "is created."}${unread}`);
+  // Where the form covers them, the jobs are shown: there the new one is.
+  if (showForm(false)) part(document, "active-title", HTMLElement).scrollIntoView();
   wake.abort();
+}
+
+/** @param {string} jobId */
+async function cancel(jobId) {
+  const job = jobs.find(jobId);
+  await jobs.cancel(jobId);
+  // Of one that runs the end is heard.
+  if (job?.status === "queued") toast(`${nameOf(job)} is cancelled.`);
 }
 
 /** @param {string} jobId */
@@ -91,14 +117,39 @@ function reload() {
 
 /** @param {string} jobId */
 function open(jobId) {
-  detail.open(jobId);
+  goTo({ kind: "job", id: jobId });
 }
 
 /** Opens what the page's address names, and closes what it does not. */
-function showPlace() {
+async function showPlace() {
   const place = placeAt(location.hash);
   if (place.kind === "chat") chat.open();
   else chat.close();
+  if (place.kind !== "job") return detail.close();
+  try {
+    await jobs.open(place.id);
+  } catch (error) {
+    detail.close();
+    leave("job");
+    throw error;
+  }
+  // Somebody may have gone on meanwhile.
+  const now = placeAt(location.hash);
+  if (now.kind === "job" && now.id === place.id) detail.open(place.id);
+}
+
+/**
+ * Where there is no room beside the jobs, the form is shown on demand.
+ * @param {boolean} isOpen
+ * @returns {boolean} whether it was hidden or shown by that
+ */
+function showForm(isOpen) {
+  const button = part(document, "new-job-open", HTMLButtonElement);
+  if (button.checkVisibility() === false) return false;
+  part(document, "new-job", HTMLElement).classList.toggle("open", isOpen);
+  button.ariaExpanded = String(isOpen);
+  setText(button, isOpen ? "Hide the form" : "New job");
+  return true;
 }
 
 /** For what a click began: says why it did not work. @param {Promise<unknown>} action */
@@ -109,41 +160,52 @@ function attempt(action) {
 /** @param {string} text */
 function toast(text) {
   const place = part(document, "toast", HTMLElement);
-  setText(place, text);
+  // Over an open dialog, which is above all else on the page.
+  (document.querySelector("dialog[open]") ?? document.body).append(place);
+  setText(place, text.length > maxToast ? `${text.slice(0, maxToast)}…` : text);
   place.classList.add("on");
   window.clearTimeout(Number(place.dataset.timer));
   place.dataset.timer = String(window.setTimeout(() => place.classList.remove("on"), toastMs));
 }
 
 function render() {
-  feed.render();
-  feed.renderMore(machine.queues.reduce((sum, { queued, delayed, running }) => sum + queued + delayed + running, 0));
-  failures.render(jobs.shown === "failed");
+  isRenderDue = false;
+  activeFeed.render(machine.queues.reduce((sum, { queued, delayed }) => sum + queued + delayed, 0));
+  resultsFeed.render();
+  failures.render(jobs.results.shown === "failed");
   const failed = machine.queues.reduce((sum, queue) => sum + queue.failed, 0);
   showText(part(document, "failed-count", HTMLElement), failed === 0 ? "" : String(failed));
   part(document, "forget-key", HTMLButtonElement).hidden = !api.hasKey;
 }
 
+/** Once a frame: steps and previews of several jobs come faster than anybody sees them. */
+function renderSoon() {
+  if (isRenderDue) return;
+  isRenderDue = true;
+  requestAnimationFrame(render);
+}
+
 /** @returns {Promise<unknown[]>} why parts of the page could not be loaded; the others were */
 async function refresh() {
-  const [types, machines, lists, groups] = await Promise.all([
-    form.refresh(),
-    machine.refresh(),
-    list.refresh(),
-    failed.refresh(),
-  ]);
+  const machines = machine.refresh();
+  // The queues say where jobs wait.
+  const lists = machines.then(() => list.refresh());
+  const [types, others, waiting, groups] = await Promise.all([form.refresh(), machines, lists, failed.refresh()]);
   render();
-  return [types, ...machines, lists, groups].filter((error) => error !== null);
+  return [types, ...others, waiting, groups].filter((error) => error !== null);
 }
 
 /** Not while nobody sees them: a queue that is paid by the call is read for them. */
 async function readFailures() {
-  if (jobs.shown === "failed") await failures.refresh();
+  if (jobs.results.shown === "failed") await failures.refresh();
 }
 
 async function offerTypes() {
   if (areTypesKnown) return;
-  submit.offer(await api.get("/worker/info"));
+  /** @type {Parameters<Submit["offer"]>[0]} */
+  const info = await api.get("/worker/info");
+  submit.offer(info);
+  filters.offer(info.job_types.map(({ type }) => type));
   areTypesKnown = true;
 }
 
@@ -173,13 +235,14 @@ async function watch() {
   for (let troubles = 0; ; ) {
     await untilSeen();
     wake = new AbortController();
-    let waitMs = jobs.active.length > 0 ? busyMs : restMs;
+    let waitMs = busyMs;
     try {
       const errors = await refresh();
       if (machine.silence !== null) throw machine.silence;
       notice.hidden = true;
       troubles = errors.length === 0 ? 0 : troubles + 1;
-      waitMs = troubles > 0 ? Math.min(1000 * 2 ** troubles, maxMs) : jobs.active.length > 0 ? busyMs : restMs;
+      const isBusy = jobs.running.length + jobs.waiting.length > 0;
+      waitMs = troubles > 0 ? Math.min(1000 * 2 ** troubles, maxMs) : isBusy ? busyMs : restMs;
     } catch (error) {
       const needsKey = showTrouble(error);
       notice.hidden = false;
@@ -192,24 +255,31 @@ async function watch() {
   }
 }
 
-jobs.addEventListener("change", render);
+jobs.addEventListener("change", renderSoon);
 jobs.addEventListener("settled", (event) => {
-  if (event instanceof CustomEvent) toast(ends[/** @type {Settled} */ (event.detail.status)]);
+  if (event instanceof CustomEvent) {
+    const job = /** @type {import("./api.js").Job & { status: Settled }} */ (event.detail);
+    toast(`${nameOf(job)} ${ends[job.status]}`);
+  }
   wake.abort();
 });
-const ends = { completed: "Finished.", failed: "A job has failed: see “Failed”.", cancelled: "Cancelled." };
+const ends = { completed: "is finished.", failed: "has failed: see “Failed”.", cancelled: "is cancelled." };
 
 for (const choice of document.querySelectorAll('input[name="shown"]')) {
   choice.addEventListener("change", () => {
     if (!(choice instanceof HTMLInputElement)) return;
-    attempt(jobs.show(/** @type {Settled} */ (choice.value)));
+    attempt(jobs.show({ shown: /** @type {Settled} */ (choice.value) }));
     attempt(failed.refresh().then(render));
   });
 }
 part(document, "more", HTMLButtonElement).addEventListener("click", () => attempt(jobs.showOlder()));
 part(document, "chat-open", HTMLButtonElement).addEventListener("click", () => goTo({ kind: "chat" }));
 chat.onClose(() => leave("chat"));
-window.addEventListener("hashchange", showPlace);
+detail.onClose(() => leave("job"));
+window.addEventListener("hashchange", () => attempt(showPlace()));
+part(document, "new-job-open", HTMLButtonElement).addEventListener("click", ({ currentTarget }) => {
+  if (currentTarget instanceof HTMLButtonElement) showForm(currentTarget.ariaExpanded !== "true");
+});
 part(document, "pause", HTMLButtonElement).addEventListener("click", () => attempt(machine.togglePause()));
 part(document, "outbox-try", HTMLButtonElement).addEventListener("click", () => attempt(machine.tryOutbox()));
 part(document, "notice-action", HTMLButtonElement).addEventListener("click", () => wake.abort());
@@ -222,5 +292,5 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) jobs.rest();
   else wake.abort();
 });
-showPlace();
+attempt(showPlace());
 void watch();

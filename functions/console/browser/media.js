@@ -78,6 +78,30 @@ export function playInTile(tile, address) {
   button.addEventListener("blur", stop);
 }
 
+/** How much of a clip is looked at for its picture: the very first frame of many is black. */
+const posterSeconds = 0.1;
+
+/**
+ * Shows a frame of a clip that came without a picture, once its tile is seen.
+ * @param {HTMLElement} tile
+ * @param {string} address
+ */
+export function posterInTile(tile, address) {
+  const poster = part(tile, "poster", HTMLVideoElement);
+  poster.muted = true;
+  poster.addEventListener("loadeddata", () => {
+    poster.hidden = false;
+  });
+  const observer = new IntersectionObserver(([entry]) => {
+    if (!entry?.isIntersecting && tile.isConnected) return;
+    observer.disconnect();
+    if (!tile.isConnected) return;
+    poster.preload = "auto";
+    poster.src = `${address}#t=${posterSeconds}`;
+  });
+  observer.observe(tile);
+}
+
 /** @param {HTMLElement} tile @param {() => void} play @param {() => void} stop */
 function whileSeen(tile, play, stop) {
   const observer = new IntersectionObserver(

@@ -37,7 +37,10 @@ export class Submit {
     this.#form = new JobForm(part(document, "fields", HTMLElement), files);
     this.#counts = new PromptCounts(this.#form, readPrompt);
     const form = part(document, "form", HTMLFormElement);
-    form.addEventListener("input", () => this.#showCounts());
+    form.addEventListener("input", () => {
+      this.#showCounts();
+      this.#warnOfSize();
+    });
     this.#select.addEventListener("change", () => this.#showType());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -67,6 +70,7 @@ export class Submit {
     this.#form.fill(job);
     this.#form.focus();
     this.#showCounts();
+    this.#warnOfSize();
   }
 
   #showType() {
@@ -81,8 +85,20 @@ export class Submit {
       this.#enhance.offer(targetOf(chosen), this.#presets);
       this.#form.attach("prompt", this.#enhance.element);
     }
+    this.#form.example("prompt", exampleOf(chosen));
     this.#report("");
     this.#showCounts();
+    this.#warnOfSize();
+  }
+
+  /** A model draws noise far from the size that it was made for. */
+  #warnOfSize() {
+    const chosen = this.#types.find(({ type }) => type === this.#select.value);
+    if (chosen === undefined) return;
+    this.#form.hint(
+      "config.width",
+      sizeWarning(this.#form.read().job, (job) => defaultsOf(chosen, this.#models, job)),
+    );
   }
 
   /** @returns {import("./enhance.js").Idea} */
@@ -131,6 +147,31 @@ export class Submit {
   #report(text) {
     showText(part(document, "form-problem", HTMLElement), text);
   }
+}
+
+/** What the models that ship can draw, or answer. @param {JobType | undefined} type */
+function exampleOf(type) {
+  if (type?.produces === "video") return "A rocket flies up, night sky";
+  if (type?.produces === "text") return type.type === "chat" ? "What can you draw?" : "An apple";
+  return "A red apple on a light blue background";
+}
+
+/** How many times as many pixels, or as long a side, as its own a model draws well. */
+const farPixels = 2.5;
+
+/**
+ * @param {Record<string, unknown>} job
+ * @param {(job: Record<string, unknown>) => Record<string, unknown>} defaultsFor
+ */
+function sizeWarning(job, defaultsFor) {
+  const { config } = job;
+  const { width: ownWidth, height: ownHeight } = defaultsFor(job);
+  if (!isObject(config) || typeof ownWidth !== "number" || typeof ownHeight !== "number") return "";
+  const [width, height] = [config.width ?? ownWidth, config.height ?? ownHeight];
+  if (typeof width !== "number" || typeof height !== "number") return "";
+  const times = (width * height) / (ownWidth * ownHeight);
+  if (times <= farPixels && times >= 1 / farPixels) return "";
+  return `Far from this model’s own size, ${ownWidth} × ${ownHeight}: expect noise or repeated parts.`;
 }
 
 /** Whose words a prompt of this type is put in. @param {JobType} type */
