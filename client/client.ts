@@ -2,6 +2,9 @@ import type { z } from "zod";
 import type { chatRequest, enhanceRequest } from "#contract/chat.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { chat } from "#functions/api/chat.ts";
+import type { deleteChatSession } from "#functions/api/chat-sessions-delete.ts";
+import type { deleteChatSessions } from "#functions/api/chat-sessions-delete-all.ts";
+import type { getChatSession } from "#functions/api/chat-sessions-get.ts";
 import type { enhance } from "#functions/api/enhance.ts";
 import type { listFailures } from "#functions/api/failures.ts";
 import type { generate } from "#functions/api/generate.ts";
@@ -82,6 +85,11 @@ export interface FollowOptions {
   readonly pauseMs?: number;
 }
 
+/** Whose sessions are meant: those of requests without a user, when it is left out. */
+export interface Owner {
+  readonly userId?: string | undefined;
+}
+
 export interface UploadOptions {
   /** Whose file it is: jobs of this user may name it. */
   readonly userId?: string | undefined;
@@ -139,6 +147,22 @@ export class OurvidzClient {
   /** Asks the language model, without the queue. */
   chat(request: NewChat, { signal }: Pick<GenerateOptions, "signal"> = {}): Promise<AnswerOf<typeof chat>> {
     return this.#connection.call<typeof chat>("POST", "/chat", { body: request, timeoutMs: textTimeoutMs, signal });
+  }
+
+  /** What is remembered of a conversation of `metadata.session_id`: NOT_FOUND when it is nothing. */
+  readSession(id: string, { userId: user_id }: Owner = {}): Promise<AnswerOf<typeof getChatSession>> {
+    const path = { params: { id }, query: { user_id } };
+    return this.#connection.call<typeof getChatSession>("GET", "/chat/sessions/:id", path);
+  }
+
+  forgetSession(id: string, { userId: user_id }: Owner = {}): Promise<AnswerOf<typeof deleteChatSession>> {
+    const path = { params: { id }, query: { user_id } };
+    return this.#connection.call<typeof deleteChatSession>("DELETE", "/chat/sessions/:id", path);
+  }
+
+  /** Forgets all conversations of a user. */
+  forgetSessions({ userId: user_id }: Owner = {}): Promise<AnswerOf<typeof deleteChatSessions>> {
+    return this.#connection.call<typeof deleteChatSessions>("DELETE", "/chat/sessions", { query: { user_id } });
   }
 
   /** Makes a fuller prompt: the answer's `enhanced_prompt` is the given one when nothing came of it. */

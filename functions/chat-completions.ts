@@ -29,7 +29,8 @@ function callOf(body: ChatCompletionRequest): ModelCall {
   const limit = max_completion_tokens ?? max_tokens;
   const config = { max_tokens: limit, temperature, top_p, top_k, repetition_penalty, seed, stop };
   const userId = safeId.safeParse(user).data;
-  return { type: "chat", userId, job: { messages, config, model_variant: model } };
+  const metadata = { session_id: body.metadata?.session_id };
+  return { type: "chat", userId, job: { messages, config, metadata, model_variant: model } };
 }
 
 interface Head {

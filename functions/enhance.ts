@@ -30,16 +30,16 @@ const pauseMs = 500;
  * The same chain as before a picture (pipelines/text/enhancement/enhance-first.ts), within one time limit:
  *
  *   enhance_instruct ──► enhance_base ──► the prompt as it is
+ *
+ * "chat" is enhance_instruct within a session; of another type a session is let be.
  */
 export const enhanceRoute = defineRoute(enhance).handle(async (request, runtime) => {
   const startedAt = performance.now();
-  const { prompt, enhance_type, enhancement_timeout = runtime.config.callTimeoutSeconds } = request.body;
+  const { prompt, enhancement_timeout = runtime.config.callTimeoutSeconds } = request.body;
   const limit = AbortSignal.timeout(enhancement_timeout * 1000);
-  const failures: string[] = [];
-  const types: readonly EnhanceType[] =
-    enhance_type === "base" ? ["enhance_base"] : ["enhance_instruct", "enhance_base"];
+  const { types, body, failures } = chainOf(request.body);
   for (const type of types) {
-    const answer = await tried(type, { request, runtime, limit, failures });
+    const answer = await tried(type, { request: { ...request, body }, runtime, limit, failures });
     if (answer !== undefined) return { status: 200, body: withReasons(answer, failures) };
     if (limit.aborted) break;
   }
@@ -52,6 +52,23 @@ export const enhanceRoute = defineRoute(enhance).handle(async (request, runtime)
   };
   return { status: 200, body: withReasons(original, failures) };
 });
+
+interface Chain extends Pick<Trying, "failures"> {
+  readonly types: readonly EnhanceType[];
+  readonly body: EnhanceRequest;
+}
+
+function chainOf(body: EnhanceRequest): Chain {
+  const { session_id, ...metadata } = body.metadata ?? {};
+  const type = body.enhance_type ?? metadata.enhancement_type;
+  const isOfSession = type === "chat" && session_id !== undefined;
+  return {
+    types:
+      type === "base" || (type === "chat" && !isOfSession) ? ["enhance_base"] : ["enhance_instruct", "enhance_base"],
+    body: isOfSession ? body : { ...body, metadata },
+    failures: type === "chat" && !isOfSession ? ["there is no metadata.session_id whose conversation could go on"] : [],
+  };
+}
 
 interface Trying {
   readonly request: Request;

@@ -5,6 +5,9 @@ import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { chatRoute } from "./chat.ts";
 import { chatCompletionsRoute } from "./chat-completions.ts";
+import { deleteChatSessionRoute } from "./chat-sessions-delete.ts";
+import { deleteChatSessionsRoute } from "./chat-sessions-delete-all.ts";
+import { getChatSessionRoute } from "./chat-sessions-get.ts";
 import { consolePageRoute } from "./console.ts";
 import { consoleFileRoute } from "./console-files.ts";
 import { docsRoute } from "./docs.ts";
@@ -77,6 +80,9 @@ export const routes: readonly Route[] = [
   deleteInputRoute,
   testCompelRoute,
   chatRoute,
+  getChatSessionRoute,
+  deleteChatSessionRoute,
+  deleteChatSessionsRoute,
   enhanceRoute,
   enhanceInstructRoute,
   enhanceBaseRoute,

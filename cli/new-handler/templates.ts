@@ -71,6 +71,8 @@ function recordingContext(lines: number, signal = new AbortController().signal) 
     input: unused,
     lora: unused,
     presets: unused,
+    session: unused,
+    remember: unused,
     scratch: unused,
     run: unused,
     call: unused,

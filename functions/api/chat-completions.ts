@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { sessionId } from "#contract/chat-sessions.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
-import { optional } from "#contract/job.ts";
+import { optional, safeId, safeIdRule } from "#contract/job.ts";
 import { declareRoute } from "./declare.ts";
 import { textErrors, textHeaders } from "./schemas/text-answer.ts";
 
@@ -35,7 +36,7 @@ const stopText = z.string("must be a text").min(1, "must not be empty").max(100,
 
 const noTools = "the models of this container call no tools";
 
-export const chatCompletionRequest = z.looseObject(
+const chatCompletionFields = z.looseObject(
   {
     /** A model's folder, or another name of it; the one called "chat" when left out. */
     model: optional(
@@ -58,6 +59,8 @@ export const chatCompletionRequest = z.looseObject(
     ),
     stream: optional(z.boolean("must be true or false")),
     stream_options: optional(z.looseObject({ include_usage: optional(z.boolean("must be true or false")) })),
+    /** `session_id`: as of /chat; the session is that of `user`. */
+    metadata: optional(z.looseObject({ session_id: optional(sessionId) }, "must be an object")),
     user: optional(z.string("must be a text").max(500, "must be at most 500 characters")),
     n: optional(z.literal(1, { error: "must be 1" })),
     logprobs: optional(z.literal(false, { error: "must be left out: the scores of tokens are not answered" })),
@@ -68,6 +71,13 @@ export const chatCompletionRequest = z.looseObject(
   },
   "must be an object",
 );
+
+/** A name that is no user's id would be nobody's, whose sessions are everybody's. */
+export const chatCompletionRequest = chatCompletionFields.superRefine(({ user, metadata }, context) => {
+  if (metadata?.session_id === undefined || user === undefined || safeId.safeParse(user).success) return;
+  const message = `${safeIdRule} where metadata.session_id is given`;
+  context.addIssue({ code: "custom", path: ["user"], input: user, message });
+});
 
 export type ChatCompletionRequest = z.output<typeof chatCompletionRequest>;
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { chatRequest } from "#contract/chat.ts";
 import { declareRoute } from "./declare.ts";
-import { textErrors, textFacts, textHeaders } from "./schemas/text-answer.ts";
+import { sessionFacts, textErrors, textFacts, textHeaders } from "./schemas/text-answer.ts";
 
 export const chatAnswer = textFacts
   .extend({
@@ -9,6 +9,7 @@ export const chatAnswer = textFacts
     /** Messages, oldest first, that had no room in the model's context. */
     dropped_turns: z.int().min(0),
     session_id: z.string().optional(),
+    ...sessionFacts,
   })
   .meta({ id: "ChatAnswer" });
 

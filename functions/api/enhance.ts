@@ -1,20 +1,21 @@
 import { z } from "zod";
 import { enhanceRequest } from "#contract/chat.ts";
 import { declareRoute } from "./declare.ts";
-import { textErrors, textFacts, textHeaders } from "./schemas/text-answer.ts";
+import { sessionFacts, textErrors, textFacts, textHeaders } from "./schemas/text-answer.ts";
 
 export const enhanceAnswer = textFacts
   .partial({ model: true, generation_time: true, prompt_tokens: true, tokens_generated: true, finish_reason: true })
   .extend({
     enhanced_prompt: z.string(),
     original_prompt: z.string(),
-    /** `original`: nothing better was made of it; `fallback_reason` says why. */
-    enhancement_source: z.enum(["instruct", "base", "original"]),
+    /** `chat`: by instruction, within a session. `original`: nothing better was made of it; `fallback_reason` says why. */
+    enhancement_source: z.enum(["chat", "instruct", "base", "original"]),
     preset: z.string().optional(),
     target_model: z.string().optional(),
     /** Tokens of the target's own tokenizer, where a model of it is here. */
     enhanced_prompt_tokens: z.int().min(0).optional(),
     fallback_reason: z.string().optional(),
+    ...sessionFacts,
   })
   .meta({ id: "EnhanceAnswer" });
 

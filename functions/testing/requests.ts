@@ -71,6 +71,9 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     query: new URLSearchParams({ all: "true" }),
   }),
   "POST /chat": async () => ({ body: { prompt: "What can you draw?" } }),
+  "GET /chat/sessions/:id": async ({ runtime }) => ({ path: `/chat/sessions/${await remembered(runtime)}` }),
+  "DELETE /chat/sessions/:id": async ({ runtime }) => ({ path: `/chat/sessions/${await remembered(runtime)}` }),
+  "DELETE /chat/sessions": async () => ({ query: new URLSearchParams({ user_id: "ann" }) }),
   "POST /enhance": async () => ({ body: { prompt: "a lighthouse" } }),
   "POST /enhance/instruct": async () => ({ body: { prompt: "a lighthouse" } }),
   "POST /enhance/base": async () => ({ body: { prompt: "a lighthouse" } }),
@@ -95,6 +98,12 @@ async function uploaded({ runtime }: TestContainer): Promise<string> {
   })();
   const { upload } = await runtime.uploads.add({ userId: "ann", content, signal: new AbortController().signal });
   return upload.sha256;
+}
+
+async function remembered({ sessions }: TestContainer["runtime"]): Promise<string> {
+  const session = { userId: "anonymous", sessionId: "lakes" };
+  await sessions.remember(session, { prompt: "a lake", response: "a quiet lake", jobId: "job", runId: "run" });
+  return session.sessionId;
 }
 
 async function endedJob({ runtime }: TestContainer, config: Record<string, unknown> = {}): Promise<string> {

@@ -2,9 +2,10 @@ import type { PipelineHost } from "#pipelines/core/host.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import type { ChatPipeline } from "./pipeline.ts";
 import type { ChatInput, ChatRequest, ChatResult, ChatTurn } from "./request.ts";
+import { hasAnswers, newestQuestion, remembered, type SessionHost, type SessionJob, withEarlier } from "./session.ts";
 
 /** What {@link answerChat} reads of a job. */
-export interface ChatJob {
+export interface ChatJob extends SessionJob {
   readonly messages?: readonly ChatTurn[] | undefined;
   /** The user's only message, where there are no messages. */
   readonly prompt?: string | undefined;
@@ -21,7 +22,7 @@ export interface ChatParameters {
   readonly stop?: readonly string[] | undefined;
 }
 
-export interface ChatHost extends PipelineHost<ChatParameters>, TextHost {}
+export interface ChatHost extends PipelineHost<ChatParameters>, TextHost, SessionHost {}
 
 export interface TextHost {
   /** For the model's weights; undefined: as the device has room. */
@@ -40,11 +41,20 @@ const defaults = { maxTokens: 512, temperature: 0.7 };
 /**
  * Runs a job that is answered with a text: a conversation, or one question. Importing this module loads no model code: that
  * happens when a job runs.
+ *
+ * A job of a session has its turns before it, unless its messages hold answers and so are the whole conversation; in either case
+ * the newest turn is added to the session, when it was answered.
  * @throws what {@link ChatPipeline.load} and {@link ChatPipeline.generate} throw; the signal's reason, within one token
  */
 export async function answerChat(job: ChatJob, host: ChatHost): Promise<TextOutput> {
-  const messages = job.messages ?? [{ role: "user" as const, content: job.prompt ?? "" }];
-  return runText({ messages }, await host.parameters(), host);
+  const own: readonly ChatTurn[] = job.messages ?? [{ role: "user", content: job.prompt ?? "" }];
+  const { session_id: session, conversation_context: context } = job.metadata ?? {};
+  const parameters = await host.parameters();
+  const turns = session === undefined || hasAnswers(own) ? [] : (await host.session(session)).turns;
+  const output = await runText({ messages: withEarlier(own, { turns, context }) }, parameters, host);
+  if (session === undefined) return output;
+  const turn = { session, turns, before: 0, prompt: newestQuestion(own), response: output.text };
+  return await remembered(output, turn, host);
 }
 
 /** As {@link answerChat}, for whatever a model is to continue. */

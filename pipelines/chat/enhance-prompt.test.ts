@@ -1,7 +1,8 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import type { Preset } from "#pipelines/text/enhancement/preset.ts";
 import { type EnhanceHost, type EnhanceParameters, enhanceByExamples, enhanceByInstruction } from "./enhance-prompt.ts";
+import type { SessionTurn } from "./session.ts";
 
 const path = new URL("fixtures/tiny-qwen2", import.meta.url).pathname;
 
@@ -39,6 +40,8 @@ function hostOf(parameters: EnhanceParameters, { hasTarget = true, examples = []
       return { name, path: tinySdxl, version: "1" };
     },
     asset: async () => undefined,
+    session: async () => ({ turns: [] }),
+    remember: async () => ({ isCut: false }),
   };
 }
 
@@ -109,5 +112,61 @@ it("refuses a preset that is not there, and names those that are", async () => {
   await expect(enhanceByInstruction({ prompt: "a fox" }, hostOf({ preset: "nature" }))).rejects.toMatchObject({
     code: "INVALID_JOB",
     message: 'config.preset is "nature": must be one of "brief", "photographic" for sdxl',
+  });
+});
+
+describe("a session", () => {
+  const metadata = { session_id: "animals" };
+  const turns = [{ prompt: "a fox", response: "a fox in the snow" }];
+
+  function hostWith(more: Setting = {}) {
+    const added: [string, SessionTurn][] = [];
+    const host: EnhanceHost = {
+      ...hostOf({}, more),
+      session: async (id) => ({ turns: id === "animals" ? turns : [] }),
+      async remember(id, turn) {
+        added.push([id, turn]);
+        return { isCut: false };
+      },
+    };
+    return { host, added };
+  }
+
+  it("goes on with the conversation, and has the fuller prompt afterwards", async () => {
+    const { host, added } = hostWith();
+    const { text, metadata: report } = await enhanceByInstruction({ prompt: "make it red", metadata }, host);
+    expect(report).toMatchObject({
+      success: true,
+      enhancement_source: "chat",
+      session_turns: 1,
+      session_turns_dropped: 0,
+      session_turn_cut: false,
+    });
+    const alone = await enhanceByInstruction({ prompt: "make it red" }, hostOf({}));
+    expect(Number(report.prompt_tokens)).toBeGreaterThan(Number(alone.metadata.prompt_tokens));
+    expect(added).toEqual([["animals", { prompt: "make it red", response: text }]]);
+  });
+
+  it("has nothing of a prompt that did not become a fuller one", async () => {
+    const { host, added } = hostWith();
+    const stop = ["a", "e", "i", "o", "u", " "];
+    const parameters = async () => ({ max_tokens: 1, stop });
+    const { metadata: report } = await enhanceByInstruction({ prompt: "a fox", metadata }, { ...host, parameters });
+    expect(report).toMatchObject({ success: false, session_turns: 1 });
+    expect(added).toEqual([]);
+  });
+
+  it("loses its turns after the preset's examples", async () => {
+    const { host } = hostWith({ examples });
+    const { metadata: report } = await enhanceByInstruction({ prompt: "make it red", metadata }, host);
+    expect(Number(report.dropped_examples)).toBeGreaterThan(0);
+    expect(report).toMatchObject({ session_turns: 1, session_turns_dropped: 0 });
+  });
+
+  it("is nothing for a model that goes on with examples", async () => {
+    const { host, added } = hostWith();
+    const { metadata: report } = await enhanceByExamples({ prompt: "a fox", metadata }, host);
+    expect(report.enhancement_source).toBe("base");
+    expect(added).toEqual([]);
   });
 });

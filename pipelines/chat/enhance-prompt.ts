@@ -11,11 +11,18 @@ import {
 } from "#pipelines/text/enhancement/preset.ts";
 import { type ChatParameters, runText, type TextHost, type TextOutput } from "./answer-chat.ts";
 import type { ChatInput } from "./request.ts";
+import {
+  messagesOfTurns,
+  readReport,
+  remembered,
+  type SessionHost,
+  type SessionJob,
+  type SessionTurn,
+} from "./session.ts";
 
-export interface EnhanceJob {
+export interface EnhanceJob extends SessionJob {
   readonly prompt: string;
   readonly config?: Readonly<Record<string, unknown>> | undefined;
-  readonly metadata?: { readonly conversation_context?: string | undefined } | undefined;
 }
 
 export interface EnhanceParameters extends ChatParameters {
@@ -23,7 +30,7 @@ export interface EnhanceParameters extends ChatParameters {
   readonly target_model?: EnhancementTarget | undefined;
 }
 
-export interface EnhanceHost extends Omit<PipelineHost<EnhanceParameters>, "model">, TextHost {
+export interface EnhanceHost extends Omit<PipelineHost<EnhanceParameters>, "model">, TextHost, SessionHost {
   /** The job's own model, or the one of this name. */
   model(name?: string): Promise<{ readonly name: string; readonly path: string; readonly version: string }>;
   presets(): Promise<readonly Preset[]>;
@@ -37,54 +44,67 @@ const defaultPreset = "photographic";
 const defaults = { max_tokens: 200, temperature: 0.7, top_p: 0.9, repetition_penalty: 1.1 };
 
 /**
- * Makes a fuller prompt of a short one, by the model's chat template.
+ * Makes a fuller prompt of a short one, by the model's chat template. In a session it goes on with the conversation, and is
+ * remembered when it is a fuller one.
  * @throws PipelineError INVALID_JOB for a preset that there is none of; what {@link runText} throws
  */
 export function enhanceByInstruction(job: EnhanceJob, host: EnhanceHost): Promise<EnhanceOutput> {
-  const context = job.metadata?.conversation_context;
-  return enhance(job, host, "instruct", (preset) => ({ messages: presetMessages(preset, job.prompt, context) }));
+  return enhance(job, host, "instruct");
 }
 
 /** As {@link enhanceByInstruction}, for models that were never taught to converse: they go on with a list of examples. */
 export function enhanceByExamples(job: EnhanceJob, host: EnhanceHost): Promise<EnhanceOutput> {
-  return enhance(job, host, "base", (preset) => presetText(preset, job.prompt));
+  return enhance(job, host, "base");
 }
 
-async function enhance(
-  job: EnhanceJob,
-  host: EnhanceHost,
-  source: "instruct" | "base",
-  inputOf: (preset: Preset) => ChatInput,
-): Promise<EnhanceOutput> {
+async function enhance(job: EnhanceJob, host: EnhanceHost, way: "instruct" | "base"): Promise<EnhanceOutput> {
   const parameters = await host.parameters();
   const { preset: name = defaultPreset, target_model: target = "sdxl" } = parameters;
   const preset = findPreset(await host.presets(), name, target);
+  const session = way === "instruct" ? job.metadata?.session_id : undefined;
+  const turns = session === undefined ? [] : (await host.session(session)).turns;
   const settings = {
     ...settingsOf(job, parameters, preset),
-    ...(source === "base" ? { stop: stopsOf(parameters) } : {}),
+    ...(way === "base" ? { stop: stopsOf(parameters) } : {}),
   };
-  const output = await runText(inputOf(preset), settings, host);
+  const output = await runText(inputOf(way, preset, job, turns), settings, host);
   const isCut = output.metadata.finish_reason === "length";
   const clean = cleanEnhancement(output.text, { idea: job.prompt, isCut });
   const fitted = clean === "" ? { text: "" } : await fitToTarget(clean, preset, host);
   const { text, ...tokens } = fitted;
+  const success = isEnhanced(job.prompt, text);
   const metadata = {
     ...output.metadata,
-    dropped_examples: droppedExamples(output.metadata),
+    dropped_examples: droppedExamples(output.metadata, preset),
     ...tokens,
-    success: isEnhanced(job.prompt, text),
+    success,
     original_prompt: job.prompt,
-    enhancement_source: source,
+    enhancement_source: session === undefined ? way : "chat",
     preset: preset.name,
     target_model: target,
     token_limit: preset.tokenLimit,
   };
-  return { text, enhanced_prompt: text, metadata };
+  const enhanced = { text, enhanced_prompt: text, metadata };
+  if (session === undefined) return enhanced;
+  const before = preset.examples.length * 2;
+  if (!success) return { ...enhanced, metadata: { ...metadata, ...readReport(output, turns, before) } };
+  return await remembered(enhanced, { session, turns, before, prompt: job.prompt, response: text }, host);
 }
 
-/** An example is two turns of a conversation. */
-function droppedExamples({ dropped_examples, dropped_turns }: TextOutput["metadata"]): number {
-  return Number(dropped_examples ?? Number(dropped_turns) / 2);
+function inputOf(
+  way: "instruct" | "base",
+  preset: Preset,
+  { prompt, metadata }: EnhanceJob,
+  turns: readonly SessionTurn[],
+): ChatInput {
+  if (way === "base") return presetText(preset, prompt);
+  const context = metadata?.conversation_context;
+  return { messages: presetMessages(preset, prompt, { context, earlier: messagesOfTurns(turns) }) };
+}
+
+/** An example is two messages of a conversation, which go before those of its session. */
+function droppedExamples({ dropped_examples, dropped_turns }: TextOutput["metadata"], { examples }: Preset): number {
+  return Number(dropped_examples ?? Math.min(examples.length, Number(dropped_turns) / 2));
 }
 
 const stopsOf = ({ stop = [] }: EnhanceParameters) => [...presetStops, ...stop];

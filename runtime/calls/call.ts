@@ -30,6 +30,8 @@ export interface CallOrder extends InLine {
   /** What its executor logs it under: the calling job, or an id of its own. */
   readonly jobId: string;
   readonly attempt: number;
+  /** Another one each time that the calling job runs. */
+  readonly runId: string;
   /** The calling job's type; "http" without one. */
   readonly caller: string;
   readonly workFolder: string;
@@ -192,7 +194,7 @@ export class Call implements InLine {
   }
 
   #hooks(worker: string): TaskHooks {
-    const { handler, job, userId, workFolder, trace } = this.order;
+    const { handler, job, jobId, runId, userId, workFolder, trace } = this.order;
     const { inputs, metrics, answerQuery, callFrom } = this.#parts;
     return {
       onProgress: () => undefined,
@@ -202,7 +204,7 @@ export class Call implements InLine {
       },
       onText: (delta) => this.#onText(delta),
       call: (request, control) => callFrom(this, request, control),
-      query: (query) => answerQuery(query, userId),
+      query: (query) => answerQuery(query, { userId, jobId, runId }),
       enqueue: () => Promise.reject(cannotEnqueue(job.type)),
       input: ({ url, content }, name, signal) =>
         inputs.fetch({ url, content, userId, folder: inputsFolder(workFolder), name, signal }),

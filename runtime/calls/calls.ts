@@ -43,6 +43,8 @@ export interface Caller {
   readonly worker: string;
   readonly jobId: string;
   readonly attempt: number;
+  /** Another one each time that the job runs. */
+  readonly runId: string;
   readonly userId: string;
   readonly traceparent: string | undefined;
 }
@@ -72,7 +74,7 @@ export interface CallAnswer {
   readonly ranSeconds: number;
 }
 
-type OrderedBy = Pick<CallOrder, "jobId" | "attempt" | "caller" | "isOfJob" | "signal" | "onText"> & {
+type OrderedBy = Pick<CallOrder, "jobId" | "attempt" | "runId" | "caller" | "isOfJob" | "signal" | "onText"> & {
   readonly timeoutSeconds: number | undefined;
   readonly parent: string | undefined;
 };
@@ -87,10 +89,14 @@ export class Calls {
   constructor(options: CallsOptions) {
     this.#options = options;
     const { inputs, metrics, log, abortGraceSeconds, answerQuery } = options;
-    const callFrom: CallParts["callFrom"] = ({ order: { handler, job, jobId, attempt, userId } }, request, control) => {
+    const callFrom: CallParts["callFrom"] = (
+      { order: { handler, job, jobId, attempt, runId, userId } },
+      request,
+      control,
+    ) => {
       const { type, worker } = handler;
       return this.callFrom(
-        { type, worker, jobId, attempt, userId, traceparent: traceparentOf(job.metadata) },
+        { type, worker, jobId, attempt, runId, userId, traceparent: traceparentOf(job.metadata) },
         request,
         control,
       );
@@ -148,12 +154,13 @@ export class Calls {
    */
   async callFrom(caller: Caller, request: CallRequest, { signal, onText }: CallControl): Promise<HandlerOutput> {
     const { type, wantsText, timeoutSeconds } = request;
-    const { jobId, attempt, userId } = caller;
+    const { jobId, attempt, runId, userId } = caller;
     const handler = this.#calledFrom(caller, type);
     const job = this.#checked(handler, { ...request.job, id: jobId, type, user_id: userId });
     const text = wantsText ? onText : undefined;
     const parent = caller.traceparent;
-    const order = { jobId, attempt, caller: caller.type, isOfJob: true, signal, onText: text, timeoutSeconds, parent };
+    const control = { signal, onText: text, timeoutSeconds, parent };
+    const order = { jobId, attempt, runId, caller: caller.type, isOfJob: true, ...control };
     const { output } = await this.#make(handler, job, order);
     return output;
   }
@@ -184,7 +191,8 @@ export class Calls {
     if (yieldMs > 0)
       throw lineFull(job.type, "Calls of this user have just crashed their executor.", Math.ceil(yieldMs / 1000));
     const callId = job.id;
-    const order = { jobId: callId, attempt: 1, caller: "http", isOfJob: false, timeoutSeconds, parent, ...control };
+    const by = { jobId: callId, attempt: 1, runId: callId, caller: "http", isOfJob: false };
+    const order = { ...by, timeoutSeconds, parent, ...control };
     const { output, ...times } = await this.#make(handler, job, order);
     return { output: toOutput(output), callId, ...times };
   }

@@ -1,16 +1,26 @@
+import type { ChatSessions } from "#runtime/chat-sessions/chat-sessions.ts";
 import type { AnswerQuery } from "#runtime/executor/queries.ts";
 import type { Presets } from "#runtime/presets/presets.ts";
 
 interface Kept {
   readonly presets: Pick<Presets, "all">;
+  readonly sessions: Pick<ChatSessions, "read" | "remember">;
 }
 
 /** What handlers find out of what the container keeps. */
-export function answerQueries({ presets }: Kept): AnswerQuery {
-  return async (query) => {
+export function answerQueries({ presets, sessions }: Kept): AnswerQuery {
+  return async (query, { userId, jobId, runId }) => {
     switch (query.of) {
       case "presets":
         return presets.all;
+      case "session": {
+        const session = await sessions.read({ userId, sessionId: query.sessionId });
+        // A job that runs again has said nothing yet.
+        const others = session?.turns.filter((turn) => turn.jobId !== jobId || turn.runId === runId) ?? [];
+        return { turns: others.map(({ prompt, response }) => ({ prompt, response })) };
+      }
+      case "remember":
+        return await sessions.remember({ userId, sessionId: query.sessionId }, { ...query.turn, jobId, runId });
     }
   };
 }

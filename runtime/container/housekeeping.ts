@@ -1,3 +1,4 @@
+import type { ChatSessions } from "#runtime/chat-sessions/chat-sessions.ts";
 import type { CallbackLog } from "#runtime/delivery/callbacks/callback-log.ts";
 import { removeOldFiles } from "#runtime/delivery/file-retention.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
@@ -19,6 +20,7 @@ export interface HousekeepingParts {
   readonly outbox: Outbox;
   readonly callbacks: CallbackLog;
   readonly uploads: Pick<Uploads, "removeExpired">;
+  readonly sessions: Pick<ChatSessions, "sweep">;
 }
 
 /** Not at the start itself, which has better things to do. */
@@ -37,7 +39,7 @@ export function startHousekeeping(parts: HousekeepingParts): () => void {
 }
 
 async function keepHouse(parts: HousekeepingParts): Promise<void> {
-  const { config, log, folder, source, store, outbox, callbacks, uploads } = parts;
+  const { config, log, folder, source, store, outbox, callbacks, uploads, sessions } = parts;
   try {
     const needed = new Set<string>();
     for await (const rows of outbox.pages()) for (const { entry } of rows) needed.add(entry.workFolder);
@@ -53,6 +55,8 @@ async function keepHouse(parts: HousekeepingParts): Promise<void> {
     const expired = await uploads.removeExpired();
     if (expired > 0) log.info({ files: expired }, "expired inputs removed");
     await removeFiles(config, log, folder);
+    const swept = await sessions.sweep();
+    if (swept > 0) log.info({ sessions: swept }, "expired sessions of chat removed");
   } catch (error) {
     log.warn({ error }, "housekeeping failed; it will be tried again");
   }

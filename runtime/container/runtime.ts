@@ -4,6 +4,7 @@ import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { AttemptLogs } from "#runtime/attempt-logs/attempt-logs.ts";
 import { Calls } from "#runtime/calls/calls.ts";
+import { ChatSessions } from "#runtime/chat-sessions/chat-sessions.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
 import { claimMsFor, Outbox } from "#runtime/delivery/outbox.ts";
@@ -100,6 +101,8 @@ export interface Runtime {
   readonly prompts: Pick<PromptReader, "read">;
   /** What prompts can be enhanced by. */
   readonly presets: Pick<Presets, "all" | "reread">;
+  /** What is remembered of conversations. */
+  readonly sessions: Pick<ChatSessions, "read" | "remember" | "forget" | "forgetAll">;
   readonly startedAtMs: number;
   /** Makes the container's public address known, if it has one, now that this port is served. */
   startHeartbeat(port: number): void;
@@ -132,7 +135,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
   const destinations = connectDelivery(config, embedded, log);
-  const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox, sources, presets };
+  const kept = { outbox, presets, sessions: new ChatSessions(sources.sessions ?? embedded.source.sessions) };
+  const own = { config, log, metrics, tracing, registry, embedded, destinations, executors, sources, ...kept };
   const parts = wire({ ...own, onHandler: ({ type }) => metricsRegistry.addJobType(type) });
   const { dispatcher, dataFolder } = parts;
   const queueReadings = readQueues(sources.queues, () => dispatcher.activeJobs > 0);
@@ -145,7 +149,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
   await begin(parts);
-  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, outbox, uploads: parts.uploads });
+  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, ...kept, uploads: parts.uploads });
   const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
 
@@ -171,11 +175,10 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     sources: sources.byName,
     ...filesOf(destinations, embedded),
     ...pickParts(parts),
-    outbox,
+    ...kept,
     executors,
     ...observed,
     prompts,
-    presets,
     startedAtMs,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ ...own, offers: parts.offers, workers: [...executors.keys()] }, port);
@@ -246,6 +249,7 @@ interface Collaborators {
   readonly outbox: Outbox;
   readonly sources: Sources;
   readonly presets: Presets;
+  readonly sessions: ChatSessions;
   /** A handler has come, or was mended. */
   onHandler(handler: Handler): void;
 }
@@ -281,7 +285,7 @@ function wire(own: Collaborators) {
   const restore = (source: string, lease: Lease, delaySeconds: number) =>
     restoreJob({ queues, registry, log }, { source, lease, delaySeconds });
   const settler = new Settler({ ...shared, registry, delivery, restore });
-  const answerQuery = answerQueries({ presets: own.presets });
+  const answerQuery = answerQueries(own);
   const running = { ...shared, registry, executors, inputs, answerQuery, workFolder: folder.work, abortGraceSeconds };
   const calls: Calls = new Calls({
     ...running,

@@ -13,7 +13,7 @@ import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { ChildJobRequest, ProgressMessage, StageMessage } from "#runtime/executor/protocol.ts";
-import type { AnswerQuery } from "#runtime/executor/queries.ts";
+import type { AnswerQuery, QueryOrigin } from "#runtime/executor/queries.ts";
 import type { JobInputs } from "#runtime/inputs/connect-inputs.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
@@ -80,8 +80,12 @@ function wrongQueue({ job }: Lease): ErrorReport {
   };
 }
 
-function callerOf({ jobId, attempt, job, trace }: TracedLease, { type, worker }: Handler): Caller {
-  return { type, worker, jobId, attempt, userId: job.user_id, traceparent: trace.runTraceparent };
+function callerOf({ jobId, attempt, token, job, trace }: TracedLease, { type, worker }: Handler): Caller {
+  return { type, worker, jobId, attempt, runId: token, userId: job.user_id, traceparent: trace.runTraceparent };
+}
+
+function originOf({ jobId, token, job }: TracedLease): QueryOrigin {
+  return { userId: job.user_id, jobId, runId: token };
 }
 
 /** One attempt that is under way. */
@@ -205,7 +209,7 @@ export class JobRunner {
         onStage: (message) => this.#onStage(attempt, message),
         onText: (delta) => text.add(delta),
         call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
-        query: (query) => this.#options.answerQuery(query, lease.job.user_id),
+        query: (query) => this.#options.answerQuery(query, originOf(lease)),
         // A child whose body changed from attempt to attempt would be taken for another one.
         enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
         input: ({ url, content }, name, signal) =>

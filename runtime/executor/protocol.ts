@@ -111,7 +111,7 @@ const toAttempt = z.object({
     z.object({ kind: z.literal("input_ready"), requestId: z.number(), input: fetchedInput }),
     z.object({ kind: z.literal("input_failed"), requestId: z.number(), error: errorReport }),
     z.object({ kind: z.literal("query_answered"), requestId: z.number(), answer: z.unknown() }),
-    z.object({ kind: z.literal("query_failed"), requestId: z.number(), error: errorReport }),
+    z.object({ kind: z.literal("query_failed"), requestId: z.number(), error: errorReport, retry: retryMeaning }),
     z.object({ kind: z.literal("call_text"), requestId: z.number(), delta: z.string() }),
     z.object({ kind: z.literal("call_ended"), requestId: z.number(), output: handlerOutput }),
     z.object({ kind: z.literal("call_failed"), requestId: z.number(), error: errorReport, retry: retryMeaning }),

@@ -1,3 +1,4 @@
+import type { SessionStore } from "#runtime/chat-sessions/session-store.ts";
 import { JobQueues } from "./job-queues.ts";
 import type { JobQueue } from "./job-source.ts";
 import type { ConfiguredSource, ConnectContext, ConnectedSource } from "./source-definition.ts";
@@ -8,6 +9,8 @@ export interface Sources {
   readonly byName: ReadonlyMap<string, ConnectedSource>;
   /** The queues of those that have one. */
   readonly queues: JobQueues;
+  /** Of the first source that keeps some. */
+  readonly sessions: SessionStore | null;
   close(): Promise<void>;
 }
 
@@ -20,6 +23,7 @@ export async function connectSources(sources: readonly ConfiguredSource[], conte
   return {
     byName: new Map(connected.map(([{ name }, source]) => [name, source])),
     queues: new JobQueues(new Map(queues)),
+    sessions: connected.map(([, { sessions }]) => sessions).find((sessions) => sessions !== null) ?? null,
     async close() {
       // What lies in the data folder is closed by who opened it.
       const own = connected.filter(([{ isEmbedded }]) => !isEmbedded);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
+import type { SessionStore } from "#runtime/chat-sessions/session-store.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
 import { type Environment, readVariables } from "#runtime/lib/environment.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -76,6 +77,8 @@ export interface ConnectedSource {
   readonly source: JobSource;
   /** The producer's and operator's side; null where there is none, as at RunPod, whose queue has no listing. */
   readonly queue: JobQueue | null;
+  /** Where sessions of chat are kept beside its jobs; null where it keeps nothing else. */
+  readonly sessions: SessionStore | null;
   /** Of one that is paid by the call. */
   readonly paid?: { usage(): SourceUsage };
   /** Of one that is reached over a network. */

@@ -17,6 +17,7 @@ import {
 /** What the REST API shows of them. */
 const shown = [
   "ourvidz_assets",
+  "ourvidz_chat_sessions",
   "ourvidz_enhancement_presets",
   "ourvidz_job_types",
   "ourvidz_jobs",
@@ -36,10 +37,11 @@ const tables = [
   "workers",
   "job_types",
   "enhancement_presets",
+  "chat_sessions",
 ] as const;
 
-/** Whoever is signed in may ask to cancel; everything else is the service's. */
-const forUsers = ["request_cancel"];
+/** Whoever is signed in may ask to cancel, and have their conversations forgotten; everything else is the service's. */
+const forUsers = ["request_cancel", "forget_my_chat_sessions"];
 
 /** Who may read, write and call what. */
 export function describeAccess(use: UseProject): void {
@@ -184,6 +186,8 @@ function describeWriting(use: UseProject): void {
     "insert into ourvidz.offers values ('w', 'sdxl', '{}', '{}', '{}', now())",
     "update ourvidz.enhancement_presets set max_tokens = 1",
     "truncate ourvidz.jobs",
+    "update ourvidz.chat_sessions set user_id = 'x'",
+    "delete from public.ourvidz_chat_sessions",
     "update public.ourvidz_jobs set progress = 0.5",
     "delete from public.ourvidz_assets",
     "insert into public.ourvidz_job_types (type, worker, content_type, file_extension, bucket) values ('own', 'own', 'text', 'txt', 'own')",

@@ -17,6 +17,16 @@ export const textFacts = z.object({
   finish_reason: z.enum(["stop", "length"]),
 });
 
+/** What an answer says of its session, where the request names one. */
+export const sessionFacts = {
+  /** Turns of the session that the model has read. */
+  session_turns: count.optional(),
+  /** Turns, the oldest, that had no room in the model's context. */
+  session_turns_dropped: count.optional(),
+  /** The question or the answer was too long to be remembered whole. */
+  session_turn_cut: z.boolean().optional(),
+};
+
 /** Errors of the routes that call the language model. */
 export const textErrors = [
   "INVALID_JOB",
@@ -32,6 +42,7 @@ export const textErrors = [
   "TIMED_OUT",
   "CANCELLED",
   "EXECUTOR_CRASHED",
+  "SESSIONS_UNREACHABLE",
   "HANDLER_FAILED",
   "HANDLER_INVALID",
   "OUT_OF_MEMORY",

@@ -104,6 +104,23 @@ describe("the chain", () => {
     expect(output.metadata).toMatchObject({ enhancement_type: expected, enhancement_success: true });
   });
 
+  it("goes on with a session only where it is to, and says why not", async () => {
+    const read = { session_turns: 2, session_turns_dropped: 1 };
+    const inSession: Called = async () => ({ enhanced_prompt: better, metadata: { ...metadata, ...read } });
+    const chat = { enhancement_type: "chat", session_id: "s" };
+    const { output, calls } = await run(inSession, { metadata: chat });
+    expect(calls.map(({ job }) => job.metadata)).toEqual([{ session_id: "s" }]);
+    expect(output.metadata).toMatchObject({ enhancement_type: "chat", ...read });
+    const other = await run(answered(better), { metadata: { session_id: "s" } });
+    expect(other.calls.map(({ job }) => job.metadata)).toEqual([{}]);
+    const none = await run(answered(better), { metadata: { enhancement_type: "chat" } });
+    expect(none.output.metadata).toMatchObject({
+      enhancement_type: "base",
+      enhancement_success: true,
+      fallback_reason: "there is no metadata.session_id whose conversation could go on",
+    });
+  });
+
   it("tries each type twice, and uses the prompt as it is when nothing helps", async () => {
     const { output, types } = await run(async (type) =>
       type === "enhance_base" ? await answered("A fox.")() : await failed(refusal("EXECUTOR_CRASHED"))(),

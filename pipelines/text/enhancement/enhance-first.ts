@@ -107,16 +107,19 @@ async function enhance(enhancing: Enhancing): Promise<Found> {
   const type = job.metadata?.enhancement_type ?? "instruct_chat";
   const timeout = AbortSignal.timeout((parameters.enhancement_timeout ?? defaultTimeoutSeconds) * 1000);
   const signal = AbortSignal.any([host.signal, timeout]);
-  const failures: string[] = [];
-  for (const link of linksOf(type, job)) {
-    const answer = await answerOf(link, { ...enhancing, signal, failures });
+  const hasNoSession = type === "chat" && job.metadata?.session_id === undefined;
+  const failures = hasNoSession ? ["there is no metadata.session_id whose conversation could go on"] : [];
+  for (const link of type === "base" || hasNoSession ? baseAlone : enhancementCalls) {
+    const answer = await answerOf(link, { ...enhancing, type, signal, failures });
     host.signal.throwIfAborted();
     if (answer !== undefined) {
-      const { preset, model, token_limit } = answer.metadata ?? {};
+      const { preset, model, token_limit, ...rest } = answer.metadata ?? {};
       const fitted = fitTokens(answer.prompt, limitOf(token_limit), await counterOf(host, target));
       const tokens = { enhanced_prompt_tokens: fitted.tokens, enhanced_prompt_tokens_cut: fitted.cutTokens };
       const taken = { enhancement_type: takenBy(link, type), enhancement_preset: preset, enhancement_model: model };
-      return { prompt: fitted.text, report: { ...taken, ...tokens, ...success(true, failures) } };
+      const session = { session_turns: rest.session_turns, session_turns_dropped: rest.session_turns_dropped };
+      const report = { ...taken, ...tokens, ...withoutUndefined(session), ...success(true, failures) };
+      return { prompt: fitted.text, report };
     }
     if (timeout.aborted) break;
   }
@@ -124,11 +127,7 @@ async function enhance(enhancing: Enhancing): Promise<Found> {
   return { report: { enhancement_type: type, ...success(false, failures) } };
 }
 
-/** A conversation cannot go on where there is none. */
-function linksOf(type: EnhancementType, { metadata }: EnhancingJob): readonly Link[] {
-  const hasSession = metadata?.session_id !== undefined;
-  return type === "base" || (type === "chat" && !hasSession) ? ["enhance_base"] : enhancementCalls;
-}
+const baseAlone: readonly Link[] = ["enhance_base"];
 
 function takenBy(link: Link, type: EnhancementType): EnhancementType {
   if (link === "enhance_base") return "base";
@@ -142,6 +141,7 @@ function success(enhancement_success: boolean, failures: readonly string[]): Rea
 }
 
 interface Trying extends Enhancing {
+  readonly type: EnhancementType;
   /** Ends with the job, and when the time for enhancing is over. */
   readonly signal: AbortSignal;
   /** Sentences, for the callback. */
@@ -170,8 +170,9 @@ async function answerOf(link: Link, trying: Trying): Promise<EnhancedAnswer | un
   return undefined;
 }
 
-function called(link: Link, { job, host, parameters, target, signal }: Trying): Promise<Answer> {
-  const { session_id, conversation_context } = job.metadata ?? {};
+function called(link: Link, { type, job, host, parameters, target, signal }: Trying): Promise<Answer> {
+  const { session_id: session, conversation_context } = job.metadata ?? {};
+  const session_id = type === "chat" ? session : undefined;
   const config = { target_model: target, preset: parameters.preset };
   return host.call(
     link,

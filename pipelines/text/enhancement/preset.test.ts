@@ -25,7 +25,7 @@ it("makes messages and a text of a preset", () => {
 });
 
 it("adds what was said before to the system prompt", () => {
-  expect(presetMessages(own, "a bear", "It is winter.")[0]).toEqual({
+  expect(presetMessages(own, "a bear", { context: "It is winter." })[0]).toEqual({
     role: "system",
     content: "Write a prompt.\n\nWhat was said before:\nIt is winter.",
   });

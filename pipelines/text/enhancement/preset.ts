@@ -1,4 +1,5 @@
 import type { ChatText, ChatTurn } from "#pipelines/chat/request.ts";
+import { withContext } from "#pipelines/chat/session.ts";
 import { invalidJob } from "#pipelines/core/errors.ts";
 
 /** Models that enhanced prompts are for. */
@@ -34,15 +35,22 @@ export function findPreset(presets: readonly Preset[], name: string, target: Enh
   throw invalidJob(`config.preset is ${JSON.stringify(name.slice(0, 64))}: ${known} for ${target}`);
 }
 
-/** What a model with a chat template is given: the system prompt, the examples as turns, the idea as the newest turn. */
-export function presetMessages({ system, examples }: Preset, idea: string, context?: string): ChatTurn[] {
-  const earlier = context === undefined ? "" : `\n\nWhat was said before:\n${context}`;
+/**
+ * What a model with a chat template is given: the system prompt, the examples as turns, the idea as the newest turn.
+ * @param earlier messages of a conversation that the idea belongs to
+ */
+export function presetMessages(
+  { system, examples }: Preset,
+  idea: string,
+  { context, earlier = [] }: { readonly context?: string | undefined; readonly earlier?: readonly ChatTurn[] } = {},
+): ChatTurn[] {
   return [
-    { role: "system", content: `${system}${earlier}` },
+    { role: "system", content: withContext(system, context) },
     ...examples.flatMap((example): ChatTurn[] => [
       { role: "user", content: example.idea },
       { role: "assistant", content: example.prompt },
     ]),
+    ...earlier,
     { role: "user", content: idea },
   ];
 }

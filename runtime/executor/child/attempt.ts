@@ -20,7 +20,7 @@ import type {
   ToAttempt,
 } from "../protocol.ts";
 import { LateCallError } from "./calls.ts";
-import { failedOutcome, reportedError } from "./failure.ts";
+import { failedOutcome, repeatedError, reportedError } from "./failure.ts";
 import { loggedError } from "./handler-log.ts";
 import { JobContext, runHandler } from "./job-context.ts";
 import { OutgoingCalls } from "./outgoing-calls.ts";
@@ -117,7 +117,7 @@ export class Attempt {
         this.#queries.resolve(message.requestId, message.answer);
         break;
       case "query_failed":
-        this.#queries.reject(message.requestId, reportedError(message.error));
+        this.#queries.reject(message.requestId, repeatedError(message));
         break;
       case "call_text":
       case "call_ended":

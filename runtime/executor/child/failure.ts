@@ -8,7 +8,7 @@ import {
   toErrorReport,
 } from "#contract/errors.ts";
 import { type CodePlace, placeText } from "#runtime/lib/code-place.ts";
-import type { HandlerOutcome } from "../protocol.ts";
+import type { HandlerOutcome, RetryMeaning } from "../protocol.ts";
 
 /**
  * How an attempt ends that threw this, whatever it is. Never throws.
@@ -56,6 +56,18 @@ function withPlace(report: ErrorReport, error: unknown, place: CodePlace | null)
 
 function isDiskFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+/** An error of the dispatcher process, with what it means for another attempt. */
+export function repeatedError({
+  error: { code, message, details },
+  retry,
+}: {
+  readonly error: ErrorReport;
+  readonly retry: RetryMeaning;
+}): CodedError {
+  if (retry === "never") return new PermanentError(message, { code, details });
+  return new RetryableError(message, { code, details, ...(retry === "backoff" ? {} : retry) });
 }
 
 /**

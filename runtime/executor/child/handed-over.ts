@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type SessionTurn, sessionId } from "#contract/chat-sessions.ts";
 import { PermanentError } from "#contract/errors.ts";
 import {
   type AssetOptions,
@@ -112,6 +113,16 @@ export function checkedChild(child: ChildJob): ChildJob {
     ...(config === undefined ? {} : { config: requireJsonObject(config, "config") }),
     ...(metadata === undefined ? {} : { metadata: requireJsonObject(metadata, "metadata") }),
   }));
+}
+
+export function checkedSessionId(method: "session" | "remember", id: string): string {
+  return shaped(`ctx.${method} refuses the session's id`, sessionId, id);
+}
+
+const turn = z.object({ prompt: z.string("must be a text"), response: z.string("must be a text") });
+
+export function checkedTurn(value: SessionTurn): SessionTurn {
+  return shaped("ctx.remember refuses the turn", turn, value);
 }
 
 export function checkedUrl(url: string): string {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { SessionTurn } from "#contract/chat-sessions.ts";
 import { checkJob, ignoredBy } from "#contract/check-job.ts";
 import type { Preset } from "#contract/enhancement-presets.ts";
 import { PermanentError } from "#contract/errors.ts";
@@ -28,7 +29,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { findLora } from "../loras.ts";
 import { findModel, modelVersion, readGenerationConfig } from "../models.ts";
 import type { ChildJobRequest, FetchedInput, FetchRequest } from "../protocol.ts";
-import { presetsAnswer, type Query } from "../queries.ts";
+import { presetsAnswer, type Query, rememberAnswer, sessionAnswer } from "../queries.ts";
 import { Calls } from "./calls.ts";
 import {
   checkedAsset,
@@ -39,8 +40,10 @@ import {
   checkedModelName,
   checkedOutput,
   checkedProgress,
+  checkedSessionId,
   checkedStage,
   checkedText,
+  checkedTurn,
   checkedUrl,
 } from "./handed-over.ts";
 import { handlerLog } from "./handler-log.ts";
@@ -223,6 +226,20 @@ export class JobContext implements HandlerContext {
 
   presets(): Promise<readonly Preset[]> {
     return this.#calls.track("presets", async () => presetsAnswer.parse(await this.#host.query({ of: "presets" })));
+  }
+
+  session(id: string): Promise<{ readonly turns: readonly SessionTurn[] }> {
+    return this.#calls.track("session", async () => {
+      const query = { of: "session", sessionId: checkedSessionId("session", id) } as const;
+      return sessionAnswer.parse(await this.#host.query(query));
+    });
+  }
+
+  remember(id: string, turn: SessionTurn): Promise<{ readonly isCut: boolean }> {
+    return this.#calls.track("remember", async () => {
+      const sessionId = checkedSessionId("remember", id);
+      return rememberAnswer.parse(await this.#host.query({ of: "remember", sessionId, turn: checkedTurn(turn) }));
+    });
   }
 
   enqueue(child: ChildJob): Promise<string> {

@@ -1,8 +1,9 @@
-import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
+import { RetryableError } from "#contract/errors.ts";
 import type { CallOptions, JobOutput } from "#contract/handler.ts";
 import type { Json } from "#contract/plain-json.ts";
 import { toOutput } from "../handler-output.ts";
 import type { CallRequest, FromAttempt, ToAttempt } from "../protocol.ts";
+import { repeatedError } from "./failure.ts";
 
 /** A call that a handler wants to make. */
 export interface OutgoingCall {
@@ -62,7 +63,7 @@ export class OutgoingCalls {
     if (open === undefined) return;
     if (message.kind === "call_text") this.#onText(open, message.delta);
     else if (message.kind === "call_ended") open.resolve(toOutput(message.output));
-    else open.reject(calledError(message));
+    else open.reject(repeatedError(message));
   }
 
   rejectAll(error: Error): void {
@@ -77,12 +78,4 @@ export class OutgoingCalls {
       open.reject(error);
     }
   }
-}
-
-function calledError({
-  error: { code, message, details },
-  retry,
-}: Extract<Answer, { kind: "call_failed" }>): CodedError {
-  if (retry === "never") return new PermanentError(message, { code, details });
-  return new RetryableError(message, { code, details, ...(retry === "backoff" ? {} : retry) });
 }

@@ -188,7 +188,8 @@ export class TaskSlot {
     try {
       this.#sendTo(taken, { kind: "query_answered", requestId, answer: await taken.hooks.query(query) });
     } catch (error) {
-      this.#sendTo(taken, { kind: "query_failed", requestId, error: toErrorReport(error) });
+      const failure = { error: toErrorReport(error), retry: retryMeaning(error) };
+      this.#sendTo(taken, { kind: "query_failed", requestId, ...failure });
     }
   }
 

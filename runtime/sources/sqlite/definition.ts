@@ -11,7 +11,7 @@ export const sqlite = defineSource({
   settings: () => ({}),
   async connect(_settings, { embedded }) {
     const source = await embedded();
-    return { source, queue: source };
+    return { source, queue: source, sessions: source.sessions };
   },
   probe: {
     name: "embedded queue",

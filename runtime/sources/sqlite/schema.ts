@@ -1,4 +1,5 @@
 import type { Migration } from "#runtime/lib/database/migrations.ts";
+import { sessionMigrations } from "./sqlite-sessions.ts";
 
 /*
  * Tables of the embedded source.
@@ -185,4 +186,5 @@ export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 4, sql: skipping },
   { component: "source", version: 5, sql: releaseReasons },
   { component: "failures", version: 1, sql: failures },
+  ...sessionMigrations,
 ];

@@ -22,6 +22,7 @@ import { Ends, maxClaimedEnds } from "./ends.ts";
 import { Leasing } from "./leasing.ts";
 import { SourceChanges } from "./source-changes.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
+import { SqliteSessions } from "./sqlite-sessions.ts";
 import { prepareLeaseStatements } from "./statements.ts";
 
 type SettleCall = "complete" | "retry" | "fail" | "release" | "cancelled";
@@ -58,6 +59,7 @@ const becomes: Readonly<Record<SettleCall, Partial<Readonly<Record<AttemptOutcom
 export class SqliteSource extends SqliteQueue implements JobSource {
   readonly name = "sqlite";
   readonly leaseSeconds: number;
+  readonly sessions: SqliteSessions;
   /** Two containers that were given the same name do not withdraw each other's offers. */
   readonly #instance: string;
   readonly #leasing: Leasing;
@@ -71,6 +73,7 @@ export class SqliteSource extends SqliteQueue implements JobSource {
     this.leaseSeconds = options.leaseSeconds ?? 30;
     this.#instance = `${options.workerId}/${randomUUID()}`;
     const { nowMs, leaseSeconds } = this;
+    this.sessions = new SqliteSessions(database, nowMs);
     const { workerId, newToken = randomUUID } = options;
     this.#leasing = new Leasing(database, { workerId, leaseSeconds, nowMs, newToken });
     this.#ends = new Ends(database, { leaseSeconds, nowMs });

@@ -16,7 +16,7 @@ export const supabase = defineSource({
   async connect(settings, { workers, log }) {
     const { createSupabaseSource } = await import("./supabase-source.ts");
     const source = createSupabaseSource({ ...settings, workers, ...(log ? { log } : {}) });
-    return { source, queue: source, trouble: () => source.trouble };
+    return { source, queue: source, sessions: source.sessions, trouble: () => source.trouble };
   },
   probe: {
     name: "database",

@@ -25,6 +25,7 @@ import { type DueJobs, JobWatch } from "./job-watch.ts";
 import { type ResolvedOptions, resolveOptions, type SupabaseSourceOptions } from "./options.ts";
 import * as replies from "./replies.ts";
 import { SupabaseQueue } from "./supabase-queue.ts";
+import { SupabaseSessions } from "./supabase-sessions.ts";
 
 /**
  * The source of jobs in a Supabase project's own database, for installations without Redis: any number of containers
@@ -36,6 +37,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
   readonly leaseSeconds: number;
   /** Waits look for what becomes due; this is the safety net beneath them. */
   readonly idleTakeSeconds = 60;
+  readonly sessions: SupabaseSessions;
   readonly #held = new HeldLeases();
   readonly #unanswered: UnansweredTakes;
   readonly #jobs: JobWatch;
@@ -47,6 +49,7 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
     super(options);
     const { monotonicMs, random, idlePoll } = options;
     this.leaseSeconds = options.leaseSeconds;
+    this.sessions = new SupabaseSessions(this.client);
     this.#workers = options.workers;
     this.#unanswered = new UnansweredTakes(monotonicMs);
     this.#jobs = new JobWatch({ monotonicMs, random, ...idlePoll, look: () => this.#lookForJobs() });

@@ -85,6 +85,7 @@ export const upstash = defineSource({
     return {
       source,
       queue: source,
+      sessions: source.sessions,
       paid: source,
       problems: () => source.problems,
       trouble: () => source.trouble,

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 
 /** Each operation of the source is one file of `scripts/`. */
 export const scriptNames = [
+  "append-turn",
   "cancel",
   "cancelled",
   "complete",
@@ -14,11 +15,14 @@ export const scriptNames = [
   "fail",
   "failures",
   "file-failures",
+  "forget-session",
+  "forget-sessions",
   "get",
   "list",
   "match",
   "note-deliveries",
   "prune",
+  "read-session",
   "redrive",
   "release",
   "renew",

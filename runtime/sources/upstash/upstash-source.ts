@@ -32,6 +32,7 @@ import { ServerWatch } from "./server-watch.ts";
 import { type BatchedSettlement, SettleBatch } from "./settle-batch.ts";
 import { takeCall } from "./take-call.ts";
 import { UpstashQueue } from "./upstash-queue.ts";
+import { UpstashSessions } from "./upstash-sessions.ts";
 
 type SettleCall = "complete" | "fail" | "cancelled" | "retry" | "release";
 
@@ -52,6 +53,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   readonly leaseSeconds: number;
   /** Waits see to everything that becomes due; this is the safety net beneath them. */
   readonly idleTakeSeconds = 600;
+  readonly sessions: UpstashSessions;
   readonly #clock: ServerClock;
   readonly #held = new HeldLeases();
   readonly #changes: Changes;
@@ -67,6 +69,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   constructor(options: ResolvedOptions) {
     super(options);
     this.leaseSeconds = options.leaseSeconds;
+    this.sessions = new UpstashSessions(this.client, this.keys);
     this.#clock = new ServerClock(options.monotonicMs);
     this.#unanswered = new UnansweredTakes(options.monotonicMs);
     this.#prunedAtMs = options.monotonicMs();

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { sessionLimits } from "./chat-sessions.ts";
 import {
   deliveryFields,
   enhancementFields,
@@ -9,6 +10,7 @@ import {
   optionalText,
   promptText,
   seed,
+  shown,
   wholeNumberFrom,
 } from "./fields.ts";
 import { defaulted, jobEnvelope, optional, safeId } from "./job.ts";
@@ -144,7 +146,23 @@ function checkPromptOrMessages(request: unknown, ctx: z.core.$RefinementCtx): vo
     report("prompt", undefined, "must be given, or else messages");
   } else if (Array.isArray(request.messages) && !request.messages.some(isQuestion)) {
     report("messages", request.messages, "must contain a message of the user's that is not only white space");
+  } else if (isJsonObject(request.metadata) && isGiven(request.metadata.session_id)) {
+    const error = `must have at most ${shown(sessionLimits.textBytes)} bytes of UTF-8 in each message of the user's where metadata.session_id is given`;
+    if (Array.isArray(request.messages) && request.messages.some(isTooLongForSession))
+      report("messages", request.messages, error);
   }
+}
+
+const encoder = new TextEncoder();
+
+/** It would be remembered without its end. */
+function isTooLongForSession(message: unknown): boolean {
+  return (
+    isJsonObject(message) &&
+    message.role === "user" &&
+    typeof message.content === "string" &&
+    encoder.encode(message.content).length > sessionLimits.textBytes
+  );
 }
 
 function isQuestion(message: unknown): boolean {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { sessionId } from "./chat-sessions.ts";
 import { fromDecimal } from "./decimal.ts";
 import { expiresInSeconds } from "./expiry.ts";
 import {
@@ -232,6 +233,6 @@ export const enhancementParameters = {
 /** What `metadata` says about the enhancement of a prompt. */
 export const enhancementFields = {
   enhancement_type: optionalOneOf(["base", "chat", "instruct_chat"]),
-  session_id: optionalText(128),
+  session_id: optional(sessionId),
   conversation_context: optionalText(100_000),
 };

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { SessionTurn } from "./chat-sessions.ts";
 import type { JobSchema } from "./check-job.ts";
 import type { Preset } from "./enhancement-presets.ts";
 import type { PromptReading, PromptTexts } from "./prompt-reading.ts";
@@ -124,8 +125,8 @@ export interface ChildJob {
 /**
  * All that a handler may touch; `Parameters` is what its `parameters` makes of a job. Each method checks at the call what it
  * gets, and throws a PermanentError HANDLER_FAILED that names the place (`metadata.seed: a BigInt is not JSON`). Its time is
- * that of `run`: what `asset`, `call`, `enqueue`, `input`, `presets`, `scratch` and `run` have begun when `run` returns is waited for, and fails the attempt
- * when it fails; a later call of any method throws HANDLER_FAILED.
+ * that of `run`: what the methods that return a promise have begun when `run` returns is waited for, and fails the attempt when
+ * it fails; a later call of any method throws HANDLER_FAILED.
  */
 export interface HandlerContext<Parameters = unknown> {
   readonly jobId: string;
@@ -203,6 +204,18 @@ export interface HandlerContext<Parameters = unknown> {
   call(type: string, job: Readonly<Record<string, unknown>>, options?: CallOptions): Promise<JobOutput>;
   /** The presets of prompt enhancement that this container has: shipped ones, and the operator's own. */
   presets(): Promise<readonly Preset[]>;
+  /**
+   * What is remembered of a conversation of the job's user, the oldest turn first; none of a session that is not known. What
+   * an earlier attempt of this job has added is left out.
+   * @throws RetryableError SESSIONS_UNREACHABLE
+   */
+  session(id: string): Promise<{ readonly turns: readonly SessionTurn[] }>;
+  /**
+   * Adds a turn to a conversation of the job's user, in place of what an earlier attempt of this job has added. Texts of more
+   * than 32,768 bytes of UTF-8 are kept without their end, which `isCut` reports.
+   * @throws RetryableError SESSIONS_UNREACHABLE
+   */
+  remember(id: string, turn: SessionTurn): Promise<{ readonly isCut: boolean }>;
   /** Puts a durable child job, plain JSON, on its queue and returns its id. */
   enqueue(job: ChildJob): Promise<string>;
 }

@@ -1,13 +1,10 @@
 import { z } from "zod";
 import { expiresInSeconds } from "./expiry.ts";
 
+export const safeIdRule = "must be 1 to 128 letters, digits, '-' or '_' and begin with a letter or digit";
+
 /** Ids become file names and queue keys, so they are limited to what is safe in both. */
-export const safeId = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/,
-    "must be 1 to 128 letters, digits, '-' or '_' and begin with a letter or digit",
-  );
+export const safeId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/, safeIdRule);
 
 /** Present on the wire as null by some producers: null means "not given". */
 export const optional = <Schema extends z.ZodType>(schema: Schema) =>

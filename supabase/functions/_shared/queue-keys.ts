@@ -46,6 +46,10 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
  *   offers                     hash    what each container can run, and until when that counts
  *   marker                     string  made by the first container: gone, or another one, the server has lost its data
+ *   chat-sessions:<user>       zset    the user's sessions of chat, each by when it expires; gone when the last one has. What is not in
+ *                                      it is not there, whatever else is left of it
+ *   chat-turns:<user>:<session>
+ *                              list    a session's turns, the oldest first: a head as JSON, a line feed, the texts as JSON
  *   dead-letters               list    elements in which there is no job, each with the reason
  *   events                     channel
  */
@@ -71,6 +75,9 @@ export function createKeys({ prefix, lists }: KeySettings) {
     discarded: key("discarded"),
     failuresFiled: key("failures-filed"),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
+    chatSessions: (userId: string) => key("chat-sessions", userId),
+    chatTurns: (userId: string, sessionId: string) => key("chat-turns", userId, sessionId),
+    chatTurnsPrefix: (userId: string) => key("chat-turns", userId, ""),
     marker: key("marker"),
     deadLetters: key("dead-letters"),
     events: eventsChannel(prefix),

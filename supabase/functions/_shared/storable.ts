@@ -23,6 +23,7 @@ export function storable(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, child]) => [storableText(name), storable(child)]));
 }
 
-function storableText(text: string): string {
+/** A copy of a text in which every such character is the replacement character. */
+export function storableText(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\ufffd");
 }
