@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
-    exclude: ["node_modules/**"],
+    exclude: ["**/node_modules/**"],
     globalSetup: ["test/support/global-setup.ts"],
     // Executors, servers and ONNX sessions are real in these tests. A third of their time is waiting, for a lease to run
     // out or a process to end: three files at a time keep two cores busy, and more make the tests of short times fail.

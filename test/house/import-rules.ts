@@ -24,6 +24,7 @@ const areas = [
   "gateway",
   contract,
   edgeFunctions,
+  "examples",
 ] as const;
 
 /** What an area may import beside itself: an area, or a folder of one. */
@@ -38,6 +39,8 @@ const allowed: Readonly<Record<Area, readonly string[]>> = {
   gateway: ["runtime/observe", "runtime/lib", "runtime/container", contract],
   [contract]: [],
   [edgeFunctions]: [contract],
+  // An app of its own, which knows this project by its wire alone.
+  examples: [],
 };
 
 /** Packages that one file, or one area, alone may import. */
@@ -54,7 +57,7 @@ const keptTo: readonly { readonly package: RegExp; readonly within: readonly str
   },
   {
     package: /^node:/,
-    within: ["handlers", "functions", "runtime", "pipelines", "cli", "gateway"],
+    within: ["handlers", "functions", "runtime", "pipelines", "cli", "gateway", "examples"],
     why: "the client runs in browsers, the contract and the edge functions on Deno",
   },
 ];
