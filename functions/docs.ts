@@ -14,9 +14,8 @@ const policy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-export const docsRoute = defineRoute(docs).handle(async ({ routes }, runtime) => {
-  const { publicUrl, port } = runtime.config.http;
-  const page = await renderDocs(describeApi(routes, runtime), publicUrl ?? `http://127.0.0.1:${port}`);
+export const docsRoute = defineRoute(docs).handle(async ({ routes, base }, runtime) => {
+  const page = await renderDocs(describeApi(routes, runtime, base), base.slice(0, -1));
   const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy };
   return { response: new Response(page.toString(), { headers }) };
 });

@@ -21,7 +21,8 @@ beforeAll(async () => {
   const id = await container.runtime.submit("gated", { size });
   await container.runtime.ended(id);
   const { json } = await container.call("GET", `/jobs/${id}`, { headers: { Authorization: `Bearer ${testKey}` } });
-  url = server.url + (jobView.parse(json).assets[0]?.url ?? "");
+  const { pathname, search } = new URL(jobView.parse(json).assets[0]?.url ?? "");
+  url = `${server.url}${pathname}${search}`;
 });
 afterAll(() => container.stop());
 

@@ -27,7 +27,7 @@ it("answers with the completed job, whose files can be fetched", async () => {
   const job = generate.responses[200].parse(json);
   expect(job).toEqual(json);
   expect(job).toMatchObject({ status: "completed", progress: 1 });
-  expect(headers.get("location")).toBe(`/jobs/${job.job_id}`);
+  expect(headers.get("location")).toBe(`http://localhost/jobs/${job.job_id}`);
   const file = await container.call("GET", job.assets[0]?.url ?? "");
   expect(file.text).toBe("01234567890123456789");
 });
@@ -62,7 +62,7 @@ describe("not waited for", () => {
     expect(status).toBe(202);
     expect(generate.responses[202].parse(json)).toEqual(json);
     const { job_id } = withId.parse(json);
-    expect(headers.get("location")).toBe(`/jobs/${job_id}`);
+    expect(headers.get("location")).toBe(`http://localhost/jobs/${job_id}`);
     await container.runtime.ended(job_id);
     expect(await container.runtime.queue.get(job_id)).toMatchObject({ status: "completed" });
   });

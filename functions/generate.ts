@@ -40,7 +40,7 @@ export const generateRoute = defineRoute(generate, {
   }
 });
 
-type Waiting = Pick<RouteRequest<unknown, unknown, Submission>, "signal" | "headers" | "body">;
+type Waiting = Pick<RouteRequest<unknown, unknown, Submission>, "signal" | "headers" | "body" | "base">;
 
 /** The job at its end; null when the wait is over before. */
 async function untilSettled(
@@ -61,7 +61,7 @@ async function untilSettled(
     isLast = leave();
   }
   const record = await findJob(runtime.queue, id);
-  if (isSettled(record.status)) return viewJob(record, runtime);
+  if (isSettled(record.status)) return viewJob(record, runtime, request.base);
   if (request.signal.aborted && created && isLast && !isNamed(request)) await cancel(runtime, id);
   return null;
 }

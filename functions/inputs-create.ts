@@ -4,7 +4,7 @@ import { defineRoute } from "./http/route.ts";
 import { viewInput } from "./inputs/input-view.ts";
 
 export const createInputRoute = defineRoute(createInput).handle(
-  async ({ query, headers, content, signal, audit }, runtime) => {
+  async ({ query, headers, content, signal, audit, base }, runtime) => {
     refusePacked(headers);
     const { upload, created } = await runtime.uploads.add({
       userId: query.user_id,
@@ -13,7 +13,7 @@ export const createInputRoute = defineRoute(createInput).handle(
       signal,
     });
     audit("input uploaded", { user_id: upload.userId, sha256: upload.sha256, bytes: upload.sizeBytes });
-    const body = await viewInput(upload, runtime);
+    const body = await viewInput(upload, runtime, base);
     return { status: created ? 201 : 200, headers: { Location: `/inputs/${upload.sha256}` }, body };
   },
 );

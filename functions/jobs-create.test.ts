@@ -56,7 +56,7 @@ describe("a job", () => {
     expect(createJob.responses[202]?.parse(json)).toEqual(json);
     const { job_id } = accepted.parse(json);
     expect(json).toMatchObject({ status: "queued", created: true });
-    expect(headers.get("location")).toBe(`/jobs/${job_id}`);
+    expect(headers.get("location")).toBe(`http://localhost/jobs/${job_id}`);
     const record = await container.runtime.queue.get(job_id);
     expect(record?.job).toEqual({ ...job, id: job_id });
     expect(record?.worker).toBe("test");

@@ -3,6 +3,6 @@ import { defineRoute } from "./http/route.ts";
 import { findJob } from "./jobs/find-job.ts";
 import { viewJob } from "./jobs/job-view.ts";
 
-export const getJobRoute = defineRoute(getJob).handle(async ({ params }, runtime) => {
-  return { status: 200, body: await viewJob(await findJob(runtime.queue, params.id), runtime) };
+export const getJobRoute = defineRoute(getJob).handle(async ({ params, base }, runtime) => {
+  return { status: 200, body: await viewJob(await findJob(runtime.queue, params.id), runtime, base) };
 });

@@ -7,7 +7,7 @@ import { workerOfQueue } from "./queues/find-queue.ts";
 
 const maxUndecodable = 100;
 
-export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params: { queue }, query }, runtime) => {
+export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params: { queue }, query, base }, runtime) => {
   const { source, ...page } = query;
   const worker = await workerOfQueue(runtime, queue);
   const [{ jobs, cursor }, elements] = await Promise.all([
@@ -18,7 +18,7 @@ export const deadLettersRoute = defineRoute(deadLetters).handle(async ({ params:
     status: 200,
     body: {
       queue,
-      jobs: await Promise.all(jobs.map((record) => viewJob(record, runtime))),
+      jobs: await Promise.all(jobs.map((record) => viewJob(record, runtime, base))),
       cursor,
       undecodable: elements,
     },

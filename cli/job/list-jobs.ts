@@ -41,7 +41,7 @@ export async function listJobs(options: JobsOptions): Promise<number> {
   const config = await readSettings(options, { serves: false });
   const [page, views] = await withExistingQueue(config, options, async (open) => {
     const listed = await open.queue.list(filter);
-    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open, config)))];
+    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open)))];
   });
   return printPage(options, { ...page, jobs: views }, () => localTypes(config));
 }

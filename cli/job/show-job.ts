@@ -26,7 +26,7 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
     const { record, exitCode } = options.follow
       ? await follow(open, first)
       : { record: first, exitCode: exitCodes.completed };
-    const shown = await jobJson(record, open, config);
+    const shown = await jobJson(record, open);
     printResult(options, shown, describeJob(shown));
     return exitCode;
   });

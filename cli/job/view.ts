@@ -2,7 +2,6 @@ import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import { viewJob } from "#functions/jobs/job-view.ts";
-import type { Config } from "#runtime/container/config.ts";
 import type { Embedded } from "#runtime/container/embedded.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 
@@ -12,12 +11,8 @@ export interface ShownJob extends Omit<JobView, "assets"> {
 }
 
 /** A job as `jobs` and `job` print it with --json: as over HTTP, but assets are files and not addresses. */
-export async function jobJson(
-  record: JobRecord,
-  { store }: Pick<Embedded, "store">,
-  config: Config,
-): Promise<ShownJob> {
-  const view = await viewJob(record, { store, config });
+export async function jobJson(record: JobRecord, { store }: Pick<Embedded, "store">): Promise<ShownJob> {
+  const view = await viewJob(record, { store });
   return {
     ...view,
     assets: view.assets.map(({ url, thumbnail_url, path, ...asset }) => ({

@@ -43,7 +43,7 @@ const modules = [
   "submit",
   "words",
 ];
-const preloads = modules.map((name) => html`<link rel="modulepreload" href="/console/${name}.js">\n`);
+const preloads = modules.map((name) => html`<link rel="modulepreload" href="console/${name}.js">\n`);
 
 /*
  * The page holds nothing of this container but its version: what it shows, its script requests, with the key. So the
@@ -57,17 +57,17 @@ const markup = html`<!doctype html>
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <title>OurVidz Worker</title>
-<link rel="icon" href="/console/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/console/base.css">
-<link rel="stylesheet" href="/console/controls.css">
-<link rel="stylesheet" href="/console/console.css">
-<link rel="stylesheet" href="/console/feed.css">
-<link rel="stylesheet" href="/console/jobs.css">
-<link rel="stylesheet" href="/console/dialogs.css">
-<link rel="stylesheet" href="/console/outbox.css">
-<link rel="stylesheet" href="/console/chat.css">
-<link rel="stylesheet" href="/console/narrow.css">
-${preloads}<script type="module" src="/console/main.js"></script>
+<link rel="icon" href="console/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="console/base.css">
+<link rel="stylesheet" href="console/controls.css">
+<link rel="stylesheet" href="console/console.css">
+<link rel="stylesheet" href="console/feed.css">
+<link rel="stylesheet" href="console/jobs.css">
+<link rel="stylesheet" href="console/dialogs.css">
+<link rel="stylesheet" href="console/outbox.css">
+<link rel="stylesheet" href="console/chat.css">
+<link rel="stylesheet" href="console/narrow.css">
+${preloads}<script type="module" src="console/main.js"></script>
 </head>
 <body data-version="${workerVersion}">
 ${sections}

@@ -36,7 +36,7 @@ export function renderDocs(document: OpenApiDocument, server: string): Html {
 ${document.tags.map(({ name }) => html`<a href="#${name}">${name}</a>`)}
 <a href="#job-types">job types</a>
 <a href="#schemas">schemas</a>
-<a href="/openapi.json">openapi.json</a>
+<a href="openapi.json">openapi.json</a>
 </nav>
 </header>
 <main>

@@ -8,6 +8,7 @@ import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
 import { bodyOf, readJson } from "./body.ts";
 import type { EventStreams } from "./event-stream.ts";
+import { addressAt, requestBase } from "./request-base.ts";
 import type { RequestState } from "./request-log.ts";
 import type { Reply, Route, RouteRequest } from "./route.ts";
 
@@ -71,6 +72,7 @@ async function readRequest(
     id,
     method: context.req.method,
     path: new URL(context.req.url).pathname,
+    base: requestBase(raw, runtime.config.http.publicUrl),
     headers: raw.headers,
     params: checked(route.params, context.req.param(), "path"),
     query: checked(route.query, queryOf(context), "query"),
@@ -122,7 +124,13 @@ function inPlace(problem: FieldProblem, place: string): FieldProblem {
 function respond(reply: Reply, request: RouteRequest, streams: EventStreams): Response {
   if ("response" in reply) return reply.response;
   if ("events" in reply) return request.method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events);
-  return Response.json(reply.body, { status: reply.status, headers: reply.headers ?? {} });
+  return Response.json(reply.body, { status: reply.status, headers: headersOf(reply.headers ?? {}, request.base) });
+}
+
+/** A route names another one by its path. */
+function headersOf(headers: Readonly<Record<string, string>>, base: string): Readonly<Record<string, string>> {
+  const { Location } = headers;
+  return Location === undefined ? headers : { ...headers, Location: addressAt(base, Location) };
 }
 
 function allowedMethods(routes: readonly Route[], path: string): string {

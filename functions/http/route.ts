@@ -9,6 +9,8 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   readonly method: string;
   /** As it was sent, percent-encoding included. */
   readonly path: string;
+  /** Where the caller reaches this container: see request-base.ts. */
+  readonly base: string;
   readonly headers: Headers;
   readonly params: Params;
   readonly query: Query;

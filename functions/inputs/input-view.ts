@@ -5,7 +5,7 @@ import type { InputView } from "../api/schemas/input-view.ts";
 import { HttpError } from "../errors.ts";
 import { absolute, iso } from "../jobs/job-view.ts";
 
-export async function viewInput(upload: Upload, { uploads, config }: Runtime): Promise<InputView> {
+export async function viewInput(upload: Upload, { uploads }: Runtime, base: string): Promise<InputView> {
   return {
     input: inputAddress(upload.sha256),
     sha256: upload.sha256,
@@ -14,7 +14,7 @@ export async function viewInput(upload: Upload, { uploads, config }: Runtime): P
     size_bytes: upload.sizeBytes,
     width: upload.width,
     height: upload.height,
-    url: absolute(await uploads.url(upload), config.http.publicUrl),
+    url: absolute(await uploads.url(upload), base),
     created_at: iso(upload.createdAtMs),
     expires_at: iso(upload.expiresAtMs),
   };

@@ -22,6 +22,8 @@ export interface FollowJobOptions {
   readonly after: EventId | null;
   /** Silence after which the record is read: the job may run in another process, which is not heard here. */
   readonly pollMs?: number;
+  /** Where the reader reaches this container. */
+  readonly base?: string;
 }
 
 export interface FollowedContainer extends ViewContext, Pick<Runtime, "events" | "startedAtMs"> {
@@ -76,7 +78,7 @@ async function* follow(
       if (record !== null) yield [...sent.recorded(record)];
     }
     const end = record;
-    if (end !== null) yield [await endEvent(end, () => viewJob(end, container))];
+    if (end !== null) yield [await endEvent(end, options.base ?? "", () => viewJob(end, container, options.base))];
   } finally {
     inbox.close();
   }

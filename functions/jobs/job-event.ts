@@ -37,14 +37,17 @@ export function endId(record: JobRecord): string {
   return formatEventId({ source: "end", number: record.settledAtMs ?? 0 });
 }
 
-const ends = new WeakMap<JobRecord, Promise<NamedEvent>>();
+const ends = new WeakMap<JobRecord, Map<string, Promise<NamedEvent>>>();
 
-/** The last event of a job, with all that is known of it; one for all readers who share a record. */
-export function endEvent(record: JobRecord, view: () => Promise<JobView>): Promise<NamedEvent> {
-  const known = ends.get(record);
-  if (known !== undefined) return known;
-  const made = view().then((job) => finalState(record, job));
-  ends.set(record, made);
+/**
+ * The last event of a job, with all that is known of it; one for all readers who share a record and reach the container in
+ * the same way.
+ */
+export function endEvent(record: JobRecord, base: string, view: () => Promise<JobView>): Promise<NamedEvent> {
+  const known = ends.get(record) ?? new Map<string, Promise<NamedEvent>>();
+  ends.set(record, known);
+  const made = known.get(base) ?? view().then((job) => finalState(record, job));
+  known.set(base, made);
   return made;
 }
 

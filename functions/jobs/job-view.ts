@@ -4,15 +4,16 @@ import { bucketOf, type Job } from "#contract/job.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
+import { addressAt } from "../http/request-base.ts";
 
 export interface ViewContext {
   readonly store: Pick<Runtime["store"], "url">;
-  readonly config: { readonly http: Pick<Runtime["config"]["http"], "publicUrl"> };
 }
 
-export async function viewJob(record: JobRecord, { store, config }: ViewContext): Promise<JobView> {
+/** @param base where the caller reaches the container, for addresses of the data folder's files; without it they are paths */
+export async function viewJob(record: JobRecord, { store }: ViewContext, base?: string): Promise<JobView> {
   const { job, result } = record;
-  const address = async (path: string) => absolute(await store.url(bucketOf(job), path), config.http.publicUrl);
+  const address = async (path: string) => absolute(await store.url(bucketOf(job), path), base);
   // What a newer version of the program stored in a shape of its own must not hide the rest of the list.
   const assets = (result?.assets ?? []).flatMap((asset) => callbackAsset.safeParse(asset).data ?? []);
   return {
@@ -81,7 +82,6 @@ function isoOrNull(atMs: number | null): string | null {
   return atMs === null ? null : iso(atMs);
 }
 
-/** A local file's: behind the container's public address when it has one, else relative to the one the caller uses. */
-export function absolute(address: string | null, publicUrl: string | undefined): string | null {
-  return address === null || publicUrl === undefined ? address : new URL(address, publicUrl).href;
+export function absolute(address: string | null, base: string | undefined): string | null {
+  return address === null || base === undefined ? address : addressAt(base, address);
 }

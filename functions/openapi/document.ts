@@ -73,7 +73,8 @@ const tags = [
 
 export function describeApi(
   routes: readonly Route[],
-  { registry, config }: Pick<Runtime, "registry" | "config">,
+  { registry }: Pick<Runtime, "registry">,
+  server: string,
 ): OpenApiDocument {
   const components = new Components();
   const error = components.convert(errorBody, "output");
@@ -92,7 +93,7 @@ export function describeApi(
   return {
     openapi: "3.1.1",
     info,
-    servers: [{ url: config.http.publicUrl ?? "/" }],
+    servers: [{ url: server.replace(/\/$/, "") }],
     tags,
     paths,
     components: { schemas: components.all(), securitySchemes },

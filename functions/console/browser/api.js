@@ -214,11 +214,16 @@ async function request(method, path, key, body, { signal: left, limitMs } = {}) 
   const init = { method, headers: headersOf(key, body), signal, cache: "no-store" };
   if (body !== undefined) init.body = body instanceof Blob ? body : JSON.stringify(body);
   try {
-    return await fetch(path, init);
+    return await fetch(addressOf(path), init);
   } catch {
     left?.throwIfAborted();
     throw new ApiError(0, "NO_ANSWER", "The container does not answer.");
   }
+}
+
+/** The container may lie below a path that its proxy takes away: this file's own address says where. @param {string} path */
+function addressOf(path) {
+  return new URL(`..${path}`, import.meta.url);
 }
 
 /**
@@ -229,7 +234,7 @@ async function request(method, path, key, body, { signal: left, limitMs } = {}) 
 function openEvents(jobId, lastId, signal) {
   const headers = headersOf(sessionStorage.getItem(storageName));
   if (lastId !== "") headers["Last-Event-ID"] = lastId;
-  return fetch(`/jobs/${encodeURIComponent(jobId)}/events`, { headers, signal, cache: "no-store" });
+  return fetch(addressOf(`/jobs/${encodeURIComponent(jobId)}/events`), { headers, signal, cache: "no-store" });
 }
 
 /**
