@@ -36,6 +36,15 @@ describe("jobs of a data folder without a container", () => {
     expect(await json(folder, 1, "retry", first.job_id)).toMatchObject({ error: { code: "JOB_NOT_FAILED" } });
   });
 
+  test.each([
+    [["jobs"], { jobs: [], cursor: null }],
+    [["queues"], { queues: [] }],
+    [["failures"], { groups: [] }],
+    [["failures", "--undecodable"], { elements: [] }],
+  ])("are none before the first one: %j", async (args, none) => {
+    expect(await json(await temporaryFolder(), 0, ...args)).toMatchObject(none);
+  });
+
   test("say what nothing reads of them", async () => {
     const folder = await temporaryFolder();
     const config = ["--config", '{"novelty":1,"strength":0.5}'];

@@ -26,6 +26,12 @@ test("the help of every command has examples that begin with its name", () => {
   }
 });
 
+test("help of a command has no option that the command refuses", async () => {
+  const folder = await temporaryFolder();
+  expect((await runCli(folder, ["start", "--help"])).stdout).not.toMatch(/--url|--key/);
+  expect((await runCli(folder, ["jobs", "--help"])).stdout).toMatch(/--url[\s\S]*--key/);
+});
+
 test("help shows a command's, and suggests one for what is none", async () => {
   const folder = await temporaryFolder();
   const shown = await runCli(folder, ["help", "jobs"]);

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Command, Help, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addCancel } from "./commands/cancel.ts";
 import { addDiscard } from "./commands/discard.ts";
@@ -54,7 +54,7 @@ export function createProgram(envFile: EnvFile | null = null): Command {
     .addOption(new Option("--key <key>", "one of its keys; safer in the environment").env("OURVIDZ_KEY"))
     .option("--json", "print the result, or the error, as one JSON document")
     .option("--verbose", "show logs, and where an unexpected error comes from")
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, visibleGlobalOptions: takenOptions })
     .addHelpText(
       "after",
       "\nExit codes: 0 completed, 1 failed, 2 bad usage (unknown job type, bad option, bad value, invalid environment),\n" +
@@ -96,6 +96,12 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   program.commandsGroup("Help:");
   addHelp(program);
   return program;
+}
+
+/** What a command refuses is not in its help. */
+function takenOptions(this: Help, command: Command): Option[] {
+  const all = Help.prototype.visibleGlobalOptions.call(this, command);
+  return remoteCommands.has(command.name()) ? all : all.filter(({ long }) => long !== "--url" && long !== "--key");
 }
 
 /** Commander's own shows everything for a name that it does not know, and says nothing of it. */

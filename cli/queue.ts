@@ -10,6 +10,7 @@ import type { RemoveFiles } from "#runtime/sources/discard-jobs.ts";
 import { sourceDefinitions } from "#runtime/sources/index.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { ConfiguredSource } from "#runtime/sources/source-definition.ts";
+import { note } from "./output.ts";
 import { filesRemover } from "./remove-files.ts";
 
 /** The queue that a command looks at or changes, and where the files of its jobs may lie. */
@@ -60,21 +61,23 @@ export function withFirstQueue<Result>(
  * As above, but all of them, for commands that look: in a folder without a database there is nothing to see, and a mistyped folder
  * must not look like an empty queue.
  *
- * @throws CodedError DATA_FOLDER_UNUSABLE when there is no database yet
+ * @param empty what a list has before the first job, in a folder that nobody has named for this call
+ * @throws CodedError DATA_FOLDER_UNUSABLE when there is no database yet, but for `empty`
  */
 export async function withExistingQueue<Result>(
   config: Config,
   choice: QueueChoice,
   body: (queue: OpenQueue) => Promise<Result>,
+  empty?: Result,
 ): Promise<Result> {
   const chosen = chosenSources(config, choice);
   const isThere = await hasDatabase(config);
   const existing = chosen.filter(({ isEmbedded }) => !isEmbedded || isThere);
   if (existing.length === 0) {
-    throw new CodedError(
-      "DATA_FOLDER_UNUSABLE",
-      `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`,
-    );
+    const message = `There are no jobs in ${config.dataFolder}: enqueue one, or name a container's data folder with --data or DATA_DIR.`;
+    if (empty === undefined || choice.data !== undefined) throw new CodedError("DATA_FOLDER_UNUSABLE", message);
+    note(message);
+    return empty;
   }
   return withSources(config, existing, body);
 }

@@ -2,7 +2,7 @@ import type { JobStatus, ListFilter } from "#runtime/sources/job-source.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { filterHints, localTypes, remoteTypes } from "../filter-check.ts";
 import { note, printResult } from "../output.ts";
-import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { type OpenQueue, type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
@@ -39,11 +39,12 @@ export async function listJobs(options: JobsOptions): Promise<number> {
     ...(cursor === undefined ? {} : { cursor }),
   };
   const config = await readSettings(options, { serves: false });
-  const [page, views] = await withExistingQueue(config, options, async (open) => {
-    const listed = await open.queue.list(filter);
-    return [listed, await Promise.all(listed.jobs.map((record) => jobJson(record, open)))];
-  });
-  return printPage(options, { ...page, jobs: views }, () => localTypes(config));
+  const read = async (open: OpenQueue): Promise<ShownPage> => {
+    const { jobs, cursor, unreachable } = await open.queue.list(filter);
+    return { jobs: await Promise.all(jobs.map((record) => jobJson(record, open))), cursor, unreachable };
+  };
+  const page = await withExistingQueue(config, options, read, { jobs: [], cursor: null, unreachable: [] });
+  return printPage(options, page, () => localTypes(config));
 }
 
 interface ShownPage {
@@ -69,10 +70,10 @@ function jobTable(jobs: readonly ShownJob[]): string {
   const nowMs = Date.now();
   return table(jobs, [
     { title: "JOB", value: (job) => job.job_id },
-    { title: "TYPE", value: (job) => job.type },
+    { title: "TYPE", value: (job) => job.type, leavesAt: 3 },
     { title: "STATUS", value: statusText, status: true },
-    { title: "ATTEMPT", value: (job) => String(job.attempt) },
-    { title: "AGE", value: (job) => age(Date.parse(job.created_at), nowMs) },
-    { title: "PROMPT", value: (job) => job.prompt ?? "" },
+    { title: "ATTEMPT", value: (job) => String(job.attempt), leavesAt: 1 },
+    { title: "AGE", value: (job) => age(Date.parse(job.created_at), nowMs), leavesAt: 2 },
+    { title: "PROMPT", value: (job) => job.prompt ?? "", leavesAt: 4 },
   ]);
 }

@@ -1,6 +1,6 @@
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
-import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { type OpenQueue, type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
@@ -38,7 +38,7 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
   const client = await remoteClient(options);
   if (client !== null) return (await client.queues()).queues;
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, async ({ queue: { byName } }) => {
+  const readAll = async ({ queue: { byName } }: OpenQueue): Promise<readonly ShownQueue[]> => {
     const read = await Promise.all(
       [...byName].map(async ([source, queue]) => ({ source, stats: await queue.stats() })),
     );
@@ -54,7 +54,8 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
         unoffered: unoffered.map(({ oldestSeconds, ...need }) => ({ ...need, oldest_seconds: oldestSeconds })),
       })),
     );
-  });
+  };
+  return withExistingQueue(config, options, readAll, []);
 }
 
 export function waitingText(

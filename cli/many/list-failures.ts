@@ -5,7 +5,7 @@ import { exitCodes } from "../errors.ts";
 import { requireQueue } from "../filter-check.ts";
 import { age } from "../job/view.ts";
 import { note, oneLine, printResult } from "../output.ts";
-import { type QueueChoice, withExistingQueue } from "../queue.ts";
+import { type OpenQueue, type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 import { table } from "../table.ts";
@@ -44,9 +44,9 @@ async function readShown(options: FailuresOptions): Promise<FailuresView> {
   const client = await remoteClient(options);
   if (client !== null) return client.failures({ queue });
   const config = await readSettings(options, { serves: false });
-  const failures = await withExistingQueue(config, options, async (open) => {
+  const read = async (open: OpenQueue): Promise<FailuresView> => {
     await requireQueue(options.queue, open, config.handlersFolder);
-    return readFailures(open.queue);
-  });
-  return viewFailures(failures, queue);
+    return viewFailures(await readFailures(open.queue), queue);
+  };
+  return withExistingQueue(config, options, read, { groups: [], unreachable: [] });
 }

@@ -6,7 +6,7 @@ import { requireQueue } from "../filter-check.ts";
 import { Interruption } from "../interruption.ts";
 import { age } from "../job/view.ts";
 import { note, oneLine, printResult } from "../output.ts";
-import { withExistingQueue } from "../queue.ts";
+import { type OpenQueue, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
 import { table } from "../table.ts";
@@ -43,12 +43,13 @@ async function readShown(options: FilterOptions): Promise<UndecodableView> {
   const client = await remoteClient(options);
   if (client !== null) return client.undecodable({ queue, limit: maxShown });
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, async (open) => {
+  const read = async (open: OpenQueue): Promise<UndecodableView> => {
     const shown = viewUndecodable(await readUndecodable(open.sources, queue && workerOf(queue)), maxShown);
     // Elements may be left of a queue that nothing else knows any more.
     if (shown.elements.length === 0) await requireQueue(options.queue, open, config.handlersFolder);
     return shown;
-  });
+  };
+  return withExistingQueue(config, options, read, { elements: [], more: false, unreachable: [] });
 }
 
 /** `ourvidz discard --undecodable`: one element of a queue, or all of them. */
