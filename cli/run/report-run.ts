@@ -13,36 +13,66 @@ import type { SavedAsset } from "./save-assets.ts";
 export function reportRun(
   options: OutputOptions,
   { job, ignored }: Pick<PlannedJob, "job" | "ignored">,
-  { end, saved, seconds, stages }: RunOutcome,
+  { end, saved, seconds, stages, children }: RunOutcome,
 ): void {
   const error = errorOf(end);
-  const { metadata, text }: Partial<JobResult> & Pick<JobResult, "metadata"> =
-    end.status === "completed" ? end.result : { metadata: {} };
+  const { metadata, text } = resultOf(end);
+  const ofChildren = children.map(({ planned, ...outcome }) => ({
+    type: planned.job.type,
+    ...outcomeJson(planned.job.id, outcome),
+  }));
   printResult(
     options,
     {
-      job_id: job.id,
-      status: end.status === "undelivered" ? "failed" : end.status,
-      assets: saved,
-      ...(text === undefined ? {} : { text }),
-      metadata,
-      error: error === null ? null : { code: error.code, message: error.message },
+      ...outcomeJson(job.id, { end, saved }),
       ignored,
+      ...(children.length === 0 ? {} : { children: ofChildren }),
     },
-    end.status !== "completed"
-      ? ""
-      : saved.length > 0
-        ? saved.map(({ file }) => shortPath(file)).join("\n")
-        : (text ?? JSON.stringify(metadata, null, 2)),
+    [{ end, saved }, ...children]
+      .map(outcomeText)
+      .filter((each) => each !== "")
+      .join("\n"),
   );
   noteIgnored(options, [...ignored, ...unused(metadata, ignored)]);
   if (error !== null && !options.json) note(`${bad("error:")} ${error.message}`);
   if (end.status === "cancelled") note(cancelledText(end));
+  if (!options.json)
+    for (const { planned, end: childEnd } of children) {
+      const why = errorOf(childEnd);
+      if (why !== null) note(`${bad("error:")} child ${planned.job.type} ${planned.job.id}: ${why.message}`);
+    }
   if (end.status !== "completed" || options.json) return;
   for (const sentence of cutTexts(metadata)) note(sentence);
   note(completedText(saved, seconds, text));
+  if (children.length > 0) note(childrenText(children));
   const parts = stagesText(stages);
   if (parts !== "") note(parts);
+}
+
+function resultOf(end: RunEnd): Partial<JobResult> & Pick<JobResult, "metadata"> {
+  return end.status === "completed" ? end.result : { metadata: {} };
+}
+
+type Outcome = Pick<RunOutcome, "end" | "saved">;
+
+function outcomeJson(jobId: string, { end, saved }: Outcome) {
+  const { metadata, text } = resultOf(end);
+  const error = errorOf(end);
+  return {
+    job_id: jobId,
+    status: end.status === "undelivered" ? "failed" : end.status,
+    assets: saved,
+    ...(text === undefined ? {} : { text }),
+    metadata,
+    error: error === null ? null : { code: error.code, message: error.message },
+  };
+}
+
+function outcomeText({ end, saved }: Outcome): string {
+  if (end.status !== "completed") return "";
+  const { metadata, text } = resultOf(end);
+  if (saved.length > 0) return saved.map(({ file }) => shortPath(file)).join("\n");
+  return text ?? JSON.stringify(metadata, null, 2);
 }
 
 function errorOf(end: RunEnd): ErrorReport | null {
@@ -83,6 +113,12 @@ function completedText(saved: readonly SavedAsset[], seconds: number, text: stri
   const seeds = saved.flatMap(({ seed }) => (seed === null ? [] : [seed]));
   const with_ = seeds.length === 0 ? "" : `, seed ${seeds.join(", ")}`;
   return `completed in ${seconds.toFixed(1)} s: ${files}${with_}`;
+}
+
+function childrenText(children: RunOutcome["children"]): string {
+  const completed = children.filter(({ end }) => end.status === "completed").length;
+  const files = children.reduce((sum, { saved }) => sum + saved.length, 0);
+  return `${completed} of ${children.length} ${children.length === 1 ? "child" : "children"} completed: ${files} ${files === 1 ? "file" : "files"}`;
 }
 
 /** Relative where that is the shorter way to say it. */

@@ -1,5 +1,6 @@
 import type { ErrorReport } from "#contract/errors.ts";
 import type { JobResult } from "#runtime/sources/job-source.ts";
+import type { PlannedJob } from "../job/build-job.ts";
 import type { SavedAsset } from "./save-assets.ts";
 
 /** What became of the one job. `undelivered`: its result is on disk but could not be settled. */
@@ -16,4 +17,12 @@ export interface RunOutcome {
   readonly seconds: number;
   /** Seconds by stage. */
   readonly stages: ReadonlyMap<string, number>;
+  /** What became of the jobs that it has enqueued, and of theirs. */
+  readonly children: readonly ChildOutcome[];
+}
+
+export interface ChildOutcome {
+  readonly planned: PlannedJob;
+  readonly end: RunEnd;
+  readonly saved: readonly SavedAsset[];
 }

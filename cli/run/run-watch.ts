@@ -35,9 +35,19 @@ export class RunWatch {
   }
 
   /** @param signal cancels the job; the end is then still waited for */
-  async run(signal: AbortSignal): Promise<RunEnd> {
+  run(signal: AbortSignal): Promise<RunEnd> {
     const { job, handler } = this.#planned;
-    const { queue, events } = this.#runtime;
+    return this.#watch(signal, () => this.#runtime.queue.enqueue(job, { worker: handler.worker }));
+  }
+
+  /** Of a job that is on the queue already, or has been worked off. */
+  follow(signal: AbortSignal): Promise<RunEnd> {
+    return this.#watch(signal, async () => undefined);
+  }
+
+  async #watch(signal: AbortSignal, begin: () => Promise<unknown>): Promise<RunEnd> {
+    const { job } = this.#planned;
+    const { events } = this.#runtime;
     const unsubscribe = events.subscribe(job.id, ({ event }) => this.#see(event));
     const stopWatching = watchForStandstill(this.#runtime, this.#planned, (end) =>
       end === "settled" ? this.#finish() : this.#end.resolve(end),
@@ -46,7 +56,7 @@ export class RunWatch {
     try {
       if (signal.aborted) return this.#cancelled();
       signal.addEventListener("abort", cancel);
-      await queue.enqueue(job, { worker: handler.worker });
+      await begin();
       if (signal.aborted) cancel();
       return await this.#end.promise;
     } finally {

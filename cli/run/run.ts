@@ -13,6 +13,7 @@ import { type GlobalOptions, logFormat, openLog, readSettings } from "../setting
 import { LocalFiles } from "./local-files.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
+import { runChildren } from "./run-children.ts";
 import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import { RunWatch } from "./run-watch.ts";
 import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
@@ -56,7 +57,8 @@ async function runInScratchFolder(parts: PreparedRun): Promise<number> {
     const view = await createProgressView({ plain: options.verbose === true });
     const outcome = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
     reportRun(options, planned, outcome);
-    return exitCodeOf(outcome.end, interruption);
+    const ends = [outcome.end, ...outcome.children.map(({ end }) => end)];
+    return exitCodeOf(ends.find(({ status }) => status !== "completed") ?? outcome.end, interruption);
   } finally {
     await scratch.remove();
   }
@@ -75,13 +77,21 @@ interface PlannedRun {
 async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
   const { planned, config, log, out, view, interruption, scratch } = parts;
   const startedAtMs = performance.now();
-  const runtime = await startRuntime(config, log);
+  const { signal } = interruption;
+  const keep = async (from: Runtime, job: PlannedJob, end: RunEnd) =>
+    end.status === "completed" ? await keepFiles(from, job, end, out, scratch) : [];
+  let runtime = await startRuntime(config, log);
   try {
     const watch = new RunWatch(runtime, planned, view);
-    const end = withPlace(await watch.run(interruption.signal), scratch);
+    const end = withPlace(await watch.run(signal), scratch);
     view.close();
-    const saved = end.status === "completed" ? await keepFiles(runtime, planned, end, out, scratch) : [];
-    return { end, saved, seconds: (performance.now() - startedAtMs) / 1000, stages: watch.stages };
+    const saved = await keep(runtime, planned, end);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    const { stages } = watch;
+    if (end.status !== "completed") return { end, saved, seconds, stages, children: [] };
+    const ran = await runChildren(planned, runtime, { config, log, view, signal, keep });
+    runtime = ran.runtime;
+    return { end, saved, seconds, stages, children: ran.children };
   } finally {
     view.close();
     await runtime.stop();
