@@ -6,10 +6,13 @@ import { startFacts } from "#runtime/container/start-facts.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
-import { printResult } from "./output.ts";
+import { bad, note, printResult } from "./output.ts";
 import { type GlobalOptions, type ListenOptions, logFormat, openLog, readSettings } from "./settings.ts";
 
-export type StartOptions = GlobalOptions & ListenOptions;
+export interface StartOptions extends GlobalOptions, ListenOptions {
+  /** Handlers are loaded anew when they, or what they import, change. */
+  readonly watch?: boolean;
+}
 
 /**
  * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody sends a request. At the end
@@ -18,13 +21,15 @@ export type StartOptions = GlobalOptions & ListenOptions;
 export async function start(options: StartOptions, envFile: EnvFile | null = null): Promise<number> {
   const interruption = new Interruption();
   const settings = await readStartSettings(options, envFile);
-  const config = { ...settings, log: { ...settings.log, format: logFormat(settings) } };
+  const watching = options.watch ? await watchHandlers() : {};
+  const config: Config = { ...settings, ...watching, log: { ...settings.log, format: logFormat(settings) } };
   const log = await openLog(config);
   if (envFile !== null)
     log.info({ file: envFile.path, variables: envFile.variables }, "variables were read from a file");
   for (const { line, problem } of envFile?.problems ?? [])
     log.warn({ file: envFile?.path, line, problem }, "a line of the file with variables is not read as it looks");
   const runtime = await startRuntime(config, log);
+  for (const problem of runtime.registry.problems) config.onHandlerProblem?.(problem);
   let server: { close(): Promise<void> } | undefined;
   try {
     const { startServer } = await import("#functions/server.ts");
@@ -49,6 +54,16 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     await runtime.stop(async () => server?.close());
   }
   return exitCodes.completed;
+}
+
+/** What is wrong with a file is shown as compilers show it. */
+async function watchHandlers(): Promise<Pick<Config, "onHandlerProblem">> {
+  const [{ loadImportsAnew }, { withFrame }] = await Promise.all([
+    import("#runtime/job-types/source-files.ts"),
+    import("#runtime/job-types/registry.ts"),
+  ]);
+  loadImportsAnew();
+  return { onHandlerProblem: (problem) => note(`${bad("error:")} ${withFrame(problem)}`) };
 }
 
 /** A setting that is wrong may come from a line that is not read as it looks: without a log, that is said here. */

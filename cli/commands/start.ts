@@ -14,7 +14,11 @@ export function addStart(program: Command, envFile: EnvFile | null): void {
     )
     .option("--port <n>", "port to listen on (PORT); 0 takes a free one", portOption)
     .option("--host <address>", "address to listen on (HOST); off loopback a key is required")
-    .addHelpText("after", examples("ourvidz start", "ourvidz start --port 8080 --data /srv/ourvidz"))
+    .option("--watch", "for who writes handlers: load each anew when it, or what it imports, changes")
+    .addHelpText(
+      "after",
+      examples("ourvidz start", "ourvidz start --watch", "ourvidz start --port 8080 --data /srv/ourvidz"),
+    )
     .action(action(async (_operands, options: StartOptions) => (await import("../start.ts")).start(options, envFile)));
 }
 

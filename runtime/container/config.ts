@@ -7,6 +7,7 @@ import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import type { HubSettings } from "#runtime/hub/hub-settings.ts";
 import { parseWantedModel, type WantedModel } from "#runtime/hub/repository.ts";
+import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
 import { type ConfiguredSources, readSources, sourceNames } from "#runtime/sources/configured-sources.ts";
 import {
@@ -126,6 +127,8 @@ export interface Config extends ConfiguredSources {
   readonly dataFolder: string;
   readonly modelsFolder: string;
   readonly handlersFolder: string;
+  /** While handlers are written, every change is loaded at once; what cannot be loaded is given to this. */
+  readonly onHandlerProblem?: ((problem: HandlerProblem) => void) | undefined;
   /** Presets of prompt enhancement beside those that are shipped; undefined for none. */
   readonly presetsFolder: string | undefined;
   /** Models to fetch where they are missing; jobs that need them wait for that. */

@@ -56,6 +56,7 @@ export function connectOffers({
     executors,
     sources,
     handlersFolder: config.handlersFolder,
+    onProblem: config.onHandlerProblem,
     modelsFolder: config.modelsFolder,
     log,
     nowMs: steadyNowMs,

@@ -1,15 +1,20 @@
+import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { handlerFiles } from "#runtime/job-types/registry.ts";
+import { SourceFiles } from "#runtime/job-types/source-files.ts";
 
 /** Which files of the handlers folder have come or changed since the last look; it costs a directory's entries and `stat` calls. */
 export class HandlerWatch {
   readonly #folder: string;
+  readonly #sources: SourceFiles | null;
   #versions: ReadonlyMap<string, string> | null = null;
 
-  constructor(folder: string) {
+  /** @param withImports a change of a file that a handler imports counts as its own */
+  constructor(folder: string, { withImports = false }: { readonly withImports?: boolean } = {}) {
     this.#folder = folder;
+    this.#sources = withImports ? new SourceFiles() : null;
   }
 
   /** Of a job type's file at the last look; undefined when there is none. */
@@ -27,12 +32,19 @@ export class HandlerWatch {
     if (files === null) return new Map();
     const versions = new Map<string, string>();
     for (const file of files) {
-      const found = await stat(join(this.#folder, file)).catch(() => null);
-      if (found !== null) versions.set(file, `${found.mtimeMs}-${found.size}-${found.ino}`);
+      const path = join(this.#folder, file);
+      const found = await stat(path).catch(() => null);
+      if (found === null) continue;
+      const imports = (await this.#sources?.versionOf(path)) ?? "";
+      versions.set(file, `${found.mtimeMs}-${found.size}-${found.ino}${imports && `-${digest(imports)}`}`);
     }
     const before = this.#versions;
     this.#versions = versions;
     if (before === null) return new Map();
     return new Map([...versions].filter(([file, version]) => before.get(file) !== version));
   }
+}
+
+function digest(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }

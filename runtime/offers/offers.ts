@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
-import { type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
+import { type HandlerProblem, type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, Offer, UserJobs } from "#runtime/sources/job-source.ts";
 import { Announcer } from "./announcer.ts";
@@ -30,6 +30,8 @@ export interface OffersOptions {
   readonly modelsFolder: string;
   readonly log: Logger;
   readonly nowMs: () => number;
+  /** For who writes handlers: every change of one, or of what it imports, is loaded at once, and what cannot be is given to this. */
+  readonly onProblem?: ((problem: HandlerProblem) => void) | undefined;
   /** Why a model is not there yet that is being fetched. */
   readonly comingOf?: ComingOf;
   /** The worker's process must not be used any more. */
@@ -40,6 +42,7 @@ export interface OffersOptions {
 
 /** How often models and handlers are looked at; each look costs `stat` calls. */
 const lookEveryMs = 2000;
+const lookWhileWrittenMs = 300;
 /** How long a job is held that was taken although it is not offered, before it goes back. */
 const notOfferedPauseMs = 1000;
 
@@ -73,7 +76,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#conditions = new Conditions(options.nowMs);
     this.#quarantine = new Quarantine(options.nowMs);
     this.#models = new ModelWatch(options.modelsFolder, options.nowMs, options.comingOf);
-    this.#handlers = new HandlerWatch(options.handlersFolder);
+    this.#handlers = new HandlerWatch(options.handlersFolder, { withImports: options.onProblem !== undefined });
     this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
     this.#announcer = new Announcer(options.sources, options.log);
     const { registry, executors, log, restart } = options;
@@ -98,6 +101,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
     await this.#models.list();
     this.#update();
     this.#checked = this.look();
+    if (this.#options.onProblem !== undefined) void this.#watchHandlers();
   }
 
   /** Resolves when everything has been looked at once; null from then on. No job is to run before: its model may be broken. */
@@ -222,7 +226,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
     const startMs = performance.now();
     if (this.#timer) clearTimeout(this.#timer);
     try {
-      await this.#lookAtHandlers();
+      if (this.#options.onProblem === undefined) await this.#lookAtHandlers();
       await this.#models.look(this.#neededModels());
     } catch (error) {
       this.#options.log.error({ error }, "models and handlers could not be looked at; trying again");
@@ -235,14 +239,26 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#timer = setTimeout(() => void this.look(), Math.max(lookEveryMs, tookMs * 10)).unref();
   }
 
+  /** Who has saved a file looks at what comes of it: that does not wait for the models. */
+  async #watchHandlers(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#lookAtHandlers().catch((error: unknown) =>
+        this.#options.log.error({ error }, "handlers could not be looked at; trying again"),
+      );
+      this.#update();
+      await pause(lookWhileWrittenMs, undefined, { ref: false });
+    }
+  }
+
   /** Handlers that came, or whose file was broken here or in the executor, are loaded anew when their file is another one. */
   async #lookAtHandlers(): Promise<void> {
-    const { registry, handlersFolder, log, onHandler } = this.#options;
+    const { registry, handlersFolder, log, onHandler, onProblem } = this.#options;
     for (const [file, version] of await this.#handlers.look()) {
       const type = file.slice(0, -".ts".length);
       const isSound = registry.get(type) !== undefined && !this.#isWithheld(type);
-      if (isSound) continue;
+      if (isSound && onProblem === undefined) continue;
       const result: LoadedHandler = await loadHandler(handlersFolder, file, version);
+      if ("problem" in result) onProblem?.(result);
       for (const handler of registry.update(result)) {
         log.info({ type: handler.type, worker: handler.worker }, "a handler was loaded anew");
         onHandler(handler);
