@@ -33,6 +33,16 @@ async function json(exitCode: number, ...args: string[]) {
   return JSON.parse(result.stdout);
 }
 
+test("a file of this machine, for a queue that others run, is sent to a container: the command says so", async () => {
+  const file = fileURLToPath(new URL("../docs/images/tiny-sdxl.webp", import.meta.url));
+  const { error } = await json(1, "enqueue", "sdxl_image_fast", "a lake", "--reference", file, "--upstash");
+  expect(error).toMatchObject({
+    code: "UNSUPPORTED_OPTION",
+    message: expect.stringContaining("a container with --url"),
+  });
+  expect(error.message).not.toContain("PUBLIC_URL");
+});
+
 test("a job goes to the queue that is configured, or to the one that an option names", async () => {
   const { job_id } = await json(0, "enqueue", "sdxl_image_fast", "a lake");
   expect(await json(0, "queues")).toMatchObject({ queues: [{ source: "upstash", queued: 1 }] });

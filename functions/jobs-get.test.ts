@@ -41,7 +41,9 @@ it("shows a job before, while and after it runs", async () => {
   });
   const path = `anonymous/${job.id}/0.txt`;
   expect(done.assets).toMatchObject([{ type: "text", index: 0, path, size_bytes: 30, thumbnail_url: null }]);
-  expect(done.assets[0]?.url).toMatch(/^http:\/\/localhost\/files\/gated\/anonymous\/[\w-]+\/0\.txt\?expires=\d+&signature=[\w-]{43}$/);
+  expect(done.assets[0]?.url).toMatch(
+    /^http:\/\/localhost\/files\/gated\/anonymous\/[\w-]+\/0\.txt\?expires=\d+&signature=[\w-]{43}$/,
+  );
   expect(Date.parse(done.settled_at ?? "")).toBeGreaterThanOrEqual(Date.parse(done.started_at ?? ""));
 });
 

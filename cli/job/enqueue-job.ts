@@ -20,6 +20,9 @@ export interface EnqueueCommandOptions extends GlobalOptions, JobOptions, QueueC
   readonly idempotencyKey?: string;
 }
 
+/** The command serves no files: a container does. */
+const advice =
+  "send the job to a container with --url, which can serve the file, set SUPABASE_URL and SUPABASE_SERVICE_KEY for a storage that all of them read, or give the file's own https address";
 /** As over HTTP: 30 days. */
 const maxDelaySeconds = 2_592_000;
 const maxKeyCharacters = 255;
@@ -92,7 +95,7 @@ async function withStoredFiles(
   const planned = planJob(described, await storeFiles(described.files, uploads, userId), options);
   const [name = ""] = queue.byName.keys();
   const isEmbedded = config.configuredSources.some((source) => source.name === name && source.isEmbedded);
-  const admission = { uploads, queue: { name, isEmbedded }, publicUrl: config.http.publicUrl ?? null };
+  const admission = { uploads, queue: { name, isEmbedded }, publicUrl: config.http.publicUrl ?? null, advice };
   return { ...planned, job: await admitInputs(planned.job, planned.handler, admission) };
 }
 

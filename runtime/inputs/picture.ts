@@ -6,22 +6,24 @@ export const maxPixels = 50_000_000;
 /**
  * Size of a picture by its header, without decoding it: a small file may claim, and unpack to, any size.
  *
+ * @param field of the job that names it, for messages
  * @throws PermanentError INPUT_TOO_LARGE, INPUT_INVALID
  */
-export async function pictureSize(file: string): Promise<{ width: number; height: number }> {
+export async function pictureSize(file: string, field?: string): Promise<{ width: number; height: number }> {
   // Only executors get here, and only those whose jobs have reference pictures pay for loading it.
   const { default: sharp } = await import("sharp");
+  const picture = field === undefined ? "The picture" : `The picture of ${field}`;
   const { width, height } = await sharp(file, { limitInputPixels: false })
     .metadata()
     .catch((cause: unknown) => {
-      throw new PermanentError("The picture cannot be read: its header is damaged.", {
+      throw new PermanentError(`${picture} cannot be read: its header is damaged.`, {
         code: "INPUT_INVALID",
         cause,
       });
     });
   if (width * height > maxPixels) {
     throw new PermanentError(
-      `The picture has ${width} × ${height} pixels; at most ${maxPixels / 1e6} million are read. Send a smaller one.`,
+      `${picture} has ${width} × ${height} pixels; at most ${maxPixels / 1e6} million are read. Send a smaller one.`,
       { code: "INPUT_TOO_LARGE" },
     );
   }

@@ -19,10 +19,12 @@ import type {
   WeightsFile,
 } from "#contract/handler.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
+import { inputFieldsOf } from "#contract/input-fields.ts";
 import type { Job } from "#contract/job.ts";
 import { isAddress, shownSource } from "#contract/loras.ts";
 import { resolveParameters } from "#contract/parameters.ts";
 import { invalidJob } from "#contract/problems.ts";
+import { isJsonObject } from "#contract/synonyms.ts";
 import { pictureSize } from "#runtime/inputs/picture.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -255,7 +257,17 @@ export class JobContext implements HandlerContext {
     const input = await this.#host.input({ url, content: "media" });
     const mimeType = inputMimeTypes.find((known) => known === input.mimeType);
     if (mimeType === undefined) throw new RangeError(`a reference file of the type ${input.mimeType}`);
-    return { ...input, mimeType, ...(mimeType.startsWith("image/") ? await pictureSize(input.file) : {}) };
+    const size = mimeType.startsWith("image/") ? await pictureSize(input.file, this.#fieldOf(url)) : {};
+    return { ...input, mimeType, ...size };
+  }
+
+  /** The field of the job that names this file; undefined where the handler has the address from elsewhere. */
+  #fieldOf(url: string): string | undefined {
+    const valueAt = (path: readonly string[]) =>
+      path.reduce<unknown>((value, name) => (isJsonObject(value) ? value[name] : undefined), { ...this.#job });
+    return inputFieldsOf(this.#handler)
+      .find(({ path }) => valueAt(path) === url)
+      ?.path.join(".");
   }
 
   async #lora(source: string): Promise<WeightsFile> {

@@ -133,6 +133,8 @@ describe("a job at the door", () => {
     const url = new URL(String(metadata.reference_image_url));
     expect(url.origin).toBe("https://worker.example");
     expect(url.pathname).toBe(`/files/inputs/ann/inputs/${sha256(picture)}.png`);
+    const below = await admit(fields, { queue: elsewhere, publicUrl: "https://worker.example/gpu" });
+    expect(String(below.metadata.reference_image_url)).toMatch(/^https:\/\/worker\.example\/gpu\/files\/inputs\//);
     const secondsLeft = Number(url.searchParams.get("expires")) - Date.now() / 1000;
     expect(secondsLeft).toBeGreaterThan(7000);
     for (const publicUrl of [null, "http://10.0.0.7:7860"])

@@ -20,7 +20,12 @@ export interface Admission {
   readonly queue: { readonly name: string; readonly isEmbedded: boolean };
   /** Where others reach this container; null when that is not known. */
   readonly publicUrl: string | null;
+  /** What is to be done where the queue's containers cannot read a file of this data folder. */
+  readonly advice?: string;
 }
+
+const defaultAdvice =
+  "set SUPABASE_URL for a storage that all of them read, or PUBLIC_URL to this container's https address, or give the file's own https address";
 
 /**
  * The job as its queue is to have it.
@@ -124,13 +129,16 @@ function checkKind({ mimeType }: Upload, schema: JobSchema, path: readonly strin
 }
 
 /** @throws PermanentError UNSUPPORTED_OPTION for a file that the queue's other containers cannot read */
-async function reachable(upload: Upload, { uploads, queue, publicUrl }: Admission): Promise<string> {
+async function reachable(
+  upload: Upload,
+  { uploads, queue, publicUrl, advice = defaultAdvice }: Admission,
+): Promise<string> {
   const own = inputAddress(upload.sha256);
   if (uploads.isShared || queue.isEmbedded) return own;
   const url = publicUrl?.startsWith("https:") ? await uploads.url(upload, uploads.limits.keepMs / 1000) : null;
-  if (url !== null && publicUrl !== null) return new URL(url, publicUrl).href;
+  if (url !== null && publicUrl !== null) return new URL(url.replace(/^\//, ""), publicUrl.replace(/\/?$/, "/")).href;
   throw new PermanentError(
-    `The file ${own} lies in this container's data folder, and other containers run jobs of the queue ${queue.name} too: set SUPABASE_URL for a storage that all of them read, or PUBLIC_URL to this container's https address, or give the file's own https address.`,
+    `The file ${own} lies in the data folder of this machine, and containers of other machines run jobs of the queue ${queue.name} too: ${advice}.`,
     { code: "UNSUPPORTED_OPTION" },
   );
 }
