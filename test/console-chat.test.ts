@@ -47,7 +47,7 @@ const log = (page: Page) => page.getByRole("log", { name: "Conversation" });
 const idle = (each: TestContainer) => expect.poll(() => each.runtime.calls.active, poll).toBe(0);
 
 async function openChat(page: Page): Promise<void> {
-  await page.getByRole("button", { name: "Chat" }).click();
+  await page.getByRole("button", { name: "Chat", exact: true }).click();
   await page.getByRole("dialog", { name: "Chat" }).waitFor();
 }
 
@@ -59,7 +59,7 @@ async function say(page: Page, text: string): Promise<void> {
 describe("the chat panel", () => {
   test("answers as the model writes, by keyboard alone, and begins anew", async () => {
     const page = await openConsole(browser, url);
-    await page.getByRole("button", { name: "Chat" }).focus();
+    await page.getByRole("button", { name: "Chat", exact: true }).focus();
     await page.keyboard.press("Enter");
     await page.getByRole("dialog", { name: "Chat" }).waitFor();
     await page.keyboard.type("What can you draw?");

@@ -281,11 +281,11 @@ test("what users wrote is shown as text", async () => {
 
 test("taking jobs is paused and resumed", async () => {
   const page = await openConsole();
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await page.locator(".health", { hasText: "Paused" }).waitFor();
   await createJob(page, "note", { prompt: "wait for me" });
   await page.locator(".line", { hasText: "wait for me" }).getByText("queued").waitFor();
-  await page.getByRole("button", { name: "Resume" }).click();
+  await page.getByRole("button", { name: "Resume", exact: true }).click();
   await resultOf(page, "wait for me").waitFor();
   await page.locator(".health", { hasText: "Healthy" }).waitFor();
   await page.context().close();

@@ -76,7 +76,7 @@ const chatView: View = {
   height: 760,
   scale: 1.5,
   async prepare(page) {
-    await page.getByRole("button", { name: "Chat" }).click();
+    await page.getByRole("button", { name: "Chat", exact: true }).click();
     for (const [index, question] of ["What can you draw?", "a rocket", "at night"].entries()) {
       await page.getByLabel("Message").fill(question);
       await page.keyboard.press("Enter");

@@ -19,7 +19,7 @@ export function renderOutbox({ waiting, alarms, rows }) {
     key: ({ code, step }) => `${code} ${step}`,
     make: () => copyOf("limit"),
     update: (item, { code, message, since, jobs, step }) => {
-      setText(part(item, "name", HTMLElement), `${step === "files" ? "The storage" : "The app"}: ${code}`);
+      setText(part(item, "name", HTMLElement), `The ${receiverOf(step)}: ${code}`);
       setText(part(item, "since", HTMLElement), `${counted(jobs, "job")}, ${ago(since)}`);
       setText(part(item, "text", HTMLElement), message);
     },
@@ -42,8 +42,14 @@ export function renderOutbox({ waiting, alarms, rows }) {
 export function deliveryText({ step, tries, error, next_try_at: next }) {
   const waitsMs = next === null ? 0 : Date.parse(next) - Date.now();
   return [
-    error === null ? `waits for the ${step === "files" ? "storage" : "app"}` : error.code,
+    error === null ? `waits for the ${receiverOf(step)}` : error.code,
     ...(tries > 0 ? [counted(tries, "try", "tries")] : []),
     ...(waitsMs > 0 ? [`next in ${duration(waitsMs / 1000)}`] : []),
   ].join(" · ");
+}
+
+/** Who takes it next. @param {string} step */
+function receiverOf(step) {
+  if (step === "files") return "storage";
+  return step === "webhook" ? "webhook" : "app";
 }
