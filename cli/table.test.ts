@@ -29,7 +29,7 @@ function drawn(width: number): string[] {
 
 it.each([
   [200, "JOB TYPE STATUS ATTEMPT AGE PROMPT"],
-  [100, "JOB TYPE STATUS AGE PROMPT"],
+  [90, "JOB TYPE STATUS AGE PROMPT"],
   [80, "JOB STATUS PROMPT"],
   [50, "JOB STATUS"],
 ])("fits a terminal of %i columns", (width, titles) => {
