@@ -32,7 +32,61 @@ it("answers with the completed job, whose files can be fetched", async () => {
   expect(file.text).toBe("01234567890123456789");
 });
 
+describe("with its files in the answer", () => {
+  const text = z.object({ assets: z.array(z.object({ base64: z.string().nullable(), size_bytes: z.number() })) });
+
+  it("they are there in base64, here and in GET /jobs/:id", async () => {
+    const { status, json } = await container.call("POST", "/generate?inline=base64", {
+      body: { ...lake, config: { size: 20 } },
+    });
+    expect([status, generate.responses[200].parse(json)]).toEqual([200, json]);
+    const expected = [Buffer.from("01234567890123456789").toString("base64")];
+    expect(text.parse(json).assets.map(({ base64 }) => base64)).toEqual(expected);
+    const { job_id } = withId.parse(json);
+    const again = await container.call("GET", `/jobs/${job_id}?inline=base64`);
+    expect(text.parse(again.json).assets.map(({ base64 }) => base64)).toEqual(expected);
+    const plain = await container.call("GET", `/jobs/${job_id}`);
+    expect(JSON.stringify(plain.json)).not.toContain("base64");
+  });
+
+  it("what is too large is refused with its size, and the job is there", async () => {
+    const { status, json } = await container.call("POST", "/generate?inline=base64", {
+      body: { ...lake, id: "too-large", config: { size: 8 * 1024 * 1024 + 1 } },
+    });
+    expect([status, json]).toMatchObject([
+      413,
+      {
+        code: "RESULT_TOO_LARGE",
+        error: expect.stringContaining("8388609 bytes: an answer holds at most 8388608"),
+        details: { job_id: "too-large", bytes: 8_388_609, max_bytes: 8_388_608 },
+      },
+    ]);
+    expect((await container.call("GET", "/jobs/too-large")).json).toMatchObject({ status: "completed" });
+  });
+
+  it("what is not there any more is null", async () => {
+    const { json } = await post({ ...lake, id: "without-file", config: { size: 3 } });
+    await container.runtime.files.removeJob({ bucket: "gated", userId: "anonymous", jobId: "without-file" });
+    const { job_id } = withId.parse(json);
+    const again = await container.call("GET", `/jobs/${job_id}?inline=base64`);
+    expect(text.parse(again.json).assets.map(({ base64 }) => base64)).toEqual([null]);
+  });
+
+  it("in another form is refused", async () => {
+    const { status, json } = await container.call("POST", "/generate?inline=hex", { body: lake });
+    expect([status, json]).toMatchObject([400, { code: "INVALID_REQUEST" }]);
+  });
+});
+
 describe("a job that does not complete", () => {
+  it("within its own time fails at once", async () => {
+    const { status, json } = await post({ ...lake, config: { gate: "/nowhere/at/all", timeout_seconds: 0.2 } });
+    expect([status, json]).toMatchObject([
+      504,
+      { code: "TIMED_OUT", error: "The job took longer than its own limit of 0.2 s (config.timeout_seconds)." },
+    ]);
+  });
+
   it("is answered with its own error", async () => {
     const { status, json } = await post({ ...lake, config: { fail: "as asked" } });
     expect(status).toBe(500);

@@ -10,6 +10,7 @@ import { defineRoute, type RouteRequest } from "./http/route.ts";
 import { acceptJob } from "./jobs/accept.ts";
 import { findJob } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
+import { withFiles } from "./jobs/inline-files.ts";
 import { viewJob, waitingReasonOf } from "./jobs/job-view.ts";
 import { parseSubmission } from "./jobs/submission.ts";
 import { waitingRequests } from "./jobs/waiting-requests.ts";
@@ -30,10 +31,12 @@ export const generateRoute = defineRoute(generate, {
     const limitMs = Math.min(waitSeconds ?? waits.usualSeconds, waits.maxSeconds) * 1000;
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);
+    const done = completed(job);
+    const result = request.query.inline === undefined ? done : await withFiles(done, runtime, request.signal);
     return {
       status: 200,
       headers: { Location: `/jobs/${answer.job_id}` },
-      body: { ...completed(job), ignored: answer.ignored },
+      body: { ...result, ignored: answer.ignored },
     };
   } finally {
     place?.abort();

@@ -6,7 +6,7 @@ let project: TestProject;
 let ann: TestUser;
 
 beforeAll(async () => {
-  project = await startProject();
+  project = await startProject({ env: { WEBHOOK_HOSTS: "app.example,app.example:8443" } });
   ann = await project.addUser();
 }, 120_000);
 afterAll(() => project.stop());
@@ -51,6 +51,20 @@ describe("queue-job", () => {
     expect(body.ignored).toEqual(["promt", "config.novelty", "config.strength", "metadata.reference_strength"]);
     const { body: refusal } = await queue({ ...lighthouse, config: { mask: "ann/mask.png" } });
     expect(refusal).toMatchObject({ code: "INVALID_JOB", details: [{ field: "config.mask" }] });
+  });
+
+  test.each([
+    ["https://app.example/ended", 202],
+    ["https://app.example:8443/ended", 202],
+    ["https://other.example/ended", 422],
+    ["https://app.example.other.example/ended", 422],
+    ["http:app", 422],
+  ])("takes a webhook on the app's own hosts alone: %s %i", async (webhook_url, expected) => {
+    const { status, body } = await queue({ ...lighthouse, webhook_url });
+    expect([status, expected === 422 ? body.details : []]).toMatchObject([
+      expected,
+      expected === 422 ? [{ field: "webhook_url" }] : [],
+    ]);
   });
 
   test("makes one job of two requests with one idempotency key, given in the header or in the body", async () => {

@@ -53,12 +53,14 @@ export async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
 
 type Row = OutboxView["rows"][number];
 
+const waitsFor = { files: "the storage", report: "the app", webhook: "its webhook" } as const;
+
 function outboxTable(rows: readonly Row[]): string {
   const nowMs = Date.now();
   return table(rows, [
     { title: "JOB", value: ({ job_id }) => job_id },
     { title: "BECOMES", value: ({ becomes }) => becomes },
-    { title: "WAITS FOR", value: ({ step }) => (step === "files" ? "the storage" : "the app") },
+    { title: "WAITS FOR", value: ({ step }) => waitsFor[step] },
     { title: "SINCE", value: ({ since }: Row) => age(Date.parse(since), nowMs) },
     { title: "TRIES", value: ({ tries }) => String(tries) },
     { title: "NEXT", value: ({ next_try_at: next }) => (next === null ? "-" : age(nowMs, Date.parse(next))) },

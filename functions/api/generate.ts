@@ -3,7 +3,7 @@ import { declareRoute } from "./declare.ts";
 import { queueErrors } from "./schemas/errors.ts";
 import { inputErrors } from "./schemas/input-view.ts";
 import { jobView } from "./schemas/job-view.ts";
-import { destination } from "./schemas/parameters.ts";
+import { destination, inline } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
 const generatedJob = jobView.extend({ ignored: accepted.shape.ignored }).meta({ id: "GeneratedJob" });
@@ -35,7 +35,7 @@ export const generate = declareRoute({
       .string()
       .describe("respond-async: do not wait. wait=<seconds>: wait so long, at most 600; 300 by default."),
   },
-  query: destination,
+  query: destination.extend({ inline }),
   body: submission,
   takesJob: true,
   responses: { 200: generatedJob, 202: notYetGenerated },
@@ -46,7 +46,10 @@ export const generate = declareRoute({
     "JOB_NOT_FOUND",
     "TOO_MANY_JOBS",
     "QUEUE_FULL",
+    "WEBHOOK_REFUSED",
     "UNSUPPORTED_OPTION",
+    "RESULT_TOO_LARGE",
+    "STORAGE_UNREACHABLE",
     "CANCELLED",
     "HANDLER_FAILED",
     "STORAGE_REFUSED",

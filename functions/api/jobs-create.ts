@@ -24,6 +24,7 @@ export const createJob = declareRoute({
     "IDEMPOTENCY_CONFLICT",
     "TOO_MANY_JOBS",
     "QUEUE_FULL",
+    "WEBHOOK_REFUSED",
     "UNSUPPORTED_OPTION",
     ...inputErrors,
     ...queueErrors,

@@ -18,11 +18,12 @@ interface Handed {
 /** Puts a job that was handed in on its queue. */
 export async function acceptJob(
   { body, headers, query }: Handed,
-  runtime: Pick<Runtime, "queue" | "registry" | "uploads" | "config">,
+  runtime: Pick<Runtime, "queue" | "registry" | "uploads" | "config" | "webhook">,
 ): Promise<Accepted> {
-  const { queue, registry } = runtime;
+  const { queue, registry, webhook } = runtime;
   const handler = registry.get(body.type);
   if (handler === undefined) throw new Error(`a submission of the unknown type ${body.type} got through`);
+  if (body.webhook_url !== undefined) webhook.check(body.webhook_url);
   const options = {
     worker: handler.worker,
     delaySeconds: body.delay_seconds,

@@ -20,6 +20,8 @@ import {
   supabaseEnvironment,
   supabaseProblems,
   supabaseSecrets,
+  type WebhookConfig,
+  webhookConfig,
 } from "./supabase-config.ts";
 
 /*
@@ -145,6 +147,7 @@ export interface Config extends ConfiguredSources {
   /** Where the app is notified of its jobs; null when only the local record is kept. */
   readonly callback: CallbackConfig | null;
   readonly inputs: InputsConfig;
+  readonly webhooks: WebhookConfig;
   /** Time between two registrations of this container's public address; 0 for none. */
   readonly heartbeatSeconds: number;
   /** RunPod's name of this machine, which has a public proxy; undefined elsewhere. */
@@ -236,6 +239,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     supabase: supabaseConfig(values),
     callback: callbackConfig(values),
     inputs: inputsConfig(values),
+    webhooks: webhookConfig(values),
     heartbeatSeconds: values.HEARTBEAT_SECONDS,
     dataFolder: resolve(values.DATA_DIR),
     modelsFolder: resolve(values.MODELS_DIR),

@@ -103,6 +103,8 @@ function* ofFetches({ fetches }: ProblemParts): Generator<Problem> {
 
 function* ofDelivery({ delivery }: ProblemParts): Generator<Problem> {
   for (const { code, message, step, sinceMs, jobs } of delivery.alarms) {
+    // Whoever sent the job chose the address: the container is well.
+    if (step === "webhook") continue;
     const what = jobs === 1 ? "1 result waits" : `${jobs} results wait`;
     const summary = `${what} for the ${step === "files" ? "storage" : "app"} (${code}).`;
     yield { part: "delivery", subject: null, code, sinceMs, summary, message };

@@ -8,8 +8,9 @@ import { ChatSessions } from "#runtime/chat-sessions/chat-sessions.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
 import { claimMsFor, Outbox } from "#runtime/delivery/outbox.ts";
-import type { AssetStore } from "#runtime/delivery/stores/asset-store.ts";
+import type { AssetStore, FileReader } from "#runtime/delivery/stores/asset-store.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
+import type { Webhook } from "#runtime/delivery/webhooks/webhook.ts";
 import { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { JobRunner } from "#runtime/dispatch/job-runner.ts";
@@ -70,11 +71,13 @@ export interface Runtime {
   readonly sources: Sources["byName"];
   readonly events: JobEvents;
   /** Where this container's results go. */
-  readonly store: AssetStore;
+  readonly store: AssetStore & FileReader;
   /** The data folder's own store, which is served under `/files/`. */
   readonly files: LocalAssetStore;
   /** Files that users have uploaded for their jobs. */
   readonly uploads: Uploads;
+  /** Whether a job may name this address in its `webhook_url`. */
+  readonly webhook: Pick<Webhook, "check">;
   /** Deletes a job's files, and what was reported of it here. */
   readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;
@@ -229,12 +232,9 @@ function pickParts(parts: ReturnType<typeof wire>) {
   return { events, dispatcher, calls, attemptLogs, delivery, dataFolder, warmUp, fetches, offers, uploads };
 }
 
-function filesOf({ store }: Destinations, { store: files, callbacks, folder }: Embedded) {
-  return {
-    store,
-    files,
-    removeFiles: jobRemover({ stores: [store, files], callbacks, logs: logsFolder(folder.path) }),
-  };
+function filesOf({ store, webhook }: Destinations, { store: files, callbacks, folder }: Embedded) {
+  const removeFiles = jobRemover({ stores: [store, files], callbacks, logs: logsFolder(folder.path) });
+  return { store, webhook, files, removeFiles };
 }
 
 interface Collaborators {
@@ -254,21 +254,28 @@ interface Collaborators {
   onHandler(handler: Handler): void;
 }
 
+function observed({ store, callback, webhook }: Destinations, tracing: Tracing, metrics: Metrics) {
+  return {
+    store: measuredStore(tracedStore(store, tracing), metrics),
+    callback: measuredCallback(tracedCallback(callback, tracing), metrics),
+    webhook,
+  };
+}
+
 /** Makes the parts between a job's source and its delivery, none of them running yet. */
 function wire(own: Collaborators) {
   const { config, log, metrics, tracing, registry, embedded, destinations, executors, outbox } = own;
   const { byName, queues } = own.sources;
   const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
   const { folder } = embedded;
-  const store = measuredStore(tracedStore(destinations.store, tracing), metrics);
-  const callback = measuredCallback(tracedCallback(destinations.callback, tracing), metrics);
+  const { store, callback, webhook } = observed(destinations, tracing, metrics);
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
   const inputs = connectInputs(config, folder, embedded.store, log);
   const uploads = connectUploads(config, { ...embedded, store: destinations.store, queues }, log);
-  const delivery = new Delivery({ ...shared, outbox, store, callback, sources, workerId, concurrency });
+  const delivery = new Delivery({ ...shared, outbox, store, callback, webhook, sources, workerId, concurrency });
   const fetches = new ModelFetches({ config, log, onChange: () => void offers.look() });
   const offers: Offers = connectOffers({
     config,

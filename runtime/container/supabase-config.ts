@@ -21,6 +21,13 @@ export interface CallbackConfig {
   readonly assets: "objects" | "urls";
 }
 
+export interface WebhookConfig {
+  /** Signs what is sent to the webhooks of jobs; null sends it unsigned. */
+  readonly secret: string | null;
+  /** `host` or `host:port`: these may be plain http and may have a private address. */
+  readonly allowedHosts: readonly string[];
+}
+
 export interface InputsConfig {
   /** `host` or `host:port`: these may be plain http and may have a private address. */
   readonly allowedHosts: readonly string[];
@@ -85,6 +92,8 @@ export const supabaseEnvironment = {
     .string()
     .min(16, "needs 16 characters or more; make one with: openssl rand -hex 32")
     .optional(),
+  WEBHOOK_SECRET: z.string().min(16, "needs 16 characters or more; make one with: openssl rand -hex 32").optional(),
+  WEBHOOK_HOSTS_ALLOWED: hosts,
   CALLBACK_URL: httpAddress("the callback endpoint"),
   CALLBACK_ASSETS: z.enum(["objects", "urls"]).default("objects"),
   HEARTBEAT_SECONDS: numberFrom(0, 3600).default(60),
@@ -105,6 +114,7 @@ export const supabaseSecrets = [
   "SUPABASE_SERVICE_ROLE_KEY",
   "SUPABASE_SECRET_KEY",
   "JOB_CALLBACK_SECRET",
+  "WEBHOOK_SECRET",
 ] as const;
 
 /** What is wrong between variables that are right by themselves. */
@@ -128,6 +138,10 @@ export function callbackConfig(values: Values): CallbackConfig | null {
     values.CALLBACK_URL ??
     (values.SUPABASE_URL === undefined ? undefined : `${values.SUPABASE_URL}/functions/v1/job-callback`);
   return url === undefined ? null : { url, secret: values.JOB_CALLBACK_SECRET ?? null, assets: values.CALLBACK_ASSETS };
+}
+
+export function webhookConfig(values: Values): WebhookConfig {
+  return { secret: values.WEBHOOK_SECRET ?? null, allowedHosts: values.WEBHOOK_HOSTS_ALLOWED };
 }
 
 export function inputsConfig(values: Values): InputsConfig {

@@ -5,14 +5,18 @@ import type { Callback } from "./callbacks/callback.ts";
 import type { CallbackLog } from "./callbacks/callback-log.ts";
 import { HttpCallback, shownEndpoint } from "./callbacks/http-callback.ts";
 import { RecordedCallback } from "./callbacks/recorded-callback.ts";
-import type { AssetStore } from "./stores/asset-store.ts";
+import type { AssetStore, FileReader } from "./stores/asset-store.ts";
 import type { LocalAssetStore } from "./stores/local-asset-store.ts";
 import { SupabaseAssetStore } from "./stores/supabase-asset-store.ts";
+import { connectWebhook } from "./webhooks/connect-webhook.ts";
+import type { Webhook } from "./webhooks/webhook.ts";
 
 /** Where results go: each of the two by itself, to the app when it is configured, else to the data folder. */
 export interface Destinations {
-  readonly store: AssetStore & UploadStore;
+  readonly store: AssetStore & UploadStore & FileReader;
   readonly callback: Callback;
+  /** Addresses that jobs name themselves. */
+  readonly webhook: Webhook;
 }
 
 export interface EmbeddedDestinations {
@@ -21,10 +25,11 @@ export interface EmbeddedDestinations {
 }
 
 export function connectDelivery(
-  { supabase: project, callback: endpoint }: Pick<Config, "supabase" | "callback">,
+  config: Pick<Config, "supabase" | "callback" | "webhooks" | "http" | "podId">,
   embedded: EmbeddedDestinations,
   log: Logger,
 ): Destinations {
+  const { supabase: project, callback: endpoint } = config;
   const store = project === null ? embedded.store : new SupabaseAssetStore({ project, log, nowMs: Date.now });
   const callback =
     endpoint === null
@@ -41,5 +46,5 @@ export function connectDelivery(
     },
     "results are delivered",
   );
-  return { store, callback };
+  return { store, callback, webhook: connectWebhook(config, store) };
 }

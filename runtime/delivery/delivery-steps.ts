@@ -11,13 +11,17 @@ import type { JobSource, LeaseKey, SettleOutcome } from "#runtime/sources/job-so
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";
+import { becomesOf } from "./entry-end.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
 import { type Outbox, type OutboxEntry, type OutboxRow, stepOf } from "./outbox.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { isMendable } from "./waits.ts";
+import type { Webhook } from "./webhooks/webhook.ts";
+import { webhookHostOf } from "./webhooks/webhook-row.ts";
 
 /*
- * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order.
+ * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order. The
+ * webhook of a job has a row of its own, after that.
  *
  * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
  * an earlier settling was applied, though its answer was lost, is recognised by repeating that settling.
@@ -29,6 +33,7 @@ export interface DeliveryStepsOptions {
   readonly outbox: Outbox;
   readonly store: AssetStore;
   readonly callback: Callback;
+  readonly webhook: Pick<Webhook, "send">;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly log: Logger;
@@ -65,6 +70,8 @@ const callbackLimitMs = 24 * 60 * 60 * 1000;
 export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Below this many jobs that fail, each has its own pauses. */
 const outageThreshold = 3;
+/** Beyond so many hosts, those that answer are forgotten. */
+const maxWebhookGates = 1000;
 
 export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
@@ -73,16 +80,15 @@ export class DeliverySteps {
   /** Before what was made for an app's storage, or for a callback, and has none here: others go past them. */
   readonly #noStoreGate: OutageGate;
   readonly #noCallbackGate: OutageGate;
+  /** By host: one that is away is nobody else's matter. */
+  readonly #webhookGates = new Map<string, OutageGate>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
-    const { random } = options;
-    const nowMs = steadyNowMs;
-    const newGate = () => new OutageGate({ threshold: outageThreshold, nowMs, random });
-    this.#storeGate = newGate();
-    this.#callbackGate = newGate();
-    this.#noStoreGate = newGate();
-    this.#noCallbackGate = newGate();
+    this.#storeGate = this.#newGate();
+    this.#callbackGate = this.#newGate();
+    this.#noStoreGate = this.#newGate();
+    this.#noCallbackGate = this.#newGate();
   }
 
   /** True while the app does not take callbacks. */
@@ -92,7 +98,8 @@ export class DeliverySteps {
 
   /** Whoever waits for the store or the app can go on: the next row of each finds out whether that is of use. */
   letThrough(): void {
-    for (const gate of [this.#storeGate, this.#callbackGate, this.#noStoreGate, this.#noCallbackGate])
+    const webhooks = this.#webhookGates.values();
+    for (const gate of [this.#storeGate, this.#callbackGate, this.#noStoreGate, this.#noCallbackGate, ...webhooks])
       gate.letThrough();
   }
 
@@ -133,7 +140,7 @@ export class DeliverySteps {
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
     await this.#callBack(row, signal);
-    return { outcome: row.entry.settlement.kind === "fail" ? "failed" : "cancelled", entry: row.entry };
+    return { outcome: becomesOf(row.entry), entry: row.entry };
   }
 
   /** Queries the source, unless that was done a moment ago. */
@@ -198,26 +205,42 @@ export class DeliverySteps {
 
   /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
   async #callBack(row: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { callback, log, metrics, progressSent } = this.#options;
+    const { log, metrics } = this.#options;
+    const what = row.entry.forWebhook ? "webhook" : "callback";
     try {
-      await this.#through(row, async () => {
-        await progressSent(row.entry.lease);
-        await callback.send(row.entry.callback, signal);
-      });
+      await this.#through(row, () => this.#notify(row, signal));
     } catch (error) {
       if (error instanceof PermanentError) {
-        log.error({ ...fieldsOf(row), error }, "the callback is refused for good");
+        log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
         return;
       }
       if (!this.#isGivenUp(row)) throw error;
-      metrics.alarms.add({ alarm: "callback_given_up" });
-      log.error({ ...fieldsOf(row), error: causeOf(error) }, "the callback was not taken for 24 hours; giving it up");
+      metrics.alarms.add({ alarm: `${what}_given_up` });
+      log.error({ ...fieldsOf(row), error: causeOf(error) }, `the ${what} was not taken for 24 hours; giving it up`);
     }
   }
 
-  /** An app that is away for a day has other worries; one that refuses the container is notified when that is mended. */
+  async #notify({ entry }: OutboxRow, signal: AbortSignal): Promise<void> {
+    const { callback, webhook, progressSent, metrics } = this.#options;
+    if (!entry.forWebhook) {
+      await progressSent(entry.lease);
+      return callback.send(entry.callback, signal);
+    }
+    try {
+      await webhook.send(entry.webhookUrl ?? "", entry.callback, entry.bucket, signal);
+    } catch (error) {
+      if (!signal.aborted) recordFailure(metrics, "webhook", error);
+      throw error;
+    }
+  }
+
+  /**
+   * An app that is away for a day has other worries; one that refuses the container is notified when that is mended. A webhook
+   * is one job's own, and nobody's to mend after that.
+   */
   #isGivenUp(row: OutboxRow): boolean {
-    return this.#options.nowMs() - row.createdAtMs > callbackLimitMs && !this.#gateOf(row).needsMending;
+    const isOld = this.#options.nowMs() - row.createdAtMs > callbackLimitMs;
+    return isOld && (row.entry.forWebhook || !this.#gateOf(row).needsMending);
   }
 
   async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
@@ -249,9 +272,24 @@ export class DeliverySteps {
 
   /** The gate before the row's next step. */
   #gateOf(row: OutboxRow): OutageGate {
+    if (row.entry.forWebhook) return this.#webhookGate(webhookHostOf(row.entry));
     const isMissing = this.#missingDestination(row) !== null;
     if (needsUpload(row)) return isMissing ? this.#noStoreGate : this.#storeGate;
     return isMissing ? this.#noCallbackGate : this.#callbackGate;
+  }
+
+  #newGate(): OutageGate {
+    return new OutageGate({ threshold: outageThreshold, nowMs: steadyNowMs, random: this.#options.random });
+  }
+
+  #webhookGate(host: string): OutageGate {
+    const known = this.#webhookGates.get(host) ?? this.#newGate();
+    this.#webhookGates.set(host, known);
+    if (this.#webhookGates.size > maxWebhookGates) {
+      const open = [...this.#webhookGates].filter(([name, gate]) => name !== host && !gate.isClosed);
+      for (const [name] of open) this.#webhookGates.delete(name);
+    }
+    return known;
   }
 
   #missingDestination(row: OutboxRow): CodedError | null {

@@ -63,6 +63,7 @@ function newProcess(): Process {
   const outbox = new Outbox(database, { owner: randomUUID(), nowMs: () => nowMs });
   const events = new JobEvents();
   const delivery = new Delivery({
+    webhook: { send: async () => undefined },
     outbox,
     store: {
       name: "unreliable",

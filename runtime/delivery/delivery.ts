@@ -1,7 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import PQueue from "p-queue";
 import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
-import { bucketOf } from "#contract/job.ts";
 import { removeWork } from "#runtime/container/data-folder.ts";
 import { publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
@@ -11,16 +10,19 @@ import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts";
-import { type FinalSettlement, finalCallback, processingCallback } from "./callbacks/build-callback.ts";
+import { type FinalSettlement, processingCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { destinationOf } from "./destination.ts";
 import { endOf } from "./entry-end.ts";
+import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
 import { NoteWriter } from "./note-writer.ts";
 import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
+import type { Webhook } from "./webhooks/webhook.ts";
+import { webhookEntryOf } from "./webhooks/webhook-row.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
@@ -33,6 +35,7 @@ export interface DeliveryOptions {
   readonly outbox: Outbox;
   readonly store: AssetStore;
   readonly callback: Callback;
+  readonly webhook: Pick<Webhook, "send">;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly events: JobEvents;
@@ -42,23 +45,6 @@ export interface DeliveryOptions {
   readonly concurrency: number;
   readonly nowMs: () => number;
   readonly random: () => number;
-}
-
-/** A job that is at its end, which the app has not heard of. */
-export interface EndedJob
-  extends Pick<Lease, "jobId" | "job" | "run" | "attempt">,
-    Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">> {
-  /** That of the lease under which it ran here; empty when it did not. */
-  readonly token: string;
-  /** How long its attempt here ran; null when none did. */
-  readonly ranMs: number | null;
-  readonly settlement: Extract<FinalSettlement, { kind: "fail" | "cancelled" }>;
-}
-
-export interface FinishFacts {
-  /** How long the attempt ran; null when none did. */
-  readonly ranMs: number | null;
-  readonly workFolder: string;
 }
 
 /** How long the start waits for a source that is away. */
@@ -72,9 +58,13 @@ const abortLimitMs = 1000;
 /** What the store refused for good is kept until housekeeping finds it, for a person to look at. */
 const keptCodes: ReadonlySet<ErrorCode> = new Set(["ASSET_REFUSED", "ASSET_PATH_REFUSED"]);
 
+const webhookConcurrency = 8;
+
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #queue: PQueue;
+  /** Apart from the rest: addresses that do not answer keep no result from its app. */
+  readonly #webhooks = new PQueue({ concurrency: webhookConcurrency });
   readonly #channels = new Map<string, ProgressChannel>();
   readonly #active = new Set<number>();
   readonly #holds = new Map<string, () => void>();
@@ -145,22 +135,9 @@ export class Delivery {
 
   /** Records the end of a job. When the promise resolves the result cannot be lost any more; delivery goes on by itself. */
   async finish(source: JobSource, lease: Lease, settlement: FinalSettlement, facts: FinishFacts): Promise<void> {
-    const { workerId, nowMs } = this.#options;
     // Lets nothing follow. What is on its way is waited for before the final callback, not before the result is safe.
     void this.#channels.get(lease.token)?.close();
-    const callback = finalCallback({ lease, workerId, nowMs: nowMs(), ranMs: facts.ranMs }, settlement);
-    const entry: OutboxEntry = {
-      source: source.name,
-      lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt, run: lease.run },
-      ended: false,
-      madeFor: destinationOf(this.#options),
-      bucket: bucketOf(lease.job),
-      userId: lease.job.user_id,
-      settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
-      files: settlement.kind === "complete" ? [...settlement.assets] : [],
-      callback,
-      workFolder: facts.workFolder,
-    };
+    const entry = finishedEntry(this.#maker, source.name, lease, settlement, facts);
     // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
     const isLong = facts.ranMs !== null && facts.ranMs > longWorkMs;
     this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
@@ -168,23 +145,16 @@ export class Delivery {
 
   /** Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves. */
   async reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
-    const { workerId, nowMs, outbox } = this.#options;
-    const entries = ends.map(({ job, token, ranMs, settlement, ...lease }): OutboxEntry => {
-      void this.#channels.get(token)?.close();
-      return {
-        source: source.name,
-        lease: { jobId: lease.jobId, token, attempt: lease.attempt, run: lease.run },
-        ended: true,
-        madeFor: destinationOf(this.#options),
-        bucket: bucketOf(job),
-        userId: job.user_id,
-        settlement,
-        files: [],
-        callback: finalCallback({ lease: { ...lease, job }, workerId, nowMs: nowMs(), ranMs }, settlement),
-        workFolder: "",
-      };
+    const entries = ends.map((end) => {
+      void this.#channels.get(end.token)?.close();
+      return endedEntry(this.#maker, source.name, end);
     });
-    for (const row of await outbox.recordAll(entries)) this.#enqueue(row);
+    for (const row of await this.#options.outbox.recordAll(entries)) this.#enqueue(row);
+  }
+
+  get #maker(): EntryMaker {
+    const { workerId, nowMs } = this.#options;
+    return { workerId, nowMs: nowMs(), madeFor: destinationOf(this.#options) };
   }
 
   /** Until it is written down, the result is only in this process: a disk that is full for a moment must not cost it. */
@@ -225,7 +195,7 @@ export class Delivery {
 
   /** Resolves when everything that is due has been tried, or after `limitMs`; what is left stays in the outbox. */
   async drain(limitMs: number): Promise<void> {
-    await within(limitMs, this.#queue.onIdle());
+    await within(limitMs, Promise.all([this.#queue.onIdle(), this.#webhooks.onIdle()]));
   }
 
   async stop(limitMs: number): Promise<void> {
@@ -234,8 +204,9 @@ export class Delivery {
     await this.drain(limitMs);
     this.#stopping.abort();
     this.#queue.clear();
+    this.#webhooks.clear();
     const channels = [...this.#channels.values()].map((channel) => channel.close());
-    await within(abortLimitMs, Promise.all([...channels, this.#queue.onIdle()]));
+    await within(abortLimitMs, Promise.all([...channels, this.#queue.onIdle(), this.#webhooks.onIdle()]));
     this.#notes.close();
     for (const release of this.#holds.values()) release();
     await this.#options.outbox.releaseClaims();
@@ -314,7 +285,7 @@ export class Delivery {
         this.#active.delete(row.id);
       }
     };
-    void this.#queue.add(work, { priority: -row.id });
+    void (row.entry.forWebhook ? this.#webhooks : this.#queue).add(work, { priority: -row.id });
   }
 
   async #deliver(row: OutboxRow): Promise<void> {
@@ -323,7 +294,11 @@ export class Delivery {
     try {
       if (this.#stopping.signal.aborted) return;
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
-      await this.#discard(row.id, entry);
+      await this.#discard(row.id, entry, outcome === "lost" ? null : webhookEntryOf(entry));
+      if (entry.forWebhook) {
+        log.info(fields, "webhook notified, or given up");
+        return;
+      }
       if (outcome === "lost") {
         metrics.leasesLost.add({ source: entry.source });
         log.warn(fields, "a finished attempt is dropped: another container has the job");
@@ -371,8 +346,11 @@ export class Delivery {
     return wait;
   }
 
-  async #discard(id: number, entry: OutboxEntry): Promise<void> {
-    await this.#options.outbox.remove(id);
+  /** @param next what is left to do, in a row of its own */
+  async #discard(id: number, entry: OutboxEntry, next: OutboxEntry | null): Promise<void> {
+    const { outbox } = this.#options;
+    if (next === null) await outbox.remove(id);
+    else this.#enqueue(await outbox.removeFor(id, next));
     this.#waits.delete(id);
     this.#notes.delete(entry.lease);
     this.#holds.get(entry.lease.token)?.();

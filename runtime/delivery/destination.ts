@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { type CodedError, RetryableError } from "#contract/errors.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
@@ -28,11 +29,11 @@ export function destinationOf(ports: {
  * for a row that does not say what it was made for.
  */
 export function missingDestination(
-  step: "files" | "report",
+  step: DeliveryNote["step"],
   madeFor: Destination | undefined,
   here: Destination,
 ): CodedError | null {
-  if (madeFor === undefined) return null;
+  if (madeFor === undefined || step === "webhook") return null;
   if (step === "files") {
     if (here.store !== ownStore || madeFor.store === ownStore) return null;
     return new RetryableError(

@@ -40,6 +40,7 @@ function newDelivery(): Delivery {
   const metrics = createMetrics(registry);
   outbox = new Outbox(database, { owner: `process-${Math.random()}`, nowMs: Date.now });
   return new Delivery({
+    webhook: { send: async () => undefined },
     outbox,
     store: measuredStore(
       { name: "app", put: (file) => store(file), url: async () => null, removeJob: async () => 0 },

@@ -15,6 +15,7 @@ const entry: OutboxEntry = {
   settlement: { kind: "complete" },
   files: [],
   callback: { job_id: "job", status: "completed", attempt: 1, metadata: {}, assets: [] },
+  forWebhook: false,
   workFolder: "",
 };
 

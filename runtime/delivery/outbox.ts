@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
+import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
@@ -25,6 +26,10 @@ export const outboxEntry = z.object({
   ended: z.boolean().default(false),
   /** Where the result was to go when it was made; rows of earlier versions do not say. */
   madeFor: destination.optional(),
+  /** Where the job's end is reported to, beside the app, when it is delivered and settled. */
+  webhookUrl: z.string().optional(),
+  /** It is: nothing but the webhook is left to be notified. */
+  forWebhook: z.boolean().default(false),
   bucket: z.string(),
   userId: z.string(),
   settlement: z.discriminatedUnion("kind", [
@@ -38,8 +43,9 @@ export const outboxEntry = z.object({
 });
 export type OutboxEntry = z.output<typeof outboxEntry>;
 
-/** One row a lease; one a run for a job that ended without one, however often that end is heard of. */
-function keyOf({ ended, lease }: OutboxEntry): string {
+/** One row a lease; one a run for a job that ended without one, however often that end is heard of, and for its webhook. */
+function keyOf({ ended, forWebhook, lease }: OutboxEntry): string {
+  if (forWebhook) return `webhook/${lease.jobId}/${lease.run}`;
   return ended ? `end/${lease.jobId}/${lease.run}` : lease.token;
 }
 
@@ -52,8 +58,8 @@ export interface OutboxRow {
   readonly createdAtMs: number;
 }
 
-/** `files`: they are being stored. `report`: they are, and the app is being notified. */
-export function stepOf({ uploaded, entry }: Pick<OutboxRow, "uploaded" | "entry">): "files" | "report" {
+export function stepOf({ uploaded, entry }: Pick<OutboxRow, "uploaded" | "entry">): DeliveryNote["step"] {
+  if (entry.forWebhook) return "webhook";
   return !uploaded && entry.files.length > 0 ? "files" : "report";
 }
 
@@ -242,6 +248,14 @@ export class Outbox {
 
   async remove(id: number): Promise<void> {
     await this.#database.writeGrouped(() => this.#statements.remove.run({ id }));
+  }
+
+  /** Removes the row and stores another, as `record` does: never one without the other. */
+  async removeFor(id: number, next: OutboxEntry): Promise<OutboxRow> {
+    return this.#database.writeGrouped(() => {
+      this.#statements.remove.run({ id });
+      return this.#insert(next);
+    });
   }
 
   ids(): number[] {

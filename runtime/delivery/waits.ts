@@ -30,7 +30,7 @@ export interface DeliveryAlarm {
 }
 
 /** Refusals of a store or an app that would take the row from a container with the right key or address. */
-export const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CALLBACK_REFUSED"]);
+export const mendable: ReadonlySet<ErrorCode> = new Set(["STORAGE_REFUSED", "CALLBACK_REFUSED", "WEBHOOK_REFUSED"]);
 
 /** A store or an app that does not answer is tried again, and may be back before anybody has looked. */
 const alarmAfterMs = 60_000;

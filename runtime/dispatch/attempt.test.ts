@@ -19,7 +19,7 @@ const unknownType = (type: string) => ({ code: "UNKNOWN_JOB_TYPE", message: `no 
 const evidence = { exitCode: null, signal: "SIGKILL", lastOutput: "" };
 
 function summary(end: AttemptSummary["end"], changes: Partial<AttemptSummary> = {}): AttemptSummary {
-  return { handler, attempt: 1, namesModel: false, end, stopReason: null, ...changes };
+  return { handler, attempt: 1, namesModel: false, end, stopReason: null, ownLimitSeconds: null, ...changes };
 }
 
 const done = { kind: "completed", assets: [picture], metadata: { seed: 0 } } as const;
@@ -47,6 +47,26 @@ describe("decideSettlement", () => {
       "a permanent error fails at once, and says that it is one",
       summary(failed("never")),
       { kind: "fail", error: { ...error, permanent: true } },
+    ],
+    [
+      "a job that took longer than its own limit fails at once, and may be redriven",
+      summary({ kind: "aborted", reason: "timed_out" }, { stopReason: "timed_out", ownLimitSeconds: 5 }),
+      {
+        kind: "fail",
+        error: {
+          code: "TIMED_OUT",
+          message: "The job took longer than its own limit of 5 s (config.timeout_seconds).",
+        },
+      },
+    ],
+    [
+      "a limit of its own beyond its handler's plays no part",
+      summary({ kind: "aborted", reason: "timed_out" }, { stopReason: "timed_out", ownLimitSeconds: 61 }),
+      {
+        kind: "retry",
+        error: { code: "TIMED_OUT", message: "The job took longer than the 60 s that paint allows." },
+        delaySeconds: null,
+      },
     ],
     ["the last attempt fails", summary(failed("backoff"), { attempt: 3 }), { kind: "fail", error }],
     [

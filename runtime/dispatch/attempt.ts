@@ -12,6 +12,7 @@ import type { AssetFile } from "#runtime/executor/protocol.ts";
  *   completed             → complete                  (with the files that its job type promises)
  *   condition             → release                   (of the container, not of the job: attempt not charged)
  *   permanent error       → fail
+ *   its own limit is over → fail                      (`config.timeout_seconds`)
  *   anything else         → retry, or fail when the attempts are used up
  *   cancelled             → cancelled
  *   suspended             → release                   (it was stopped from outside: attempt not charged)
@@ -51,6 +52,8 @@ export interface AttemptSummary {
   readonly namesModel: boolean;
   readonly end: AttemptEnd;
   readonly stopReason: StopReason;
+  /** How long the job itself lets an attempt run; null where its handler alone decides. */
+  readonly ownLimitSeconds: number | null;
 }
 
 export function decideSettlement(summary: AttemptSummary): Settlement {
@@ -61,7 +64,7 @@ export function decideSettlement(summary: AttemptSummary): Settlement {
   // Also when its time was over meanwhile: that it could not use.
   if (end.kind === "suspended") return { kind: "release" };
   if (stopReason === "shutdown") return { kind: "release" };
-  if (stopReason === "timed_out") return retryOrFail(summary, timedOut(summary.handler), null);
+  if (stopReason === "timed_out") return timedOut(summary);
   if (end.kind === "crashed") return retryOrFail(summary, crashed(end.evidence), null);
   if (end.kind === "not_started") return { kind: "release" };
   // An executor aborts only on request, and then there is a reason; one that stopped by itself is shutting down.
@@ -123,11 +126,16 @@ function retryOrFail(summary: AttemptSummary, error: ErrorReport, delaySeconds: 
   return { kind: "fail", error };
 }
 
-function timedOut(handler: AttemptSummary["handler"]): ErrorReport {
-  return {
-    code: "TIMED_OUT",
-    message: `The job took longer than the ${handler.retry.timeoutSeconds} s that ${handler.type} allows.`,
-  };
+/** The limit of the job itself is its app's word: more attempts would be more time than it has given. */
+function timedOut(summary: AttemptSummary): Settlement {
+  const { handler, ownLimitSeconds } = summary;
+  const code = "TIMED_OUT";
+  if (ownLimitSeconds !== null && ownLimitSeconds < handler.retry.timeoutSeconds) {
+    const message = `The job took longer than its own limit of ${ownLimitSeconds} s (config.timeout_seconds).`;
+    return { kind: "fail", error: { code, message } };
+  }
+  const message = `The job took longer than the ${handler.retry.timeoutSeconds} s that ${handler.type} allows.`;
+  return retryOrFail(summary, { code, message }, null);
 }
 
 export function crashed(evidence: CrashEvidence): ErrorReport {

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { checkJob } from "#contract/check-job.ts";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { timeoutSecondsOf } from "#contract/expiry.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
@@ -234,7 +235,8 @@ export class JobRunner {
       },
       { takenAtMs },
     );
-    const timeoutMs = handler.retry.timeoutSeconds * 1000;
+    const ownLimitSeconds = timeoutSecondsOf(lease.job);
+    const timeoutMs = Math.min(handler.retry.timeoutSeconds, ownLimitSeconds ?? Number.POSITIVE_INFINITY) * 1000;
     const clearLimit = awakeTimeout(timeoutMs, () => attempt.stop("timed_out", abortGraceSeconds));
     const over = () => {
       clearLimit();
@@ -257,6 +259,7 @@ export class JobRunner {
         namesModel: typeof lease.job.model_variant === "string",
         end,
         stopReason: attempt.stopReason,
+        ownLimitSeconds,
       });
       await this.#settle(source, lease, settlement, performance.now() - startedAtMs);
     } finally {

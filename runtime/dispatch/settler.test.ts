@@ -59,6 +59,7 @@ beforeEach(async () => {
   const config = { url: app.url, secret: app.secret, assets: "objects" } as const;
   const shared = { events, log, metrics, nowMs: () => nowMs, random: () => 0.5 };
   delivery = new Delivery({
+    webhook: { send: async () => undefined },
     ...shared,
     outbox: new Outbox(database, { owner: "process-1", nowMs: () => nowMs }),
     store: {

@@ -1,10 +1,9 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { isIP } from "node:net";
-import { connect as tlsConnect } from "node:tls";
 import { RetryableError } from "#contract/errors.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
-import { type AddressGuard, hostOf, shownUrl, type Target } from "./address-guard.ts";
+import { type AddressGuard, shownUrl, type Target } from "./address-guard.ts";
+import { addressesOf, openConnection } from "./guarded-connection.ts";
 import type { InputLimits } from "./limits.ts";
 import type { Network } from "./network.ts";
 
@@ -61,43 +60,11 @@ export async function requestInput(target: Target, options: RequestOptions): Pro
   }
 }
 
-function openConnection(url: URL, addresses: readonly string[], network: Network) {
-  const isSecure = url.protocol === "https:";
-  const socket = network.connect(addresses, Number(url.port || (isSecure ? 443 : 80)));
-  if (!isSecure) return socket;
-  const host = hostOf(url);
-  return tlsConnect({
-    socket,
-    host,
-    // Servers are not named by their address in the handshake (RFC 6066); the certificate is checked against `host`.
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(network.certificates === undefined ? {} : { ca: network.certificates }),
-    ALPNProtocols: ["http/1.1"],
-  });
-}
-
-async function resolveHost(target: Target, { network, signal }: RequestOptions): Promise<readonly string[]> {
-  const host = hostOf(target.url);
-  if (isIP(host) !== 0) return [host];
+async function resolveHost({ url }: Target, { network, signal }: RequestOptions): Promise<readonly string[]> {
   try {
-    const addresses = await abortable(network.resolve(host), signal);
-    if (addresses.length === 0) throw new Error("the host has no address");
-    return addresses;
+    return await addressesOf(url, network, signal);
   } catch (cause) {
-    throw unreachable(target.url, cause, signal);
-  }
-}
-
-/** A look-up cannot be called off; it can be left alone. */
-async function abortable<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
+    throw unreachable(url, cause, signal);
   }
 }
 
@@ -115,7 +82,7 @@ function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === "TimeoutError";
 }
 
-function describe(cause: unknown): string {
+export function describe(cause: unknown): string {
   if (!(cause instanceof Error)) return "the connection failed";
   // Where several addresses were tried, the message is empty and the errors are inside.
   const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;

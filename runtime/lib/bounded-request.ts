@@ -1,5 +1,6 @@
 import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import https from "node:https";
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
@@ -19,6 +20,8 @@ export interface RequestParts {
   /** Limit of the time in which nothing is sent or received. */
   readonly idleMs: number;
   readonly limitMs: number;
+  /** Opens a connection of its own, where an address must not be resolved again after it was checked. */
+  connect?(): Socket;
   /** Bytes of the body that were handed to the system so far. */
   onSent?(bytes: number): void;
 }
@@ -65,10 +68,9 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   const { method, body } = parts;
   // Node leaves it out of a DELETE, and the server would take the body for the next request.
   const headers = body instanceof Uint8Array ? { ...parts.headers, "content-length": body.byteLength } : parts.headers;
-  const request =
-    url.protocol === "https:"
-      ? https.request(url, { method, headers, signal, agent: mayReuse && agents["https:"] })
-      : http.request(url, { method, headers, signal, agent: mayReuse && agents["http:"] });
+  const protocol = url.protocol === "https:" ? "https:" : "http:";
+  const options = { method, headers, signal, ...connectionOf(parts, mayReuse && agents[protocol]) };
+  const request = protocol === "https:" ? https.request(url, options) : http.request(url, options);
   request.setTimeout(parts.idleMs, () =>
     request.destroy(new Error(`nothing was heard for ${parts.idleMs / 1000} seconds`)),
   );
@@ -87,6 +89,11 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   request.on("error", onFailure);
   void send(request, parts).catch(onFailure);
   return promise;
+}
+
+function connectionOf({ connect }: RequestParts, agent: false | http.Agent) {
+  // An agent, even one of its own, would resolve the name.
+  return connect === undefined ? { agent } : { createConnection: () => connect() };
 }
 
 async function send(request: ClientRequest, { body, onSent }: RequestParts): Promise<void> {

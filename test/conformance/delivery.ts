@@ -1,16 +1,16 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type JobCallback, jobCallback } from "#contract/callback.ts";
 import type { Callback } from "#runtime/delivery/callbacks/callback.ts";
-import type { AssetStore, StoredFile } from "#runtime/delivery/stores/asset-store.ts";
+import type { AssetStore, FileReader, StoredFile } from "#runtime/delivery/stores/asset-store.ts";
 
 /* What every asset store and every callback has to do, whatever is behind it. */
 
 export interface TestedStore {
-  readonly store: AssetStore;
+  readonly store: AssetStore & FileReader;
   /** What a browser gets at an address that the store gave. */
   open(address: string): Promise<{ readonly bytes: Buffer; readonly mimeType: string }>;
   close(): Promise<void>;
@@ -56,6 +56,15 @@ export function describeAssetStore(name: string, start: () => Promise<TestedStor
       const got = await opened(file);
       expect(got.mimeType).toBe(mimeType);
       expect(got.bytes.equals(bytes)).toBe(true);
+    });
+
+    it("reads a file again as long as it is there and not larger than is wanted", async () => {
+      const file = await newFile(randomBytes(70_000));
+      const read = (maxBytes: number) => tested.store.read(file.bucket, file.path, maxBytes, never);
+      expect(await read(100)).toBeNull();
+      await tested.store.put(file, never);
+      expect(await read(69_999)).toBe("too large");
+      expect(await read(70_000)).toEqual(await readFile(file.file));
     });
 
     it("replaces what another attempt has put, and may be asked twice", async () => {

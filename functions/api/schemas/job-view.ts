@@ -42,6 +42,8 @@ const assetView = callbackAsset.extend({
   url: z.string().nullable(),
   thumbnail_url: z.string().nullable(),
   path: z.string(),
+  /** With `?inline=base64`: the file itself; null when it is not there any more. */
+  base64: z.string().nullable().optional(),
 });
 
 export const jobView = z

@@ -21,6 +21,12 @@ export const flag = z.enum(["true", "false"], 'must be "true" or "false"').trans
 /** Where a job goes: by default the first source. */
 export const destination = z.strictObject({ source: source.optional() });
 
+/** Whether files come in the answer. */
+export const inline = z
+  .literal("base64", 'must be "base64", or left out')
+  .optional()
+  .describe("base64: the files are in the answer, as `base64` of each asset; at most 8 MB of them together.");
+
 /** Path parameters of the routes under `/jobs/:id`. Any text may be given; what is no job's id is not found. */
 export const jobParams = z.object({ id: z.string() });
 

@@ -1,22 +1,15 @@
-import { z } from "zod";
 import { type JobCallback, jobCallback, withAssetUrls } from "#contract/callback.ts";
-import { type CodedError, PermanentError, RetryableError } from "#contract/errors.ts";
+import { PermanentError, RetryableError } from "#contract/errors.ts";
 import { describeProblems, parseWith } from "#contract/problems.ts";
 import { signCallback } from "#contract/signature.ts";
 import type { CallbackConfig, SupabaseConfig } from "#runtime/container/supabase-config.ts";
-import { type BoundedResponse, boundedRequest, retryAfterSeconds } from "#runtime/lib/bounded-request.ts";
+import { type BoundedResponse, boundedRequest } from "#runtime/lib/bounded-request.ts";
 import { serviceHeaders } from "#runtime/lib/service-headers.ts";
 import type { Callback } from "./callback.ts";
+import { type RefusalWords, refusalOf } from "./refusal.ts";
 
 /*
- * The app's own endpoint, `job-callback` or another. What an answer means:
- *
- *   200–299                        taken; also when the app knew it already (`skipped`)
- *   no answer, 408, 425, 429, 5xx  tried again, after `Retry-After` when the app sends one     RetryableError
- *   404 with JOB_NOT_FOUND         the app has forgotten the job                              PermanentError JOB_NOT_FOUND
- *   400, 413, 415, 422             the app will never take it                                 PermanentError CALLBACK_REFUSED
- *   anything else: 401, 403, a     the deployment is wrong (key, secret, address): tried      RetryableError CALLBACK_REFUSED,
- *   404 of no job, a redirect      again slowly until somebody mends it                       after five minutes
+ * The app's own endpoint, `job-callback` or another. What its answers mean: refusal.ts.
  */
 export interface HttpCallbackOptions {
   readonly config: CallbackConfig;
@@ -28,15 +21,14 @@ export interface HttpCallbackOptions {
 
 /** The limit of an edge function's answer, short of what is not an answer any more. */
 const defaultLimitMs = 30_000;
-const slowRetrySeconds = 300;
-const neverTaken = new Set([400, 413, 415, 422]);
 
-const refusalBody = z.object({
-  code: z.string().optional(),
-  error: z.unknown().optional(),
-  message: z.unknown().optional(),
-  success: z.boolean().optional(),
-});
+const words: Omit<RefusalWords, "endpoint"> = {
+  what: "callback endpoint",
+  unreachable: "CALLBACK_UNREACHABLE",
+  refused: "CALLBACK_REFUSED",
+  accessAdvice: "check SUPABASE_SERVICE_KEY and JOB_CALLBACK_SECRET",
+  advice: "check CALLBACK_URL, and that the function is deployed",
+};
 
 export class HttpCallback implements Callback {
   readonly name = "http";
@@ -55,7 +47,7 @@ export class HttpCallback implements Callback {
     const body = bodyOf(callback, config.assets);
     const answer = await this.#post(body, signal);
     if (answer.status >= 200 && answer.status < 300) return;
-    throw refusal(answer, config.url, nowMs());
+    throw refusalOf(answer, { ...words, endpoint: shownEndpoint(config.url) }, nowMs());
   }
 
   async #post(body: Uint8Array, signal: AbortSignal): Promise<BoundedResponse> {
@@ -107,46 +99,6 @@ function mayHaveKey(callbackUrl: string, projectUrl: string): boolean {
   if (project.protocol === "https:" && callback.protocol !== "https:") return false;
   const functionsHost = project.hostname.replace(/^([a-z0-9]+)\.supabase\.(co|in)$/, "$1.functions.supabase.$2");
   return callback.hostname === project.hostname || callback.hostname === functionsHost;
-}
-
-function refusal(answer: BoundedResponse, url: string, nowMs: number): CodedError {
-  const { status } = answer;
-  const { code, reason } = readBody(answer.text);
-  const what = `The callback endpoint ${shownEndpoint(url)} answered ${status}${code === "" ? "" : ` ${code}`}${reason}`;
-  if (status === 404 && code === "JOB_NOT_FOUND") return new PermanentError(`${what}.`, { code: "JOB_NOT_FOUND" });
-  if (status >= 500 || status === 408 || status === 425 || status === 429) {
-    const delaySeconds = retryAfterSeconds(answer.headers, nowMs);
-    return new RetryableError(`${what}.`, {
-      code: "CALLBACK_UNREACHABLE",
-      details: { status },
-      ...(delaySeconds === undefined ? {} : { delaySeconds }),
-    });
-  }
-  if (neverTaken.has(status)) return new PermanentError(`${what}.`, { code: "CALLBACK_REFUSED" });
-  const advice =
-    status === 401 || status === 403
-      ? "check SUPABASE_SERVICE_KEY and JOB_CALLBACK_SECRET"
-      : "check CALLBACK_URL, and that the function is deployed";
-  return new RetryableError(`${what}: ${advice}.`, {
-    code: "CALLBACK_REFUSED",
-    delaySeconds: slowRetrySeconds,
-    details: { status },
-  });
-}
-
-function readBody(text: string): { readonly code: string; readonly reason: string } {
-  const body = refusalBody.safeParse(jsonOrNull(text)).data;
-  const reason = body === undefined ? text.trim() : (body.error ?? body.message ?? "");
-  const sentence = typeof reason === "string" ? reason.slice(0, 300) : "";
-  return { code: body?.code ?? "", reason: sentence === "" ? "" : ` (${sentence})` };
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** For messages and logs: a query may hold a token of its own. */

@@ -32,6 +32,15 @@ export interface AssetStore {
   removeJob(folder: JobFolder, signal: AbortSignal): Promise<number>;
 }
 
+/** A store from which a container reads files again, for an answer that holds them. */
+export interface FileReader {
+  /**
+   * A stored file; null when there is none. What has more than `maxBytes` is not read.
+   * @throws CodedError STORAGE_UNREACHABLE
+   */
+  read(bucket: string, path: string, maxBytes: number, signal: AbortSignal): Promise<Uint8Array | "too large" | null>;
+}
+
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** @throws PermanentError ASSET_PATH_REFUSED for a path that is not that of a file of this job */

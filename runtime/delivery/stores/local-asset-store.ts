@@ -1,9 +1,16 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
-import { copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, normalize, sep } from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import { syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
-import { type AssetStore, assertJobPath, type JobFolder, jobFolderOf, type StoredFile } from "./asset-store.ts";
+import {
+  type AssetStore,
+  assertJobPath,
+  type FileReader,
+  type JobFolder,
+  jobFolderOf,
+  type StoredFile,
+} from "./asset-store.ts";
 
 /*
  * The embedded asset store: a folder, served by the container under `/files/<bucket>/<path>` with signed, expiring
@@ -20,7 +27,7 @@ export interface LocalAssetStoreOptions {
 /** Nobody can request what is in it: no bucket's name begins with a dot. */
 const unfinishedFolder = ".unfinished";
 
-export class LocalAssetStore implements AssetStore {
+export class LocalAssetStore implements AssetStore, FileReader {
   readonly name = "local";
   readonly #options: LocalAssetStoreOptions;
   readonly #unfinished: string;
@@ -69,6 +76,14 @@ export class LocalAssetStore implements AssetStore {
       const file = await stat(path).catch(() => null);
       if (file !== null && this.#options.nowMs() - file.ctimeMs > olderThanMs) await rm(path, { force: true });
     }
+  }
+
+  async read(bucket: string, path: string, maxBytes: number): Promise<Uint8Array | "too large" | null> {
+    const file = this.locate(bucket, path);
+    const found = await stat(file).catch(() => null);
+    if (found === null || !found.isFile()) return null;
+    // Retention may take it in between.
+    return found.size > maxBytes ? "too large" : await readFile(file).catch(() => null);
   }
 
   /** Path and query of a signed address, to be put behind the container's own address. */

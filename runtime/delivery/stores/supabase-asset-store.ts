@@ -5,6 +5,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import {
   type AssetStore,
   assertJobPath,
+  type FileReader,
   isFileName,
   type JobFolder,
   jobFolderOf,
@@ -12,6 +13,7 @@ import {
 } from "./asset-store.ts";
 import { SignedAddresses } from "./supabase/signed-addresses.ts";
 import { partBytes, StorageClient, type UploadedFile } from "./supabase/storage-client.ts";
+import { storageUnreachable } from "./supabase/storage-refusal.ts";
 
 /*
  * The app's storage: a file of up to 6 MB goes in one request, a larger one in parts that survive a cut. Both replace what
@@ -27,7 +29,9 @@ export interface SupabaseAssetStoreOptions {
   readonly cutRetryDelaysMs?: readonly number[];
 }
 
-export class SupabaseAssetStore implements AssetStore {
+const readLimitMs = 60_000;
+
+export class SupabaseAssetStore implements AssetStore, FileReader {
   readonly name = "supabase";
   readonly #options: SupabaseAssetStoreOptions;
   readonly #client: StorageClient;
@@ -56,6 +60,23 @@ export class SupabaseAssetStore implements AssetStore {
     } catch (error) {
       this.#options.log.warn({ error, bucket }, "the address of a stored file could not be signed");
       return null;
+    }
+  }
+
+  async read(
+    bucket: string,
+    path: string,
+    maxBytes: number,
+    caller: AbortSignal,
+  ): Promise<Uint8Array | "too large" | null> {
+    const address = await this.#addresses.get(bucket, path);
+    if (address === null) return null;
+    const signal = AbortSignal.any([caller, AbortSignal.timeout(readLimitMs)]);
+    try {
+      return await downloaded(await fetch(address, { signal, redirect: "error" }), maxBytes);
+    } catch (error) {
+      if (caller.aborted) throw error;
+      throw storageUnreachable(error);
     }
   }
 
@@ -89,4 +110,19 @@ export class SupabaseAssetStore implements AssetStore {
       code: "STORAGE_REFUSED",
     });
   }
+}
+
+/** @throws Error for an answer that is no file */
+async function downloaded(response: Response, maxBytes: number): Promise<Uint8Array | "too large" | null> {
+  if (response.status === 404) return null;
+  if (!response.ok || response.body === null) throw new Error(`it answered ${response.status}`);
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body) {
+    bytes += part.byteLength;
+    // What is left unread is dropped with the connection.
+    if (bytes > maxBytes) return "too large";
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
 }

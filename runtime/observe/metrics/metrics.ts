@@ -13,6 +13,8 @@ export type AttemptEnding = "completed" | "failed" | "retried" | "cancelled" | "
 export const alarms = [
   "callback_refused",
   "callback_given_up",
+  "webhook_refused",
+  "webhook_given_up",
   "storage_refused",
   "asset_refused",
   "over_quota",

@@ -11,6 +11,7 @@ const alarmOf: Readonly<Partial<Record<ErrorCode, Alarm>>> = {
   QUEUE_FULL: "full",
   DISK_FULL: "full",
   CALLBACK_REFUSED: "callback_refused",
+  WEBHOOK_REFUSED: "webhook_refused",
   STORAGE_REFUSED: "storage_refused",
   ASSET_REFUSED: "asset_refused",
   ASSET_PATH_REFUSED: "asset_refused",
@@ -20,7 +21,7 @@ const alarmOf: Readonly<Partial<Record<ErrorCode, Alarm>>> = {
   CONFIG_INVALID: "access_refused",
 };
 
-export type Port = "source" | "store" | "callback";
+export type Port = "source" | "store" | "callback" | "webhook";
 
 /** Counts a failed call, and raises the alarm that belongs to its code. */
 export function recordFailure(metrics: Pick<Metrics, "errors" | "alarms">, port: Port, error: unknown): void {

@@ -9,8 +9,11 @@ const moment = z.iso.datetime();
 export const deliveryNote = z.object({
   /** What the job will be. */
   becomes: z.enum(["completed", "failed", "cancelled"]),
-  /** `files`: they are being stored. `report`: they are, and the app is being notified. */
-  step: z.enum(["files", "report"]),
+  /**
+   * `files`: they are being stored. `report`: they are, and the app is being notified. `webhook`: the job has ended, and
+   * the address in its `webhook_url` is being notified.
+   */
+  step: z.enum(["files", "report", "webhook"]),
   since: moment,
   /** How often this step has failed. */
   tries: z.number().int().min(0),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodeElement } from "./decode.ts";
-import { expiredError, expirySecondsOf } from "./expiry.ts";
+import { expiredError, expirySecondsOf, timeoutSecondsOf } from "./expiry.ts";
 import { jobEnvelope } from "./job.ts";
 
 const job = (config: object) => ({ id: "a", type: "sdxl_image_fast", prompt: "a lake", config });
@@ -31,6 +31,23 @@ describe("config.expires_in_seconds", () => {
   test("that is wrong in a pushed job fails that job", () => {
     const decoded = decodeElement(JSON.stringify(job({ expires_in_seconds: -1 })));
     expect(decoded).toMatchObject({ ok: false, rejected: { job: { id: "a" } } });
+  });
+});
+
+describe("config.timeout_seconds", () => {
+  test.each([
+    [0.5, 0.5],
+    ["60", 60],
+    [86_400, 86_400],
+    [null, null],
+  ])("%s is taken for any job type", (given, seconds) => {
+    expect(timeoutSecondsOf(jobEnvelope.parse(job({ timeout_seconds: given })))).toBe(seconds);
+  });
+
+  test.each([0, -5, 86_401, "soon"])("%s is refused, with what is allowed", (given) => {
+    expect(jobEnvelope.safeParse(job({ timeout_seconds: given })).error?.issues).toMatchObject([
+      { path: ["config", "timeout_seconds"], message: "must be a number above 0 and at most 86,400 (a day)" },
+    ]);
   });
 });
 

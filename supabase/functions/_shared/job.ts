@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { expiresInSeconds } from "./expiry.ts";
+import { expiresInSeconds, timeoutSeconds } from "./expiry.ts";
+import { webhookUrl } from "./webhook.ts";
 
 export const safeIdRule = "must be 1 to 128 letters, digits, '-' or '_' and begin with a letter or digit";
 
@@ -15,6 +16,7 @@ export const defaulted = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value) => value ?? undefined, schema);
 
 const priorityRule = "must be a whole number from -100 to 100";
+export const priority = z.number(priorityRule).int(priorityRule).min(-100, priorityRule).max(100, priorityRule);
 const anyObject = z.record(z.string(), z.unknown());
 
 /**
@@ -27,12 +29,16 @@ export const jobEnvelope = z.looseObject({
   prompt: optional(z.string()),
   user_id: defaulted(safeId.default("anonymous")),
   created_at: optional(z.string()),
-  priority: defaulted(
-    z.number(priorityRule).int(priorityRule).min(-100, priorityRule).max(100, priorityRule).default(0),
-  ),
+  priority: defaulted(priority.default(0)),
   model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
   bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
-  config: defaulted(z.looseObject({ expires_in_seconds: optional(expiresInSeconds) }).prefault({})),
+  /** Where the job's end is reported to, beside the app. */
+  webhook_url: optional(webhookUrl),
+  config: defaulted(
+    z
+      .looseObject({ expires_in_seconds: optional(expiresInSeconds), timeout_seconds: optional(timeoutSeconds) })
+      .prefault({}),
+  ),
   metadata: defaulted(anyObject.prefault({})),
 });
 

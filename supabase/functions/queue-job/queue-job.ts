@@ -82,7 +82,10 @@ interface JobRequest {
 }
 
 /** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
-function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user">, "request" | "caller">): JobRequest {
+function readSubmission(
+  body: unknown,
+  { request, caller, config }: Pick<EdgeCall<"user">, "request" | "caller" | "config">,
+): JobRequest {
   if (!isJsonObject(body)) throw new HttpError("INVALID_REQUEST", "The body must be a JSON object: a job.");
   // Older producers name some fields otherwise.
   const { idempotency_key: givenKey, user_id, userId, type, jobType, job_type, ...fields } = body;
@@ -104,9 +107,20 @@ function readSubmission(body: unknown, { request, caller }: Pick<EdgeCall<"user"
   if (!key.success) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });
   if (isGiven(fields.delay_seconds))
     more.push({ field: "delay_seconds", value: shortened(fields.delay_seconds), message: delayRule });
+  more.push(...webhookProblems(job, config.webhookHosts));
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
   const ownKey = keyOf(request.headers.get("idempotency-key"), key.data ?? undefined);
   return { job, idempotencyKey: ownKey, ignored: ignoredOf(job, rest.config) };
+}
+
+/** A user's job has the containers call the app's own hosts, and nobody else's. */
+function webhookProblems({ webhook_url: url }: Job, hosts: readonly string[]): FieldProblem[] {
+  const address = URL.parse(url ?? "");
+  if (url === undefined || (address !== null && [address.host, address.hostname].some((host) => hosts.includes(host))))
+    return [];
+  const value = shortened(url);
+  const message = "must be left out, or be an address of a host that the function's WEBHOOK_HOSTS names";
+  return [{ field: "webhook_url", value, message }];
 }
 
 /** None of a deployment's own type, whose schema only its containers know. */

@@ -20,6 +20,7 @@ describe("readEdgeConfig", () => {
       workerKey: null,
       allowedOrigins: ["*"],
       allowedWorkerHosts: [],
+      webhookHosts: [],
     });
   });
 

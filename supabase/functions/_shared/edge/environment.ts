@@ -28,6 +28,8 @@ export interface EdgeConfig {
   readonly allowedOrigins: readonly string[];
   /** `host` or `host:port`: containers there may be registered with plain http and a private address. */
   readonly allowedWorkerHosts: readonly string[];
+  /** `host` or `host:port`: what the jobs of signed-in users may name in `webhook_url`. */
+  readonly webhookHosts: readonly string[];
 }
 
 const list = z
@@ -94,6 +96,7 @@ const environment = z.object({
   WAN_WORKER_API_KEY: workerKeys,
   ALLOWED_ORIGINS: list,
   WORKER_HOSTS_ALLOWED: list,
+  WEBHOOK_HOSTS: list,
 });
 
 /** White space around one of these is never meant; of a secret nobody can tell. */
@@ -103,6 +106,7 @@ const notSecret = new Set([
   "UPSTASH_REDIS_REST_URL",
   "ALLOWED_ORIGINS",
   "WORKER_HOSTS_ALLOWED",
+  "WEBHOOK_HOSTS",
 ]);
 
 type Values = z.output<typeof environment>;
@@ -146,6 +150,7 @@ function toConfig(values: Values): EdgeConfig {
     workerKey: values.WAN_WORKER_API_KEY[0] ?? null,
     allowedOrigins: values.ALLOWED_ORIGINS.length > 0 ? values.ALLOWED_ORIGINS : ["*"],
     allowedWorkerHosts: values.WORKER_HOSTS_ALLOWED.map((host) => host.toLowerCase()),
+    webhookHosts: values.WEBHOOK_HOSTS.map((host) => host.toLowerCase()),
   };
 }
 

@@ -1,0 +1,118 @@
+import type { CallbackAsset, JobCallback } from "#contract/callback.ts";
+import { RetryableError } from "#contract/errors.ts";
+import { signCallback } from "#contract/signature.ts";
+import type { WebhookConfig } from "#runtime/container/supabase-config.ts";
+import { AddressGuard, shownUrl } from "#runtime/inputs/address-guard.ts";
+import { addressesOf, openConnection } from "#runtime/inputs/guarded-connection.ts";
+import { type Network, systemNetwork } from "#runtime/inputs/network.ts";
+import { describe } from "#runtime/inputs/request.ts";
+import { type BoundedResponse, boundedRequest } from "#runtime/lib/bounded-request.ts";
+import { refusalOf } from "../callbacks/refusal.ts";
+
+/*
+ * The address in a job's `webhook_url`, to which its end is reported. Whoever sends jobs chooses it, so that it is guarded as
+ * reference files are: https, a public address, resolved once, no redirect followed.
+ */
+export interface WebhookOptions {
+  readonly config: WebhookConfig;
+  readonly nowMs: () => number;
+  /** The address at which a stored file can be read for a while; null when there is none. */
+  fileAddress(bucket: string, path: string): Promise<string | null>;
+  readonly network?: Network;
+}
+
+/** An answer is an acknowledgement, not work. */
+const limitMs = 15_000;
+
+export class Webhook {
+  readonly #options: WebhookOptions;
+  readonly #guard: AddressGuard;
+
+  constructor(options: WebhookOptions) {
+    this.#options = options;
+    this.#guard = new AddressGuard({
+      allowedHosts: options.config.allowedHosts,
+      projectUrl: null,
+      words: {
+        code: "WEBHOOK_REFUSED",
+        what: "webhook",
+        variable: "WEBHOOK_HOSTS_ALLOWED",
+        otherWay: "is no way to send one. Use a public https address",
+        example: "https://app.example/jobs/ended",
+      },
+    });
+  }
+
+  /** As far as can be known before its host is resolved. @throws PermanentError WEBHOOK_REFUSED */
+  check(url: string): void {
+    this.#guard.check(url);
+  }
+
+  /**
+   * @param bucket where the job's files are
+   * @throws PermanentError WEBHOOK_REFUSED, JOB_NOT_FOUND; RetryableError WEBHOOK_UNREACHABLE, WEBHOOK_REFUSED
+   */
+  async send(url: string, callback: JobCallback, bucket: string, signal: AbortSignal): Promise<void> {
+    const { nowMs } = this.#options;
+    const target = this.#guard.check(url);
+    const assets = await Promise.all(callback.assets.map((asset) => this.#withAddress(asset, bucket)));
+    const body = Buffer.from(JSON.stringify({ ...callback, assets }));
+    const answer = await this.#post(target, body, signal);
+    if (answer.status >= 200 && answer.status < 300) return;
+    throw refusalOf(answer, { ...words, endpoint: shownUrl(target.url) }, nowMs());
+  }
+
+  async #withAddress(asset: CallbackAsset, bucket: string) {
+    return { ...asset, signed_url: await this.#options.fileAddress(bucket, asset.url) };
+  }
+
+  async #post(
+    target: ReturnType<AddressGuard["check"]>,
+    body: Uint8Array,
+    caller: AbortSignal,
+  ): Promise<BoundedResponse> {
+    const { config, nowMs, network = systemNetwork } = this.#options;
+    const signal = AbortSignal.any([caller, AbortSignal.timeout(limitMs)]);
+    const signatures = config.secret === null ? {} : await signCallback(config.secret, body, nowMs());
+    const addresses = await addressesOf(target.url, network, signal).catch((cause: unknown) => {
+      throw unreachable(target.url, cause);
+    });
+    this.#guard.checkAddresses(target, addresses);
+    try {
+      return await boundedRequest({
+        method: "POST",
+        url: target.url.href,
+        headers: {
+          "content-type": "application/json",
+          "user-agent": "ourvidz-worker",
+          // Without an agent, the usual port would be part of it.
+          host: target.url.host,
+          ...signatures,
+        },
+        body,
+        signal,
+        idleMs: limitMs,
+        limitMs,
+        connect: () => openConnection(target.url, addresses, network),
+      });
+    } catch (cause) {
+      throw unreachable(target.url, cause);
+    }
+  }
+}
+
+const words = {
+  what: "webhook",
+  unreachable: "WEBHOOK_UNREACHABLE",
+  refused: "WEBHOOK_REFUSED",
+  accessAdvice: "let it check the signature that WEBHOOK_SECRET makes, and no other key",
+  advice: "name the address itself, to which a POST is answered with 200",
+} as const;
+
+function unreachable(url: URL, cause: unknown): RetryableError {
+  const why = describe(cause).replace(/\.$/, "");
+  return new RetryableError(`The webhook ${shownUrl(url)} cannot be reached: ${why}.`, {
+    code: "WEBHOOK_UNREACHABLE",
+    cause,
+  });
+}
