@@ -45,6 +45,25 @@ describe("jobs of a data folder without a container", () => {
     expect(await json(await temporaryFolder(), 0, ...args)).toMatchObject(none);
   });
 
+  test("are given another priority, and stand still with their queue", async () => {
+    const folder = await temporaryFolder();
+    const { job_id } = await json(folder, 0, "enqueue", "draw", "a fox");
+    expect(await json(folder, 0, "priority", job_id, "50")).toStrictEqual({ job_id, priority: 50 });
+    expect(await json(folder, 2, "priority", job_id, "101")).toMatchObject({ error: { code: "INVALID_REQUEST" } });
+    const [{ queue }] = (await json(folder, 0, "queues")).queues;
+    expect(await json(folder, 0, "pause", queue)).toStrictEqual({ queue, paused: true, unreachable: [] });
+    expect((await json(folder, 0, "queues")).queues).toMatchObject([
+      { queue, queued: 1, paused_since: expect.any(String) },
+    ]);
+    expect(await json(folder, 0, "job", job_id)).toMatchObject({
+      priority: 50,
+      queue_position: 1,
+      waiting_reason: { code: "QUEUE_PAUSED" },
+    });
+    expect(await json(folder, 0, "resume", queue)).toStrictEqual({ queue, paused: false, unreachable: [] });
+    expect(await json(folder, 2, "pause", "draw")).toMatchObject({ error: { code: "INVALID_REQUEST" } });
+  });
+
   test("say what nothing reads of them", async () => {
     const folder = await temporaryFolder();
     const config = ["--config", '{"novelty":1,"strength":0.5}'];

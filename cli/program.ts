@@ -11,7 +11,10 @@ import { addJobs } from "./commands/jobs.ts";
 import { addModels } from "./commands/models.ts";
 import { addNewHandler } from "./commands/new-handler.ts";
 import { addOutbox } from "./commands/outbox.ts";
+import { addPause } from "./commands/pause.ts";
+import { addPriority } from "./commands/priority.ts";
 import { addQueues } from "./commands/queues.ts";
+import { addResume } from "./commands/resume.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
 import { addStart } from "./commands/start.ts";
@@ -30,7 +33,10 @@ const remoteCommands = new Set([
   "cancel",
   "retry",
   "discard",
+  "priority",
   "queues",
+  "pause",
+  "resume",
   "failures",
   "outbox",
   "tokens",
@@ -85,8 +91,8 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   program.commandsGroup(
     "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
   );
-  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addDiscard, addQueues, addFailures])
-    add(program);
+  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addDiscard, addPriority]) add(program);
+  for (const add of [addQueues, addPause, addResume, addFailures]) add(program);
   for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
   addOutbox(program);
   program.commandsGroup("Look and check:");

@@ -15,6 +15,7 @@ import type { getInput } from "#functions/api/inputs-get.ts";
 import type { getAttemptLog } from "#functions/api/jobs-attempt-log.ts";
 import type { cancelJob } from "#functions/api/jobs-cancel.ts";
 import type { cancelJobs } from "#functions/api/jobs-cancel-many.ts";
+import type { changeJob } from "#functions/api/jobs-change.ts";
 import type { createJob } from "#functions/api/jobs-create.ts";
 import type { discardJob } from "#functions/api/jobs-discard.ts";
 import type { discardJobs } from "#functions/api/jobs-discard-many.ts";
@@ -26,7 +27,10 @@ import type { listOutbox } from "#functions/api/outbox-list.ts";
 import type { tryOutbox } from "#functions/api/outbox-try.ts";
 import type { deadLetters } from "#functions/api/queues-dead.ts";
 import type { listQueues } from "#functions/api/queues-list.ts";
+import type { pauseQueue } from "#functions/api/queues-pause.ts";
 import type { redriveQueue } from "#functions/api/queues-redrive.ts";
+import type { resumeQueue } from "#functions/api/queues-resume.ts";
+import type { waitingJobs } from "#functions/api/queues-waiting.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import type { Accepted, submission } from "#functions/api/schemas/submission.ts";
 import type { testCompel } from "#functions/api/test-compel.ts";
@@ -42,8 +46,9 @@ import type { validateWorker } from "#functions/api/worker-validate.ts";
 import { type JobEvent, readJobEvents } from "./event-reader.ts";
 import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
 import { pause } from "./pause.ts";
+import type { RedriveOptions } from "./redrive-options.ts";
 
-export type { Accepted, ConnectionOptions, JobEvent, JobView };
+export type { Accepted, ConnectionOptions, JobEvent, JobView, RedriveOptions };
 export { CodedError };
 
 /** What a route takes, before defaults are filled in. */
@@ -57,26 +62,13 @@ type Page = z.input<NonNullable<typeof deadLetters.query>>;
 /** A job as it is handed in. */
 export type NewJob = z.input<typeof submission>;
 
-export interface RedriveOptions {
-  /** Only failed jobs with this error code, and of this type: one group of `failures`. */
-  readonly code?: string | undefined;
-  readonly type?: string | undefined;
-  /** Only what this source of the container has. */
-  readonly source?: string | undefined;
-  /** Also jobs that would fail again as they are. */
-  readonly force?: boolean | undefined;
-  /** Changes nothing, and counts. */
-  readonly dryRun?: boolean | undefined;
-  readonly limit?: number | undefined;
-  /** As the call before answered it. */
-  readonly cursor?: string | undefined;
-}
-
 export interface GenerateOptions {
   /** How long the result is waited for: 0 to 600, 300 by default. */
   readonly waitSeconds?: number;
-  /** Aborting it cancels the job. */
+  /** Aborting it cancels a job without an id and idempotency key; one that has a name goes on. */
   readonly signal?: AbortSignal;
+  /** "base64": the files are in the answer, at most 8 MB together. */
+  readonly inline?: "base64";
 }
 
 export interface FollowOptions {
@@ -135,9 +127,13 @@ export class OurvidzClient {
   }
 
   /** Runs a job and waits: the completed job, or what was accepted when the wait was over before. */
-  generate(job: NewJob, { waitSeconds = 300, signal }: GenerateOptions = {}): Promise<AnswerOf<typeof generate>> {
+  generate(
+    job: NewJob,
+    { waitSeconds = 300, signal, inline }: GenerateOptions = {},
+  ): Promise<AnswerOf<typeof generate>> {
     return this.#connection.call<typeof generate>("POST", "/generate", {
       body: job,
+      query: { inline },
       headers: { Prefer: `wait=${Math.round(waitSeconds)}` },
       timeoutMs: (waitSeconds + 30) * 1000,
       signal,
@@ -210,8 +206,8 @@ export class OurvidzClient {
     });
   }
 
-  job(id: string): Promise<JobView> {
-    return this.#connection.call<typeof getJob>("GET", "/jobs/:id", { params: { id } });
+  job(id: string, { inline }: Pick<GenerateOptions, "inline"> = {}): Promise<JobView> {
+    return this.#connection.call<typeof getJob>("GET", "/jobs/:id", { params: { id }, query: { inline } });
   }
 
   /** The last lines that an attempt has printed; they are with the container that ran it (NOT_FOUND elsewhere). */
@@ -223,6 +219,11 @@ export class OurvidzClient {
 
   cancel(id: string): Promise<AnswerOf<typeof cancelJob>> {
     return this.#connection.call<typeof cancelJob>("DELETE", "/jobs/:id", { params: { id } });
+  }
+
+  /** Gives a waiting job another priority, -100 to 100: higher goes first. */
+  reprioritize(id: string, priority: number): Promise<AnswerOf<typeof changeJob>> {
+    return this.#connection.call<typeof changeJob>("PATCH", "/jobs/:id", { params: { id }, body: { priority } });
   }
 
   /** A job that failed for good is refused (JOB_NOT_RETRYABLE) unless `force` is given. */
@@ -295,6 +296,30 @@ export class OurvidzClient {
     const flags = { force: force ? "true" : undefined, dry_run: dryRun ? "true" : undefined };
     const query = { code, type, source, cursor, limit, ...flags };
     return this.#connection.call<typeof redriveQueue>("POST", "/queues/:queue/redrive", { params: { queue }, query });
+  }
+
+  /** The jobs of a queue that are due, in the order in which they go. */
+  waiting(
+    queue: string,
+    { limit, source }: { readonly limit?: number; readonly source?: string } = {},
+  ): Promise<AnswerOf<typeof waitingJobs>> {
+    const request = { params: { queue }, query: { limit, source } };
+    return this.#connection.call<typeof waitingJobs>("GET", "/queues/:queue/waiting", request);
+  }
+
+  /** No container takes jobs of this queue until it is resumed, whatever restarts meanwhile. */
+  pauseQueue(queue: string, { source }: Pick<Page, "source"> = {}): Promise<AnswerOf<typeof pauseQueue>> {
+    return this.#connection.call<typeof pauseQueue>("POST", "/queues/:queue/pause", {
+      params: { queue },
+      query: { source },
+    });
+  }
+
+  resumeQueue(queue: string, { source }: Pick<Page, "source"> = {}): Promise<AnswerOf<typeof resumeQueue>> {
+    return this.#connection.call<typeof resumeQueue>("POST", "/queues/:queue/resume", {
+      params: { queue },
+      query: { source },
+    });
   }
 
   /** Elements of queues in which there is no job, the newest first. */

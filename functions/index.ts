@@ -29,6 +29,7 @@ import { getInputRoute } from "./inputs-get.ts";
 import { attemptLogRoute } from "./jobs-attempt-log.ts";
 import { cancelJobRoute } from "./jobs-cancel.ts";
 import { cancelJobsRoute } from "./jobs-cancel-many.ts";
+import { changeJobRoute } from "./jobs-change.ts";
 import { createJobRoute } from "./jobs-create.ts";
 import { discardJobRoute } from "./jobs-discard.ts";
 import { discardJobsRoute } from "./jobs-discard-many.ts";
@@ -43,7 +44,10 @@ import { listOutboxRoute } from "./outbox-list.ts";
 import { tryOutboxRoute } from "./outbox-try.ts";
 import { deadLettersRoute } from "./queues-dead.ts";
 import { listQueuesRoute } from "./queues-list.ts";
+import { pauseQueueRoute } from "./queues-pause.ts";
 import { redriveQueueRoute } from "./queues-redrive.ts";
+import { resumeQueueRoute } from "./queues-resume.ts";
+import { waitingJobsRoute } from "./queues-waiting.ts";
 import { readyRoute } from "./ready.ts";
 import { testCompelRoute } from "./test-compel.ts";
 import { discardUndecodableRoute } from "./undecodable-discard.ts";
@@ -69,6 +73,7 @@ export const routes: readonly Route[] = [
   jobEventsRoute,
   attemptLogRoute,
   cancelJobRoute,
+  changeJobRoute,
   retryJobRoute,
   discardJobRoute,
   cancelJobsRoute,
@@ -91,6 +96,9 @@ export const routes: readonly Route[] = [
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,
+  waitingJobsRoute,
+  pauseQueueRoute,
+  resumeQueueRoute,
   listUndecodableRoute,
   discardUndecodableRoute,
   listOutboxRoute,

@@ -5,6 +5,7 @@ import type { SourceUsage } from "#runtime/sources/source-definition.ts";
 import { listQueues, type QueueView, type SourceView } from "./api/queues-list.ts";
 import { HttpError } from "./errors.ts";
 import { defineRoute } from "./http/route.ts";
+import { iso } from "./jobs/job-view.ts";
 import { readQueues } from "./queues/read-queues.ts";
 
 export const listQueuesRoute = defineRoute(listQueues).handle(async (_request, runtime) => {
@@ -38,10 +39,11 @@ function viewQueues(name: string, stats: readonly QueueStats[], { registry, exec
   const known = [...registry.workers, ...executors.keys()].map(emptyQueue);
   const byName = new Map([...known, ...stats].map((each) => [each.queue, each]));
   return [...byName.values()].map(
-    ({ oldestQueuedSeconds, unoffered, ...counts }): QueueView => ({
+    ({ oldestQueuedSeconds, pausedSinceMs, unoffered, ...counts }): QueueView => ({
       source: name,
       ...counts,
       oldest_queued_seconds: oldestQueuedSeconds,
+      paused_since: pausedSinceMs === null ? null : iso(pausedSinceMs),
       unoffered: unoffered.map(({ oldestSeconds, ...need }) => ({ ...need, oldest_seconds: oldestSeconds })),
       runs_here: here.has(counts.queue),
     }),

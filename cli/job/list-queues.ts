@@ -14,6 +14,7 @@ interface ShownQueue {
   readonly running: number;
   readonly failed: number;
   readonly oldest_queued_seconds: number | null;
+  readonly paused_since: string | null;
   /** Due jobs that no container can run now. */
   readonly unoffered: readonly {
     readonly type: string;
@@ -30,7 +31,10 @@ export async function listQueues(options: GlobalOptions & QueueChoice): Promise<
   printResult(options, { queues }, queueTable(queues));
   if (!options.json && queues.length === 0) note("There are no jobs in any queue.");
   if (!options.json)
-    for (const { queue, unoffered } of queues) for (const need of unoffered) note(waitingText(queue, need));
+    for (const { queue, unoffered, paused_since: since } of queues) {
+      if (since !== null) note(`${queue} is paused since ${since}: ourvidz resume ${queue}`);
+      for (const need of unoffered) note(waitingText(queue, need));
+    }
   return exitCodes.completed;
 }
 
@@ -43,7 +47,7 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
       [...byName].map(async ([source, queue]) => ({ source, stats: await queue.stats() })),
     );
     return read.flatMap(({ source, stats }) =>
-      stats.map(({ queue, queued, delayed, running, failed, oldestQueuedSeconds, unoffered }) => ({
+      stats.map(({ queue, queued, delayed, running, failed, oldestQueuedSeconds, pausedSinceMs, unoffered }) => ({
         source,
         queue,
         queued,
@@ -51,6 +55,7 @@ async function readQueues(options: GlobalOptions & QueueChoice): Promise<readonl
         running,
         failed,
         oldest_queued_seconds: oldestQueuedSeconds,
+        paused_since: pausedSinceMs === null ? null : new Date(pausedSinceMs).toISOString(),
         unoffered: unoffered.map(({ oldestSeconds, ...need }) => ({ ...need, oldest_seconds: oldestSeconds })),
       })),
     );

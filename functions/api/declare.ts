@@ -13,7 +13,7 @@ import type { ErrorCode } from "#contract/errors.ts";
  */
 export type Access = "open" | "key" | "page" | "signed";
 
-export type Method = "GET" | "POST" | "DELETE";
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
 export type Responses = Readonly<Record<number, z.ZodType>>;
 

@@ -11,6 +11,8 @@ const queueView = z.object({
   running: z.number(),
   failed: z.number(),
   oldest_queued_seconds: z.number().nullable(),
+  /** Since when no container takes its jobs; null when they do. */
+  paused_since: z.iso.datetime().nullable(),
   /** Jobs that are due and that no container can run now, by what they need. */
   unoffered: z.array(unofferedNeed.extend({ jobs: z.number(), oldest_seconds: z.number() })),
   /** Whether its worker runs in this container; of others, this one does not know. */

@@ -11,6 +11,7 @@ import {
   presentLife,
   type RecordedState,
   recordedDelivery,
+  recordedPlace,
   recordedProgress,
   recordedStates,
 } from "./job-event.ts";
@@ -119,6 +120,8 @@ class SentEvents {
   #status: JobStatus = "queued";
   #attempt = -1;
   #progress = 0;
+  /** The place that was sent last, while the job waits. */
+  #place: number | null = null;
   #lastId = "";
   /** The note that was sent last, as text. */
   #delivery = "";
@@ -143,6 +146,7 @@ class SentEvents {
       const events = [...this.live(entry)];
       if (!this.#has(seen, { source: this.#epoch, number: entry.id })) yield* events;
     }
+    yield* this.#recordedPlace(record);
     if (log.length > 0) return;
     yield* this.#recordedProgress(record);
     yield* this.#recordedDelivery(record);
@@ -171,6 +175,7 @@ class SentEvents {
     const last = states.findLastIndex(({ state }) => this.#isSent(state.status, state.attempt));
     // A record without the state that was sent last belongs to a job that was put back on its queue anew.
     for (const state of last === -1 ? states.slice(-1) : states.slice(last + 1)) yield this.#recordedState(state);
+    yield* this.#recordedPlace(record);
     yield* this.#recordedProgress(record);
     yield* this.#recordedDelivery(record);
   }
@@ -188,6 +193,12 @@ class SentEvents {
     yield recordedProgress(this.#lastId, progress);
   }
 
+  *#recordedPlace({ status, place }: JobRecord): Generator<NamedEvent> {
+    if (status !== "queued" || this.#status !== "queued" || place === null || place === this.#place) return;
+    this.#place = place;
+    yield recordedPlace(this.#lastId, place);
+  }
+
   /** Notes are written down some time after they were sent: of a delivery of this container, the record has no newer one. */
   *#recordedDelivery({ delivery }: JobRecord): Generator<NamedEvent> {
     const text = JSON.stringify(delivery);
@@ -199,6 +210,7 @@ class SentEvents {
   #note(status: JobStatus, attempt: number): void {
     if (!this.#isSent(status, attempt)) {
       this.#progress = 0;
+      this.#place = null;
       this.#liveDeliverySince = "";
     }
     this.#status = status;

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { isEnd, type LiveEvent, type NumberedEvent } from "#runtime/dispatch/job-events.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
-import type { jobEventData, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
+import type { jobEventData, placeEvent, progressEvent, StateEvent } from "../api/schemas/job-event.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
 import type { NamedEvent } from "../http/event-stream.ts";
 import { iso } from "./job-view.ts";
@@ -99,6 +99,11 @@ function liveData(jobId: string, atMs: number, event: LiveEvent): z.input<typeof
 /** The progress in a record. It carries the id of the state before it: on return it is read anew. */
 export function recordedProgress(id: string, progress: number): NamedEvent {
   return { id, event: "progress", data: { progress, step: null, total: null } satisfies z.input<typeof progressEvent> };
+}
+
+/** A waiting job's place in its queue. On return it is read anew. */
+export function recordedPlace(id: string, place: number): NamedEvent {
+  return { id, event: "place", data: { queue_position: place } satisfies z.input<typeof placeEvent> };
 }
 
 /** Why a job that has been worked off has not ended, as its record says it. */

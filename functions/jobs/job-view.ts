@@ -1,8 +1,9 @@
 import { callbackAsset } from "#contract/callback.ts";
 import { isPermanent } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
-import type { JobRecord } from "#runtime/sources/job-source.ts";
+import { type JobRecord, queueName } from "#runtime/sources/job-source.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
 import { addressAt } from "../http/request-base.ts";
 
@@ -42,6 +43,7 @@ export async function viewJob(record: JobRecord, { store }: ViewContext, base?: 
     settled_at: isoOrNull(record.settledAtMs),
     cancel_requested: record.cancelRequested,
     waiting_for: record.waitingFor,
+    queue_position: record.place,
     waiting_reason: waitingReasonOf(record),
     delivery: record.delivery,
     progress: record.progress,
@@ -59,10 +61,17 @@ export async function viewJob(record: JobRecord, { store }: ViewContext, base?: 
   };
 }
 
-/** Why the last container gave a queued job back. */
-export function waitingReasonOf({ status, attempts }: Pick<JobRecord, "status" | "attempts">) {
+/** Why a queued job waits: its queue is paused, or the last container gave it back. */
+export function waitingReasonOf({ status, attempts, pausedSinceMs, worker }: WaitingJob): ReleaseReason | null {
+  if (status === "queued" && pausedSinceMs !== null) {
+    const queue = queueName(worker);
+    const message = `The queue ${queue} is paused since ${iso(pausedSinceMs)}, until it is resumed (POST /queues/${queue}/resume).`;
+    return { code: "QUEUE_PAUSED", message };
+  }
   return status === "queued" ? (attempts.at(-1)?.reason ?? null) : null;
 }
+
+type WaitingJob = Pick<JobRecord, "status" | "attempts" | "pausedSinceMs" | "worker">;
 
 /** Says of an error that would come again that it is permanent, also where its report is older than that word. */
 function errorOf(error: JobRecord["error"]): JobRecord["error"] {

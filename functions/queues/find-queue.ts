@@ -1,3 +1,4 @@
+import { jobTypes } from "#contract/job-types.ts";
 import { shortened } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { queueName } from "#runtime/sources/job-source.ts";
@@ -19,4 +20,12 @@ export async function workerOfQueue(runtime: Runtime, queue: string): Promise<st
   throw new HttpError("NOT_FOUND", `There is no queue ${shortened(queue)}; there are: ${queues.join(", ")}.`, {
     details: { queues },
   });
+}
+
+const contractWorkers = new Set<string>(Object.values(jobTypes).map(({ worker }) => worker));
+
+/** The same for a queue that may be empty, and run elsewhere: those of the contract's job types are known too. */
+export async function workerOfAnyQueue(runtime: Runtime, queue: string): Promise<string> {
+  const worker = [...contractWorkers].find((name) => queueName(name) === queue);
+  return worker ?? (await workerOfQueue(runtime, queue));
 }

@@ -33,6 +33,16 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     path: `/jobs/${await endedJob(container)}/attempts/1/log`,
   }),
   "DELETE /jobs/:id": async (container) => ({ path: `/jobs/${await waitingJob(container)}` }),
+  "PATCH /jobs/:id": async (container) => ({ path: `/jobs/${await waitingJob(container)}`, body: { priority: 7 } }),
+  "POST /queues/:queue/pause": async () => ({
+    path: "/queues/wan_queue/pause",
+    query: new URLSearchParams({ source: "sqlite" }),
+  }),
+  "GET /queues/:queue/waiting": async () => ({
+    path: "/queues/test_queue/waiting",
+    query: new URLSearchParams({ limit: "5", source: "sqlite" }),
+  }),
+  "POST /queues/:queue/resume": async () => ({ path: "/queues/test_queue/resume" }),
   "POST /jobs/:id/retry": async (container) => ({
     path: `/jobs/${await endedJob(container, { stumble: "as asked" })}/retry`,
   }),

@@ -31,8 +31,12 @@ function changedQueue(queue: JobQueue, calls: Partial<JobQueue>): JobQueue {
     enqueue: (one, to) => queue.enqueue(one, to),
     cancel: (id) => queue.cancel(id),
     redrive: (id) => queue.redrive(id),
+    reprioritize: (id, priority) => queue.reprioritize(id, priority),
+    pauseQueue: (worker) => queue.pauseQueue(worker),
+    resumeQueue: (worker) => queue.resumeQueue(worker),
     get: (id) => queue.get(id),
     list: (filter) => queue.list(filter),
+    waiting: (worker, limit) => queue.waiting(worker, limit),
     stats: () => queue.stats(),
     match: (filter, page) => queue.match(filter, page),
     cancelMany: (ids) => queue.cancelMany(ids),
@@ -46,7 +50,8 @@ function changedQueue(queue: JobQueue, calls: Partial<JobQueue>): JobQueue {
 function withoutNear(answer: () => Promise<never> = unreachable): JobQueues {
   const reads = { get: answer, list: answer, stats: answer, match: answer, failureGroups: answer };
   const changes = { enqueue: answer, cancel: answer, redrive: answer, cancelMany: answer, discard: answer };
-  const gone = { ...reads, ...changes };
+  const waiting = { waiting: answer, reprioritize: answer, pauseQueue: answer, resumeQueue: answer };
+  const gone = { ...reads, ...changes, ...waiting };
   return named({ near: gone, far: far.queue });
 }
 

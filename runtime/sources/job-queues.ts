@@ -64,6 +64,29 @@ export class JobQueues {
     return this.#change(jobId, (queue) => queue.cancel(jobId));
   }
 
+  reprioritize(jobId: string, priority: number): Promise<void> {
+    return this.#change(jobId, (queue) => queue.reprioritize(jobId, priority));
+  }
+
+  /**
+   * Pauses a worker's queue in every source, or in one; or lets it go on. Sources that do not answer are named, and are as they
+   * were.
+   */
+  async setPaused(worker: string, isPaused: boolean, source?: string): Promise<{ readonly unreachable: string[] }> {
+    const unreachable: string[] = [];
+    const changes = [...this.named(source)].map(async ([name, queue]) => {
+      try {
+        await (isPaused ? queue.pauseQueue(worker) : queue.resumeQueue(worker));
+        this.#onChange(name);
+      } catch (error) {
+        if (this.named(source).size === 1) throw error;
+        unreachable.push(name);
+      }
+    });
+    await Promise.all(changes);
+    return { unreachable };
+  }
+
   redrive(jobId: string): Promise<void> {
     return this.#change(jobId, (queue) => queue.redrive(jobId));
   }
@@ -96,6 +119,16 @@ export class JobQueues {
     const { entries, ...page } = await listAll(this.#queues, filter);
     for (const { source: name, record } of entries) this.#remember(record.job.id, name);
     return page;
+  }
+
+  /** The first due jobs of a worker in the source that is named, or the first one. @throws as the queue does; INVALID_REQUEST */
+  async waiting(
+    worker: string,
+    limit: number,
+    source?: string,
+  ): Promise<{ readonly source: string; readonly records: readonly JobRecord[] }> {
+    const [name, queue] = this.#destination({ source });
+    return { source: name, records: await queue.waiting(worker, limit) };
   }
 
   /** The one that a caller names, or that a job is put beside; else the first. */

@@ -50,6 +50,9 @@ import type { ReleaseReason } from "#contract/release-reason.ts";
  * never charged, and do not keep those behind them from being taken. What a container offers at all it announces, so
  * that a job which nobody offers to run can be seen.
  *
+ * Pausing. The queue of a worker that is paused keeps its jobs: no container leases one of them until it is resumed, whatever
+ * restarts meanwhile. What runs goes on, jobs come in, wait, expire and are cancelled, ends are answered.
+ *
  * Skipping. `take` leaves the jobs of the users and types that it is to skip where they are too, as if they were outside of the
  * offer. They are offered nonetheless: another container takes them, and so does this one when it skips them no longer.
  *
@@ -299,7 +302,18 @@ export interface JobRecord {
   readonly waitingFor: UnofferedNeed | null;
   /** Of a running job that has been worked off: why its result has not reached the app yet. */
   readonly delivery: DeliveryNote | null;
+  /**
+   * Of a waiting job that `get` answers: 1 goes next, as far as priority and age tell; places beyond `maxExactPlace` are
+   * not told apart. `waiting` has it too. Null for any other job, and in a
+   * list.
+   */
+  readonly place: number | null;
+  /** Of a waiting job: since when its queue is paused; null when it is not. */
+  readonly pausedSinceMs: number | null;
 }
+
+/** Up to here a waiting job's place is counted: what is behind is one further. */
+export const maxExactPlace = 10_000;
 
 export interface EnqueueOptions {
   readonly worker: string;
@@ -350,6 +364,8 @@ export interface QueueStats {
   readonly oldestQueuedSeconds: number | null;
   /** Due jobs that no live offer covers, by what they need; of the first 1,000 that wait, at least. */
   readonly unoffered: readonly UnofferedJobs[];
+  /** Since when no container takes its jobs; null when they do. */
+  readonly pausedSinceMs: number | null;
 }
 
 export interface UnofferedJobs extends UnofferedNeed {
@@ -430,6 +446,14 @@ export interface JobQueue {
    * @throws JOB_NOT_FOUND, JOB_ALREADY_SETTLED, also for one that has been worked off and is being delivered
    */
   cancel(jobId: string): Promise<"cancelled" | "requested">;
+  /**
+   * Gives a waiting job another priority: it goes behind those that have it already, or among them by its age. Idempotent.
+   * @throws JOB_NOT_FOUND, JOB_NOT_QUEUED
+   */
+  reprioritize(jobId: string, priority: number): Promise<void>;
+  /** No container takes jobs of this worker until its queue is resumed. Idempotent: the first moment counts. */
+  pauseQueue(worker: string): Promise<void>;
+  resumeQueue(worker: string): Promise<void>;
   /** A failed job back to the queue, due now, as its next run, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;
   get(jobId: string): Promise<JobRecord | null>;
@@ -438,6 +462,11 @@ export interface JobQueue {
    * @throws INVALID_REQUEST when the cursor is not one that a page returned
    */
   list(filter: ListFilter): Promise<JobPage>;
+  /**
+   * The first due jobs of a worker, in the order in which they go, each with its place. Fewer than `limit` where they hold
+   * more than `maxPageBytes` together, though never none.
+   */
+  waiting(worker: string, limit: number): Promise<JobRecord[]>;
   stats(): Promise<QueueStats[]>;
   /**
    * The next of the jobs that the filter matches, for changes of many: bounded in time, whatever the queue holds. No job

@@ -29,6 +29,7 @@ const tables = [
   "job_attempts",
   "job_ends",
   "offers",
+  "paused_queues",
   "idempotency_keys",
   "queue_outbox",
   "request_rates",

@@ -18,7 +18,7 @@ import { describeWorkers } from "./workers.ts";
 
 /* The same rules on a real PostgreSQL, as at Supabase, and on PGlite, as in apps' own tests. */
 
-const tables = ["ourvidz.jobs", "ourvidz.usage", "ourvidz.workers", "ourvidz.offers"];
+const tables = ["ourvidz.jobs", "ourvidz.usage", "ourvidz.workers", "ourvidz.offers", "ourvidz.paused_queues"];
 
 interface StartedProject extends Project {
   stop(): Promise<void>;

@@ -3,7 +3,7 @@ import { deliveryNote } from "#contract/delivery-note.ts";
 import { jobStatuses } from "#contract/job-states.ts";
 import { errorView, jobView } from "./job-view.ts";
 
-/* The events of one job as they are sent. Their names are `state`, `progress`, `text`, `stage`, `preview` and `delivery`. */
+/* The events of one job as they are sent. Their names are `state`, `progress`, `text`, `stage`, `preview`, `place` and `delivery`. */
 
 const stateEvent = z.object({
   job_id: z.string(),
@@ -41,7 +41,18 @@ const previewEvent = z.object({ mime_type: z.string(), url: z.string().describe(
 /** The job has been worked off, and this keeps its result from the app. */
 const deliveryEvent = deliveryNote;
 
-export const jobEventData = z.union([stateEvent, progressEvent, textEvent, stageEvent, previewEvent, deliveryEvent]);
+/** A waiting job's place has changed: 1 goes next. */
+export const placeEvent = z.object({ queue_position: z.number().int() });
+
+export const jobEventData = z.union([
+  stateEvent,
+  progressEvent,
+  textEvent,
+  stageEvent,
+  previewEvent,
+  placeEvent,
+  deliveryEvent,
+]);
 
 /** The data of an event, by its name. */
 export const eventSchemas = {
@@ -50,6 +61,7 @@ export const eventSchemas = {
   text: textEvent,
   stage: stageEvent,
   preview: previewEvent,
+  place: placeEvent,
   delivery: deliveryEvent,
 } as const;
 

@@ -70,7 +70,12 @@ export const jobView = z
     cancel_requested: z.boolean(),
     /** Of a job that waits although it is due: what it needs, which no container offers at present. */
     waiting_for: unofferedNeed.nullable(),
-    /** Of a queued job that its last container gave back: why it did. */
+    /**
+     * Of a queued job when it is shown alone: 1 goes next, and 10,001 stands for every place from there on. Null for any other
+     * job, and in a list.
+     */
+    queue_position: z.number().int().nullable(),
+    /** Of a queued job whose queue is paused, or that its last container gave back: why. */
     waiting_reason: releaseReason.nullable(),
     /**
      * Of a running job that has been worked off and whose result has not reached the app yet: shown as "delivering". It

@@ -10,6 +10,7 @@ const empty: QueueStats = {
   failed: 3,
   oldestQueuedSeconds: null,
   unoffered: [],
+  pausedSinceMs: null,
 };
 const waiting: QueueStats = { ...empty, queued: 2, oldestQueuedSeconds: 7 };
 

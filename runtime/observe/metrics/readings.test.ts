@@ -78,6 +78,7 @@ it("reports an empty queue of this container as 0, and no depth of a source that
     failed: 2,
     oldestQueuedSeconds: null,
     unoffered: [],
+    pausedSinceMs: null,
   };
   const isBusy = () => false;
   const away = () => Promise.reject(new Error("no connection"));

@@ -251,7 +251,7 @@ function readQueues(registry: MetricsRegistry, { queueReadings, executors }: Mea
       age.set({ source }, ageSeconds);
       // A queue of this container in which there is nothing is 0, not absent.
       const own = [...executors.keys()].map(emptyQueue);
-      for (const { queue, oldestQueuedSeconds, unoffered: needs, ...counts } of [...own, ...stats]) {
+      for (const { queue, oldestQueuedSeconds, unoffered: needs, pausedSinceMs: _, ...counts } of [...own, ...stats]) {
         for (const [state, count] of Object.entries(counts)) jobs.set({ source, queue, state }, count);
         oldest.set({ source, queue }, oldestQueuedSeconds ?? 0);
         setUnoffered(source, queue, needs);
@@ -270,6 +270,7 @@ export function emptyQueue(worker: string): QueueStats {
     failed: 0,
     oldestQueuedSeconds: null,
     unoffered: [],
+    pausedSinceMs: null,
   };
 }
 

@@ -82,6 +82,7 @@ export class Leasing {
 
   #first(request: TakeRequest) {
     const { worker, offer, skip = [] } = request;
+    if (this.#statements.isPaused.get({ worker })?.answer === true) return undefined;
     const first = this.#statements.firstDue.get({ worker });
     if (first === undefined) return first;
     const isSkipped = skip.some(({ userId, type }) => userId === first.user_id && type === first.type);

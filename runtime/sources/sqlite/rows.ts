@@ -135,6 +135,7 @@ export const requeuedRow = z.object({ sequence: z.number(), status: z.enum(jobSt
 export const outcomeRow = z.object({ outcome: z.enum(attemptOutcomes) });
 export const sequenceRow = z.object({ sequence: z.number() });
 export const aheadRow = z.object({ ahead: z.number() });
+export const pausedRow = z.object({ worker: z.string(), since_ms: z.number() });
 export const answerRow = z.object({ answer: flagColumn });
 export const momentRow = z.object({ at_ms: z.number().nullable() });
 
@@ -172,11 +173,15 @@ export const countsRow = z.object({
 
 /**
  * @param attempts those of this job, in the order in which they started
- * @param findLack what a queued job needs that no container offers
  */
-export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[], findLack: FindLack): JobRecord {
+export function toJobRecord(
+  row: JobRow,
+  attempts: readonly AttemptRow[],
+  { findLack, paused, place = null }: WaitingFacts,
+): JobRecord {
   return {
-    job: row.body,
+    // It may have another priority than it came with.
+    job: { ...row.body, priority: row.priority },
     worker: row.worker,
     status: row.status,
     attempt: row.attempt,
@@ -191,7 +196,18 @@ export function toJobRecord(row: JobRow, attempts: readonly AttemptRow[], findLa
     attempts: attempts.map(toAttemptRecord),
     waitingFor: row.status === "queued" ? findLack(row.worker, needOf(row.body)) : null,
     delivery: row.delivery,
+    place: row.status === "queued" ? place : null,
+    pausedSinceMs: row.status === "queued" ? (paused.get(row.worker) ?? null) : null,
   };
+}
+
+/** What is known of jobs that wait. */
+export interface WaitingFacts {
+  /** What a queued job needs that no container offers. */
+  readonly findLack: FindLack;
+  /** Queues that are paused, by worker, and since when. */
+  readonly paused: ReadonlyMap<string, number>;
+  readonly place?: number | null;
 }
 
 function toAttemptRecord(row: AttemptRow): AttemptRecord {
@@ -209,6 +225,7 @@ function toAttemptRecord(row: AttemptRow): AttemptRecord {
 export function toQueueStats(
   row: z.output<typeof countsRow>,
   unoffered: readonly UnofferedJobs[],
+  pausedSinceMs: number | null,
   nowMs: number,
 ): QueueStats {
   return {
@@ -219,5 +236,6 @@ export function toQueueStats(
     failed: row.failed,
     oldestQueuedSeconds: row.oldest_ms === null ? null : (nowMs - row.oldest_ms) / 1000,
     unoffered,
+    pausedSinceMs,
   };
 }

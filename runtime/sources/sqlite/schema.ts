@@ -179,12 +179,21 @@ const skipping = `
 /* Since version 5 an attempt that was given back says why. */
 const releaseReasons = "ALTER TABLE attempts ADD COLUMN reason TEXT CHECK (json_valid(reason))";
 
+/* Since version 6 queues can be paused, for every container on the file. */
+const pausing = `
+  CREATE TABLE paused_queues (
+    worker   TEXT    NOT NULL PRIMARY KEY,
+    since_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
 export const sourceMigrations: readonly Migration[] = [
   { component: "source", version: 1, sql: tables },
   { component: "source", version: 2, sql: endsAndOffers },
   { component: "source", version: 3, sql: deliveries },
   { component: "source", version: 4, sql: skipping },
   { component: "source", version: 5, sql: releaseReasons },
+  { component: "source", version: 6, sql: pausing },
   { component: "failures", version: 1, sql: failures },
   ...sessionMigrations,
 ];

@@ -17,6 +17,8 @@ const isCovered = (job: string) => `
               ${job}.type IN (SELECT value FROM json_each(:offer, '$.defaultModelTypes')),
               ${job}.model_variant IN (SELECT value FROM json_each(:offer, '$.models'))))`;
 
+export const isPaused = "SELECT EXISTS (SELECT 1 FROM paused_queues WHERE worker = :worker) AS answer";
+
 /** The first job of the queue, offered or not. */
 export const firstDue = `
   SELECT sequence, priority, user_id, type, model_variant

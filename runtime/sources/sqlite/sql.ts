@@ -117,12 +117,34 @@ export const insertKey = `
   INSERT INTO idempotency_keys (user_id, key, job_sequence) VALUES (:user_id, :key, :sequence)
   ON CONFLICT DO NOTHING`;
 
+/** How many go before a job; none is counted beyond `:limit`. */
 export const jobsAhead = `
-  SELECT (SELECT count(*) FROM jobs
-           WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority > :priority)
-       + (SELECT count(*) FROM jobs
-           WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority = :priority
-             AND sequence < :sequence) AS ahead`;
+  SELECT (SELECT count(*) FROM
+           (SELECT 1 FROM jobs INDEXED BY jobs_to_take
+             WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority > :priority LIMIT :limit))
+       + (SELECT count(*) FROM
+           (SELECT 1 FROM jobs INDEXED BY jobs_to_take
+             WHERE worker = :worker AND status = 'queued' AND due = 1 AND priority = :priority
+               AND sequence < :sequence LIMIT :limit)) AS ahead`;
+
+const inOrder = `
+    FROM jobs INDEXED BY jobs_to_take
+   WHERE worker = :worker AND status = 'queued' AND due = 1
+   ORDER BY priority DESC, sequence
+   LIMIT :limit`;
+
+export const waitingJobs = `SELECT * ${inOrder}`;
+
+export const waitingSizes = `SELECT sequence, octet_length(body) + coalesce(octet_length(error), 0) AS bytes ${inOrder}`;
+
+export const setPriority = "UPDATE jobs SET priority = :priority WHERE id = :id AND status = 'queued'";
+
+export const pauseQueue = `
+  INSERT INTO paused_queues (worker, since_ms) VALUES (:worker, :now_ms) ON CONFLICT DO NOTHING`;
+
+export const resumeQueue = "DELETE FROM paused_queues WHERE worker = :worker";
+
+export const pausedQueues = "SELECT worker, since_ms FROM paused_queues";
 
 /** A queued job ends at once, a running one when its container hears of it. Jobs that are settled, or delivered, are not touched. */
 export const cancelJob = `

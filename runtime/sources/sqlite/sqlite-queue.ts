@@ -20,10 +20,12 @@ import {
   type JobRecord,
   type ListFilter,
   type MatchedPage,
+  maxExactPlace,
   maxPageBytes,
   type QueueStats,
   refuseDependencies,
 } from "../job-source.ts";
+import { notQueued } from "../not-queued.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import { LiveOffers } from "./live-offers.ts";
 import { ManyJobs } from "./many-jobs.ts";
@@ -101,6 +103,28 @@ export class SqliteQueue implements JobQueue {
     return "requested";
   }
 
+  async reprioritize(jobId: string, priority: number): Promise<void> {
+    this.database.requireFile();
+    await this.database.write(() => {
+      this.expireLeases();
+      if (this.#statements.setPriority.run({ id: jobId, priority }) > 0) return;
+      const job = this.#statements.statusOf.get({ id: jobId });
+      throw job === undefined ? jobNotFound(jobId) : notQueued(jobId, job.status);
+    });
+    this.changed("jobs");
+  }
+
+  async pauseQueue(worker: string): Promise<void> {
+    this.database.requireFile();
+    await this.database.write(() => this.#statements.pauseQueue.run({ worker, now_ms: this.nowMs() }));
+  }
+
+  async resumeQueue(worker: string): Promise<void> {
+    this.database.requireFile();
+    await this.database.write(() => this.#statements.resumeQueue.run({ worker }));
+    this.changed("jobs");
+  }
+
   async redrive(jobId: string): Promise<void> {
     this.database.requireFile();
     await this.database.write(() => {
@@ -121,7 +145,8 @@ export class SqliteQueue implements JobQueue {
     this.database.requireFile();
     return this.database.read(() => {
       const row = this.#statements.jobById.get({ id: jobId });
-      return row === undefined ? null : (this.#records([row])[0] ?? null);
+      if (row === undefined) return null;
+      return this.#records([row], row.status === "queued" ? this.#place(row) : null)[0] ?? null;
     });
   }
 
@@ -148,14 +173,26 @@ export class SqliteQueue implements JobQueue {
     });
   }
 
+  async waiting(worker: string, limit: number): Promise<JobRecord[]> {
+    this.database.requireFile();
+    return this.database.read(() => {
+      const fitting = fittingPage(this.#statements.waitingSizes.all({ worker, limit }));
+      const rows = fitting === 0 ? [] : this.#statements.waitingJobs.all({ worker, limit: fitting });
+      return this.#records(rows).map((record, index) => ({ ...record, place: index + 1 }));
+    });
+  }
+
   async stats(): Promise<QueueStats[]> {
     this.database.requireFile();
     return this.database.read(() => {
       const nowMs = this.nowMs();
       const findLack = this.offers.read();
-      return this.#statements.queueCounts.all({ now_ms: nowMs }).map((row) => {
+      const paused = this.#paused();
+      const counted = this.#statements.queueCounts.all({ now_ms: nowMs });
+      const empty = [...paused.keys()].filter((worker) => counted.every((row) => row.worker !== worker));
+      return [...counted, ...empty.map(emptyCounts)].map((row) => {
         const unoffered = row.queued === 0 ? [] : this.offers.unoffered(row.worker, findLack);
-        return toQueueStats(row, unoffered, nowMs);
+        return toQueueStats(row, unoffered, paused.get(row.worker) ?? null, nowMs);
       });
     });
   }
@@ -244,9 +281,16 @@ export class SqliteQueue implements JobQueue {
   }
 
   #position(row: JobRow): number {
-    if (row.status !== "queued") return 0;
-    const { worker, priority, sequence } = row;
-    return 1 + (this.#statements.jobsAhead.get({ worker, priority, sequence })?.ahead ?? 0);
+    return row.status === "queued" ? this.#place(row) : 0;
+  }
+
+  #place({ worker, priority, sequence }: JobRow): number {
+    const ahead = this.#statements.jobsAhead.get({ worker, priority, sequence, limit: maxExactPlace })?.ahead ?? 0;
+    return 1 + Math.min(ahead, maxExactPlace);
+  }
+
+  #paused(): ReadonlyMap<string, number> {
+    return new Map(this.#statements.pausedQueues.all({}).map((row) => [row.worker, row.since_ms]));
   }
 
   #pageQueries(filter: ListFilter): PageQueries {
@@ -267,11 +311,11 @@ export class SqliteQueue implements JobQueue {
     return prepared;
   }
 
-  #records(rows: readonly JobRow[]): JobRecord[] {
+  #records(rows: readonly JobRow[], place: number | null = null): JobRecord[] {
     const sequences = JSON.stringify(rows.map((row) => row.sequence));
     const attempts = Map.groupBy(this.#statements.attemptsOf.all({ sequences }), (row) => row.job_sequence);
-    const findLack = this.offers.read();
-    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], findLack));
+    const facts = { findLack: this.offers.read(), paused: this.#paused(), place };
+    return rows.map((row) => toJobRecord(row, attempts.get(row.sequence) ?? [], facts));
   }
 }
 
@@ -299,6 +343,10 @@ function expiryMs(job: Job, nowMs: number): number | null {
 
 function jobNotFound(jobId: string): CodedError {
   return new CodedError("JOB_NOT_FOUND", `There is no job ${jobId}.`);
+}
+
+function emptyCounts(worker: string) {
+  return { worker, queued: 0, delayed: 0, running: 0, failed: 0, oldest_ms: null };
 }
 
 function readCursor(cursor: string): number {

@@ -16,6 +16,12 @@ export function prepareQueueStatements(database: Database) {
     insertKey: database.command(sql.insertKey),
     jobsAhead: database.query(sql.jobsAhead, rows.aheadRow),
     cancelJob: database.command(sql.cancelJob),
+    waitingJobs: database.query(sql.waitingJobs, rows.jobRow),
+    waitingSizes: database.query(sql.waitingSizes, rows.sizeRow),
+    setPriority: database.command(sql.setPriority),
+    pauseQueue: database.command(sql.pauseQueue),
+    resumeQueue: database.command(sql.resumeQueue),
+    pausedQueues: database.query(sql.pausedQueues, rows.pausedRow),
     statusOf: database.query(sql.statusOf, rows.statusRow),
     redriveJob: database.command(sql.redriveJob),
     forgetAttempts: database.command(sql.forgetAttempts),
@@ -44,6 +50,7 @@ export function prepareLeaseStatements(database: Database) {
 /** Prepares what finds and leases the next job. */
 export function prepareLeasingStatements(database: Database) {
   return {
+    isPaused: database.query(leasingSql.isPaused, rows.answerRow),
     firstDue: database.query(leasingSql.firstDue, rows.firstRow),
     firstOffered: database.query(leasingSql.firstOffered, rows.firstRow),
     firstUnskipped: database.query(leasingSql.firstUnskipped, rows.firstRow),

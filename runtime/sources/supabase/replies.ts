@@ -92,6 +92,8 @@ export const settled = z.discriminatedUnion("outcome", [
 ]);
 export const enqueued = z.object({ job_id: z.string(), created: z.boolean(), position: count });
 export const cancelled = z.object({ outcome: z.enum(["cancelled", "requested"]) });
+export const reprioritized = z.object({ priority: z.number() });
+export const paused = z.object({ paused_since_ms: ms.nullable() });
 export const redriven = z.object({ job_status: z.enum(jobStatuses) });
 export const dueJobs = z.object({ now_ms: ms, due: z.array(z.string()), next_ms: ms.nullable() });
 export const tokens = z.array(z.string());
@@ -125,6 +127,8 @@ export const stats = z.array(
     running: count,
     failed: count,
     oldest_queued_seconds: z.number().nullable(),
+    /** Absent from a database that has not been migrated yet. */
+    paused_since_ms: ms.nullable().default(null),
     unoffered: z.array(
       unofferedNeed
         .extend({ jobs: count, oldest_seconds: z.number() })
@@ -174,14 +178,20 @@ export const record = z.object({
   waiting_for: unofferedNeed.nullable(),
   /** Absent from a database that has not been migrated yet. */
   delivery: deliveryNote.nullable().catch(null),
+  priority: z.number().optional(),
+  place: count.nullable().default(null),
+  paused_since_ms: ms.nullable().default(null),
 });
 /** The last one says whether there is a next page. */
 export const records = z.array(record.extend({ more: z.boolean().default(false) }));
+export const waiting = z.array(record);
 export type RecordAnswer = z.output<typeof record>;
 
 export function toJobRecord(row: RecordAnswer): JobRecord {
+  const { job } = readJob(row.job);
   return {
-    job: readJob(row.job).job,
+    // It may have another priority than it came with.
+    job: { ...job, priority: row.priority ?? job.priority },
     worker: row.worker,
     status: row.status,
     attempt: row.attempt,
@@ -196,6 +206,8 @@ export function toJobRecord(row: RecordAnswer): JobRecord {
     attempts: row.attempts,
     waitingFor: row.waiting_for,
     delivery: row.delivery,
+    place: row.place,
+    pausedSinceMs: row.paused_since_ms,
   };
 }
 

@@ -81,6 +81,22 @@ export class SupabaseQueue implements JobQueue {
     return outcome;
   }
 
+  async reprioritize(jobId: string, priority: number): Promise<void> {
+    const { job_id } = operatorArgs(jobId);
+    const args = () => ({ job_id, only_source, priority });
+    await this.client.call("set_job_priority", { args, answer: replies.reprioritized });
+    this.jobsChanged();
+  }
+
+  async pauseQueue(worker: string): Promise<void> {
+    await this.client.call("pause_queue", { args: () => ({ worker, paused: true }), answer: replies.paused });
+  }
+
+  async resumeQueue(worker: string): Promise<void> {
+    await this.client.call("pause_queue", { args: () => ({ worker, paused: false }), answer: replies.paused });
+    this.jobsChanged();
+  }
+
   async redrive(jobId: string): Promise<void> {
     const args = operatorArgs(jobId);
     await this.client.call("redrive_job", { args: () => args, answer: replies.redriven });
@@ -106,11 +122,18 @@ export class SupabaseQueue implements JobQueue {
     return { jobs: page.map(replies.toJobRecord), cursor: last?.more ? String(last.sequence) : null };
   }
 
+  async waiting(worker: string, limit: number): Promise<JobRecord[]> {
+    const args = () => ({ worker, max_jobs: limit, max_bytes: maxPageBytes });
+    const rows = await this.client.call("waiting_jobs", { args, answer: replies.waiting });
+    return rows.map((row, index) => ({ ...replies.toJobRecord(row), place: index + 1 }));
+  }
+
   async stats(): Promise<QueueStats[]> {
     const queues = await this.client.call("queue_stats", { args: () => ({ only_source }), answer: replies.stats });
-    return queues.map(({ oldest_queued_seconds, ...counts }) => ({
+    return queues.map(({ oldest_queued_seconds, paused_since_ms, ...counts }) => ({
       ...counts,
       oldestQueuedSeconds: oldest_queued_seconds,
+      pausedSinceMs: paused_since_ms,
     }));
   }
 

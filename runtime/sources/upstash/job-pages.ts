@@ -3,7 +3,7 @@ import type { Keys } from "#contract/queue-keys.ts";
 import { readOffers } from "#contract/queue-offers.ts";
 import { type JobPage, type JobRecord, type ListFilter, maxPageBytes } from "../job-source.ts";
 import { toJobRecord } from "./records.ts";
-import { listAnswer } from "./replies.ts";
+import { listAnswer, waitingAnswer } from "./replies.ts";
 import type { RestClient } from "./rest-client.ts";
 
 /** An arrival: microseconds since 1970. */
@@ -17,7 +17,7 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
   for (let before = checkedCursor(filter); ; ) {
     const page = await readPage(client, keys, filter, before);
     for (const [arrival, state, body, progress] of page.jobs) {
-      const record = toJobRecord(state, body, progress, page.offers);
+      const record = toJobRecord(state, body, progress, page.offers, { paused: page.paused });
       if (!isWanted(record, filter)) continue;
       // One more than the limit: there is a next page.
       if (jobs.length === filter.limit) return { jobs, cursor: last };
@@ -29,6 +29,15 @@ export async function listJobs(client: RestClient, keys: Keys, filter: ListFilte
     if (jobs.length === filter.limit || held >= maxPageBytes) return { jobs, cursor: page.cursor };
     before = page.cursor;
   }
+}
+
+/** Due jobs of a worker in the order in which they go. */
+export async function waitingJobs(client: RestClient, keys: Keys, worker: string, limit: number): Promise<JobRecord[]> {
+  const args = [JSON.stringify({ jobPrefix: keys.jobPrefix, limit, maxBytes: maxPageBytes })];
+  const places = [keys.ready(worker), keys.parked(worker), keys.timetable, keys.offers];
+  const [jobs, nowMs, texts, paused] = waitingAnswer.parse(await client.run("waiting", { keys: places, args }));
+  const offers = readOffers(texts, nowMs);
+  return jobs.map(([state, body], index) => toJobRecord(state, body, "", offers, { paused, place: index + 1 }));
 }
 
 function checkedCursor({ cursor }: ListFilter): string | undefined {
@@ -53,8 +62,8 @@ async function readPage(client: RestClient, keys: Keys, filter: ListFilter, befo
     user: filter.userId,
   };
   const listKeys = [keys.index, keys.timetable, keys.offers];
-  const [jobs, cursor, nowMs, texts] = listAnswer.parse(
+  const [jobs, cursor, nowMs, texts, paused] = listAnswer.parse(
     await client.run("list", { keys: listKeys, args: [JSON.stringify(request)] }),
   );
-  return { jobs, cursor, offers: readOffers(texts, nowMs) };
+  return { jobs, cursor, offers: readOffers(texts, nowMs), paused };
 }

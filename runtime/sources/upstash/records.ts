@@ -76,18 +76,22 @@ type State = z.output<typeof state>;
 /**
  * @param progress that of a running job, which is kept with its lease; empty when it is not known
  * @param offers what containers offer now
+ * @param waits of a job that waits: its place, where it is known, and the queues that are paused
  */
 export function toJobRecord(
   stateText: string,
   body: string,
   progress: string,
   offers: readonly ContainerOffers[],
+  { paused, place = null }: { readonly paused: ReadonlyMap<string, number>; readonly place?: number | null },
 ): JobRecord {
   const kept = state.parse(JSON.parse(stateText));
   const { attempts } = kept;
   const { job } = readJob(body, kept);
+  const isQueued = kept.status === "queued";
   return {
-    job,
+    // It may have another priority than it came with.
+    job: { ...job, priority: kept.priority },
     worker: kept.worker,
     status: kept.status,
     attempt: kept.attempt,
@@ -100,7 +104,9 @@ export function toJobRecord(
     result: kept.result ?? null,
     error: errorOf(kept),
     attempts,
-    waitingFor: kept.status === "queued" ? findLack(offers, kept.worker, needOf(job)) : null,
+    place: isQueued ? place : null,
+    pausedSinceMs: isQueued ? (paused.get(kept.worker) ?? null) : null,
+    waitingFor: isQueued ? findLack(offers, kept.worker, needOf(job)) : null,
     delivery: kept.status === "running" && kept.delivery?.token === kept.token ? (kept.delivery?.note ?? null) : null,
   };
 }

@@ -107,24 +107,36 @@ export const cancelAnswer = z.union([
   z.tuple([z.enum(["cancelled", "requested", "missing"])]),
   z.tuple([z.literal("settled"), z.string()]),
 ]);
+export const reprioritizeAnswer = z.union([
+  z.tuple([z.enum(["done", "missing"])]),
+  z.tuple([z.literal("refused"), z.string()]),
+]);
 export const redriveAnswer = z.union([
   z.tuple([z.enum(["redriven", "missing"])]),
   z.tuple([z.literal("refused"), z.string()]),
 ]);
 
+/** Workers whose queues are paused, and since when. */
+const pausedQueues = z.array(z.tuple([z.string(), count])).transform((entries) => new Map(entries));
 /** The server's time and what containers have announced. */
 const announced = [count, z.array(z.string())] as const;
 
-export const getAnswer = z.union([z.tuple([]), z.tuple([z.string(), z.string(), z.string(), ...announced])]);
+export const getAnswer = z.union([
+  z.tuple([]),
+  z.tuple([z.string(), z.string(), z.string(), ...announced, count, pausedQueues]),
+]);
 export const listAnswer = z.tuple([
   z.array(z.tuple([z.string(), z.string(), z.string(), z.string()])),
   z.string(),
   ...announced,
+  pausedQueues,
 ]);
+export const waitingAnswer = z.tuple([z.array(z.tuple([z.string(), z.string()])), ...announced, pausedQueues]);
 export const statsAnswer = z.tuple([
   z.array(z.tuple([z.string(), count, count, count, count, number])),
   z.array(z.tuple([z.string(), z.string(), z.string(), count, number])),
   ...announced,
+  pausedQueues,
 ]);
 export const repairAnswer = z.tuple([count, z.string()]);
 const jobStatus = z.enum(jobStatuses);

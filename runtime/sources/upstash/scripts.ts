@@ -21,15 +21,18 @@ export const scriptNames = [
   "list",
   "match",
   "note-deliveries",
+  "pause",
   "prune",
   "read-session",
   "redrive",
   "release",
   "renew",
   "repair",
+  "reprioritize",
   "retry",
   "stats",
   "take",
+  "waiting",
 ] as const;
 export type ScriptName = (typeof scriptNames)[number];
 

@@ -5,7 +5,7 @@ import { expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
-import { findLack, readOffers } from "#contract/queue-offers.ts";
+import { readOffers } from "#contract/queue-offers.ts";
 import { bodyDigest } from "#runtime/lib/body-digest.ts";
 import { jobBody } from "../job-body.ts";
 import {
@@ -21,14 +21,15 @@ import {
   type ListFilter,
   type MatchedPage,
   type QueueStats,
-  queueName,
   refuseDependencies,
 } from "../job-source.ts";
+import { notQueued } from "../not-queued.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
-import { listJobs } from "./job-pages.ts";
+import { listJobs, waitingJobs } from "./job-pages.ts";
 import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import type { ResolvedOptions } from "./options.ts";
+import { readStats } from "./queue-stats.ts";
 import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
 import * as replies from "./replies.ts";
@@ -132,6 +133,26 @@ export class UpstashQueue implements JobQueue {
     return readFailureGroups(this.client, this.keys);
   }
 
+  async reprioritize(jobId: string, priority: number): Promise<void> {
+    let [answer, status] = await this.#reprioritize(jobId, priority);
+    if (answer === "missing") {
+      await this.#fileArrivals();
+      [answer, status] = await this.#reprioritize(jobId, priority);
+    }
+    if (answer === "missing") throw jobNotFound(jobId);
+    if (answer === "refused") throw notQueued(jobId, status ?? "settled");
+    this.jobsDue();
+  }
+
+  pauseQueue(worker: string): Promise<void> {
+    return this.#setPaused(worker, true);
+  }
+
+  async resumeQueue(worker: string): Promise<void> {
+    await this.#setPaused(worker, false);
+    this.jobsDue();
+  }
+
   async redrive(jobId: string): Promise<void> {
     const [answer, status] = replies.redriveAnswer.parse(
       await this.client.run("redrive", {
@@ -148,44 +169,23 @@ export class UpstashQueue implements JobQueue {
 
   async get(jobId: string): Promise<JobRecord | null> {
     const keys = [this.keys.job(jobId), this.keys.timetable, this.keys.offers];
-    const answer = replies.getAnswer.parse(await this.client.run("get", { keys, args: [] }));
+    const args = [this.keys.readyPrefix, this.keys.parkedPrefix];
+    const answer = replies.getAnswer.parse(await this.client.run("get", { keys, args }));
     if (answer.length === 0) return null;
-    const [state, body, progress, nowMs, offers] = answer;
-    return toJobRecord(state, body, progress, readOffers(offers, nowMs));
+    const [state, body, progress, nowMs, offers, place, paused] = answer;
+    return toJobRecord(state, body, progress, readOffers(offers, nowMs), { place, paused });
   }
 
   list(filter: ListFilter): Promise<JobPage> {
     return listJobs(this.client, this.keys, filter);
   }
 
+  waiting(worker: string, limit: number): Promise<JobRecord[]> {
+    return waitingJobs(this.client, this.keys, worker, limit);
+  }
+
   async stats(): Promise<QueueStats[]> {
-    const workers = [...this.#workers].toSorted();
-    const { timetable, offers } = this.keys;
-    const keys = workers.flatMap((worker) => [
-      this.keys.producersList(worker).list,
-      this.keys.ready(worker),
-      this.keys.parked(worker),
-    ]);
-    const run = await this.client.run("stats", { keys: [timetable, offers, ...keys], args: workers });
-    const [queues, needs, nowMs, texts] = replies.statsAnswer.parse(run);
-    const announced = readOffers(texts, nowMs);
-    const unoffered = needs.flatMap(([worker, type, model, jobs, oldestMs]) => {
-      const lack = findLack(announced, worker, { type, model: model === "" ? null : model });
-      return lack === null ? [] : [{ worker, lack, jobs, oldestSeconds: oldestMs / 1000 }];
-    });
-    return queues
-      .filter(([, ...counts]) => counts.some((count) => count > 0))
-      .map(([worker, queued, delayed, running, failed, oldestMs]) => ({
-        queue: queueName(worker),
-        queued,
-        delayed,
-        running,
-        failed,
-        oldestQueuedSeconds: oldestMs < 0 ? null : oldestMs / 1000,
-        unoffered: unoffered
-          .filter((each) => each.worker === worker)
-          .map(({ lack, jobs, oldestSeconds }) => ({ ...lack, jobs, oldestSeconds })),
-      }));
+    return await readStats(this.client, this.keys, this.workers);
   }
 
   /**
@@ -289,6 +289,17 @@ export class UpstashQueue implements JobQueue {
     if (answer[0] === "requested") this.cancelRequested(jobId);
     if (answer[0] === "cancelled") this.endsDue();
     return answer;
+  }
+
+  async #reprioritize(jobId: string, priority: number) {
+    const call = { keys: [this.keys.job(jobId)], args: [this.#operatorArgs({ priority })] };
+    return replies.reprioritizeAnswer.parse(await this.client.run("reprioritize", call));
+  }
+
+  async #setPaused(worker: string, isPaused: boolean): Promise<void> {
+    this.seenWorker(worker);
+    const args = [JSON.stringify({ worker, isPaused, channel: this.keys.events, origin: this.origin })];
+    await this.client.run("pause", { keys: [this.keys.timetable], args });
   }
 
   /** A take without a slot files and sweeps, but leases nothing; ends are left to those who report them. */

@@ -8,6 +8,7 @@ import { describeExpiring } from "./expiring.ts";
 import { allCapabilities, type Capabilities, type Harness, type Suite } from "./harness.ts";
 import { describeLeases } from "./leases.ts";
 import { describeOffering } from "./offering.ts";
+import { describeOrdering } from "./ordering.ts";
 import { describeQueueing } from "./queueing.ts";
 import { describeSettling } from "./settling.ts";
 import { describeSkipping } from "./skipping.ts";
@@ -56,6 +57,7 @@ export function describeJobSource(
     describeSkipping(suite);
     describeExpiring(suite);
     describeQueueing(suite);
+    describeOrdering(suite);
     describeDepending(suite);
     describeDiscarding(suite);
     describeWaiting(suite);

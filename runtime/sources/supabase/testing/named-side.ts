@@ -90,6 +90,9 @@ export function namedQueue(queue: JobQueue, names: Names, makeUser: (id: string)
     },
     cancel: (jobId) => queue.cancel(names.uuidOf(jobId)),
     redrive: (jobId) => queue.redrive(names.uuidOf(jobId)),
+    reprioritize: (jobId, priority) => queue.reprioritize(names.uuidOf(jobId), priority),
+    pauseQueue: (worker) => queue.pauseQueue(worker),
+    resumeQueue: (worker) => queue.resumeQueue(worker),
     async get(jobId) {
       const record = await queue.get(names.uuidOf(jobId));
       return record === null ? null : inward(record);
@@ -98,6 +101,7 @@ export function namedQueue(queue: JobQueue, names: Names, makeUser: (id: string)
       const page = await queue.list(userId === undefined ? filter : { ...filter, userId: names.uuidOf(userId) });
       return { ...page, jobs: page.jobs.map(inward) };
     },
+    waiting: async (worker, limit) => (await queue.waiting(worker, limit)).map(inward),
     stats: () => queue.stats(),
     async match({ userId, ...filter }, page) {
       const found = await queue.match(

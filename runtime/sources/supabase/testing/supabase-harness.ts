@@ -96,7 +96,7 @@ export async function openHarness(
     opened.push(supabase);
     return { supabase, source: namedSource(supabase, names), queue: namedQueue(supabase, names, makeUser) };
   }
-  await emptyTables(database.query, ["ourvidz.jobs", "ourvidz.usage", "ourvidz.offers"]);
+  await emptyTables(database.query, ["ourvidz.jobs", "ourvidz.usage", "ourvidz.offers", "ourvidz.paused_queues"]);
   await database.query("update ourvidz.test_clock set passed = '0'");
   const advance = async (ms: number): Promise<void> => {
     await database.query("update ourvidz.test_clock set passed = passed + make_interval(secs => $1)", [ms / 1000]);

@@ -28,6 +28,7 @@
 --- @include "lib/moments"
 --- @include "lib/parking"
 --- @include "lib/discarded"
+--- @include "lib/places"
 
 local READ_AT_ONCE = 512
 local index, timetable, ready, turns, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -37,11 +38,9 @@ local function remember(id)
   if key ~= '' then call('SET', key, id, 'EX', request.keepSeconds + math.ceil(request.delayMs / 1000)) end
 end
 
--- 1: goes next; 0: does not wait any more. A job that is delayed has the place that it would have now.
+-- 0: does not wait any more.
 local function positionOf(state)
-  if state.status ~= 'queued' then return 0 end
-  local rank = call('ZRANK', ready, readyMember(state)) or call('ZCOUNT', ready, '-inf', '(' .. state.score)
-  return rank + 1
+  return state.status == 'queued' and placeOf(state, ready) or 0
 end
 
 local function answerKnown(job, by)

@@ -7,13 +7,15 @@
     ARGV[1]  JSON {jobPrefix, before?, limit, maxBytes, status?, user?}: `before` is the arrival below which the page begins
 
   Answers {commands billed, jobs, arrival of the last one looked at (empty: there are no more), now, what containers have
-  announced}; each job is {arrival, state as JSON, body, progress or empty}. The last two are there when a job waits. A
+  announced, {worker, since when for each that is paused}}; each job is {arrival, state as JSON, body, progress or empty}. The last
+  three are there when a job waits. A
   page may be shorter than its limit: what the filter leaves out counts, and it ends with the job that brings it to `maxBytes`.
-  Billed: 3, for each further 64 jobs that are looked at 1 more, when jobs are running 1 more, when jobs wait 2 more.
+  Billed: 3, for each further 64 jobs that are looked at 1 more, when jobs are running 1 more, when jobs wait 3 more.
 ]]
 --- @include "lib/records"
 --- @include "lib/moments"
 --- @include "lib/clock"
+--- @include "lib/pausing"
 
 local request = cjson.decode(ARGV[1])
 local before = request.before and '(' .. request.before or '+inf'
@@ -52,8 +54,11 @@ if #members > 0 then
     found[running[place]][4] = tostring(score and progressOf(tonumber(score)) or '')
   end
 end
-local now, offers = 0, {}
-if isAnyQueued then now, offers = serverTime(), call('HVALS', KEYS[3]) end
+local now, offers, paused = 0, {}, {}
+if isAnyQueued then
+  now, offers = serverTime(), call('HVALS', KEYS[3])
+  for worker, since in pairs(readPaused(KEYS[2])) do paused[#paused + 1] = { worker, since } end
+end
 local isAll = looked == #ids and #ids < request.limit
 local last = isAll and '' or string.format('%.0f', tonumber(arrivals[looked]))
-return { billed, found, last, now, offers }
+return { billed, found, last, now, offers, paused }

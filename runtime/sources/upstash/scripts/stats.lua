@@ -7,11 +7,13 @@
     ARGV[…]  workers
 
   Answers {commands billed, {worker, queued, delayed, running, failed, age of the oldest in ms (-1: none) for each}, {worker,
-  type, model or empty, jobs, age of the oldest in ms for each need}, now, what containers have announced}.
+  type, model or empty, jobs, age of the oldest in ms for each need}, now, what containers have announced, {worker, since when for
+  each that is paused}}.
   Billed: 4, and 2 for each worker; 1 when jobs wait; 1 for each worker when something is parked.
 ]]
 --- @include "lib/clock"
 --- @include "lib/moments"
+--- @include "lib/pausing"
 
 -- What waits beyond these is counted, but its age is not read.
 local MAX_READ = 10000
@@ -20,8 +22,9 @@ local MAX_NEEDS_READ = 1000
 local now = serverTime()
 local delayed, running, failed = {}, {}, {}
 
-local entries = call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local entries, members = call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
 for place = 1, #entries, 2 do
+  members[#members + 1] = entries[place]
   local worker, _, token = string.match(entries[place], '^([^:]+):([^:]+):?(.*)$')
   if worker then
     local counts = token == '' and delayed or unitsOf(tonumber(entries[place + 1])) == FAILED and failed or running
@@ -69,4 +72,6 @@ for place, worker in ipairs(ARGV) do
     worker, count, delayed[worker] or 0, running[worker] or 0, failed[worker] or 0, oldest and ageOf(oldest) or -1
   }
 end
-return { billed, answers, needs, now, #needs > 0 and call('HVALS', KEYS[2]) or {} }
+local paused = {}
+for worker, since in pairs(pausedAmong(members)) do paused[#paused + 1] = { worker, since } end
+return { billed, answers, needs, now, #needs > 0 and call('HVALS', KEYS[2]) or {}, paused }

@@ -28,7 +28,7 @@
   enqueued. Several workers cost 1 more when there is something, a backlog 2 more, ends 2 or 3 more and 1 for each
   of them. 11 for jobs of one need that are met and parked, 2 more for each further need; 5 when something is
   parked that others run; 13 for a job that others have parked. What is skipped costs what is parked does, and 1 more for
-  each 512 parked jobs that are looked at.
+  each 512 parked jobs that are looked at. A paused queue costs 1 when nothing else is running or delayed.
 ]]
 --- @include "lib/clock"
 --- @include "lib/arrivals"
@@ -49,7 +49,11 @@ local elements = popArrivals(request.workers)
 local now, nowUs
 if #entries > 0 or #elements > 0 then now, nowUs = serverTime() end
 -- Before jobs are taken off the ready queues: one whose time is over must not be among them.
-local back, ended, waitingEnds, isParked = sweep(timetable, entries, request, now)
+local back, ended, waitingEnds, isParked, paused = sweep(timetable, entries, request, now)
+for _, worker in ipairs(request.workers) do
+  -- What comes in is filed; nothing is taken off the queue.
+  if paused[worker.worker] then worker.isPaused, worker.slots = true, 0 end
+end
 local popped = popReady(request.workers, request.parkedPrefix)
 if not now then
   if next(popped) == nil then return { billed, 0, {}, 0, 0, leases, ends, 0 } end

@@ -96,14 +96,18 @@ end
 -- Answers {worker = {entries, isEmpty (the ready queue is, now), hides (there may be jobs behind those outside)}}.
 local function popReady(workers, parkedPrefix)
   local keys, requestOf, count = {}, {}, 1
+  local open = {}
   for _, request in ipairs(workers) do
+    if not request.isPaused then open[#open + 1] = request end
+  end
+  for _, request in ipairs(open) do
     for _, key in ipairs(offeredKeys(parkedPrefix, request.worker, request.offer)) do
       keys[#keys + 1] = key
       requestOf[key] = request
     end
     count = math.max(count, request.slots + (#request.held > 0 and DEPTH - 1 or 1))
   end
-  for _, request in ipairs(workers) do
+  for _, request in ipairs(open) do
     keys[#keys + 1] = request.ready
     requestOf[request.ready] = request
   end

@@ -4,6 +4,7 @@
 --- @include "moments"
 --- @include "ending"
 --- @include "parking"
+--- @include "pausing"
 
 -- The attempt of a lease that ran out is over and charged. Its job waits again, from the moment that the lease ran out,
 -- and keeps the token, so that a late worker is let in as long as nobody has taken it; if a cancel was requested it ends.
@@ -22,7 +23,7 @@ end
 
 -- What the timetable's `entries` (members and scores, in order) say is due.
 local function dueEntries(entries, now)
-  local due, ids, isParked = {}, {}, {}
+  local due, ids, isParked, marks = {}, {}, {}, {}
   for place = 1, #entries, 2 do
     local member, moment = entries[place], momentOf(tonumber(entries[place + 1]))
     if moment > now then break end
@@ -42,9 +43,10 @@ local function dueEntries(entries, now)
     else
       local worker = string.match(member, '^:parked:(.+)$')
       if worker then isParked[worker] = true end
+      marks[#marks + 1] = member
     end
   end
-  return due, ids, isParked
+  return due, ids, isParked, pausedAmong(marks)
 end
 
 -- Acts on what is due, and takes it off the timetable: jobs whose delay is over or whose lease ran out wait again, jobs
@@ -54,9 +56,10 @@ end
 --   ended    jobs that ended here; neither their records nor their ends are written yet
 --   ends     jobs with an end that nobody has, by the end's member
 --   isParked workers with something parked
+--   paused   since when the queues of workers are paused
 local function sweep(timetableKey, entries, request, now)
-  local due, ids, isParked = dueEntries(entries, now)
-  if #due == 0 then return {}, {}, {}, isParked end
+  local due, ids, isParked, paused = dueEntries(entries, now)
+  if #due == 0 then return {}, {}, {}, isParked, paused end
   local jobs, gone, touched, ends = readRecords(request.jobPrefix, ids), {}, {}, {}
   for _, entry in ipairs(due) do
     local job = jobs[entry.id]
@@ -87,5 +90,5 @@ local function sweep(timetableKey, entries, request, now)
       table.insert(job.state.status == 'queued' and back or ended, job)
     end
   end
-  return back, ended, ends, isParked
+  return back, ended, ends, isParked, paused
 end
