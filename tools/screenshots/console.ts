@@ -88,10 +88,12 @@ const chatView: View = {
 const enhanceView: View = {
   ...chatView,
   name: "console-enhance",
+  height: 900,
   async prepare(page) {
     await page.locator('[name="prompt"]').fill("a fox");
     await page.getByRole("button", { name: "Enhance" }).click();
     await page.locator(".enhance-result").waitFor();
+    await page.locator(".new-job").evaluate((form) => form.scrollIntoView());
   },
 };
 
