@@ -70,7 +70,10 @@ await showAll(page);
 const rows = await page.locator(".row").count();
 await submitMany("a lake");
 await container.call("POST", "/worker/resume", { body: {} });
-await page.locator(".card", { hasText: /step \d/ }).waitFor();
+await page
+  .locator(".card", { hasText: /step \d/ })
+  .first()
+  .waitFor();
 const still = await framesOf(page, () => page.waitForTimeout(watchedMs));
 const scrolled = await framesOf(page, async () => {
   for (let turn = 0; turn < 60; turn++) {
