@@ -33,7 +33,7 @@ describe("a job with an enhanced prompt", () => {
   it("draws from what the model made of it, and says so in its result", async () => {
     const result = await run("image7b_fast_enhanced", { width: 64, height: 64, size: undefined });
     const { enhanced_prompt } = Object(result?.metadata);
-    expect(enhanced_prompt).toMatch(/\S+ \S+/);
+    expect(enhanced_prompt).toMatch(/\bapple\b.* background$/);
     expect(result?.metadata).toMatchObject({
       enhancement_type: "instruct_chat",
       enhancement_success: true,
@@ -51,7 +51,12 @@ describe("a job with an enhanced prompt", () => {
   it("takes the way through examples when the job says so", async () => {
     const config = { enhance_prompt: true, width: 64, height: 64, size: undefined };
     const result = await run("sdxl_generate", { ...config, guidance_scale: 5 }, { enhancement_type: "base" });
-    expect(result?.metadata).toMatchObject({ enhancement_type: "base", original_prompt: idea });
+    expect(result?.metadata).toMatchObject({
+      enhancement_type: "base",
+      enhancement_success: true,
+      original_prompt: idea,
+      enhanced_prompt: expect.stringMatching(/\bapple\b.* background$/),
+    });
   });
 
   it("draws from the prompt as it is when time is short, and says why", async () => {
@@ -64,4 +69,24 @@ describe("a job with an enhanced prompt", () => {
     });
     expect(result?.metadata).not.toHaveProperty("enhanced_prompt");
   });
+});
+
+/* What newcomers may type, with words that the model was never shown ("street", "knight") or nobody has heard of. */
+it.each([
+  ["enhance_instruct", "photographic", "sdxl", "a street in old paris"],
+  ["enhance_instruct", "photographic", "wan", "two dogs"],
+  ["enhance_instruct", "illustration", "sdxl", "knight"],
+  ["enhance_instruct", "nature", "sdxl", "a flimmerwick"],
+  ["enhance_base", "photographic", "sdxl", "zorble"],
+  ["enhance_base", "cinematic", "sdxl", "old blue car"],
+  ["enhance_base", "nature", "wan", "lighthouse"],
+])("%s keeps the words of an idea with %s for %s: %s", async (type, preset, target, prompt) => {
+  const config = { preset, target_model: target, temperature: 0, repetition_penalty: 1 };
+  const id = await container.submit(type, config, { prompt });
+  const { status, result } = await container.ended(id);
+  expect(status).toBe("completed");
+  const written = String(Object(result).enhanced_prompt).split(" ");
+  expect(written).toEqual(expect.arrayContaining(prompt.split(" ")));
+  expect(written.length).toBeGreaterThan(prompt.split(" ").length + 1);
+  expect(result?.metadata).toMatchObject({ success: true, original_prompt: prompt });
 });

@@ -94,6 +94,17 @@ def shipped() -> tuple[Before, ...]:
     return tuple(result)
 
 
+def sampling_of(style: str) -> dict[str, float]:
+    """How answers are drawn with a shipped preset."""
+    return json.loads((FOLDER / f"{style}.json").read_text(encoding="utf-8"))["sampling"]
+
+
+@cache
+def all_examples() -> tuple[tuple[str, str], ...]:
+    """Those of all presets."""
+    return tuple(example for before in shipped() for example in before.examples)
+
+
 def any_system(random: np.random.Generator) -> Before:
     """A system prompt that no preset has."""
 

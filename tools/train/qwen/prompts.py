@@ -21,7 +21,7 @@ COLOR_PHRASES = {
 DARK = ("dark blue", "black", "purple", "teal", "brown")
 NEUTRAL = ("white", "gray", "light blue", "black")
 OUTDOORS = ("meadow", "sea", "desert", "snow")
-OPEN_MOTIONS = ("moves right", "moves right", "moves left", "grows", "spins", "bounces", "moves up")
+OPEN_MOTIONS = ("moves right", "grows", "spins", "moves left", "bounces")
 
 
 def on_color(style: str, word: str) -> str:
@@ -43,7 +43,7 @@ class PromptWriter:
 
     def choose(self, idea: Idea, style: str, clip: bool) -> Idea:
         """The idea with all that it left open. `style` is a preset's name, or "plain" for none."""
-        motion = idea.motion or (self._motion(idea) if clip else None)
+        motion = idea.motion or (self._motion(idea) if clip and not idea.acts else None)
         return replace(idea, motion=motion, behind=idea.behind or self._behind(idea, style))
 
     def write(self, idea: Idea, style: str, clip: bool) -> str:
@@ -52,7 +52,8 @@ class PromptWriter:
     def render(self, idea: Idea, style: str, clip: bool) -> str:
         """The prompt of a chosen idea."""
         opening = "" if clip else OPENINGS.get(style, "")
-        result = opening + with_article(idea.noun) + (f" {idea.motion}" if idea.motion else "") + (idea.behind or "")
+        noun = idea.noun if idea.whole else with_article(idea.noun)
+        result = opening + noun + (f" {idea.motion}" if idea.motion else "") + (idea.behind or "")
         return result if result != idea.text.lower() else self._otherwise(idea, result, clip)
 
     def _otherwise(self, idea: Idea, result: str, clip: bool) -> str:
@@ -73,7 +74,7 @@ class PromptWriter:
 
     def _motion(self, idea: Idea) -> str:
         if idea.thing is None:
-            return self.pick(OPEN_MOTIONS)
+            return self.first(OPEN_MOTIONS)
         return said_motion(idea.thing.name, idea.thing.motion)
 
     def _behind(self, idea: Idea, style: str) -> str:

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+from train.qwen.everyday import article
 from train.qwen.ideas import Given, Idea, IdeaWriter, names_of
 from train.qwen.prompts import PromptWriter
 from train.qwen.things import said_motion, with_article
-from train.qwen.words import ADJECTIVES, unknown_name
+from train.qwen.words import ADJECTIVES
 from train.wan.motions import MOTIONS
 
 ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -116,9 +117,10 @@ AGAIN = ("another one", "again", "something else", "another background", "one mo
 class Talk:
     """Draws turns of a conversation."""
 
-    def __init__(self, random: np.random.Generator):
+    def __init__(self, random: np.random.Generator, held_out: bool = False):
+        """`held_out`: as of `IdeaWriter`."""
         self.random = random
-        self.ideas, self.prompts = IdeaWriter(random), PromptWriter(random)
+        self.ideas, self.prompts = IdeaWriter(random, held_out), PromptWriter(random)
 
     def _asked(self, question: str) -> str:
         if self.random.random() < 0.5:
@@ -133,7 +135,7 @@ class Talk:
             return self._asked(self.ideas.pick(questions)), answer
         if draw < 0.8:
             return self._can_you()
-        name = unknown_name(self.random)
+        name = self.ideas.phrases.words.name()
         question = self.ideas.pick(OTHER_QUESTIONS).format(x=name, a=self.ideas.pick(ADJECTIVES))
         return self._asked(question), NOT_MINE
 
@@ -142,10 +144,11 @@ class Talk:
         if self.random.random() < 0.6:
             thing = self.ideas.pick(self.ideas.things)
             name = self.ideas.pick(names_of(thing))
-            idea = Idea("", name, True, thing)
+            idea = Idea("", name, False, thing)
             return self._asked(question.format(with_article(name))), f"Yes: {self.prompts.write(idea, 'plain', False)}"
-        name = with_article(unknown_name(self.random))
-        idea = Idea("", name.split(" ", 1)[1] if name.startswith(("a ", "an ")) else name, True)
+        word = self.ideas.phrases.words.name()
+        name = f"{article(word)} {word}"
+        idea = Idea("", name, True)
         tried = self.prompts.write(idea, "plain", False)
         return self._asked(question.format(name)), f"I do not know {name} well. I can try: {tried}"
 

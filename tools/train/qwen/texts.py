@@ -1,29 +1,25 @@
 """Training texts: what stands before, and what follows it as pieces that are learned or only read."""
 
-import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+from train.qwen.everyday import LINKS
 from train.qwen.ideas import Idea, full_name, names_of
-from train.qwen.presets import Before, any_system, base_before, chat_before, shipped, user_turn
+from train.qwen.presets import Before, all_examples, any_system, base_before, chat_before, shipped, user_turn
 from train.qwen.prompts import PromptWriter
 from train.qwen.talk import Talk
 from train.qwen.things import with_article
-from train.qwen.words import unknown_name
+from train.qwen.words import evaluated, is_held_out
 
 ASSISTANT, END_TURN, END_TEXT = "<|im_start|>assistant\n", "<|im_end|>", "<|endoftext|>"
 # A text in pieces: (text, whether it is learned).
 Pieces = list[tuple[str, bool]]
-# One idea in ten, by its checksum, is never trained.
-HELD_OUT = 10
 # How often each kind of beginning is drawn: none, a preset's as a chat, as plain text, a system prompt of no preset.
 # And lines that repeat themselves, from which copying is learned soonest.
-BEGINNINGS = {"none": 0.32, "preset": 0.38, "base": 0.07, "system": 0.1, "repeat": 0.13}
-EXAMPLES_SHARE = 0.5
-
-
-def is_held_out(text: str) -> bool:
-    return zlib.crc32(text.lower().encode()) % HELD_OUT == 0
+BEGINNINGS = {"none": 0.18, "preset": 0.42, "base": 0.2, "system": 0.1, "repeat": 0.1}
+# A preset's examples: as they are, others or in another order, none.
+EXAMPLES_SHARE, OTHER_EXAMPLES_SHARE = 0.55, 0.2
+CONTEXT_SHARE = 0.06
 
 
 @dataclass(frozen=True)
@@ -43,8 +39,8 @@ class TextWriter:
         self.prompts: PromptWriter = self.talk.prompts
 
     def idea(self, clip: bool) -> Idea:
-        """One that may be trained."""
-        while is_held_out((idea := self.talk.ideas.draw(clip)).text):
+        """One that may be trained: neither held out by its checksum, nor of the evaluation's list."""
+        while is_held_out(text := (idea := self.talk.ideas.draw(clip)).text) or text.lower() in evaluated():
             pass
         return idea
 
@@ -57,28 +53,61 @@ class TextWriter:
             return Batch("", [self._without_system() for _ in range(size)])
         if kind == "system":
             before = any_system(self.random)
+            if self.random.random() < 0.4 and before.target:
+                before = replace(before, examples=self._examples(before))
             return Batch(chat_before(before), [self._chat(before, not before.target) for _ in range(size)])
-        before = shipped()[self.random.integers(len(shipped()))]
-        if self.random.random() >= EXAMPLES_SHARE:
-            before = replace(before, examples=())
+        before = self._preset()
         if kind == "base":
             return Batch(base_before(before), [self._base(before.style, before.target == "wan") for _ in range(size)])
         return Batch(chat_before(before), [self._chat(before, False) for _ in range(size)])
 
+    def _preset(self) -> Before:
+        """A shipped one; now and then with other examples, or with something that was said before."""
+        before = shipped()[self.random.integers(len(shipped()))]
+        draw = self.random.random()
+        if draw > EXAMPLES_SHARE + OTHER_EXAMPLES_SHARE:
+            before = replace(before, examples=())
+        elif draw > EXAMPLES_SHARE:
+            before = replace(before, examples=self._examples(before))
+        if self.random.random() < CONTEXT_SHARE:
+            said = "\n".join(self.idea(False).text for _ in range(self.random.integers(1, 4)))
+            before = replace(before, system=f"{before.system}\n\nWhat was said before:\n{said}")
+        return before
+
+    def _examples(self, before: Before) -> tuple[tuple[str, str], ...]:
+        """Of any preset, or of this style as the small models have it."""
+        count = self.random.integers(1, 5)
+        if self.random.random() < 0.6:
+            pool = all_examples()
+            return tuple(pool[index] for index in self.random.permutation(len(pool))[:count])
+        clip = before.target == "wan"
+        ideas = [self.idea(clip) for _ in range(count)]
+        return tuple((idea.text, self.prompts.write(idea, before.style, clip)) for idea in ideas)
+
     def _repeated(self) -> Pieces:
-        """A line of words that have nothing to do with each other, twice; or names, each at a line's beginning, where
-        its tokens are others, and within a line."""
-        if self.random.random() < 0.5:
-            ideas = self.talk.ideas
+        """A line of words that have little to do with each other, twice; or names, each at a line's beginning and
+        within a line."""
+        ideas = self.talk.ideas
+        if self.random.random() < 0.4:
             pieces: Pieces = []
             for _ in range(5):
                 thing = ideas.pick(ideas.things)
                 name = ideas.pick(names_of(thing))
                 pieces += [(f"{name}\n", False), (f"{with_article(full_name(thing, name))}\n", True)]
             return pieces
-        count = self.random.integers(3, 9)
-        line = " ".join(unknown_name(self.random) for _ in range(count))
+        if self.random.random() < 0.5:
+            # Small words come again and again: what follows them is told by more than the word before.
+            line = f"{ideas.phrases.phrase().typed} {ideas.pick(LINKS)} {ideas.phrases.phrase().said}"
+        else:
+            line = " ".join(self._cased(ideas.phrases.words.word()) for _ in range(self.random.integers(3, 9)))
         return [(f"{line}\n", False), (line + END_TEXT, True)]
+
+    def _cased(self, word: str) -> str:
+        """With a capital, whose tokens are others, or parts of a word that few words have by themselves."""
+        draw = self.random.random()
+        if draw < 0.2:
+            return word.capitalize()
+        return word[self.random.integers(len(word)) :] if draw < 0.4 else word
 
     def _without_system(self) -> Pieces:
         draw = self.random.random()
