@@ -91,7 +91,7 @@ async function tried(type: EnhanceType, trying: Trying): Promise<EnhanceAnswer |
       failures.push(`${type} changed nothing`);
     } catch (error) {
       const { message, isFinal } = failureOf(error, limit);
-      failures.push(`${type}: ${message}`);
+      failures.push(`${type}: ${message.replace(/\.$/, "")}`);
       if (isFinal) return undefined;
     }
   }

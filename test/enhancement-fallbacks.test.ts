@@ -8,7 +8,7 @@ import { type CallbackServer, startCallbackServer } from "./support/supabase/cal
 
 /* A language model that hangs in one token, one whose process is stopped, one that takes no instructions: who waits goes on. */
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const root = join(import.meta.dirname, "..");
 const models = mkdtempSync(join(tmpdir(), "ourvidz-hanging-"));

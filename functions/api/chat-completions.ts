@@ -42,10 +42,16 @@ const chatCompletionFields = z.looseObject(
     model: optional(
       z.string("must be a model's name").min(1, "must be a model's name").max(100, "must be a model's name"),
     ),
+    prompt: optional(z.never("must be left out: messages are answered")),
     messages: z
       .array(message, "must be a list of messages")
       .min(1, "must not be empty")
-      .max(1000, "must be at most 1,000 messages"),
+      .max(1000, "must be at most 1,000 messages")
+      .refine(
+        (messages) =>
+          messages.length === 0 || messages.some(({ role, content: text }) => role === "user" && /\S/.test(text)),
+        "must contain a message of the user's that is not only white space",
+      ),
     max_tokens: optional(wholeNumberFrom(1, 2048)),
     max_completion_tokens: optional(wholeNumberFrom(1, 2048)),
     temperature: optional(numberFrom(0, 2)),

@@ -2,12 +2,9 @@ import { z } from "zod";
 import { describeError, headersOf } from "../errors.ts";
 
 const typeOf: Readonly<Record<number, string>> = {
-  400: "invalid_request_error",
   401: "authentication_error",
   403: "permission_error",
   404: "not_found_error",
-  409: "invalid_request_error",
-  422: "invalid_request_error",
   429: "rate_limit_error",
 };
 
@@ -19,7 +16,12 @@ export function openAiError(error: unknown): { readonly status: number; readonly
   const isUnknownModel = body.code === "MODEL_NOT_FOUND";
   const code = isUnknownModel ? "model_not_found" : body.code;
   const param = fields.safeParse(body.details).data?.[0]?.field ?? null;
-  const shown = { message: body.error, type: typeOf[status] ?? "server_error", code, param };
+  const shown = {
+    message: body.error,
+    type: typeOf[status] ?? (status < 500 ? "invalid_request_error" : "server_error"),
+    code,
+    param,
+  };
   return { status: isUnknownModel ? 404 : status, body: { error: shown } };
 }
 

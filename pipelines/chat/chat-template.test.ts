@@ -93,7 +93,7 @@ describe("a template that is broken", () => {
     // A machine under load may come to the limit of time first.
     await expect(open(greedy + lines, 5000)).rejects.toMatchObject({
       code: "MODEL_INVALID",
-      message: expect.stringMatching(/takes more memory than the 128 MB|does not end/),
+      message: expect.stringMatching(/takes more memory than the 512 MB|does not end/),
     });
   });
 });

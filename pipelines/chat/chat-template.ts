@@ -12,7 +12,7 @@ const templateFile = z.looseObject({ chat_template: z.union([z.string(), named])
 
 /** Time for one conversation; a template of a published model takes a thousandth of it. */
 const defaultLimitMs = 5000;
-const maxMegabytes = 128;
+const maxMegabytes = 512;
 /**
  * V8's own limit is far above: where it is met within one large allocation, V8 ends the whole process and not the thread. So the
  * thread's heap is looked at while it writes, often enough that it cannot come there.

@@ -163,7 +163,7 @@ async function answerOf(link: Link, trying: Trying): Promise<EnhancedAnswer | un
     } catch (error) {
       trying.host.signal.throwIfAborted();
       const { message, isFinal } = failureOf(error, trying.signal);
-      trying.failures.push(`${link}: ${message}`);
+      trying.failures.push(`${link}: ${message.replace(/\.$/, "")}`);
       if (isFinal) return undefined;
     }
   }

@@ -13,7 +13,7 @@ import {
   shown,
   wholeNumberFrom,
 } from "./fields.ts";
-import { defaulted, jobEnvelope, optional, safeId } from "./job.ts";
+import { defaulted, jobEnvelope, modelName, optional, safeId } from "./job.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /**
@@ -38,7 +38,7 @@ export const chatSettings = {
     z.array(stopText, "must be a text or a list of texts").max(8, "must be at most 8 texts").optional(),
   ),
   stream: optionalFlag,
-  model: optionalText(100),
+  model: optional(modelName),
   target_model: optionalOneOf(["sdxl", "wan"]),
   enhance_type: optionalText(64),
   preset: optionalText(64),
@@ -78,6 +78,9 @@ export const enhanceRequest = z.looseObject(
     prompt: promptText,
     /** Seconds for everything together, the waiting for the model included. */
     enhancement_timeout: enhancementParameters.enhancement_timeout,
+    messages: optional(
+      z.never("must be left out: a prompt is enhanced; what was said before goes into metadata.conversation_context"),
+    ),
     ...requester,
     ...chatSettings,
   },
@@ -144,7 +147,7 @@ function checkPromptOrMessages(request: unknown, ctx: z.core.$RefinementCtx): vo
     report("messages", request.messages, "must be left out where there is a prompt");
   } else if (!isGiven(request.prompt) && !isGiven(request.messages)) {
     report("prompt", undefined, "must be given, or else messages");
-  } else if (Array.isArray(request.messages) && !request.messages.some(isQuestion)) {
+  } else if (isConversation(request.messages) && !request.messages.some(isQuestion)) {
     report("messages", request.messages, "must contain a message of the user's that is not only white space");
   } else if (isJsonObject(request.metadata) && isGiven(request.metadata.session_id)) {
     const error = `must have at most ${shown(sessionLimits.textBytes)} bytes of UTF-8 in each message of the user's where metadata.session_id is given`;
@@ -165,11 +168,11 @@ function isTooLongForSession(message: unknown): boolean {
   );
 }
 
-function isQuestion(message: unknown): boolean {
-  return (
-    isJsonObject(message) &&
-    message.role === "user" &&
-    typeof message.content === "string" &&
-    /\S/.test(message.content)
-  );
+/** What is none is reported by the schema. */
+function isConversation(messages: unknown): messages is ChatMessage[] {
+  return z.array(chatMessage).min(1).safeParse(messages).success;
+}
+
+function isQuestion({ role, content }: ChatMessage): boolean {
+  return role === "user" && /\S/.test(content);
 }

@@ -19,6 +19,11 @@ const priorityRule = "must be a whole number from -100 to 100";
 export const priority = z.number(priorityRule).int(priorityRule).min(-100, priorityRule).max(100, priorityRule);
 const anyObject = z.record(z.string(), z.unknown());
 
+/** Of a folder in the models folder, or another name of it. */
+export const modelName = z
+  .string("must be the name of a model folder")
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder");
+
 /**
  * The part of a job that every job type shares, after its dialect has been decoded. What a job type asks of `prompt`,
  * `config` and `metadata` is in its handler's `input`; unknown keys are kept.
@@ -30,7 +35,7 @@ export const jobEnvelope = z.looseObject({
   user_id: defaulted(safeId.default("anonymous")),
   created_at: optional(z.string()),
   priority: defaulted(priority.default(0)),
-  model_variant: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be the name of a model folder")),
+  model_variant: optional(modelName),
   bucket: optional(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be a bucket's name")),
   /** Where the job's end is reported to, beside the app. */
   webhook_url: optional(webhookUrl),
