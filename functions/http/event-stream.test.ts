@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createLogger } from "#runtime/observe/log.ts";
@@ -226,5 +227,25 @@ describe("silence", () => {
     expect(pulled()).toBe(1);
     expect(vi.getTimerCount()).toBe(0);
     await reader.cancel();
+  });
+
+  it("ends at once, and soon again, when the reader has closed its half of the connection: it may be gone", async () => {
+    const { source, push } = manualSource();
+    const socket = new EventEmitter();
+    const reader = readerOf(new EventStreams({ log }).respond(source, socket));
+    await nextText(reader);
+    const first = nextText(reader);
+    await vi.advanceTimersByTimeAsync(1000);
+    socket.emit("end");
+    expect(await first).toBe(": heartbeat\n\n");
+    for (const afterMs of [300, 2000, 10_000, 10_000]) {
+      const beat = nextText(reader);
+      await vi.advanceTimersByTimeAsync(afterMs);
+      expect(await beat).toBe(": heartbeat\n\n");
+    }
+    push(1);
+    expect(await nextText(reader)).toContain("data: 1");
+    await reader.cancel();
+    expect([socket.listenerCount("end"), vi.getTimerCount()]).toEqual([0, 0]);
   });
 });

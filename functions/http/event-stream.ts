@@ -1,6 +1,7 @@
 import { throttled } from "#runtime/lib/throttled.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { HttpError } from "../errors.ts";
+import { type AnsweredSocket, SilenceLimit } from "./half-closed.ts";
 import { StreamTurns } from "./stream-turns.ts";
 
 /** One server-sent event; `data` is sent as JSON. The same object for many readers is encoded once. */
@@ -72,11 +73,15 @@ export class EventStreams {
 
   /**
    * @param source called once; it must end soon after its signal aborts, which is when the reader left or at `close`
+   * @param socket of the reader: one that closes its half may be gone, which is found out by writing to it
    * @throws HttpError OVERLOADED when too many streams are open, SHUTTING_DOWN after `close`
    */
-  respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvents>): Response {
+  respond(source: (signal: AbortSignal) => AsyncIterable<ServerEvents>, socket?: AnsweredSocket): Response {
     const over = this.#enter();
-    return new Response(this.#stream(source(over.signal), over), { headers });
+    return new Response(
+      this.#stream(source(over.signal), over, new SilenceLimit(this.#heartbeatMs, over.signal, socket)),
+      { headers },
+    );
   }
 
   /**
@@ -117,7 +122,11 @@ export class EventStreams {
     for (const over of this.#open) over.abort();
   }
 
-  #stream(events: AsyncIterable<ServerEvents>, over: AbortController): ReadableStream<Uint8Array> {
+  #stream(
+    events: AsyncIterable<ServerEvents>,
+    over: AbortController,
+    silence: SilenceLimit,
+  ): ReadableStream<Uint8Array> {
     const iterator = events[Symbol.asyncIterator]();
     let next: Promise<IteratorResult<ServerEvents>> | null = null;
     let left = false;
@@ -126,7 +135,7 @@ export class EventStreams {
       const pause = next === null ? this.#turns.pause(writtenAtMs, over.signal) : null;
       if (pause !== null) await pause;
       next ??= iterator.next();
-      const result = await within(this.#heartbeatMs, next);
+      const result = await silence.within(next);
       if (result === undefined) return heartbeat;
       next = null;
       if (result.done) return null;
@@ -180,15 +189,4 @@ function encodeEvent(event: ServerEvent): Uint8Array {
   const bytes = encoder.encode(`${id}${name}data: ${data}\n\n`);
   encoded.set(event, bytes);
   return bytes;
-}
-
-/** The promise's value, or undefined when it takes longer than `limitMs`. */
-async function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
-  const { promise: limit, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), limitMs);
-  try {
-    return await Promise.race([promise, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

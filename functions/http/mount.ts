@@ -8,6 +8,7 @@ import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
 import { bodyOf, readJson } from "./body.ts";
 import type { EventStreams } from "./event-stream.ts";
+import type { AnsweredSocket } from "./half-closed.ts";
 import { addressAt, requestBase } from "./request-base.ts";
 import type { RequestState } from "./request-log.ts";
 import type { Reply, Route, RouteRequest } from "./route.ts";
@@ -24,7 +25,8 @@ export function mount(app: Hono<RequestState>, routes: readonly Route[], options
   for (const route of routes) {
     const answer: MiddlewareHandler<RequestState> = async (context) => {
       const request = await readRequest(context, route, routes, options);
-      return respond(await route.handler(request, options.runtime), request, options.streams);
+      const reply = await route.handler(request, options.runtime);
+      return respond(reply, request, options.streams, context.env?.incoming?.socket);
     };
     const guard = guardOf(route, guards[route.access], options.runtime);
     app.on(route.method, route.path, withErrors(route, guard), withErrors(route, answer));
@@ -121,10 +123,15 @@ function inPlace(problem: FieldProblem, place: string): FieldProblem {
   return problem.field === "job" ? { ...problem, field: place } : problem;
 }
 
-function respond(reply: Reply, request: RouteRequest, streams: EventStreams): Response {
+function respond(
+  reply: Reply,
+  { method, base }: RouteRequest,
+  streams: EventStreams,
+  socket?: AnsweredSocket,
+): Response {
   if ("response" in reply) return reply.response;
-  if ("events" in reply) return request.method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events);
-  return Response.json(reply.body, { status: reply.status, headers: headersOf(reply.headers ?? {}, request.base) });
+  if ("events" in reply) return method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events, socket);
+  return Response.json(reply.body, { status: reply.status, headers: headersOf(reply.headers ?? {}, base) });
 }
 
 /** A route names another one by its path. */
