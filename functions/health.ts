@@ -1,4 +1,5 @@
 import { type Problem, type ProblemParts, problemsOf } from "#runtime/container/problems.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Dispatcher } from "#runtime/dispatch/dispatcher.ts";
 import { runnableTypes } from "#runtime/offers/compute-offer.ts";
@@ -17,10 +18,16 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
     version: workerVersion,
     capabilities: runnableTypes(runtime.offers.all.values()),
     endpoints: [...new Set(routes.map((route) => route.path))],
+    calls: callsOf(runtime),
     problems: problemsOf(runtime).map(viewProblem),
     limited: limitsOf(runtime.offers),
   },
 }));
+
+function callsOf({ calls, executors }: Pick<Runtime, "calls" | "executors">) {
+  const waiting = [...executors.keys()].reduce((sum, worker) => sum + calls.waiting(worker), 0);
+  return { running: calls.active, waiting };
+}
 
 export function viewProblem({ part, subject, code, sinceMs, summary }: Problem) {
   return { part, subject, code, since: sinceMs === null ? null : new Date(sinceMs).toISOString(), summary };

@@ -2,6 +2,7 @@ import { problemsOf } from "#runtime/container/problems.ts";
 import { workerStatus } from "./api/worker-status.ts";
 import { healthOf, viewProblem } from "./health.ts";
 import { defineRoute } from "./http/route.ts";
+import { viewCalls } from "./worker/calls-view.ts";
 import { viewExecutor } from "./worker/executor-view.ts";
 import { viewCondition, viewOffer, viewQuarantined } from "./worker/offer-view.ts";
 
@@ -11,6 +12,7 @@ export const workerStatusRoute = defineRoute(workerStatus).handle(async (_reques
     Promise.all(
       [...runtime.executors.values()].map(async ({ worker, status }) => ({
         ...(await viewExecutor(status, Date.now())),
+        calls: viewCalls(runtime.calls.of(worker)),
         offer: viewOffer(runtime.offers.of(worker)),
       })),
     ),

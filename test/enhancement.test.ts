@@ -90,3 +90,23 @@ it.each([
   expect(written.length).toBeGreaterThan(prompt.split(" ").length + 1);
   expect(result?.metadata).toMatchObject({ success: true, original_prompt: prompt });
 });
+
+it("nobody waits for ever while every executor is at work and calls the language model, or is the language model", async () => {
+  const small = { width: 64, height: 64, num_inference_steps: 2, seed: 7, guidance_scale: 5, enhance_prompt: true };
+  const [wan, sdxl, chat] = [
+    ["image7b_fast_enhanced", small],
+    ["sdxl_generate", small],
+    ["chat", { max_tokens: 20 }],
+  ] as const;
+  const jobs = await Promise.all(
+    [wan, sdxl, chat, wan, sdxl, chat, wan, sdxl, chat].map(([type, config]) =>
+      container.submit(type, config, { prompt: idea }),
+    ),
+  );
+  const asked = ["chat", "enhance_instruct", "enhance_base", "chat"].map((type) =>
+    container.calls.callNow({ type, job: { prompt: idea }, signal: new AbortController().signal }),
+  );
+  const ends = await Promise.all(jobs.map(async (id) => (await container.ended(id)).status));
+  expect(ends).toEqual(jobs.map(() => "completed"));
+  expect(await Promise.all(asked)).toHaveLength(4);
+});

@@ -37,6 +37,8 @@ const healthView = z.object({
   /** Job types whose jobs run here now, when they name no model of their own. */
   capabilities: z.array(z.string()),
   endpoints: z.array(z.string()),
+  /** Of handlers, without the queue: by other handlers, and over HTTP. */
+  calls: z.object({ running: z.number().int(), waiting: z.number().int() }),
   /** What is wrong, and since when. */
   problems: z.array(problemView),
   /** What is not run at present. */

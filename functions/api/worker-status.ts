@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { declareRoute } from "./declare.ts";
 import { healthStatus, problemView } from "./health.ts";
-import { conditionView, executorView, offerView, quarantineView } from "./schemas/worker-views.ts";
+import { callsView, conditionView, executorView, offerView, quarantineView } from "./schemas/worker-views.ts";
 
 /** GET /worker/status: what each worker does, and how full the first GPU is. */
 export const workerStatus = declareRoute({
@@ -15,7 +15,7 @@ export const workerStatus = declareRoute({
       /** Whether jobs are taken. */
       dispatcher: z.enum(["running", "paused", "stopped"]),
       /** By worker. */
-      workers: z.record(z.string(), executorView.extend({ offer: offerView })),
+      workers: z.record(z.string(), executorView.extend({ calls: callsView, offer: offerView })),
       /** What is wrong, with what to do. */
       problems: z.array(problemView.extend({ message: z.string() })),
       /** What keeps this container from running everything that it has handlers for. */

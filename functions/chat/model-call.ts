@@ -1,7 +1,6 @@
 import type { ChatRequest, EnhanceRequest } from "#contract/chat.ts";
-import type { CallAnswer, InteractiveCall } from "#runtime/calls/calls.ts";
+import type { CallAnswer, Calls, InteractiveCall } from "#runtime/calls/calls.ts";
 import { TextInbox } from "#runtime/calls/text-inbox.ts";
-import type { Runtime } from "#runtime/container/runtime.ts";
 import { idempotencyKey } from "../api/schemas/submission.ts";
 import { HttpError } from "../errors.ts";
 import type { ServerEvents } from "../http/event-stream.ts";
@@ -11,6 +10,10 @@ import type { Reply, RouteRequest } from "../http/route.ts";
 export type ModelCall = Pick<InteractiveCall, "type" | "job" | "userId" | "timeoutSeconds">;
 
 type Caller = Pick<RouteRequest, "headers" | "signal">;
+
+interface CallsHere {
+  readonly calls: Pick<Calls, "callNow">;
+}
 
 /** A request's body as a call: what is a setting goes into `config`. */
 export function callOf(type: string, body: ChatRequest | EnhanceRequest): ModelCall {
@@ -25,13 +28,13 @@ export function callOf(type: string, body: ChatRequest | EnhanceRequest): ModelC
  */
 export async function answerCall(
   { headers, signal }: Caller,
-  runtime: Pick<Runtime, "calls">,
+  { calls }: CallsHere,
   call: ModelCall,
   attempt = 1,
 ): Promise<CallAnswer> {
   const key = keyOf(headers);
   const idempotencyKey = key === undefined || attempt === 1 ? key : `${key} ${attempt}`;
-  return await runtime.calls.callNow({ ...call, signal, idempotencyKey });
+  return await calls.callNow({ ...call, signal, idempotencyKey });
 }
 
 /** The text as it comes, and the answer at its end. */
@@ -49,7 +52,7 @@ const statusMs = 10_000;
  */
 export async function streamCall(
   { headers, signal }: Caller,
-  runtime: Pick<Runtime, "calls">,
+  { calls }: CallsHere,
   call: ModelCall,
   format: (stream: TextStream) => AsyncIterable<ServerEvents>,
 ): Promise<Extract<Reply, { events: unknown }>> {
@@ -62,7 +65,7 @@ export async function streamCall(
   };
   const timer = setTimeout(begun.resolve, statusMs);
   const both = AbortSignal.any([signal, reader.signal]);
-  const answer = runtime.calls.callNow({ ...call, signal: both, onText, idempotencyKey: keyOf(headers) });
+  const answer = calls.callNow({ ...call, signal: both, onText, idempotencyKey: keyOf(headers) });
   answer.then(
     () => inbox.close(),
     (error: unknown) => inbox.fail(error),

@@ -60,6 +60,18 @@ export interface RanCall {
   readonly ranSeconds: number;
 }
 
+/** A call that has its worker's executor. */
+export interface RunningCall {
+  readonly type: string;
+  /** The calling job's type; "http" without one. */
+  readonly caller: string;
+  readonly seconds: number;
+  /** That its handler has made so far: of a language model, tokens. */
+  readonly steps: number;
+  /** It is answered already, and its handler is to stop. */
+  readonly isStopping: boolean;
+}
+
 /** How a call was answered; `refused`: it has not run. */
 export type CallOutcome = "completed" | "failed" | "cancelled" | "timed_out" | "refused";
 
@@ -69,6 +81,7 @@ export class Call implements InLine {
   readonly #answer = Promise.withResolvers<RanCall>();
   readonly #madeAtMs = performance.now();
   #startedAtMs: number | null = null;
+  #steps = 0;
   #isAnswered = false;
   #task: RunningTask | null = null;
   #killer: NodeJS.Timeout | null = null;
@@ -102,6 +115,12 @@ export class Call implements InLine {
 
   get isAnswered(): boolean {
     return this.#isAnswered;
+  }
+
+  get running(): RunningCall {
+    const { handler, caller } = this.order;
+    const shown = { type: handler.type, caller, seconds: this.#ranSeconds(), steps: this.#steps };
+    return { ...shown, isStopping: this.#isAnswered };
   }
 
   get fields() {
@@ -174,6 +193,12 @@ export class Call implements InLine {
     return true;
   }
 
+  #stepped(step: number): void {
+    if (step <= this.#steps) return;
+    this.#parts.metrics.callSteps.add({ type: this.order.handler.type }, step - this.#steps);
+    this.#steps = step;
+  }
+
   /** What its caller's own function throws ends it, and nothing else. */
   #onText(delta: string): void {
     if (this.#isAnswered) return;
@@ -197,7 +222,7 @@ export class Call implements InLine {
     const { handler, job, jobId, runId, userId, workFolder, trace } = this.order;
     const { inputs, metrics, answerQuery, callFrom } = this.#parts;
     return {
-      onProgress: () => undefined,
+      onProgress: ({ step }) => this.#stepped(step),
       onStage: (message) => {
         trace.stage(message);
         recordStage(metrics, { type: handler.type, worker }, message);

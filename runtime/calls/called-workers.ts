@@ -3,7 +3,7 @@ import type { Job } from "#contract/job.ts";
 import type { Executor } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { Call } from "./call.ts";
+import type { Call, RunningCall } from "./call.ts";
 import { failureOf, isConditionOf, lineFull, notOffered, restarted, shuttingDown } from "./call-failure.ts";
 import { CallLine } from "./call-line.ts";
 
@@ -34,6 +34,14 @@ export interface CalledAttempt {
   readonly end: AttemptEnd;
 }
 
+/** What is called of a worker now. */
+export interface WorkerCalls {
+  readonly running: RunningCall | null;
+  readonly waiting: number;
+  /** Those that had no turn since the start of the container. */
+  readonly refused: number;
+}
+
 interface Waiting {
   readonly line: CallLine<Call>;
   readonly limit: NodeJS.Timeout;
@@ -50,6 +58,7 @@ export class CalledWorkers {
   readonly #running = new Map<Call, Promise<void>>();
   /** How long calls of a worker took lately. */
   readonly #usualSeconds = new Map<string, number>();
+  readonly #refused = new Map<string, number>();
   #characters = 0;
   #isClosed = false;
 
@@ -69,7 +78,16 @@ export class CalledWorkers {
 
   /** Whether a call has the worker's executor. */
   has(worker: string): boolean {
-    return [...this.#running.keys()].some(({ order }) => order.handler.worker === worker);
+    return this.#runningOn(worker) !== undefined;
+  }
+
+  of(worker: string): WorkerCalls {
+    const running = this.#runningOn(worker)?.running ?? null;
+    return { running, waiting: this.waiting(worker), refused: this.#refused.get(worker) ?? 0 };
+  }
+
+  #runningOn(worker: string): Call | undefined {
+    return [...this.#running.keys()].find(({ order }) => order.handler.worker === worker);
   }
 
   /** Puts the call into its worker's line, and runs it when it is its turn. */
@@ -79,7 +97,7 @@ export class CalledWorkers {
     const { worker } = handler;
     const refusal = this.#refusal(call);
     if (refusal !== null) {
-      call.refuse(refusal);
+      this.#refuse(call, refusal);
       return;
     }
     const line = this.#lines.get(worker) ?? new CallLine<Call>(maxWaiting);
@@ -155,8 +173,10 @@ export class CalledWorkers {
   }
 
   #refuse(call: Call, error: CodedError): void {
+    const { worker } = call.order.handler;
     this.leave(call);
     call.refuse(error);
+    this.#refused.set(worker, (this.#refused.get(worker) ?? 0) + 1);
   }
 
   #full(call: Call, message: string) {

@@ -16,7 +16,7 @@ import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { Tracing } from "#runtime/observe/tracing/tracing.ts";
 import { Call, type CallOrder, type CallParts, type RanCall } from "./call.ts";
 import { endedBy, lineFull, notOffered, shuttingDown } from "./call-failure.ts";
-import { CalledWorkers, type CalledWorkersOptions } from "./called-workers.ts";
+import { CalledWorkers, type CalledWorkersOptions, type WorkerCalls } from "./called-workers.ts";
 import { SharedAnswers } from "./shared-answers.ts";
 
 /*
@@ -119,6 +119,11 @@ export class Calls {
   /** Whether a call has the worker's executor. */
   has(worker: string): boolean {
     return this.#workers.has(worker);
+  }
+
+  /** What is called of the worker now. */
+  of(worker: string): WorkerCalls {
+    return this.#workers.of(worker);
   }
 
   /** An executor on which calls are to run. */

@@ -29,6 +29,25 @@ export const executorView = z.object({
   start_error: z.string().nullable(),
 });
 
+/** Calls of a worker's handlers, by other handlers and over HTTP, which go before the jobs on its queue. */
+export const callsView = z.object({
+  running: z
+    .object({
+      type: z.string(),
+      /** The calling job's type; "http" without one. */
+      caller: z.string(),
+      seconds: z.number(),
+      /** Of a language model: tokens. */
+      steps: z.number().int(),
+      /** It was answered already (a time-out, a caller that left), and its handler is to stop. */
+      stopping: z.boolean(),
+    })
+    .nullable(),
+  waiting: z.number().int(),
+  /** Those that had no turn since the container started: the line was full, or they waited too long. */
+  refused: z.number().int(),
+});
+
 /** What a worker runs now: a job of one of `types` that names one of `models`, or of `default_model_types` when it names none. */
 export const offerView = z.object({
   types: z.array(z.string()),

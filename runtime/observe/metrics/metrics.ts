@@ -120,6 +120,11 @@ function callMetrics(registry: MetricsRegistry) {
       labels: ["type", "outcome"],
       buckets: jobSeconds,
     }),
+    callSteps: registry.counter({
+      name: "ourvidz_call_steps_total",
+      help: "Steps that called handlers have made: of a language model, tokens.",
+      labels: ["type"],
+    }),
   };
 }
 

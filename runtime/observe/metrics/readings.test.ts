@@ -13,7 +13,7 @@ function setUp(parts: Partial<MeasuredContainer>) {
   readAtScrape(registry, {
     workerId: "test",
     dispatcher: { state: "running", activeJobs: 0, troubles: [] },
-    calls: { waiting: () => 0 },
+    calls: { waiting: () => 0, has: () => false },
     executors: new Map(),
     offers: { all: new Map(), conditions: [], quarantined: [] },
     outbox: { backlog: () => ({ rows: 0, oldestSeconds: 0 }) },

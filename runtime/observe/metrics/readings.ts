@@ -20,7 +20,7 @@ import type { MetricsRegistry } from "./registry.ts";
 export interface MeasuredContainer {
   readonly workerId: string;
   readonly dispatcher: Pick<Dispatcher, "state" | "activeJobs" | "troubles">;
-  readonly calls: Pick<Calls, "waiting">;
+  readonly calls: Pick<Calls, "waiting" | "has">;
   readonly executors: ReadonlyMap<
     string,
     { readonly status: Pick<ExecutorStatus, "worker" | "state" | "restarts" | "heldModels" | "memoryBytes" | "pid"> }
@@ -84,8 +84,16 @@ function readCalls(registry: MetricsRegistry, { calls, executors }: MeasuredCont
     help: "Calls that wait for the worker's executor.",
     labels: ["worker"],
   });
+  const running = registry.gauge({
+    name: "ourvidz_calls_running",
+    help: "Calls that have the worker's executor: one or none.",
+    labels: ["worker"],
+  });
   registry.atScrape(() => {
-    for (const worker of executors.keys()) waiting.set({ worker }, calls.waiting(worker));
+    for (const worker of executors.keys()) {
+      waiting.set({ worker }, calls.waiting(worker));
+      running.set({ worker }, calls.has(worker) ? 1 : 0);
+    }
   });
 }
 
