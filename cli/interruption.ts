@@ -18,9 +18,10 @@ const echoMs = 500;
  *   waiting ──first──► requested ──second──► process.exit
  */
 export class Interruption {
-  readonly #controller = new AbortController();
+  #controller = new AbortController();
   readonly #nowMs: () => number;
-  #first: { readonly signal: StopSignal; readonly atMs: number } | null = null;
+  #first: StopSignal | null = null;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   readonly #stopWatching: () => void;
 
@@ -28,6 +29,12 @@ export class Interruption {
     this.#nowMs = nowMs;
     for (const signal of Object.keys(signalExitCodes)) process.on(signal, this.#receive);
     this.#stopWatching = watchRunner(() => this.#request("SIGTERM"));
+  }
+
+  /** What the first signal has requested is done, and the command goes on: the next one is a first one, with a signal of its own. */
+  rearm(): void {
+    this.#first = null;
+    this.#controller = new AbortController();
   }
 
   /** Aborts at the first signal. */
@@ -45,7 +52,7 @@ export class Interruption {
 
   /** The exit code of the signal; null as long as there was none. */
   get exitCode(): number | null {
-    return this.#first === null ? null : signalExitCodes[this.#first.signal];
+    return this.#first === null ? null : signalExitCodes[this.#first];
   }
 
   /** Signals have their usual effect again. */
@@ -55,13 +62,16 @@ export class Interruption {
   }
 
   readonly #receive = (signal: StopSignal): void => {
+    const isEcho = this.#nowMs() - this.#lastMs < echoMs;
+    if (isEcho) return;
     if (this.#first === null) this.#request(signal);
-    else if (this.#nowMs() - this.#first.atMs >= echoMs) process.exit(signalExitCodes[signal]);
+    else process.exit(signalExitCodes[signal]);
   };
 
   #request(signal: StopSignal): void {
     if (this.#first !== null) return;
-    this.#first = { signal, atMs: this.#nowMs() };
+    this.#lastMs = this.#nowMs();
+    this.#first = signal;
     this.#controller.abort();
   }
 }

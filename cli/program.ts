@@ -1,7 +1,9 @@
 import { Command, Help, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addCancel } from "./commands/cancel.ts";
+import { addChat } from "./commands/chat.ts";
 import { addDiscard } from "./commands/discard.ts";
+import { addEnhance } from "./commands/enhance.ts";
 import { addEnqueue } from "./commands/enqueue.ts";
 import { addFailures } from "./commands/failures.ts";
 import { addGateway } from "./commands/gateway.ts";
@@ -40,6 +42,8 @@ const remoteCommands = new Set([
   "failures",
   "outbox",
   "tokens",
+  "chat",
+  "enhance",
 ]);
 
 /**
@@ -95,6 +99,9 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   for (const add of [addQueues, addPause, addResume, addFailures]) add(program);
   for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
   addOutbox(program);
+  program.commandsGroup("Language model, here or, with --url, of a container:");
+  addChat(program);
+  addEnhance(program);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addTokens, addValidate]) add(program);
   program.commandsGroup("Write:");

@@ -43,12 +43,12 @@ import type { restartWorker } from "#functions/api/worker-restart.ts";
 import type { resumeWorker } from "#functions/api/worker-resume.ts";
 import type { workerStatus } from "#functions/api/worker-status.ts";
 import type { validateWorker } from "#functions/api/worker-validate.ts";
-import { type JobEvent, readJobEvents } from "./event-reader.ts";
+import { type ChatEvent, type JobEvent, readChatEvents, readJobEvents } from "./event-reader.ts";
 import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
 import { pause } from "./pause.ts";
 import type { RedriveOptions } from "./redrive-options.ts";
 
-export type { Accepted, ConnectionOptions, JobEvent, JobView, RedriveOptions };
+export type { Accepted, ChatEvent, ConnectionOptions, JobEvent, JobView, RedriveOptions };
 export { CodedError };
 
 /** What a route takes, before defaults are filled in. */
@@ -159,6 +159,27 @@ export class OurvidzClient {
   /** Forgets all conversations of a user. */
   forgetSessions({ userId: user_id }: Owner = {}): Promise<AnswerOf<typeof deleteChatSessions>> {
     return this.#connection.call<typeof deleteChatSessions>("DELETE", "/chat/sessions", { query: { user_id } });
+  }
+
+  /**
+   * As `chat`, while it is made: pieces of the text, and at the end the whole answer.
+   *
+   * @example
+   * for await (const { name, data } of client.chatStream({ prompt: "What can you draw?" })) if (name === "text") show(data.delta);
+   */
+  async *chatStream(
+    request: NewChat,
+    { signal }: Pick<GenerateOptions, "signal"> = {},
+  ): AsyncGenerator<ChatEvent, undefined> {
+    const body = { ...request, stream: true };
+    const response = await this.#connection.open<typeof chat>("POST", "/chat", { body, signal });
+    let isOver = false;
+    if (response.body !== null)
+      for await (const event of readChatEvents(response.body)) {
+        isOver = event.name === "done";
+        yield event;
+      }
+    if (!isOver) throw new CodedError("WORKER_UNREACHABLE", "The answer broke off before its end.");
   }
 
   /** Makes a fuller prompt: the answer's `enhanced_prompt` is the given one when nothing came of it. */

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { z } from "zod";
-import { CodedError } from "#contract/errors.ts";
+import { CodedError, isErrorCode } from "#contract/errors.ts";
+import type { ChatAnswer } from "#functions/api/chat.ts";
 import type { eventSchemas } from "#functions/api/schemas/job-event.ts";
 
 type Schemas = typeof eventSchemas;
@@ -15,6 +16,29 @@ const maxEventCharacters = 32 * 1024 * 1024;
 
 /** The events of a stream. Comments and events of unknown names are passed over. */
 export async function* readJobEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<JobEvent> {
+  for await (const message of readMessages(body)) yield* jobEventOf(message);
+}
+
+/** What `/chat` sends while it answers. */
+export type ChatEvent =
+  | { readonly name: "text"; readonly data: { readonly delta: string } }
+  | { readonly name: "done"; readonly data: ChatAnswer };
+
+/** @throws CodedError as the container reports it at the end of a stream */
+export async function* readChatEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ChatEvent> {
+  for await (const { event, data } of readMessages(body)) {
+    if (event === "text" || event === "done") yield { name: event, data: JSON.parse(data) };
+    if (event === "error") throw reported(JSON.parse(data));
+  }
+}
+
+function reported({ code, error, details }: { readonly [name: string]: unknown }): CodedError {
+  if (typeof error !== "string" || !isErrorCode(code))
+    return new CodedError("WORKER_UNREACHABLE", "The answer ended with an error that is not understood.");
+  return new CodedError(code, error, { details });
+}
+
+async function* readMessages(body: ReadableStream<Uint8Array>): AsyncGenerator<EventSourceMessage> {
   const messages: EventSourceMessage[] = [];
   const parser = createParser({
     maxBufferSize: maxEventCharacters,
@@ -30,7 +54,7 @@ export async function* readJobEvents(body: ReadableStream<Uint8Array>): AsyncGen
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       parser.feed(decoder.decode(part.value, { stream: true }));
-      for (const message of messages.splice(0)) yield* jobEventOf(message);
+      yield* messages.splice(0);
     }
   } finally {
     // Whoever leaves early also lets the container know; a stream that broke has nothing left to cancel.

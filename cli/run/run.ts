@@ -2,15 +2,15 @@ import { resolve } from "node:path";
 import { toErrorReport } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
-import { workersFor } from "#runtime/job-types/call-graph.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob, type PlannedJob, planJob } from "../job/build-job.ts";
 import type { JobOptions } from "../job/options.ts";
-import { type GlobalOptions, logFormat, openLog, readSettings } from "../settings.ts";
+import { type GlobalOptions, openLog, readSettings } from "../settings.ts";
 import { LocalFiles } from "./local-files.ts";
+import { configForOneCommand } from "./one-command.ts";
 import { createProgressView, type ProgressView } from "./progress-view.ts";
 import { reportRun } from "./report-run.ts";
 import { runChildren } from "./run-children.ts";
@@ -18,6 +18,7 @@ import type { RunEnd, RunOutcome } from "./run-outcome.ts";
 import { RunWatch } from "./run-watch.ts";
 import { checkOutFolder, type SavedAsset, saveAssets } from "./save-assets.ts";
 import { ScratchFolder } from "./scratch-folder.ts";
+import { workersOfRun } from "./workers-of-run.ts";
 
 export interface RunOptions extends GlobalOptions, JobOptions {
   readonly out: string;
@@ -33,7 +34,7 @@ export async function run(operands: readonly string[], options: RunOptions): Pro
   const files = await LocalFiles.open(described.files);
   try {
     const planned = planJob(described, files.addresses, options);
-    const workers = workersFor(planned.handler.type, registry.all());
+    const workers = workersOfRun(planned, registry.all());
     await checkOutFolder(out);
     return await runInScratchFolder({ planned, workers, settings, out, files, options, interruption });
   } finally {
@@ -121,22 +122,10 @@ async function keepFiles(
   }
 }
 
-/** Only the workers that the job needs, nothing delivered elsewhere, and logs only when they were requested. */
 function configForOneJob({ settings, workers, files, options }: PreparedRun, scratch: ScratchFolder): Config {
-  const level = options.verbose ? settings.log.level : "silent";
-  return {
-    ...settings,
-    dataFolder: scratch.path,
-    workers,
-    inputs: { ...settings.inputs, allowedHosts: [...settings.inputs.allowedHosts, ...files.hosts] },
-    // The job is this command's own: it goes through the embedded queue, whatever the environment names, and nobody is notified.
-    sources: settings.configuredSources.filter(({ isEmbedded }) => isEmbedded),
-    configuredSources: [],
-    supabase: null,
-    callback: null,
-    shutdownGraceSeconds: 0,
-    log: { level, format: logFormat(settings) },
-  };
+  const config = configForOneCommand(settings, { workers, scratch, verbose: options.verbose });
+  const allowedHosts = [...settings.inputs.allowedHosts, ...files.hosts];
+  return { ...config, inputs: { ...settings.inputs, allowedHosts } };
 }
 
 function exitCodeOf(end: RunEnd, interruption: Interruption): number {

@@ -52,7 +52,45 @@ export async function withSledge(): Promise<Record<string, string>> {
  * @param env on top of an environment without any of the project's variables
  */
 export function startCli(folder: string, args: readonly string[], env: Record<string, string> = {}): CliProcess {
-  const child = spawn(process.execPath, [entry, ...args], {
+  return startProcess(folder, [process.execPath, entry, ...args], { env, stdin: "ignore" });
+}
+
+/** Node has no terminals of its own. What is written to the process's standard input is typed. */
+const terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+/** As {@link startCli}, on a terminal: both outputs are one. */
+export function startCliOnTerminal(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): CliProcess {
+  const command = ["python3", "-c", terminal, process.execPath, entry, ...args];
+  return startProcess(folder, command, { env, stdin: "pipe" });
+}
+
+/** As {@link startCli}, with something piped in. */
+export function startCliReading(
+  folder: string,
+  args: readonly string[],
+  input: string,
+  env: Record<string, string> = {},
+) {
+  const started = startProcess(folder, [process.execPath, entry, ...args], { env, stdin: "pipe" });
+  started.child.stdin?.end(input);
+  return started;
+}
+
+interface ProcessOptions {
+  readonly env: Record<string, string>;
+  readonly stdin: "ignore" | "pipe";
+}
+
+function startProcess(
+  folder: string,
+  [file = "", ...args]: readonly string[],
+  { env, stdin }: ProcessOptions,
+): CliProcess {
+  const child = spawn(file, args, {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
@@ -63,13 +101,13 @@ export function startCli(folder: string, args: readonly string[], env: Record<st
       MODELS_DIR: folder,
       ...env,
     },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [stdin, "pipe", "pipe"],
   });
   children.push(child);
   const output = { stdout: "", stderr: "" };
   const waiting = new Set<() => void>();
   for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+    child[name]?.setEncoding("utf8").on("data", (chunk: string) => {
       output[name] += chunk;
       for (const look of waiting) look();
     });
