@@ -43,7 +43,9 @@ import type { restartWorker } from "#functions/api/worker-restart.ts";
 import type { resumeWorker } from "#functions/api/worker-resume.ts";
 import type { workerStatus } from "#functions/api/worker-status.ts";
 import type { validateWorker } from "#functions/api/worker-validate.ts";
-import { type ChatEvent, type JobEvent, readChatEvents, readJobEvents } from "./event-reader.ts";
+import { streamChat } from "./chat-stream.ts";
+import { type ChatEvent, type JobEvent, readJobEvents } from "./event-reader.ts";
+import { given } from "./given.ts";
 import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
 import { pause } from "./pause.ts";
 import type { RedriveOptions } from "./redrive-options.ts";
@@ -161,25 +163,9 @@ export class OurvidzClient {
     return this.#connection.call<typeof deleteChatSessions>("DELETE", "/chat/sessions", { query: { user_id } });
   }
 
-  /**
-   * As `chat`, while it is made: pieces of the text, and at the end the whole answer.
-   *
-   * @example
-   * for await (const { name, data } of client.chatStream({ prompt: "What can you draw?" })) if (name === "text") show(data.delta);
-   */
-  async *chatStream(
-    request: NewChat,
-    { signal }: Pick<GenerateOptions, "signal"> = {},
-  ): AsyncGenerator<ChatEvent, undefined> {
-    const body = { ...request, stream: true };
-    const response = await this.#connection.open<typeof chat>("POST", "/chat", { body, signal });
-    let isOver = false;
-    if (response.body !== null)
-      for await (const event of readChatEvents(response.body)) {
-        isOver = event.name === "done";
-        yield event;
-      }
-    if (!isOver) throw new CodedError("WORKER_UNREACHABLE", "The answer broke off before its end.");
+  /** As `chat`, while it is made: pieces of the text, and at the end the whole answer. */
+  chatStream(request: NewChat, { signal }: Pick<GenerateOptions, "signal"> = {}): AsyncGenerator<ChatEvent, undefined> {
+    return streamChat(this.#connection, request, signal);
   }
 
   /** Makes a fuller prompt: the answer's `enhanced_prompt` is the given one when nothing came of it. */
@@ -433,9 +419,4 @@ function isFinal(error: unknown): boolean {
 /** Whether `generate` has brought the job itself. */
 export function isJob<Answer extends JobView | Accepted>(answer: Answer): answer is Extract<Answer, JobView> {
   return "attempts" in answer;
-}
-
-/** Without what is undefined, which is no JSON. */
-function given(filter: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }

@@ -150,7 +150,7 @@ describe("a call over HTTP", () => {
   it("goes before the jobs on the queue, and kills none that runs", async () => {
     const { trace, lines } = newTrace();
     const job = (prompt: string) => runtime.submit("reply", { trace, pieces: 4, piece_ms: 50 }, { prompt });
-    const first = await job("job 1");
+    const first = await runtime.submit("reply", { trace, pieces: 40, piece_ms: 50 }, { prompt: "job 1" });
     await expect.poll(lines).toEqual(["anonymous job 1"]);
     const others = [await job("job 2"), await job("job 3")];
     await call({ trace }, { prompt: "call 1" });
