@@ -88,7 +88,7 @@ describe("answers", () => {
 
   it.each([
     ["PUT", "/jobs", "POST, GET, HEAD"],
-    ["PATCH", "/jobs/a", "GET, DELETE, HEAD"],
+    ["PUT", "/jobs/a", "GET, DELETE, PATCH, HEAD"],
     ["DELETE", "/health", "GET, HEAD"],
     ["OPTIONS", "/jobs", "POST, GET, HEAD"],
     ["GET", "/jobs/a/retry", "POST"],

@@ -40,6 +40,7 @@ class Follower {
   readonly #events: AsyncGenerator<NamedEvent>;
   readonly leaving = new AbortController();
   readonly received: NamedEvent[] = [];
+  readonly places: unknown[] = [];
 
   constructor(container: FollowedContainer, jobId: string, after?: string) {
     this.#events = followJob(container, jobId, { after: parseEventId(after), pollMs: 5 }, this.leaving.signal);
@@ -51,6 +52,11 @@ class Follower {
     while (taken.length < count) {
       const { value, done } = await this.#events.next();
       if (done) break;
+      // Most of these jobs wait for a moment: their place has a test of its own.
+      if (value.event === "place") {
+        this.places.push(value.data);
+        continue;
+      }
       this.received.push(value);
       taken.push(inShort(value));
     }
@@ -93,7 +99,7 @@ async function begin() {
       for (let poll = 0; poll < times; poll++) await once(polls, "poll");
     },
     emit: (event: LiveEvent) => events.emit(id, event),
-    follow: (after?: string) => new Follower(container, id, after),
+    follow: (after?: string, jobId = id) => new Follower(container, jobId, after),
     complete: (lease: Lease) => embedded.source.complete(lease, { assets: [], metadata: { seed: 7 } }),
     note: (lease: Lease, note: DeliveryNote) => embedded.source.noteDeliveries([{ lease, note }]),
     retry: (lease: Lease) => embedded.source.retry(lease, { error, delaySeconds: 0 }),
@@ -356,6 +362,22 @@ describe("a reader that comes back", () => {
     await job.complete(await job.take());
     expect(await job.follow(after).rest()).toEqual(expected);
   });
+});
+
+it("a job that waits is sent its place as it changes, and none once it runs", async () => {
+  const first = await begin();
+  const second = `${first.id}-second`;
+  await embedded.source.enqueue(jobEnvelope.parse({ id: second, type: "test" }), { worker: first.id });
+  const follower = first.follow(undefined, second);
+  const next = follower.next(2);
+  await expect.poll(() => follower.places).toEqual([{ queue_position: 2 }]);
+  const lease = await first.take();
+  await expect.poll(() => follower.places).toEqual([{ queue_position: 2 }, { queue_position: 1 }]);
+  await first.complete(lease);
+  await first.take();
+  expect(await next).toEqual(["queued 0", "running 1"]);
+  expect(follower.places).toHaveLength(2);
+  follower.leaving.abort();
 });
 
 describe("leaving", () => {
