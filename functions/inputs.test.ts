@@ -58,7 +58,7 @@ describe("an upload", () => {
       height: 64,
     });
     expect(Date.parse(input.expires_at) - Date.parse(input.created_at)).toBe(24 * 3_600_000);
-    expect(headers.get("location")).toBe(`http://localhost/inputs/${hash}`);
+    expect(headers.get("location")).toBe(`${server.url}/inputs/${hash}`);
     expect(await draw(input.input)).toMatchObject({
       status: 200,
       json: { result_metadata: { sha256: hash, width: 64 } },

@@ -212,8 +212,11 @@ test("on a phone the jobs come first, and what is created is seen", async () => 
   await page.getByRole("button", { name: "Create" }).click();
   const line = page.locator(".line", { hasText: "a lake" });
   await line.waitFor();
-  await expect.poll(() => line.evaluate((each) => each.getBoundingClientRect().bottom), poll).toBeLessThan(700);
-  expect(await line.evaluate((each) => each.getBoundingClientRect().top)).toBeGreaterThan(0);
+  const isInSight = (each: Element) => {
+    const { top, bottom } = each.getBoundingClientRect();
+    return top > 0 && bottom < 700;
+  };
+  await expect.poll(() => line.evaluate(isInSight), poll).toBe(true);
   await page.getByText(/^“a lake” \([0-9a-f]{8}\) is created\.$/).waitFor();
   await line.getByRole("button", { name: "Cancel" }).click();
   await line.waitFor({ state: "detached" });

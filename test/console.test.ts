@@ -208,7 +208,7 @@ describe("the form", () => {
       .locator("[data-part=fields] [name]")
       .evaluateAll((controls) => controls.map((control) => control.getAttribute("name")));
   const shownIn = (page: Page, name: string) => page.locator(`[name="config.${name}"]`).getAttribute("placeholder");
-  const queueing = ["user_id", "priority", "bucket", "delay_seconds", "idempotency_key"];
+  const queueing = ["user_id", "priority", "bucket", "delay_seconds", "idempotency_key", "webhook_url"];
 
   test("of an image type has what its pipeline reads, with the values that will be used", async () => {
     const page = await openConsole();
