@@ -35,7 +35,7 @@ beforeAll(async () => {
   });
   await page.goto(url);
   await page.getByLabel("Job type").selectOption("sdxl_image_fast");
-  for (const summary of await page.locator(".more-fields summary").all()) await summary.click();
+  for (const summary of await page.locator("#new-job-form .more-fields summary").all()) await summary.click();
 }, 300_000);
 afterAll(async () => {
   await browser.close();

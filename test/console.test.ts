@@ -339,7 +339,7 @@ test("fits a phone: nothing is wider than the screen", async () => {
     expect(await isTooWide(), name).toBe(false);
   }
   await page.getByRole("button", { name: "New job" }).click();
-  for (const summary of await page.locator(".new-job summary").all()) await summary.click();
+  for (const summary of await page.locator("#new-job-form summary").all()) await summary.click();
   expect(await isTooWide(), "form").toBe(false);
   await tile.click();
   expect(await page.evaluate<boolean>("document.querySelector('dialog.job').scrollWidth > innerWidth")).toBe(false);

@@ -181,7 +181,7 @@ export class Attempt {
       if (this.#abortReason !== null) return { kind: "aborted", reason: this.#abortReason };
       // What nobody caught came first: it stopped the rest.
       const { error } = this.#uncaught ?? { error: thrown };
-      const place = error instanceof CodedError ? null : codePlace(error);
+      const place = placeOf(error);
       const frame = place === null ? {} : { frame: codeFrame(place) };
       this.#log.error({ error: loggedError(error), ...frame }, "the handler failed");
       return failedOutcome(error, this.#model, place && this.#shown(place));
@@ -243,5 +243,14 @@ export class Attempt {
     this.#inputs.rejectAll(attemptEnded);
     this.#queries.rejectAll(attemptEnded);
     this.#calls.rejectAll(attemptEnded);
+  }
+}
+
+/** Where a handler's own error was made; null also for a value that throws when it is looked at. */
+function placeOf(error: unknown): CodePlace | null {
+  try {
+    return error instanceof CodedError ? null : codePlace(error);
+  } catch {
+    return null;
   }
 }
