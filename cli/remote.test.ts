@@ -30,7 +30,7 @@ test("a job is enqueued, followed to its end, shown and listed", async () => {
   const { exitCode, stdout, stderr } = await followed.ended;
   expect({ exitCode, stderr }).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("completed") });
   expect(stdout).toMatch(/prompt +a quiet lake/);
-  expect(stdout).toMatch(/file +\/files\/gated\/ada\/.*signature=/);
+  expect(stdout).toMatch(/file +http:\/\/127\.0\.0\.1:\d+\/files\/gated\/ada\/.*signature=/);
   const { jobs } = await json(0, "jobs", "--user", "ada");
   expect(jobs).toMatchObject([{ job_id: enqueued.job_id, status: "completed", config: { size: 20 } }]);
 });

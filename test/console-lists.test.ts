@@ -212,11 +212,12 @@ test("on a phone the jobs come first, and what is created is seen", async () => 
   await page.getByRole("button", { name: "Create" }).click();
   const line = page.locator(".line", { hasText: "a lake" });
   await line.waitFor();
-  const isInSight = (each: Element) => {
-    const { top, bottom } = each.getBoundingClientRect();
-    return top > 0 && bottom < 700;
-  };
-  await expect.poll(() => line.evaluate(isInSight), poll).toBe(true);
+  const isInSight = () =>
+    line.evaluate((each) => {
+      const { top, bottom } = each.getBoundingClientRect();
+      return top > 0 && bottom < 700;
+    });
+  await expect.poll(isInSight, poll).toBe(true);
   await page.getByText(/^“a lake” \([0-9a-f]{8}\) is created\.$/).waitFor();
   await line.getByRole("button", { name: "Cancel" }).click();
   await line.waitFor({ state: "detached" });

@@ -67,7 +67,8 @@ const original = { success: false, enhanced_prompt: idea, original_prompt: idea,
 
 it("/enhance gives the prompt back when its time is over, and the next one has another process", async () => {
   const pid = executorPid();
-  expect(await enhance({ enhancement_timeout: 1 })).toEqual({
+  // Long enough for the model to be loaded, and for its first token to hang.
+  expect(await enhance({ enhancement_timeout: 5 })).toEqual({
     status: 200,
     ...original,
     processing_time: expect.any(Number),

@@ -21,6 +21,12 @@ const described = z.looseObject({
 /** What of these names is worth showing although it need not be given; a change of many jobs is tried without changing any. */
 const shown: Readonly<Record<string, unknown>> = { prompt: "a red apple", dry_run: true };
 
+/** What of these names is better than a value of its schema alone. */
+const values: Readonly<Record<string, unknown>> = {
+  ...shown,
+  messages: [{ role: "user", content: "What can you draw?" }],
+};
+
 /** A number that most ranges hold and that means something for most: 8 steps, a guidance of 8. */
 const middling = 8;
 
@@ -47,6 +53,13 @@ export function exampleOf(input: unknown): unknown {
 }
 
 function exampleObject({ properties, required }: z.output<typeof described>): Record<string, unknown> {
-  const names = Object.keys(properties).filter((name) => required.includes(name) || Object.hasOwn(shown, name));
-  return Object.fromEntries(names.map((name) => [name, shown[name] ?? exampleOf(properties[name])]));
+  const names = Object.keys(properties).filter(
+    (name) => required.includes(name) || (Object.hasOwn(shown, name) && !isRefused(properties[name])),
+  );
+  return Object.fromEntries(names.map((name) => [name, values[name] ?? exampleOf(properties[name])]));
+}
+
+/** `{"not": {}}` is a field that must be left out. */
+function isRefused(schema: unknown): boolean {
+  return z.object({ not: z.object({}) }).safeParse(schema).success;
 }

@@ -20,10 +20,10 @@ describe("createScheduler", () => {
 
   it("names the file and the field of a config that cannot be", () => {
     expect(() => createScheduler("euler", { prediction_type: "x" }, path)).toThrow(
-      /\/m\/scheduler_config\.json: .*Invalid option[\s\S]*prediction_type/,
+      /^\/m\/scheduler_config\.json: prediction_type: Invalid option: expected one of "epsilon"/,
     );
     expect(() => createScheduler("lms", { trained_betas: [0.1, 0.2] }, path)).toThrow(
-      /must have num_train_timesteps \(1000\) values, not 2[\s\S]*trained_betas/,
+      /trained_betas: must have num_train_timesteps \(1000\) values, not 2/,
     );
     for (const config of ["text", null, [1]]) {
       expect(() => createScheduler("dpm++_2m_karras", config, path)).toThrow(

@@ -60,6 +60,13 @@ it("no schema is only a reference, and no integer is said to be one by its limit
 const taken = (path: string) => (/^\/(chat|enhance|v1)/.test(path) ? [503] : [200, 202]);
 
 describe("every body that is shown as an example", () => {
+  let waiting: string;
+
+  beforeAll(async () => {
+    const body = { type: "sdxl_image_fast", prompt: "a lake" };
+    waiting = JSON.parse((await container.call("POST", "/jobs", { body })).text).job_id;
+  });
+
   it("is taken when it is sent", async () => {
     const { paths } = document.parse(JSON.parse(text));
     const bodies = Object.entries(paths).flatMap(([path, operations]) =>
@@ -73,7 +80,10 @@ describe("every body that is shown as an example", () => {
       expect.arrayContaining(["post /jobs sdxl_image_fast", "post /generate sdxl_generate"]),
     );
     for (const [name, method, path, body] of bodies) {
-      const answer = await container.call(method, path, { body, headers: { Prefer: "respond-async" } });
+      const answer = await container.call(method, path.replace("{id}", waiting), {
+        body,
+        headers: { Prefer: "respond-async" },
+      });
       expect(taken(path), `${name}: ${answer.text}`).toContain(answer.status);
     }
   });
@@ -85,11 +95,12 @@ describe("every body that is shown as an example", () => {
     );
     const requests = commands.flatMap((command) => {
       const [, path, body] = /https?:\/\/[^/\s']+(\/[^\s']*).* -d '(.*)'$/s.exec(command) ?? [];
-      return path === undefined || body === undefined ? [] : [{ path, body }];
+      const [, method = "POST"] = /-X ([A-Z]+)/.exec(command) ?? [];
+      return path === undefined || body === undefined ? [] : [{ method, path: path.replace("{id}", waiting), body }];
     });
     expect(requests.length).toBeGreaterThanOrEqual(2);
-    for (const { path, body } of requests) {
-      const answer = await container.call("POST", path, { body, headers: { Prefer: "respond-async" } });
+    for (const { method, path, body } of requests) {
+      const answer = await container.call(method, path, { body, headers: { Prefer: "respond-async" } });
       expect(taken(path), `${path} ${body}: ${answer.text}`).toContain(answer.status);
     }
     expect(commands.join("\n")).not.toContain("…");
