@@ -85,7 +85,7 @@ it.each([
   const id = await container.submit(type, config, { prompt });
   const { status, result } = await container.ended(id);
   expect(status).toBe("completed");
-  const written = String(result?.text).split(" ");
+  const written = String(result?.text).split(/[ ,]+/);
   expect(written).toEqual(expect.arrayContaining(prompt.split(" ")));
   expect(written.length).toBeGreaterThan(prompt.split(" ").length + 1);
   expect(result?.metadata).toMatchObject({ success: true, original_prompt: prompt });
