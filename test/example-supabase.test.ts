@@ -43,7 +43,7 @@ test("makes a job, says that nobody offers its type, and cancels it", async () =
   });
   await backend.cancelJob(id);
   expect(await backend.jobs(5)).toMatchObject([{ id, status: "cancelled" }]);
-  await expect(backend.createJob({ prompt: "" })).rejects.toThrow("prompt");
+  await expect(backend.createJob({ prompt: "a".repeat(20_000) })).rejects.toThrow("prompt");
 });
 
 test("follows a job to its end without Realtime, too, and shows it to its user alone", async () => {
