@@ -55,6 +55,13 @@ export class ActiveFeed {
     setText(part(document, "active-count", HTMLElement), counts.join(" · "));
   }
 
+  /** Brings a job into sight, or the list where it is not shown. @param {string} jobId */
+  reveal(jobId) {
+    const children = [...this.#running.children, ...this.#waiting.children];
+    const found = children.find((child) => child.getAttribute("data-key") === jobId);
+    (found ?? part(document, "active-title", HTMLElement)).scrollIntoView({ block: "center" });
+  }
+
   /** @param {number} all @param {number} shown @param {number} listed */
   #renderMore(all, shown, listed) {
     this.#more.hidden = all <= firstWaiting;

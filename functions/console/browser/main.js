@@ -82,8 +82,8 @@ async function create(job) {
   const created = jobs.find(id);
   const name = created === undefined ? "The job" : nameOf(created);
   toast(`${name} ${position > 1 ? `is queued as number ${position}.` : "is created."}${unread}`);
-  // Where the form covers them, the jobs are shown: there the new one is.
-  if (showForm(false)) part(document, "active-title", HTMLElement).scrollIntoView();
+  // Where the form is above the jobs it is closed, and the new one brought into sight, once the page has settled without it.
+  if (showForm(false)) requestAnimationFrame(() => requestAnimationFrame(() => activeFeed.reveal(id)));
   wake.abort();
 }
 
