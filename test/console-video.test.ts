@@ -192,6 +192,8 @@ test("WebM plays too, an animated WebP is a picture, and a file that is gone is 
     .poll(() => ofElement<number>(page, "dialog .frame img", "(image) => image.naturalWidth"), pollLimit)
     .toBe(160);
   await page.keyboard.press("Escape");
+  // While it stands in the address, the page opens it anew.
+  await expect.poll(() => page.url(), pollLimit).not.toContain("/jobs/");
 
   await page.route(/\.webm\?/, (route) => route.fulfill({ status: 404 }));
   await page.reload();

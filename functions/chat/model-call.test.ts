@@ -64,3 +64,13 @@ it("ends the call of a client that leaves before the stream has begun", async ()
   expect(made[0]?.signal.aborted).toBe(true);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it("ends the call when no stream can be opened for it", async () => {
+  const { calls, made } = waitingCall();
+  const begun = streamCall(caller(), { calls }, call, texts);
+  await vi.advanceTimersByTimeAsync(10_000);
+  const { refused } = await begun;
+  expect(made[0]?.signal.aborted).toBe(false);
+  refused?.();
+  expect(made[0]?.signal.aborted).toBe(true);
+});

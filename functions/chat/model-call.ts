@@ -80,6 +80,7 @@ export async function streamCall(
       left.addEventListener("abort", () => reader.abort(new HttpError("CANCELLED", "The reader has left.")));
       return format({ text: inbox, answer });
     },
+    refused: () => reader.abort(new HttpError("CANCELLED", "No stream could be opened for the answer.")),
   };
 }
 

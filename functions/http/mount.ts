@@ -130,7 +130,14 @@ function respond(
   socket?: AnsweredSocket,
 ): Response {
   if ("response" in reply) return reply.response;
-  if ("events" in reply) return method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events, socket);
+  if ("events" in reply) {
+    try {
+      return method === "HEAD" ? streams.respondToHead() : streams.respond(reply.events, socket);
+    } catch (error) {
+      reply.refused?.();
+      throw error;
+    }
+  }
   return Response.json(reply.body, { status: reply.status, headers: headersOf(reply.headers ?? {}, base) });
 }
 

@@ -36,7 +36,11 @@ interface JsonReply {
 /** JSON, a stream of server-sent events, or a response that the route has made itself. */
 export type Reply =
   | JsonReply
-  | { readonly events: (signal: AbortSignal) => AsyncIterable<ServerEvents> }
+  | {
+      readonly events: (signal: AbortSignal) => AsyncIterable<ServerEvents>;
+      /** No stream can be opened: what would have been sent has no reader. */
+      readonly refused?: () => void;
+    }
   | { readonly response: Response };
 
 /** A reply whose JSON has a declared status, and the body that is declared for it. */

@@ -39,12 +39,14 @@ export class AttemptLogs {
     const path = logPath(this.#options.folder, attempt.jobId, attempt.attempt);
     const view = () => this.#view(attempt, output, null);
     this.#running.set(path, view);
+    // Numbers of attempts come again: what an earlier one printed is not this one's.
+    void this.#write(path, attempt.jobId, null);
     let written = 0;
     const timer = setInterval(() => {
       const printed = output.dropped + output.lines.length;
       if (printed === written) return;
       written = printed;
-      void this.#write(path, view());
+      void this.#write(path, attempt.jobId, view());
     }, this.#options.everyMs ?? defaultEveryMs).unref();
     void output.closed.then(async () => {
       clearInterval(timer);
@@ -52,7 +54,7 @@ export class AttemptLogs {
       const ended = () => whole;
       // Until it is on disk, it is read here.
       if (this.#running.get(path) === view) this.#running.set(path, ended);
-      if (whole.lines.length > 0) await this.#write(path, whole);
+      if (whole.lines.length > 0) await this.#write(path, attempt.jobId, whole);
       if (this.#running.get(path) === ended) this.#running.delete(path);
     });
   }
@@ -82,11 +84,11 @@ export class AttemptLogs {
   }
 
   /** One after another: an older text must not replace a newer one. */
-  #write(path: string, log: AttemptLog): Promise<void> {
+  #write(path: string, jobId: string, log: AttemptLog | null): Promise<void> {
     const before = [...this.#writing];
     const written: Promise<void> = Promise.all(before)
-      .then(() => writeLog(path, log))
-      .catch((error: unknown) => this.#options.log.warn({ error, job_id: log.job_id }, "an attempt's log is not kept"))
+      .then(() => (log === null ? rm(path, { force: true }) : writeLog(path, log)))
+      .catch((error: unknown) => this.#options.log.warn({ error, job_id: jobId }, "an attempt's log is not kept"))
       .finally(() => this.#writing.delete(written));
     this.#writing.add(written);
     return written;

@@ -70,21 +70,22 @@ export class JobQueues {
 
   /**
    * Pauses a worker's queue in every source, or in one; or lets it go on. Sources that do not answer are named, and are as they
-   * were.
+   * were. @throws the error of one when none has done it
    */
   async setPaused(worker: string, isPaused: boolean, source?: string): Promise<{ readonly unreachable: string[] }> {
-    const unreachable: string[] = [];
-    const changes = [...this.named(source)].map(async ([name, queue]) => {
+    const failures = new Map<string, unknown>();
+    const queues = this.named(source);
+    const changes = [...queues].map(async ([name, queue]) => {
       try {
         await (isPaused ? queue.pauseQueue(worker) : queue.resumeQueue(worker));
         this.#onChange(name);
       } catch (error) {
-        if (this.named(source).size === 1) throw error;
-        unreachable.push(name);
+        failures.set(name, error);
       }
     });
     await Promise.all(changes);
-    return { unreachable };
+    if (failures.size > 0 && failures.size === queues.size) throw failures.values().next().value;
+    return { unreachable: [...failures.keys()] };
   }
 
   redrive(jobId: string): Promise<void> {

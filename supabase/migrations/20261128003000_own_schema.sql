@@ -14,13 +14,15 @@ declare
     'idempotency_keys.owner', 'job_types.file_extension', 'workers.detection_method', 'enhancement_presets.system_prompt',
     'request_rates.asked', 'job_ends.free_at', 'offers.default_model_types'];
   functions constant text[] := array[
-    'announce_offers', 'apply_job_callback', 'cancel_jobs', 'changed_leases', 'claim_jobs', 'count_request', 'discard_jobs',
-    'due_jobs', 'ends_reported', 'enqueue_job', 'failure_groups', 'find_active_worker', 'get_job', 'list_jobs',
-    'mark_worker_healthy', 'match_jobs', 'note_deliveries', 'queue_outbox_done', 'queue_outbox_due', 'queue_outbox_failed',
-    'queue_stats', 'redrive_job', 'register_worker', 'renew_leases', 'request_cancel', 'settle_job', 'sweep_expired',
-    'system_metrics', 'take_jobs'];
+    'announce_offers', 'append_chat_turn', 'apply_job_callback', 'cancel_jobs', 'changed_leases', 'claim_jobs',
+    'count_request', 'discard_jobs', 'due_jobs', 'ends_reported', 'enqueue_job', 'failure_groups', 'find_active_worker',
+    'forget_chat_sessions', 'forget_my_chat_sessions', 'get_job', 'list_jobs', 'mark_worker_healthy', 'match_jobs',
+    'note_deliveries', 'pause_queue', 'queue_outbox_done', 'queue_outbox_due', 'queue_outbox_failed', 'queue_stats',
+    'read_chat_session', 'redrive_job', 'register_worker', 'renew_leases', 'request_cancel', 'set_job_priority',
+    'settle_job', 'sweep_chat_sessions', 'sweep_expired', 'system_metrics', 'take_jobs', 'waiting_jobs'];
   views constant text[] := array[
-    'ourvidz_jobs', 'ourvidz_assets', 'ourvidz_usage', 'ourvidz_job_types', 'ourvidz_enhancement_presets'];
+    'ourvidz_jobs', 'ourvidz_assets', 'ourvidz_usage', 'ourvidz_job_types', 'ourvidz_enhancement_presets',
+    'ourvidz_chat_sessions'];
   moved_names constant text := '\mpublic\.(jobs|job_attempts|assets|usage|queue_outbox|idempotency_keys|job_types|workers'
     || '|enhancement_presets|request_rates|job_ends|offers|job_status)\M';
   moving text[];
