@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -194,3 +194,19 @@ it.each([
 it("has not lost its process by any of it", () => {
   expect(container.runtime.executors.get("chat")?.status).toMatchObject({ restarts: 0 });
 });
+
+it.each(["/chat", "/enhance/instruct", "/enhance/base"])(
+  "%s names the models that can answer, and stays healthy",
+  async (path) => {
+    mkdirSync(join(models, "paints"), { recursive: true });
+    const before = container.runtime.offers.conditions.length;
+    for (const model of ["paints", "nowhere"]) {
+      const { status, json } = await container.call("POST", path, { body: { prompt: "a fox", model } });
+      expect([status, Object(json).code]).toEqual([422, "MODEL_NOT_FOUND"]);
+      expect(Object(json).error).toMatch(
+        new RegExp(`^The language model "${model}" is not here; there are: .*tiny-gemma`),
+      );
+    }
+    expect(container.runtime.offers.conditions).toHaveLength(before);
+  },
+);

@@ -141,7 +141,7 @@ describe("POST /chat", () => {
       /temperature is 3: must be a number from 0 to 2/,
     ],
     ["100,001 characters", { prompt: "a".repeat(100_001) }, 400, "INVALID_REQUEST", /must be 1 to 8,000 characters/],
-    ["an unknown model", { prompt: "a", model: "none" }, 503, "CALL_NOT_OFFERED", /none/],
+    ["an unknown model", { prompt: "a", model: "none" }, 422, "MODEL_NOT_FOUND", /none/],
     ["more than the context", { prompt: "lighthouse ".repeat(700) }, 422, "INVALID_JOB", /the model has room for 128/],
   ])("refuses %s", async (_what, body, status, code, message) => {
     const answer = await ask("/chat", body);

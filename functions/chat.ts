@@ -1,6 +1,7 @@
 import type { CallAnswer } from "#runtime/calls/calls.ts";
 import { type ChatAnswer, chat } from "./api/chat.ts";
 import { answerFacts } from "./chat/answer-facts.ts";
+import { checkLanguageModel } from "./chat/language-models.ts";
 import { answerCall, callOf, streamCall, type TextStream } from "./chat/model-call.ts";
 import { describeError } from "./errors.ts";
 import type { ServerEvents } from "./http/event-stream.ts";
@@ -9,6 +10,7 @@ import { defineRoute } from "./http/route.ts";
 export const chatRoute = defineRoute(chat).handle(async (request, runtime) => {
   const { body } = request;
   const sessionId = body.metadata?.session_id;
+  if (body.model !== undefined) await checkLanguageModel(body.model, runtime);
   const call = callOf("chat", body);
   if (body.stream === true) {
     return await streamCall(request, runtime, call, (stream) => chatEvents(stream, sessionId));

@@ -5,6 +5,7 @@ import { PermanentError } from "#contract/errors.ts";
 import type { CallAnswer } from "#runtime/calls/calls.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { type EnhanceAnswer, enhance, enhanceAnswer, enhanceBase, enhanceInstruct } from "./api/enhance.ts";
+import { checkLanguageModel } from "./chat/language-models.ts";
 import { answerCall, callOf } from "./chat/model-call.ts";
 import { isForeseen } from "./errors.ts";
 import { defineRoute, type RouteRequest } from "./http/route.ts";
@@ -14,13 +15,19 @@ type Request = RouteRequest<unknown, unknown, EnhanceRequest>;
 
 export const enhanceInstructRoute = defineRoute(enhanceInstruct).handle(async (request, runtime) => ({
   status: 200,
-  body: await enhancedBy("enhance_instruct", request, runtime),
+  body: await enhancedAlone("enhance_instruct", request, runtime),
 }));
 
 export const enhanceBaseRoute = defineRoute(enhanceBase).handle(async (request, runtime) => ({
   status: 200,
-  body: await enhancedBy("enhance_base", request, runtime),
+  body: await enhancedAlone("enhance_base", request, runtime),
 }));
+
+/** Without a chain to go on, a model that answers nothing is the caller's mistake. */
+async function enhancedAlone(type: EnhanceType, request: Request, runtime: Runtime): Promise<EnhanceAnswer> {
+  if (request.body.model !== undefined) await checkLanguageModel(request.body.model, runtime);
+  return enhancedBy(type, request, runtime);
+}
 
 /** As of a job: each type twice at most, with a pause between. */
 const attemptsPerType = 2;

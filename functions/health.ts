@@ -12,7 +12,7 @@ export const healthRoute = defineRoute(health).handle(({ routes }, runtime) => (
   status: runtime.dispatcher.failure === null ? 200 : 503,
   body: {
     status: healthOf(runtime),
-    qwen_loaded: runtime.executors.get("chat")?.status.heldModels.some((model) => /qwen/i.test(model)) ?? false,
+    qwen_loaded: (runtime.executors.get("chat")?.status.heldModels.length ?? 0) > 0,
     worker_ready: hasReadyExecutor(runtime),
     timestamp: new Date().toISOString(),
     version: workerVersion,

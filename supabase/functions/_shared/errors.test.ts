@@ -16,6 +16,8 @@ class PipelineError extends Error {
 describe("toErrorReport", () => {
   it("reports a coded error with its details", () => {
     const error = new PermanentError("no such model", { code: "MODEL_NOT_FOUND", details: { looked: ["a"] } });
+    expect(error.permanent).toBe(true);
+    expect(Object.keys(error)).not.toContain("permanent");
     expect(toErrorReport(error)).toEqual({
       code: "MODEL_NOT_FOUND",
       message: "no such model",

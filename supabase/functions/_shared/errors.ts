@@ -133,6 +133,11 @@ export class PermanentError extends CodedError {
   constructor(message: string, options: CodedErrorOptions & { readonly code?: ErrorCode } = {}) {
     super(options.code ?? "HANDLER_FAILED", message, options);
   }
+
+  /** As errors of the pipelines say it, which know no classes of the runtime. */
+  get permanent(): true {
+    return true;
+  }
 }
 
 /** The job may succeed later. `delaySeconds` replaces the computed backoff when it is given. */
