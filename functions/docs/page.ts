@@ -82,7 +82,7 @@ ${table(
 function renderSchema(name: string, schema: JsonSchema): Html {
   return html`<details id="${name}">
 <summary><code class="path">${name.replace(/^job\./, "")}</code><span class="quiet">${String(schema.description ?? "")}</span></summary>
-<div class="body">${table(fieldRows(schema, ""))}</div>
+<div class="body">${Array.isArray(schema.oneOf) ? html`<p>One of ${schema.oneOf.map((each) => html`${linked(each)} `)}</p>` : table(fieldRows(schema, ""))}</div>
 </details>`;
 }
 
@@ -119,7 +119,6 @@ function table(rows: readonly (readonly Html[])[]): Html {
 function linked(schema: JsonSchema | undefined): Html {
   const reference = typeof schema?.$ref === "string" ? componentName(schema.$ref) : null;
   if (reference !== null) return html`<a href="#${reference}"><code>${reference}</code></a>`;
-  if (Array.isArray(schema?.oneOf)) return html`a job: ${schema.oneOf.map((each) => html`${linked(each)} `)}`;
   return html`${schemaText(schema)}`;
 }
 

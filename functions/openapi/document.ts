@@ -82,12 +82,14 @@ export function describeApi(
   const jobExamples = Object.fromEntries(
     registry.all().map((handler) => [handler.type, { value: exampleOf(jobSchema(handler)) }]),
   );
+  // A component, as generators name parameters by it.
+  const job = components.add("NewJob", { description: "A job to hand in, of one of the types.", oneOf: jobTypes });
   const paths: Record<string, Record<string, Operation>> = {};
   for (const route of routes) {
     const path = templateOf(route.path);
     paths[path] = {
       ...paths[path],
-      [route.method.toLowerCase()]: describeRoute(route, components, { error, jobTypes, jobExamples }),
+      [route.method.toLowerCase()]: describeRoute(route, components, { error, job, jobExamples }),
     };
   }
   return {
@@ -126,7 +128,7 @@ function describeHeader([name, schema]: readonly [string, z.ZodString]): Paramet
 
 interface Shared {
   readonly error: JsonSchema;
-  readonly jobTypes: readonly JsonSchema[];
+  readonly job: JsonSchema;
   readonly jobExamples: Examples;
 }
 
@@ -166,8 +168,7 @@ function describeRoute(route: Route, components: Components, shared: Shared): Op
 function describeBody(route: Route, components: Components, shared: Shared): Content | undefined {
   // A schema of bytes has nothing to say (OpenAPI 3.1, 4.8.14.3).
   if (route.takesFile) return { [fileType]: { schema: {} } };
-  if (route.takesJob)
-    return { "application/json": { schema: { oneOf: shared.jobTypes }, examples: shared.jobExamples } };
+  if (route.takesJob) return { "application/json": { schema: shared.job, examples: shared.jobExamples } };
   if (route.body === undefined) return undefined;
   const value = exampleOf(z.toJSONSchema(route.body, { io: "input" }));
   return { "application/json": { schema: components.convert(route.body, "input"), examples: { body: { value } } } };

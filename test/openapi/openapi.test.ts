@@ -39,6 +39,7 @@ it("openapi-typescript makes types of it that compile, with the fields of jobs a
 export const error: components["schemas"]["Error"] = { success: false, error: "It is full.", code: "QUEUE_FULL" };
 export const job: paths["/jobs"]["post"]["requestBody"]["content"]["application/json"] =
   { type: "sdxl_image_fast", prompt: "a lighthouse at dawn", config: { seed: 42 } };
+export const any: components["schemas"]["NewJob"] = job;
 export const id = (accepted: components["schemas"]["Accepted"]): string => accepted.job_id;
 // @ts-expect-error a word is no number of steps
 export const wrong: components["schemas"]["job.sdxl_generate"] = { type: "sdxl_generate", config: { num_inference_steps: "two", guidance_scale: 7 } };
@@ -51,8 +52,11 @@ export const wrong: components["schemas"]["job.sdxl_generate"] = { type: "sdxl_g
 
 it("no schema is only a reference, and no integer is said to be one by its limits", () => {
   const { components } = document.parse(JSON.parse(text));
-  expect(Object.keys(components.schemas)).toEqual(expect.arrayContaining(["Accepted", "Error", "Gpu", "Job"]));
-  for (const [name, schema] of Object.entries(components.schemas)) expect(schema, name).toHaveProperty("properties");
+  expect(Object.keys(components.schemas)).toEqual(
+    expect.arrayContaining(["Accepted", "Error", "Gpu", "Job", "NewJob"]),
+  );
+  for (const [name, schema] of Object.entries(components.schemas))
+    expect(schema, name).toHaveProperty(name === "NewJob" ? "oneOf" : "properties");
   expect(text).not.toContain("9007199254740991");
 });
 
