@@ -9,14 +9,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from export.program import Settings, export_components, make_parser, prepare_output, run_program
-from export.wan_source import check_source, copy_small_files, transformer_names
+from export.wan_source import VACE, check_source, copy_small_files, transformer_names
 
 NAME = "export_wan.py"
 EXAMPLES = """examples:
   python tools/export/export_wan.py checkpoints/Wan2.1-T2V-1.3B-Diffusers models/wan-1.3b --dtype float16
   python tools/export/export_wan.py checkpoints/my-wan /data/models/my-wan --half-storage --threads 4
 
-The input is a folder as WanPipeline.save_pretrained writes it: text-to-video, WAN 2.1 or the two-stage models of 2.2.
+The input is a folder as WanPipeline.save_pretrained writes it: text-to-video, WAN 2.1 or the two-stage models of 2.2;
+or as WanVACEPipeline.save_pretrained does: VACE, which follows a control video, a mask and reference pictures.
 The VAE is written in float32 whatever --dtype says, its first and following chunks as two graphs over one data file.
 Exit status: 0 done, 1 the result differs from torch by more than the tolerance, 2 wrong input."""
 
@@ -48,6 +49,7 @@ def export(source: Path, output: Path, plain_attention: bool = False, **options)
 
     from export.wan_text import text_encoder
     from export.wan_transformer import transformer
+    from export.wan_vace import vace_transformer
     from export.wan_vae_files import export_half, load_halves
 
     torch.manual_seed(0)
@@ -56,8 +58,9 @@ def export(source: Path, output: Path, plain_attention: bool = False, **options)
 
     def components():
         yield text_encoder(source, dtype, fused)
+        make = vace_transformer if index["_class_name"] == VACE else transformer
         for name in transformer_names(index):
-            yield transformer(source, name, dtype, fused)
+            yield make(source, name, dtype, fused)
 
     passed = export_components(components(), output, settings)
     for half in load_halves(source, fused):

@@ -1,10 +1,12 @@
-"""Whether a diffusers folder is a whole text-to-video WAN, and which of its small files are copied."""
+"""Whether a diffusers folder is a whole WAN that can be exported, and which of its small files are copied."""
 
 import shutil
 from pathlib import Path
 
 from .source_folder import ExportError, copy_configs, has_weights, read_index, read_json, require_complete
 
+# The pipeline class of models that follow a control video and reference pictures.
+VACE = "WanVACEPipeline"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 SINGLE_FILE = (
     "Checkpoints in the original layout (a config.json and .pth files) must be converted first, with the program "
@@ -15,10 +17,10 @@ SINGLE_FILE = (
 def check_source(source: Path) -> dict:
     """Returns `model_index.json` of a WAN folder; raises `ExportError` naming everything that is missing."""
     index = read_index(source, "Wan", SINGLE_FILE)
-    if index["_class_name"] != "WanPipeline" or index.get("expand_timesteps"):
+    if index["_class_name"] not in ("WanPipeline", VACE) or index.get("expand_timesteps"):
         raise ExportError(
             f"{source} holds a {index['_class_name']} that is conditioned on images; text-to-video models "
-            "(WanPipeline without expand_timesteps) can be exported."
+            f"(WanPipeline without expand_timesteps) and VACE models ({VACE}) can be exported."
         )
     parts = ["text_encoder", *transformer_names(index), "vae"]
     needed = [f"{name}/config.json" for name in parts] + ["scheduler/scheduler_config.json", "tokenizer/tokenizer.json"]

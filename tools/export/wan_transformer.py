@@ -33,8 +33,11 @@ class Transformer(torch.nn.Module):
         self.model.rope = _GivenRotary()
         self.model.set_attn_processor(_Attention(fused))
 
-    def forward(self, hidden_states, timestep, encoder_hidden_states, rotary_cos, rotary_sin) -> torch.Tensor:
+    def set_tables(self, rotary_cos: torch.Tensor, rotary_sin: torch.Tensor) -> None:
         self.model.rope.tables = _split_pairs(rotary_cos, rotary_sin)
+
+    def forward(self, hidden_states, timestep, encoder_hidden_states, rotary_cos, rotary_sin) -> torch.Tensor:
+        self.set_tables(rotary_cos, rotary_sin)
         return self.model(hidden_states, timestep, encoder_hidden_states, return_dict=False)[0]
 
 
@@ -95,13 +98,26 @@ class _FusedRotary(torch.autograd.Function):
         return free(turned, values)
 
 
+def random_inputs(
+    exported: Transformer, dtype: torch.dtype, batch: int, patches: tuple[int, int, int], length: int
+) -> Tensors:
+    """Random inputs of a clip of so many patches and a prompt of so many tokens, in the order of the graph's inputs."""
+    config = exported.model.config
+    frames, height, width = (count * size for count, size in zip(patches, config.patch_size, strict=True))
+    hidden = torch.randn(batch, config.in_channels, frames, height, width).to(dtype)
+    # float32 in every precision: schedulers make fractional timesteps that float16 would round.
+    timestep = torch.linspace(437.25, 899.5, batch)
+    text = torch.randn(batch, length, config.text_dim).to(dtype)
+    return hidden, timestep, text, *(table.float() for table in exported.rotary(hidden))
+
+
 def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool) -> Component:
     """The component of folder `name`: `transformer` or `transformer_2`."""
     from diffusers import WanTransformer3DModel
 
     folder = source / name
     model = WanTransformer3DModel.from_pretrained(folder, torch_dtype=dtype, variant=weights_variant(folder)).eval()
-    config, exported = model.config, Transformer(model)
+    exported = Transformer(model)
     area = {0: "batch", 2: "frames", 3: "height", 4: "width"}
     inputs = {
         "hidden_states": area,
@@ -111,22 +127,14 @@ def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool) -> Com
         "rotary_sin": {1: "tokens"},
     }
 
-    def values(batch: int, patches: tuple[int, int, int], length: int) -> Tensors:
-        frames, height, width = (count * size for count, size in zip(patches, config.patch_size, strict=True))
-        hidden = torch.randn(batch, config.in_channels, frames, height, width).to(dtype)
-        # float32 in every precision: schedulers make fractional timesteps that float16 would round.
-        timestep = torch.linspace(437.25, 899.5, batch)
-        text = torch.randn(batch, length, config.text_dim).to(dtype)
-        return hidden, timestep, text, *(table.float() for table in exported.rotary(hidden))
-
     return Component(
         name,
         exported,
         dtype,
         inputs,
         {"out_sample": area},
-        lambda: values(2, (2, 3, 5), 11),
-        lambda: [values(1, (1, 4, 3), 512), values(2, (3, 2, 5), 24)],
+        lambda: random_inputs(exported, dtype, 2, (2, 3, 5), 11),
+        lambda: [random_inputs(exported, dtype, 1, (1, 4, 3), 512), random_inputs(exported, dtype, 2, (3, 2, 5), 24)],
         prepare_trace=lambda: exported.prepare_trace(fused),
         reference=lambda hidden, timestep, text, *_: model(hidden, timestep, text, return_dict=False)[0],
     )

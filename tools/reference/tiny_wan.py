@@ -131,18 +131,24 @@ def _vae(sizes: Sizes) -> AutoencoderKLWan:
 
 
 @torch.no_grad()
-def _scale(pipeline: WanPipeline) -> None:
+def enliven(transformer: torch.nn.Module) -> None:
     """Brings random weights to life: PyTorch's initial values make networks that hardly react to their conditions.
 
     Found by trying: a change of prompt, seed or guidance shows, frames differ, and nothing saturates.
     """
+    for block in transformer.blocks:
+        block.attn2.to_v.weight.mul_(2.5)
+        block.attn2.to_q.weight.mul_(2)
+        block.attn1.to_v.weight.mul_(1.5)
+    transformer.condition_embedder.text_embedder.linear_2.weight.mul_(2)
+    transformer.proj_out.weight.mul_(1.25)
+
+
+@torch.no_grad()
+def _scale(pipeline: WanPipeline) -> None:
+    """As `enliven`, for a whole pipeline."""
     for transformer in filter(None, (pipeline.transformer, pipeline.transformer_2)):
-        for block in transformer.blocks:
-            block.attn2.to_v.weight.mul_(2.5)
-            block.attn2.to_q.weight.mul_(2)
-            block.attn1.to_v.weight.mul_(1.5)
-        transformer.condition_embedder.text_embedder.linear_2.weight.mul_(2)
-        transformer.proj_out.weight.mul_(1.25)
+        enliven(transformer)
     decoder = pipeline.vae.decoder
     for module in decoder.modules():
         if isinstance(module, torch.nn.Conv3d) and module.kernel_size == (3, 3, 3):
