@@ -113,6 +113,17 @@ export function inputInvalid(what: string, problem: string, cause?: unknown): Pi
   return new PipelineError("INPUT_INVALID", message, { permanent: true, cause });
 }
 
+/** The same of a video. */
+export function videoInputInvalid(what: string, problem: string, cause?: unknown): PipelineError {
+  const message = `The ${what} cannot be used: ${problem}. Send an MP4, MOV or WebM, or an animated GIF.`;
+  return new PipelineError("INPUT_INVALID", message, { permanent: true, cause });
+}
+
+/** A video that the job names is longer or larger than are read. */
+export function videoInputTooLarge(what: string, problem: string): PipelineError {
+  return new PipelineError("INPUT_TOO_LARGE", `The ${what} ${problem}.`, { permanent: true });
+}
+
 /** A picture that the job names has more pixels than are read. */
 export function inputTooLarge(what: string, width: number, height: number, max: number): PipelineError {
   return new PipelineError(

@@ -15,10 +15,10 @@ const formats: readonly string[] = ["png", "jpeg", "webp", "gif"];
 const timeoutSeconds = 30;
 
 export interface ReadPictureOptions {
-  /** What transparent parts are laid on; white when absent. */
-  readonly background?: "white" | "black";
+  /** What transparent parts are laid on, as CSS names colours: `#80c0ff`; white when absent. */
+  readonly background?: string | undefined;
   /** What it is in the job, for messages; `reference picture` when absent. */
-  readonly what?: string;
+  readonly what?: string | undefined;
 }
 
 /**

@@ -64,6 +64,8 @@ export interface ImageParameters {
   readonly denoise_strength?: number | undefined;
   /** How the reference is brought to the size; `cover` when absent. */
   readonly reference_fit?: PictureFit | undefined;
+  /** What its transparent parts are laid on, as CSS names colours; white when absent. */
+  readonly reference_background?: string | undefined;
   /** How much a ControlNet counts; 1 when absent. */
   readonly controlnet_conditioning_scale?: number | undefined;
   /** Shares of the run between which it is asked; 0 and 1 when absent. */

@@ -33,11 +33,17 @@ export async function picturesOf(
   if (plan === undefined && controlUrl === undefined && imageUrl === undefined) {
     return { reference: undefined, control: undefined, imagePrompt: undefined };
   }
-  const { fetchFitted, fetchPicture, fetchReference } = await import("./fetch-reference.ts");
+  const [{ fetchReference }, { fetchFitted, fetchPicture }] = await Promise.all([
+    import("./fetch-reference.ts"),
+    import("#pipelines/references/fetch-picture.ts"),
+  ]);
+  // Transparent parts of lines on nothing are the nothing.
+  const lines = { background: "black", what: "control picture" };
+  const beside = { background: parameters.reference_background, what: "picture beside the prompt" };
   return {
     reference: plan && { ...(await fetchReference(plan, parameters, host)), plan },
-    control: controlUrl === undefined ? undefined : await fetchFitted(controlUrl, parameters, host),
-    imagePrompt: imageUrl === undefined ? undefined : await fetchPicture(imageUrl, host, "picture beside the prompt"),
+    control: controlUrl === undefined ? undefined : await fetchFitted(controlUrl, parameters, host, lines),
+    imagePrompt: imageUrl === undefined ? undefined : await fetchPicture(imageUrl, host, beside),
   };
 }
 

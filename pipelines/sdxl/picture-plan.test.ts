@@ -50,6 +50,7 @@ function plan(
       ownStrength: isOfModel === true ? undefined : given.denoise_strength,
       strengthField: "denoise_strength",
       fit: "cover" as const,
+      background: undefined,
     },
   };
   const pictures = { reference, control: undefined, imagePrompt: undefined };

@@ -14,19 +14,29 @@ export interface ReferencePlan {
   /** The field that the job's own strength came from. */
   readonly strengthField: string;
   readonly fit: PictureFit;
+  /** What its transparent parts are laid on; white when undefined. */
+  readonly background: string | undefined;
 }
 
 /** Undefined for a job that is drawn from its prompt alone. */
 export function referencePlanOf(
   { config = {}, metadata = {} }: ImageJob,
-  { denoise_strength: strength, reference_fit: fit = "cover" }: ImageParameters,
+  { denoise_strength: strength, reference_fit: fit = "cover", reference_background: background }: ImageParameters,
 ): ReferencePlan | undefined {
   const { reference_image_url: url, exact_copy_mode, reference_mode, reference_type: type } = metadata;
   if (url === undefined || config.pipeline === "txt2img") return undefined;
   const isCopy = exact_copy_mode === true || reference_mode === "copy";
   const ownStrength = config.denoise_strength == null ? undefined : strength;
   const strengths = { strength, ownStrength, strengthField: strengthFieldOf(metadata, ownStrength) };
-  return { url, maskUrl: config.mask_image_url, type: isCopy ? undefined : type, isCopy, ...strengths, fit };
+  return {
+    url,
+    maskUrl: config.mask_image_url,
+    type: isCopy ? undefined : type,
+    isCopy,
+    ...strengths,
+    fit,
+    background,
+  };
 }
 
 /** Of two fields with one value the one in `metadata`: `config` has a copy of that. */

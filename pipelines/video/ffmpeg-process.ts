@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 
 /** How the process ended; `log` is the end of what it wrote to standard error. */
 export type ProcessEnd =
@@ -14,8 +15,9 @@ export type ProcessEnd =
 const keptLogCharacters = 8000;
 
 /**
- * One ffmpeg that reads from its standard input. It runs in a process group of its own, so that what a wrapper around it
- * has started is killed along. When this process dies, its input ends, and so does ffmpeg.
+ * One ffmpeg that reads from its standard input, or writes to its standard output. It runs in a process group of its own, so
+ * that what a wrapper around it has started is killed along. When this process dies, its input ends, or nobody reads its
+ * output, and so it ends.
  */
 export class FfmpegProcess {
   /** Resolves when it is gone; never rejects. */
@@ -24,10 +26,11 @@ export class FfmpegProcess {
   #log = "";
   #isGone = false;
 
-  constructor(command: string, args: readonly string[]) {
+  /** @param writes whether what it writes to its standard output is read by the caller, from {@link output} */
+  constructor(command: string, args: readonly string[], { writes = false }: { readonly writes?: boolean } = {}) {
     const hasGroups = process.platform !== "win32";
     const child = spawn(command, args, {
-      stdio: ["pipe", "ignore", "pipe"],
+      stdio: ["pipe", writes ? "pipe" : "ignore", "pipe"],
       detached: hasGroups,
       windowsHide: true,
     });
@@ -38,6 +41,11 @@ export class FfmpegProcess {
       this.#log = (this.#log + text).slice(-keptLogCharacters);
     });
     this.ended = this.#end(command);
+  }
+
+  /** What it writes; it waits while nobody reads. Null when it was not started to write, or could not be started. */
+  get output(): Readable | null {
+    return this.#child.stdout;
   }
 
   /** False when there is no such program, or none that may be run. */
@@ -70,6 +78,8 @@ export class FfmpegProcess {
         // It has ended just now.
       }
     }
+    // What nobody reads any more would keep it from ending.
+    this.#child.stdout?.destroy();
     await this.ended;
   }
 

@@ -167,6 +167,11 @@ export function nameFrom<const Names extends readonly [string, ...string[]]>(
   );
 }
 
+/** A colour of eight bits a channel: `#80c0ff`, or one of the three that need no number. */
+export const colour = z
+  .string('must be a colour such as "#80c0ff", or "white", "black" or "gray"')
+  .regex(/^(#[0-9a-f]{6}|white|black|gray)$/i, 'must be a colour such as "#80c0ff", or "white", "black" or "gray"');
+
 export function optionalOneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
   return optional(z.enum(values, { error: `must be ${listed(values)}` }));
 }

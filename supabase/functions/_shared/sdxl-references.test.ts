@@ -66,6 +66,10 @@ describe("the strength of a reference", () => {
     [begin({ reference_strength: -0.1 }), "metadata.reference_strength must be a number from 0 to 1"],
     [begin({ reference_type: "pose" }), 'metadata.reference_type must be "style", "composition" or "character"'],
     [begin({}, { reference_fit: "stretch" }), 'config.reference_fit must be "cover" or "contain"'],
+    [
+      begin({}, { reference_background: "url(x)" }),
+      'config.reference_background must be a colour such as "#80c0ff", or "white", "black" or "gray"',
+    ],
   ])("%j is out of range", (job, problem) => {
     expect(refused(job)).toEqual([problem]);
   });
@@ -139,6 +143,8 @@ describe("what plays no part is listed as ignored", () => {
     [{ config: { denoise_strength: 0.5, strength: 0.5 } }, ["denoise_strength"]],
     [{ config: { reference_fit: "contain" } }, ["reference_fit"]],
     [{ config: { reference_fit: "contain", control_image_url: "https://files.example/lines.png" } }, []],
+    [{ config: { reference_background: "#102030" } }, ["reference_background"]],
+    [{ config: { reference_background: "gray", ip_adapter_image_url: "https://files.example/cat.png" } }, []],
     [{ config: { novelty: 1, absent: null, expected_time: 30, pipeline: "txt2img" } }, ["novelty"]],
     [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
     [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],

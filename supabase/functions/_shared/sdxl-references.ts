@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { numberFrom, optionalFlag, optionalOneOf, optionalReference } from "./fields.ts";
+import { colour, numberFrom, optionalFlag, optionalOneOf, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { resultFields } from "./result-fields.ts";
 import { checkControls, type ReferenceUse, unusedControlFields } from "./sdxl-controls.ts";
@@ -18,6 +18,8 @@ export const referenceParameters = {
   denoise_strength: optional(numberFrom(0, 1)),
   /** `cover` takes the middle of the reference in the picture's size; `contain` all of it, on a blurred one. */
   reference_fit: optionalOneOf(["cover", "contain"]),
+  /** What transparent parts of the reference are laid on; white when left out. */
+  reference_background: optional(colour),
 };
 
 export const referenceConfig = {
@@ -155,9 +157,12 @@ export function unusedReferenceFields(written: Readonly<JsonObject>): string[] {
   const given = Object.keys(referenceMetadata).filter((name) => isGiven(metadata[name]) && metadata[name] !== "");
   const inMetadata = (names: readonly string[]) => names.map((name) => `metadata.${name}`);
   if (!usesReference(job)) {
-    // A control picture is brought to the size as a reference is.
-    const fits = isReference(ofConfig.control_image_url) ? ["reference_fit"] : [];
-    const names = Object.keys(referenceParameters).filter((name) => !fits.includes(name));
+    // A control picture is brought to the size as a reference is, and one beside the prompt laid on a colour.
+    const read = [
+      ...(isReference(ofConfig.control_image_url) ? ["reference_fit"] : []),
+      ...(isReference(ofConfig.ip_adapter_image_url) ? ["reference_background"] : []),
+    ];
+    const names = Object.keys(referenceParameters).filter((name) => !read.includes(name));
     const unread = names.map((name) => nameGiven(ofConfig, name)).filter((name) => name !== undefined);
     return [...unread, ...ofControls, ...inMetadata(given)];
   }
