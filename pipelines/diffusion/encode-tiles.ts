@@ -14,16 +14,17 @@ export interface EncodeTileOptions {
 const overlapShare = 1 / 4;
 
 /**
- * Encodes a picture in tiles, with diffusers' arithmetic (`_tiled_encode` of `AutoencoderKL`): tiles begin at each three quarters
- * of their side, and over the last quarter one goes over into the next. Memory stays that of one tile and the latents.
- * @param pixels `[1, 3, height, width]`
- * @param encode gets a tile of `pixels` and returns what the encoder makes of it, `[1, channels, height/scale, width/scale]`
+ * Encodes a picture or frames in tiles, with diffusers' arithmetic (`_tiled_encode` of `AutoencoderKL`): tiles begin at each three
+ * quarters of their side, and over the last quarter one goes over into the next. Memory stays that of one tile and the latents.
+ * @param pixels `[1, 3, …, height, width]`
+ * @param encode gets a tile of `pixels` and its number, always in the same order, and returns what the encoder makes of it,
+ *   `[1, channels, …, height/scale, width/scale]`
  * @throws the signal's reason when it is aborted, between two tiles
  */
 export async function encodeInTiles(
   pixels: Tensor,
   { scale, tilePixels, signal }: EncodeTileOptions,
-  encode: (tile: Tensor) => Promise<Tensor>,
+  encode: (tile: Tensor, index: number) => Promise<Tensor>,
 ): Promise<Tensor> {
   const [height = 0, width = 0] = pixels.dims.slice(-2);
   const stride = Math.floor(tilePixels * (1 - overlapShare));
@@ -35,14 +36,15 @@ export async function encodeInTiles(
     }));
   let result: Tensor | undefined;
   let above: Tensor[] = [];
+  let tilesDone = 0;
   for (const row of spans(height)) {
     const tiles: Tensor[] = [];
     for (const [index, column] of spans(width).entries()) {
       signal?.throwIfAborted();
-      const tile = await encode(cutTile(pixels, row, column));
+      const tile = await encode(cutTile(pixels, row, column), tilesDone++);
       blendFrom(above[index], tile, blend, "down");
       blendFrom(tiles.at(-1), tile, blend, "across");
-      result ??= zeros([1, tile.dims[1] ?? 0, height / scale, width / scale]);
+      result ??= zeros([...tile.dims.slice(0, -2), height / scale, width / scale]);
       lay(result, tile, row.start / scale, column.start / scale, stride / scale);
       tiles.push(tile);
       await setImmediate();

@@ -13,7 +13,19 @@ export function frameOf({ data, dims }: Tensor, frame: number): Tensor {
   return tensor(out, [1, channels, 1, height, width]);
 }
 
-/** The same as a picture, `[1, channels, height, width]`. */
+/** All frames of `[1, channels, frames, height, width]` but the first `start`, as a copy. */
+export function framesFrom({ data, dims }: Tensor, start: number): Tensor {
+  const [, channels = 0, frames = 0, height = 0, width = 0] = dims;
+  const [whole, kept] = [frames * height * width, (frames - start) * height * width];
+  const out = new Float32Array(channels * kept);
+  for (let channel = 0; channel < channels; channel++) {
+    const end = (channel + 1) * whole;
+    out.set(data.subarray(end - kept, end), channel * kept);
+  }
+  return tensor(out, [1, channels, frames - start, height, width]);
+}
+
+/** One frame as a picture, `[1, channels, height, width]`. */
 export function pictureOf(video: Tensor, frame: number): Tensor {
   const { data, dims } = frameOf(video, frame);
   return { data, dims: dims.toSpliced(2, 1) };

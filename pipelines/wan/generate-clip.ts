@@ -12,7 +12,13 @@ import { checkTask } from "./task.ts";
 export interface ClipHost extends VideoHost<ClipParameters>, LoadingHost {}
 
 /** The stage that each event of the pipeline is a part of. */
-const stageNames = { encoded: "encode", prepared: "prepare", step: "denoise", decoded: "decode" } as const;
+const stageNames = {
+  encoded: "encode",
+  conditioned: "encode",
+  prepared: "prepare",
+  step: "denoise",
+  decoded: "decode",
+} as const;
 
 /**
  * Runs a WAN job: text to one clip, handed to the host as MP4 with a thumbnail, or to one frame, handed over as a picture.

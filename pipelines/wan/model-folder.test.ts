@@ -16,6 +16,7 @@ const load = () => WanPipeline.load(folder, { executionProvider: "cpu" });
 
 it("reads sizes, scales, stages and the scheduler from the configs", async () => {
   expect(await readModelFolder(folder)).toMatchObject({
+    tasks: ["text"],
     patchSize: [1, 2, 2],
     headDim: 16,
     maxTokensPerAxis: 64,
@@ -39,7 +40,7 @@ describe("a folder that is none", () => {
     cpSync(tinySdxl, folder, { recursive: true });
     await expect(load()).rejects.toMatchObject({
       code: "MODEL_UNSUITABLE",
-      message: `${folder}: the model is a StableDiffusionXLPipeline; this pipeline runs WAN, text to video (WanPipeline)`,
+      message: `${folder}: the model is a StableDiffusionXLPipeline; this pipeline runs WAN (WanPipeline, WanImageToVideoPipeline, WanVACEPipeline)`,
     });
   });
 
@@ -58,7 +59,21 @@ describe("a folder that is none", () => {
   it.each([
     ["model_index.json", { expand_timesteps: true }, "timestep for every token"],
     ["model_index.json", { boundary_ratio: 2 }, "boundary_ratio"],
-    ["transformer/config.json", { in_channels: 36 }, "reads 36 channels and makes 16: it is conditioned on pictures"],
+    [
+      "transformer/config.json",
+      { in_channels: 36 },
+      "that of a WanImageToVideoPipeline, but model_index.json describes a WanPipeline",
+    ],
+    [
+      "transformer/config.json",
+      { in_channels: 20 },
+      "reads 20 channels and makes 16: with this VAE it makes 16, and reads 16 (text to video, VACE) or 36",
+    ],
+    [
+      "model_index.json",
+      { _class_name: "WanVACEPipeline" },
+      "that of a WanPipeline, but model_index.json describes a WanVACEPipeline",
+    ],
     ["transformer/config.json", { patch_size: [2, 2, 2] }, "patch_size"],
     ["transformer/config.json", { text_dim: 4096 }, "text_dim is 4096, but the text encoder's d_model is 32"],
     ["vae_decoder/config.json", { z_dim: 48 }, "length of latents_mean is 16, but the number of latent channels is 48"],

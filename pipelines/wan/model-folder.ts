@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { modelInvalid, modelUnsuitable } from "#pipelines/core/errors.ts";
@@ -13,6 +14,9 @@ import {
   vaeFields,
 } from "#pipelines/diffusion/model-configs.ts";
 import type { LatentRgb } from "#pipelines/diffusion/preview.ts";
+import type { ClipProcessorConfig } from "#pipelines/images/clip-pixels.ts";
+import { readImageProcessor } from "./image-processor.ts";
+import { isWanClass, type ModelTask, tasksOf } from "./model-tasks.ts";
 
 const modelIndex = z.object({
   _class_name: z.string(),
@@ -30,6 +34,11 @@ const transformerConfig = z.object({
   out_channels: z.int().positive(),
   text_dim: z.int().positive(),
   rope_max_seq_len: z.int().positive().default(1024),
+  /** Width of the features of pictures, in transformers that take them. */
+  image_dim: z.int().positive().nullish(),
+  /** Features of both ends of a clip together: 2 × 257. */
+  pos_embed_seq_len: z.int().positive().nullish(),
+  vace_layers: z.array(z.int()).nullish(),
 });
 
 const vaeConfig = z.object({
@@ -45,17 +54,26 @@ const schedulerNumbers = z.looseObject({ num_train_timesteps: z.int().positive()
 /** The ONNX files of a model, as paths in its folder, in the order in which a run needs them. */
 export const files = {
   textEncoder: "text_encoder/model.onnx",
+  imageEncoder: "image_encoder/model.onnx",
+  vaeEncoderFirst: "vae_encoder/first.onnx",
+  vaeEncoderNext: "vae_encoder/next.onnx",
   transformer: "transformer/model.onnx",
   transformer2: "transformer_2/model.onnx",
   vaeFirst: "vae_decoder/first.onnx",
   vaeNext: "vae_decoder/next.onnx",
 } as const;
 
-type TransformerConfig = z.output<typeof transformerConfig>;
+export type WanTransformerConfig = z.output<typeof transformerConfig>;
+
+type Vae = Awaited<ReturnType<typeof readVae>>;
 
 /** What the configs of a WAN model folder say, checked against each other. */
 export interface WanModelFolder {
   readonly path: string;
+  /** What the weights make clips from, beside a prompt. */
+  readonly tasks: readonly ModelTask[];
+  /** How pictures are prepared for the image encoder, in models that have one. */
+  readonly imageProcessor: ClipProcessorConfig | undefined;
   /** Latents per token along frames, height and width: 1, 2, 2. */
   readonly patchSize: readonly [number, number, number];
   /** Width of one attention head. */
@@ -73,25 +91,29 @@ export interface WanModelFolder {
   readonly scheduler: SchedulerFile;
   /** Bytes of weights that each ONNX file brings into memory, in the order in which a run needs them. */
   readonly weightBytes: ReadonlyMap<string, number>;
+  /** Files that many runs do without: what they make is kept, or few jobs have a use for it. */
+  readonly rarelyUsed: readonly string[];
+  /** Files that jobs may do without altogether: loaded when one has a use for them. */
+  readonly optional: readonly string[];
 }
 
 /** Looks at model folders as the pipeline does when it loads one; importing it loads no model code. */
 export const modelCheck = {
-  takes: (className: string): boolean => className === "WanPipeline",
+  takes: (className: string): boolean => isWanClass(className),
   read: readModelFolder,
 };
 
 /**
- * Reads the configs of a model folder as diffusers' `WanPipeline` lays it out and `tools/export/export_wan.py` exports it.
- * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_UNSUITABLE when it is no WAN model for text to video,
+ * Reads the configs of a model folder as diffusers' pipelines for WAN lay it out and `tools/export/export_wan.py` exports it.
+ * @throws PipelineError MODEL_NOT_FOUND naming the missing file, MODEL_UNSUITABLE when it is no WAN model that is run here,
  *   MODEL_INVALID when its parts do not fit each other
  */
 export async function readModelFolder(path: string): Promise<WanModelFolder> {
   const index = await readConfig(join(path, "model_index.json"), modelIndex);
-  if (!modelCheck.takes(index._class_name)) {
+  if (!isWanClass(index._class_name)) {
     throw modelUnsuitable(
       path,
-      `the model is a ${index._class_name}; this pipeline runs WAN, text to video (WanPipeline)`,
+      `the model is a ${index._class_name}; this pipeline runs WAN (WanPipeline, WanImageToVideoPipeline, WanVACEPipeline)`,
     );
   }
   if (index.expand_timesteps === true) {
@@ -102,23 +124,53 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
   }
   const { d_model: textWidth } = await readConfig(join(path, "text_encoder/config.json"), textEncoderConfig);
   const vae = await readVae(path);
-  const transformer = await readTransformer(path, "transformer", textWidth, vae.latentChannels);
+  const transformer = await readTransformer(path, "transformer", textWidth);
+  const tasks = tasksOf(join(path, "transformer/config.json"), index._class_name, taskFields(transformer, vae));
   const hasSecond = typeof index.transformer_2?.[1] === "string";
-  if (hasSecond) await checkSecond(path, transformer, textWidth, vae.latentChannels);
+  if (hasSecond) await checkSecond(path, transformer, textWidth);
   const scheduler = await readSchedulerFile(path);
   const { num_train_timesteps: trainTimesteps } = await readConfig(scheduler.path, schedulerNumbers);
+  const parts = partsOf(path, tasks, transformer, hasSecond);
   return {
     path,
+    tasks,
+    imageProcessor: await readImageProcessor(path, transformer),
     patchSize: transformer.patch_size,
     headDim: transformer.attention_head_dim,
     maxTokensPerAxis: transformer.rope_max_seq_len,
     ...vae,
     secondStage: hasSecond ? { boundaryTimestep: boundaryOf(path, index) * trainTimesteps } : undefined,
     scheduler,
-    weightBytes: await weightBytesOf(
-      path,
-      Object.values(files).filter((file) => hasSecond || file !== files.transformer2),
-    ),
+    weightBytes: await weightBytesOf(path, parts.all),
+    rarelyUsed: [files.textEncoder, files.imageEncoder, ...parts.optional],
+    optional: parts.optional,
+  };
+}
+
+const vaeEncoder = [files.vaeEncoderFirst, files.vaeEncoderNext] as const;
+
+/** The ONNX files that the folder must have, and those of the VAE encoder, which only some conditions of a text model need. */
+function partsOf(path: string, tasks: readonly ModelTask[], transformer: WanTransformerConfig, hasSecond: boolean) {
+  const needsEncoder = tasks.some((task) => task !== "text");
+  const hasEncoder = needsEncoder || vaeEncoder.every((file) => existsSync(join(path, file)));
+  const absent = new Set<string>([
+    ...(hasSecond ? [] : [files.transformer2]),
+    ...(transformer.image_dim ? [] : [files.imageEncoder]),
+    ...(hasEncoder ? [] : vaeEncoder),
+  ]);
+  const all = Object.values(files).filter((file) => !absent.has(file));
+  return { all, optional: needsEncoder ? [] : vaeEncoder.filter((file) => !absent.has(file)) };
+}
+
+function taskFields(transformer: WanTransformerConfig, { latentChannels, temporalScale }: Vae) {
+  return {
+    inChannels: transformer.in_channels,
+    outChannels: transformer.out_channels,
+    hasVaceLayers: Array.isArray(transformer.vace_layers),
+    takesPictures: typeof transformer.image_dim === "number",
+    takesTwoPictures: typeof transformer.pos_embed_seq_len === "number",
+    latentChannels,
+    temporalScale,
   };
 }
 
@@ -140,29 +192,23 @@ async function readVae(folder: string) {
   };
 }
 
-async function readTransformer(folder: string, name: string, textWidth: number, channels: number) {
+async function readTransformer(folder: string, name: string, textWidth: number) {
   const path = join(folder, name, "config.json");
   const config = await readConfig(path, transformerConfig);
-  if (config.in_channels !== config.out_channels) {
-    throw modelInvalid(
-      path,
-      `the transformer reads ${config.in_channels} channels and makes ${config.out_channels}: it is conditioned on pictures, and this pipeline runs text to video`,
-    );
-  }
-  checkEqual(path, "in_channels", config.in_channels, "the VAE's z_dim", channels);
   checkEqual(path, "text_dim", config.text_dim, "the text encoder's d_model", textWidth);
   return config;
 }
 
 /** Both transformers of a model get the same inputs. */
-async function checkSecond(folder: string, first: TransformerConfig, textWidth: number, channels: number) {
-  const second = await readTransformer(folder, "transformer_2", textWidth, channels);
+async function checkSecond(folder: string, first: WanTransformerConfig, textWidth: number) {
+  const second = await readTransformer(folder, "transformer_2", textWidth);
   const path = join(folder, "transformer_2/config.json");
-  const [head, patch] = [second.attention_head_dim, second.patch_size.slice(1)];
-  checkEqual(path, "attention_head_dim", head, "that of the first transformer", first.attention_head_dim);
-  for (const [axis, size] of patch.entries()) {
-    checkEqual(path, `patch_size[${axis + 1}]`, size, "that of the first transformer", first.patch_size[axis + 1] ?? 0);
-  }
+  const check = (name: string, own: number, other: number) =>
+    checkEqual(path, name, own, "that of the first transformer", other);
+  for (const name of ["attention_head_dim", "in_channels", "out_channels"] as const)
+    check(name, second[name], first[name]);
+  check("image_dim", second.image_dim ?? 0, first.image_dim ?? 0);
+  for (const axis of [1, 2] as const) check(`patch_size[${axis}]`, second.patch_size[axis], first.patch_size[axis]);
 }
 
 /** Without one, diffusers would never use the second transformer. */

@@ -9,17 +9,20 @@ import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { type NoiseKind, NoiseSource } from "#pipelines/diffusion/noise.ts";
 import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
-import { toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
+import { framesFrom, toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
 import { videoPreview } from "#pipelines/diffusion/video-preview.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { createFlowScheduler, flowShiftOf } from "#pipelines/schedulers/index.ts";
 import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { defaultFps } from "./clip-job.ts";
 import { type ClipShape, checkShapeOf, type Grid, latentGrid, tokenGrid } from "./clip-shape.ts";
+import type { WanCondition } from "./condition.ts";
+import { type Conditioning, prepareConditioning } from "./conditioning.ts";
 import { type DecodeVideoOptions, decodeVideo } from "./decode-video.ts";
 import { type PromptEmbedding, padEmbedding } from "./encode-prompt.ts";
 import { latentRgbOf } from "./latent-rgb.ts";
 import { files, readModelFolder, type WanModelFolder } from "./model-folder.ts";
+import { checkCondition } from "./model-tasks.ts";
 import { maxPromptTokens, PromptEncoder } from "./prompt-encoder.ts";
 import { type RotaryTables, rotaryTables } from "./rotary.ts";
 import { type TransformerConditions, TransformerPredictor } from "./transformer.ts";
@@ -47,6 +50,8 @@ export interface WanRequest extends ClipShape {
   readonly noise?: NoiseKind | undefined;
   /** Of the finished clip: previews play at its speed. */
   readonly fps?: number | undefined;
+  /** What the clip is made from beside the prompt. */
+  readonly condition?: WanCondition | undefined;
 }
 
 export interface WanHooks {
@@ -59,6 +64,7 @@ export interface WanHooks {
 
 export type WanStage =
   | { readonly name: "encoded"; readonly prompt: Tensor; readonly negativePrompt: Tensor | undefined }
+  | { readonly name: "conditioned"; readonly conditioning: Conditioning }
   | { readonly name: "prepared"; readonly noise: Tensor; readonly schedule: Schedule; readonly rotary: RotaryTables }
   | ({ readonly name: "step" } & DenoiseStep)
   | { readonly name: "decoded"; readonly frames: Tensor };
@@ -95,7 +101,7 @@ const progressStages = [
 /** Takes the frames in their order, and holds the decoding up until it is ready for the next. */
 export type FrameSink = (frame: RgbImage, index: number) => Promise<void>;
 
-/** WAN 2.1 and two-stage WAN 2.2, text to video, as diffusers' `WanPipeline` computes it. */
+/** WAN 2.1 and two-stage WAN 2.2, as diffusers' pipelines for them compute it; what a folder can do, its `tasks` say. */
 export class WanPipeline {
   readonly model: WanModelFolder;
   readonly #components: ComponentSet;
@@ -167,6 +173,7 @@ export class WanPipeline {
    */
   async generate(request: WanRequest, sink: FrameSink, hooks: WanHooks = {}): Promise<WanResult> {
     checkShapeOf(this.model, request);
+    checkCondition(this.model, request.condition);
     if (this.model.secondStage === undefined) refuseSecondStage(request);
     const scheduler = this.#scheduler(request);
     const scale = new ProgressScale(progressStages);
@@ -179,7 +186,8 @@ export class WanPipeline {
     hooks.onProgress?.(scale.at("encode", 1, 1), scale.total, undefined);
     hooks.signal?.throwIfAborted();
 
-    const latents = await this.#denoise(request, scheduler, text, scale, hooks);
+    const beside = await this.#conditioning(request, hooks);
+    const latents = await this.#denoise(request, scheduler, { ...text, beside }, scale, hooks);
     await this.#decode(request, latents, sink, scale, hooks);
     return {
       scheduler: scheduler.className,
@@ -202,31 +210,52 @@ export class WanPipeline {
     this.#executionProvider = executionProvider;
     this.#cudaProblem = cudaProblem;
     const maxBytes = this.#settings.maxWeightBytes ?? (await roomForWeights(executionProvider));
-    const { weightBytes } = this.model;
-    this.#components.limitMemory({ maxBytes, weightBytes, rarelyUsed: [files.textEncoder] });
-    if (!this.#components.fits([...weightBytes.keys()])) return;
+    const { weightBytes, rarelyUsed, optional } = this.model;
+    this.#components.limitMemory({ maxBytes, weightBytes, rarelyUsed });
+    const usual = [...weightBytes.keys()].filter((file) => !optional.includes(file));
+    if (!this.#components.fits(usual)) return;
     await this.#promptEncoder.load();
-    for (const file of weightBytes.keys()) await this.#components.get(file);
+    for (const file of usual) await this.#components.get(file);
+  }
+
+  async #conditioning(request: WanRequest, { signal, onStage }: WanHooks): Promise<Conditioning> {
+    if (request.condition === undefined) return {};
+    const { tileAbovePixels, tilePixels } = this.#settings;
+    const parts = {
+      components: this.#components,
+      model: this.model,
+      encoding: { signal, tileAbovePixels, tilePixels },
+    };
+    const conditioning = await prepareConditioning(parts, request, request.condition);
+    onStage?.({ name: "conditioned", conditioning });
+    signal?.throwIfAborted();
+    return conditioning;
   }
 
   async #denoise(
     request: WanRequest,
     scheduler: Scheduler,
-    text: Pick<TransformerConditions, "prompt" | "negativePrompt">,
+    given: Pick<TransformerConditions, "prompt" | "negativePrompt"> & { readonly beside: Conditioning },
     scale: ProgressScale<"encode" | "denoise" | "decode">,
     hooks: WanHooks,
   ): Promise<Tensor> {
-    const grid = latentGrid(this.model, request);
+    const { leadingFrames = 0, adjust } = given.beside;
+    const [frames, height, width] = latentGrid(this.model, request);
+    const grid = [leadingFrames + frames, height, width] as const;
     const schedule = scheduler.schedule(request.numInferenceSteps);
     const noise = new NoiseSource([request.seed], request.noise).draw([this.model.latentChannels, ...grid]);
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
-    const conditions = { ...text, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
+    const adjustLatents = adjust?.({ schedule, noise });
+    const conditions = { ...given, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
     const predictor = new TransformerPredictor(this.#components, schedule, conditions);
     const previews = this.#previews(request);
-    return denoise({
+    const start = scaleInPlace(noise, schedule.initNoiseSigma);
+    adjustLatents?.(start, 0);
+    const latents = await denoise({
       schedule,
-      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+      latents: start,
+      afterStep: adjustLatents && ((made, stepIndex) => adjustLatents(made, stepIndex + 1)),
       predict: (sample, stepIndex) => predictor.predict(sample, stepIndex, hooks.signal),
       signal: hooks.signal,
       onStep: (step) => {
@@ -236,6 +265,7 @@ export class WanPipeline {
         hooks.onProgress(scale.at("denoise", step.step, step.total), scale.total, previews?.take());
       },
     });
+    return leadingFrames === 0 ? latents : framesFrom(latents, leadingFrames);
   }
 
   async #decode(

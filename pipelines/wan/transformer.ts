@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers/promises";
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import type { Component, PreparedInput } from "#pipelines/core/onnx.ts";
-import { release, type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { concat, release, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { combineGuidance } from "#pipelines/diffusion/guidance.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
+import type { Conditioning } from "./conditioning.ts";
 import { files } from "./model-folder.ts";
 import type { RotaryTables } from "./rotary.ts";
 
@@ -19,6 +20,8 @@ export interface TransformerConditions {
   /** Absent: no guidance. */
   readonly negativePrompt: Tensor | undefined;
   readonly rotary: RotaryTables;
+  /** What the clip is made from beside the prompt: channels beside the latents, and further inputs. */
+  readonly beside?: Pick<Conditioning, "channels" | "inputs"> | undefined;
   readonly guidanceScale: number;
   /** Of a model with two transformers. */
   readonly second?: { readonly boundaryTimestep: number; readonly guidanceScale: number } | undefined;
@@ -28,7 +31,8 @@ export interface TransformerConditions {
 interface PreparedConditions {
   readonly prompt: PreparedInput;
   readonly negativePrompt: PreparedInput | undefined;
-  readonly rotary: Readonly<Record<"rotary_cos" | "rotary_sin", PreparedInput>>;
+  /** Rotary tables, and what the condition adds. */
+  readonly further: Readonly<Record<string, PreparedInput>>;
 }
 
 /**
@@ -40,6 +44,8 @@ export class TransformerPredictor {
   readonly #schedule: Schedule;
   readonly #conditions: TransformerConditions;
   readonly #prepared = new Map<string, PreparedConditions>();
+  /** Latents and the condition's channels after them, as one input; its latents are written anew at each step. */
+  #joined: Tensor | undefined;
   #last: Tensor | undefined;
 
   constructor(components: ComponentSet, schedule: Schedule, conditions: TransformerConditions) {
@@ -57,11 +63,11 @@ export class TransformerPredictor {
     const timestep = this.#schedule.timesteps[stepIndex] ?? 0;
     const { file, guidanceScale } = this.#planOf(timestep);
     const transformer = await this.#components.get(file);
-    const { prompt, negativePrompt, rotary } = this.#conditionsFor(file, transformer);
+    const { prompt, negativePrompt, further } = this.#conditionsFor(file, transformer);
     const shared = {
-      hidden_states: transformer.prepare("hidden_states", latents),
+      hidden_states: transformer.prepare("hidden_states", this.#hiddenStates(latents)),
       timestep: transformer.prepare("timestep", tensor(Float32Array.of(timestep), [1])),
-      ...rotary,
+      ...further,
     };
     const run = async (encoderHiddenStates: PreparedInput) => {
       const feeds = { ...shared, encoder_hidden_states: encoderHiddenStates };
@@ -80,6 +86,14 @@ export class TransformerPredictor {
     return conditional;
   }
 
+  #hiddenStates(latents: Tensor): Tensor {
+    const channels = this.#conditions.beside?.channels;
+    if (channels === undefined) return latents;
+    this.#joined ??= concat([latents, channels], 1);
+    this.#joined.data.set(latents.data);
+    return this.#joined;
+  }
+
   #planOf(timestep: number): StagePlan {
     const { second, guidanceScale } = this.#conditions;
     if (second === undefined || timestep >= second.boundaryTimestep) return { file: files.transformer, guidanceScale };
@@ -89,15 +103,15 @@ export class TransformerPredictor {
   #conditionsFor(file: string, transformer: Component): PreparedConditions {
     const known = this.#prepared.get(file);
     if (known !== undefined) return known;
-    const { prompt, negativePrompt, rotary } = this.#conditions;
+    const { prompt, negativePrompt, rotary, beside } = this.#conditions;
+    const further = { rotary_cos: rotary.cos, rotary_sin: rotary.sin, ...beside?.inputs };
     const text = (embedding: Tensor) => transformer.prepare("encoder_hidden_states", embedding);
     const prepared = {
       prompt: text(prompt),
       negativePrompt: negativePrompt === undefined ? undefined : text(negativePrompt),
-      rotary: {
-        rotary_cos: transformer.prepare("rotary_cos", rotary.cos),
-        rotary_sin: transformer.prepare("rotary_sin", rotary.sin),
-      },
+      further: Object.fromEntries(
+        Object.entries(further).map(([name, value]) => [name, transformer.prepare(name, value)]),
+      ),
     };
     this.#prepared.set(file, prepared);
     return prepared;

@@ -15,7 +15,7 @@ const gigabytes = 1_000_000_000;
 /** By what the pipelines accept. */
 const kinds = [
   { pattern: /StableDiffusionXL/, worker: "sdxl", workspaceBytes: 3 * gigabytes, loadsOne: false },
-  { pattern: /^WanPipeline$/, worker: "wan", workspaceBytes: 6 * gigabytes, loadsOne: false },
+  { pattern: /^Wan(?:ImageToVideo|VACE)?Pipeline$/, worker: "wan", workspaceBytes: 6 * gigabytes, loadsOne: false },
   { pattern: /(?:ForCausalLM|LMHeadModel)$/, worker: "chat", workspaceBytes: gigabytes, loadsOne: true },
 ] as const;
 
