@@ -29,7 +29,8 @@ it("makes a size of one pixel", async () => {
         image.data,
         [...image.data].map((_, index) => colour[index % 3] ?? 0),
       ),
-    ).toBeLessThanOrEqual(1);
+      // libvips blurs the edges of `contain` in whole numbers.
+    ).toBeLessThanOrEqual(2);
   }
 });
 
