@@ -19,6 +19,7 @@ import { addQueues } from "./commands/queues.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
+import { addRunpodEmulator } from "./commands/runpod-emulator.ts";
 import { addStart } from "./commands/start.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addValidate } from "./commands/validate.ts";
@@ -92,6 +93,7 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   addStart(program, envFile);
   addRun(program);
   addGateway(program);
+  addRunpodEmulator(program);
   program.commandsGroup(
     "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
   );

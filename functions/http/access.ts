@@ -21,11 +21,12 @@ export function accessGuards({ config, files }: Pick<Runtime, "config" | "files"
   };
 }
 
-/** `Authorization: Bearer <one of the keys>`. */
-export function requireKey(keys: readonly string[]): MiddlewareHandler {
+/** `Authorization: Bearer <one of the keys>`; with `isBare`, also the key alone. */
+export function requireKey(keys: readonly string[], { isBare = false } = {}): MiddlewareHandler {
+  const form = isBare ? /^(?:Bearer +)?(\S+)$/i : /^Bearer +(\S+)$/i;
   const digests = keys.map(digest);
   return (context, next) => {
-    const given = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
+    const given = form.exec(context.req.header("authorization") ?? "")?.[1];
     if (given === undefined) {
       throw unauthorized("This needs a key: send it as a bearer token in the header Authorization.");
     }

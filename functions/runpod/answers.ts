@@ -1,0 +1,41 @@
+import { CodedError, RetryableError, toErrorReport } from "#contract/errors.ts";
+import { isForeseen } from "../errors.ts";
+
+/* Errors as RunPod's clients read them: `{"error": "<sentence>"}`. */
+
+export function errorAnswer(error: unknown): Response {
+  if (!isForeseen(error)) {
+    return Response.json({ error: "The server failed to answer this request; its log says why." }, { status: 500 });
+  }
+  const seconds = error instanceof RetryableError ? error.delaySeconds : undefined;
+  const headers = seconds === undefined ? {} : { "Retry-After": String(Math.ceil(seconds)) };
+  return Response.json({ error: toErrorReport(error).message }, { status: statusOf(error), headers });
+}
+
+/** RunPod knows no other answer than 400 to a request that is wrong in itself. */
+function statusOf({ status }: CodedError): number {
+  return status === 409 || status === 422 || status === 424 ? 400 : status;
+}
+
+/**
+ * The body as JSON, whatever its content type says.
+ * @throws CodedError BODY_TOO_LARGE, INVALID_REQUEST
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > maxBytes) {
+      const limit = maxBytes.toLocaleString("en-US");
+      throw new CodedError("BODY_TOO_LARGE", `The body is larger than ${limit} bytes, which is the limit.`);
+    }
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString("utf8");
+  try {
+    return text.trim() === "" ? undefined : JSON.parse(text);
+  } catch (cause) {
+    throw new CodedError("INVALID_REQUEST", "The body is not valid JSON.", { cause });
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { startTestEmulator, type TestEmulator, testKey } from "./testing/emulator.ts";
+
+const headers = { authorization: `Bearer ${testKey}`, "content-type": "application/json" };
+
+async function call({ url }: TestEmulator, method: string, path: string, body?: unknown) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const answer = await fetch(`${url}${path}`, { method, headers, ...(body === undefined ? {} : { body: text }) });
+  return { status: answer.status, json: JSON.parse((await answer.text()) || "null") };
+}
+
+async function submit(emulator: TestEmulator, body: object = {}): Promise<string> {
+  const { status, json } = await call(emulator, "POST", "/lakes/run", { input: { prompt: "a lake" }, ...body });
+  expect(status).toBe(200);
+  return json.id;
+}
+
+/** Moves the clock in steps until the job is in this state. */
+async function untilStatus(emulator: TestEmulator, id: string, status: string, stepMs: number) {
+  await expect
+    .poll(async () => {
+      await emulator.advance(stepMs);
+      return (await call(emulator, "GET", `/lakes/status/${id}`)).json.status;
+    })
+    .toBe(status);
+}
+
+it.each([
+  [{}, 400, "input is missing: must be there"],
+  [{ input: "a lake" }, 400, 'input is "a lake": must be there, and be an object'],
+  [{ input: {}, policy: { executionTimeout: 10, ttl: 5 } }, 400, "executionTimeout"],
+  [{ input: {}, webhook: "not an address" }, 400, 'webhook is "not an address": must be an http(s) address'],
+  ["{", 400, "not valid JSON"],
+  [{ input: { text: "m".repeat(11 * 1024 * 1024) } }, 413, "10,485,760 bytes"],
+])("refuses a request that is wrong: %.40j", async (body, status, message) => {
+  const answer = await call(await startTestEmulator(), "POST", "/lakes/run", body);
+  expect(answer).toMatchObject({ status, json: { error: expect.stringContaining(message) } });
+});
+
+it("answers what there is not with 404, also what is another endpoint's", async () => {
+  const emulator = await startTestEmulator();
+  const id = await submit(emulator);
+  for (const path of ["/lakes/status/nothing", `/rivers/status/${id}`, `/lakes/cancelled/${id}`]) {
+    expect(await call(emulator, "GET", path)).toMatchObject({ status: 404, json: { error: expect.any(String) } });
+  }
+  expect(await call(emulator, "GET", `/lakes/status/${id}`)).toMatchObject({ status: 200 });
+  expect(await call(emulator, "POST", `/lakes/status/${id}`)).toMatchObject({ status: 200 });
+});
+
+it("lets a container name the job in the path, as a parameter or in a header, and takes each end once", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  const ids = [await submit(emulator), await submit(emulator)];
+  expect((await worker.take(5)).jobs.map(({ id }) => id)).toEqual(ids);
+  const post = (path: string, more = {}) =>
+    fetch(`${emulator.url}/lakes/${path}`, { method: "POST", headers: { ...headers, ...more }, body: '{"output":1}' });
+  expect((await post(`job-done/pod-1?job_id=${ids[0]}`)).status).toBe(200);
+  expect((await post("job-done/pod-1", { "x-request-id": ids[1] })).status).toBe(200);
+  for (const id of ids) expect((await call(emulator, "GET", `/lakes/status/${id}`)).json.status).toBe("COMPLETED");
+  expect(await worker.done(ids[0] ?? "", { error: "too late" })).toBe(200);
+  expect(await worker.done(ids[0] ?? "", { status: "IN_PROGRESS", output: 0.5 })).toBe(200);
+  expect((await call(emulator, "GET", `/lakes/status/${ids[0]}`)).json).toMatchObject({
+    status: "COMPLETED",
+    output: 1,
+  });
+  expect(await worker.done("nothing", { output: 1 })).toBe(404);
+});
+
+it("refuses a result that is too large with 400, and the job goes on", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  const id = await submit(emulator);
+  await worker.take();
+  expect(await worker.done(id, { output: "m".repeat(10 * 1024 * 1024) })).toBe(400);
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json.status).toBe("IN_PROGRESS");
+});
+
+it("gives a job to nobody whose wait is over, and tells a container that there is none with 204", async () => {
+  const emulator = await startTestEmulator({ holdMs: 50 });
+  expect(await emulator.worker("lakes").take()).toEqual({ status: 204, jobs: [] });
+  expect(await emulator.worker("lakes").stops()).toEqual([]);
+  const id = await submit(emulator);
+  expect(await emulator.worker("rivers").take()).toEqual({ status: 204, jobs: [] });
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json.status).toBe("IN_QUEUE");
+});
+
+it("retries what has failed, with the same id and input", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  const id = await submit(emulator);
+  await worker.take();
+  expect(await call(emulator, "POST", `/lakes/retry/${id}`)).toMatchObject({ status: 400 });
+  await worker.done(id, { error: "the lake is dry" });
+  expect(await call(emulator, "POST", `/lakes/retry/${id}`)).toEqual({ status: 200, json: { id, status: "IN_QUEUE" } });
+  expect((await worker.take()).jobs).toEqual([{ id, input: { prompt: "a lake" } }]);
+  await worker.done(id, { output: "found" });
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({
+    status: "COMPLETED",
+    output: "found",
+  });
+});
+
+it("forgets a result when its time is over, sooner one that was waited for, and any job after its ttl", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  const id = await submit(emulator);
+  await worker.take();
+  await worker.done(id, { output: 1 });
+  await emulator.advance(30 * 60_000);
+  expect(await call(emulator, "GET", `/lakes/status/${id}`)).toMatchObject({ status: 200 });
+  await emulator.advance(1);
+  expect(await call(emulator, "GET", `/lakes/status/${id}`)).toMatchObject({ status: 404 });
+  const short = await submit(emulator, { policy: { ttl: 10_000 } });
+  await emulator.advance(10_001);
+  expect(await call(emulator, "GET", `/lakes/status/${short}`)).toMatchObject({ status: 404 });
+  expect((await call(emulator, "GET", "/lakes/requests")).json).toEqual({ requests: [] });
+});
+
+it("gives a job to another container when nothing is heard of its own", async () => {
+  const emulator = await startTestEmulator({ silentMs: 500 });
+  const worker = emulator.worker("lakes");
+  const id = await submit(emulator);
+  await worker.take();
+  const other = emulator.worker("lakes", "pod-2").take();
+  await untilStatus(emulator, id, "IN_PROGRESS", 300);
+  await emulator.advance(600);
+  expect((await other).jobs).toMatchObject([{ id }]);
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({ workerId: "pod-2", retries: 1 });
+});
+
+it("notifies the webhook of the end alone, with the input, and again when it does not answer 200", async () => {
+  const bodies: unknown[] = [];
+  const statuses = [500, 202, 200];
+  const receiver = createServer((request, response) => {
+    let text = "";
+    request.on("data", (part) => {
+      text += part;
+    });
+    request.on("end", () => {
+      bodies.push(JSON.parse(text));
+      response.writeHead(statuses[bodies.length - 1] ?? 200).end();
+    });
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void receiver.close());
+  const { port } = receiver.address() as AddressInfo;
+  const webhook = `http://127.0.0.1:${port}/ended`;
+  const emulator = await startTestEmulator({ webhookPauseMs: 5 });
+  const worker = emulator.worker("lakes");
+  const id = await submit(emulator, { webhook });
+  expect((await worker.take()).jobs).toMatchObject([{ id, webhook }]);
+  await worker.done(id, { status: "IN_PROGRESS", output: 0.5 });
+  await worker.done(id, { output: "found" });
+  await expect.poll(() => bodies.length).toBe(3);
+  const body = { id, status: "COMPLETED", output: "found", input: { prompt: "a lake" }, webhook };
+  expect(bodies).toEqual(Array.from({ length: 3 }, () => expect.objectContaining(body)));
+});
+
+it("answers too many calls with 429 and when to come again", async () => {
+  const emulator = await startTestEmulator();
+  for (let count = 0; count < 2; count++) await call(emulator, "POST", "/lakes/purge-queue", {});
+  const answer = await fetch(`${emulator.url}/lakes/purge-queue`, { method: "POST", headers });
+  expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "10"]);
+  expect(await call(emulator, "POST", "/rivers/purge-queue", {})).toMatchObject({ status: 200 });
+});
+
+it("listens off loopback with a key alone", async () => {
+  await expect(startTestEmulator({ host: "0.0.0.0", apiKeys: [] })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});

@@ -1,0 +1,149 @@
+import { createServer, type Server } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { Hono } from "hono";
+import { CodedError } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { isLoopback } from "#runtime/container/config.ts";
+import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import type { JobSource } from "#runtime/sources/job-source.ts";
+import { errorAnswer } from "./answers.ts";
+import { Endpoint, type EndpointBackend } from "./endpoint.ts";
+import { endpointRoutes } from "./endpoint-routes.ts";
+import { requireAnyKey } from "./keys.ts";
+import { LiveJobs } from "./live-jobs.ts";
+import { submissionOf } from "./submission.ts";
+import { Takers } from "./takers.ts";
+import { Webhooks } from "./webhooks.ts";
+import { workerRoutes } from "./worker-routes.ts";
+
+/*
+ * RunPod's serverless endpoints on one's own machine: clients submit jobs to `/v2/<endpoint>/…`, and any number of containers
+ * take them from there, as they do at RunPod. The jobs are in a source's queue, each endpoint's in a queue of its own.
+ */
+export interface EmulatorOptions {
+  readonly source: JobSource;
+  readonly queue: JobQueues;
+  /** Off loopback one is required. */
+  readonly apiKeys: readonly string[];
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly log: Logger;
+  /** How long a container that waits for a job is kept waiting. */
+  readonly holdMs?: number;
+  readonly silentMs?: number;
+  readonly webhookPauseMs?: number;
+  readonly nowMs?: () => number;
+}
+
+export interface Emulator {
+  /** With `/v2`, as clients are to be pointed at it. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Of every job here: what it is is in its input, and its container's matter. */
+export const emulatedType = "runpod_job";
+const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
+const nameForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */
+export function workerOf(endpoint: string): string {
+  if (nameForm.test(endpoint)) return `runpod_${endpoint}`;
+  throw new CodedError("NOT_FOUND", "An endpoint's name is 1 to 64 letters, digits, '-' or '_'.");
+}
+
+/** @throws CodedError CONFIG_INVALID, PORT_IN_USE */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const { source, queue, apiKeys, host, port, log, nowMs = Date.now } = options;
+  if (apiKeys.length === 0 && !isLoopback(host)) {
+    const message = `The host ${host} is reachable from outside: set WAN_WORKER_API_KEY; make one with: openssl rand -hex 32`;
+    throw new CodedError("CONFIG_INVALID", message);
+  }
+  const live = new LiveJobs();
+  const webhooks = new Webhooks({
+    log,
+    ...(options.webhookPauseMs === undefined ? {} : { pauseMs: options.webhookPauseMs }),
+  });
+  const onEnd = (jobId: string) => void notifyOf(jobId);
+  const silent = options.silentMs === undefined ? {} : { silentMs: options.silentMs };
+  const takers = new Takers({ source, live, workerOf, log, nowMs, onEnd, ...silent });
+  const backend = backendOf(queue, live, takers);
+
+  async function notifyOf(jobId: string): Promise<void> {
+    const submission = submissionOf((await queue.get(jobId))?.job.metadata);
+    if (submission === null || submission.webhook === null) return;
+    const { webhook, input } = submission;
+    const status = await new Endpoint(submission.endpoint, backend, nowMs).status(jobId, "").catch(() => null);
+    if (status !== null) await webhooks.send(webhook, { ...status, input, webhook });
+  }
+
+  const app = new Hono();
+  app.use("/v2/*", requireAnyKey(apiKeys));
+  app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs }));
+  const hold = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
+  app.route("/v2", workerRoutes({ takers, queue, ...hold }));
+  app.notFound(() =>
+    errorAnswer(new CodedError("NOT_FOUND", "There is nothing here: endpoints are at /v2/<endpoint>/…")),
+  );
+  app.onError((error) => errorAnswer(error));
+  const server = createServer(getRequestListener(app.fetch, { hostname: host, overrideGlobalObjects: false }));
+  const connections = new Connections(server, connectionLimits, () =>
+    log.warn({}, "connections were refused: too many are open"),
+  );
+  const url = await listen(server, host, port);
+  takers.start();
+  return {
+    url: `${url}/v2`,
+    async close() {
+      webhooks.close();
+      await takers.close();
+      const closed = new Promise((resolve) => server.close(resolve));
+      connections.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBackend {
+  return {
+    queue,
+    live,
+    async enqueue(jobId, submission) {
+      const job = jobEnvelope.parse({
+        id: jobId,
+        type: emulatedType,
+        user_id: "runpod",
+        config: { expires_in_seconds: submission.ttlMs / 1000 },
+        metadata: { runpod: submission },
+      });
+      await queue.enqueue(job, { worker: workerOf(submission.endpoint) });
+    },
+    async output({ job, result }) {
+      return live.peek(job.id)?.output ?? result?.metadata.output;
+    },
+    drain: ({ job }) => live.peek(job.id)?.chunks.splice(0) ?? [],
+    workers: (endpoint) => takers.counts(endpoint),
+    cancelRequested: (jobId) => takers.cancelled(jobId),
+    filterOf: (endpoint) => ({ worker: workerOf(endpoint) }),
+  };
+}
+
+async function listen(server: Server, host: string, port: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(port, host, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    const message = `The emulator cannot listen on ${host}, port ${port}: choose another with --port (0 takes any free one).`;
+    throw new CodedError("PORT_IN_USE", message, { cause });
+  }
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server listens on no port");
+  const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return `http://${name === "0.0.0.0" || name === "[::]" ? "127.0.0.1" : name}:${address.port}`;
+}

@@ -1,0 +1,82 @@
+import { type Context, Hono } from "hono";
+import type { Logger } from "#runtime/observe/log.ts";
+import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
+import { isForeseen } from "../errors.ts";
+import { requestBase } from "../http/request-base.ts";
+import { errorAnswer, readBody } from "./answers.ts";
+import { Endpoint, type EndpointBackend, type Wait } from "./endpoint.ts";
+import { type Operation, RateLimits } from "./rate-limits.ts";
+
+/*
+ * `/v2/<endpoint>/…`, as RunPod's clients call it: every success is answered with exactly 200, and what is read can be read by
+ * GET and by POST, since both are in use.
+ */
+export interface EndpointRoutesOptions {
+  readonly backend: EndpointBackend;
+  readonly publicUrl: string | undefined;
+  readonly log: Logger;
+  readonly nowMs?: () => number;
+  readonly monotonicMs?: () => number;
+  /** A place among the answers that take long; its signal aborts when the server closes. */
+  hold?(): AbortController;
+}
+
+interface Call {
+  readonly endpoint: Endpoint;
+  readonly id: string;
+  readonly context: Context;
+  readonly wait: Wait;
+}
+
+const minWaitMs = 1000;
+const maxWaitMs = 300_000;
+const syncId = "sync-";
+
+export function endpointRoutes(options: EndpointRoutesOptions): Hono {
+  const { backend, publicUrl, log, nowMs = Date.now, monotonicMs = () => performance.now() } = options;
+  const limits = new RateLimits(monotonicMs);
+  const app = new Hono();
+  const route = (methods: string[], operation: Operation, path: string, answer: (call: Call) => Promise<unknown>) => {
+    app.on(methods, path, async (context) => {
+      const name = context.req.param("endpoint") ?? "";
+      const place = options.hold?.();
+      const signals = [context.req.raw.signal, ...(place === undefined ? [] : [place.signal])];
+      const wait = {
+        waitMs: waitOf(context.req.query("wait")),
+        signal: AbortSignal.any(signals),
+        base: requestBase(context.req.raw, publicUrl),
+      };
+      const endpoint = new Endpoint(name, backend, nowMs);
+      try {
+        const call = { endpoint, id: context.req.param("id") ?? "", context, wait };
+        return Response.json(await limits.within(name, operation, () => answer(call)));
+      } catch (error) {
+        if (!isForeseen(error)) log.error({ error, path: context.req.path }, "a request of an endpoint failed");
+        return errorAnswer(error);
+      } finally {
+        place?.abort();
+      }
+    });
+  };
+  const body = ({ context }: Call, id = "") => readBody(context.req.raw, maxBodyBytes(id));
+  const read = ["GET", "POST"];
+  route(["POST"], "run", "/:endpoint/run", async (call) => call.endpoint.run(await body(call)));
+  route(["POST"], "runsync", "/:endpoint/runsync", async (call) =>
+    call.endpoint.runSync(await body(call, syncId), call.wait),
+  );
+  route(read, "status", "/:endpoint/status/:id", ({ endpoint, id, wait }) => endpoint.status(id, wait.base));
+  route(read, "status-sync", "/:endpoint/status-sync/:id", ({ endpoint, id, wait }) => endpoint.statusSync(id, wait));
+  route(read, "stream", "/:endpoint/stream/:id", ({ endpoint, id, wait }) => endpoint.stream(id, wait));
+  route(["POST"], "cancel", "/:endpoint/cancel/:id", ({ endpoint, id }) => endpoint.cancel(id));
+  route(["POST"], "retry", "/:endpoint/retry/:id", ({ endpoint, id }) => endpoint.retry(id));
+  route(["POST"], "purge-queue", "/:endpoint/purge-queue", ({ endpoint }) => endpoint.purgeQueue());
+  route(["GET"], "health", "/:endpoint/health", ({ endpoint }) => endpoint.health());
+  route(["GET"], "requests", "/:endpoint/requests", ({ endpoint }) => endpoint.requests());
+  return app;
+}
+
+/** Undefined when it is not given, or is no number. */
+function waitOf(given: string | undefined): number | undefined {
+  if (given === undefined || !/^\d{1,9}$/.test(given)) return undefined;
+  return Math.min(Math.max(Number(given), minWaitMs), maxWaitMs);
+}

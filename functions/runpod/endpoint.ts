@@ -1,0 +1,196 @@
+import { randomUUID } from "node:crypto";
+import { CodedError } from "#contract/errors.ts";
+import { shortened } from "#contract/problems.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
+import type { LiveJobs } from "./live-jobs.ts";
+import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";
+import { type KeptSubmission, readSubmission, submissionOf } from "./submission.ts";
+
+/*
+ * RunPod's endpoint in front of any queue: a job is submitted, watched, cancelled and retried as RunPod's clients do it. The
+ * record in the queue is the truth; how long a result can be read, and when a job is forgotten, is decided here, as RunPod
+ * decides it.
+ */
+export interface EndpointBackend {
+  readonly queue: Pick<JobQueues, "cancel" | "redrive" | "get" | "list">;
+  readonly live: LiveJobs;
+  /** Puts the job on the queue. @throws CodedError when it cannot be a job */
+  enqueue(jobId: string, submission: KeptSubmission): Promise<void>;
+  /** The output of a job that has ended. @param base where the caller reaches this server, with a slash at its end */
+  output(record: JobRecord, base: string): Promise<unknown>;
+  /** What the job has streamed and nobody has read, which is then taken as read. */
+  drain(record: JobRecord): readonly unknown[];
+  /** What its clients' containers do. */
+  workers(endpoint: string): WorkerCounts;
+  /** A running job was cancelled: it need not wait for its container. */
+  cancelRequested?(jobId: string): Promise<void>;
+  /** Which jobs are this endpoint's, as far as the queue tells them apart. */
+  readonly filterOf?: (endpoint: string) => Pick<ListFilter, "worker">;
+}
+
+export interface WorkerCounts {
+  readonly idle: number;
+  readonly initializing: number;
+  readonly ready: number;
+  readonly running: number;
+  readonly throttled: number;
+  readonly unhealthy: number;
+}
+
+export interface Wait {
+  readonly waitMs: number | undefined;
+  readonly signal: AbortSignal;
+  readonly base: string;
+}
+
+const defaultWaitMs = 90_000;
+const streamWaitMs = 10_000;
+/** How often the record is read while nothing is heard of a job: it may run elsewhere. */
+const pollMs = 500;
+const keptMs = { run: 30 * 60_000, runsync: 60_000 };
+const pageSize = 100;
+const maxListed = 200;
+
+export class Endpoint {
+  readonly #name: string;
+  readonly #backend: EndpointBackend;
+  readonly #nowMs: () => number;
+
+  constructor(name: string, backend: EndpointBackend, nowMs: () => number) {
+    this.#name = name;
+    this.#backend = backend;
+    this.#nowMs = nowMs;
+  }
+
+  async run(body: unknown): Promise<StatusBody> {
+    const id = `${randomUUID()}-u1`;
+    await this.#backend.enqueue(id, readSubmission(this.#name, body));
+    return { id, status: "IN_QUEUE" };
+  }
+
+  async runSync(body: unknown, wait: Wait): Promise<StatusBody> {
+    const id = `sync-${randomUUID()}-u1`;
+    await this.#backend.enqueue(id, readSubmission(this.#name, body));
+    return await this.statusSync(id, wait);
+  }
+
+  async status(jobId: string, base: string): Promise<StatusBody> {
+    return this.#view(await this.#find(jobId), base);
+  }
+
+  /** The status when it is final, or when the wait is over. */
+  async statusSync(jobId: string, { waitMs = defaultWaitMs, signal, base }: Wait): Promise<StatusBody> {
+    const untilMs = this.#nowMs() + waitMs;
+    for (;;) {
+      const record = await this.#find(jobId);
+      const leftMs = untilMs - this.#nowMs();
+      if (isFinal(statusOf(record)) || leftMs <= 0 || signal.aborted) return this.#view(record, base);
+      await this.#backend.live.wait(jobId, Math.min(pollMs, leftMs), signal);
+    }
+  }
+
+  /** Chunks that nobody has read: held until there are some, the job has ended, or the wait is over. */
+  async stream(jobId: string, { waitMs = streamWaitMs, signal }: Wait) {
+    const untilMs = this.#nowMs() + waitMs;
+    for (;;) {
+      const record = await this.#find(jobId);
+      const status = statusOf(record);
+      // Read after the state: what a final answer lacks is never read.
+      const stream = this.#backend.drain(record).map((output) => ({ output }));
+      const leftMs = untilMs - this.#nowMs();
+      if (stream.length > 0 || isFinal(status) || leftMs <= 0 || signal.aborted) return { status, stream };
+      await this.#backend.live.wait(jobId, Math.min(pollMs, leftMs), signal);
+    }
+  }
+
+  async cancel(jobId: string): Promise<StatusBody> {
+    const record = await this.#find(jobId);
+    if (isSettled(record.status)) return { id: jobId, status: statusOf(record) };
+    const outcome = await this.#backend.queue.cancel(jobId).catch((error: unknown) => {
+      if (error instanceof CodedError && error.code === "JOB_ALREADY_SETTLED") return "settled";
+      throw error;
+    });
+    if (outcome === "requested") await this.#backend.cancelRequested?.(jobId);
+    this.#backend.live.changed(jobId);
+    return { id: jobId, status: outcome === "settled" ? statusOf(await this.#find(jobId)) : "CANCELLED" };
+  }
+
+  async retry(jobId: string): Promise<StatusBody> {
+    const record = await this.#find(jobId);
+    const status = statusOf(record);
+    if (status !== "FAILED" && status !== "TIMED_OUT") {
+      throw new CodedError("INVALID_REQUEST", `The job is ${status}: only one that is FAILED or TIMED_OUT is retried.`);
+    }
+    this.#backend.live.restart(jobId);
+    await this.#backend.queue.redrive(jobId);
+    return { id: jobId, status: "IN_QUEUE" };
+  }
+
+  /** Cancels what waits; what runs goes on. */
+  async purgeQueue() {
+    let removed = 0;
+    for (const { job } of await this.#listed("queued", Number.POSITIVE_INFINITY)) {
+      try {
+        if ((await this.#backend.queue.cancel(job.id)) === "cancelled") removed++;
+      } catch (error) {
+        // It has ended, or gone, meanwhile.
+        if (!(error instanceof CodedError)) throw error;
+      }
+    }
+    return { removed, status: "completed" };
+  }
+
+  async health() {
+    const count = async (status: JobRecord["status"]) => (await this.#listed(status, maxListed)).length;
+    const [completed, failed, inProgress, inQueue] = await Promise.all(
+      (["completed", "failed", "running", "queued"] as const).map(count),
+    );
+    const running = await this.#listed("running", maxListed);
+    const retried = running.reduce((sum, { job }) => sum + (this.#backend.live.peek(job.id)?.retries ?? 0), 0);
+    return { jobs: { completed, failed, inProgress, inQueue, retried }, workers: this.#backend.workers(this.#name) };
+  }
+
+  /** The newest jobs. RunPod documents no shape of this answer. */
+  async requests() {
+    const records = await this.#listed(undefined, pageSize);
+    const { live } = this.#backend;
+    return { requests: records.map((record) => statusBody(record, live.peek(record.job.id), undefined)) };
+  }
+
+  async #view(record: JobRecord, base: string): Promise<StatusBody> {
+    const output = isSettled(record.status) ? await this.#backend.output(record, base) : undefined;
+    return statusBody(record, this.#backend.live.peek(record.job.id), output);
+  }
+
+  /** @throws CodedError JOB_NOT_FOUND, also for a job whose time is over */
+  async #find(jobId: string): Promise<JobRecord> {
+    const record = await this.#backend.queue.get(jobId);
+    if (record !== null && this.#isKept(record)) return record;
+    throw new CodedError("JOB_NOT_FOUND", `There is no request ${JSON.stringify(shortened(jobId))} at this endpoint.`);
+  }
+
+  #isKept({ job, createdAtMs, settledAtMs }: JobRecord): boolean {
+    const submission = submissionOf(job.metadata);
+    if (submission?.endpoint !== this.#name) return false;
+    const nowMs = this.#nowMs();
+    if (nowMs - createdAtMs > submission.ttlMs) return false;
+    return settledAtMs === null || nowMs - settledAtMs <= keptMs[job.id.startsWith("sync-") ? "runsync" : "run"];
+  }
+
+  async #listed(status: JobRecord["status"] | undefined, limit: number): Promise<JobRecord[]> {
+    const filter = { ...this.#backend.filterOf?.(this.#name), ...(status === undefined ? {} : { status }) };
+    const found: JobRecord[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await this.#backend.queue.list({
+        ...filter,
+        limit: pageSize,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      found.push(...page.jobs.filter((record) => this.#isKept(record)));
+      cursor = page.cursor ?? undefined;
+    } while (cursor !== undefined && found.length < limit);
+    return found.slice(0, limit);
+  }
+}

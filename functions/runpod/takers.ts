@@ -1,0 +1,358 @@
+import type { ErrorReport } from "#contract/errors.ts";
+import { isJsonObject } from "#contract/synonyms.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import type { LiveJobs } from "./live-jobs.ts";
+import { submissionOf } from "./submission.ts";
+
+/*
+ * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
+ * renewed as long as its container is heard of. States of a job that was given to a container:
+ *
+ *   held ──job-done──► settled
+ *     │ ├── cancelled, its time is over: settled here, and its container is notified by job-stop
+ *     │ └── its container is silent: back to the queue, or failed when that has happened before
+ *
+ * The first end counts. What comes later (progress, another end) is answered with 200 and changes nothing.
+ */
+export interface TakersOptions {
+  readonly source: JobSource;
+  readonly live: LiveJobs;
+  /** The name of the worker whose queue is this endpoint's. */
+  readonly workerOf: (endpoint: string) => string;
+  readonly log: Logger;
+  readonly nowMs?: () => number;
+  /** Silence after which a container is taken for gone. */
+  readonly silentMs?: number;
+  /** A job has come to its end. */
+  onEnd(jobId: string): void;
+}
+
+interface Held {
+  readonly lease: Lease;
+  readonly endpoint: string;
+  readonly workerId: string;
+  readonly limit: NodeJS.Timeout;
+  progress: number | undefined;
+  isSettling: boolean;
+}
+
+interface Poller {
+  readonly endpoint: string;
+  readonly workerId: string;
+  readonly count: number;
+  readonly signal: AbortSignal;
+  resolve(jobs: readonly TakenJob[]): void;
+}
+
+/** As it is handed out. */
+export interface TakenJob {
+  readonly id: string;
+  readonly input: unknown;
+  readonly [field: string]: unknown;
+}
+
+interface Sighting {
+  seenAtMs: number;
+  isUnhealthy: boolean;
+}
+
+const maxTries = 3;
+/** Of a wait for the source, while a container waits for a job and while none does. */
+const pollMs = { wanted: 1000, atRest: 2000 };
+const failurePauseMs = 1000;
+
+export class Takers {
+  readonly #options: TakersOptions;
+  readonly #nowMs: () => number;
+  readonly #silentMs: number;
+  readonly #held = new Map<string, Held>();
+  readonly #pollers = new Set<Poller>();
+  readonly #sightings = new Map<string, Sighting>();
+  readonly #stops = new Map<string, Set<string>>();
+  readonly #stopWaits = new Set<() => void>();
+  readonly #closing = new AbortController();
+  #wake: AbortController = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+  #renewing: NodeJS.Timeout | null = null;
+
+  constructor(options: TakersOptions) {
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#silentMs = options.silentMs ?? 60_000;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+    const everyMs = Math.min((this.#options.source.leaseSeconds * 1000) / 3, this.#silentMs / 2);
+    this.#renewing = setInterval(() => void this.#renew(), everyMs);
+  }
+
+  /** Gives every job back to its queue. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    if (this.#renewing) clearInterval(this.#renewing);
+    for (const poller of this.#pollers) poller.resolve([]);
+    for (const end of this.#stopWaits) end();
+    await this.#loop;
+    for (const held of [...this.#held.values()]) {
+      this.#forget(held);
+      await this.#options.source.release(held.lease).catch(() => undefined);
+    }
+  }
+
+  /** Resolves with at most `count` jobs as soon as there is one, or with none at `holdMs` and when the caller is gone. */
+  async take(
+    endpoint: string,
+    workerId: string,
+    count: number,
+    holdMs: number,
+    caller: AbortSignal,
+  ): Promise<readonly TakenJob[]> {
+    this.#see(endpoint, workerId);
+    const { promise, resolve } = Promise.withResolvers<readonly TakenJob[]>();
+    const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
+    const poller: Poller = { endpoint, workerId, count, signal, resolve };
+    signal.addEventListener("abort", () => resolve([]), { once: true });
+    if (signal.aborted) return [];
+    this.#pollers.add(poller);
+    this.#wake.abort();
+    try {
+      return await promise;
+    } finally {
+      this.#pollers.delete(poller);
+    }
+  }
+
+  /** Ids of jobs that this container is to stop, as soon as there are some; none at `holdMs`. */
+  async stopped(endpoint: string, workerId: string, holdMs: number, caller: AbortSignal): Promise<readonly string[]> {
+    this.#see(endpoint, workerId);
+    const key = keyOf(endpoint, workerId);
+    const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
+    while (!this.#stops.has(key) && !signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const end = () => resolve();
+      this.#stopWaits.add(end);
+      signal.addEventListener("abort", end);
+      await promise;
+      signal.removeEventListener("abort", end);
+      this.#stopWaits.delete(end);
+    }
+    const ids = signal.aborted ? [] : [...(this.#stops.get(key) ?? [])];
+    if (ids.length > 0) this.#stops.delete(key);
+    return ids;
+  }
+
+  ping(endpoint: string, workerId: string, isUnhealthy: boolean): void {
+    this.#see(endpoint, workerId).isUnhealthy = isUnhealthy;
+  }
+
+  chunk(endpoint: string, workerId: string, jobId: string, body: unknown): void {
+    this.#see(endpoint, workerId);
+    if (this.#held.has(jobId) && isJsonObject(body)) this.#options.live.addChunk(jobId, body.output ?? null);
+  }
+
+  /** Progress, or the end of a job. False when it is nobody's here: settled already, or never was. */
+  async done(endpoint: string, workerId: string, jobId: string, body: unknown): Promise<boolean> {
+    this.#see(endpoint, workerId);
+    const held = this.#held.get(jobId);
+    if (held === undefined || held.isSettling || !isJsonObject(body)) return false;
+    const { live } = this.#options;
+    const job = live.of(jobId);
+    if (body.status === "IN_PROGRESS") {
+      job.progress = body.output;
+      held.progress = progressOf(body.output) ?? held.progress;
+      live.changed(jobId);
+      return true;
+    }
+    held.isSettling = true;
+    job.output = body.output;
+    const hasError = body.error !== undefined && body.error !== null;
+    if (hasError) job.error = typeof body.error === "string" ? body.error : JSON.stringify(body.error);
+    try {
+      if (hasError) await this.#options.source.fail(held.lease, { code: "HANDLER_FAILED", message: job.error ?? "" });
+      else await this.#options.source.complete(held.lease, resultOf(body.output));
+    } catch (error) {
+      held.isSettling = false;
+      throw error;
+    }
+    this.#end(held);
+    return true;
+  }
+
+  /** Ends a running job whose cancel was requested, and notifies its container. */
+  async cancelled(jobId: string): Promise<void> {
+    const held = this.#held.get(jobId);
+    if (held === undefined || held.isSettling) return;
+    await this.#stop(held, () => this.#options.source.cancelled(held.lease));
+  }
+
+  counts(endpoint: string) {
+    const nowMs = this.#nowMs();
+    const prefix = keyOf(endpoint, "");
+    const seen = [...this.#sightings].filter(
+      ([key, { seenAtMs }]) => key.startsWith(prefix) && nowMs - seenAtMs < this.#silentMs,
+    );
+    const busy = new Set([...this.#held.values()].map(({ workerId }) => keyOf(endpoint, workerId)));
+    const running = seen.filter(([key]) => busy.has(key)).length;
+    const unhealthy = seen.filter(([, { isUnhealthy }]) => isUnhealthy).length;
+    const idle = seen.length - running - unhealthy;
+    return { idle, initializing: 0, ready: idle, running, throttled: 0, unhealthy };
+  }
+
+  #see(endpoint: string, workerId: string): Sighting {
+    const key = keyOf(endpoint, workerId);
+    const sighting = this.#sightings.get(key) ?? { seenAtMs: 0, isUnhealthy: false };
+    sighting.seenAtMs = this.#nowMs();
+    this.#sightings.set(key, sighting);
+    return sighting;
+  }
+
+  async #run(): Promise<void> {
+    const { source, log } = this.#options;
+    while (!this.#closing.signal.aborted) {
+      this.#wake = new AbortController();
+      const signal = AbortSignal.any([this.#wake.signal, this.#closing.signal]);
+      try {
+        const wanted = Map.groupBy(this.#pollers, ({ endpoint }) => endpoint);
+        const requests = [...wanted].map(([endpoint, pollers]) => ({
+          worker: this.#options.workerOf(endpoint),
+          slots: pollers.reduce((sum, { count }) => sum + count, 0),
+        }));
+        const { leases, ends } = await source.take(requests);
+        await this.#reportEnds(ends);
+        await this.#handOut(leases);
+        if (leases.length > 0 || ends.length > 0) continue;
+        const limitMs = requests.length > 0 ? pollMs.wanted : pollMs.atRest;
+        await source.waitForChange(limitMs, signal, requests.length > 0 ? "jobs" : "ends");
+      } catch (error) {
+        log.error({ error }, "no jobs can be taken");
+        await source.waitForChange(failurePauseMs, signal);
+      }
+    }
+  }
+
+  async #reportEnds(ends: readonly UnreportedEnd[]): Promise<void> {
+    if (ends.length === 0) return;
+    await this.#options.source.reported(ends);
+    for (const { jobId } of ends) {
+      this.#options.live.changed(jobId);
+      this.#options.onEnd(jobId);
+    }
+  }
+
+  async #handOut(leases: readonly Lease[]): Promise<void> {
+    for (const [endpoint, own] of Map.groupBy(leases, ({ job }) => submissionOf(job.metadata)?.endpoint ?? "")) {
+      const left = [...own];
+      for (const poller of this.#pollers) {
+        if (poller.endpoint !== endpoint || poller.signal.aborted || left.length === 0) continue;
+        this.#pollers.delete(poller);
+        poller.resolve(left.splice(0, poller.count).map((lease) => this.#hold(lease, poller)));
+      }
+      // Who had waited for them is gone.
+      for (const lease of left) await this.#options.source.release(lease);
+    }
+  }
+
+  #hold(lease: Lease, { endpoint, workerId }: Poller): TakenJob {
+    const { jobId, job } = lease;
+    const submission = submissionOf(job.metadata);
+    const limitMs = submission?.executionTimeoutMs ?? 0;
+    const ttlLeftMs = (submission?.ttlMs ?? 0) - (this.#nowMs() - lease.queuedAtMs);
+    const limit = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
+    this.#held.set(jobId, { lease, endpoint, workerId, limit, progress: undefined, isSettling: false });
+    this.#options.live.of(jobId).workerId = workerId;
+    this.#options.live.changed(jobId);
+    return { id: jobId, input: submission?.input ?? {}, ...submission?.rest };
+  }
+
+  async #timeOut(jobId: string): Promise<void> {
+    const held = this.#held.get(jobId);
+    if (held === undefined || held.isSettling) return;
+    const message = "The job took longer than its policy allows (executionTimeout, ttl).";
+    await this.#stop(held, () => this.#options.source.fail(held.lease, { code: "TIMED_OUT", message }));
+  }
+
+  async #stop(held: Held, settle: () => Promise<unknown>): Promise<void> {
+    held.isSettling = true;
+    const key = keyOf(held.endpoint, held.workerId);
+    this.#stops.set(key, (this.#stops.get(key) ?? new Set()).add(held.lease.jobId));
+    for (const end of this.#stopWaits) end();
+    try {
+      await settle();
+      this.#end(held);
+    } catch (error) {
+      held.isSettling = false;
+      this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
+    }
+  }
+
+  #end(held: Held): void {
+    this.#forget(held);
+    this.#options.live.changed(held.lease.jobId);
+    this.#options.onEnd(held.lease.jobId);
+  }
+
+  #forget({ lease, limit }: Held): void {
+    clearTimeout(limit);
+    this.#held.delete(lease.jobId);
+  }
+
+  /** Renews the leases of those that are heard of, and gives the jobs of the others back. */
+  async #renew(): Promise<void> {
+    const { source, log } = this.#options;
+    try {
+      const nowMs = this.#nowMs();
+      const isSilent = ({ endpoint, workerId }: Held) =>
+        nowMs - (this.#sightings.get(keyOf(endpoint, workerId))?.seenAtMs ?? 0) > this.#silentMs;
+      const all = [...this.#held.values()].filter(({ isSettling }) => !isSettling);
+      for (const held of all.filter(isSilent)) await this.#lose(held);
+      const kept = all.filter((held) => !isSilent(held));
+      const outcomes = await source.renew(
+        kept.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
+      );
+      for (const [index, held] of kept.entries()) {
+        if (outcomes[index] === "cancelled") await this.cancelled(held.lease.jobId);
+        if (outcomes[index] === "lost") this.#forget(held);
+      }
+    } catch (error) {
+      log.warn({ error }, "leases could not be renewed; trying again");
+    }
+  }
+
+  async #lose(held: Held): Promise<void> {
+    const { source, live } = this.#options;
+    const { lease, workerId } = held;
+    const error: ErrorReport = {
+      code: "EXECUTOR_CRASHED",
+      message: `Nothing was heard of the container ${workerId} that ran the job.`,
+    };
+    this.#forget(held);
+    if (lease.attempt >= maxTries) {
+      await source.fail(lease, error);
+      this.#options.onEnd(lease.jobId);
+    } else {
+      live.of(lease.jobId).retries++;
+      await source.retry(lease, { error, delaySeconds: 0 });
+    }
+    live.changed(lease.jobId);
+  }
+}
+
+/** What a queue keeps of an output: all of a small one. */
+const maxKeptCharacters = 200_000;
+
+function resultOf(output: unknown) {
+  const text = JSON.stringify(output ?? null);
+  return { assets: [], metadata: text.length > maxKeptCharacters ? {} : { output: output ?? null } };
+}
+
+/** The number of one that says how far it is, as ours do. */
+function progressOf(output: unknown): number | undefined {
+  const value = isJsonObject(output) ? output.progress : output;
+  return typeof value === "number" && value >= 0 && value <= 1 ? value : undefined;
+}
+
+function keyOf(endpoint: string, workerId: string): string {
+  return `${endpoint}/${workerId}`;
+}

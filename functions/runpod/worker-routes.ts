@@ -1,0 +1,87 @@
+import { type Context, Hono } from "hono";
+import { CodedError } from "#contract/errors.ts";
+import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
+import { errorAnswer, readBody } from "./answers.ts";
+import type { Takers } from "./takers.ts";
+import { readWorkerCall, type WorkerCall } from "./worker-path.ts";
+
+/* `/v2/<endpoint>/job-take/…` and its likes: what containers call that work for an endpoint, the official worker among them. */
+export interface WorkerRoutesOptions {
+  readonly takers: Takers;
+  readonly queue: Pick<JobQueues, "get">;
+  /** How long a container that waits for a job is kept waiting. */
+  readonly holdMs?: number;
+}
+
+interface Called extends WorkerCall {
+  readonly endpoint: string;
+  readonly context: Context;
+}
+
+const noContent = () => new Response(null, { status: 204 });
+const accepted = () => Response.json({ status: "ok" });
+const maxBatch = 100;
+
+export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOptions): Hono {
+  const app = new Hono();
+  const route = (method: string, operation: string, answer: (call: Called) => Promise<Response>) => {
+    app.on(method, `/:endpoint/${operation}/*`, async (context) => {
+      const { pathname, search } = new URL(context.req.url);
+      const path = pathname.slice(pathname.indexOf(`/${operation}/`) + operation.length + 2);
+      const call = readWorkerCall(path, search, context.req.raw.headers);
+      try {
+        return await answer({ ...call, endpoint: context.req.param("endpoint") ?? "", context });
+      } catch (error) {
+        return errorAnswer(error);
+      }
+    });
+  };
+  route("GET", "job-take", async ({ endpoint, workerId, context }) => {
+    const [job] = await takers.take(endpoint, workerId, 1, holdMs, context.req.raw.signal);
+    return job === undefined ? noContent() : Response.json(job);
+  });
+  route("GET", "job-take-batch", async ({ endpoint, workerId, query, context }) => {
+    const size = Number(query.get("batch_size") ?? "1");
+    const count = Number.isInteger(size) ? Math.min(Math.max(size, 1), maxBatch) : 1;
+    const jobs = await takers.take(endpoint, workerId, count, holdMs, context.req.raw.signal);
+    return jobs.length === 0 ? noContent() : Response.json(jobs);
+  });
+  route("GET", "job-stop", async ({ endpoint, workerId, context }) => {
+    const jobsToStop = await takers.stopped(endpoint, workerId, holdMs, context.req.raw.signal);
+    return jobsToStop.length === 0 ? noContent() : Response.json({ jobsToStop });
+  });
+  route("POST", "job-done", async ({ endpoint, workerId, jobId, context }) => {
+    const id = await known(queue, jobId);
+    await takers.done(endpoint, workerId, id, await posted(context, maxBodyBytes(id)));
+    return accepted();
+  });
+  route("POST", "job-stream", async ({ endpoint, workerId, jobId, context }) => {
+    const id = await known(queue, jobId);
+    takers.chunk(endpoint, workerId, id, await posted(context, maxChunkBytes));
+    return accepted();
+  });
+  route("GET", "ping", async ({ endpoint, workerId, query }) => {
+    takers.ping(endpoint, workerId, query.get("status") === "unhealthy");
+    return accepted();
+  });
+  return app;
+}
+
+/** @throws CodedError JOB_NOT_FOUND */
+async function known(queue: Pick<JobQueues, "get">, jobId: string | null): Promise<string> {
+  if (jobId === null || (await queue.get(jobId)) === null) {
+    throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
+  }
+  return jobId;
+}
+
+/** What is too large is answered with 400, as RunPod does. */
+async function posted(context: Context, maxBytes: number): Promise<unknown> {
+  try {
+    return await readBody(context.req.raw, maxBytes);
+  } catch (error) {
+    if (!(error instanceof CodedError && error.code === "BODY_TOO_LARGE")) throw error;
+    throw new CodedError("INVALID_REQUEST", error.message);
+  }
+}
