@@ -8,18 +8,19 @@ export interface Mask {
   readonly height: number;
 }
 
-/**
- * The bright half of a picture, as diffusers' mask processor takes it: grey as Pillow makes it (ITU-R 601-2), drawn anew from
- * 128 on.
- */
-export function maskOf({ data, width, height }: RgbImage): Mask {
-  const mask = new Uint8Array(width * height);
-  for (let pixel = 0, source = 0; pixel < mask.length; pixel++, source += 3) {
+/** The bright half of a picture, as diffusers' mask processor takes it: drawn anew from a grey of 128 on. */
+export function maskOf(image: RgbImage): Mask {
+  return { ...image, data: greyOf(image).map((grey) => (grey >= 128 ? 1 : 0)) };
+}
+
+/** A picture in grey, row by row, as Pillow makes it (ITU-R 601-2). */
+export function greyOf({ data, width, height }: RgbImage): Uint8Array {
+  const out = new Uint8Array(width * height);
+  for (let pixel = 0, source = 0; pixel < out.length; pixel++, source += 3) {
     const [red = 0, green = 0, blue = 0] = [data[source], data[source + 1], data[source + 2]];
-    const grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
-    mask[pixel] = grey >= 128 ? 1 : 0;
+    out[pixel] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
   }
-  return { data: mask, width, height };
+  return out;
 }
 
 /** Every `scale`-th pixel of a mask: one a latent, as `torch.nn.functional.interpolate` picks the nearest. */

@@ -1,9 +1,6 @@
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
-import { unsupportedOption } from "#pipelines/core/errors.ts";
 import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
-import type { ClipShape } from "./clip-shape.ts";
-import type { WanCondition } from "./condition.ts";
 import type { VideoEncoderOptions } from "./encode-video.ts";
 import type { WanModelFolder } from "./model-folder.ts";
 
@@ -36,17 +33,4 @@ export interface ConditionParts {
   readonly components: ComponentSet;
   readonly model: WanModelFolder;
   readonly encoding: VideoEncoderOptions;
-}
-
-/**
- * Encodes what the clip is made from. The model can do it, see `checkCondition`.
- * @throws PipelineError UNSUPPORTED_OPTION, NUMERICAL_ERROR; the signal's reason
- */
-export async function prepareConditioning(
-  _parts: ConditionParts,
-  _shape: ClipShape,
-  condition: WanCondition | undefined,
-): Promise<Conditioning> {
-  if (condition === undefined) return {};
-  throw unsupportedOption(`clips are not conditioned by ${condition.kind} here: leave the pictures out`);
 }

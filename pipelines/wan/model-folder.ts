@@ -38,7 +38,9 @@ const transformerConfig = z.object({
   image_dim: z.int().positive().nullish(),
   /** Features of both ends of a clip together: 2 × 257. */
   pos_embed_seq_len: z.int().positive().nullish(),
+  /** Layers that a control video reaches, in VACE models, and the channels that it has. */
   vace_layers: z.array(z.int()).nullish(),
+  vace_in_channels: z.int().positive().default(96),
 });
 
 const vaeConfig = z.object({
@@ -74,6 +76,8 @@ export interface WanModelFolder {
   readonly tasks: readonly ModelTask[];
   /** How pictures are prepared for the image encoder, in models that have one. */
   readonly imageProcessor: ClipProcessorConfig | undefined;
+  /** Layers of the transformers that a control video reaches; none but in VACE models. */
+  readonly controlLayers: number;
   /** Latents per token along frames, height and width: 1, 2, 2. */
   readonly patchSize: readonly [number, number, number];
   /** Width of one attention head. */
@@ -135,6 +139,7 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
     path,
     tasks,
     imageProcessor: await readImageProcessor(path, transformer),
+    controlLayers: controlLayersOf(path, transformer, vae),
     patchSize: transformer.patch_size,
     headDim: transformer.attention_head_dim,
     maxTokensPerAxis: transformer.rope_max_seq_len,
@@ -174,6 +179,19 @@ function taskFields(transformer: WanTransformerConfig, { latentChannels, tempora
   };
 }
 
+/** Of a control: latents of what is kept and of what is drawn anew, and the mask of each latent's pixels. */
+function controlLayersOf(
+  folder: string,
+  transformer: WanTransformerConfig,
+  { latentChannels, spatialScale }: Vae,
+): number {
+  if (!Array.isArray(transformer.vace_layers)) return 0;
+  const path = join(folder, "transformer/config.json");
+  const channels = 2 * latentChannels + spatialScale ** 2;
+  checkEqual(path, "vace_in_channels", transformer.vace_in_channels, "that of this VAE's latents and masks", channels);
+  return transformer.vace_layers.length;
+}
+
 async function readVae(folder: string) {
   const path = join(folder, "vae_decoder/config.json");
   const vae = await readConfig(path, vaeConfig);
@@ -207,6 +225,7 @@ async function checkSecond(folder: string, first: WanTransformerConfig, textWidt
     checkEqual(path, name, own, "that of the first transformer", other);
   for (const name of ["attention_head_dim", "in_channels", "out_channels"] as const)
     check(name, second[name], first[name]);
+  check("number of vace_layers", second.vace_layers?.length ?? 0, first.vace_layers?.length ?? 0);
   check("image_dim", second.image_dim ?? 0, first.image_dim ?? 0);
   for (const axis of [1, 2] as const) check(`patch_size[${axis}]`, second.patch_size[axis], first.patch_size[axis]);
 }

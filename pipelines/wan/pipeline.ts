@@ -17,12 +17,13 @@ import type { Schedule, Scheduler } from "#pipelines/schedulers/scheduler.ts";
 import { defaultFps } from "./clip-job.ts";
 import { type ClipShape, checkShapeOf, type Grid, latentGrid, tokenGrid } from "./clip-shape.ts";
 import type { WanCondition } from "./condition.ts";
-import { type Conditioning, prepareConditioning } from "./conditioning.ts";
+import type { Conditioning } from "./conditioning.ts";
 import { type DecodeVideoOptions, decodeVideo } from "./decode-video.ts";
 import { type PromptEmbedding, padEmbedding } from "./encode-prompt.ts";
 import { latentRgbOf } from "./latent-rgb.ts";
 import { files, readModelFolder, type WanModelFolder } from "./model-folder.ts";
 import { checkCondition } from "./model-tasks.ts";
+import { prepareConditioning } from "./prepare-conditioning.ts";
 import { maxPromptTokens, PromptEncoder } from "./prompt-encoder.ts";
 import { type RotaryTables, rotaryTables } from "./rotary.ts";
 import { type TransformerConditions, TransformerPredictor } from "./transformer.ts";
@@ -219,7 +220,7 @@ export class WanPipeline {
   }
 
   async #conditioning(request: WanRequest, { signal, onStage }: WanHooks): Promise<Conditioning> {
-    if (request.condition === undefined) return {};
+    if (request.condition === undefined && this.model.controlLayers === 0) return {};
     const { tileAbovePixels, tilePixels } = this.#settings;
     const parts = {
       components: this.#components,
@@ -249,7 +250,7 @@ export class WanPipeline {
     const adjustLatents = adjust?.({ schedule, noise });
     const conditions = { ...given, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
     const predictor = new TransformerPredictor(this.#components, schedule, conditions);
-    const previews = this.#previews(request);
+    const previews = this.#previews(request, leadingFrames);
     const start = scaleInPlace(noise, schedule.initNoiseSigma);
     adjustLatents?.(start, 0);
     const latents = await denoise({
@@ -265,7 +266,7 @@ export class WanPipeline {
         hooks.onProgress(scale.at("denoise", step.step, step.total), scale.total, previews?.take());
       },
     });
-    return leadingFrames === 0 ? latents : framesFrom(latents, leadingFrames);
+    return clipOf(latents, leadingFrames);
   }
 
   async #decode(
@@ -293,9 +294,11 @@ export class WanPipeline {
     return createFlowScheduler(scheduler ?? className, config, path, { flowShift });
   }
 
-  #previews({ fps = defaultFps }: WanRequest): PreviewFeed | undefined {
+  #previews({ fps = defaultFps }: WanRequest, leadingFrames: number): PreviewFeed | undefined {
     const latentRgb = latentRgbOf(this.model);
-    return latentRgb && new PreviewFeed(videoPreview(latentRgb, fps, this.model.temporalScale));
+    if (latentRgb === undefined) return undefined;
+    const encode = videoPreview(latentRgb, fps, this.model.temporalScale);
+    return new PreviewFeed((latents) => encode(clipOf(latents, leadingFrames)));
   }
 
   #second(request: WanRequest): TransformerConditions["second"] {
@@ -321,6 +324,11 @@ function refuseSecondStage({ guidanceScale2, switchTimestep }: WanRequest): void
     if (value === undefined) continue;
     throw invalidJob(`${name} is for models with two transformers; this one has one: leave it out`);
   }
+}
+
+/** The latents of the clip itself. */
+function clipOf(latents: Tensor, leadingFrames: number): Tensor {
+  return leadingFrames === 0 ? latents : framesFrom(latents, leadingFrames);
 }
 
 function pad(embedding: PromptEmbedding): Tensor {

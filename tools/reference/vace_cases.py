@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from PIL import Image
 
+from .wan_frames import picture
+
 
 @dataclass(frozen=True)
 class VaceCase:
@@ -35,15 +37,8 @@ class VaceCase:
         return asdict(self)
 
 
-def picture_values(width: int, height: int, index: int) -> np.ndarray:
-    """`[height, width, 3]` in bytes; the test's `testPicture` computes the same."""
-    y, x, c = np.mgrid[0:height, 0:width, 0:3]
-    waves = (x * (3 + c) + index * 11) % 97 + (y * (5 - c) + index * 7) % 89 + ((x * y + 31 * c * (index + 1)) % 71)
-    return np.minimum(waves, 255).astype("uint8")
-
-
 def mask_values(kind: str, width: int, height: int, index: int) -> np.ndarray:
-    """`[height, width]` in bytes; the test's `testMask` computes the same."""
+    """`[height, width]` in bytes; the tests' `formulaMask` computes the same."""
     y, x = np.mgrid[0:height, 0:width]
     if kind == "hard":
         return np.where((x + 2 * y + 3 * index) % 23 < 9, 255, 0).astype("uint8")
@@ -60,16 +55,16 @@ def conditions(case: VaceCase) -> dict:
         frames = np.full((1, case.frames, case.height, case.width, 3), 0.5, "float32")
         mask = np.ones((1, case.frames, case.height, case.width, 1), "float32")
         for index in case.known:
-            frames[0, index] = picture_values(*size, index) / np.float32(255)
+            frames[0, index] = picture(*size, index) / np.float32(255)
             mask[0, index] = 0
         found |= {"video": frames, "mask": mask}
     if case.video:
-        found["video"] = [Image.fromarray(picture_values(*size, index)) for index in range(case.video)]
+        found["video"] = [Image.fromarray(picture(*size, index)) for index in range(case.video)]
     if case.mask:
         found["mask"] = [Image.fromarray(mask_values(case.mask, *size, index)) for index in range(case.video)]
     if case.references:
         found["reference_images"] = [
-            Image.fromarray(picture_values(*reference, 40 + index)) for index, reference in enumerate(case.references)
+            Image.fromarray(picture(*reference, 40 + index)) for index, reference in enumerate(case.references)
         ]
     return found
 
