@@ -87,6 +87,14 @@ describe("jobs of a data folder without a container", () => {
     expect(lines.slice(1).map((line) => line.split("\t").at(-1))).toEqual(["line one line two [31m"]);
   });
 
+  test("are refused when their moment is over", async () => {
+    const folder = await temporaryFolder();
+    const config = ["--config", '{"expires_at":"2026-01-01T00:00:00Z"}'];
+    expect(await json(folder, 1, "enqueue", "draw", "a fox", ...config)).toMatchObject({
+      error: { code: "INVALID_JOB", message: expect.stringContaining("config.expires_at") },
+    });
+  });
+
   test("are one job for one idempotency key", async () => {
     const folder = await temporaryFolder();
     const enqueue = (prompt: string, code: number) =>

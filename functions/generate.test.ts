@@ -87,6 +87,19 @@ describe("a job that does not complete", () => {
     ]);
   });
 
+  it("whose moment is over is refused, and ends at once where the request may be a repeat", async () => {
+    const late = { ...lake, config: { expires_at: "2026-01-01T00:00:00Z" } };
+    const { status, json } = await post(late);
+    expect([status, json]).toMatchObject([
+      422,
+      { code: "INVALID_JOB", details: [{ field: "config.expires_at", message: expect.stringContaining("is over") }] },
+    ]);
+    expect(await post(late, { "Idempotency-Key": "late" })).toMatchObject({
+      status: 504,
+      json: { code: "EXPIRED", error: expect.stringContaining("its own moment had come (config.expires_at).") },
+    });
+  });
+
   it("is answered with its own error", async () => {
     const { status, json } = await post({ ...lake, config: { fail: "as asked" } });
     expect(status).toBe(500);

@@ -40,6 +40,26 @@ describe("queue-job", () => {
     expect(lease?.job).toMatchObject({ id: body.job_id, user_id: ann.id, ...lighthouse });
   });
 
+  test("takes a moment at which the job expires, and refuses one that is over where it is no repeat", async () => {
+    const at = (expires_at: string, more: object = {}) => queue({ ...lighthouse, config: { expires_at }, ...more });
+    const { body } = await at("2031-01-01T01:00:00+01:00");
+    expect(body).toMatchObject({ success: true, ignored: [] });
+    expect(await project.database.query("select expires_at from ourvidz.jobs")).toEqual([
+      { expires_at: new Date("2031-01-01T00:00:00Z") },
+    ]);
+    expect(await at("2026-01-01T00:00:00Z")).toMatchObject({
+      status: 422,
+      body: { code: "INVALID_JOB", details: [{ field: "config.expires_at" }] },
+    });
+    expect(await at("2026-01-01T00:00:00Z", { idempotency_key: "late" })).toMatchObject({ status: 202 });
+    const container = project.container();
+    const { leases } = await container.take([{ worker: "sdxl", slots: 9 }]);
+    expect(leases).toMatchObject([{ jobId: body.job_id }]);
+    expect((await container.take([{ worker: "sdxl", slots: 9 }])).ends).toMatchObject([
+      { status: "failed", error: { code: "EXPIRED" } },
+    ]);
+  });
+
   test("says what nothing reads of a job, under the names that it uses", async () => {
     const config = { novelty: 1, strength: 0.5, expected_time: 30 };
     const { body } = await queue({

@@ -1,8 +1,10 @@
 import type { OurvidzClient } from "#client/client.ts";
+import { overdueProblem } from "#contract/expiry.ts";
 import { inputAddress } from "#contract/input-address.ts";
 import { inputFieldsIn } from "#contract/input-fields.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
+import { invalidJob } from "#contract/problems.ts";
 import type { Accepted } from "#functions/api/schemas/submission.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
@@ -44,7 +46,9 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
   const config = await readSettings(options, { serves: false });
   const described = await describeJob(await loadHandlers(config.handlersFolder), operands, options);
   // Checked before anything is opened or stored.
-  const { ignored } = planJob(described, standIns(described.files), options);
+  const { ignored, job: planned } = planJob(described, standIns(described.files), options);
+  const overdue = key === undefined ? overdueProblem(planned, Date.now()) : null;
+  if (overdue !== null) throw invalidJob([overdue]);
   const { jobId, position, created, status } = await withFirstQueue(config, options, async (open) => {
     const { job, handler } = await withStoredFiles(described, config, options, open);
     const { queue } = open;

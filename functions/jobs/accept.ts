@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ignoredFields } from "#contract/check-job.ts";
+import { overdueProblem } from "#contract/expiry.ts";
+import { invalidJob } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { publicAddress } from "#runtime/heartbeat/public-address.ts";
 import { admitInputs } from "#runtime/inputs/uploads/admit-inputs.ts";
@@ -15,7 +17,10 @@ interface Handed {
   readonly query: { readonly source?: string | undefined };
 }
 
-/** Puts a job that was handed in on its queue. */
+/**
+ * Puts a job that was handed in on its queue.
+ * @throws CodedError INVALID_JOB when the moment at which it expires is over, and the request cannot be a repeat
+ */
 export async function acceptJob(
   { body, headers, query }: Handed,
   runtime: Pick<Runtime, "queue" | "registry" | "uploads" | "config" | "webhook">,
@@ -24,11 +29,10 @@ export async function acceptJob(
   const handler = registry.get(body.type);
   if (handler === undefined) throw new Error(`a submission of the unknown type ${body.type} got through`);
   if (body.webhook_url !== undefined) webhook.check(body.webhook_url);
-  const options = {
-    worker: handler.worker,
-    delaySeconds: body.delay_seconds,
-    idempotencyKey: keyOf(headers.get("idempotency-key"), body.idempotency_key),
-  };
+  const key = keyOf(headers.get("idempotency-key"), body.idempotency_key);
+  const overdue = body.id === undefined && key === undefined ? overdueProblem(body, Date.now()) : null;
+  if (overdue !== null) throw invalidJob([overdue]);
+  const options = { worker: handler.worker, delaySeconds: body.delay_seconds, idempotencyKey: key };
   const job = await admitInputs(jobOf(body, body.id ?? randomUUID()), handler, admissionTo(query.source, runtime));
   const { jobId, created, position } = await queue.enqueue(job, options, query);
   const status: JobStatus = created ? "queued" : ((await queue.get(jobId))?.status ?? "queued");

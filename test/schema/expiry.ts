@@ -151,6 +151,31 @@ export function describeExpiry(use: UseProject): void {
       expect(await everything(use())).toEqual(before);
     });
 
+    test("expires at a moment of its own, when that is first", async () => {
+      const expires_at = "2031-02-03T04:05:06.789+01:00";
+      const fields = { config: { expires_at } };
+      const own = new Date(expires_at).toISOString().replace("Z", "+00:00");
+      const first = await enqueue(use(), { fields });
+      expect((await rowOf(use(), first)).expires_at).toEqual(own);
+      const both = await enqueue(use(), { fields: { config: { expires_at, expires_in_seconds: 60 } } });
+      expect(await secondsLeft(both)).toBeLessThanOrEqual(60);
+      await outlive(first);
+      await rpc(use(), "sweep_expired");
+      const message = expect.stringContaining("still waited when its own moment had come (config.expires_at).");
+      expect((await rowOf(use(), first)).error).toEqual({ code: "EXPIRED", message });
+    });
+
+    test.each(["2031-02-03", "2031-02-03T04:05:06", "2031-02-30T00:00:00Z", "2031-01-01T00:00:00+99:00", 7, {}])(
+      "is refused when that moment is %j",
+      async (expires_at) => {
+        const job = { type: "sdxl_image_fast", prompt: "a pond", config: { expires_at } };
+        expect(await call(use(), service, "enqueue_job", { job })).toMatchObject({
+          status: 422,
+          body: { hint: "INVALID_JOB", message: expect.stringContaining("config.expires_at") },
+        });
+      },
+    );
+
     test.each([[{}], [{ config: { expires_in_seconds: null } }], [{ config: "none" }]])(
       "waits for ever when it says nothing: %j",
       async (fields) => {

@@ -33,6 +33,7 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"seed":9007199254740992,"num_images":3}}', "config.seed", "must be at most 2^53 - 2 for 3 pictures"],
   ['{"config":{"seed":9007199254740993}}', "config.seed", seedRule],
   ['{"config":{"seed":-1}}', "config.seed", seedRule],
+  ['{"config":{"expires_at":"tomorrow"}}', "config.expires_at", "must be a moment with its offset from UTC, such as"],
   ['{"config":{"steps":151}}', "config.num_inference_steps", stepRule],
 ];
 

@@ -1,4 +1,4 @@
-import { expiredError, expirySecondsOf } from "#contract/expiry.ts";
+import { expiredError } from "#contract/expiry.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { UnreportedEnd } from "../job-source.ts";
 import type { LiveOffers } from "./live-offers.ts";
@@ -29,9 +29,9 @@ export class Ends {
     const overdue = this.#statements.overdue.all({ now_ms, limit: maxExpired });
     if (overdue.length === 0) return true;
     const findLack = offers.read();
-    for (const { sequence, worker, type, model_variant: model, due, body } of overdue) {
+    for (const { sequence, worker, type, model_variant: model, due, body, expires_at_ms } of overdue) {
       const need = due ? findLack(worker, { type, model }) : null;
-      const error = expiredError(expirySecondsOf(body) ?? 0, need);
+      const error = expiredError(body, expires_at_ms, need);
       this.#statements.expireJob.run({ sequence, now_ms, error: JSON.stringify(error) });
     }
     return overdue.length < maxExpired;

@@ -98,6 +98,7 @@ export const overdueRow = z.object({
   worker: z.string(),
   due: flagColumn,
   body: jsonColumn(storedJob),
+  expires_at_ms: z.number(),
 });
 
 export const endRow = z.object({

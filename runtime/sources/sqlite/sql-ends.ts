@@ -13,7 +13,7 @@ export const anyMomentPassed = `
 
 /** Jobs that have waited longer than they may, at most `limit`. */
 export const overdue = `
-  SELECT sequence, worker, type, model_variant, due, body
+  SELECT sequence, worker, type, model_variant, due, body, expires_at_ms
     FROM jobs INDEXED BY jobs_to_expire
    WHERE status = 'queued' AND expires_at_ms IS NOT NULL AND expires_at_ms <= :now_ms
    LIMIT :limit`;

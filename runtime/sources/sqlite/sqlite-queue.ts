@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
-import { expirySecondsOf } from "#contract/expiry.ts";
+import { expiryMsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Query } from "#runtime/lib/database/statements.ts";
@@ -135,7 +135,7 @@ export class SqliteQueue implements JobQueue {
       }
       const { sequence } = job;
       const now_ms = this.nowMs();
-      this.#statements.redriveJob.run({ sequence, now_ms, expires_at_ms: expiryMs(job.body, now_ms) });
+      this.#statements.redriveJob.run({ sequence, now_ms, expires_at_ms: expiryMsOf(job.body, now_ms) });
       this.#statements.forgetAttempts.run({ sequence });
     });
     this.changed("jobs");
@@ -274,7 +274,7 @@ export class SqliteQueue implements JobQueue {
       body,
       now_ms: nowMs,
       available_at_ms: nowMs + Math.round(delaySeconds * 1000),
-      expires_at_ms: expiryMs(job, nowMs),
+      expires_at_ms: expiryMsOf(job, nowMs),
     });
     if (row === undefined) throw new Error("an INSERT with RETURNING returned no row");
     return row;
@@ -333,12 +333,6 @@ function fittingPage(sizes: readonly SizeRow[]): number {
 function request(job: Job): unknown {
   const { id, created_at, ...body } = job;
   return JSON.parse(JSON.stringify(body));
-}
-
-/** When a job expires that begins to wait now; null: never. */
-function expiryMs(job: Job, nowMs: number): number | null {
-  const seconds = expirySecondsOf(job);
-  return seconds === null ? null : nowMs + Math.ceil(seconds * 1000);
 }
 
 function jobNotFound(jobId: string): CodedError {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { createClient } from "redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { decodeElement } from "#contract/decode.ts";
-import { expirySecondsOf } from "#contract/expiry.ts";
+import { expiryMomentOf, expirySecondsOf } from "#contract/expiry.ts";
 import { failure, makeJob, result, take, takenIds, takeOne } from "#test/conformance/sources/harness.ts";
 import { openHarness, type UpstashHarness, useGateway } from "./testing/upstash-harness.ts";
 
@@ -263,6 +263,12 @@ test("the queue's own reading of an element agrees with the contract's", { timeo
   const id = mostly(["a-1", "B_2"], ["../x", "", 7, 1.5, -3, 2 ** 53, 2 ** 53 - 1, 1e300, null]);
   const half = fc.constantFrom("\ud83d", "\\\\ud83d \udc00", '"\ud83d\\"');
   const text = fc.oneof(fc.string({ unit: "binary", maxLength: 12 }), fc.string({ maxLength: 12 }), half);
+  const moments = fc.oneof(
+    fc
+      .tuple(fc.date({ min: new Date("2101-01-01"), max: new Date("2999-01-01"), noInvalidDate: true }), fc.nat(9))
+      .map(([date, digits]) => date.toISOString().replace("Z", `${digits === 9 ? "123456" : ""}Z`)),
+    fc.constantFrom<unknown>("2100-02-28T23:59:59+14:00", "2104-02-29T00:00:00-09:30", "2100-01-01", 5, null, "soon"),
+  );
   const fields = fc.record(
     {
       id,
@@ -276,6 +282,7 @@ test("the queue's own reading of an element agrees with the contract's", { timeo
       config: fc.oneof(
         fc.dictionary(text, fc.jsonValue({ maxDepth: 2 })),
         fc.record({ expires_in_seconds: fc.constantFrom<unknown>(60, 3600, 0, -1, "60", null, 3e6) }),
+        fc.record({ expires_at: moments, expires_in_seconds: fc.constant(60) }),
       ),
       data: mostly([null, 5], ["text"]),
     },
@@ -310,6 +317,7 @@ test("the queue's own reading of an element agrees with the contract's", { timeo
       expect(state.type).toBe(decoded.job.type);
       const seconds = expirySecondsOf(decoded.job);
       expect(state.expiresIn).toBe(seconds === null ? undefined : seconds * 1000);
+      expect(state.expiresAt).toBe(expiryMomentOf(decoded.job) ?? undefined);
     }),
     { numRuns: 400 },
   );

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { expirySecondsOf } from "#contract/expiry.ts";
+import { expiryMomentOf, expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
@@ -331,6 +331,7 @@ export class UpstashQueue implements JobQueue {
       run,
       digest: bodyDigest(job),
       expiresIn: expirySeconds === null ? undefined : Math.ceil(expirySeconds * 1000),
+      expiresAt: expiryMomentOf(job) ?? undefined,
       delayMs: Math.round(delaySeconds * 1000),
       keepSeconds: this.keepSeconds,
       maxWaiting: this.options.maxWaitingPerUser,

@@ -194,6 +194,9 @@ local LEASE_EXPIRED = cjson.encode({
 local function expiredProblem(state, isParked)
   local message = string.format(
     'The job waited longer than its own limit of %.14g s (config.expires_in_seconds).', state.expiresIn / 1000)
+  if state.expires == state.expiresAt then
+    message = 'The job still waited when its own moment had come (config.expires_at).'
+  end
   if isParked then
     local model = state.model and ' with the model ' .. state.model or ''
     message = message .. ' It needed the job type ' .. state.type .. model .. ', which no container offered.'

@@ -1,6 +1,7 @@
 import { checkJob } from "./check-job.ts";
 import { decodeElement, maxJobCharacters } from "./decode.ts";
 import { CodedError, PermanentError } from "./errors.ts";
+import { overdueProblem } from "./expiry.ts";
 import type { FieldProblem, Job } from "./job.ts";
 import { isJobType, jobTypes, queueName } from "./job-types.ts";
 import { invalidJob, unknownJobType } from "./problems.ts";
@@ -60,7 +61,9 @@ export async function enqueueJob(
   options: EnqueueJobOptions = {},
 ): Promise<Enqueued> {
   const { job: checked, problems } = readNewJob(withIdAndTime(job));
-  if (problems.length > 0) throw invalidJob(problems);
+  const overdue = checked.id === job.id ? null : overdueProblem(checked, Date.now());
+  const all = overdue === null ? problems : [...problems, overdue];
+  if (all.length > 0) throw invalidJob(all);
   const worker = isJobType(checked.type) ? jobTypes[checked.type].worker : options.worker;
   if (worker === undefined) throw unknownJobType(checked.type, Object.keys(jobTypes));
   const queue = queueName(worker);

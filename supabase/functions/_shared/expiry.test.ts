@@ -1,9 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { decodeElement } from "./decode.ts";
-import { expiredError, expirySecondsOf, timeoutSecondsOf } from "./expiry.ts";
+import {
+  expiredError,
+  expiryMomentOf,
+  expiryMsOf,
+  expirySecondsOf,
+  overdueProblem,
+  timeoutSecondsOf,
+} from "./expiry.ts";
 import { jobEnvelope } from "./job.ts";
 
-const job = (config: object) => ({ id: "a", type: "sdxl_image_fast", prompt: "a lake", config });
+const job = (config: Record<string, unknown>) => ({ id: "a", type: "sdxl_image_fast", prompt: "a lake", config });
 
 describe("config.expires_in_seconds", () => {
   test.each([
@@ -34,6 +41,48 @@ describe("config.expires_in_seconds", () => {
   });
 });
 
+describe("config.expires_at", () => {
+  const moment = Date.UTC(2026, 11, 1, 12);
+
+  test.each([
+    ["2026-12-01T12:00:00Z", moment],
+    ["2026-12-01T13:30:00+01:30", moment],
+    ["2026-12-01T11:00:00.250-01:00", moment + 250],
+    [null, null],
+    [undefined, null],
+  ])("%s is taken for any job type", (given, ms) => {
+    expect(expiryMomentOf(jobEnvelope.parse(job({ expires_at: given })))).toBe(ms);
+  });
+
+  test.each(["2026-12-01", "2026-12-01T12:00:00", "2026-12-01T12:00Z", "2026-02-30T12:00:00Z", "tomorrow", 1.7e12, ""])(
+    "%s is refused, with what is allowed",
+    (given) => {
+      expect(jobEnvelope.safeParse(job({ expires_at: given })).error?.issues[0]).toMatchObject({
+        path: ["config", "expires_at"],
+        message: 'must be a moment with its offset from UTC, such as "2026-12-01T12:00:00Z"',
+      });
+    },
+  );
+
+  test("and the time that it may wait: the first of them counts", () => {
+    const both = job({ expires_at: "2026-12-01T12:00:00Z", expires_in_seconds: 60 });
+    expect(expiryMsOf(both, moment - 60_001)).toBe(moment - 1);
+    expect(expiryMsOf(both, moment - 59_999)).toBe(moment);
+    expect(expiredError(both, moment - 1).message).toContain("60 s (config.expires_in_seconds)");
+    expect(expiredError(both, moment).message).toContain("(config.expires_at)");
+  });
+
+  test("that is over is a problem of a new job", () => {
+    const late = job({ expires_at: "2026-12-01T12:00:00Z" });
+    expect(overdueProblem(late, moment - 1)).toBeNull();
+    expect(overdueProblem(late, moment)).toEqual({
+      field: "config.expires_at",
+      value: "2026-12-01T12:00:00Z",
+      message: "is over: it is 2026-12-01T12:00:00.000Z now",
+    });
+  });
+});
+
 describe("config.timeout_seconds", () => {
   test.each([
     [0.5, 0.5],
@@ -52,8 +101,10 @@ describe("config.timeout_seconds", () => {
 });
 
 describe("the error of an expired job", () => {
+  const limited = job({ expires_in_seconds: 60 });
+
   test("says how long it might wait", () => {
-    expect(expiredError(60)).toEqual({
+    expect(expiredError(limited, 60_000)).toEqual({
       code: "EXPIRED",
       message: "The job waited longer than its own limit of 60 s (config.expires_in_seconds).",
     });
@@ -63,6 +114,6 @@ describe("the error of an expired job", () => {
     [{ type: "video_fast", model: null }, "It needed the job type video_fast, which no container offered."],
     [{ type: "chat", model: "tiny" }, "It needed the job type chat with the model tiny, which no container offered."],
   ])("and what for", (need, sentence) => {
-    expect(expiredError(60, need).message.endsWith(sentence)).toBe(true);
+    expect(expiredError(limited, 60_000, need).message.endsWith(sentence)).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { sessionId } from "./chat-sessions.ts";
 import { fromDecimal } from "./decimal.ts";
-import { expiresInSeconds, timeoutSeconds } from "./expiry.ts";
+import { expiresAt, expiresInSeconds, timeoutSeconds } from "./expiry.ts";
 import {
   type InputField,
   inputFieldKey,
@@ -218,6 +218,7 @@ export const unusedYet = { "x-unused": true } as const;
 export const deliveryFields = {
   expected_time: optional(numberFrom(0, 86_400)),
   expires_in_seconds: optional(expiresInSeconds),
+  expires_at: optional(expiresAt),
   timeout_seconds: optional(timeoutSeconds),
   content_type: optionalOneOf(["image", "video", "text"]),
   file_extension: optional(

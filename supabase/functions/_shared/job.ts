@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { expiresInSeconds, timeoutSeconds } from "./expiry.ts";
+import { expiresAt, expiresInSeconds, timeoutSeconds } from "./expiry.ts";
 import { webhookUrl } from "./webhook.ts";
 
 export const safeIdRule = "must be 1 to 128 letters, digits, '-' or '_' and begin with a letter or digit";
@@ -41,7 +41,11 @@ export const jobEnvelope = z.looseObject({
   webhook_url: optional(webhookUrl),
   config: defaulted(
     z
-      .looseObject({ expires_in_seconds: optional(expiresInSeconds), timeout_seconds: optional(timeoutSeconds) })
+      .looseObject({
+        expires_in_seconds: optional(expiresInSeconds),
+        expires_at: optional(expiresAt),
+        timeout_seconds: optional(timeoutSeconds),
+      })
       .prefault({}),
   ),
   metadata: defaulted(anyObject.prefault({})),

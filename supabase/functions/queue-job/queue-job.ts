@@ -8,6 +8,7 @@ import { registeredTypeProblems } from "../_shared/edge/registered-type.ts";
 import { waitingFor } from "../_shared/edge/waiting-for.ts";
 import { readNewJob, withIdAndTime } from "../_shared/enqueue.ts";
 import { CodedError } from "../_shared/errors.ts";
+import { overdueProblem } from "../_shared/expiry.ts";
 import type { FieldProblem, Job } from "../_shared/job.ts";
 import { invalidJob, shortened } from "../_shared/problems.ts";
 import { unofferedNeed } from "../_shared/queue-offers.ts";
@@ -108,8 +109,12 @@ function readSubmission(
   if (isGiven(fields.delay_seconds))
     more.push({ field: "delay_seconds", value: shortened(fields.delay_seconds), message: delayRule });
   more.push(...webhookProblems(job, config.webhookHosts));
+  const header = request.headers.get("idempotency-key");
+  const isNamed = isGiven(canonicalId ?? jobId ?? job_id ?? key.data ?? header);
+  const overdue = isNamed ? null : overdueProblem(job, Date.now());
+  if (overdue !== null) more.push(overdue);
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
-  const ownKey = keyOf(request.headers.get("idempotency-key"), key.data ?? undefined);
+  const ownKey = keyOf(header, key.data ?? undefined);
   return { job, idempotencyKey: ownKey, ignored: ignoredOf(job, rest.config) };
 }
 

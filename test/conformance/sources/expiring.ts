@@ -58,6 +58,26 @@ function describeWaitingJob(suite: Suite): void {
     expect(end?.error?.message).not.toContain("offered");
   });
 
+  test.skipIf(!suite.capabilities.records)("fails at a moment of its own, also when it is redriven later", async () => {
+    await enqueue(suite.harness(), "first");
+    const nowMs = (await recordOf(suite, "first"))?.createdAtMs ?? 0;
+    await takeOne(suite.harness());
+    const expires_at = new Date(nowMs + 20_000).toISOString();
+    await enqueue(suite.harness(), "a", { config: { expires_at, expires_in_seconds: 3000 } });
+    await enqueue(suite.harness(), "later", { config: { expires_at: new Date(nowMs + 3_000_000).toISOString() } });
+    await enqueue(suite.harness(), "over", { config: { expires_at: new Date(nowMs - 1).toISOString() } });
+    const late = { code: "EXPIRED", message: expect.stringContaining("own moment had come (config.expires_at).") };
+    expect(await takeEnds(suite.harness())).toMatchObject([{ jobId: "over", attempt: 0, error: late }]);
+    await suite.harness().advance(isOverMs);
+    expect(await takeEnds(suite.harness())).toMatchObject([{ jobId: "a", run: 1, attempt: 0, error: late }]);
+    await expectStatus(suite, "a", "failed");
+    if (suite.capabilities.redriving) {
+      await suite.harness().queue.redrive("a");
+      expect(await takeEnds(suite.harness())).toMatchObject([{ jobId: "a", run: 2, attempt: 0, error: late }]);
+    }
+    expect(await take(suite.harness(), 5)).toMatchObject([{ jobId: "later" }]);
+  });
+
   test("is taken before its time is over", async () => {
     await enqueue(suite.harness(), "a", { config });
     await suite.harness().advance(15_000);

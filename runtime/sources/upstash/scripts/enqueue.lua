@@ -7,7 +7,7 @@
     KEYS[4]  turns of the worker
     KEYS[5]  idempotency key, or empty
     KEYS[6]  discarded
-    ARGV[1]  JSON {jobPrefix, parkedPrefix, channel, origin, request, id, type, worker, user, priority, model?, expiresIn?, run?,
+    ARGV[1]  JSON {jobPrefix, parkedPrefix, channel, origin, request, id, type, worker, user, priority, model?, expiresIn?, expiresAt?, run?,
              digest, digestOfKnown?, isRepeat, delayMs, keepSeconds, maxWaiting}: `request` names this call, so that it may be repeated, and `isRepeat`
              says that it is; `digest` is that
              of the body; `digestOfKnown` is that of the earlier job, when this script has answered "compare" before; `maxWaiting`
@@ -24,6 +24,7 @@
 ]]
 --- @include "lib/records"
 --- @include "lib/clock"
+--- @include "lib/expiry"
 --- @include "lib/turns"
 --- @include "lib/moments"
 --- @include "lib/parking"
@@ -94,8 +95,9 @@ local state = {
   id = request.id, type = request.type, worker = request.worker, user = request.user, priority = request.priority,
   model = request.model, digest = request.digest, request = request.request, arrived = string.format('%.0f', nowUs),
   run = request.run, status = 'queued', attempt = 0, created = now, available = now + request.delayMs,
-  expiresIn = request.expiresIn, expires = request.expiresIn and now + request.expiresIn
+  expiresIn = request.expiresIn, expiresAt = request.expiresAt
 }
+beginWaiting(state, now)
 call('ZADD', index, state.arrived, state.id)
 assignTurns(turns, { state }, now)
 call('SET', request.jobPrefix .. state.id, formatRecord({ state = state, body = ARGV[2] }))

@@ -86,7 +86,10 @@ for _, worker in ipairs(request.workers) do
     -- Nobody waits and everybody gets a slot: there are no turns to take.
     for _, state in ipairs(states) do state.score = string.format('%.0f', scoreOfTurn(state.priority, now)) end
   end
-  for _, job in ipairs(jobs) do waiting.add(job) end
+  for _, job in ipairs(jobs) do
+    -- One whose moment was over when it came is left to the next call's sweep.
+    if hasExpired(job.state, now) then waiting.changed[job.state.id] = job else waiting.add(job) end
+  end
 end
 
 local chosen = waiting.choose()

@@ -30,6 +30,7 @@ const hastenScript = `
     local state = cjson.decode(string.sub(record, 1, stop - 1))
     if state.expires then
       state.expires = state.expires - ARGV[1]
+      state.expiresAt = state.expiresAt and state.expiresAt - ARGV[1]
       redis.call('SET', key, cjson.encode(state) .. string.sub(record, stop), 'KEEPTTL')
     end
   end`;

@@ -1,5 +1,6 @@
 --- @include "call"
 --- @include "cards"
+--- @include "expiry"
 --- @include "records"
 --- @include "redriving"
 
@@ -93,7 +94,7 @@ local function fileArrivals(elements, indexKey, deadKey, timetableKey, jobPrefix
     else
       local state = card.state
       state.status, state.attempt, state.created, state.available = 'queued', 0, now, now
-      state.expires = state.expiresIn and now + state.expiresIn
+      beginWaiting(state, now)
       file({ state = state, body = card.element.raw })
     end
   end

@@ -1,3 +1,5 @@
+--- @include "expiry"
+
 -- What the queue itself must know of an element that a producer pushed: its job's id, and what decides its place. The
 -- element is kept as it is; what it means is decided by the contract's decodeElement when it is taken. An element that
 -- decodeElement reads is never refused here.
@@ -99,6 +101,12 @@ local function expiryOf(object)
   return math.ceil(seconds * 1000)
 end
 
+-- The moment at which the job expires, in milliseconds since 1970, or nil.
+local function expiryMomentOf(object)
+  local text = type(object.config) == 'table' and object.config.expires_at
+  return type(text) == 'string' and momentOfText(text) or nil
+end
+
 -- Id, type, user, priority, model, run and time limit of an element, or nil and the reason why there is no job in it. A field
 -- that is wrong is left out; that the job fails because of it is decided by who takes it.
 local function readCard(raw)
@@ -121,7 +129,8 @@ local function readCard(raw)
     priority = isPriority(object.priority) and object.priority or 0,
     model = isModelName(model) and model or nil,
     run = runOf(object),
-    expiresIn = expiryOf(object)
+    expiresIn = expiryOf(object),
+    expiresAt = expiryMomentOf(object)
   }
 end
 

@@ -1,4 +1,5 @@
 --- @include "call"
+--- @include "expiry"
 --- @include "failures"
 
 -- Makes a failed job one that waits, as its next run, with its attempts forgotten. An end of the run before that nobody has
@@ -9,5 +10,5 @@ local function beginRun(state, timetableKey, run, now)
   forgetFailure(state)
   state.status, state.attempt, state.available, state.run = 'queued', 0, now, run
   state.attempts, state.settled, state.progress, state.cancel, state.mark, state.error = nil, nil, nil, nil, nil, nil
-  state.expires = state.expiresIn and now + state.expiresIn
+  beginWaiting(state, now)
 end
