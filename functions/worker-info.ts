@@ -34,7 +34,7 @@ export const workerInfoRoute = defineRoute(workerInfo).handle(async (_request, r
 const describeModels = sharedWhileUnderWay(async ({ config, registry, executors }: Runtime) => {
   const [reports, needed] = await Promise.all([
     inspectModels(config.modelsFolder, registry),
-    neededModels(registry, config.modelsFolder),
+    neededModels(registry, config),
   ]);
   return reports.map(
     ({ name, aliases, sizeBytes, components, problems, warnings }): ModelView => ({

@@ -10,11 +10,11 @@ import { removeLeftFolders } from "./removed-folders.ts";
 
 /** The body of `ourvidz models`: 1 when a model cannot be loaded, or an alias leads to none. */
 export async function models(options: GlobalOptions): Promise<number> {
-  const { modelsFolder, handlersFolder } = await readSettings(options, { serves: false });
+  const { modelsFolder, handlersFolder, engines } = await readSettings(options, { serves: false });
   // To look needs no right to write.
   await removeLeftFolders(modelsFolder).catch(() => undefined);
   const registry = await loadHandlers(handlersFolder);
-  const needed = await neededModels(registry, modelsFolder);
+  const needed = await neededModels(registry, { modelsFolder, engines });
   const reports = await inspectModels(modelsFolder, registry);
   const missing = needed.filter((model) => model.problem !== null);
   printResult(

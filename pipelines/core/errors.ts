@@ -19,7 +19,9 @@ export type PipelineErrorCode =
   | "FFMPEG_MISSING"
   | "LORA_INVALID"
   | "ENCODING_FAILED"
-  | "DISK_FULL";
+  | "DISK_FULL"
+  | "ENGINE_UNAVAILABLE"
+  | "ENGINE_FAILED";
 
 export class PipelineError extends Error {
   readonly code: PipelineErrorCode;

@@ -45,10 +45,28 @@ export interface LoraHost<Parameters = unknown> extends PipelineHost<Parameters>
 
 /** What a pipeline that makes video files needs beside that. */
 export interface VideoHost<Parameters = unknown> extends PipelineHost<Parameters> {
+  /** Set where a command of the container's makes the videos. */
+  readonly engine?: CommandEngine | undefined;
   /** A folder for files under way; what is left in it goes when the job has ended. */
   scratch(): Promise<string>;
   /** Takes a finished file over; one that is named is moved away. */
   asset(content: Uint8Array | { readonly file: string }, options: AssetOptions<"image" | "video">): Promise<void>;
+}
+
+/** An external command that runs a worker's jobs in the place of the pipelines here. */
+export interface CommandEngine {
+  /** The program and its first arguments. */
+  readonly command: readonly string[];
+  /** Its arguments by name, as its help lists them, each with its choices where the help has those. */
+  readonly options: Readonly<Record<string, readonly string[]>>;
+  /** All that is in its environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Where its weights are. */
+  readonly checkpointsFolder?: string | undefined;
+  /** What these weights are for, by a name of the original command line. */
+  readonly task: string;
+  /** Limit of one run; undefined: as long as the job may take. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 interface AssetOptions<Type extends string> {

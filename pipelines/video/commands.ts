@@ -69,7 +69,7 @@ function encoderOptions(encoder: VideoEncoderName, crf: number): string[] {
 export function probeArguments(file: string): string[] {
   return [
     ...["-v", "error", "-select_streams", "v:0"],
-    ...["-show_entries", "stream=codec_name,width,height,duration:format=duration:packet=size"],
+    ...["-show_entries", "stream=codec_name,pix_fmt,width,height,duration:format=duration:packet=size"],
     ...["-of", "json", file],
   ];
 }

@@ -20,7 +20,8 @@ export interface VideoFile {
   readonly sizeBytes: number;
   /** As ffprobe names it: `h264`, `av1`, `vp9`, `webp`. */
   readonly codec: string;
-  readonly encoder: VideoEncoderName;
+  /** `external` for a file of another program. */
+  readonly encoder: VideoEncoderName | "external";
   /** Why the GPU's encoder was not used, where there is a GPU. */
   readonly fellBack?: string;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { VideoHost } from "#pipelines/core/host.ts";
 import { encodeThumbnail } from "#pipelines/images/encode.ts";
@@ -40,6 +41,21 @@ export async function openVideoAsset(host: VideoHost, options: VideoAssetOptions
   const { signal } = host;
   const encoder = await openVideoEncoder({ path, width, height, fps, container, crf, encoder: choice, signal });
   return new VideoAsset(host, { ...options, container }, encoder);
+}
+
+/**
+ * A finished MP4 of another program, handed over as it is. Its frames are added all the same, for the pictures beside it.
+ * @param file read once, and found to be what the options say
+ */
+export async function adoptVideo(
+  host: VideoHost,
+  options: Omit<VideoAssetOptions, "container" | "crf" | "encoder">,
+  file: Omit<VideoFile, "encoder" | "sizeBytes">,
+): Promise<VideoAsset> {
+  const { size: sizeBytes } = await stat(file.path);
+  const nothing = async () => undefined;
+  const finish = async () => ({ ...file, sizeBytes, encoder: "external" }) as const;
+  return new VideoAsset(host, { ...options, container: "mp4" }, { write: nothing, abort: nothing, finish });
 }
 
 class VideoAsset {

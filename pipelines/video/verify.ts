@@ -14,6 +14,8 @@ export interface VideoFacts {
   readonly height: number;
   readonly durationSeconds: number;
   readonly codec: string;
+  /** How colours are stored, as ffprobe names it: `yuv420p`. */
+  readonly pixelFormat?: string;
 }
 
 export interface ExpectedVideo {
@@ -51,6 +53,7 @@ const probed = z.object({
   streams: z.tuple([
     z.object({
       codec_name: z.string(),
+      pix_fmt: z.string().optional(),
       width: number,
       height: number,
       // Exact, where the container has one; that of the whole file is in milliseconds.
@@ -80,12 +83,13 @@ export async function probe(
   const read = probed.safeParse(JSON.parse(stdout));
   if (!read.success) throw videoInvalid("ffprobe finds no video in it", read.error);
   const [stream] = read.data.streams;
-  const { width, height, codec_name: codec } = stream;
+  const { width, height, codec_name: codec, pix_fmt: pixelFormat } = stream;
   return {
     frames: read.data.packets.length,
     width,
     height,
     codec,
+    ...(pixelFormat === undefined ? {} : { pixelFormat }),
     durationSeconds: stream.duration ?? read.data.format.duration,
   };
 }

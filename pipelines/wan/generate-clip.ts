@@ -25,11 +25,15 @@ const stageNames = {
  * Importing this module loads no model code: that happens when a job runs.
  * @param rule what becomes of a number of frames that the model does not make
  * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
- *   DEVICE_FAULT, NUMERICAL_ERROR, OUT_OF_MEMORY, FFMPEG_MISSING, ENCODING_FAILED or DISK_FULL; the signal's reason when
+ *   DEVICE_FAULT, NUMERICAL_ERROR, OUT_OF_MEMORY, FFMPEG_MISSING, ENCODING_FAILED, DISK_FULL, ENGINE_UNAVAILABLE or ENGINE_FAILED; the signal's reason when
  *   it is aborted, within one run of a model
  */
 export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
   const request = requestOf(await host.parameters());
+  if (host.engine !== undefined) {
+    const { generateExternalClip } = await import("./external-clip.ts");
+    return generateExternalClip(host.engine, { job, request, rule }, host);
+  }
   checkTask(request.task, (await host.model()).name, request.framesRequested);
   // What could not be encoded is not worth minutes of denoising.
   if (request.framesRequested > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(request);

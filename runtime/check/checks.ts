@@ -72,7 +72,7 @@ async function checkSources(checks: Check[], config: Config, { hasFolder }: { ha
  */
 async function checkModels(checks: Check[], config: Config, registry: Registry | null): Promise<void> {
   const subject = "model_paths";
-  const needed = registry === null ? [] : await neededModels(registry, config.modelsFolder);
+  const needed = registry === null ? [] : await neededModels(registry, config);
   const reports = await tried(checks, subject, "models folder", async () => {
     const found = await inspectModels(config.modelsFolder, registry);
     return { value: found, message: `${found.length} models in ${config.modelsFolder}` };

@@ -15,8 +15,10 @@ export async function tryExecutor(worker: string, config: Config): Promise<{ val
   const state = await stateAfterStart(executor);
   const { startError } = executor.status;
   await executor.stop(stopLimitMs);
+  const engine = config.engines.get(worker);
+  const run = engine === undefined ? "" : `, runs ${engine.command.join(" ")}`;
   if (state === "idle")
-    return { value: null, message: `ready after ${Math.round(performance.now() - startedAtMs)} ms` };
+    return { value: null, message: `ready after ${Math.round(performance.now() - startedAtMs)} ms${run}` };
   throw new CodedError(
     startError?.code ?? "EXECUTOR_CRASHED",
     startError?.message ?? `The executor of ${worker} ${state === "waiting" ? "died at its start" : "does not start"}.`,

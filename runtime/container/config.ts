@@ -5,6 +5,8 @@ import { z } from "zod";
 import { keyProblem } from "#contract/environment-text.ts";
 import { CodedError } from "#contract/errors.ts";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import { engineEnvironment, engineProblems, enginesOf } from "#runtime/engines/engine-environment.ts";
+import type { Engines } from "#runtime/engines/engine-settings.ts";
 import type { HubSettings } from "#runtime/hub/hub-settings.ts";
 import { parseWantedModel, type WantedModel } from "#runtime/hub/repository.ts";
 import type { HandlerProblem } from "#runtime/job-types/registry.ts";
@@ -119,6 +121,7 @@ const environment = z.object({
     .url({ protocol: /^https?$/, error: "must be the collector's address, such as http://127.0.0.1:4318" })
     .optional(),
   OTEL_SERVICE_NAME: z.string().min(1).default("ourvidz-worker"),
+  ...engineEnvironment,
   ...supabaseEnvironment,
 });
 
@@ -177,6 +180,8 @@ export interface Config extends ConfiguredSources {
   readonly maxWaitingCalls: number;
   /** How much memory the weights of each worker's model may take together; undefined: as the device has room. */
   readonly modelMemoryBytes: number | undefined;
+  /** Workers whose jobs an external command runs in the place of the pipelines here. */
+  readonly engines: Engines;
   readonly deliveryConcurrency: number;
   /** How long the record of an ended job is kept. Its files are not touched. */
   readonly jobRetentionDays: number;
@@ -205,9 +210,15 @@ export function readConfig(env: Environment, defaultWorkerId: () => string): Con
   const read = readVariables(environment, given, secretVariables);
   const sources = readSources(given);
   if (!read.ok) throw invalid([...read.problems, ...sources.problems]);
-  const config = toConfig(read.values, defaultWorkerId);
+  const config = { ...toConfig(read.values, defaultWorkerId), engines: enginesOf(read.values, given) };
   const { problems, ...chosen } = sources.choose(read.values.SOURCES, config);
-  const wrong = [...exposureProblems(read.values), ...sources.problems, ...problems, ...supabaseProblems(read.values)];
+  const wrong = [
+    ...exposureProblems(read.values),
+    ...sources.problems,
+    ...problems,
+    ...supabaseProblems(read.values),
+    ...engineProblems(read.values, given),
+  ];
   if (wrong.length > 0) throw invalid(wrong);
   return { ...config, ...chosen };
 }
@@ -234,7 +245,7 @@ function exposureProblems(values: Values): string[] {
     : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
 }
 
-function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, keyof ConfiguredSources> {
+function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, keyof ConfiguredSources | "engines"> {
   return {
     supabase: supabaseConfig(values),
     callback: callbackConfig(values),

@@ -58,6 +58,7 @@ export function connectOffers({
     handlersFolder: config.handlersFolder,
     onProblem: config.onHandlerProblem,
     modelsFolder: config.modelsFolder,
+    engines: config.engines,
     log,
     nowMs: steadyNowMs,
     comingOf(name) {

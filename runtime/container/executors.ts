@@ -33,6 +33,7 @@ export function createExecutor(worker: string, config: Config, log: Logger): Exe
       modelsFolder: config.modelsFolder,
       cacheFolder: cacheFolder(config.dataFolder),
       modelMemoryBytes: config.modelMemoryBytes,
+      engine: config.engines.get(worker),
       log: { level: config.log.level, format: config.log.format ?? "json" },
     },
     log,

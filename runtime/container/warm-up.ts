@@ -19,7 +19,7 @@ import type { ModelFetches } from "./model-fetches.ts";
  * only logged: the first real job finds it again, and then it is that job's.
  */
 export interface WarmUpOptions {
-  readonly config: Pick<Config, "warmModels" | "modelsFolder">;
+  readonly config: Pick<Config, "warmModels" | "modelsFolder" | "engines">;
   /** A model that is still being fetched is not waited for: all that does not need it may have been ready for long. */
   readonly fetches: Pick<ModelFetches, "pending">;
   readonly registry: Registry;
@@ -99,7 +99,7 @@ export class WarmUp {
     const { modelsFolder } = config;
     const { path } = await findModel(modelsFolder, model);
     for (const handler of registry.all()) {
-      if (handler.model === undefined) continue;
+      if (handler.model === undefined || config.engines.has(handler.worker)) continue;
       const own = await findModel(modelsFolder, handler.model).catch(() => null);
       // One that wants more than a prompt is not asked for what only its callers know.
       if (own?.path === path && checkJob(handler, warmUpJob(handler, model)).ok) return handler;

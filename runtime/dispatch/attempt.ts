@@ -83,6 +83,7 @@ const conditionCodes: ReadonlySet<ErrorCode> = new Set([
   "DEVICE_LOST",
   "DISK_FULL",
   "FFMPEG_MISSING",
+  "ENGINE_UNAVAILABLE",
   "CALL_NOT_OFFERED",
 ]);
 

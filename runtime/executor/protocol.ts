@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type ErrorCode, errorStatus } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
+import { engineSettings } from "#runtime/engines/engine-settings.ts";
 import { fetchedMimeTypes, type InputKind, inputKinds } from "#runtime/inputs/limits.ts";
 import { query } from "./queries.ts";
 
@@ -202,6 +203,8 @@ export const executorSettings = z.object({
   cacheFolder: z.string(),
   /** How much memory the weights of a model may take together; absent: as the device has room. */
   modelMemoryBytes: z.number().min(0).optional(),
+  /** Runs the worker's jobs in the place of the pipelines. */
+  engine: engineSettings.optional(),
   log: z.object({ level: z.string(), format: z.enum(["json", "pretty"]) }),
 });
 export type ExecutorSettings = z.output<typeof executorSettings>;

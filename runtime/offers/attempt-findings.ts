@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ErrorReport } from "#contract/errors.ts";
+import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { isOfCall } from "#runtime/calls/of-call.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
@@ -31,6 +31,9 @@ export interface AttemptFindingsOptions {
   restart(worker: string): void;
 }
 
+/** What the worker's process has, whatever it runs; a new one looks whether it is there again. */
+const ofWholeWorker: ReadonlySet<ErrorCode> = new Set(["DEVICE_LOST", "ENGINE_UNAVAILABLE"]);
+
 const namesModel = z.object({ model: z.string() });
 
 /** What attempts find out about their container: each finding becomes a condition, or ends one. */
@@ -58,7 +61,7 @@ export class AttemptFindings {
       const { key, watched } = this.#subjectOf(error, lease, worker, model);
       conditions.found(key, error, watched);
     }
-    if (error.code === "DEVICE_LOST") restart(worker);
+    if (ofWholeWorker.has(error.code)) restart(worker);
   }
 
   /** Returns whether a condition came or went: most ends say nothing that was not known. */
@@ -137,7 +140,7 @@ export class AttemptFindings {
   ): { readonly key: ConditionKey; readonly watched: Watched | null } {
     const { models } = this.#options;
     const type = { worker, kind: "type", subject: job.type } as const;
-    if (error.code === "DEVICE_LOST") return { key: { worker, kind: "worker", subject: worker }, watched: null };
+    if (ofWholeWorker.has(error.code)) return { key: { worker, kind: "worker", subject: worker }, watched: null };
     const requested = job.model_variant ?? ownModel;
     const model = namesModel.safeParse(error.details).data?.model ?? requested;
     if (!error.code.startsWith("MODEL_") || model === undefined)

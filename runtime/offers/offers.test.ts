@@ -64,6 +64,7 @@ async function begin(): Promise<void> {
     status: { types: null, problems: [], startError: null },
   });
   offers = new Offers({
+    engines: new Map(),
     registry,
     executors: new Map([["test", executor]]),
     sources: [{ announce: async (all) => void announced.push(...[...all.values()].map(({ models }) => models)) }],

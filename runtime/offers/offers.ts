@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
+import type { Engines } from "#runtime/engines/engine-settings.ts";
 import { type HandlerProblem, type LoadedHandler, loadHandler, type Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, Offer, UserJobs } from "#runtime/sources/job-source.ts";
@@ -10,6 +11,7 @@ import { Announcer } from "./announcer.ts";
 import { AttemptFindings, type AttemptReport } from "./attempt-findings.ts";
 import { computeOffer, emptyOffer, isCovered, type JobToRun } from "./compute-offer.ts";
 import { type Condition, Conditions, type Watched } from "./conditions.ts";
+import { EngineModels, type ModelView } from "./engine-models.ts";
 import { HandlerWatch } from "./handler-watch.ts";
 import { logChanges } from "./log-changes.ts";
 import { type ComingOf, ModelWatch } from "./model-watch.ts";
@@ -28,6 +30,8 @@ export interface OffersOptions {
   readonly sources: readonly Pick<JobSource, "announce">[];
   readonly handlersFolder: string;
   readonly modelsFolder: string;
+  /** Commands that run a worker's jobs: what they stand for has no folder. */
+  readonly engines: Engines;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** For who writes handlers: every change of one, or of what it imports, is loaded at once, and what cannot be is given to this. */
@@ -77,7 +81,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
     this.#quarantine = new Quarantine(options.nowMs);
     this.#models = new ModelWatch(options.modelsFolder, options.nowMs, options.comingOf);
     this.#handlers = new HandlerWatch(options.handlersFolder, { withImports: options.onProblem !== undefined });
-    this.#seen = new SeenConditions(options.registry, this.#models, options.nowMs);
+    this.#seen = new SeenConditions(options.registry, (worker) => this.#modelsOf(worker), options.nowMs);
     this.#announcer = new Announcer(options.sources, options.log);
     const { registry, executors, log, restart } = options;
     this.#findings = new AttemptFindings({
@@ -156,12 +160,13 @@ export class Offers extends EventEmitter<{ change: [] }> {
     if (!executors.has(worker)) return { code: "UNKNOWN_JOB_TYPE", message: `The worker ${worker} does not run here.` };
     if (isCovered(this.of(worker), job)) return null;
     const model = job.model_variant ?? handler.model;
-    const folder = model === undefined ? undefined : this.#models.folderOf(model);
+    const models = this.#modelsOf(worker);
+    const folder = model === undefined ? undefined : models.folderOf(model);
     const concerns = ({ kind, subject }: Condition) =>
       kind === "worker" || (kind === "type" ? subject === job.type : subject === folder);
     const found = this.#current.find((each) => each.worker === worker && each.state === "active" && concerns(each));
     if (found !== undefined) return found.error;
-    return (model === undefined ? null : this.#models.problemOf(model)) ?? { code: "NOT_READY", message: "Not now." };
+    return (model === undefined ? null : models.problemOf(model)) ?? { code: "NOT_READY", message: "Not now." };
   }
 
   /** Whose jobs let others' go first at present, and why. */
@@ -274,6 +279,12 @@ export class Offers extends EventEmitter<{ change: [] }> {
     return this.#options.registry.all().flatMap(({ model }) => (model === undefined ? [] : [model]));
   }
 
+  /** What the worker's jobs may need: folders, or what its command stands for. */
+  #modelsOf(worker: string): ModelView {
+    const engine = this.#options.engines.get(worker);
+    return engine === undefined ? this.#models : new EngineModels(engine);
+  }
+
   readonly #update = (): void => {
     if (this.#stopped) return;
     this.#conditions.look(this.#versionOf);
@@ -287,7 +298,7 @@ export class Offers extends EventEmitter<{ change: [] }> {
         new Set(active.filter((each) => each.kind === kind).map(({ subject }) => subject));
       const handlers = registry.all().filter((handler) => handler.worker === worker);
       const withheld = { worker: subjects("worker").size > 0, types: subjects("type"), models: subjects("model") };
-      offers.set(worker, computeOffer({ handlers, models: this.#models.models, withheld }));
+      offers.set(worker, computeOffer({ handlers, models: this.#modelsOf(worker).models, withheld }));
     }
     const hasChanged = JSON.stringify([...this.#offers]) !== JSON.stringify([...offers]);
     this.#offers = offers;

@@ -1,7 +1,7 @@
 import type { ErrorReport } from "#contract/errors.ts";
 import type { HandlerProblem, Registry } from "#runtime/job-types/registry.ts";
 import { type Condition, type ConditionKey, keyOf } from "./conditions.ts";
-import type { ModelWatch } from "./model-watch.ts";
+import type { ModelView } from "./engine-models.ts";
 
 export interface SeenExecutor {
   readonly status: {
@@ -13,6 +13,8 @@ export interface SeenExecutor {
   };
 }
 
+type SeenModels = Pick<ModelView, "problemOf" | "folderOf" | "isAbsent">;
+
 type Seen = ConditionKey & Pick<Condition, "error" | "isAbsence">;
 
 /**
@@ -21,17 +23,17 @@ type Seen = ConditionKey & Pick<Condition, "error" | "isAbsence">;
  */
 export class SeenConditions {
   readonly #registry: Pick<Registry, "all" | "get" | "problems">;
-  readonly #models: Pick<ModelWatch, "problemOf" | "folderOf" | "isAbsent">;
+  readonly #modelsOf: (worker: string) => SeenModels;
   readonly #nowMs: () => number;
   readonly #since = new Map<string, number>();
 
   constructor(
     registry: Pick<Registry, "all" | "get" | "problems">,
-    models: Pick<ModelWatch, "problemOf" | "folderOf" | "isAbsent">,
+    modelsOf: (worker: string) => SeenModels,
     nowMs: () => number,
   ) {
     this.#registry = registry;
-    this.#models = models;
+    this.#modelsOf = modelsOf;
     this.#nowMs = nowMs;
   }
 
@@ -43,12 +45,13 @@ export class SeenConditions {
   #ofWorker(worker: string, { status }: SeenExecutor): Seen[] {
     const handlers = this.#registry.all().filter((handler) => handler.worker === worker);
     if (status.startError !== null) return [{ worker, kind: "worker", subject: worker, error: status.startError }];
-    const models = new Set(handlers.flatMap(({ model }) => (model === undefined ? [] : [model])));
-    const broken = [...models].flatMap((model): Seen[] => {
-      const error = this.#models.problemOf(model);
+    const models = this.#modelsOf(worker);
+    const needed = new Set(handlers.flatMap(({ model }) => (model === undefined ? [] : [model])));
+    const broken = [...needed].flatMap((model): Seen[] => {
+      const error = models.problemOf(model);
       if (error === null) return [];
-      const isAbsence = this.#models.isAbsent(model);
-      return [{ worker, kind: "model", subject: this.#models.folderOf(model), error, isAbsence }];
+      const isAbsence = models.isAbsent(model);
+      return [{ worker, kind: "model", subject: models.folderOf(model), error, isAbsence }];
     });
     const { types } = status;
     const unloaded = types === null ? [] : handlers.filter(({ type }) => !types.includes(type));

@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { isEnhanced } from "./clean.ts";
-import { type CountTokens, fitTokens } from "./fit.ts";
+import { type CountTokens, type FittedPrompt, fitTokens } from "./fit.ts";
 import type { EnhancementTarget } from "./preset.ts";
 
 /*
@@ -47,6 +47,8 @@ interface EnhancingHost {
   stage?(stage: { readonly name: string; readonly seconds: number }): void;
   parameters(): Promise<EnhancingParameters>;
   model(): Promise<{ readonly path: string; readonly version: string }>;
+  /** Set where a command runs the job: its model has no folder here. */
+  readonly engine?: unknown;
   call(
     type: string,
     job: Readonly<Record<string, unknown>>,
@@ -114,11 +116,16 @@ async function enhance(enhancing: Enhancing): Promise<Found> {
     host.signal.throwIfAborted();
     if (answer !== undefined) {
       const { preset, model, token_limit, ...rest } = answer.metadata ?? {};
-      const fitted = fitTokens(answer.prompt, limitOf(token_limit), await counterOf(host, target));
+      const fitted = await fitPrompt(answer.prompt, token_limit, host, target);
       const tokens = { enhanced_prompt_tokens: fitted.tokens, enhanced_prompt_tokens_cut: fitted.cutTokens };
       const taken = { enhancement_type: takenBy(link, type), enhancement_preset: preset, enhancement_model: model };
       const session = { session_turns: rest.session_turns, session_turns_dropped: rest.session_turns_dropped };
-      const report = { ...taken, ...tokens, ...withoutUndefined(session), ...success(true, failures) };
+      const report = {
+        ...taken,
+        ...withoutUndefined(tokens),
+        ...withoutUndefined(session),
+        ...success(true, failures),
+      };
       return { prompt: fitted.text, report };
     }
     if (timeout.aborted) break;
@@ -204,6 +211,17 @@ async function pause(signal: AbortSignal): Promise<void> {
 /** A called handler of another deployment may not say it. */
 function limitOf(tokenLimit: unknown): number {
   return typeof tokenLimit === "number" && tokenLimit >= 1 ? tokenLimit : Number.POSITIVE_INFINITY;
+}
+
+/** A command cuts what is too long by its own tokenizer, which is not here. */
+async function fitPrompt(
+  prompt: string,
+  tokenLimit: unknown,
+  host: EnhancingHost,
+  target: EnhancementTarget,
+): Promise<Partial<FittedPrompt> & { readonly text: string }> {
+  if (host.engine !== undefined) return { text: prompt };
+  return fitTokens(prompt, limitOf(tokenLimit), await counterOf(host, target));
 }
 
 async function counterOf(host: EnhancingHost, target: EnhancementTarget): Promise<CountTokens> {

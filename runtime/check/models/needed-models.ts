@@ -1,4 +1,5 @@
 import { CodedError } from "#contract/errors.ts";
+import type { Engines } from "#runtime/engines/engine-settings.ts";
 import { findModel, readAliases } from "#runtime/executor/models.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 
@@ -12,9 +13,18 @@ export interface NeededModel {
   readonly problem: string | null;
 }
 
-/** Every model that a handler names, with the job types that do, found as an executor would find it. */
-export async function neededModels(registry: Registry, modelsFolder: string): Promise<NeededModel[]> {
-  const named = registry.all().flatMap(({ type, model }) => (model === undefined ? [] : [{ type, model }]));
+/**
+ * Every model that a handler names, with the job types that do, found as an executor would find it. Those of a worker whose
+ * jobs a command runs are none of this machine's folders.
+ */
+export async function neededModels(
+  registry: Registry,
+  { modelsFolder, engines }: { readonly modelsFolder: string; readonly engines: Engines },
+): Promise<NeededModel[]> {
+  const named = registry
+    .all()
+    .filter(({ worker }) => !engines.has(worker))
+    .flatMap(({ type, model }) => (model === undefined ? [] : [{ type, model }]));
   const byModel = Map.groupBy(named, ({ model }) => model);
   // What is wrong with the file itself is said of each model that is looked for.
   const aliases = await readAliases(modelsFolder).catch((): Readonly<Record<string, string>> => ({}));

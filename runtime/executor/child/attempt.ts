@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { basename, dirname, relative } from "node:path";
 import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
-import type { Handler, JobOutput } from "#contract/handler.ts";
+import type { CommandEngine, Handler, JobOutput } from "#contract/handler.ts";
 import { safeJson } from "#contract/plain-json.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
@@ -30,6 +30,7 @@ import { WorkFolder } from "./work-folder.ts";
 export interface AttemptHost {
   readonly registry: Registry;
   readonly settings: ExecutorSettings;
+  readonly engine: CommandEngine | undefined;
   readonly log: Logger;
   send(message: FromAttempt["message"]): void;
   modelUsed(name: string): void;
@@ -210,12 +211,13 @@ export class Attempt {
   }
 
   #contextHost() {
-    const { registry, settings, send, modelUsed } = this.#host;
+    const { registry, settings, engine, send, modelUsed } = this.#host;
     return {
       registry,
       modelsFolder: settings.modelsFolder,
       cacheFolder: settings.cacheFolder,
       modelMemoryBytes: settings.modelMemoryBytes,
+      engine,
       signal: this.#controller.signal,
       log: this.#log,
       workFolder: this.#workFolder,

@@ -2,6 +2,8 @@ import process from "node:process";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { toErrorReport } from "#contract/errors.ts";
+import type { EngineSettings } from "#runtime/engines/engine-settings.ts";
+import { openEngine } from "#runtime/engines/open-engine.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { standardError } from "#runtime/observe/standard-error.ts";
@@ -53,6 +55,13 @@ async function killSpawned(isUnlikely = false): Promise<number> {
   return mark === undefined ? 0 : await killRest({ pid: process.pid, mark }, process.pid, isUnlikely);
 }
 
+/** What the command starts is found by the mark, however it leaves this process. */
+function marked(engine: EngineSettings): EngineSettings {
+  // biome-ignore lint/style/noProcessEnv: no setting: what marks this process and all that it starts
+  const mark = process.env[markVariable];
+  return mark === undefined ? engine : { ...engine, environment: { ...engine.environment, [markVariable]: mark } };
+}
+
 /** What Node.js does with an error that nobody caught. */
 function crash(error: unknown): never {
   process.stderr.write(`${inspect(loggedError(error))}\n`);
@@ -66,7 +75,8 @@ function print(text: string): void {
 
 try {
   const registry = await loadHandlers(settings.handlersFolder, { checksCalls: false });
-  const executor = new ExecutorProcess({ registry, settings, log, send, killProcesses, crash, print });
+  const engine = settings.engine === undefined ? undefined : await openEngine(marked(settings.engine));
+  const executor = new ExecutorProcess({ registry, settings, engine, log, send, killProcesses, crash, print });
   process.on("unhandledRejection", (error) => executor.uncaught(error));
   process.on("uncaughtException", (error) => executor.uncaught(error));
   process.on("message", (message) => {

@@ -1,4 +1,5 @@
 import { memoryUsage } from "node:process";
+import type { CommandEngine } from "#contract/handler.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import {
@@ -18,6 +19,8 @@ import { failedOutcome } from "./failure.ts";
 export interface ExecutorProcessOptions {
   readonly registry: Registry;
   readonly settings: ExecutorSettings;
+  /** What runs the jobs in the place of the pipelines. */
+  readonly engine?: CommandEngine | undefined;
   readonly log: Logger;
   /** Resolves when the message has left this process. @throws what cannot be sent */
   readonly send: (message: FromExecutor) => Promise<void>;
@@ -85,10 +88,11 @@ export class ExecutorProcess {
   }
 
   #start(task: ExecutorTask): void {
-    const { registry, settings, log, killProcesses } = this.#options;
+    const { registry, settings, engine, log, killProcesses } = this.#options;
     const attempt = new Attempt(task, {
       registry,
       settings,
+      engine,
       log,
       killProcesses,
       send: (message) => {

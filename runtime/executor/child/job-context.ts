@@ -8,6 +8,7 @@ import type {
   AssetOptions,
   CallOptions,
   ChildJob,
+  CommandEngine,
   Handler,
   HandlerContext,
   HandlerLog,
@@ -58,6 +59,7 @@ export interface ContextHost {
   readonly modelsFolder: string;
   readonly cacheFolder: string;
   readonly modelMemoryBytes?: number | undefined;
+  readonly engine?: CommandEngine | undefined;
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly workFolder: WorkFolder;
@@ -142,6 +144,10 @@ export class JobContext implements HandlerContext {
     return this.#host.modelMemoryBytes;
   }
 
+  get engine(): CommandEngine | undefined {
+    return this.#host.engine;
+  }
+
   get signal(): AbortSignal {
     return this.#host.signal;
   }
@@ -176,7 +182,8 @@ export class JobContext implements HandlerContext {
       const message = `The handler ${type} has no "parameters": declare them beside its "input".`;
       throw new PermanentError(message, { code: "HANDLER_INVALID" });
     }
-    const name = this.#modelName();
+    // A command has its own weights, and no folder here.
+    const name = this.engine === undefined ? this.#modelName() : undefined;
     const model = name === undefined ? {} : await readGenerationConfig(await findModel(this.#host.modelsFolder, name));
     const resolved = resolveParameters(parameters, { explicit: this.#job.config, model, type, handler });
     this.reported.parameters = resolved.values;

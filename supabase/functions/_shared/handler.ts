@@ -105,6 +105,22 @@ export interface Stage {
   readonly freed?: string;
 }
 
+/** An external command that runs a worker's jobs in the place of the pipelines here. */
+export interface CommandEngine {
+  /** The program and its first arguments. */
+  readonly command: readonly string[];
+  /** Its arguments by name, as its help lists them, each with its choices where the help has those. */
+  readonly options: Readonly<Record<string, readonly string[]>>;
+  /** All that is in its environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Where its weights are. */
+  readonly checkpointsFolder?: string | undefined;
+  /** What these weights are for, by a name of the original command line. */
+  readonly task: string;
+  /** Limit of one run; undefined: as long as the job may take. */
+  readonly timeoutSeconds?: number | undefined;
+}
+
 export interface HandlerLog {
   debug(fields: Readonly<Record<string, unknown>>, message: string): void;
   info(fields: Readonly<Record<string, unknown>>, message: string): void;
@@ -145,6 +161,8 @@ export interface HandlerContext<Parameters = unknown> {
    * has room. For code that can load a model in parts.
    */
   readonly modelMemoryBytes?: number | undefined;
+  /** The command that runs this worker's jobs (`WAN_ENGINE=process`); undefined: the pipelines here do. */
+  readonly engine?: CommandEngine | undefined;
   /**
    * Reports `step` of `total`, with a picture of the state when there is one. Cheap: call it at every step. Both are finite
    * and at least 0, and `step` is not more than `total`.
