@@ -5,6 +5,7 @@ import { copyRandomWan, randomWans } from "#pipelines/testing/random-wan.ts";
 import { patchJson, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { readModelFolder } from "./model-folder.ts";
 import { WanPipeline } from "./pipeline.ts";
+import { copyVaceModel } from "./testing/vace-cases.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -113,5 +114,31 @@ describe("a folder that is none", () => {
       code: "MODEL_INVALID",
       message: expect.stringContaining("attention_head_dim is 128, but that of the first transformer is 16"),
     });
+  });
+});
+
+describe("a VACE folder", () => {
+  const make = (name: "vace" | "vace-2", file: string, changes: Readonly<Record<string, unknown>>) => {
+    rmSync(folder, { recursive: true });
+    folder = copyVaceModel(name);
+    patchJson(join(folder, file), changes);
+  };
+
+  it("follows a control video, and makes clips from text", async () => {
+    make("vace-2", "model_index.json", {});
+    expect(await readModelFolder(folder)).toMatchObject({
+      tasks: ["text", "vace"],
+      controlLayers: 1,
+      secondStage: { boundaryTimestep: 875 },
+      optional: [],
+    });
+  });
+
+  it.each([
+    ["vace", "transformer/config.json", { vace_in_channels: 72 }, "vace_in_channels is 72"],
+    ["vace-2", "transformer_2/config.json", { vace_layers: [0, 1] }, "number of vace_layers is 2"],
+  ] as const)("is refused: %s has %s with %j", async (name, file, changes, problem) => {
+    make(name, file, changes);
+    await expect(load()).rejects.toMatchObject({ code: "MODEL_INVALID", message: expect.stringContaining(problem) });
   });
 });

@@ -8,6 +8,7 @@ import { pictureFidelity } from "#pipelines/sdxl/testing/picture-fidelity.ts";
 import { refinerFidelity } from "#pipelines/sdxl/testing/refiner-fidelity.ts";
 import { weightFidelity } from "#pipelines/sdxl/testing/weight-fidelity.ts";
 import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts";
+import { vaceFidelity } from "#pipelines/wan/testing/vace-fidelity.ts";
 
 /*
  * Measures how far the pipelines are from the Python references, and writes the table into docs/19-fidelity.md between
@@ -26,6 +27,7 @@ export const fidelityAreas: readonly FidelityArea[] = [
   controlFidelity,
   refinerFidelity,
   loraFidelity,
+  vaceFidelity,
 ];
 
 async function measured(): Promise<string> {
