@@ -202,6 +202,37 @@ test("results are narrowed by text, type and user", async () => {
   await expect.poll(found, poll).toEqual(["a harbour"]);
 });
 
+test("a list of hundreds is made a part in each frame, and its elements stay those of their entries", async () => {
+  const page = await openConsole(browser, url);
+  const seen = await page.evaluate(`(async () => {
+    const { LongList } = await import("/console/long-list.js");
+    const place = document.body.appendChild(document.createElement("div"));
+    const list = new LongList(place, "rows", {
+      key: String,
+      make: () => document.createElement("li"),
+      update: (made, entry) => { made.textContent = entry; },
+    });
+    const sizes = () => [...place.children].filter((each) => !each.hidden).map((each) => each.childElementCount);
+    const texts = () => [...place.querySelectorAll("li")].map((each) => each.textContent);
+    const frames = (entries) => { let count = 1; while (list.show(entries)) count++; return count; };
+    const numbers = Array.from({ length: 250 }, (_, index) => index);
+    const made = [frames(numbers), sizes()];
+    const before = [...place.querySelectorAll("li")];
+    const changed = ["new", ...numbers.filter((each) => each !== 100)];
+    const again = [frames(changed), sizes(), texts().join() === changed.join()];
+    const kept = before.filter((each) => each.isConnected).length;
+    const isEmptied = [list.show([]), sizes(), frames([]), place.childElementCount];
+    place.remove();
+    return { made, again, kept, isEmptied };
+  })()`);
+  expect(seen).toEqual({
+    made: [3, [60, 60, 60, 60, 10]],
+    again: [1, [60, 60, 60, 60, 10], true],
+    kept: 249,
+    isEmptied: [false, [], 1, 0],
+  });
+});
+
 test("on a phone the jobs come first, and what is created is seen", async () => {
   await pauseForTest();
   const page = await openConsole(browser, url, { viewport: { width: 375, height: 700 }, hasTouch: true });

@@ -29,6 +29,7 @@ const modules = [
   "jobs",
   "key-dialog",
   "list-rows",
+  "long-list",
   "machine",
   "media",
   "outbox",

@@ -82,8 +82,8 @@ const feed = html`<div class="feed">
 ${filters}
 <div><div class="dead" data-part="dead"></div><p class="small age" data-part="dead-age" hidden></p></div>
 <p class="small" data-part="results-found" role="status" hidden></p>
-<ul class="gallery" data-part="completed"></ul>
-<ul class="rows" data-part="others" hidden></ul>
+<div data-part="completed"></div>
+<div data-part="others" hidden></div>
 <p class="empty" data-part="results-empty" hidden></p>
 <button class="quiet more" type="button" data-part="more" hidden>Show older ones</button>
 </section>

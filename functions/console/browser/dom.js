@@ -2,6 +2,9 @@
 
 /* The page's elements: found by their data-part, copied from templates, filled with texts and never with markup. */
 
+/** The page's own parts, which stay as long as it does: none is searched for again among thousands of rows. @type {Map<string, Element>} */
+const ofPage = new Map();
+
 /**
  * The element with this data-part.
  *
@@ -12,8 +15,10 @@
  * @returns {T}
  */
 export function part(root, name, type) {
-  const found = root.querySelector(`[data-part="${name}"]`);
+  const known = root === document ? ofPage.get(name) : undefined;
+  const found = known ?? root.querySelector(`[data-part="${name}"]`);
   if (!(found instanceof type)) throw new Error(`the page has no ${type.name} "${name}"`);
+  if (root === document) ofPage.set(name, found);
   return found;
 }
 

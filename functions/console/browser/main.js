@@ -171,7 +171,7 @@ function toast(text) {
 function render() {
   isRenderDue = false;
   activeFeed.render(machine.queues.reduce((sum, { queued, delayed }) => sum + queued + delayed, 0));
-  resultsFeed.render();
+  if (resultsFeed.render()) renderSoon();
   failures.render(jobs.results.shown === "failed");
   const failed = machine.queues.reduce((sum, queue) => sum + queue.failed, 0);
   showText(part(document, "failed-count", HTMLElement), failed === 0 ? "" : String(failed));

@@ -1,6 +1,7 @@
 // @ts-check
-import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
+import { copyOf, onSureClick, part, setText, showText } from "./dom.js";
 import { headline, shortId } from "./job-text.js";
+import { LongList } from "./long-list.js";
 import { playInTile, posterInTile } from "./media.js";
 import { ago, between, counted } from "./words.js";
 
@@ -23,52 +24,51 @@ const nothingYet = {
   cancelled: "No cancelled jobs.",
 };
 
-/** Texts such as "5 min ago" are renewed this often. */
-const renewMs = 10_000;
+/** @type {readonly Job[]} */
+const none = [];
 
 export class ResultsFeed {
   #jobs;
   #actions;
-  #gallery = part(document, "completed", HTMLUListElement);
-  #rows = part(document, "others", HTMLUListElement);
-  /** What is on the page: thousands of jobs are not gone through again while one of them runs. @type {readonly Job[] | null} */
-  #rendered = null;
-  #renderedAtMs = 0;
+  #gallery = part(document, "completed", HTMLElement);
+  #rows = part(document, "others", HTMLElement);
+  #tiles;
+  #others;
 
   /** @param {Jobs} jobs @param {Actions} actions */
   constructor(jobs, actions) {
     this.#jobs = jobs;
     this.#actions = actions;
+    const key = (/** @type {Job} */ { job_id }) => job_id;
+    this.#tiles = new LongList(this.#gallery, "gallery", {
+      key,
+      make: (/** @type {Job} */ job) => fillTile(this.#made("tile", job.job_id), job),
+      update: updateTile,
+    });
+    this.#others = new LongList(this.#rows, "rows", {
+      key,
+      make: ({ job_id }) => this.#made("row", job_id),
+      update: updateRow,
+    });
   }
 
+  /** @returns {boolean} whether the next frame has to go on with it */
   render() {
     const { jobs, shown, isLoaded } = this.#jobs.results;
-    const isRenewed = performance.now() - this.#renderedAtMs > renewMs;
-    this.#renderEnd();
-    if (jobs === this.#rendered && !isRenewed) return;
-    const present = new Set(isRenewed ? [] : this.#rendered);
-    this.#rendered = jobs;
-    this.#renderedAtMs = performance.now();
     const isGallery = shown === "completed";
+    this.#renderEnd();
     this.#gallery.hidden = !isGallery;
     this.#rows.hidden = isGallery;
-    const key = ({ job_id = "" }) => job_id;
-    const update = (/** @type {HTMLElement} */ element, /** @type {Job} */ job) => {
-      if (!present.has(job)) (isGallery ? updateTile : updateRow)(element, job);
-    };
-    reconcile(this.#gallery, isGallery ? jobs : [], {
-      key,
-      make: (job) => fillTile(this.#made("tile", job.job_id), job),
-      update,
-    });
-    reconcile(this.#rows, isGallery ? [] : jobs, { key, make: ({ job_id }) => this.#made("row", job_id), update });
+    const hasMoreTiles = this.#tiles.show(isGallery ? jobs : none);
+    const hasMoreRows = this.#others.show(isGallery ? none : jobs);
     document.body.dataset.results = isLoaded ? shown : "";
+    return hasMoreTiles || hasMoreRows;
   }
 
   #renderEnd() {
     const { jobs, shown, isLoaded, isNarrowed, hasOlder, filter, looked } = this.#jobs.results;
-    const none = isNarrowed ? "No such job." : nothingYet[shown];
-    showText(part(document, "results-empty", HTMLElement), isLoaded && jobs.length === 0 ? none : "");
+    const noneText = isNarrowed ? "No such job." : nothingYet[shown];
+    showText(part(document, "results-empty", HTMLElement), isLoaded && jobs.length === 0 ? noneText : "");
     const searched = `${counted(jobs.length, "job")} of the newest ${looked.toLocaleString("en-US")}`;
     showText(part(document, "results-found", HTMLElement), filter.text !== "" && isLoaded ? searched : "");
     const more = part(document, "more", HTMLButtonElement);
