@@ -21,3 +21,23 @@ export function copyRandomWan(name: keyof typeof randomWans = "random-wan"): str
   cpSync(randomWans[name], copy, { recursive: true });
   return copy;
 }
+
+/** Image-to-video models: the random WAN whose other parts each shares, and whether it has an image encoder. */
+const imageWans = {
+  i2v: { base: "random-wan", hasEncoder: true },
+  /** For a first and a last frame. */
+  flf2v: { base: "random-wan", hasEncoder: true },
+  /** As WAN 2.2's: two transformers, no image encoder. */
+  "i2v-2": { base: "random-wan", hasEncoder: false },
+  "i2v-other": { base: "random-wan-other", hasEncoder: true },
+} as const;
+
+export type ImageWan = keyof typeof imageWans;
+
+/** An image-to-video model, put together in a temporary folder; the test removes it. */
+export function copyImageWan(name: ImageWan): string {
+  const { base, hasEncoder } = imageWans[name];
+  const copy = copyRandomWan(base);
+  for (const part of hasEncoder ? [name, "image"] : [name]) cpSync(folder(`i2v/${part}`), copy, { recursive: true });
+  return copy;
+}

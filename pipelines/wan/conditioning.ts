@@ -3,6 +3,7 @@ import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { VideoEncoderOptions } from "./encode-video.ts";
 import type { WanModelFolder } from "./model-folder.ts";
+import type { PictureEncoder } from "./picture-encoder.ts";
 
 /** What a condition changes in a run; a run without one has nothing of it. */
 export interface Conditioning {
@@ -33,4 +34,6 @@ export interface ConditionParts {
   readonly components: ComponentSet;
   readonly model: WanModelFolder;
   readonly encoding: VideoEncoderOptions;
+  /** Of models whose transformer takes the features of pictures. */
+  readonly pictures: PictureEncoder | undefined;
 }

@@ -8,7 +8,7 @@ import { readSafetensors } from "#pipelines/testing/safetensors.ts";
 import { chunkOf, encodeVideo, VideoEncoder } from "./encode-video.ts";
 import { readModelFolder, type WanModelFolder } from "./model-folder.ts";
 
-const reference = readSafetensors(new URL("fixtures/conditions/encoded-clips.safetensors", import.meta.url));
+const reference = readSafetensors(new URL("fixtures/i2v/encoded-clips.safetensors", import.meta.url));
 
 let model: WanModelFolder;
 let components: ComponentSet;

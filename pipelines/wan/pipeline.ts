@@ -23,6 +23,7 @@ import { type PromptEmbedding, padEmbedding } from "./encode-prompt.ts";
 import { latentRgbOf } from "./latent-rgb.ts";
 import { files, readModelFolder, type WanModelFolder } from "./model-folder.ts";
 import { checkCondition } from "./model-tasks.ts";
+import { PictureEncoder } from "./picture-encoder.ts";
 import { prepareConditioning } from "./prepare-conditioning.ts";
 import { maxPromptTokens, PromptEncoder } from "./prompt-encoder.ts";
 import { type RotaryTables, rotaryTables } from "./rotary.ts";
@@ -107,16 +108,23 @@ export class WanPipeline {
   readonly model: WanModelFolder;
   readonly #components: ComponentSet;
   readonly #promptEncoder: PromptEncoder;
+  readonly #pictureEncoder: PictureEncoder | undefined;
   readonly #settings: WanSettings;
   #executionProvider: "cpu" | "cuda" = "cpu";
   #cudaProblem: string | undefined;
   /** Of the last run: jobs of one size share them. */
   #rotary: { readonly key: string; readonly tables: RotaryTables } | undefined;
 
-  private constructor(model: WanModelFolder, components: ComponentSet, encoder: PromptEncoder, settings: WanSettings) {
+  private constructor(
+    model: WanModelFolder,
+    components: ComponentSet,
+    encoders: { readonly prompts: PromptEncoder; readonly pictures: PictureEncoder | undefined },
+    settings: WanSettings,
+  ) {
     this.model = model;
     this.#components = components;
-    this.#promptEncoder = encoder;
+    this.#promptEncoder = encoders.prompts;
+    this.#pictureEncoder = encoders.pictures;
     this.#settings = settings;
   }
 
@@ -132,8 +140,10 @@ export class WanPipeline {
     const components = new ComponentSet(folder, settings);
     try {
       const cache = settings.embeddings ?? new EmbeddingCache();
-      const encoder = await PromptEncoder.create(folder, components, cache);
-      const pipeline = new WanPipeline(model, components, encoder, settings);
+      const prompts = await PromptEncoder.create(folder, components, cache);
+      const { imageProcessor } = model;
+      const pictures = imageProcessor && (await PictureEncoder.create(folder, components, imageProcessor, cache));
+      const pipeline = new WanPipeline(model, components, { prompts, pictures }, settings);
       await pipeline.#loadAhead();
       return pipeline;
     } catch (error) {
@@ -226,6 +236,7 @@ export class WanPipeline {
       components: this.#components,
       model: this.model,
       encoding: { signal, tileAbovePixels, tilePixels },
+      pictures: this.#pictureEncoder,
     };
     const conditioning = await prepareConditioning(parts, request, request.condition);
     onStage?.({ name: "conditioned", conditioning });

@@ -2,11 +2,12 @@ import { unsupportedOption } from "#pipelines/core/errors.ts";
 import type { ClipShape } from "./clip-shape.ts";
 import type { WanCondition } from "./condition.ts";
 import type { Conditioning, ConditionParts } from "./conditioning.ts";
+import { conditionOnFrames } from "./given-frames.ts";
 import { prepareVace } from "./vace/prepare-vace.ts";
 
 /**
  * Encodes what the clip is made from. The model can do it, see `checkCondition`.
- * @throws PipelineError UNSUPPORTED_OPTION, NUMERICAL_ERROR; the signal's reason
+ * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, NUMERICAL_ERROR; the signal's reason
  */
 export async function prepareConditioning(
   parts: ConditionParts,
@@ -14,6 +15,7 @@ export async function prepareConditioning(
   condition: WanCondition | undefined,
 ): Promise<Conditioning> {
   if (condition === undefined) return controlWithout(parts, shape);
+  if (condition.kind === "frames") return conditionOnFrames(parts, shape, condition);
   if (condition.kind === "vace") return prepareVace(parts, shape, condition);
   throw unsupportedOption(`clips are not conditioned by ${condition.kind} here: leave the pictures out`);
 }

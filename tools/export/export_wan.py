@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from export.program import Settings, export_components, make_parser, prepare_output, run_program
-from export.wan_source import VACE, check_source, copy_small_files, transformer_names
+from export.wan_source import VACE, check_source, copy_small_files, has_image_encoder, transformer_names
 
 NAME = "export_wan.py"
 EXAMPLES = """examples:
@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   python tools/export/export_wan.py checkpoints/my-wan /data/models/my-wan --half-storage --threads 4
 
 The input is a folder as WanPipeline.save_pretrained writes it: text-to-video, WAN 2.1 or the two-stage models of 2.2;
+as WanImageToVideoPipeline.save_pretrained does: image-to-video, first-and-last-frame, and WAN 2.2's image-to-video;
 or as WanVACEPipeline.save_pretrained does: VACE, which follows a control video, a mask and reference pictures.
 The VAE is written in float32 whatever --dtype says, its first and following chunks as two graphs over one data file.
 Exit status: 0 done, 1 the result differs from torch by more than the tolerance, 2 wrong input."""
@@ -47,6 +48,7 @@ def export(source: Path, output: Path, plain_attention: bool = False, **options)
     import torch
     import transformers
 
+    from export.wan_image import image_encoder, image_transformer, reads_pictures
     from export.wan_text import text_encoder
     from export.wan_transformer import transformer
     from export.wan_vace import vace_transformer
@@ -58,8 +60,11 @@ def export(source: Path, output: Path, plain_attention: bool = False, **options)
 
     def components():
         yield text_encoder(source, dtype, fused)
-        make = vace_transformer if index["_class_name"] == VACE else transformer
+        if has_image_encoder(source, index):
+            yield image_encoder(source, dtype)
         for name in transformer_names(index):
+            make = image_transformer if reads_pictures(source, name) else transformer
+            make = vace_transformer if index["_class_name"] == VACE else make
             yield make(source, name, dtype, fused)
 
     passed = export_components(components(), output, settings)

@@ -25,13 +25,16 @@ class Transformer(torch.nn.Module):
     Tables are inputs because they depend on the size alone, and a clip has one size for all its steps.
     """
 
+    # How many features of pictures a prompt is read behind.
+    features = 0
+
     def __init__(self, model: torch.nn.Module):
         super().__init__()
         self.model, self.rotary = model, model.rope
 
     def prepare_trace(self, fused: bool) -> None:
         self.model.rope = _GivenRotary()
-        self.model.set_attn_processor(_Attention(fused))
+        self.model.set_attn_processor(_Attention(fused, self.features))
 
     def set_tables(self, rotary_cos: torch.Tensor, rotary_sin: torch.Tensor) -> None:
         self.model.rope.tables = _split_pairs(rotary_cos, rotary_sin)
@@ -47,13 +50,19 @@ def _split_pairs(cosine: torch.Tensor, sine: torch.Tensor) -> Tensors:
 
 
 class _Attention:
-    """A processor for `WanAttention` that leaves few operators; self-attention is the one with rotary tables."""
+    """A processor for `WanAttention` that leaves few operators; self-attention is the one with rotary tables.
 
-    def __init__(self, fused: bool):
-        self.fused = fused
+    Cross-attention reads pictures and prompt with weights of their own, where the model has weights for pictures.
+    """
+
+    def __init__(self, fused: bool, features: int):
+        self.fused, self.features = fused, features
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        pictures = None
+        if attn.add_k_proj is not None:
+            pictures, context = context[:, : self.features], context[:, self.features :]
         query = _rms_norm(attn.to_q(hidden_states), attn.norm_q)
         key = _rms_norm(attn.to_k(context), attn.norm_k)
         if rotary_emb is not None:
@@ -61,6 +70,9 @@ class _Attention:
             query, key = (rotate(tensor, *rotary_emb, attn.heads) for tensor in (query, key))
         scale = (attn.inner_dim // attn.heads) ** -0.5
         attended = attend(query, key, attn.to_v(context), attn.heads, scale, self.fused)
+        if pictures is not None:
+            key = _rms_norm(attn.add_k_proj(pictures), attn.norm_added_k)
+            attended = attended + attend(query, key, attn.add_v_proj(pictures), attn.heads, scale, self.fused)
         return attn.to_out[0](attended)
 
 
