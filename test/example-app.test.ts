@@ -99,12 +99,17 @@ test("a user signs in, follows a job from the queue to its picture, and finds it
   expect(await gallery(page).textContent()).toContain("a red apple");
 });
 
-test("a job is cancelled, and says so", async () => {
+test("a job is cancelled, says so, and is deleted for good", async () => {
   const page = await signIn("cleo@example.com");
   await call("POST", "/worker/pause");
   await create(page, "a green hill");
   await running(page).getByRole("button", { name: "Cancel" }).click();
   await gallery(page).getByText("cancelled").waitFor();
+  await gallery(page).getByRole("button", { name: "Delete a green hill" }).click();
+  await gallery(page).getByText("a green hill").waitFor({ state: "detached" });
+  await page.reload();
+  await page.getByLabel("Prompt").waitFor();
+  expect(await gallery(page).getByText("a green hill").count()).toBe(0);
   await call("POST", "/worker/resume");
 });
 

@@ -61,6 +61,16 @@ test("follows a job to its end without Realtime, too, and shows it to its user a
   await expect(bob.job(id)).rejects.toThrow("There is no such job.");
 });
 
+test("deletes a job for good, when it has ended", async () => {
+  const backend = backendOf(ann);
+  const id = await backend.createJob({ prompt: "a bridge" });
+  expect(await backend.job(id)).toMatchObject({ status: "queued", place: 1 });
+  await expect(backend.deleteJob(id)).rejects.toThrow("cancel it first");
+  await backend.cancelJob(id);
+  await backend.deleteJob(id);
+  expect(await backend.jobs(5)).toEqual([]);
+});
+
 test("uploads a reference picture, which a job then names", async () => {
   const backend = backendOf(ann);
   const file = new File([Buffer.from("\u0089PNG, as far as this goes", "latin1")], "a.png", { type: "image/png" });

@@ -1,7 +1,12 @@
 import type { Job } from "@/lib/backend";
 
 /** What has ended: pictures, and a sentence where there is none. */
-export function Gallery({ jobs }: { readonly jobs: readonly Job[] }) {
+interface GalleryProps {
+  readonly jobs: readonly Job[];
+  readonly onDelete: (id: string) => void;
+}
+
+export function Gallery({ jobs, onDelete }: GalleryProps) {
   return (
     <ul className="gallery" aria-label="Gallery">
       {jobs.map(({ id, prompt, status, error, pictures }) => (
@@ -14,6 +19,9 @@ export function Gallery({ jobs }: { readonly jobs: readonly Job[] }) {
           ))}
           <p>{prompt}</p>
           {status !== "completed" && <p className="faint">{error ?? status}</p>}
+          <button type="button" aria-label={`Delete ${prompt}`} onClick={() => onDelete(id)}>
+            Delete
+          </button>
         </li>
       ))}
     </ul>

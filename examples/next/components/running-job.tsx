@@ -19,6 +19,7 @@ export function RunningJob({ start, onEnded }: { readonly start: Job; readonly o
       <progress value={job.progress ?? 0} aria-label={`Progress of ${job.prompt}`} />
       <p>
         {job.status}
+        {job.place !== null && job.waitingFor === null && `, place ${job.place}`}
         {job.waitingFor !== null && `: no container offers ${job.waitingFor} now`}
       </p>
       <button type="button" onClick={cancel}>

@@ -7,7 +7,7 @@ import { Gallery } from "./gallery";
 import { RunningJob } from "./running-job";
 
 export function Studio() {
-  const { jobs, error, put } = useJobs();
+  const { jobs, error, put, remove } = useJobs();
   return (
     <>
       <CreateForm onCreated={put} />
@@ -19,7 +19,7 @@ export function Studio() {
             <RunningJob key={job.id} start={job} onEnded={put} />
           ))}
       </ul>
-      <Gallery jobs={jobs.filter(isEnded)} />
+      <Gallery jobs={jobs.filter(isEnded)} onDelete={remove} />
     </>
   );
 }

@@ -23,6 +23,8 @@ export interface Job {
   readonly status: JobStatus;
   /** 0 to 1; null before it runs. */
   readonly progress: number | null;
+  /** Its place in the queue while it waits: 1 goes next. */
+  readonly place: number | null;
   /** What it needs and no container offers now. */
   readonly waitingFor: string | null;
   readonly error: string | null;
@@ -59,6 +61,8 @@ export interface Backend {
   /** Calls back with every change, to the end. Returns what stops it. */
   followJob(id: string, onChange: (job: Job) => void): () => void;
   cancelJob(id: string): Promise<void>;
+  /** One that has ended, with its files. */
+  deleteJob(id: string): Promise<void>;
   /** Returns how jobs name the file. */
   uploadReference(file: File): Promise<string>;
   /** For administrators. */

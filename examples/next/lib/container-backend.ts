@@ -24,6 +24,7 @@ interface JobView {
   readonly prompt: string | null;
   readonly status: JobStatus;
   readonly progress: number | null;
+  readonly queue_position: number | null;
   readonly waiting_for: { readonly type: string; readonly model: string | null } | null;
   readonly error: { readonly message: string } | null;
   readonly created_at: string;
@@ -55,6 +56,7 @@ function toJob(view: JobView): Job {
     prompt: view.prompt ?? "",
     status: view.status,
     progress: view.progress,
+    place: view.queue_position,
     waitingFor: waitingText(view.waiting_for),
     error: view.error?.message ?? null,
     createdAt: view.created_at,
@@ -81,6 +83,7 @@ export function containerBackend(): Backend {
       return () => events.close();
     },
     cancelJob: async (id) => void (await request(`/worker/jobs/${id}`, { method: "DELETE" })),
+    deleteJob: async (id) => void (await request(`/worker/jobs/${id}/discard?files=true`, { method: "POST" })),
     uploadReference: async (file) =>
       (await request<{ input: string }>("/worker/inputs", { method: "POST", body: file })).input,
     overview: () => request<Overview>("/admin"),

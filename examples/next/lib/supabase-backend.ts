@@ -42,6 +42,7 @@ export function supabaseBackend(supabase: SupabaseClient): Backend {
       };
     },
     cancelJob: async (id) => void (await invoke(supabase, "cancel-job", { body: { job_id: id } })),
+    deleteJob: async (id) => void (await invoke(supabase, "delete-job", { body: { job_id: id } })),
     async uploadReference(file) {
       const body = { content_type: file.type, size_bytes: file.size, sha256: await sha256Of(file) };
       const upload = await invoke<{ upload_url: string; input: string }>(supabase, "create-upload", { body });

@@ -24,7 +24,10 @@ interface AssetRow {
   readonly thumbnail_path: string | null;
 }
 
-type Need = { readonly type: string; readonly model: string | null } | null;
+interface Wait {
+  readonly queue_position: number | null;
+  readonly waiting_for: { readonly type: string; readonly model: string | null } | null;
+}
 
 /** Calls an edge function; its refusals have a sentence for the user. */
 export async function invoke<Answer>(
@@ -42,8 +45,8 @@ export async function readJob(supabase: SupabaseClient, id: string): Promise<Job
   const [found] = await read(supabase.from("ourvidz_jobs").select(columns).eq("id", id).returns<JobRow[]>());
   if (found === undefined) throw new Error("There is no such job.");
   if (found.status !== "queued") return toJob(found, await readPictures(supabase, [id]));
-  const { job } = await invoke<{ job: { waiting_for: Need } }>(supabase, `job-status?job_id=${id}`, { method: "GET" });
-  return { ...toJob(found, []), waitingFor: waitingText(job.waiting_for) };
+  const { job } = await invoke<{ job: Wait }>(supabase, `job-status?job_id=${id}`, { method: "GET" });
+  return { ...toJob(found, []), place: job.queue_position, waitingFor: waitingText(job.waiting_for) };
 }
 
 /** The newest first. */
@@ -89,5 +92,6 @@ async function read<Row>(
 function toJob(row: JobRow, pictures: readonly Picture[]): Job {
   const { id, prompt, status, progress, error, created_at: createdAt } = row;
   const message = error?.message ?? null;
-  return { id, prompt: prompt ?? "", status, progress, waitingFor: null, error: message, createdAt, pictures };
+  const known = { id, prompt: prompt ?? "", status, progress, error: message, createdAt, pictures };
+  return { ...known, place: null, waitingFor: null };
 }

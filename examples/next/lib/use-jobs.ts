@@ -6,8 +6,17 @@ import { backend } from "./connect.ts";
 
 const limit = 50;
 
-/** The user's newest jobs, and what takes a new or changed one in. */
-export function useJobs(): { readonly jobs: readonly Job[]; readonly error: string | null; put(job: Job): void } {
+interface Jobs {
+  readonly jobs: readonly Job[];
+  readonly error: string | null;
+  /** Takes a new or changed one in. */
+  put(job: Job): void;
+  /** Deletes one for good. */
+  remove(id: string): void;
+}
+
+/** The user's newest jobs. */
+export function useJobs(): Jobs {
   const [jobs, setJobs] = useState<readonly Job[]>([]);
   const [error, setError] = useState<string | null>(null);
   const put = useCallback((job: Job) => {
@@ -16,8 +25,12 @@ export function useJobs(): { readonly jobs: readonly Job[]; readonly error: stri
       return isKnown ? known.map((each) => (each.id === job.id ? job : each)) : [job, ...known];
     });
   }, []);
+  const remove = useCallback((id: string) => {
+    const removed = () => setJobs((known) => known.filter((each) => each.id !== id));
+    backend.deleteJob(id).then(removed, (failure: Error) => setError(failure.message));
+  }, []);
   useEffect(() => {
     backend.jobs(limit).then(setJobs, (failure: Error) => setError(failure.message));
   }, []);
-  return { jobs, error, put };
+  return { jobs, error, put, remove };
 }

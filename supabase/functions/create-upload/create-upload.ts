@@ -1,10 +1,8 @@
-import { createClient } from "@supabase/supabase-js";
 import { z } from "zod";
 import { HttpError } from "../_shared/edge/answer.ts";
 import { readJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction } from "../_shared/edge/edge-function.ts";
-import type { EdgeConfig } from "../_shared/edge/environment.ts";
-import { CodedError } from "../_shared/errors.ts";
+import { connectStorage } from "../_shared/edge/storage.ts";
 import { inputAddress, inputBucket, inputFolder } from "../_shared/input-address.ts";
 import { describeProblems, parseWith } from "../_shared/problems.ts";
 
@@ -44,7 +42,6 @@ const upload = z
 
 /** The storage's own: two hours. */
 const validSeconds = 7200;
-const storageTimeoutMs = 15_000;
 
 export const createUpload = defineEdgeFunction({
   name: "create-upload",
@@ -58,7 +55,7 @@ export const createUpload = defineEdgeFunction({
     }
     const { content_type, sha256 } = parsed.value;
     const path = `${caller.id}/${inputFolder}/${sha256}.${extensions[content_type]}`;
-    const { signedUrl, token } = await signUpload(path, config);
+    const { signedUrl, token } = await connectStorage(config).signUpload(inputBucket, path);
     return {
       status: 200,
       body: {
@@ -75,20 +72,3 @@ export const createUpload = defineEdgeFunction({
     };
   },
 });
-
-/** @throws CodedError STORAGE_UNREACHABLE, STORAGE_REFUSED */
-async function signUpload(path: string, { supabaseUrl, serviceKeys }: EdgeConfig) {
-  const { storage } = createClient(supabaseUrl, serviceKeys[0], {
-    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
-    global: { fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(storageTimeoutMs) }) },
-  });
-  // The same content again replaces itself.
-  const { data, error } = await storage.from(inputBucket).createSignedUploadUrl(path, { upsert: true });
-  if (error === null) return data;
-  const status = "status" in error ? Number(error.status) : 0;
-  if (status >= 400 && status < 500) {
-    const hint = /bucket/i.test(error.message) ? ": push the migrations of this version, which make its bucket" : "";
-    throw new CodedError("STORAGE_REFUSED", `The storage signs no upload (${error.message})${hint}.`, { cause: error });
-  }
-  throw new CodedError("STORAGE_UNREACHABLE", "The storage does not answer: try again in a moment.", { cause: error });
-}

@@ -4,7 +4,7 @@ import { connectDatabase } from "../_shared/edge/database.ts";
 import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { jobIdFrom } from "../_shared/edge/job-id.ts";
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
-import { waitingFor } from "../_shared/edge/waiting-for.ts";
+import { pausedSince, waitingFor } from "../_shared/edge/waiting-for.ts";
 import { CodedError } from "../_shared/errors.ts";
 import { type UnofferedNeed, unofferedNeed } from "../_shared/queue-offers.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
@@ -25,6 +25,8 @@ const queuedJob = z.object({
   source: z.string(),
   job: z.looseObject({ type: z.string(), model_variant: z.string().nullish() }),
   waiting_for: unofferedNeed.nullable(),
+  place: z.number().nullish(),
+  paused_since_ms: z.number().nullish(),
 });
 const assetRow = z.looseObject({ index: z.number(), bucket: z.string(), path: z.string() });
 
@@ -57,18 +59,34 @@ export const jobStatus = defineEdgeFunction({
     if (job === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${job_id}.`);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     const { id, cancel_requested_at, ...rest } = job;
-    const waiting_for = job.status === "queued" ? await lackOf(job_id, call) : null;
+    const wait = job.status === "queued" ? await waitOf(job_id, call) : noWait;
     const cancel_requested = cancel_requested_at !== null;
-    const shown = { job_id: id, ...rest, cancel_requested, waiting_for, assets };
+    const shown = { job_id: id, ...rest, cancel_requested, ...wait, assets };
     return { status: 200, body: { success: true, job: shown } };
   },
 });
 
-async function lackOf(job_id: string, call: CallOfAnybody): Promise<UnofferedNeed | null> {
+/** What keeps a job waiting. */
+interface Wait {
+  /** 1 goes next. On Redis, where users take turns, it is the place by priority and age among the rows that wait. */
+  readonly queue_position: number | null;
+  /** An operator has paused its queue: until it is resumed, nothing is taken from it. */
+  readonly queue_paused_since: string | null;
+  readonly waiting_for: UnofferedNeed | null;
+}
+const noWait: Wait = { queue_position: null, queue_paused_since: null, waiting_for: null };
+
+async function waitOf(job_id: string, call: CallOfAnybody): Promise<Wait> {
   const queued = await call.database.call("get_job", { job_id }, queuedJob.nullable());
-  if (queued === null || queued.source === "supabase") return queued?.waiting_for ?? null;
+  if (queued === null) return noWait;
+  const { source, queue, place, paused_since_ms } = queued;
   const { type, model_variant } = queued.job;
-  return waitingFor(call, { queue: queued.queue, type, model: model_variant ?? null });
+  const [lack, pausedMs] =
+    source === "supabase"
+      ? [queued.waiting_for, paused_since_ms ?? null]
+      : await Promise.all([waitingFor(call, { queue, type, model: model_variant ?? null }), pausedSince(call, queue)]);
+  const queue_paused_since = pausedMs === null ? null : new Date(pausedMs).toISOString();
+  return { queue_position: place ?? null, queue_paused_since, waiting_for: lack };
 }
 
 function fromQuery(request: Request): string | null {

@@ -1,5 +1,6 @@
 import { cancelJob } from "../../../supabase/functions/cancel-job/cancel-job.ts";
 import { createUpload } from "../../../supabase/functions/create-upload/create-upload.ts";
+import { deleteJob } from "../../../supabase/functions/delete-job/delete-job.ts";
 import { enhancePrompt } from "../../../supabase/functions/enhance-prompt/enhance-prompt.ts";
 import { getActiveWorkerUrl } from "../../../supabase/functions/get-active-worker-url/get-active-worker-url.ts";
 import { jobCallbackFunction } from "../../../supabase/functions/job-callback/job-callback.ts";
@@ -16,6 +17,7 @@ import { updateWorkerUrl } from "../../../supabase/functions/update-worker-url/u
 const functions = [
   cancelJob,
   createUpload,
+  deleteJob,
   enhancePrompt,
   getActiveWorkerUrl,
   jobCallbackFunction,

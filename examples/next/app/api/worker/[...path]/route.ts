@@ -47,6 +47,8 @@ async function ofJob(request: Request, session: Session, id: string, rest: reado
   if (!seen.ok || (request.method === "GET" && rest.length === 0)) return Response.json(job, { status: seen.status });
   if (request.method === "DELETE" && rest.length === 0)
     return pass(await callWorker(`/jobs/${id}`, { method: "DELETE" }));
+  if (request.method === "POST" && rest.join("/") === "discard")
+    return pass(await callWorker(`/jobs/${id}/discard?files=true`, { method: "POST" }));
   if (request.method !== "GET" || rest.join("/") !== "events") return refuse(404, "There is nothing here.");
   const after = request.headers.get("last-event-id");
   const headers = new Headers(after === null ? [] : [["last-event-id", after]]);

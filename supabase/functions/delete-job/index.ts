@@ -1,0 +1,3 @@
+import { deleteJob } from "./delete-job.ts";
+
+Deno.serve(deleteJob.serve(Deno.env.toObject()));
