@@ -28,6 +28,8 @@ export interface DenoiseRequest {
   readonly predict: Predict;
   /** Where another model goes on; when absent, one runs all steps. */
   readonly handOver?: HandOver | undefined;
+  /** Steps before which a solver forgets what the steps before have left, since their predictions lead elsewhere. */
+  readonly turns?: ReadonlySet<number> | undefined;
   /** From which steps that need noise draw it; what drew the first latents, so that it goes on after them. */
   readonly noise?: NoiseSource | undefined;
   /** Changes the latents that a step has made, in place: what keeps parts of a picture as they are. */
@@ -88,18 +90,18 @@ export async function denoise(request: DenoiseRequest): Promise<Tensor> {
 
 interface Call {
   readonly stepIndex: number;
-  /** The first one of its model. */
+  /** The first one of its model, or of another course. */
   readonly begins: boolean;
   readonly predict: Predict;
 }
 
 /** All calls of the models, in their order. */
-function callsOf({ schedule, startStep = 0, predict, handOver }: DenoiseRequest): Call[] {
+function callsOf({ schedule, startStep = 0, predict, handOver, turns }: DenoiseRequest): Call[] {
   const all = schedule.timesteps.length;
   const calls = (start: number, end: number, model: Predict): Call[] =>
     Array.from({ length: Math.max(end - start, 0) }, (_, index) => ({
       stepIndex: start + index,
-      begins: index === 0,
+      begins: index === 0 || turns?.has(start + index) === true,
       predict: model,
     }));
   if (handOver === undefined) return calls(startStep, all, predict);

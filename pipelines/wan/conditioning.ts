@@ -13,21 +13,17 @@ export interface Conditioning {
   readonly inputs?: Readonly<Record<string, Tensor>> | undefined;
   /** Latent frames that are denoised before those of the clip, and not decoded. */
   readonly leadingFrames?: number | undefined;
-  /** Called when the noise is drawn; what it returns is called at every noise level, see {@link AdjustLatents}. */
-  readonly adjust?: ((run: DenoisingRun) => AdjustLatents) | undefined;
+  /** Changes what the transformer predicts, see {@link Steering}. */
+  readonly steer?: ((schedule: Schedule) => Steering) | undefined;
 }
 
-export interface DenoisingRun {
-  readonly schedule: Schedule;
-  /** What the run starts from, before it is scaled; valid until the first step, whose latents take its memory. */
-  readonly noise: Tensor;
+/** Whither a run is led, whatever its transformer predicts. */
+export interface Steering {
+  /** Changes the velocity that was predicted for these latents, in place. */
+  steer(velocity: Tensor, latents: Tensor, stepIndex: number): void;
+  /** Steps that are the first of another course: solvers forget what was predicted before them. */
+  readonly turns: ReadonlySet<number>;
 }
-
-/**
- * Changes latents in place before the first step, and after each: they hold as much noise as `schedule.sigmas` has at
- * `sigmaIndex`, none after the last.
- */
-export type AdjustLatents = (latents: Tensor, sigmaIndex: number) => void;
 
 /** Where the parts of a model are, for those that encode a condition. */
 export interface ConditionParts {

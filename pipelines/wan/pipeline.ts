@@ -251,24 +251,26 @@ export class WanPipeline {
     scale: ProgressScale<"encode" | "denoise" | "decode">,
     hooks: WanHooks,
   ): Promise<Tensor> {
-    const { leadingFrames = 0, adjust } = given.beside;
+    const { leadingFrames = 0, steer } = given.beside;
     const [frames, height, width] = latentGrid(this.model, request);
     const grid = [leadingFrames + frames, height, width] as const;
     const schedule = scheduler.schedule(request.numInferenceSteps);
     const noise = new NoiseSource([request.seed], request.noise).draw([this.model.latentChannels, ...grid]);
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
-    const adjustLatents = adjust?.({ schedule, noise });
+    const steering = steer?.(schedule);
     const conditions = { ...given, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
     const predictor = new TransformerPredictor(this.#components, schedule, conditions);
     const previews = this.#previews(request, leadingFrames);
-    const start = scaleInPlace(noise, schedule.initNoiseSigma);
-    adjustLatents?.(start, 0);
     const latents = await denoise({
       schedule,
-      latents: start,
-      afterStep: adjustLatents && ((made, stepIndex) => adjustLatents(made, stepIndex + 1)),
-      predict: (sample, stepIndex) => predictor.predict(sample, stepIndex, hooks.signal),
+      latents: scaleInPlace(noise, schedule.initNoiseSigma),
+      async predict(sample, stepIndex) {
+        const velocity = await predictor.predict(sample, stepIndex, hooks.signal);
+        steering?.steer(velocity, sample, stepIndex);
+        return velocity;
+      },
+      turns: steering?.turns,
       signal: hooks.signal,
       onStep: (step) => {
         hooks.onStage?.({ name: "step", ...step });

@@ -1,4 +1,4 @@
-import { unsupportedOption } from "#pipelines/core/errors.ts";
+import { prepareAnchor } from "./anchor.ts";
 import type { ClipShape } from "./clip-shape.ts";
 import type { WanCondition } from "./condition.ts";
 import type { Conditioning, ConditionParts } from "./conditioning.ts";
@@ -15,9 +15,14 @@ export async function prepareConditioning(
   condition: WanCondition | undefined,
 ): Promise<Conditioning> {
   if (condition === undefined) return controlWithout(parts, shape);
-  if (condition.kind === "frames") return conditionOnFrames(parts, shape, condition);
-  if (condition.kind === "vace") return prepareVace(parts, shape, condition);
-  throw unsupportedOption(`clips are not conditioned by ${condition.kind} here: leave the pictures out`);
+  switch (condition.kind) {
+    case "frames":
+      return conditionOnFrames(parts, shape, condition);
+    case "anchor":
+      return prepareAnchor(parts, shape, condition);
+    case "vace":
+      return prepareVace(parts, shape, condition);
+  }
 }
 
 /** VACE's transformers read a control at every step; without one, that of a clip of which nothing is known. */
