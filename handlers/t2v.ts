@@ -1,5 +1,6 @@
 import { defineHandler } from "#contract/handler.ts";
 import { textToVideoParameters, wanVideoJob } from "#contract/wan.ts";
+import { referenceDefaults, unusedWanFields } from "#contract/wan-references.ts";
 import { enhanceFirst, enhancementCalls } from "#pipelines/text/enhancement/enhance-first.ts";
 import { generateExactClip } from "#pipelines/wan/generate-clip.ts";
 import { modelCheck } from "#pipelines/wan/model-folder.ts";
@@ -15,6 +16,8 @@ export default defineHandler({
   input: wanVideoJob,
   parameters: textToVideoParameters,
   defaults: { num_inference_steps: 25, guidance_scale: 7.5 },
+  defaultsFor: referenceDefaults,
+  unusedFields: unusedWanFields,
   calls: enhancementCalls,
   retry: { maxAttempts: 3, timeoutSeconds: 1200 },
   readPrompt: readWanPrompt,

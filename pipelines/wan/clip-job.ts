@@ -1,10 +1,26 @@
 import type { PictureFormat } from "#pipelines/images/encode.ts";
+import type { PictureFit } from "#pipelines/images/fit-picture.ts";
 import type { WanTask } from "./task.ts";
 
 /** What {@link import("./generate-clip.ts").generateClip} reads of a job. */
 export interface ClipJob {
   readonly prompt: string;
   readonly negative_prompt?: string | undefined;
+  /** Addresses of pictures that the clip is made from. */
+  readonly config?: {
+    /** What the clip is about; no frame of it where there are others. */
+    readonly image?: string | undefined;
+    readonly first_frame?: string | undefined;
+    readonly last_frame?: string | undefined;
+  };
+  readonly metadata?: {
+    /** The same, where `config` has none. */
+    readonly reference_image_url?: string | undefined;
+    readonly start_reference_url?: string | undefined;
+    readonly end_reference_url?: string | undefined;
+    /** How far the pictures are kept to, from 0 to 1; 0.85 when absent. */
+    readonly reference_strength?: number | undefined;
+  };
 }
 
 /** How it is to be made. Names and ranges are checked by who runs the job. */
@@ -26,6 +42,10 @@ export interface ClipParameters {
   readonly noise?: "cpu" | "cuda" | undefined;
   /** Name of the original command line. */
   readonly task?: WanTask | undefined;
+  /** How pictures are brought to the size; `cover` when absent. */
+  readonly reference_fit?: PictureFit | undefined;
+  /** What their transparent parts are laid on, as CSS names colours; white when absent. */
+  readonly reference_background?: string | undefined;
   /** Absent: one frame. */
   readonly frame_num?: number | undefined;
   readonly fps?: number | undefined;

@@ -3,6 +3,7 @@ import type { PictureOrigin } from "#pipelines/diffusion/generation-text.ts";
 import { roundSeconds } from "#pipelines/diffusion/report-load.ts";
 import type { Sampling } from "./clip-file.ts";
 import type { ClipJob, ClipParameters } from "./clip-job.ts";
+import { type ClipReferences, reportReferences, unusedOf } from "./clip-references.ts";
 import type { WanPipeline, WanResult } from "./pipeline.ts";
 
 /** A job's parameters with what is decided before its model is loaded. */
@@ -25,6 +26,7 @@ interface MadeClip {
   /** Name of the model's folder. */
   readonly model: string;
   readonly result: WanResult;
+  readonly references: ClipReferences | undefined;
 }
 
 type Log = PipelineHost["log"];
@@ -53,14 +55,14 @@ function warnOfCuts({ promptTokens, promptTokensCut, negativePromptTokensCut }: 
 }
 
 /** What is reported of a finished clip, but for its file. */
-export function reportClip({ job, plan, model, result }: MadeClip, log: Log): Record<string, unknown> {
+export function reportClip({ job, plan, model, result, references }: MadeClip, log: Log): Record<string, unknown> {
   warnOfCuts(result, log);
   const { prompt: _prompt, negative_prompt: _negative, ...settings } = originOf(job, plan, result, model);
   return {
     ...settings,
-    ignored: ignoredBy(job, plan, result),
+    ignored: ignoredBy(job, plan, result, references),
     ...(plan.task === undefined ? {} : { wan_task: plan.task }),
-    reference_mode: "none",
+    ...reportReferences(references),
     content_type: plan.frames === 1 ? "image" : "video",
     frame_num: plan.frames,
     ...(plan.frames === plan.framesRequested ? {} : { frame_num_requested: plan.framesRequested }),
@@ -70,11 +72,17 @@ export function reportClip({ job, plan, model, result }: MadeClip, log: Log): Re
   };
 }
 
-/** What was given and played no part: for guidance where there was none, for a picture's file where there is none. */
-function ignoredBy(job: ClipJob, plan: ClipPlan, { isGuided }: WanResult): string[] {
+/** What was given and played no part: for guidance where there was none, for pictures that count by themselves, for a picture's file where there is none. */
+function ignoredBy(
+  job: ClipJob,
+  plan: ClipPlan,
+  { isGuided }: WanResult,
+  references: ClipReferences | undefined,
+): string[] {
   const { guidance_scale_2, output_format, output_quality } = plan;
   const given = {
     ...(isGuided ? {} : { negative_prompt: job.negative_prompt, guidance_scale_2 }),
+    ...unusedOf(references, job, plan),
     ...(plan.frames === 1 ? {} : { output_format }),
     // PNG loses nothing, whatever the quality is.
     ...(plan.frames === 1 && (output_format ?? "png") !== "png" ? {} : { output_quality }),

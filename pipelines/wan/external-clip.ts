@@ -1,15 +1,19 @@
-import type { CommandEngine, VideoHost } from "#pipelines/core/host.ts";
+import type { CommandEngine, ReferenceHost, VideoHost } from "#pipelines/core/host.ts";
 import type { GenerationOutput } from "#pipelines/diffusion/run-generation.ts";
 import { generateByCommand } from "#pipelines/external/generate-clip.ts";
 import { checkVideoEncoder } from "#pipelines/video/video-encoder.ts";
 import { type ClipJob, type FrameRule, framesToMake } from "./clip-job.ts";
+import { referenceFilesOf } from "./clip-references.ts";
 import type { ClipRequest } from "./clip-report.ts";
 
 /** Frames that the classic command line makes of one latent frame after the first. */
 const temporalScale = 4;
 
 /** What the classic command line has no argument for. */
-const unknownToCommands = ["guidance_scale_2", "switch_threshold", "noise"] as const;
+const unknownToCommands = [
+  ...(["guidance_scale_2", "switch_threshold", "noise"] as const),
+  ...(["reference_fit", "reference_background"] as const),
+] as const;
 
 interface WantedClip {
   readonly job: ClipJob;
@@ -21,7 +25,7 @@ interface WantedClip {
 export async function generateExternalClip(
   engine: CommandEngine,
   { job, request, rule }: WantedClip,
-  host: VideoHost,
+  host: VideoHost & Pick<ReferenceHost, "input">,
 ): Promise<GenerationOutput> {
   const { framesRequested, flow_shift: flowShift, output_format, output_quality } = request;
   // What could not be encoded is not worth minutes of the command's time.
@@ -30,9 +34,14 @@ export async function generateExternalClip(
     ...unknownToCommands.filter((name) => request[name] !== undefined),
     ...(framesRequested === 1 ? [] : given({ output_format, output_quality })),
   ];
+  const references = await referenceFilesOf(job, host);
   const frames = framesToMake(framesRequested, rule, temporalScale);
   const { prompt, negative_prompt: negativePrompt } = job;
-  return generateByCommand(engine, { ...request, prompt, negativePrompt, frames, flowShift, ignored }, host);
+  return generateByCommand(
+    engine,
+    { ...request, prompt, negativePrompt, frames, flowShift, references, ignored },
+    host,
+  );
 }
 
 function given(values: Readonly<Record<string, unknown>>): string[] {

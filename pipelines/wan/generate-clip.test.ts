@@ -41,6 +41,7 @@ function collectingHost(parameters: ClipParameters = settings, signal = new Abor
     stage: ({ name }) => void stages.push(name),
     parameters: async () => parameters,
     model: async () => ({ name: "random-wan", path: randomWans["random-wan"], version: "1" }),
+    input: async (url) => ({ file: url, mimeType: "image/png" }),
     scratch: async () => scratch,
     asset: async (content, options) => {
       assets.push({ bytes: content instanceof Uint8Array ? content : readFileSync(content.file), options });
@@ -218,25 +219,29 @@ describe("a task", () => {
     expect((await generateExactClip(job, host)).metadata).toMatchObject({ wan_task: task });
   });
 
+  const exported = "with tools/export/export_wan.py, and send its folder's name as model_variant";
+
   it.each([
     [
       "i2v-14B",
       "UNSUPPORTED_OPTION",
-      'task "i2v-14B" begins with a picture, and the model random-wan makes clips from text alone: leave the task out, or send "t2v-14B"',
+      `task "i2v-14B" is none of the model random-wan, which makes clips from text: leave the task out, or export an image-to-video model (WanImageToVideoPipeline, as i2v-14B) ${exported}`,
     ],
     [
       "vace-1.3B",
       "UNSUPPORTED_OPTION",
-      'task "vace-1.3B" follows a control video or reference pictures, and the model',
+      `task "vace-1.3B" is none of the model random-wan, which makes clips from text: leave the task out, or export a VACE model (WanVACEPipeline, as vace-14B) ${exported}`,
     ],
     ["ti2v-5B", "UNSUPPORTED_OPTION", 'task "ti2v-5B" is that of WAN 2.2\'s 5B model, which has a timestep for every'],
     ["t2i-14B", "INVALID_JOB", 'task "t2i-14B" makes one picture, and the job requests 9 frames'],
   ] as const)("%s is refused before the model is loaded", async (task, code, message) => {
-    await expect(generateExactClip(job, withoutFiles({ ...settings, task }))).rejects.toMatchObject({
+    const { host, stages } = collectingHost({ ...settings, task });
+    await expect(generateExactClip(job, host)).rejects.toMatchObject({
       code,
       permanent: true,
       message: expect.stringContaining(message),
     });
+    expect(stages).toEqual([]);
   });
 });
 

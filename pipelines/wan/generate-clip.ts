@@ -1,15 +1,19 @@
-import type { VideoHost } from "#pipelines/core/host.ts";
+import type { ReferenceHost, VideoHost } from "#pipelines/core/host.ts";
 import { type GenerationOutput, runGeneration } from "#pipelines/diffusion/run-generation.ts";
 import { seedsFrom } from "#pipelines/diffusion/seeds.ts";
 import type { StageTimer } from "#pipelines/diffusion/stage-timer.ts";
 import type { ClipFile } from "./clip-file.ts";
 import { type ClipJob, type ClipParameters, defaultFps, type FrameRule, framesToMake } from "./clip-job.ts";
+import { clipReferencesOf, conditionOf } from "./clip-references.ts";
 import { type ClipPlan, type ClipRequest, originOf, reportClip, reportLoading } from "./clip-report.ts";
+import type { WanCondition } from "./condition.ts";
 import type { LoadingHost } from "./loaded-pipeline.ts";
 import type { WanPipeline, WanResult } from "./pipeline.ts";
-import { checkTask } from "./task.ts";
 
-export interface ClipHost extends VideoHost<ClipParameters>, LoadingHost {}
+export interface ClipHost extends VideoHost<ClipParameters>, Pick<ReferenceHost, "input">, LoadingHost {
+  /** The model folder of this name; the one that the job names, when left out. */
+  model(name?: string): ReturnType<VideoHost["model"]>;
+}
 
 /** The stage that each event of the pipeline is a part of. */
 const stageNames = {
@@ -24,8 +28,9 @@ const stageNames = {
  * Runs a WAN job: text to one clip, handed to the host as MP4 with a thumbnail, or to one frame, handed over as a picture.
  * Importing this module loads no model code: that happens when a job runs.
  * @param rule what becomes of a number of frames that the model does not make
- * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, MODEL_NOT_FOUND, MODEL_INVALID, MODEL_TOO_LARGE, DEVICE_LOST,
- *   DEVICE_FAULT, NUMERICAL_ERROR, OUT_OF_MEMORY, FFMPEG_MISSING, ENCODING_FAILED, DISK_FULL, ENGINE_UNAVAILABLE or ENGINE_FAILED; the signal's reason when
+ * @throws PipelineError UNSUPPORTED_OPTION, INVALID_JOB, INPUT_INVALID, INPUT_TOO_LARGE, MODEL_NOT_FOUND, MODEL_INVALID,
+ *   MODEL_TOO_LARGE, DEVICE_LOST, DEVICE_FAULT, NUMERICAL_ERROR, OUT_OF_MEMORY, FFMPEG_MISSING, ENCODING_FAILED, DISK_FULL,
+ *   ENGINE_UNAVAILABLE or ENGINE_FAILED; what the host's `input` throws; the signal's reason when
  *   it is aborted, within one run of a model
  */
 export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule): Promise<GenerationOutput> {
@@ -34,9 +39,9 @@ export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule
     const { generateExternalClip } = await import("./external-clip.ts");
     return generateExternalClip(host.engine, { job, request, rule }, host);
   }
-  checkTask(request.task, (await host.model()).name, request.framesRequested);
   // What could not be encoded is not worth minutes of denoising.
   if (request.framesRequested > 1) await (await import("#pipelines/video/video-encoder.ts")).checkVideoEncoder(request);
+  const references = await clipReferencesOf(job, request, host);
   const slot = async () => (await import("./loaded-pipeline.ts")).loadedPipeline(host);
   return runGeneration(host, slot, async ({ pipeline, model, timer }) => {
     const { openClipFile } = await import("./clip-file.ts");
@@ -44,10 +49,10 @@ export async function generateClip(job: ClipJob, host: ClipHost, rule: FrameRule
     const picture = { format: plan.output_format, quality: plan.output_quality };
     const file = openClipFile(host, { ...plan, picture }, (sampling) => originOf(job, plan, sampling, model));
     const before = pipeline.loading;
-    const { result, saved } = await draw(pipeline, job, plan, host, timer, file);
+    const { result, saved } = await draw(pipeline, job, plan, host, timer, file, conditionOf(references, plan.frames));
     timer.ended("save");
     const loading = reportLoading(before, pipeline.loading, host.log);
-    return { ...reportClip({ job, plan, model, result }, host.log), ...saved, ...loading };
+    return { ...reportClip({ job, plan, model, result, references }, host.log), ...saved, ...loading };
   });
 }
 
@@ -80,6 +85,7 @@ async function draw(
   host: ClipHost,
   timer: StageTimer,
   file: ClipFile,
+  condition: WanCondition | undefined,
 ): Promise<{ readonly result: WanResult; readonly saved: Readonly<Record<string, unknown>> }> {
   const request = {
     prompt: job.prompt,
@@ -96,6 +102,7 @@ async function draw(
     seed: plan.seed,
     noise: plan.noise,
     fps: plan.fps,
+    condition,
   };
   try {
     const result = await pipeline.generate(request, (frame) => file.add(frame), {

@@ -77,6 +77,16 @@ const folders: Readonly<Record<ModelTask, string>> = {
   vace: "a VACE model (WanVACEPipeline, as vace-14B)",
 };
 
+/** What a model of these tasks is, in words that follow its name. */
+export function kindsOf(tasks: readonly ModelTask[]): string {
+  return tasks.map((task) => kinds[task]).join(" and ");
+}
+
+/** A kind of folder that does it, with an article. */
+export function foldersFor(task: ModelTask): string {
+  return folders[task];
+}
+
 /**
  * Whether the folder can do what the condition wants.
  * @throws PipelineError UNSUPPORTED_OPTION for what another folder could do, naming it; INVALID_JOB for what none could
@@ -103,7 +113,7 @@ function wantedTask(condition: WanCondition | undefined): ModelTask {
 }
 
 function cannot({ path, tasks }: { path: string; tasks: readonly ModelTask[] }, wanted: ModelTask): PipelineError {
-  const does = tasks.map((task) => kinds[task]).join(" and ");
+  const does = kindsOf(tasks);
   const name = basename(path);
   if (wanted === "text") {
     return invalidJob(`the model ${name} ${does}, and the job has no such picture: send one, or use ${folders.text}`);

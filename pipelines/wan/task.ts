@@ -1,32 +1,45 @@
 import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
+import { type FolderHost, folderAdvice } from "./folder-advice.ts";
+import { kindsOf, type ModelTask } from "./model-tasks.ts";
 
-/** Tasks of the original command line, and what each needs that a model which makes clips from text has not. */
+/** Tasks of the original command line, and what weights each is for; null for those that run nowhere here. */
 const needs = {
-  "t2v-1.3B": null,
-  "t2v-14B": null,
-  "t2v-A14B": null,
-  "t2i-14B": null,
-  "i2v-14B": "begins with a picture",
-  "i2v-A14B": "begins with a picture",
-  "ti2v-5B": "is that of WAN 2.2's 5B model, which has a timestep for every token",
-  "flf2v-14B": "begins and ends with a picture",
-  "vace-1.3B": "follows a control video or reference pictures",
-  "vace-14B": "follows a control video or reference pictures",
-} as const satisfies Record<string, string | null>;
+  "t2v-1.3B": "text",
+  "t2v-14B": "text",
+  "t2v-A14B": "text",
+  "t2i-14B": "text",
+  "i2v-14B": "first-frame",
+  "i2v-A14B": "first-frame",
+  "ti2v-5B": null,
+  "flf2v-14B": "first-last-frame",
+  "vace-1.3B": "vace",
+  "vace-14B": "vace",
+} as const satisfies Record<string, ModelTask | null>;
 
 export type WanTask = keyof typeof needs;
 
 /**
- * Whether a model that makes clips from text can do what the job's `task` names.
- * @throws PipelineError UNSUPPORTED_OPTION for a task of another kind of model, INVALID_JOB for a picture's
- *   task with several frames
+ * Whether a model can do what the job's `task` names.
+ * @throws PipelineError UNSUPPORTED_OPTION for a task of another kind of model, naming one that is there; INVALID_JOB for a
+ *   picture's task with several frames
  */
-export function checkTask(task: WanTask | undefined, model: string, frames: number): void {
+export async function checkTask(
+  task: WanTask | undefined,
+  model: { readonly name: string; readonly tasks: readonly ModelTask[] },
+  frames: number,
+  host: FolderHost,
+): Promise<void> {
   if (task === undefined) return;
   const need = needs[task];
-  if (need !== null) {
+  if (need === null) {
     throw unsupportedOption(
-      `task "${task}" ${need}, and the model ${model} makes clips from text alone: leave the task out, or send "t2v-14B"`,
+      `task "${task}" is that of WAN 2.2's 5B model, which has a timestep for every token, and none such runs here: send "i2v-A14B" or "t2v-A14B"`,
+    );
+  }
+  if (!model.tasks.includes(need)) {
+    const advice = await folderAdvice(need, host);
+    throw unsupportedOption(
+      `task "${task}" is none of the model ${model.name}, which ${kindsOf(model.tasks)}: leave the task out, or ${advice}`,
     );
   }
   if (task.startsWith("t2i") && frames > 1) {

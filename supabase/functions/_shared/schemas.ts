@@ -4,6 +4,8 @@ import { isJobType, type JobType, jobTypes } from "./job-types.ts";
 import { sdxlGenerateParameters, sdxlJob, sdxlParameters, unusedSdxlFields } from "./sdxl.ts";
 import { referenceDefaults } from "./sdxl-references.ts";
 import {
+  firstFrameJob,
+  firstLastFrameJob,
   textToImageParameters,
   textToVideoParameters,
   wanGenerateParameters,
@@ -12,12 +14,16 @@ import {
   wanVideoJob,
   wanVideoParameters,
 } from "./wan.ts";
+import { unusedWanFields, referenceDefaults as wanReferenceDefaults } from "./wan-references.ts";
 
 const sdxlPure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedSdxlFields };
 const sdxl = { ...sdxlPure, parameters: sdxlParameters, defaultsFor: referenceDefaults };
-const wanImage = { input: wanImageJob, parameters: wanImageParameters };
-const wanVideo = { input: wanVideoJob, parameters: wanVideoParameters };
-const textToVideo = { input: wanVideoJob, parameters: textToVideoParameters };
+const wan = { defaultsFor: wanReferenceDefaults, unusedFields: unusedWanFields };
+const wanImage = { ...wan, input: wanImageJob, parameters: wanImageParameters };
+const wanVideo = { ...wan, input: wanVideoJob, parameters: wanVideoParameters };
+const wanPure = { input: wanVideoJob, parameters: wanGenerateParameters, unusedFields: unusedWanFields };
+const headlessVideo = { ...wan, input: wanVideoJob, parameters: textToVideoParameters };
+const firstFrame = { ...headlessVideo, input: firstFrameJob };
 const enhance = { input: enhanceJob, parameters: enhanceParameters };
 const enhanced = { defaults: { enhance_prompt: true } };
 
@@ -34,11 +40,14 @@ const schemas = {
   image7b_high_enhanced: { ...wanImage, ...enhanced },
   video7b_fast_enhanced: { ...wanVideo, ...enhanced },
   video7b_high_enhanced: { ...wanVideo, ...enhanced },
-  wan_generate: { input: wanVideoJob, parameters: wanGenerateParameters },
-  t2v: textToVideo,
-  t2v_22: textToVideo,
-  generate_video: textToVideo,
-  wan_2_2_t2i: { input: wanImageJob, parameters: textToImageParameters },
+  wan_generate: wanPure,
+  t2v: headlessVideo,
+  t2v_22: headlessVideo,
+  generate_video: headlessVideo,
+  i2v: firstFrame,
+  i2v_22: firstFrame,
+  flf2v: { ...headlessVideo, input: firstLastFrameJob },
+  wan_2_2_t2i: { ...wan, input: wanImageJob, parameters: textToImageParameters },
   enhance_base: enhance,
   enhance_instruct: enhance,
   chat: { input: chatJob, parameters: chatParameters, defaults: chatDefaults },

@@ -4,13 +4,11 @@ import { resolveParameters } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
 import { schemaOf } from "./schemas.ts";
 import {
-  referenceMode,
   textToImageParameters,
   textToVideoParameters,
   wanGenerateParameters,
   wanImageJob,
   wanImageParameters,
-  wanReferences,
   wanVideoJob,
   wanVideoParameters,
 } from "./wan.ts";
@@ -235,57 +233,6 @@ it("knows the defaults of each system: a portrait clip, and a landscape one", ()
   expect(of(textToVideoParameters)).toEqual({ ...headless, frame_num: 49, fps: 16, video_format: "mp4" });
   expect(of(textToImageParameters)).toEqual(headless);
   expect(schemaOf("t2v")?.defaults).toEqual({ num_inference_steps: 25, guidance_scale: 7.5 });
-});
-
-describe("references", () => {
-  const place = (config: object, metadata: object) => ({ config, metadata });
-
-  it.each([
-    [{}, {}, "none"],
-    [{ image: "i" }, {}, "single"],
-    [{}, { reference_image_url: "i" }, "single"],
-    [{ first_frame: "s" }, {}, "start"],
-    [{}, { start_reference_url: "s" }, "start"],
-    [{ last_frame: "e" }, {}, "end"],
-    [{}, { end_reference_url: "e" }, "end"],
-    [{ first_frame: "s", last_frame: "e" }, {}, "both"],
-    [{ first_frame: "s" }, { end_reference_url: "e" }, "both"],
-    [{ image: "i", first_frame: "s" }, {}, "start"],
-    [{ image: "i", last_frame: "e" }, {}, "end"],
-    [{ image: "i", first_frame: "s", last_frame: "e" }, {}, "both"],
-    [{ image: "", first_frame: "" }, { start_reference_url: "" }, "none"],
-    [{ first_frame: "" }, { start_reference_url: "s" }, "start"],
-    [{ image: null }, { reference_image_url: "i" }, "single"],
-  ])("%j with metadata %j are %s", (config, metadata, mode) => {
-    expect(referenceMode(place(config, metadata))).toBe(mode);
-  });
-
-  it("in config go before those in metadata", () => {
-    const both = place(
-      { image: "a", first_frame: "b", last_frame: "c" },
-      { reference_image_url: "d", start_reference_url: "e", end_reference_url: "f" },
-    );
-    const { single, start, end } = wanReferences(both);
-    expect([single?.url, start?.url, end?.url]).toEqual(["a", "b", "c"]);
-  });
-
-  it.each([
-    [{ config: { first_frame: "https://a.example/1.png" } }, "config.first_frame"],
-    [{ metadata: { end_reference_url: "https://a.example/1.png" } }, "metadata.end_reference_url"],
-    [{ reference_image_url: "https://a.example/1.png" }, "metadata.reference_image_url"],
-  ])("%j are refused by name", (job, field) => {
-    expect(refused(job)).toEqual([
-      {
-        field,
-        value: "https://a.example/1.png",
-        message: "must be left out: clips and pictures of this job type are made from the prompt alone",
-      },
-    ]);
-  });
-
-  it("that are empty, and what belongs to those that are not there, do no harm", () => {
-    accepted({ config: { image: "" }, metadata: { start_reference_url: "", reference_strength: 0.85 } });
-  });
 });
 
 it.each(["x", null, 7, []])("reports %j, which is not a job", (input) => {

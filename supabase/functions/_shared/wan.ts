@@ -11,7 +11,6 @@ import {
   noiseKind,
   numberFrom,
   optionalFlag,
-  optionalReference,
   passedThrough,
   pictureFile,
   seed,
@@ -24,10 +23,17 @@ import {
 import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { flowSchedulerName } from "./scheduler-names.ts";
 import { canonicalJob, isJsonObject } from "./synonyms.ts";
+import {
+  checkReferences,
+  type ReferenceRule,
+  referenceConfig,
+  referenceMetadata,
+  referenceParameters,
+} from "./wan-references.ts";
 
 /**
  * WAN jobs: `parameters` has what the pipeline does with `config`, and nothing else; the schemas of the job have its other
- * fields, and refuse by name the pictures that nothing here begins with.
+ * fields, the pictures that a clip is made from among them.
  */
 
 /** What the original command line calls its kinds of models; the pipeline (`pipelines/wan/task.ts`) says what each needs. */
@@ -53,6 +59,7 @@ const shared = {
   switch_threshold: optional(numberFrom(0, 1000)),
   seed,
   noise: noiseKind,
+  ...referenceParameters,
   ...enhancementParameters,
   /** Name of the original command line: which kind of model is meant. */
   task: optional(nameFrom(wanTasks)),
@@ -172,8 +179,8 @@ function checkCrf(values: unknown, ctx: z.core.$RefinementCtx): void {
 
 const oneFrame = z.literal(1, { error: "must be 1, or left out: this job type makes a picture" });
 
-/** @param makesPictures whether the job type makes one frame, whatever its model's clips have */
-function wanSchema(makesPictures: boolean) {
+/** @param rule which pictures the job type takes */
+function wanSchema(rule: ReferenceRule) {
   const schema = jobEnvelope
     .extend({
       prompt: longPromptText,
@@ -185,7 +192,8 @@ function wanSchema(makesPictures: boolean) {
         z
           .looseObject(
             {
-              ...(makesPictures ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
+              ...(rule === "picture" ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
+              ...(rule === "picture" ? { image: referenceConfig.image } : referenceConfig),
               ...deliveryFields,
             },
             "must be an object",
@@ -193,76 +201,22 @@ function wanSchema(makesPictures: boolean) {
           .prefault({}),
       ),
       metadata: defaulted(
-        z
-          .looseObject(
-            {
-              reference_image_url: optionalReference.meta(unusedYet),
-              start_reference_url: optionalReference.meta(unusedYet),
-              end_reference_url: optionalReference.meta(unusedYet),
-              reference_strength: optional(numberFrom(0, 1)).meta(unusedYet),
-              ...enhancementFields,
-            },
-            "must be an object",
-          )
-          .prefault({}),
+        z.looseObject({ ...referenceMetadata, ...enhancementFields }, "must be an object").prefault({}),
       ),
     })
     // `when`: together with the fields that are wrong by themselves.
-    .superRefine(refuseReferences, { when: () => true });
+    .superRefine(checkReferences(rule), { when: () => true });
   return z.preprocess(canonicalJob, schema);
 }
 
 /** Job types that make clips. */
-export const wanVideoJob = wanSchema(false);
+export const wanVideoJob = wanSchema("clip");
 
 /** Job types that make one picture. */
-export const wanImageJob = wanSchema(true);
+export const wanImageJob = wanSchema("picture");
 
-export type ReferenceMode = "single" | "both" | "start" | "end" | "none";
+/** Job types whose clips begin with a picture. */
+export const firstFrameJob = wanSchema("first-frame");
 
-/** One reference picture of a job, and the field that gives it. */
-interface Reference {
-  readonly path: readonly [place: "config" | "metadata", key: string];
-  readonly url: unknown;
-}
-
-export interface WanReferences {
-  readonly single: Reference | undefined;
-  readonly start: Reference | undefined;
-  readonly end: Reference | undefined;
-}
-
-/** The reference pictures of a job: those in `config`, and where one is absent its counterpart in `metadata`. */
-export function wanReferences(job: { readonly config?: unknown; readonly metadata?: unknown }): WanReferences {
-  const find = (...paths: Reference["path"][]) =>
-    paths
-      .map((path): Reference => {
-        const place = job[path[0]];
-        return { path, url: isJsonObject(place) ? place[path[1]] : undefined };
-      })
-      .find(({ url }) => url !== undefined && url !== null && url !== "");
-  return {
-    single: find(["config", "image"], ["metadata", "reference_image_url"]),
-    start: find(["config", "first_frame"], ["metadata", "start_reference_url"]),
-    end: find(["config", "last_frame"], ["metadata", "end_reference_url"]),
-  };
-}
-
-/** What the references condition: a picture alone, first and last frame, one of the two, or nothing. */
-export function referenceMode(job: Parameters<typeof wanReferences>[0]): ReferenceMode {
-  const { single, start, end } = wanReferences(job);
-  if (single !== undefined && start === undefined && end === undefined) return "single";
-  if (start !== undefined && end !== undefined) return "both";
-  if (start !== undefined) return "start";
-  return end === undefined ? "none" : "end";
-}
-
-/** A clip that does not begin with the picture that it was given is another one than was requested. */
-function refuseReferences(job: unknown, ctx: z.core.$RefinementCtx): void {
-  if (!isJsonObject(job)) return;
-  for (const reference of Object.values(wanReferences(job))) {
-    if (reference === undefined) continue;
-    const message = "must be left out: clips and pictures of this job type are made from the prompt alone";
-    ctx.addIssue({ code: "custom", path: [...reference.path], input: reference.url, message });
-  }
-}
+/** Job types whose clips begin and end with a picture. */
+export const firstLastFrameJob = wanSchema("first-last-frame");

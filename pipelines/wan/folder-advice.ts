@@ -1,0 +1,27 @@
+import { readModelFolder } from "./model-folder.ts";
+import { foldersFor, type ModelTask } from "./model-tasks.ts";
+
+export interface FolderHost {
+  /** The model folder of this name; the one that the job names, when left out. */
+  model(name?: string): Promise<{ readonly name: string; readonly path: string }>;
+}
+
+/** Names under which job types look for their models. */
+const names = ["wan", "t2v", "t2v_2_2", "i2v", "i2v_2_2", "flf2v", "vace", "vace_2_1", "vace_2_2"] as const;
+
+/** What to do about a task that a model cannot do: the name of one that is here and can, or how to get one. */
+export async function folderAdvice(task: ModelTask, host: FolderHost): Promise<string> {
+  for (const name of names) {
+    if ((await tasksOf(name, host)).includes(task)) return `send model_variant "${name}"`;
+  }
+  return `export ${foldersFor(task)} with tools/export/export_wan.py, and send its folder's name as model_variant`;
+}
+
+/** Of one that is not there, or broken: none. */
+async function tasksOf(name: string, host: FolderHost): Promise<readonly ModelTask[]> {
+  try {
+    return (await readModelFolder((await host.model(name)).path)).tasks;
+  } catch {
+    return [];
+  }
+}
