@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ComponentSet } from "#pipelines/core/component-set.ts";
+import { concat, type Tensor } from "#pipelines/core/tensor.ts";
+import { frameOf } from "#pipelines/diffusion/video-frames.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { maxDifference, meanDifference } from "#pipelines/testing/compare.ts";
 import { formulaPicture } from "#pipelines/testing/formula-picture.ts";
 import { randomWans } from "#pipelines/testing/random-wan.ts";
 import { readSafetensors } from "#pipelines/testing/safetensors.ts";
-import { chunkOf, encodeVideo, VideoEncoder } from "./encode-video.ts";
+import { chunkOf, encodeByTiles, encodeVideo, VideoEncoder } from "./encode-video.ts";
 import { readModelFolder, type WanModelFolder } from "./model-folder.ts";
 
 const reference = readSafetensors(new URL("fixtures/i2v/encoded-clips.safetensors", import.meta.url));
@@ -30,6 +32,24 @@ describe("encodes what diffusers encodes", () => {
     const expected = reference.get(`random-wan.${name === "whole" ? "whole" : "tiled"}`);
     expect(dims).toEqual(expected?.dims);
     expect(dims).toEqual([1, 16, 3, 8, 12]);
+    expect(maxDifference(data, expected?.data ?? [])).toBeLessThan(1e-4);
+  });
+
+  it.each([
+    ["whole", {}],
+    ["tiled", { tileAbovePixels: 0, tilePixels: 32 }],
+  ])("tile by tile: %s", async (name, options) => {
+    const pixels = chunkOf(clip(96, 64, 9));
+    const chunkAt = (tile: Tensor, chunk: number) => {
+      const frames = chunk === 0 ? [0] : [1, 2, 3, 4].map((frame) => 4 * (chunk - 1) + frame);
+      return concat(
+        frames.map((frame) => frameOf(tile, frame)),
+        2,
+      );
+    };
+    const { data, dims } = await encodeByTiles(components, model, pixels, 3, chunkAt, options);
+    const expected = reference.get(`random-wan.${name}`);
+    expect(dims).toEqual(expected?.dims);
     expect(maxDifference(data, expected?.data ?? [])).toBeLessThan(1e-4);
   });
 

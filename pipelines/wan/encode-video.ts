@@ -20,6 +20,9 @@ export interface VideoEncoderOptions {
 const defaultTileAbovePixels = 512 * 512;
 const defaultTilePixels = 384;
 
+/** Videos that are encoded in turns need both. */
+const encoderFiles = [files.vaeEncoderFirst, files.vaeEncoderNext] as const;
+
 /** What a causal encoder keeps of the frames so far, by the name of its input: `cache.0`, `cache.1`, … */
 type FeatureCache = Readonly<Record<string, Tensor>>;
 
@@ -55,7 +58,7 @@ export class VideoEncoder {
     const { latentChannels, spatialScale, temporalScale, vae } = this.#model;
     const isFirst = this.#chunks === 0;
     checkShape("frames to encode", chunk.dims, [1, 3, isFirst ? 1 : temporalScale, -1, -1]);
-    const encoder = await this.#components.get(isFirst ? files.vaeEncoderFirst : files.vaeEncoderNext);
+    const encoder = await this.#components.get(isFirst ? encoderFiles[0] : encoderFiles[1], encoderFiles);
     const parameters = await this.#encode(encoder, chunk);
     const [height = 0, width = 0] = chunk.dims.slice(-2).map((size) => size / spatialScale);
     checkShape("encoded frames", parameters.dims, [1, 2 * latentChannels, 1, height, width]);
@@ -120,6 +123,37 @@ export async function encodeVideo(
   } finally {
     encoder.dispose();
   }
+}
+
+/**
+ * Encodes a video whose frames can be had again and again, with the same result: one tile after the other, so that only one
+ * tile's caches are held, where {@link encodeVideo} holds those of all.
+ * @param pixels what chunks are made of, in any number of frames `[1, 3, …, height, width]`
+ * @param chunkAt gets a tile of `pixels`, and makes of it what {@link VideoEncoder.push} takes as its chunk of this number
+ * @returns as {@link encodeVideo}
+ * @throws what {@link VideoEncoder.push} throws
+ */
+export async function encodeByTiles(
+  components: ComponentSet,
+  model: WanModelFolder,
+  pixels: Tensor,
+  chunks: number,
+  chunkAt: (tile: Tensor, chunk: number) => Tensor,
+  { tileAbovePixels = defaultTileAbovePixels, tilePixels = defaultTilePixels, signal }: VideoEncoderOptions = {},
+): Promise<Tensor> {
+  const run = async (tile: Tensor): Promise<Tensor> => {
+    const encoder = new VideoEncoder(components, model, { tileAbovePixels: Infinity, signal });
+    const latents: Tensor[] = [];
+    try {
+      for (let chunk = 0; chunk < chunks; chunk++) latents.push(await encoder.push(chunkAt(tile, chunk)));
+    } finally {
+      encoder.dispose();
+    }
+    return concat(latents, 2);
+  };
+  const [height = 0, width = 0] = pixels.dims.slice(-2);
+  if (height * width <= tileAbovePixels) return run(pixels);
+  return encodeInTiles(pixels, { scale: model.spatialScale, tilePixels, signal }, run);
 }
 
 /** Frames of one size as pixel values in −1…1, `[1, 3, frames, height, width]`. */

@@ -1,10 +1,11 @@
 import { invalidJob } from "#pipelines/core/errors.ts";
-import { concat, type Tensor, tensor, zeros } from "#pipelines/core/tensor.ts";
+import { concat, type Tensor, zeros } from "#pipelines/core/tensor.ts";
+import { frameOf } from "#pipelines/diffusion/video-frames.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { type ClipShape, latentGrid } from "./clip-shape.ts";
 import type { FramesCondition } from "./condition.ts";
 import type { Conditioning, ConditionParts } from "./conditioning.ts";
-import { chunkOf, VideoEncoder } from "./encode-video.ts";
+import { chunkOf, encodeByTiles } from "./encode-video.ts";
 import type { WanModelFolder } from "./model-folder.ts";
 
 /** Frames of a chunk by their place in the clip, with the picture that is given there. */
@@ -34,7 +35,7 @@ export async function conditionOnFrames(
   }
   const at: GivenAt = (frame) => (frame === 0 ? first : frame >= shape.frames - 1 ? last : undefined);
   const features = await pictures?.encode(given, parts.encoding.signal);
-  const channels = concat([maskOf(model, shape, at), await latentsOf(parts, shape, at)], 1);
+  const channels = concat([maskOf(model, shape, at), await latentsOf(parts, shape, given, at)], 1);
   return { channels, inputs: features === undefined ? {} : { encoder_hidden_states_image: features } };
 }
 
@@ -68,24 +69,27 @@ function maskOf(model: WanModelFolder, shape: ClipShape, at: GivenAt): Tensor {
 async function latentsOf(
   { components, model, encoding }: ConditionParts,
   shape: ClipShape,
+  given: readonly RgbImage[],
   at: GivenAt,
 ): Promise<Tensor> {
   const [latentFrames] = latentGrid(model, shape);
-  const encoder = new VideoEncoder(components, model, encoding);
-  const latents: Tensor[] = [];
-  try {
-    for (let latentFrame = 0; latentFrame < latentFrames; latentFrame++) {
-      const chunk = framesOf(model, latentFrame).map((frame) => pixelsOf(at(frame), shape));
-      latents.push(await encoder.push(concat(chunk, 2)));
-    }
-    return concat(latents, 2);
-  } finally {
-    encoder.dispose();
-  }
+  return encodeByTiles(
+    components,
+    model,
+    chunkOf(given),
+    latentFrames,
+    (tile, latentFrame) => {
+      const frames = framesOf(model, latentFrame).map((frame) => {
+        const picture = at(frame);
+        return picture === undefined ? grayOf(tile) : frameOf(tile, given.indexOf(picture));
+      });
+      return concat(frames, 2);
+    },
+    encoding,
+  );
 }
 
-/** `[1, 3, 1, height, width]` in −1…1: 0 is middle gray. */
-function pixelsOf(picture: RgbImage | undefined, { width, height }: ClipShape): Tensor {
-  if (picture !== undefined) return chunkOf([picture]);
-  return tensor(new Float32Array(3 * width * height), [1, 3, 1, height, width]);
+/** Middle gray, 0 in −1…1, of the size of a tile: `[1, 3, 1, height, width]`. */
+function grayOf({ dims }: Tensor): Tensor {
+  return zeros(dims.with(2, 1));
 }

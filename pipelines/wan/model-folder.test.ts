@@ -1,7 +1,7 @@
 import { cpSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { copyRandomWan, randomWans } from "#pipelines/testing/random-wan.ts";
+import { copyImageWan, copyRandomWan, type ImageWan, randomWans } from "#pipelines/testing/random-wan.ts";
 import { patchJson, tinySdxl } from "#pipelines/testing/tiny-sdxl.ts";
 import { readModelFolder } from "./model-folder.ts";
 import { WanPipeline } from "./pipeline.ts";
@@ -140,5 +140,63 @@ describe("a VACE folder", () => {
   ] as const)("is refused: %s has %s with %j", async (name, file, changes, problem) => {
     make(name, file, changes);
     await expect(load()).rejects.toMatchObject({ code: "MODEL_INVALID", message: expect.stringContaining(problem) });
+  });
+});
+
+describe("an image-to-video folder", () => {
+  const use = (name: ImageWan) => {
+    rmSync(folder, { recursive: true });
+    folder = copyImageWan(name);
+  };
+
+  it.each([
+    ["i2v", ["first-frame"]],
+    ["flf2v", ["first-last-frame"]],
+    ["i2v-2", ["first-frame", "first-last-frame"]],
+    ["i2v-other", ["first-frame"]],
+  ] as const)("says what it does: %s", async (name, tasks) => {
+    use(name);
+    expect((await readModelFolder(folder)).tasks).toEqual(tasks);
+  });
+
+  it.each([
+    ["image_encoder/config.json", "takes features of pictures (image_dim 16), but there is no image_encoder/: export"],
+    ["image_encoder/model.onnx", "image_encoder/model.onnx"],
+    ["image_processor/preprocessor_config.json", "preprocessor_config.json"],
+    ["vae_encoder/next.onnx", "vae_encoder/next.onnx"],
+  ])("without %s is refused", async (gone, message) => {
+    use("i2v");
+    rmSync(join(folder, gone));
+    const code = gone === "image_encoder/config.json" ? "MODEL_INVALID" : "MODEL_NOT_FOUND";
+    await expect(load()).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+
+  it.each([
+    ["image_encoder/config.json", { hidden_size: 32 }, "hidden_size is 32, but the transformer's image_dim is 16"],
+    [
+      "image_encoder/config.json",
+      { patch_size: 7 },
+      "number of features of two pictures is 34, but the transformer's pos_embed_seq_len is 10",
+    ],
+    ["image_processor/preprocessor_config.json", { crop_size: 24 }, "must fit the image encoder's image_size 28"],
+    ["transformer/config.json", { in_channels: 32 }, "reads 32 channels and makes 16"],
+    [
+      "model_index.json",
+      { _class_name: "WanPipeline" },
+      "that of a WanImageToVideoPipeline, but model_index.json describes a WanPipeline",
+    ],
+  ])("with %s with %j is refused", async (file, changes, problem) => {
+    use("flf2v");
+    patchJson(join(folder, file), changes);
+    await expect(load()).rejects.toMatchObject({ code: "MODEL_INVALID", message: expect.stringContaining(problem) });
+  });
+
+  it("whose transformers read different channels is refused", async () => {
+    use("i2v-2");
+    patchJson(join(folder, "transformer_2/config.json"), { in_channels: 16 });
+    await expect(load()).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringContaining("in_channels is 16, but that of the first transformer is 36"),
+    });
   });
 });
