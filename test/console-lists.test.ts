@@ -100,6 +100,41 @@ describe.each([
   });
 });
 
+test.each([
+  [1280, 620],
+  [1024, 600],
+  [375, 700],
+])("at %i × %i the form begins in sight, and Create lies over none of it", async (width, height) => {
+  const page = await openConsole(browser, url, { viewport: { width, height } });
+  if (width < 981) await page.getByRole("button", { name: "New job" }).click();
+  const create = page.getByRole("button", { name: "Create" });
+  const types = await page.locator("[data-part=type] option").allTextContents();
+  for (const type of types) {
+    await page.getByLabel("Job type").selectOption(type);
+    const bar = await create.boundingBox();
+    for (const control of await page.locator('[data-part=type], [name="prompt"], .enhance-bar').all()) {
+      const box = await control.boundingBox();
+      expect([type, box, bar]).toSatisfy(() => isInside(box, height) && isInside(bar, height) && !isOver(bar, box));
+    }
+  }
+});
+
+interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+const isInside = (box: Box | null, height: number) => box !== null && box.y >= 0 && box.y + box.height <= height;
+
+function isOver(one: Box | null, other: Box | null): boolean {
+  if (one === null || other === null) return false;
+  const isApart = (from: "x" | "y", size: "width" | "height") =>
+    one[from] + one[size] <= other[from] || other[from] + other[size] <= one[from];
+  return !isApart("x", "width") && !isApart("y", "height");
+}
+
 test("jobs that wait are lines in the order in which they will run, five and the rest on demand", async () => {
   await pauseForTest();
   const ids: string[] = [];

@@ -16,7 +16,7 @@ const worker = html`<template id="worker"><li class="fact"><span class="dot" dat
 const queue = html`<template id="queue"><li class="fact"><span class="dot" data-part="dot"></span>
 <span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
 <span class="fact-text small" data-part="text"></span>
-<button class="small-button quiet" type="button" data-part="pause" hidden></button></li></template>`;
+<button class="small-button quiet" type="button" data-part="pause"></button></li></template>`;
 
 const limit = html`<template id="limit"><li><p><b data-part="name"></b> <span class="small" data-part="since"></span></p>
 <p class="limit-text" data-part="text"></p></li></template>`;

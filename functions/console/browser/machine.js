@@ -14,7 +14,7 @@ import { ago, clock, counted, duration, size, time, unservedText } from "./words
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
 /** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
-/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, source: string, paused_since?: string | null, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
+/** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, source: string, paused_since: string | null, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
 export class Machine {
@@ -250,11 +250,10 @@ function renderQueues(queues, usage, age, toggle) {
       const waiting = queued + delayed;
       const { paused_since: since } = rest;
       const pause = part(item, "pause", HTMLButtonElement);
-      pause.hidden = since === undefined;
-      setText(pause, since == null ? "Pause" : "Resume");
-      pause.ariaLabel = `${since == null ? "Pause" : "Resume"} ${queue} for all containers`;
+      setText(pause, since === null ? "Pause" : "Resume");
+      pause.ariaLabel = `${since === null ? "Pause" : "Resume"} ${queue} for all containers`;
       const details = [
-        ...(since == null ? [] : [`paused for all containers since ${time(since)}`]),
+        ...(since === null ? [] : [`paused for all containers since ${time(since)}`]),
         `${running} running`,
         ...(oldest === null ? [] : [`oldest ${duration(oldest)}`]),
         ...(delayed > 0 ? [`${delayed} delayed`] : []),

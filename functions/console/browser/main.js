@@ -33,9 +33,7 @@ const enhanceLimitMs = 600_000;
 
 const api = new Api(() => promptForKey((key) => api.tryKey(key)));
 const machine = new Machine(api, attempt);
-const jobs = new Jobs(api, () =>
-  machine.queues.filter((queue) => queue.queued > 0 && queue.paused_since !== undefined),
-);
+const jobs = new Jobs(api, () => machine.queues.filter(({ queued }) => queued > 0));
 const activeFeed = new ActiveFeed(jobs, { open, cancel: (id) => attempt(cancel(id)) });
 const resultsFeed = new ResultsFeed(jobs, {
   open,
@@ -146,7 +144,9 @@ async function showPlace() {
 function showForm(isOpen) {
   const button = part(document, "new-job-open", HTMLButtonElement);
   if (button.checkVisibility() === false) return false;
-  part(document, "new-job", HTMLElement).classList.toggle("open", isOpen);
+  const form = part(document, "new-job", HTMLElement);
+  form.classList.toggle("open", isOpen);
+  if (isOpen) form.scrollIntoView();
   button.ariaExpanded = String(isOpen);
   setText(button, isOpen ? "Hide the form" : "New job");
   return true;
