@@ -57,7 +57,7 @@ async function say(page: Page, text: string): Promise<void> {
 }
 
 describe("the chat panel", () => {
-  test("answers as the model writes, by keyboard alone, and begins anew", async () => {
+  test("answers as the model writes, by keyboard alone, is there again after a reload, and begins anew", async () => {
     const page = await openConsole(browser, url);
     await page.getByRole("button", { name: "Chat", exact: true }).focus();
     await page.keyboard.press("Enter");
@@ -70,13 +70,18 @@ describe("the chat panel", () => {
     expect(answer).toMatch(/apple/);
     await expect.poll(() => log(page).getAttribute("aria-busy"), poll).toBe("false");
     expect(new URL(page.url()).hash).toBe("#/chat");
-    await page.getByRole("button", { name: "New session" }).click();
-    expect(await turns(page)).toEqual([]);
-    expect(await page.locator("textarea:focus").count()).toBe(1);
     await page.keyboard.press("Escape");
     await page.getByRole("dialog", { name: "Chat" }).waitFor({ state: "hidden" });
     await expect.poll(() => new URL(page.url()).hash, poll).toBe("");
     expect(await page.locator("[data-part=chat-open]:focus").count()).toBe(1);
+    const session = `/chat/sessions/${await page.evaluate<string>("sessionStorage.getItem('ourvidz.chat')")}`;
+    await page.reload();
+    await openChat(page);
+    await expect.poll(() => turns(page), poll).toEqual([question, answer]);
+    await page.getByRole("button", { name: "New session" }).click();
+    expect(await turns(page)).toEqual([]);
+    expect(await page.locator("textarea:focus").count()).toBe(1);
+    await expect.poll(async () => (await container.call("GET", session)).status, poll).toBe(404);
   });
 
   test("sends the settings, and says which of them the container refuses", async () => {

@@ -61,7 +61,7 @@ export class Chat {
   /** Who uses this tab next does not find it. */
   forget() {
     this.#answering?.abort();
-    this.#conversation.begin();
+    this.#conversation.leave();
   }
 
   close() {
@@ -108,7 +108,7 @@ export class Chat {
 
   #begin() {
     this.#answering?.abort();
-    this.#conversation.begin();
+    this.#conversation.begin().catch((error) => this.#report(error));
     this.#log.clear(welcome);
     this.#show("");
     this.#input.focus();

@@ -34,15 +34,22 @@ export class Conversation {
       return turns;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
-      this.begin();
+      this.leave();
       return [];
     }
   }
 
-  /** Goes on with an empty one. */
-  begin() {
+  /** Goes on with an empty one; the container keeps this one until its time is over. */
+  leave() {
     this.#id = newId();
     sessionStorage.removeItem(storageName);
+  }
+
+  /** Goes on with an empty one, and has the container forget this one. */
+  async begin() {
+    const before = sessionStorage.getItem(storageName);
+    this.leave();
+    if (before !== null) await this.#api.call("DELETE", `/chat/sessions/${before}`);
   }
 
   /**
