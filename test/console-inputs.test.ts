@@ -8,7 +8,7 @@ import { startContainer, type TestContainer } from "#functions/testing/container
 import { makePicture, sha256 } from "#runtime/inputs/testing/harness.ts";
 import { startBrowser } from "./support/browser.ts";
 
-/* The console's form, in a real Chromium, takes files: chosen, dropped, and as a list. */
+/* The console's form, in a real Chromium: it takes files, chosen, dropped and as a list, and counts the tokens of prompts. */
 
 // A browser, a server and a model on the same two cores: what takes a second alone may take many.
 vi.setConfig({ testTimeout: 180_000 });
@@ -53,6 +53,7 @@ async function modelsWithoutDefaults(): Promise<string> {
   for (const name of await readdir(bundled))
     if (name !== "generation_config.json") await symlink(join(bundled, name), join(folder, name));
   await writeFile(join(folder, "generation_config.json"), '{"width": 128, "height": 128}');
+  await symlink(fileURLToPath(new URL("../models/tiny-wan", import.meta.url)), join(models, "wan"));
   return models;
 }
 
@@ -132,6 +133,20 @@ test("LoRA files are rows, which chosen files are added to, and a wrong strength
   await field.getByRole("button", { name: "Remove" }).first().click();
   expect(await held()).toEqual([added]);
   expect(await field.getByLabel("Name or address of the LoRA").inputValue()).toBe(added.path);
+});
+
+test("tokens, chunks, what is not read, and why weights cannot be read", async () => {
+  const shows = (name: string, pattern: RegExp) =>
+    expect.poll(() => fieldOf(name).locator(".hint").textContent(), limits).toMatch(pattern);
+  await control("prompt").fill("a red apple");
+  await shows("prompt", /^\d+ tokens$/);
+  expect(await fieldOf("negative_prompt").locator(".hint").isVisible()).toBe(false);
+  await control("negative_prompt").fill("a rocket, ".repeat(60));
+  await shows("negative_prompt", /^\d+ tokens in [2-9] chunks$/);
+  await page.getByLabel("Job type").selectOption("video_fast");
+  await shows("prompt", /^\d+ tokens of 511$/);
+  await control("prompt").fill("a rocket flies up ".repeat(400));
+  await shows("prompt", /^\d+ tokens: the last \d+ are not read, 511 are$/);
 });
 
 function emptyWeights(): Buffer {

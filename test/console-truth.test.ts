@@ -7,6 +7,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
+import { lookAgain } from "./support/console-page.ts";
 import { startTestGateway } from "./support/gateway.ts";
 import { testHandlers } from "./support/runtime.ts";
 import { startCallbackServer } from "./support/supabase/callback-server.ts";
@@ -18,7 +19,7 @@ import { startStorageServer } from "./support/supabase/storage-server.ts";
 vi.setConfig({ testTimeout: 90_000 });
 
 const handlers = fileURLToPath(new URL("../functions/testing/handlers", import.meta.url));
-const poll = { timeout: 30_000 };
+const poll = { timeout: 30_000, interval: 300 };
 
 let browser: Browser;
 
@@ -45,7 +46,11 @@ async function openConsole(shown: TestContainer): Promise<Page> {
   return page;
 }
 
-const textOf = (page: Page, name: string) => page.locator(`[data-part="${name}"]`).innerText();
+/** As the page has it now; it looks again for the next time. */
+async function textOf(page: Page, name: string): Promise<string> {
+  await lookAgain(page);
+  return page.locator(`[data-part="${name}"]`).innerText();
+}
 const header = (page: Page) => expect.poll(() => textOf(page, "health-text"), poll);
 const card = (page: Page, id: string) => page.locator(`.card[data-key="${id}"]`);
 

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test,
 import { sdxlParameters } from "#contract/sdxl.ts";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
 import { startBrowser } from "./support/browser.ts";
+import { lookAgain } from "./support/console-page.ts";
 
 const handlers = fileURLToPath(new URL("./support/console-handlers", import.meta.url));
 
@@ -112,7 +113,8 @@ describe("a job", () => {
 
   test("of several pictures: each one's seed draws that one, with all the job's fields", async () => {
     const page = await openConsole();
-    const fields = { prompt: "three lakes", negative_prompt: "fog", "config.num_images": "3" };
+    const small = { "config.width": "64", "config.height": "64", "config.num_inference_steps": "2" };
+    const fields = { prompt: "three lakes", negative_prompt: "fog", "config.num_images": "3", ...small };
     await createJob(page, "sdxl_image_fast", fields);
     await resultOf(page, "three lakes").getByRole("button").click();
     const dialog = page.getByRole("dialog");
@@ -133,8 +135,8 @@ describe("a job", () => {
     const fields = {
       prompt: "a slow river",
       "config.num_inference_steps": "150",
-      "config.width": "768",
-      "config.height": "768",
+      "config.width": "512",
+      "config.height": "512",
     };
     await createJob(page, "sdxl_image_fast", fields);
     const card = activeOf(page, "a slow river");
@@ -174,6 +176,7 @@ describe("a job", () => {
     const { jobs } = await container.runtime.queue.list({ status: "failed", limit: 10 });
     const failed = jobs.find(({ job }) => job.prompt === "write of the dunes");
     await container.runtime.queue.redrive(failed?.job.id ?? "");
+    await lookAgain(page);
     await row.waitFor({ state: "detached" });
     await show(page, "Finished");
     await resultOf(page, "write of the dunes").waitFor();

@@ -28,6 +28,11 @@ export async function openConsole(browser: Browser, url: string, options: Browse
   return page;
 }
 
+/** As when somebody comes back to the tab: the page reads the container's state at once, and not in up to six seconds. */
+export async function lookAgain(page: Page): Promise<void> {
+  await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+}
+
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));
 
