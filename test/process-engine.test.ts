@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { decodeFrames } from "#pipelines/video/testing/clips.ts";
+import { tryExecutor } from "#runtime/check/executor.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { openEmbedded } from "#runtime/container/embedded.ts";
 import { startContainerProcess } from "./support/container-process.ts";
@@ -174,6 +175,16 @@ it("a command that is not there fails no job: its types are not offered until it
   await expect.poll(async () => (await other.queue.get(id))?.status).toBe("queued");
   writeFileSync(program, `import ${JSON.stringify(script)};`);
   expect(await other.ended(id)).toMatchObject({ status: "completed", attempt: 1 });
+});
+
+it("is tried by validate, in the executor that would run it", async () => {
+  const config = (program: string) =>
+    readConfig({ ...settings([process.execPath, program]), DATA_DIR: folder }, () => "w");
+  expect((await tryExecutor("wan", config(script))).message).toMatch(/^ready after \d+ ms, runs .*wan-command\.mjs/);
+  await expect(tryExecutor("wan", config(join(folder, "nowhere.mjs")))).rejects.toMatchObject({
+    code: "ENGINE_UNAVAILABLE",
+    message: expect.stringMatching(/--help ended with code 1/),
+  });
 });
 
 it("dies with a container that is killed, has none of its secrets, and the job is done by the next one", async () => {

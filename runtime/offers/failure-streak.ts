@@ -13,6 +13,7 @@ const causes: ReadonlySet<ErrorCode> = new Set([
   "NUMERICAL_ERROR",
   "DEVICE_FAULT",
   "ENCODING_FAILED",
+  "ENGINE_FAILED",
   "NO_ASSETS",
 ]);
 
