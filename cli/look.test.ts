@@ -18,7 +18,7 @@ test("--version and --help", async () => {
 
 test("the help of every command has examples that begin with its name", () => {
   const commands = createProgram().commands.filter((command) => command.name() !== "help");
-  expect(commands).toHaveLength(23);
+  expect(commands).toHaveLength(25);
   for (const command of commands) {
     const help: string[] = [];
     command.configureOutput({ writeOut: (text) => help.push(text) }).outputHelp();

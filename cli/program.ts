@@ -1,5 +1,6 @@
 import { Command, Help, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import { addBackup } from "./commands/backup.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { addChat } from "./commands/chat.ts";
 import { addDiscard } from "./commands/discard.ts";
@@ -16,6 +17,7 @@ import { addOutbox } from "./commands/outbox.ts";
 import { addPause } from "./commands/pause.ts";
 import { addPriority } from "./commands/priority.ts";
 import { addQueues } from "./commands/queues.ts";
+import { addRestore } from "./commands/restore.ts";
 import { addResume } from "./commands/resume.ts";
 import { addRetry } from "./commands/retry.ts";
 import { addRun } from "./commands/run.ts";
@@ -106,6 +108,8 @@ export function createProgram(envFile: EnvFile | null = null): Command {
   addEnhance(program);
   program.commandsGroup("Look and check:");
   for (const add of [addHandlers, addModels, addTokens, addValidate]) add(program);
+  program.commandsGroup("Keep:");
+  for (const add of [addBackup, addRestore]) add(program);
   program.commandsGroup("Write:");
   addNewHandler(program);
   program.commandsGroup("Help:");
