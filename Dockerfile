@@ -3,6 +3,7 @@
 #   docker build --target cpu  -t ourvidz-worker:cpu .
 #   docker build --target cuda -t ourvidz-worker:cuda .
 #   export WAN_WORKER_API_KEY=$(openssl rand -hex 32)   # what callers send as bearer token
+#   docker build --target cuda --build-arg BAKED_MODELS="sdxl=stabilityai/stable-diffusion-xl-base-1.0" -t ourvidz-worker:sdxl .
 #   docker run --stop-timeout 100 -e WAN_WORKER_API_KEY -p 7860:7860 -v ourvidz:/data ourvidz-worker:cpu
 #
 # Node itself is one of the project's dependencies, so the final image has no other.
@@ -23,7 +24,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates ffmpeg tini \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home ourvidz \
- && install -d -o ourvidz -g ourvidz /data
+ && install -d -o ourvidz -g ourvidz /data /models
 WORKDIR /app
 ENV PATH=/app/node_modules/.bin:$PATH \
     NODE_ENV=production \
@@ -41,6 +42,8 @@ CMD ["node", "cli/ourvidz.js", "start"]
 
 FROM base AS cpu
 COPY --from=dependencies /app/node_modules ./node_modules
+ARG BAKED_MODELS=""
+RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER ourvidz
 
 FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu22.04 AS cuda-libraries
@@ -52,4 +55,6 @@ COPY --from=dependencies-cuda /app/node_modules ./node_modules
 ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+ARG BAKED_MODELS=""
+RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER ourvidz
