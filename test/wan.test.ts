@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { randomWans } from "#pipelines/testing/random-wan.ts";
 import { decodeFrames } from "#pipelines/video/testing/clips.ts";
+import { copyVaceModel } from "#pipelines/wan/testing/vace-cases.ts";
 import type { LiveEvent } from "#runtime/dispatch/job-events.ts";
 import { executorsOf, killNow } from "./support/kill.ts";
 import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtime.ts";
@@ -25,6 +27,7 @@ beforeAll(async () => {
   symlinkSync(randomWans["random-wan"], join(models, "wan"));
   symlinkSync(randomWans["random-wan-2"], join(models, "t2v_2_2"));
   symlinkSync(randomWans["random-wan"], join(models, "t2v"));
+  renameSync(copyVaceModel("vace"), join(models, "vace_2_2"));
   container = await startTestRuntime(settings());
 });
 
@@ -84,6 +87,16 @@ describe("job types", () => {
       ignored: ["unheard"],
     });
     expect(await submit(1)).toMatchObject({ ...cut, ignored: ["unheard", "negative_prompt"] });
+  });
+
+  it("vace shows its model the pictures that the job gives", async () => {
+    const picture = await sharp({ create: { width: 40, height: 30, channels: 3, background: "#2060c0" } })
+      .png()
+      .toBuffer();
+    const image_refs = [`data:image/png;base64,${picture.toString("base64")}`];
+    const { result } = await run("vace", { ...small, steps: 2, frame_num: 17, image_refs, control_scale: [1, 0.5] });
+    expect(result?.assets).toMatchObject([{ type: "video", metadata: { frames: 17 } }]);
+    expect(result?.metadata).toMatchObject({ reference_path: "vace", image_refs: 1, model: "vace_2_2", ignored: [] });
   });
 
   it("wan_2_2_t2i makes one picture with both transformers", async () => {

@@ -46,6 +46,8 @@ export interface ClipParameters {
   readonly reference_fit?: PictureFit | undefined;
   /** What their transparent parts are laid on, as CSS names colours; white when absent. */
   readonly reference_background?: string | undefined;
+  /** How much VACE's control counts, in all layers that it reaches or in each; 1 when absent. */
+  readonly control_scale?: number | readonly number[] | undefined;
   /** Absent: one frame. */
   readonly frame_num?: number | undefined;
   readonly fps?: number | undefined;

@@ -3,8 +3,7 @@ import type { ReferenceHost } from "#pipelines/core/host.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import type { ClipJob, ClipParameters } from "./clip-job.ts";
 import type { WanCondition } from "./condition.ts";
-import type { FolderHost } from "./folder-advice.ts";
-import type { ModelTask } from "./model-tasks.ts";
+import { type FolderHost, modelOfJob } from "./folder-advice.ts";
 import { type ReferencePath, type ReferencePlan, referencePathOf, referencePlanOf } from "./reference-way.ts";
 import { checkTask } from "./task.ts";
 import { knownFrames } from "./vace/guide.ts";
@@ -34,7 +33,7 @@ export async function clipReferencesOf(
   const plan = referencePlanOf(job);
   const { task, frame_num: frames = 1 } = parameters;
   if (plan === undefined && task === undefined) return undefined;
-  const model = await modelOf(host);
+  const model = await modelOfJob(host);
   await checkTask(task, model, frames, host);
   if (plan === undefined) return undefined;
   const path = await referencePathOf(plan, model, frames, host);
@@ -71,11 +70,6 @@ export async function referenceFilesOf(job: ClipJob, host: Pick<ReferenceHost, "
     start: await fetched(start, "first frame"),
     end: await fetched(end, "last frame"),
   };
-}
-
-async function modelOf(host: Host): Promise<{ readonly name: string; readonly tasks: readonly ModelTask[] }> {
-  const [{ readModelFolder }, { name, path }] = await Promise.all([import("./model-folder.ts"), host.model()]);
-  return { name, tasks: (await readModelFolder(path)).tasks };
 }
 
 /** @param frames of the clip */

@@ -12,8 +12,12 @@ export interface VaceCondition {
   readonly kind: "vace";
   /** Frames in their order, each fitted to width × height; gray where nothing is known. */
   readonly video?: AsyncIterable<RgbImage | "gray"> | Iterable<RgbImage | "gray"> | undefined;
-  /** Bright where a frame is drawn anew; all is, where there is no mask. */
-  readonly mask?: AsyncIterable<RgbImage | "black" | "white"> | Iterable<RgbImage | "black" | "white"> | undefined;
+  /** Bright where a frame is drawn anew: for each frame, or one picture for all. All is, where there is no mask. */
+  readonly mask?:
+    | AsyncIterable<RgbImage | "black" | "white">
+    | Iterable<RgbImage | "black" | "white">
+    | RgbImage
+    | undefined;
   /** Of any size. */
   readonly references?: readonly RgbImage[] | undefined;
   /** How much the control counts, for all layers or for each. */

@@ -6,6 +6,14 @@ export interface FolderHost {
   model(name?: string): Promise<{ readonly name: string; readonly path: string }>;
 }
 
+/** What the weights of a job's model are for. @throws PipelineError MODEL_NOT_FOUND, MODEL_INVALID */
+export async function modelOfJob(
+  host: FolderHost,
+): Promise<{ readonly name: string; readonly tasks: readonly ModelTask[] }> {
+  const { name, path } = await host.model();
+  return { name, tasks: (await readModelFolder(path)).tasks };
+}
+
 /** Names under which job types look for their models. */
 const names = ["wan", "t2v", "t2v_2_2", "i2v", "i2v_2_2", "flf2v", "vace", "vace_2_1", "vace_2_2"] as const;
 

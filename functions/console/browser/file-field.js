@@ -19,9 +19,12 @@ import { addressOf, pictureAt } from "./references.js";
 
 /** @typedef {Files & { owner: () => string | undefined }} OwnedFiles whose job the form describes */
 
+const pictures = "image/png,image/jpeg,image/webp,image/gif";
+const videos = "video/mp4,video/webm,video/quicktime";
 const accepted = {
-  picture: "image/png,image/jpeg,image/webp,image/gif",
-  video: "video/mp4,video/webm,video/quicktime",
+  picture: pictures,
+  video: `${videos},image/gif`,
+  "picture or video": `${pictures},${videos}`,
   weights: ".safetensors",
 };
 

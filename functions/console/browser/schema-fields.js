@@ -18,7 +18,7 @@
  * @property {number} [minLength]
  * @property {number} [maxLength]
  * @property {string[]} [x-synonyms] other names under which it is read
- * @property {"picture" | "video" | "weights"} [x-input] it is the address of a file, or a list of such, of this kind
+ * @property {"picture" | "video" | "picture or video" | "weights"} [x-input] it is the address of a file, or a list of such, of this kind
  * @property {Schema} [items]
  * @property {boolean} [x-form] a field of `config` that is no parameter and belongs into a form all the same
  * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it

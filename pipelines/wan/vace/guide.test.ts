@@ -20,6 +20,8 @@ it("pairs every frame with its mask, all of a frame where there is none", async 
   ]);
   const without = await numbersOf(guideOf({ video: ["gray", picture(1)] }));
   expect(without.map(({ mask }) => mask)).toEqual(["white", "white"]);
+  const still = await numbersOf(guideOf({ video: pictures(2, picture), mask: picture(7) }));
+  expect(still.map(({ mask }) => mask)).toEqual([picture(7), picture(7)]);
   expect(guideOf({})).toBeUndefined();
 });
 

@@ -26,14 +26,15 @@ async function* paired(
   video: NonNullable<VaceCondition["video"]>,
   mask: VaceCondition["mask"],
 ): AsyncGenerator<GuideFrame, void, undefined> {
-  const masks = mask === undefined ? undefined : iteratorOf(mask);
+  const still = mask !== undefined && "data" in mask ? mask : undefined;
+  const masks = mask === undefined || "data" in mask ? undefined : iteratorOf(mask);
   let count = 0;
   try {
     for await (const frame of video) {
       const next = await masks?.next();
       if (next?.done === true) throw differentLengths(`the mask ends after ${count} frames, and the video goes on`);
       count++;
-      yield { frame, mask: next?.value ?? "white" };
+      yield { frame, mask: next?.value ?? still ?? "white" };
     }
     if (masks !== undefined && (await masks.next()).done !== true) {
       throw differentLengths(`the video ends after ${count} frames, and the mask goes on`);

@@ -273,7 +273,7 @@ export class JobContext implements HandlerContext {
     const valueAt = (path: readonly string[]) =>
       path.reduce<unknown>((value, name) => (isJsonObject(value) ? value[name] : undefined), { ...this.#job });
     return inputFieldsOf(this.#handler)
-      .find(({ path }) => valueAt(path) === url)
+      .find(({ path }) => [valueAt(path)].flat().includes(url))
       ?.path.join(".");
   }
 

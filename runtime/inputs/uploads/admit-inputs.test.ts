@@ -105,6 +105,18 @@ describe("a job at the door", () => {
     });
   });
 
+  it("has the pictures of a list stored, and a video where a picture or a video may be", async () => {
+    const schema = schemaOf("vace");
+    if (schema === undefined) throw new Error("the contract has no vace");
+    const given = job({ type: "vace", config: { image_refs: [dataAddress(), "https://a.example/1.png"] } });
+    const admitted = await admitInputs(given, schema, { uploads, queue: here, publicUrl: null });
+    expect(admitted.config).toEqual({ image_refs: [pictureAddress, "https://a.example/1.png"] });
+    const named = job({ type: "vace", config: { video_mask: pictureAddress, video_guide: pictureAddress } });
+    await expect(admitInputs(named, schema, { uploads, queue: here, publicUrl: null })).rejects.toMatchObject({
+      details: [{ field: "config.video_guide", message: "must be a video, and is image/png" }],
+    });
+  });
+
   it("keeps the files that it names, by themselves or in a list", async () => {
     const fields = { config: { loras: [{ path: weightsAddress }] }, metadata: { reference_image_url: pictureAddress } };
     expect(await admit(fields)).toMatchObject(fields);

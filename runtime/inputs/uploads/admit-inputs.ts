@@ -61,11 +61,16 @@ async function storeData(job: Job, schema: JobSchema, uploads: Uploads): Promise
   const names = new Set(inputFieldsOf(schema).map(({ path }) => path.at(-1)));
   const stored = new Map<string, string>();
   for (const { path, text } of textsOf(job, [])) {
-    if (!isDataAddress(text) || !names.has(path.at(-1)) || stored.has(text)) continue;
+    if (!isDataAddress(text) || !names.has(fieldAt(path)) || stored.has(text)) continue;
     stored.set(text, await storeOne(text, { userId: job.user_id, field: path.join(".") }, uploads));
   }
   if (stored.size === 0) return job;
-  return mapJob(job, (path, text) => (names.has(path.at(-1)) ? (stored.get(text) ?? text) : text));
+  return mapJob(job, (path, text) => (names.has(fieldAt(path)) ? (stored.get(text) ?? text) : text));
+}
+
+/** The last name of a path: that of the list, for an entry of one. */
+function fieldAt(path: readonly string[]): string | undefined {
+  return path.findLast((name) => !/^\d+$/.test(name));
 }
 
 async function storeOne(
@@ -113,13 +118,21 @@ function findUpload(uploads: Uploads, { job, field, text, sha256 }: Named): Uplo
 function checkKind({ mimeType }: Upload, schema: JobSchema, path: readonly string[], text: string): void {
   const place = inputFieldsOf(schema).find((each) => each.path.every((name, index) => path[index] === name));
   if (place === undefined) return;
+  const [isPicture, isVideo] = [mimeType.startsWith("image/"), mimeType.startsWith("video/")];
   const isFitting = {
-    picture: mimeType.startsWith("image/"),
-    video: mimeType.startsWith("video/"),
+    picture: isPicture,
+    // Animated.
+    video: isVideo || mimeType === "image/gif",
+    "picture or video": isPicture || isVideo,
     weights: kindOf(mimeType) === "weights",
   }[place.takes];
   if (isFitting) return;
-  const wanted = { picture: "a picture", video: "a video", weights: "a LoRA file (safetensors)" }[place.takes];
+  const wanted = {
+    picture: "a picture",
+    video: "a video",
+    "picture or video": "a picture or a video",
+    weights: "a LoRA file (safetensors)",
+  }[place.takes];
   const problem: FieldProblem = {
     field: path.join("."),
     value: text,

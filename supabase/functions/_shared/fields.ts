@@ -125,26 +125,47 @@ export const longPromptText = prompt(inBytes);
 
 const maxUrlCharacters = 8192;
 
+const address = (field: InputField) =>
+  z
+    .string("must be a URL")
+    .refine((text) => isDataAddress(text) || text.length <= maxUrlCharacters, {
+      error: "must be a URL of at most 8,192 characters",
+    })
+    .refine((text) => !isDataAddress(text) || text.length <= maxDataCharacters, {
+      error: "must be at most 512 KB where it is a data: address",
+    })
+    .refine((text) => !isInputAddress(text) || inputHash(text) !== null, {
+      error: "must be input: and the SHA-256 that POST /inputs has answered",
+    })
+    .meta({ maxLength: maxDataCharacters, [inputFieldKey]: field });
+
 const reference = (field: InputField) =>
-  z.preprocess(
-    (value) => (isReference(value) ? value : undefined),
-    z
-      .string("must be a URL")
-      .refine((text) => isDataAddress(text) || text.length <= maxUrlCharacters, {
-        error: "must be a URL of at most 8,192 characters",
-      })
-      .refine((text) => !isDataAddress(text) || text.length <= maxDataCharacters, {
-        error: "must be at most 512 KB where it is a data: address",
-      })
-      .refine((text) => !isInputAddress(text) || inputHash(text) !== null, {
-        error: "must be input: and the SHA-256 that POST /inputs has answered",
-      })
-      .meta({ maxLength: maxDataCharacters, [inputFieldKey]: field })
-      .optional(),
-  );
+  z.preprocess((value) => (isReference(value) ? value : undefined), address(field).optional());
 
 /** Address of a picture: a URL, `input:<sha256>` of an uploaded file, or a small `data:` address. "" is "not given". */
 export const optionalReference = reference("picture");
+
+/** The same of a video. */
+export const optionalVideo = reference("video");
+
+/** The same of a video or a picture. */
+export const optionalPictureOrVideo = reference("picture or video");
+
+/** Addresses of up to `max` pictures, in a list; one may stand by itself. */
+export function optionalReferences(max: number) {
+  const error = `must be a list of at most ${max} URLs`;
+  return z.preprocess(
+    (value) => {
+      const given = (Array.isArray(value) ? value : [value]).filter(isReference);
+      return given.length === 0 ? undefined : given;
+    },
+    z
+      .array(address("picture"), error)
+      .max(max, error)
+      .meta({ [inputFieldKey]: "picture" })
+      .optional(),
+  );
+}
 
 export const optionalFlag = optional(z.boolean("must be true or false"));
 

@@ -74,5 +74,5 @@ function tooLarge(): PermanentError {
 }
 
 /** What a field takes, as forms and doors find it in a job type's JSON schema. */
-export type InputField = "picture" | "video" | "weights";
+export type InputField = "picture" | "video" | "picture or video" | "weights";
 export const inputFieldKey = "x-input";

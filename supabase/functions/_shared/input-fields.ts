@@ -14,7 +14,7 @@ const node: z.ZodType<{
 }> = z
   .looseObject({ properties: z.record(z.string(), z.unknown()).optional() })
   .transform(({ properties, ...rest }) => ({ properties, takes: rest[inputFieldKey] }));
-const kinds = z.enum(["picture", "video", "weights"]);
+const kinds = z.enum(["picture", "video", "picture or video", "weights"]);
 const deepest = 3;
 
 const known = new WeakMap<JobSchema, readonly InputPlace[]>();

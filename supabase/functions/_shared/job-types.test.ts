@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { safeId } from "./job.ts";
 import { contentTypeOf, currentJobType, isJobType, jobTypes, queueName } from "./job-types.ts";
 
-it("knows the nineteen types, by worker", () => {
+it("knows all types, by worker", () => {
   const byWorker = Map.groupBy(Object.entries(jobTypes), ([, { worker }]) => worker);
   expect(Object.fromEntries([...byWorker].map(([worker, types]) => [worker, types.map(([type]) => type)]))).toEqual({
     sdxl: ["sdxl_image_fast", "sdxl_image_high", "sdxl_generate"],
@@ -19,6 +19,12 @@ it("knows the nineteen types, by worker", () => {
       "t2v",
       "t2v_22",
       "generate_video",
+      "i2v",
+      "i2v_22",
+      "flf2v",
+      "vace",
+      "vace_21",
+      "vace_22",
       "wan_2_2_t2i",
     ],
     chat: ["enhance_base", "enhance_instruct", "chat"],

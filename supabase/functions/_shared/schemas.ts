@@ -8,12 +8,15 @@ import {
   firstLastFrameJob,
   textToImageParameters,
   textToVideoParameters,
+  vaceJob,
+  vaceParameters,
   wanGenerateParameters,
   wanImageJob,
   wanImageParameters,
   wanVideoJob,
   wanVideoParameters,
 } from "./wan.ts";
+import { unusedVaceFields } from "./wan-control.ts";
 import { unusedWanFields, referenceDefaults as wanReferenceDefaults } from "./wan-references.ts";
 
 const sdxlPure = { input: sdxlJob, parameters: sdxlGenerateParameters, unusedFields: unusedSdxlFields };
@@ -23,6 +26,7 @@ const wanImage = { ...wan, input: wanImageJob, parameters: wanImageParameters };
 const wanVideo = { ...wan, input: wanVideoJob, parameters: wanVideoParameters };
 const wanPure = { input: wanVideoJob, parameters: wanGenerateParameters, unusedFields: unusedWanFields };
 const headlessVideo = { ...wan, input: wanVideoJob, parameters: textToVideoParameters };
+const controlled = { ...wan, input: vaceJob, parameters: vaceParameters, unusedFields: unusedVaceFields };
 const firstFrame = { ...headlessVideo, input: firstFrameJob };
 const enhance = { input: enhanceJob, parameters: enhanceParameters };
 const enhanced = { defaults: { enhance_prompt: true } };
@@ -47,6 +51,9 @@ const schemas = {
   i2v: firstFrame,
   i2v_22: firstFrame,
   flf2v: { ...headlessVideo, input: firstLastFrameJob },
+  vace: controlled,
+  vace_21: controlled,
+  vace_22: controlled,
   wan_2_2_t2i: { ...wan, input: wanImageJob, parameters: textToImageParameters },
   enhance_base: enhance,
   enhance_instruct: enhance,

@@ -11,6 +11,7 @@ export const parameterSynonyms = [
   ["frame_num", "num_frames", "frames", "video_length"],
   ["denoise_strength", "denoising_strength", "strength"],
   ["denoising_end", "denoising_start", "refiner_switch_at"],
+  ["video_guide", "video_guide_path"],
 ] as const satisfies readonly (readonly [string, ...string[]])[];
 
 export type JsonObject = Record<string, unknown>;

@@ -23,6 +23,7 @@ import {
 import { defaulted, jobEnvelope, optional } from "./job.ts";
 import { flowSchedulerName } from "./scheduler-names.ts";
 import { canonicalJob, isJsonObject } from "./synonyms.ts";
+import { checkControl, controlConfig, controlParameters } from "./wan-control.ts";
 import {
   checkReferences,
   type ReferenceRule,
@@ -96,6 +97,7 @@ type VideoFormat = (typeof videoFormats)[number];
 export const maxCrf: Readonly<Record<VideoFormat, number>> = { mp4: 51, webm: 63, webp: 100 };
 const maxFrames = 161;
 const minVideoFrames = 5;
+const minControlledFrames = 17;
 
 /**
  * Width × height × frames of one clip: 1280 × 720 for the longest. A transformer's work grows with the square of that, so a
@@ -141,16 +143,24 @@ export const wanGenerateParameters = z
   .superRefine(checkCrf);
 
 /** Clips of the headless system, with exactly as many frames as the job says. */
-export const textToVideoParameters = z
-  .object({
-    ...landscape,
-    frame_num: wholeNumberFrom(minVideoFrames, maxFrames).default(49),
-    ...videoFile,
-    ...headlessSampling,
-    ...shared,
-  })
-  .superRefine(checkPixels)
-  .superRefine(checkCrf);
+export const textToVideoParameters = headlessParameters(minVideoFrames, {});
+
+/** Clips that follow a control. */
+export const vaceParameters = headlessParameters(minControlledFrames, controlParameters);
+
+function headlessParameters<More extends z.ZodRawShape>(minFrames: number, more: More) {
+  return z
+    .object({
+      ...landscape,
+      frame_num: wholeNumberFrom(minFrames, maxFrames).default(49),
+      ...more,
+      ...videoFile,
+      ...headlessSampling,
+      ...shared,
+    })
+    .superRefine(checkPixels)
+    .superRefine(checkCrf);
+}
 
 function checkPixels(values: unknown, ctx: z.core.$RefinementCtx): void {
   // What is wrong by itself has been reported.
@@ -179,31 +189,27 @@ function checkCrf(values: unknown, ctx: z.core.$RefinementCtx): void {
 
 const oneFrame = z.literal(1, { error: "must be 1, or left out: this job type makes a picture" });
 
+const wanFields = jobEnvelope.extend({
+  prompt: longPromptText,
+  negative_prompt: optional(longPromptOrEmpty),
+  image_id: passedThrough,
+  video_id: passedThrough,
+  character_id: passedThrough,
+  metadata: defaulted(z.looseObject({ ...referenceMetadata, ...enhancementFields }, "must be an object").prefault({})),
+});
+
 /** @param rule which pictures the job type takes */
 function wanSchema(rule: ReferenceRule) {
-  const schema = jobEnvelope
-    .extend({
-      prompt: longPromptText,
-      negative_prompt: optional(longPromptOrEmpty),
-      image_id: passedThrough,
-      video_id: passedThrough,
-      character_id: passedThrough,
-      config: defaulted(
-        z
-          .looseObject(
-            {
-              ...(rule === "picture" ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
-              ...(rule === "picture" ? { image: referenceConfig.image } : referenceConfig),
-              ...deliveryFields,
-            },
-            "must be an object",
-          )
-          .prefault({}),
-      ),
-      metadata: defaulted(
-        z.looseObject({ ...referenceMetadata, ...enhancementFields }, "must be an object").prefault({}),
-      ),
-    })
+  const config = z.looseObject(
+    {
+      ...(rule === "picture" ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
+      ...(rule === "picture" ? { image: referenceConfig.image } : referenceConfig),
+      ...deliveryFields,
+    },
+    "must be an object",
+  );
+  const schema = wanFields
+    .extend({ config: defaulted(config.prefault({})) })
     // `when`: together with the fields that are wrong by themselves.
     .superRefine(checkReferences(rule), { when: () => true });
   return z.preprocess(canonicalJob, schema);
@@ -220,3 +226,17 @@ export const firstFrameJob = wanSchema("first-frame");
 
 /** Job types whose clips begin and end with a picture. */
 export const firstLastFrameJob = wanSchema("first-last-frame");
+
+const controlledConfig = z.looseObject(
+  { ...referenceConfig, ...controlConfig, ...deliveryFields },
+  "must be an object",
+);
+
+/** Job types whose clips follow a control video and pictures. */
+export const vaceJob = z.preprocess(
+  canonicalJob,
+  wanFields
+    .extend({ config: defaulted(controlledConfig.prefault({})) })
+    .superRefine(checkReferences("clip"), { when: () => true })
+    .superRefine(checkControl, { when: () => true }),
+);
