@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { tensor } from "#pipelines/core/tensor.ts";
-import { frameOf, framesFrom, toRgbFrames } from "./video-frames.ts";
+import { frameOf, framesFrom, setFrame, toRgbFrames } from "./video-frames.ts";
 
 // Three channels, two frames of one row of two pixels.
 const video = tensor(Float32Array.of(-1, -1, 1, 1, 0, 0, -1, 1, 1, -1, 0, 0), [1, 3, 2, 1, 2]);
@@ -18,6 +18,13 @@ it("makes pictures of all frames, in their order", () => {
     [255, 0, 128, 255, 255, 128],
   ]);
   expect(frames[0]).toMatchObject({ width: 2, height: 1 });
+});
+
+it("puts a frame in the place of one", () => {
+  const copy = tensor(video.data.slice(), video.dims);
+  setFrame(copy, 0, frameOf(video, 1));
+  expect(frameOf(copy, 0)).toEqual(frameOf(video, 1));
+  expect(frameOf(copy, 1)).toEqual(frameOf(video, 1));
 });
 
 it("leaves the first frames out of all channels", () => {

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from "#pipelines/core/tensor.ts";
+import { checkShape, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { type RgbImage, toRgbFrame } from "#pipelines/images/rgb.ts";
 
 /** One frame of `[1, channels, frames, height, width]`, as `[1, channels, 1, height, width]`. */
@@ -11,6 +11,16 @@ export function frameOf({ data, dims }: Tensor, frame: number): Tensor {
     out.set(data.subarray(start, start + size), channel * size);
   }
   return tensor(out, [1, channels, 1, height, width]);
+}
+
+/** Puts the values of `source` in the place of one frame of `[1, channels, frames, height, width]`. */
+export function setFrame({ data, dims }: Tensor, frame: number, source: Tensor): void {
+  const [, channels = 0, frames = 0, height = 0, width = 0] = dims;
+  checkShape("frame", source.dims, [1, channels, 1, height, width]);
+  const size = height * width;
+  for (let channel = 0; channel < channels; channel++) {
+    data.set(source.data.subarray(channel * size, (channel + 1) * size), (channel * frames + frame) * size);
+  }
 }
 
 /** All frames of `[1, channels, frames, height, width]` but the first `start`, as a copy. */

@@ -30,6 +30,8 @@ const imageWans = {
   /** As WAN 2.2's: two transformers, no image encoder. */
   "i2v-2": { base: "random-wan", hasEncoder: false },
   "i2v-other": { base: "random-wan-other", hasEncoder: true },
+  /** As WAN 2.2's TI2V-5B: a timestep for every token, and a VAE of its own. */
+  ti2v: { base: "random-wan", hasEncoder: false },
 } as const;
 
 export type ImageWan = keyof typeof imageWans;

@@ -9,6 +9,11 @@ import type { PictureEncoder } from "./picture-encoder.ts";
 export interface Conditioning {
   /** Beside the latents at every step, `[1, channels, latent frames, height, width]`. */
   readonly channels?: Tensor | undefined;
+  /**
+   * `[1, channels, 1, height, width]`: the first latent frame, which transformers with a timestep for every token are shown in
+   * the place of noise, at the timestep 0. It is that of the clip.
+   */
+  readonly firstFrame?: Tensor | undefined;
   /** Further inputs of the transformers by their names, the same at all steps. */
   readonly inputs?: Readonly<Record<string, Tensor>> | undefined;
   /** Latent frames that are denoised before those of the clip, and not decoded. */

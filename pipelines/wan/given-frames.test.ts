@@ -22,7 +22,7 @@ const cases = z
   .array(
     z.object({
       name: z.string(),
-      model: z.enum(["i2v", "flf2v", "i2v-2", "i2v-other"]),
+      model: z.enum(["i2v", "flf2v", "i2v-2", "i2v-other", "ti2v"]),
       prompt: z.string(),
       negative_prompt: z.string().nullable(),
       width: z.int(),
@@ -33,7 +33,7 @@ const cases = z
       guidance_scale_2: z.number().nullable(),
       flow_shift: z.number().nullable(),
       scheduler: z.string().nullable(),
-      first: z.int(),
+      first: z.int().nullable(),
       last: z.int().nullable(),
       seed: z.int(),
     }),
@@ -53,7 +53,7 @@ const load = (name: ImageWan, settings: WanSettings = {}) =>
   WanPipeline.load(folderOf(name), { executionProvider: "cpu", ...settings });
 
 beforeAll(async () => {
-  for (const name of ["i2v", "flf2v", "i2v-2", "i2v-other"] as const) pipelines.set(name, await load(name));
+  for (const name of ["i2v", "flf2v", "i2v-2", "i2v-other", "ti2v"] as const) pipelines.set(name, await load(name));
 });
 afterAll(async () => {
   for (const pipeline of pipelines.values()) await pipeline.dispose();
@@ -72,8 +72,8 @@ async function collect(used: WanPipeline, request: WanRequest) {
   const frames: RgbImage[] = [];
   const onStage = (stage: WanStage) => {
     if (stage.name === "conditioned") {
-      const { channels, inputs } = stage.conditioning;
-      values.set("condition", channels?.data.slice() ?? []);
+      const { channels, inputs, firstFrame } = stage.conditioning;
+      values.set("condition", (channels ?? firstFrame)?.data.slice() ?? []);
       const features = inputs?.encoder_hidden_states_image;
       if (features !== undefined) values.set("image_embeds", features.data.slice());
     }
@@ -88,13 +88,13 @@ async function collect(used: WanPipeline, request: WanRequest) {
 
 it("finds its reference cases", () => {
   expect(cases.length).toBeGreaterThanOrEqual(10);
-  expect(new Set(cases.map(({ model }) => model)).size).toBe(4);
+  expect(new Set(cases.map(({ model }) => model)).size).toBe(5);
 });
 
 type ImageCase = (typeof cases)[number];
 
 const picturesOf = ({ first, last, width, height }: ImageCase) =>
-  (last === null ? [first] : [first, last]).map((number) => formulaPicture(width, height, number));
+  [first, last].filter((number) => number !== null).map((number) => formulaPicture(width, height, number));
 
 function requestOf(reference: ImageCase): WanRequest {
   const [first, last] = picturesOf(reference);
@@ -110,7 +110,7 @@ function requestOf(reference: ImageCase): WanRequest {
     flowShift: reference.flow_shift ?? undefined,
     scheduler: reference.scheduler ?? undefined,
     seed: reference.seed,
-    condition: { kind: "frames", first, last },
+    condition: first && { kind: "frames", first, last },
   };
 }
 
@@ -159,7 +159,7 @@ describe("the given frames", () => {
   const clip = async (name: ImageWan, changes: Partial<WanRequest>) =>
     (await collect(loaded(name), { ...request, ...changes })).frames;
 
-  it.each(["i2v", "i2v-2"] as const)("change the clip of %s, and the same make the same", async (name) => {
+  it.each(["i2v", "i2v-2", "ti2v"] as const)("change the clip of %s, and the same make the same", async (name) => {
     const first = await clip(name, { condition: { kind: "frames", first: one } });
     expect(await clip(name, { condition: { kind: "frames", first: one } })).toEqual(first);
     expect(await clip(name, { condition: { kind: "frames", first: other } })).not.toEqual(first);
@@ -190,6 +190,7 @@ describe("what the folder cannot do is refused", () => {
     ["flf2v", { kind: "frames", first: one }, "UNSUPPORTED_OPTION", "use an image-to-video model"],
     ["i2v", { kind: "frames", last: other }, "INVALID_JOB", "the last frame needs a first frame beside it"],
     ["i2v", undefined, "INVALID_JOB", "begins its clips with a picture, and the job has no such picture: send one"],
+    ["ti2v", { kind: "frames", first: one, last: other }, "UNSUPPORTED_OPTION", "use a first-and-last-frame model"],
     ["i2v-2", { kind: "vace" }, "UNSUPPORTED_OPTION", "use a VACE model"],
     ["i2v", { kind: "anchor", first: one, strength: 0.5 }, "INVALID_JOB", "use a text-to-video model"],
   ] as const)("by %s: %j", async (name, condition, code, message) => {

@@ -16,6 +16,8 @@ type GivenAt = (frame: number) => RgbImage | undefined;
  * that says which frames are given, and the latents of a clip of these frames, gray where there is none. Transformers of WAN
  * 2.1 also get the pictures' features.
  *
+ * A transformer with a timestep for every token is shown the first frame's latents in their place instead.
+ *
  * The last picture is that of the clip's last frame. Where the model makes more frames than the clip has (the next 4n+1), it
  * stands in those too.
  * @throws PipelineError INVALID_JOB when one frame is to be two; NUMERICAL_ERROR; the signal's reason
@@ -33,6 +35,7 @@ export async function conditionOnFrames(
       "a clip of one frame has no last frame beside the first: send frame_num 2 or more, or one picture",
     );
   }
+  if (model.timestepPerToken) return { firstFrame: await firstFrameOf(parts, given) };
   const at: GivenAt = (frame) => (frame === 0 ? first : frame >= shape.frames - 1 ? last : undefined);
   const features = await pictures?.encode(given, parts.encoding.signal);
   const channels = concat([maskOf(model, shape, at), await latentsOf(parts, shape, given, at)], 1);
@@ -87,6 +90,10 @@ async function latentsOf(
     },
     encoding,
   );
+}
+
+function firstFrameOf({ components, model, encoding }: ConditionParts, given: readonly RgbImage[]): Promise<Tensor> {
+  return encodeByTiles(components, model, chunkOf(given.slice(0, 1)), 1, (tile) => tile, encoding);
 }
 
 /** Middle gray, 0 in −1…1, of the size of a tile: `[1, 3, 1, height, width]`. */

@@ -78,6 +78,8 @@ export interface WanModelFolder {
   readonly imageProcessor: ClipProcessorConfig | undefined;
   /** Layers of the transformers that a control video reaches; none but in VACE models. */
   readonly controlLayers: number;
+  /** The transformer has a timestep for every token, and not one for all (WAN 2.2's TI2V-5B). */
+  readonly timestepPerToken: boolean;
   /** Latents per token along frames, height and width: 1, 2, 2. */
   readonly patchSize: readonly [number, number, number];
   /** Width of one attention head. */
@@ -120,16 +122,13 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
       `the model is a ${index._class_name}; this pipeline runs WAN (WanPipeline, WanImageToVideoPipeline, WanVACEPipeline)`,
     );
   }
-  if (index.expand_timesteps === true) {
-    throw modelUnsuitable(
-      path,
-      "the model has a timestep for every token (expand_timesteps), which this pipeline has not",
-    );
-  }
   const { d_model: textWidth } = await readConfig(join(path, "text_encoder/config.json"), textEncoderConfig);
   const vae = await readVae(path);
   const transformer = await readTransformer(path, "transformer", textWidth);
-  const tasks = tasksOf(join(path, "transformer/config.json"), index._class_name, taskFields(transformer, vae));
+  const tasks = tasksOf(join(path, "transformer/config.json"), index._class_name, {
+    ...taskFields(transformer, vae),
+    timestepPerToken: index.expand_timesteps === true,
+  });
   const hasSecond = typeof index.transformer_2?.[1] === "string";
   if (hasSecond) await checkSecond(path, transformer, textWidth);
   const scheduler = await readSchedulerFile(path);
@@ -140,6 +139,7 @@ export async function readModelFolder(path: string): Promise<WanModelFolder> {
     tasks,
     imageProcessor: await readImageProcessor(path, transformer),
     controlLayers: controlLayersOf(path, transformer, vae),
+    timestepPerToken: index.expand_timesteps === true,
     patchSize: transformer.patch_size,
     headDim: transformer.attention_head_dim,
     maxTokensPerAxis: transformer.rope_max_seq_len,

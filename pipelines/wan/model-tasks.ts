@@ -19,6 +19,8 @@ export interface TaskFields {
   readonly takesTwoPictures: boolean;
   /** The transformer takes the features of pictures. */
   readonly takesPictures: boolean;
+  /** The transformer takes a timestep for every token: a given frame stands among its latents, at the timestep 0. */
+  readonly timestepPerToken: boolean;
   readonly latentChannels: number;
   readonly temporalScale: number;
 }
@@ -39,6 +41,12 @@ export function frameChannels({ latentChannels, temporalScale }: Pick<TaskFields
  */
 export function tasksOf(path: string, className: WanClassName, fields: TaskFields): readonly ModelTask[] {
   const { inChannels, outChannels, latentChannels } = fields;
+  if (fields.timestepPerToken && (inChannels !== latentChannels || fields.hasVaceLayers)) {
+    throw modelInvalid(
+      path,
+      "model_index.json says expand_timesteps, and the transformer reads more than its latents: only one of the two gives frames",
+    );
+  }
   const conditioned = latentChannels + frameChannels(fields);
   if (outChannels !== latentChannels || (inChannels !== latentChannels && inChannels !== conditioned)) {
     throw modelInvalid(
@@ -47,13 +55,14 @@ export function tasksOf(path: string, className: WanClassName, fields: TaskField
     );
   }
   const [expected, tasks] = tasksByChannels(fields, inChannels === conditioned);
-  if (className !== expected) {
+  if (className !== expected && !(fields.timestepPerToken && className === "WanImageToVideoPipeline")) {
     throw modelInvalid(path, `the transformer is that of a ${expected}, but model_index.json describes a ${className}`);
   }
   return tasks;
 }
 
 function tasksByChannels(fields: TaskFields, givesFrames: boolean): readonly [WanClassName, readonly ModelTask[]] {
+  if (fields.timestepPerToken) return ["WanPipeline", ["text", "first-frame"]];
   if (fields.hasVaceLayers) return ["WanVACEPipeline", ["text", "vace"]];
   if (!givesFrames) return ["WanPipeline", ["text"]];
   if (fields.takesTwoPictures) return ["WanImageToVideoPipeline", ["first-last-frame"]];

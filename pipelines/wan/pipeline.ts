@@ -9,7 +9,7 @@ import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { type NoiseKind, NoiseSource } from "#pipelines/diffusion/noise.ts";
 import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
 import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
-import { framesFrom, toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
+import { framesFrom, setFrame, toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
 import { videoPreview } from "#pipelines/diffusion/video-preview.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { createFlowScheduler, flowShiftOf } from "#pipelines/schedulers/index.ts";
@@ -251,7 +251,7 @@ export class WanPipeline {
     scale: ProgressScale<"encode" | "denoise" | "decode">,
     hooks: WanHooks,
   ): Promise<Tensor> {
-    const { leadingFrames = 0, steer } = given.beside;
+    const { leadingFrames = 0, firstFrame, steer } = given.beside;
     const [frames, height, width] = latentGrid(this.model, request);
     const grid = [leadingFrames + frames, height, width] as const;
     const schedule = scheduler.schedule(request.numInferenceSteps);
@@ -259,7 +259,8 @@ export class WanPipeline {
     const rotary = this.#rotaryFor(grid);
     hooks.onStage?.({ name: "prepared", noise, schedule, rotary });
     const steering = steer?.(schedule);
-    const conditions = { ...given, rotary, guidanceScale: request.guidanceScale, second: this.#second(request) };
+    const { guidanceScale } = request;
+    const conditions = { ...given, rotary, byToken: this.#byToken(grid), guidanceScale, second: this.#second(request) };
     const predictor = new TransformerPredictor(this.#components, schedule, conditions);
     const previews = this.#previews(request, leadingFrames);
     const latents = await denoise({
@@ -279,6 +280,7 @@ export class WanPipeline {
         hooks.onProgress(scale.at("denoise", step.step, step.total), scale.total, previews?.take());
       },
     });
+    if (firstFrame !== undefined) setFrame(latents, 0, firstFrame);
     return clipOf(latents, leadingFrames);
   }
 
@@ -312,6 +314,12 @@ export class WanPipeline {
     if (latentRgb === undefined) return undefined;
     const encode = videoPreview(latentRgb, fps, this.model.temporalScale);
     return new PreviewFeed((latents) => encode(clipOf(latents, leadingFrames)));
+  }
+
+  #byToken(latents: Grid): TransformerConditions["byToken"] {
+    if (!this.model.timestepPerToken) return undefined;
+    const [frames, height, width] = tokenGrid(this.model, latents);
+    return { tokens: frames * height * width, ofFirstFrame: height * width };
   }
 
   #second(request: WanRequest): TransformerConditions["second"] {

@@ -2,7 +2,7 @@ import { invalidJob, unsupportedOption } from "#pipelines/core/errors.ts";
 import { type FolderHost, folderAdvice } from "./folder-advice.ts";
 import { kindsOf, type ModelTask } from "./model-tasks.ts";
 
-/** Tasks of the original command line, and what weights each is for; null for those that run nowhere here. */
+/** Tasks of the original command line, and what weights each is for. */
 const needs = {
   "t2v-1.3B": "text",
   "t2v-14B": "text",
@@ -10,11 +10,11 @@ const needs = {
   "t2i-14B": "text",
   "i2v-14B": "first-frame",
   "i2v-A14B": "first-frame",
-  "ti2v-5B": null,
+  "ti2v-5B": "text",
   "flf2v-14B": "first-last-frame",
   "vace-1.3B": "vace",
   "vace-14B": "vace",
-} as const satisfies Record<string, ModelTask | null>;
+} as const satisfies Record<string, ModelTask>;
 
 export type WanTask = keyof typeof needs;
 
@@ -31,11 +31,6 @@ export async function checkTask(
 ): Promise<void> {
   if (task === undefined) return;
   const need = needs[task];
-  if (need === null) {
-    throw unsupportedOption(
-      `task "${task}" is that of WAN 2.2's 5B model, which has a timestep for every token, and none such runs here: send "i2v-A14B" or "t2v-A14B"`,
-    );
-  }
   if (!model.tasks.includes(need)) {
     const advice = await folderAdvice(need, host);
     throw unsupportedOption(

@@ -3,6 +3,7 @@ import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import type { Component, PreparedInput } from "#pipelines/core/onnx.ts";
 import { concat, release, type Tensor, tensor } from "#pipelines/core/tensor.ts";
 import { combineGuidance } from "#pipelines/diffusion/guidance.ts";
+import { setFrame } from "#pipelines/diffusion/video-frames.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
 import type { Conditioning } from "./conditioning.ts";
 import { files } from "./model-folder.ts";
@@ -21,7 +22,9 @@ export interface TransformerConditions {
   readonly negativePrompt: Tensor | undefined;
   readonly rotary: RotaryTables;
   /** What the clip is made from beside the prompt: channels beside the latents, and further inputs. */
-  readonly beside?: Pick<Conditioning, "channels" | "inputs"> | undefined;
+  readonly beside?: Pick<Conditioning, "channels" | "inputs" | "firstFrame"> | undefined;
+  /** Tokens of the clip and of its first latent frame, for transformers that have a timestep for every token. */
+  readonly byToken?: { readonly tokens: number; readonly ofFirstFrame: number } | undefined;
   readonly guidanceScale: number;
   /** Of a model with two transformers. */
   readonly second?: { readonly boundaryTimestep: number; readonly guidanceScale: number } | undefined;
@@ -44,7 +47,7 @@ export class TransformerPredictor {
   readonly #schedule: Schedule;
   readonly #conditions: TransformerConditions;
   readonly #prepared = new Map<string, PreparedConditions>();
-  /** Latents and the condition's channels after them, as one input; its latents are written anew at each step. */
+  /** Latents with what the condition puts among or after them, as one input; they are written anew at each step. */
   #joined: Tensor | undefined;
   #last: Tensor | undefined;
 
@@ -66,7 +69,7 @@ export class TransformerPredictor {
     const { prompt, negativePrompt, further } = this.#conditionsFor(file, transformer);
     const shared = {
       hidden_states: transformer.prepare("hidden_states", this.#hiddenStates(latents)),
-      timestep: transformer.prepare("timestep", tensor(Float32Array.of(timestep), [1])),
+      timestep: transformer.prepare("timestep", this.#timestepInput(timestep)),
       ...further,
     };
     const run = async (encoderHiddenStates: PreparedInput) => {
@@ -87,11 +90,21 @@ export class TransformerPredictor {
   }
 
   #hiddenStates(latents: Tensor): Tensor {
-    const channels = this.#conditions.beside?.channels;
-    if (channels === undefined) return latents;
-    this.#joined ??= concat([latents, channels], 1);
+    const { channels, firstFrame } = this.#conditions.beside ?? {};
+    if (channels === undefined && firstFrame === undefined) return latents;
+    this.#joined ??= concat(channels === undefined ? [latents] : [latents, channels], 1);
     this.#joined.data.set(latents.data);
+    if (firstFrame !== undefined) setFrame(this.#joined, 0, firstFrame);
     return this.#joined;
+  }
+
+  /** `[1]`, or for every token `[1, tokens]`: 0 for those of a frame that is given. */
+  #timestepInput(timestep: number): Tensor {
+    const { byToken, beside } = this.#conditions;
+    if (byToken === undefined) return tensor(Float32Array.of(timestep), [1]);
+    const timesteps = new Float32Array(byToken.tokens).fill(timestep);
+    if (beside?.firstFrame !== undefined) timesteps.fill(0, 0, byToken.ofFirstFrame);
+    return tensor(timesteps, [1, byToken.tokens]);
   }
 
   #planOf(timestep: number): StagePlan {

@@ -63,9 +63,12 @@ def export(source: Path, output: Path, plain_attention: bool = False, **options)
         if has_image_encoder(source, index):
             yield image_encoder(source, dtype)
         for name in transformer_names(index):
-            make = image_transformer if reads_pictures(source, name) else transformer
-            make = vace_transformer if index["_class_name"] == VACE else make
-            yield make(source, name, dtype, fused)
+            if index["_class_name"] == VACE:
+                yield vace_transformer(source, name, dtype, fused)
+            elif reads_pictures(source, name):
+                yield image_transformer(source, name, dtype, fused)
+            else:
+                yield transformer(source, name, dtype, fused, by_token=bool(index.get("expand_timesteps")))
 
     passed = export_components(components(), output, settings)
     for half in load_halves(source, fused):

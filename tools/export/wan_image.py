@@ -1,4 +1,4 @@
-"""What image-to-video models of WAN 2.1 have of their own: an image encoder, and a transformer that reads its features."""
+"""What image-to-video models of WAN 2.1 have of their own: an image encoder, and a transformer that reads features."""
 
 from pathlib import Path
 

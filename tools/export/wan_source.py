@@ -18,12 +18,8 @@ SINGLE_FILE = (
 def check_source(source: Path) -> dict:
     """Returns `model_index.json` of a WAN folder; raises `ExportError` naming everything that is missing."""
     index = read_index(source, "Wan", SINGLE_FILE)
-    if index["_class_name"] not in ("WanPipeline", IMAGE, VACE) or index.get("expand_timesteps"):
-        kind = "a model with expand_timesteps" if index.get("expand_timesteps") else f"a {index['_class_name']}"
-        raise ExportError(
-            f"{source} holds {kind}; "
-            f"WanPipeline, {IMAGE} and {VACE} without expand_timesteps can be exported."
-        )
+    if index["_class_name"] not in ("WanPipeline", IMAGE, VACE):
+        raise ExportError(f"{source} holds a {index['_class_name']}; WanPipeline, {IMAGE} and {VACE} can be exported.")
     parts = ["text_encoder", *transformer_names(index), "vae"]
     needed = [f"{name}/config.json" for name in parts] + ["scheduler/scheduler_config.json", "tokenizer/tokenizer.json"]
     missing = [path for path in needed if not (source / path).is_file()]
@@ -66,12 +62,6 @@ def _check_networks(source: Path, index: dict) -> None:
             )
         if any(reads) and not all(reads):
             raise ExportError(f"{name}/config.json has one of image_dim and added_kv_proj_dim, and not the other.")
-    vae = read_json(source / "vae/config.json")
-    if vae.get("is_residual") or vae.get("patch_size") not in (None, 1):
-        raise ExportError(
-            "vae/config.json has is_residual or patch_size, as the VAE of WAN 2.2 TI2V-5B does; "
-            "the VAE of WAN 2.1 (which the 14B models of 2.2 share) can be exported."
-        )
 
 
 def copy_small_files(source: Path, output: Path, index: dict) -> None:

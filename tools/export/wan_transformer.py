@@ -1,5 +1,6 @@
 """A WAN transformer as an ONNX component."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -111,7 +112,12 @@ class _FusedRotary(torch.autograd.Function):
 
 
 def random_inputs(
-    exported: Transformer, dtype: torch.dtype, batch: int, patches: tuple[int, int, int], length: int
+    exported: Transformer,
+    dtype: torch.dtype,
+    batch: int,
+    patches: tuple[int, int, int],
+    length: int,
+    by_token: bool = False,
 ) -> Tensors:
     """Random inputs of a clip of so many patches and a prompt of so many tokens, in the order of the graph's inputs."""
     config = exported.model.config
@@ -119,12 +125,16 @@ def random_inputs(
     hidden = torch.randn(batch, config.in_channels, frames, height, width).to(dtype)
     # float32 in every precision: schedulers make fractional timesteps that float16 would round.
     timestep = torch.linspace(437.25, 899.5, batch)
+    if by_token:
+        # Of what is given, 0.
+        timestep = timestep[:, None].repeat(1, math.prod(patches))
+        timestep[:, : math.prod(patches[1:])] = 0
     text = torch.randn(batch, length, config.text_dim).to(dtype)
     return hidden, timestep, text, *(table.float() for table in exported.rotary(hidden))
 
 
-def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool) -> Component:
-    """The component of folder `name`: `transformer` or `transformer_2`."""
+def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool, by_token: bool = False) -> Component:
+    """The component of folder `name`: `transformer` or `transformer_2`; with a timestep for every token, if said."""
     from diffusers import WanTransformer3DModel
 
     folder = source / name
@@ -133,11 +143,14 @@ def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool) -> Com
     area = {0: "batch", 2: "frames", 3: "height", 4: "width"}
     inputs = {
         "hidden_states": area,
-        "timestep": {0: "batch"},
+        "timestep": {0: "batch"} | ({1: "tokens"} if by_token else {}),
         "encoder_hidden_states": {0: "batch", 1: "sequence"},
         "rotary_cos": {1: "tokens"},
         "rotary_sin": {1: "tokens"},
     }
+
+    def values(batch: int, patches: tuple[int, int, int], length: int) -> Tensors:
+        return random_inputs(exported, dtype, batch, patches, length, by_token)
 
     return Component(
         name,
@@ -145,8 +158,8 @@ def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool) -> Com
         dtype,
         inputs,
         {"out_sample": area},
-        lambda: random_inputs(exported, dtype, 2, (2, 3, 5), 11),
-        lambda: [random_inputs(exported, dtype, 1, (1, 4, 3), 512), random_inputs(exported, dtype, 2, (3, 2, 5), 24)],
+        lambda: values(2, (2, 3, 5), 11),
+        lambda: [values(1, (1, 4, 3), 512), values(2, (3, 2, 5), 24)],
         prepare_trace=lambda: exported.prepare_trace(fused),
         reference=lambda hidden, timestep, text, *_: model(hidden, timestep, text, return_dict=False)[0],
     )

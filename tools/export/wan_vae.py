@@ -80,11 +80,8 @@ class DecoderChunk(Chunk):
         values = _convolution(decoder.conv_in, _convolution(self.vae.post_quant_conv, values, caches), caches)
         values = self.middle(decoder.mid_block, values, caches)
         for block in decoder.up_blocks:
-            for residual in block.resnets:
-                values = _residual(residual, values, caches)
-            for upsampler in block.upsamplers or ():
-                values = _upsampled(upsampler, values, caches)
-        return self.head(decoder, values, caches).clamp(-1, 1)
+            values = _up_block(block, values, caches)
+        return _spread(self.head(decoder, values, caches), self.vae.config.patch_size).clamp(-1, 1)
 
 
 class EncoderChunk(Chunk):
@@ -92,9 +89,11 @@ class EncoderChunk(Chunk):
 
     def compute(self, values: torch.Tensor, caches: Caches) -> torch.Tensor:
         encoder = self.vae.encoder
-        values = _convolution(encoder.conv_in, values, caches)
+        values = _convolution(encoder.conv_in, _gathered(values, self.vae.config.patch_size), caches)
         for layer in encoder.down_blocks:
-            if hasattr(layer, "resample"):
+            if hasattr(layer, "avg_shortcut"):
+                values = _down_block(layer, values, caches)
+            elif hasattr(layer, "resample"):
                 values = _downsampled(layer, values, caches)
             elif hasattr(layer, "to_qkv"):
                 values = _attention(layer, values, self.fused)
@@ -168,6 +167,61 @@ def _downsampled(block: torch.nn.Module, values: torch.Tensor, caches: Caches) -
         return values
     layer = block.time_conv
     return functional.conv3d(torch.cat([caches_before, values], dim=2), layer.weight, layer.bias, layer.stride)
+
+
+def _up_block(block: torch.nn.Module, values: torch.Tensor, caches: Caches) -> torch.Tensor:
+    """One level of the decoder; in the VAE of WAN 2.2 TI2V-5B with a way around it, on which values are repeated."""
+    before, shortcut = values, getattr(block, "avg_shortcut", None)
+    for residual in block.resnets:
+        values = _residual(residual, values, caches)
+    upsamplers = block.upsamplers or () if hasattr(block, "upsamplers") else filter(None, [block.upsampler])
+    for upsampler in upsamplers:
+        values = _upsampled(upsampler, values, caches)
+    return values if shortcut is None else values + _repeated(shortcut, before, caches.is_first)
+
+
+def _down_block(block: torch.nn.Module, values: torch.Tensor, caches: Caches) -> torch.Tensor:
+    """One level of the encoder of WAN 2.2 TI2V-5B, with a way around it, on which values are averaged."""
+    before = values
+    for residual in block.resnets:
+        values = _residual(residual, values, caches)
+    if block.downsampler is not None:
+        values = _downsampled(block.downsampler, values, caches)
+    return values + _averaged(block.avg_shortcut, before)
+
+
+def _averaged(shortcut: torch.nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """Blocks of `factor_t` frames and `factor_s` pixels each way, and channels, to the mean of groups of them."""
+    time, space = shortcut.factor_t, shortcut.factor_s
+    values = functional.pad(values, (0, 0, 0, 0, -int(values.shape[2]) % time, 0))
+    blocks = values.unflatten(4, (-1, space)).unflatten(3, (-1, space)).unflatten(2, (-1, time))
+    channels = blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 4)
+    return channels.unflatten(1, (shortcut.out_channels, shortcut.group_size)).mean(dim=2)
+
+
+def _repeated(shortcut: torch.nn.Module, values: torch.Tensor, is_first: bool) -> torch.Tensor:
+    """The inverse: channels to blocks of frames and pixels. Of the first frame the last one stays."""
+    time, space = shortcut.factor_t, shortcut.factor_s
+    repeated = values.unsqueeze(2).expand(-1, -1, shortcut.repeats, -1, -1, -1).flatten(1, 2)
+    blocks = repeated.unflatten(1, (shortcut.out_channels, time, space, space)).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    values = blocks.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+    return values[:, :, time - 1 :] if is_first else values
+
+
+def _gathered(values: torch.Tensor, patch: int | None) -> torch.Tensor:
+    """Blocks of `patch` x `patch` pixels as channels, as diffusers' `patchify` orders them."""
+    if patch in (None, 1):
+        return values
+    blocks = values.unflatten(4, (-1, patch)).unflatten(3, (-1, patch))
+    return blocks.permute(0, 1, 6, 4, 2, 3, 5).flatten(1, 3)
+
+
+def _spread(values: torch.Tensor, patch: int | None) -> torch.Tensor:
+    """The inverse of `_gathered`."""
+    if patch in (None, 1):
+        return values
+    blocks = values.unflatten(1, (-1, patch, patch)).permute(0, 1, 4, 5, 3, 6, 2)
+    return blocks.flatten(5, 6).flatten(3, 4)
 
 
 def _images(values: torch.Tensor) -> torch.Tensor:

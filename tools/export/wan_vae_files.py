@@ -38,14 +38,15 @@ def load_halves(source: Path, fused: bool) -> Iterator[Half]:
     vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=torch.float32, variant=weights_variant(folder)).eval()
     config = vae.config
     frames = 2 ** sum(config.temperal_downsample)
-    scale = 2 ** (len(config.dim_mult) - 1)
+    patch = config.patch_size or 1
+    scale = patch * 2 ** (len(config.dim_mult) - 1)
     latent_area, area = {3: "latent_height", 4: "latent_width"}, {3: "sample_height", 4: "sample_width"}
 
     def latents(*shape: int) -> torch.Tensor:
         return torch.randn(shape[0], config.z_dim, *shape[1:])
 
     def clip(batch: int, count: int, height: int, width: int) -> torch.Tensor:
-        return torch.rand(batch, config.in_channels, count, height * scale, width * scale) * 2 - 1
+        return torch.rand(batch, config.in_channels // patch**2, count, height * scale, width * scale) * 2 - 1
 
     yield _half(
         "vae_decoder",

@@ -19,8 +19,8 @@ class ImageCase:
     guidance_scale_2: float | None = None
     flow_shift: float | None = None
     scheduler: str | None = None
-    # Numbers of the pictures by formula that the clip begins and ends with; no last one: None.
-    first: int = 0
+    # Numbers of the pictures by formula that the clip begins and ends with; None is no picture.
+    first: int | None = 0
     last: int | None = None
     seed: int = 1
 
@@ -82,4 +82,8 @@ IMAGE_CASES = (
     ),
     ImageCase("two-stages-first-and-last", "an owl on a mossy branch", model="i2v-2", steps=6, last=12, seed=11),
     ImageCase("other-sizes", "watercolor painting of a valley", model="i2v-other", frames=9, first=8, seed=5),
+    ImageCase(
+        "by-token", "a lighthouse at dawn", model="ti2v", negative_prompt="blurry", width=64, frames=9, first=10, seed=4
+    ),
+    ImageCase("by-token-text", "a lighthouse at dawn", model="ti2v", height=64, width=32, first=None, seed=4),
 )

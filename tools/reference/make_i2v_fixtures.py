@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import diffusers
 import torch
-from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from diffusers.pipelines.wan import pipeline_wan, pipeline_wan_i2v
 from PIL import Image
 from safetensors.torch import save_file
@@ -31,13 +31,14 @@ from reference.wan_stages import load_pipeline, make_scheduler
 FOLDER = OUTPUT / "i2v"
 # Parts that the models for pictures have in common.
 IMAGE_PARTS = ("image_encoder", "image_processor")
-# By name: the random WAN whose other parts it has, for how many pictures it reads features, and whether a second
-# transformer takes over.
+# By name: the random WAN whose other parts it has, for how many pictures it reads features, whether a second
+# transformer takes over, and whether it has a timestep for every token, and a VAE of its own, as WAN 2.2's TI2V-5B.
 IMAGE_MODELS = {
-    "i2v": ("random-wan", 1, False),
-    "flf2v": ("random-wan", 2, False),
-    "i2v-2": ("random-wan", 0, True),
-    "i2v-other": ("random-wan-other", 1, False),
+    "i2v": ("random-wan", 1, False, False),
+    "flf2v": ("random-wan", 2, False, False),
+    "i2v-2": ("random-wan", 0, True, False),
+    "i2v-other": ("random-wan-other", 1, False, False),
+    "ti2v": ("random-wan", 0, False, True),
 }
 BOUNDARY_RATIO = 0.9
 PICTURE_SIZE, PATCH, PICTURE_WIDTH = 28, 14, 16
@@ -45,14 +46,14 @@ FEATURES = (PICTURE_SIZE // PATCH) ** 2 + 1
 
 
 @torch.no_grad()
-def make_transformer(beside, pictures: int) -> WanTransformer3DModel:
-    """One that fits the text encoder and the VAE of the pipeline `beside`."""
-    channels, heads, head_width = beside.vae.config.z_dim, 2, 12
+def make_transformer(beside, vae: AutoencoderKLWan, pictures: int, by_token: bool) -> WanTransformer3DModel:
+    """One that fits the VAE, and the text encoder of the pipeline `beside`."""
+    channels, heads, head_width = vae.config.z_dim, 2, 12
     model = WanTransformer3DModel(
         patch_size=beside.transformer.config.patch_size,
         num_attention_heads=heads,
         attention_head_dim=head_width,
-        in_channels=2 * channels + beside.vae_scale_factor_temporal,
+        in_channels=channels if by_token else 2 * channels + beside.vae_scale_factor_temporal,
         out_channels=channels,
         text_dim=beside.transformer.config.text_dim,
         freq_dim=32,
@@ -75,6 +76,31 @@ def make_transformer(beside, pictures: int) -> WanTransformer3DModel:
     return model.eval()
 
 
+@torch.no_grad()
+def make_residual_vae() -> AutoencoderKLWan:
+    """As that of TI2V-5B: blocks of pixels as channels, and ways around each level. It scales to an eighth."""
+    channels = 12
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        decoder_base_dim=6,
+        z_dim=channels,
+        dim_mult=[1, 2, 2],
+        num_res_blocks=1,
+        temperal_downsample=[True, True],
+        latents_mean=[round(0.1 * index - 0.05 * channels, 4) for index in range(channels)],
+        latents_std=[round(1 + 0.07 * index, 4) for index in range(channels)],
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_temporal=4,
+        scale_factor_spatial=8,
+    )
+    for parameter in vae.encoder.parameters():
+        parameter.mul_(1.5)
+    return vae.eval()
+
+
 def make_image_encoder() -> CLIPVisionModel:
     config = CLIPVisionConfig(
         hidden_size=PICTURE_WIDTH,
@@ -91,20 +117,23 @@ def make_image_encoder() -> CLIPVisionModel:
 
 
 def make_pipeline(name: str, scratch: Path) -> WanImageToVideoPipeline:
-    beside_name, pictures, two_stages = IMAGE_MODELS[name]
+    beside_name, pictures, two_stages, by_token = IMAGE_MODELS[name]
     source = scratch / beside_name
     if not source.exists():
         write_source(source, MODELS[beside_name], SEED)
     beside = load_pipeline(source)
     torch.manual_seed(SEED + 5)
     parts = {"image_encoder": make_image_encoder() if pictures else None}
-    parts["transformer"] = make_transformer(beside, pictures)
-    parts["transformer_2"] = make_transformer(beside, pictures) if two_stages else None
-    shared = {part: beside.components[part] for part in ("text_encoder", "vae", "scheduler")}
+    vae = make_residual_vae() if by_token else beside.vae
+    parts["transformer"] = make_transformer(beside, vae, pictures, by_token)
+    parts["transformer_2"] = make_transformer(beside, vae, pictures, by_token) if two_stages else None
+    shared = {part: beside.components[part] for part in ("text_encoder", "scheduler")}
     pipeline = WanImageToVideoPipeline(
         tokenizer=load_tokenizer(source),
         image_processor=CLIPImageProcessorPil(size=PICTURE_SIZE, crop_size=PICTURE_SIZE) if pictures else None,
         boundary_ratio=BOUNDARY_RATIO if two_stages else None,
+        expand_timesteps=by_token,
+        vae=vae,
         **shared,
         **parts,
     )
@@ -122,13 +151,28 @@ def write_model(pipeline: WanImageToVideoPipeline, name: str, scratch: Path) -> 
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for part in ("model_index.json", "transformer", "transformer_2"):
+    own_vae = ("vae_decoder", "vae_encoder") if IMAGE_MODELS[name][3] else ()
+    for part in ("model_index.json", "transformer", "transformer_2", *own_vae):
         if (exported / part).exists():
             (exported / part).rename(folder / part)
     for part in IMAGE_PARTS:
         if (exported / part).exists():
             shutil.copytree(exported / part, FOLDER / "image" / part, dirs_exist_ok=True)
     return passed
+
+
+def called(pipeline: WanImageToVideoPipeline, case: ImageCase) -> tuple[WanImageToVideoPipeline | WanPipeline, dict]:
+    """The pipeline that makes the clip, with what it is given beside a prompt: without a picture, another one."""
+    first, last = (
+        None if number is None else Image.fromarray(picture(case.width, case.height, number))
+        for number in (case.first, case.last)
+    )
+    if first is not None:
+        return pipeline, {"image": first, "last_image": last}
+    names = ("tokenizer", "text_encoder", "vae", "scheduler", "transformer")
+    without = WanPipeline(**{name: pipeline.components[name] for name in names}, expand_timesteps=True)
+    without.set_progress_bar_config(disable=True)
+    return without, {}
 
 
 def run_case(pipeline: WanImageToVideoPipeline, case: ImageCase) -> dict[str, torch.Tensor]:
@@ -157,14 +201,10 @@ def run_case(pipeline: WanImageToVideoPipeline, case: ImageCase) -> dict[str, to
         (pipeline, "encode_image", embedded),
         (pipeline.scheduler, "step", step),
     )
-    first, last = (
-        None if number is None else Image.fromarray(picture(case.width, case.height, number))
-        for number in (case.first, case.last)
-    )
+    used, given = called(pipeline, case)
     with observing(*observed), torch.no_grad():
-        made = pipeline(
-            image=first,
-            last_image=last,
+        made = used(
+            **given,
             prompt=case.prompt,
             negative_prompt=case.negative_prompt,
             height=case.height,
@@ -204,7 +244,7 @@ def encoded_clips(sources: Path) -> dict[str, torch.Tensor]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", action="store_true", help="write the ONNX files too")
+    parser.add_argument("--models", nargs="*", default=[], help="write these models' ONNX files too", metavar="NAME")
     options = parser.parse_args()
     torch.set_num_threads(1)
     diffusers.utils.logging.set_verbosity_error()
@@ -217,7 +257,7 @@ def main() -> int:
         sources = Path(scratch)
         pipelines = {name: make_pipeline(name, sources) for name in IMAGE_MODELS}
         for name, pipeline in pipelines.items():
-            if options.models:
+            if name in options.models:
                 passed = write_model(pipeline, name, sources) and passed
         for case in IMAGE_CASES:
             found = run_case(pipelines[case.model], case)
