@@ -45,6 +45,19 @@ test("a file may stand in any field that takes one", { timeout: 60_000 }, async 
   expect(JSON.parse(stdout).metadata).toMatchObject({ reference_path: "img2img", ignored: [] });
 });
 
+test("a clip begins with a file of this machine", { timeout: 60_000 }, async () => {
+  const folder = await folderWithPictures();
+  const clip = ["run", "video_fast", "a red apple", "--seed", "1", "--steps", "2", "--config", '{"frame_num": 5}'];
+  const { exitCode, stdout, stderr } = await runCli(
+    folder,
+    [...clip, "--input", "first_frame=@blue.png", "--json"],
+    env,
+  );
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+  const reported = { reference_mode: "start", reference_path: "anchor", ignored: [] };
+  expect(JSON.parse(stdout).metadata).toMatchObject(reported);
+});
+
 test("enqueue stores its files as uploaded ones, and the job names them", async () => {
   const folder = await folderWithPictures();
   const enqueue = ["enqueue", ...type.slice(1), "--data", "data", "--json"];

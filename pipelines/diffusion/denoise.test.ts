@@ -55,6 +55,27 @@ it("names the step whose latents are no numbers", async () => {
   });
 });
 
+it("lets a solver forget what was before a turn", async () => {
+  const run = async (turns?: ReadonlySet<number>) => {
+    const found: number[][] = [];
+    await denoise({
+      schedule: createScheduler("unipc", { beta_schedule: "scaled_linear" }, "test").schedule(6),
+      latents: latents(),
+      turns,
+      predict: async (sample, index) =>
+        tensor(
+          sample.data.map((value) => Math.sin(value + index)),
+          sample.dims,
+        ),
+      onStep: ({ latents: { data } }) => void found.push([...data]),
+    });
+    return found;
+  };
+  const [straight, turned] = [await run(), await run(new Set([3]))];
+  expect(turned.slice(0, 3)).toEqual(straight.slice(0, 3));
+  expect(turned[3]).not.toEqual(straight[3]);
+});
+
 it("lets other work in between two steps and stops before the next one", async () => {
   const controller = new AbortController();
   let calls = 0;

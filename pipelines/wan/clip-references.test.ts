@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { randomWans } from "#pipelines/testing/random-wan.ts";
 import type { ClipJob, ClipParameters } from "./clip-job.ts";
-import { type ClipReferences, conditionOf } from "./clip-references.ts";
+import { type ClipReferences, conditionOf, referenceFilesOf, unusedOf } from "./clip-references.ts";
 import { type ClipHost, generateExactClip } from "./generate-clip.ts";
 import type { ModelTask } from "./model-tasks.ts";
 import { type ReferenceMode, type ReferencePath, referencePathOf, referencePlanOf } from "./reference-way.ts";
@@ -156,6 +156,18 @@ describe("the condition", () => {
   });
 });
 
+it.each<[ReferencePath, ReferenceMode, number, string[]]>([
+  ["vace", "start", 6.6, []],
+  ["vace", "start", 5, ["metadata.reference_strength"]],
+  ["vace", "single", 6.6, ["reference_fit"]],
+  ["i2v", "single", 6.6, []],
+  ["anchor", "start", 5, []],
+])("on the way %s in the mode %s with guidance %d, %j plays no part", (path, mode, guidance_scale, fields) => {
+  const parameters = { guidance_scale, reference_fit: "contain" } as const;
+  const given = job({}, { reference_strength: 0.4 });
+  expect(Object.keys(unusedOf({ path, plan: { mode, strength: 0.4 } }, given, parameters))).toEqual(fields);
+});
+
 describe("a clip", () => {
   it("reports the way that its picture took, and another strength makes another clip", async () => {
     const made = async (strength: number) => {
@@ -195,5 +207,23 @@ describe("a clip", () => {
       message: `The ${what} cannot be used: it is no picture, or its header is damaged. Send a PNG, JPEG, WebP or GIF.`,
     });
     expect([stages, assets, readdirSync(scratch)]).toEqual([[], [], []]);
+  });
+});
+
+describe("for a command that reads pictures itself", () => {
+  it("there are their files, of those that count", async () => {
+    const { host } = hostOf();
+    const given = job({ first_frame: "lake.png", image: "page.html" });
+    const files = { single: undefined, start: join(folder, "lake.png"), end: undefined };
+    expect(await referenceFilesOf(given, host)).toEqual(files);
+  });
+
+  it("videos are refused", async () => {
+    const { host } = hostOf();
+    const moving = { ...host, input: async () => ({ file: "a.mp4", mimeType: "video/mp4" }) };
+    await expect(referenceFilesOf(job({ last_frame: "a" }), moving)).rejects.toMatchObject({
+      code: "INPUT_INVALID",
+      message: "The last frame cannot be used: it is video/mp4. Send a PNG, JPEG, WebP or GIF.",
+    });
   });
 });

@@ -99,14 +99,19 @@ export function reportReferences(references: ClipReferences | undefined): Record
   return { reference_mode: plan.mode, reference_path: path, reference_strength: plan.strength };
 }
 
-/** Fields that count nothing on the way that the pictures take. */
+/** Fields that count nothing on the way that the pictures take, with their values. */
 export function unusedOf(
   references: ClipReferences | undefined,
   job: ClipJob,
-  { guidance_scale }: Pick<ClipParameters, "guidance_scale">,
+  { guidance_scale, reference_fit }: Pick<ClipParameters, "guidance_scale" | "reference_fit">,
 ): Record<string, unknown> {
   if (references === undefined || references.path === "anchor") return {};
-  const byStrength = 5 + 4 * references.plan.strength;
+  const { path, plan } = references;
+  const byStrength = 5 + 4 * plan.strength;
   const counts = Math.abs(guidance_scale - byStrength) < 1e-6;
-  return counts ? {} : { "metadata.reference_strength": job.metadata?.reference_strength };
+  return {
+    ...(counts ? {} : { "metadata.reference_strength": job.metadata?.reference_strength }),
+    // It is shown as it is.
+    ...(path === "vace" && plan.mode === "single" ? { reference_fit } : {}),
+  };
 }

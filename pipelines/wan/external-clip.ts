@@ -11,8 +11,11 @@ const temporalScale = 4;
 
 /** What the classic command line has no argument for. */
 const unknownToCommands = [
-  ...(["guidance_scale_2", "switch_threshold", "noise"] as const),
-  ...(["reference_fit", "reference_background"] as const),
+  "guidance_scale_2",
+  "switch_threshold",
+  "noise",
+  "reference_fit",
+  "reference_background",
 ] as const;
 
 interface WantedClip {

@@ -17,11 +17,18 @@ export async function modelOfJob(
 /** Names under which job types look for their models. */
 const names = ["wan", "t2v", "t2v_2_2", "i2v", "i2v_2_2", "flf2v", "vace", "vace_2_1", "vace_2_2"] as const;
 
+/** The name of a model that is here and can do it. */
+export async function folderWith(task: ModelTask, host: FolderHost): Promise<string | undefined> {
+  for (const name of names) {
+    if ((await tasksOf(name, host)).includes(task)) return name;
+  }
+  return undefined;
+}
+
 /** What to do about a task that a model cannot do: the name of one that is here and can, or how to get one. */
 export async function folderAdvice(task: ModelTask, host: FolderHost): Promise<string> {
-  for (const name of names) {
-    if ((await tasksOf(name, host)).includes(task)) return `send model_variant "${name}"`;
-  }
+  const name = await folderWith(task, host);
+  if (name !== undefined) return `send model_variant "${name}"`;
   return `export ${foldersFor(task)} with tools/export/export_wan.py, and send its folder's name as model_variant`;
 }
 

@@ -1,6 +1,6 @@
 import { type PipelineError, unsupportedOption } from "#pipelines/core/errors.ts";
 import type { ClipJob } from "./clip-job.ts";
-import { type FolderHost, folderAdvice } from "./folder-advice.ts";
+import { type FolderHost, folderAdvice, folderWith } from "./folder-advice.ts";
 import { kindsOf, type ModelTask } from "./model-tasks.ts";
 
 /** A picture of what the clip is about; its first frame, its last, or both. */
@@ -79,18 +79,20 @@ export async function referencePathOf(
 ): Promise<ReferencePath> {
   const found = ways[mode].find(([task]) => tasks.includes(task))?.[1];
   if (found === undefined) {
-    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and the job gives ${given[mode]}`, mode, host);
+    const could = ways[mode].map(([task]) => task);
+    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and the job gives ${given[mode]}`, could, host);
   }
   if (found === "i2v" && frames === 1) {
-    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and one frame is that picture`, "end", host);
+    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and one frame is that picture`, ["vace", "text"], host);
   }
   return found;
 }
 
-async function noWay(problem: string, mode: ReferenceMode, host: FolderHost): Promise<PipelineError> {
-  for (const [task] of ways[mode]) {
-    const advice = await folderAdvice(task, host);
-    if (advice.startsWith("send")) return unsupportedOption(`${problem}: ${advice}`);
+/** @param could tasks of models that have a way, in the order in which they are advised */
+async function noWay(problem: string, could: readonly ModelTask[], host: FolderHost): Promise<PipelineError> {
+  for (const task of could) {
+    const name = await folderWith(task, host);
+    if (name !== undefined) return unsupportedOption(`${problem}: send model_variant "${name}"`);
   }
   return unsupportedOption(`${problem}: ${await folderAdvice("vace", host)}`);
 }
