@@ -254,11 +254,12 @@ interface Collaborators {
   onHandler(handler: Handler): void;
 }
 
-function observed({ store, callback, webhook }: Destinations, tracing: Tracing, metrics: Metrics) {
+function observed({ store, callback, webhook, stored }: Destinations, tracing: Tracing, metrics: Metrics) {
   return {
     store: measuredStore(tracedStore(store, tracing), metrics),
     callback: measuredCallback(tracedCallback(callback, tracing), metrics),
     webhook,
+    stored,
   };
 }
 
@@ -268,14 +269,14 @@ function wire(own: Collaborators) {
   const { byName, queues } = own.sources;
   const sources = new Map([...byName].map(([name, { source }]) => [name, source]));
   const { folder } = embedded;
-  const { store, callback, webhook } = observed(destinations, tracing, metrics);
+  const results = observed(destinations, tracing, metrics);
   const { workerId, abortGraceSeconds, deliveryConcurrency: concurrency } = config;
   const keepers = new Map([...sources.values()].map((one) => [one.name, new LeaseKeeper(one, log, metrics)]));
   const events = new JobEvents();
   const shared = { keepers, events, log, metrics, tracing, nowMs: Date.now, random: Math.random };
   const inputs = connectInputs(config, folder, embedded.store, log);
   const uploads = connectUploads(config, { ...embedded, store: destinations.store, queues }, log);
-  const delivery = new Delivery({ ...shared, outbox, store, callback, webhook, sources, workerId, concurrency });
+  const delivery = new Delivery({ ...shared, ...results, outbox, sources, workerId, concurrency });
   const fetches = new ModelFetches({ config, log, onChange: () => void offers.look() });
   const offers: Offers = connectOffers({
     config,

@@ -5,6 +5,7 @@ import type { Callback } from "./callbacks/callback.ts";
 import type { CallbackLog } from "./callbacks/callback-log.ts";
 import { HttpCallback, shownEndpoint } from "./callbacks/http-callback.ts";
 import { RecordedCallback } from "./callbacks/recorded-callback.ts";
+import { type StoredFiles, storedFiles } from "./stored-files.ts";
 import type { AssetStore, FileReader } from "./stores/asset-store.ts";
 import type { LocalAssetStore } from "./stores/local-asset-store.ts";
 import { SupabaseAssetStore } from "./stores/supabase-asset-store.ts";
@@ -15,6 +16,8 @@ import type { Webhook } from "./webhooks/webhook.ts";
 export interface Destinations {
   readonly store: AssetStore & UploadStore & FileReader;
   readonly callback: Callback;
+  /** What is in the store, for who reports it. */
+  readonly stored: StoredFiles;
   /** Addresses that jobs name themselves. */
   readonly webhook: Webhook;
 }
@@ -46,5 +49,6 @@ export function connectDelivery(
     },
     "results are delivered",
   );
-  return { store, callback, webhook: connectWebhook(config, store) };
+  const stored = storedFiles(config, store);
+  return { store, callback, stored, webhook: connectWebhook(config, stored) };
 }

@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { CodedError, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import { CodedError, type ErrorReport, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
@@ -7,13 +7,14 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
+import type { JobResult, JobSource, LeaseKey, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";
 import { becomesOf } from "./entry-end.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
 import { type Outbox, type OutboxEntry, type OutboxRow, stepOf } from "./outbox.ts";
+import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { isMendable } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
@@ -34,6 +35,8 @@ export interface DeliveryStepsOptions {
   readonly store: AssetStore;
   readonly callback: Callback;
   readonly webhook: Pick<Webhook, "send">;
+  /** For sources that hand files over with a result. */
+  readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly log: Logger;
@@ -124,18 +127,34 @@ export class DeliverySteps {
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    if (!(await this.#isHeld(source, row))) return this.#drop(source, entry);
+    if (!(await this.#isHeld(source, row))) return this.#drop(source, entry, signal);
     if (!needsUpload(row)) {
-      await this.#callBack(row, signal);
-      return this.#settle(source, entry);
+      const current = await this.#unlessRefused(source, row, signal);
+      await this.#callBack(current, signal);
+      return this.#settle(source, current.entry, signal);
     }
     const refusal = await this.#upload(row, signal);
     // A long upload may have outlived the lease, and a file may be gone because another process has delivered it.
     const isHeld = refusal === null ? await this.#isHeld(source, row) : await this.#isHeldNow(source, row);
-    if (!isHeld) return this.#drop(source, entry);
-    const current = refusal === null ? row : await this.#failInstead(row, refusal);
+    if (!isHeld) return this.#drop(source, entry, signal);
+    const current =
+      refusal === null
+        ? await this.#unlessRefused(source, row, signal)
+        : await this.#failInstead(row, toErrorReport(refusal), "the files of a finished job are refused for good");
     await this.#callBack(current, signal);
-    return this.#settle(source, current.entry);
+    return this.#settle(source, current.entry, signal);
+  }
+
+  /** The row, as a failure where the source can never hand its result over. */
+  async #unlessRefused(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<OutboxRow> {
+    const { entry } = row;
+    if (entry.settlement.kind !== "complete" || source.refusalOf === undefined) return row;
+    const refusal = await source.refusalOf(entry.lease, resultOf(entry), this.#filesOf(entry, signal));
+    return refusal === null ? row : await this.#failInstead(row, refusal, "the result of a finished job is refused");
+  }
+
+  #filesOf({ bucket }: OutboxEntry, signal: AbortSignal): ResultFiles {
+    return filesIn(this.#options.stored, bucket, signal);
   }
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
@@ -186,13 +205,9 @@ export class DeliverySteps {
     }
   }
 
-  async #failInstead(row: OutboxRow, refusal: PermanentError): Promise<OutboxRow> {
+  async #failInstead(row: OutboxRow, error: ErrorReport, what: string): Promise<OutboxRow> {
     const { outbox, log, nowMs } = this.#options;
-    const error = toErrorReport(refusal);
-    log.error(
-      { ...fieldsOf(row), error, kept_in: row.entry.workFolder },
-      "the files of a finished job are refused for good",
-    );
+    log.error({ ...fieldsOf(row), error, kept_in: row.entry.workFolder }, what);
     const entry: OutboxEntry = {
       ...row.entry,
       settlement: { kind: "fail", error },
@@ -243,13 +258,13 @@ export class DeliverySteps {
     return isOld && (row.entry.forWebhook || !this.#gateOf(row).needsMending);
   }
 
-  async #settle(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
-    return { outcome: await settle(source, entry), entry };
+  async #settle(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
+    return { outcome: await settle(source, entry, this.#filesOf(entry, signal)), entry };
   }
 
   /** The lease is gone: to another container, or because this very settling was applied and its answer was lost. */
-  async #drop(source: JobSource, entry: OutboxEntry): Promise<Delivered> {
-    const outcome = await settle(source, entry);
+  async #drop(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
+    const outcome = await settle(source, entry, this.#filesOf(entry, signal));
     return { outcome: outcome === "unknown" ? "lost" : outcome, entry };
   }
 
@@ -333,19 +348,24 @@ function needsUpload(row: OutboxRow): boolean {
   return stepOf(row) === "files";
 }
 
-function settle(source: JobSource, { settlement, lease, callback }: OutboxEntry): Promise<SettleOutcome> {
+function settle(source: JobSource, entry: OutboxEntry, files: ResultFiles): Promise<SettleOutcome> {
+  const { settlement, lease } = entry;
   switch (settlement.kind) {
     case "complete":
-      return source.complete(lease, {
-        assets: callback.assets,
-        metadata: callback.metadata,
-        ...(typeof callback.text === "string" ? { text: callback.text } : {}),
-      });
+      return source.complete(lease, resultOf(entry), files);
     case "fail":
       return source.fail(lease, settlement.error);
     case "cancelled":
       return source.cancelled(lease);
   }
+}
+
+function resultOf({ callback }: OutboxEntry): JobResult {
+  return {
+    assets: callback.assets,
+    metadata: callback.metadata,
+    ...(typeof callback.text === "string" ? { text: callback.text } : {}),
+  };
 }
 
 /** What the store refused for good, or that a file is not there any more to be stored; null for what may work the next time. */

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { z } from "zod";
 import type { JobCallback } from "#contract/callback.ts";
-import { PermanentError } from "#contract/errors.ts";
+import { type ErrorReport, PermanentError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
@@ -13,7 +14,7 @@ import { WorkFolder } from "#runtime/executor/child/work-folder.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
-import type { JobResult, Lease, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
+import type { JobResult, Lease, LeaseKey, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { CallbackLog, callbackMigrations } from "./callbacks/callback-log.ts";
@@ -49,8 +50,22 @@ const log = pino({ level: "silent" });
 const metricsRegistry = new MetricsRegistry({ jobTypes: [], log });
 const metrics = createMetrics(metricsRegistry);
 
+/** What the source was handed over with results, as a RunPod endpoint is. */
+let handedOver: unknown[];
+/** Why the source can hand over no result. */
+let refusal: ErrorReport | null;
+
 class UnreliableSource extends SqliteSource {
-  override async complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+  async refusalOf(): Promise<ErrorReport | null> {
+    return refusal;
+  }
+
+  override async complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome> {
+    for (const asset of result.assets) {
+      const path = z.object({ url: z.string() }).parse(asset).url;
+      const bytes = await files?.read(path, 100);
+      handedOver.push([await files?.address(path), String(bytes), await files?.read(path, 1)]);
+    }
     const outcome = await super.complete(lease, result);
     if (lostAnswers-- > 0) throw new Error("socket hang up");
     return outcome;
@@ -64,6 +79,10 @@ function newProcess(): Process {
   const events = new JobEvents();
   const delivery = new Delivery({
     webhook: { send: async () => undefined },
+    stored: {
+      address: async (bucket, path) => `https://files.example/${bucket}/${path}`,
+      read: (bucket, path, maxBytes) => store.read(bucket, path, maxBytes),
+    },
     outbox,
     store: {
       name: "unreliable",
@@ -176,6 +195,8 @@ beforeEach(async () => {
   uploadFailures = [];
   callbackFailures = [];
   lostAnswers = 0;
+  handedOver = [];
+  refusal = null;
   beforeCallback = async () => undefined;
 });
 
@@ -195,6 +216,32 @@ describe("delivery", () => {
     const lease = await leasedJob(process);
     await finish(process, lease);
     await expectDelivered(lease.jobId);
+  });
+
+  it("gives the source the addresses and the content of the files with the result", async () => {
+    const process = newProcess();
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await expectDelivered(lease.jobId);
+    const address = `https://files.example/noop/ann/${lease.jobId}`;
+    expect(handedOver).toEqual([
+      [`${address}/0.png`, "first", "too large"],
+      [`${address}/1.png`, "second", "too large"],
+    ]);
+  });
+
+  it("ends a job as failed whose result its source can never hand over, with one callback", async () => {
+    refusal = { code: "RESULT_TOO_LARGE", message: "The result is larger than anybody takes." };
+    const process = newProcess();
+    const lease = await leasedJob(process);
+    await finish(process, lease);
+    await eventually(async () => {
+      expect(await process.source.get(lease.jobId)).toMatchObject({ status: "failed", error: refusal });
+      expect(process.outbox.count()).toBe(0);
+    });
+    const failed = { status: "failed", assets: [], error_message: refusal.message };
+    expect(finals(lease.jobId)).toMatchObject([failed]);
+    expect(handedOver).toEqual([]);
   });
 
   it("tries again after failed uploads and callbacks, without a second result", async () => {

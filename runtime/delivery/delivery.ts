@@ -19,6 +19,7 @@ import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedE
 import { NoteWriter } from "./note-writer.ts";
 import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
 import { ProgressChannel } from "./progress-channel.ts";
+import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
@@ -36,6 +37,7 @@ export interface DeliveryOptions {
   readonly store: AssetStore;
   readonly callback: Callback;
   readonly webhook: Pick<Webhook, "send">;
+  readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly events: JobEvents;

@@ -41,6 +41,7 @@ function newDelivery(): Delivery {
   outbox = new Outbox(database, { owner: `process-${Math.random()}`, nowMs: Date.now });
   return new Delivery({
     webhook: { send: async () => undefined },
+    stored: { address: async () => null, read: async () => null },
     outbox,
     store: measuredStore(
       { name: "app", put: (file) => store(file), url: async () => null, removeJob: async () => 0 },

@@ -146,8 +146,13 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.#state = "stopped";
     this.#stopping.abort();
+    for (const source of this.#options.sources) source.stopTaking?.();
     for (const executor of this.#options.executors.values()) executor.off("state", this.#poke);
     await this.#loop;
+    // What such a source kept in this process has come to its end by that.
+    await Promise.all(
+      this.#options.sources.filter(({ stopTaking }) => stopTaking).map((source) => this.#take(source, [])),
+    );
     await Promise.all(this.#reports);
   }
 

@@ -208,7 +208,10 @@ export class JobRunner {
         onBegin: (output) => this.#options.attemptLogs.follow(lease, output),
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
-        onText: (delta) => text.add(delta),
+        onText: (delta) => {
+          text.add(delta);
+          source.publish?.(lease, { kind: "text", delta });
+        },
         call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
         query: (query) => this.#options.answerQuery(query, originOf(lease)),
         // A child whose body changed from attempt to attempt would be taken for another one.
@@ -276,6 +279,7 @@ export class JobRunner {
     if (message.preview)
       events.emit(jobId, { kind: "preview", mimeType: message.preview.mimeType, bytes: message.preview.bytes });
     events.emit(jobId, { kind: "progress", step: message.step, total: message.total, progress });
+    source.publish?.(attempt.lease, { kind: "progress", progress, step: message.step, total: message.total });
     delivery.sendProcessing(source, attempt.lease, progress);
   }
 

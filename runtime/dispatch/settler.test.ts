@@ -60,6 +60,7 @@ beforeEach(async () => {
   const shared = { events, log, metrics, nowMs: () => nowMs, random: () => 0.5 };
   delivery = new Delivery({
     webhook: { send: async () => undefined },
+    stored: { address: async () => null, read: async () => null },
     ...shared,
     outbox: new Outbox(database, { owner: "process-1", nowMs: () => nowMs }),
     store: {
@@ -145,6 +146,17 @@ describe("a job that goes back to its queue", () => {
     expect(await heard("a")).toEqual([["cancelled", 1, 1]]);
     nowMs += leaseSeconds * 1000 + 1;
     expect(await takeEnds()).toEqual([]);
+  });
+
+  it.each(requeuing)("by %s, where its source cannot have it back, ends as failed, once", async (_kind, settlement) => {
+    const lease = await takenJob("a");
+    vi.spyOn(source, "retry").mockResolvedValue("failed");
+    vi.spyOn(source, "release").mockResolvedValue("failed");
+    await settler.settle(source, lease, settlement, attempt());
+    expect(events.replay("a").map(({ event }) => event)).toMatchObject([
+      { kind: "state", status: "failed", attempt: 1, error: { code: "SHUTTING_DOWN" } },
+    ]);
+    expect(await heard("a")).toEqual([["failed", 1, 1]]);
   });
 
   it("leaves its end to another container when this one dies before its callback is written down", async () => {

@@ -7,7 +7,13 @@ import type { AttemptEnding, Metrics } from "#runtime/observe/metrics/metrics.ts
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import type { TracedLease } from "#runtime/observe/tracing/attempt-trace.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, Lease, SettleOutcome, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import {
+  type JobSource,
+  type Lease,
+  type SettleOutcome,
+  stoppedError,
+  type UnreportedEnd,
+} from "#runtime/sources/job-source.ts";
 import type { Settlement } from "./attempt.ts";
 import { publishEnd } from "./job-end.ts";
 import type { JobEvents } from "./job-events.ts";
@@ -16,8 +22,9 @@ import type { JobEvents } from "./job-events.ts";
  * The one owner of ends: carries out what was decided of an attempt, and reports what came to its end elsewhere.
  *
  *   complete, fail, cancelled   outbox → (upload) → callback → settle: the delivery
- *   retry, release              settle, then what the job became: requeued, or cancelled → outbox → reported; a job that
- *                               its source has forgotten is put on its queue again
+ *   retry, release              settle, then what the job became: requeued, or at its end (cancelled, or failed where its
+ *                               source cannot have it back) → outbox → reported; a job that its source has forgotten is put
+ *                               on its queue again
  *   drop                        somebody else has the job: nothing
  *   an end that take answered   outbox → reported
  *
@@ -157,11 +164,13 @@ export class Settler {
     why: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { delivery, events, log } = this.#options;
-    if (became === "cancelled") {
-      await delivery.reportEnds(source, [{ ...lease, ranMs, settlement: { kind: "cancelled" } }]);
+    if (became === "cancelled" || became === "failed") {
+      const reason = became === "failed" ? { error: stoppedError } : {};
+      const settlement = became === "failed" ? ({ kind: "fail", error: stoppedError } as const) : cancelledEnd;
+      await delivery.reportEnds(source, [{ ...lease, ranMs, settlement }]);
       const { jobId, job, attempt } = lease;
-      publishEnd(this.#options, { jobId, type: job.type, attempt, status: "cancelled" });
-      log.info({ ...fieldsOf(lease), outcome: "cancelled" }, "job ended");
+      publishEnd(this.#options, { jobId, type: job.type, attempt, status: became, ...reason });
+      log.info({ ...fieldsOf(lease), outcome: became, ...reason }, "job ended");
       await this.#reported(source, [lease]);
       return;
     }
@@ -215,8 +224,10 @@ export class Settler {
 
 const unknownError = { code: "INTERNAL", message: "The job failed and left no reason." } as const;
 
+const cancelledEnd = { kind: "cancelled" } as const;
+
 function endingOf(became: SettleOutcome): AttemptEnding {
-  return became === "cancelled" ? "cancelled" : "lost";
+  return became === "cancelled" || became === "failed" ? became : "lost";
 }
 
 function keyOf({ name }: JobSource, { jobId, run }: Pick<UnreportedEnd, "jobId" | "run">): string {

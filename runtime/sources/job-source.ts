@@ -176,7 +176,8 @@ export type RenewalOutcome = "held" | "cancelled" | "lost" | "unknown";
 
 /**
  * What the job became by a settling call: `complete` completed, `fail` failed, `cancelled` cancelled, `retry` and `release`
- * requeued, or cancelled when its cancel had been requested. `lost`: the token is not the job's newest, nothing was changed.
+ * requeued, or cancelled when its cancel had been requested; failed where a source cannot have it back and this container is
+ * stopping (`stopTaking`). `lost`: the token is not the job's newest, nothing was changed.
  * `unknown`: the source has forgotten the job, nothing was changed.
  */
 export type SettleOutcome = "completed" | "failed" | "cancelled" | "requeued" | "lost" | "unknown";
@@ -201,6 +202,20 @@ export interface JobResult {
   readonly text?: string | undefined;
 }
 
+/** The files of a result where they were stored, for a source that hands them over with it. */
+export interface ResultFiles {
+  /** Where others can read it for a while; null when nobody outside of this container can. */
+  address(path: string): Promise<string | null>;
+  /** The file itself; null when it is gone. What has more than `maxBytes` is not read. */
+  read(path: string, maxBytes: number): Promise<Uint8Array | "too large" | null>;
+}
+
+/** What a running job has come to. */
+export type JobUpdate =
+  | { readonly kind: "progress"; readonly progress: number; readonly step: number; readonly total: number }
+  /** What its text has got longer by. */
+  | { readonly kind: "text"; readonly delta: string };
+
 /** As sources store it, in JSON. */
 export const storedResult = z.object({
   assets: z.array(z.unknown()),
@@ -212,6 +227,12 @@ export const storedResult = z.object({
 export const offerTtlSeconds = 90;
 /** How often it is announced; an announcement that fails is tried again before the one before it has run out. */
 export const offerRenewSeconds = offerTtlSeconds / 2;
+
+/** Of a job that its source could not have back when its container stopped. */
+export const stoppedError: ErrorReport = {
+  code: "SHUTTING_DOWN",
+  message: "The container was stopped before the job was through: submit it again.",
+};
 
 export interface JobSource {
   readonly name: string;
@@ -241,7 +262,15 @@ export interface JobSource {
    * belong to the leases and go with them; what is not held any more is left as it is. Such a job cannot be cancelled.
    */
   noteDeliveries?(deliveries: readonly NotedDelivery[]): Promise<void>;
-  complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome>;
+  /** For a source whose clients watch the job through it. Neither waits nor throws; what comes too fast is put together. */
+  publish?(lease: LeaseKey, update: JobUpdate): void;
+  /**
+   * Why the result can never be handed over as it is (too large); null when it can. Requested before anybody is notified of
+   * it, so that the job can fail with this instead.
+   */
+  refusalOf?(lease: LeaseKey, result: JobResult, files: ResultFiles): Promise<ErrorReport | null>;
+  /** @param files those of the result, from who has them; a source that keeps results keeps the paths, and reads none */
+  complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome>;
   /** Back to the queue after `delaySeconds`; the attempt stays charged. A job whose cancel was requested becomes cancelled. */
   retry(
     lease: LeaseKey,
@@ -263,6 +292,11 @@ export interface JobSource {
    * it has no slot, the one that renews for `leases`; what the one has heard, the other does not miss. Without `what`: any.
    */
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void>;
+  /**
+   * This container is stopping: no take follows but one for ends, and what is given back from now on is not taken here again.
+   * For a source that has jobs brought to it, or keeps some in this process: those fail with `stoppedError`.
+   */
+  stopTaking?(): void;
   close(): Promise<void>;
 }
 

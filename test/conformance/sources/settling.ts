@@ -167,6 +167,14 @@ function describeEffects(suite: Suite): void {
       expect(record?.settledAtMs).toBe(record?.attempts[1]?.endedAtMs);
     });
 
+    test.skipIf(!records)("a completed job keeps the paths of its files, and no file is read for that", async () => {
+      const untouched = () => Promise.reject(new Error("the file was read"));
+      await enqueue(suite.harness(), "a");
+      const lease = await takeOne(suite.harness());
+      await suite.harness().source.complete(lease, result, { address: untouched, read: untouched });
+      expect((await recordOf(suite, "a"))?.result?.assets).toEqual(result.assets);
+    });
+
     test.skipIf(!records)("a failed job keeps its error", async () => {
       await enqueue(suite.harness(), "a");
       await suite.harness().source.fail(await takeOne(suite.harness()), failure);
