@@ -43,7 +43,7 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     // Otherwise written at the exit alone, which a container that is killed does not come to.
     flushCompileCache();
-    const reason = await Promise.race([interruption.requested(), runtime.dispatcher.failed]);
+    const reason = await Promise.race([interruption.requested(), runtime.stopRequested, runtime.dispatcher.failed]);
     // Who has started it starts it again, as it does after a crash: running jobs first come to their end.
     if (reason !== undefined)
       throw new CodedError(

@@ -95,6 +95,7 @@ const environment = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,63}$/, "must be the pod's id as the platform gives it")
     .optional(),
+  RUNPOD_ENDPOINT_ID: z.string().min(1).optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
   LEASE_SECONDS: seconds(30, 1, 3600),
@@ -153,7 +154,7 @@ export interface Config extends ConfiguredSources {
   readonly webhooks: WebhookConfig;
   /** Time between two registrations of this container's public address; 0 for none. */
   readonly heartbeatSeconds: number;
-  /** RunPod's name of this machine, which has a public proxy; undefined elsewhere. */
+  /** RunPod's name of this machine, which has a public proxy; undefined elsewhere, and in a serverless endpoint. */
   readonly podId: string | undefined;
   readonly http: {
     readonly host: string;
@@ -230,12 +231,17 @@ function invalid(problems: readonly string[]): CodedError {
   return new CodedError("CONFIG_INVALID", `The environment has ${what}:\n  ${problems.join("\n  ")}`);
 }
 
+/** A container of a serverless endpoint has the name of a pod, and no proxy. */
+function proxiedPodId({ RUNPOD_POD_ID: podId, RUNPOD_ENDPOINT_ID: endpointId }: Values): string | undefined {
+  return endpointId === undefined ? podId : undefined;
+}
+
 /** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */
 function exposureProblems(values: Values): string[] {
   if (values.WAN_WORKER_API_KEY.length > 0) return [];
   const because = !isLoopback(values.HOST)
     ? `HOST=${values.HOST} is reachable from outside`
-    : values.RUNPOD_POD_ID !== undefined
+    : proxiedPodId(values) !== undefined
       ? "a RunPod pod is reachable through its public proxy"
       : values.PUBLIC_URL !== undefined
         ? "PUBLIC_URL is set"
@@ -261,7 +267,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     warmModels: values.WARM_MODELS,
     workers: values.WORKERS,
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
-    podId: values.RUNPOD_POD_ID,
+    podId: proxiedPodId(values),
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
     log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
     tracing:

@@ -107,6 +107,8 @@ export interface Runtime {
   /** What is remembered of conversations. */
   readonly sessions: Pick<ChatSessions, "read" | "remember" | "forget" | "forgetAll">;
   readonly startedAtMs: number;
+  /** Resolves when a source has no more use for this container, which is then to be stopped. */
+  readonly stopRequested: Promise<void>;
   /** Makes the container's public address known, if it has one, now that this port is served. */
   startHeartbeat(port: number): void;
   /** Gives the job that a worker runs back to its queue, uncharged, and starts its executor anew. */
@@ -131,8 +133,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const [registry, embedded] = await Promise.all([loadHandlers(config.handlersFolder), openEmbedded(config)]);
   const forgetOwner = await takeOver(embedded.folder, log);
   const executors = startExecutors(config, registry, log);
-  const context = { workers: registry.workers, log, embedded: async () => embedded.source };
-  const sources = await connectSources(config.sources, context);
+  const stopRequest = Promise.withResolvers<void>();
+  const sources = await connectSources(config.sources, contextOf({ registry, embedded, log }, stopRequest.resolve));
   const outbox = openOutbox(embedded, config);
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
@@ -183,6 +185,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     ...observed,
     prompts,
     startedAtMs,
+    stopRequested: stopRequest.promise,
     startHeartbeat(port) {
       heartbeat = connectHeartbeat({ ...own, offers: parts.offers, workers: [...executors.keys()] }, port);
       heartbeat?.start();
@@ -190,6 +193,14 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
     restartExecutor: (executor) => restartExecutor(executor, parts, own),
     stop,
   };
+}
+
+function contextOf(
+  { registry, embedded, log }: Pick<Collaborators, "registry" | "embedded" | "log">,
+  stop: () => void,
+) {
+  const { workers } = registry;
+  return { workers, jobTypes: registry, log, embedded: async () => embedded.source, requestStop: stop };
 }
 
 async function begin({ fetches, delivery, offers, dataFolder, dispatcher, warmUp }: ReturnType<typeof wire>) {

@@ -22,6 +22,10 @@ export interface RequestParts {
   readonly limitMs: number;
   /** Opens a connection of its own, where an address must not be resolved again after it was checked. */
   connect?(): Socket;
+  /** Limit of the answer's length; a megabyte by default. */
+  readonly maxAnswerBytes?: number;
+  /** An answer has begun to come. */
+  onAnswer?(): void;
   /** Bytes of the body that were handed to the system so far. */
   onSent?(bytes: number): void;
 }
@@ -32,7 +36,7 @@ export interface BoundedResponse {
   readonly text: string;
 }
 
-const maxAnswerBytes = 1024 * 1024;
+const defaultMaxAnswerBytes = 1024 * 1024;
 
 // A connection serves a whole upload and the callback after it.
 const agents = {
@@ -78,7 +82,8 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   let hasAnswer = false;
   request.once("response", (response) => {
     hasAnswer = true;
-    void readAnswer(response).then(resolve, reject);
+    parts.onAnswer?.();
+    void readAnswer(response, parts.maxAnswerBytes ?? defaultMaxAnswerBytes).then(resolve, reject);
   });
   // A refusal may come while the body is still on its way, and the connection end with it: the answer is what counts.
   const onFailure = (error: Error) => {
@@ -109,7 +114,7 @@ async function send(request: ClientRequest, { body, onSent }: RequestParts): Pro
   await pipeline(body, request);
 }
 
-async function readAnswer(response: IncomingMessage): Promise<BoundedResponse> {
+async function readAnswer(response: IncomingMessage, maxAnswerBytes: number): Promise<BoundedResponse> {
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of response) {

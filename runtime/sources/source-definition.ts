@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ErrorCode, ErrorReport } from "#contract/errors.ts";
 import type { SessionStore } from "#runtime/chat-sessions/session-store.ts";
 import type { SupabaseConfig } from "#runtime/container/supabase-config.ts";
+import type { Registry } from "#runtime/job-types/registry.ts";
 import { type Environment, readVariables } from "#runtime/lib/environment.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueue, JobSource } from "./job-source.ts";
@@ -54,6 +55,10 @@ export interface ConnectContext {
   /** Workers that this container knows, run here or not; none for a command of a person, which takes no jobs. */
   readonly workers: readonly string[];
   readonly log?: Logger;
+  /** The job types of this container, for a source whose jobs come without saying whose they are. */
+  readonly jobTypes?: Pick<Registry, "get" | "types">;
+  /** The container is to come to its end, in order: its source has no more use for it. */
+  requestStop?(): void;
   /** The queue in the data folder, which is opened (and made) when it is asked for; who opens it closes it. */
   embedded(): Promise<SqliteSource>;
 }

@@ -41,6 +41,9 @@ const dialects = [
   ["reference_image_url", "referenceImageUrl"],
 ] as const;
 
+/** Every name that a field at the top of a job has in one of the dialects. */
+export const jobFieldNames: ReadonlySet<string> = new Set<string>([...dialects.flat(), "depends_on"]);
+
 /**
  * Reads one element of a queue, in whichever dialect its producer speaks: the job's JSON, that JSON as a string (also
  * encoded twice), either of them as the only entry of a list or under `data`. Never throws, whatever the bytes.

@@ -1,0 +1,93 @@
+import { hostname } from "node:os";
+import { z } from "zod";
+import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
+import { headerSecret } from "#runtime/lib/environment.ts";
+import { defineSource } from "../source-definition.ts";
+
+/** What stands in it is replaced by this container's and the job's names. */
+const template = z
+  .string()
+  .regex(/^https?:\/\/[^\s]+$/, "must be the http(s) address that RunPod gives to its containers")
+  .optional();
+
+const environment = {
+  RUNPOD_WEBHOOK_GET_JOB: template,
+  RUNPOD_WEBHOOK_POST_OUTPUT: template,
+  RUNPOD_WEBHOOK_POST_STREAM: template,
+  /** As some call the one before. */
+  RUNPOD_WEBHOOK_JOB_STREAM: template,
+  RUNPOD_WEBHOOK_PING: template,
+  RUNPOD_PING_INTERVAL: wholeNumberFrom(1, 3_600_000).default(10_000),
+  RUNPOD_AI_API_KEY: headerSecret.optional(),
+  RUNPOD_POD_ID: z.string().min(1).optional(),
+  RUNPOD_GPU_TYPE_ID: z.string().min(1).optional(),
+  RUNPOD_JOB_TYPE: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_]{0,63}$/, "must be a job type's name in snake_case")
+    .optional(),
+  RUNPOD_MAX_CONCURRENCY: wholeNumberFrom(1, 100).default(1),
+  RUNPOD_REFRESH_AFTER_JOBS: wholeNumberFrom(0, 1_000_000).default(0),
+  RUNPOD_MIN_MEMORY_GB: numberFrom(0, 10_000).default(4),
+  RUNPOD_MIN_DISK_PERCENT: numberFrom(0, 100).default(10),
+  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS: z.string().optional(),
+};
+
+const yes = new Set(["1", "true", "yes"]);
+
+/** A RunPod serverless endpoint. */
+export const runpod = defineSource({
+  name: "runpod",
+  environment,
+  secrets: ["RUNPOD_AI_API_KEY"],
+  needs: ["RUNPOD_WEBHOOK_GET_JOB"],
+  usedWhenConfigured: true,
+  description: "the RunPod endpoint that this container works for, whose queue takes no jobs here",
+  problems: ({ RUNPOD_WEBHOOK_GET_JOB: take, RUNPOD_WEBHOOK_POST_OUTPUT: output }) =>
+    take !== undefined && output === undefined
+      ? ["RUNPOD_WEBHOOK_POST_OUTPUT: must be set beside RUNPOD_WEBHOOK_GET_JOB"]
+      : [],
+  settings(values, { workerId, leaseSeconds }) {
+    const { RUNPOD_WEBHOOK_GET_JOB: takeUrl, RUNPOD_WEBHOOK_POST_OUTPUT: outputUrl } = values;
+    if (takeUrl === undefined || outputUrl === undefined) return null;
+    const isUnchecked = yes.has((values.RUNPOD_SKIP_AUTO_SYSTEM_CHECKS ?? "").toLowerCase());
+    return {
+      takeUrl,
+      outputUrl,
+      streamUrl: values.RUNPOD_WEBHOOK_POST_STREAM ?? values.RUNPOD_WEBHOOK_JOB_STREAM ?? null,
+      pingUrl: values.RUNPOD_WEBHOOK_PING ?? null,
+      // In whole seconds, as the official worker counts.
+      pingIntervalMs: Math.max(1, Math.floor(values.RUNPOD_PING_INTERVAL / 1000)) * 1000,
+      apiKey: values.RUNPOD_AI_API_KEY,
+      podId: values.RUNPOD_POD_ID,
+      workerId: values.RUNPOD_POD_ID ?? workerId,
+      gpuType: values.RUNPOD_GPU_TYPE_ID,
+      defaultType: values.RUNPOD_JOB_TYPE,
+      maxConcurrency: values.RUNPOD_MAX_CONCURRENCY,
+      refreshAfterJobs: values.RUNPOD_REFRESH_AFTER_JOBS,
+      fitness: isUnchecked
+        ? null
+        : { minMemoryGb: values.RUNPOD_MIN_MEMORY_GB, minDiskPercent: values.RUNPOD_MIN_DISK_PERCENT },
+      leaseSeconds,
+    };
+  },
+  async connect(settings, { workers, log, jobTypes, requestStop }) {
+    const [{ RunpodSource }, { assertFit }] = await Promise.all([import("./runpod-source.ts"), import("./fitness.ts")]);
+    // A command of a person takes no jobs.
+    const isContainer = workers.length > 0;
+    if (isContainer) await assertFit(settings, log);
+    const source = new RunpodSource({
+      ...settings,
+      ...(isContainer ? {} : { pingUrl: null }),
+      hostname: hostname(),
+      log,
+      handlerOf: (type) => jobTypes?.get(type),
+      knownTypes: () => jobTypes?.types ?? [],
+      ...(requestStop === undefined ? {} : { requestStop }),
+    });
+    return { source, queue: null, sessions: null, trouble: () => source.trouble };
+  },
+  probe: {
+    name: "runpod",
+    run: async (settings) => (await import("./fitness.ts")).probeRunpod(settings),
+  },
+});

@@ -1,0 +1,44 @@
+import { expect, it, onTestFinished } from "vitest";
+import { assertFit, probeRunpod, unfitness } from "./fitness.ts";
+import { RunpodServer } from "./testing/runpod-server.ts";
+
+const fitness = { minMemoryGb: 4, minDiskPercent: 10 };
+
+it("is what has memory and disk enough", () => {
+  expect(unfitness(fitness, { memoryGb: 4, freeDiskPercent: 10 })).toBeNull();
+  expect(unfitness(fitness, { memoryGb: 3.9, freeDiskPercent: 50 })).toMatchObject({ check: "memory" });
+  expect(unfitness(fitness, { memoryGb: 64, freeDiskPercent: 9.9 })).toMatchObject({ check: "disk" });
+});
+
+async function settings() {
+  const server = await new RunpodServer().listen();
+  onTestFinished(() => server.close());
+  const pingUrl = `${server.url}/ping/$RUNPOD_POD_ID`;
+  return { server, settings: { pingUrl, apiKey: "raw-key", fitness, gpuType: undefined, workerId: "pod-1" } };
+}
+
+it("a container that is not fit reports that it is not, and says so", async () => {
+  const { server, settings: given } = await settings();
+  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50 });
+  await expect(assertFit(given, undefined, measure)).rejects.toMatchObject({ code: "NOT_READY" });
+  expect(server.heard[0]?.url).toMatch(/^\/v2\/lakes\/ping\/pod-1\?status=unhealthy&check=memory&reason=1\.0\+GB\+/);
+  await assertFit({ ...given, fitness: null }, undefined, measure);
+  await assertFit(given, undefined, async () => ({ memoryGb: 64, freeDiskPercent: 50 }));
+  expect(server.heard).toHaveLength(1);
+});
+
+it("one that cannot report it says so all the same", async () => {
+  const { server, settings: given } = await settings();
+  await server.close();
+  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50 });
+  await expect(assertFit(given, undefined, measure)).rejects.toMatchObject({ code: "NOT_READY" });
+});
+
+it("a probe pings, and takes no job", async () => {
+  const { server, settings: given } = await settings();
+  expect(await probeRunpod(given)).toBe("RunPod answers a ping");
+  expect(await probeRunpod({ ...given, pingUrl: null })).toContain("RUNPOD_WEBHOOK_PING is not set");
+  await server.close();
+  await expect(probeRunpod(given)).rejects.toMatchObject({ code: "QUEUE_UNREACHABLE" });
+  expect(server.takes).toEqual([]);
+});

@@ -1,0 +1,236 @@
+import { randomUUID } from "node:crypto";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { expiredError, expiryMomentOf, expirySecondsOf } from "#contract/expiry.ts";
+import type { Job } from "#contract/job.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
+import type { Lease, LeaseKey, Offer, SettleOutcome, TakeRequest, UnreportedEnd } from "../job-source.ts";
+import type { JobChannel } from "./job-channel.ts";
+
+/*
+ * The jobs that RunPod has given to this container, from their take to their end. RunPod takes none back, so that what would
+ * go back to a queue waits here, in memory, for its next attempt:
+ *
+ *   waiting ──take──► leased ──settled──► gone
+ *      ▲  │              │
+ *      └──┼─retry, release
+ *         └── stopped from outside, or by the container's stop: an end, which the next take answers
+ */
+export interface HeldJob {
+  readonly runpodId: string;
+  readonly job: Job;
+  /** Why it must not be run. */
+  rejection: ErrorReport | undefined;
+  /** On the process's own clock, and by the calendar. */
+  readonly receivedAtMs: number;
+  readonly queuedAtMs: number;
+  /** Attempts charged so far. */
+  attempt: number;
+  dueAtMs: number;
+  /** Of the lease that counts; null while it waits. */
+  token: string | null;
+  previousError: ErrorReport | undefined;
+  /** Why it was given back last. */
+  reason: ReleaseReason | undefined;
+  isStopped: boolean;
+  /** Since when it waits for something that is not offered here; null when it does not. */
+  unofferedSinceMs: number | null;
+  channel: JobChannel | null;
+}
+
+export interface Clocks {
+  readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
+}
+
+interface Settled {
+  readonly call: string;
+  readonly outcome: SettleOutcome;
+}
+
+const keptTokens = 1000;
+
+/** A token says whose it is, so that a result can be posted by a process that has not taken the job itself. */
+export function runpodIdOf({ token }: Pick<LeaseKey, "token">): string {
+  return token.slice(token.indexOf(" ") + 1);
+}
+
+export class HeldJobs {
+  readonly #clocks: Clocks;
+  readonly #jobs = new Map<string, HeldJob>();
+  readonly #settled = new Map<string, Settled>();
+  readonly #onChange: (ids: readonly string[]) => void;
+
+  /** @param onChange called with RunPod's ids of all that are held */
+  constructor(clocks: Clocks, onChange: (ids: readonly string[]) => void) {
+    this.#clocks = clocks;
+    this.#onChange = onChange;
+  }
+
+  get size(): number {
+    return this.#jobs.size;
+  }
+
+  get all(): readonly HeldJob[] {
+    return [...this.#jobs.values()];
+  }
+
+  get(runpodId: string): HeldJob | undefined {
+    return this.#jobs.get(runpodId);
+  }
+
+  /** False for one that is here already. */
+  add(runpodId: string, job: Job, rejection: ErrorReport | undefined): boolean {
+    if (this.#jobs.has(runpodId)) return false;
+    const receivedAtMs = this.#clocks.monotonicMs();
+    this.#jobs.set(runpodId, {
+      runpodId,
+      job,
+      rejection,
+      receivedAtMs,
+      queuedAtMs: this.#clocks.nowMs(),
+      attempt: 0,
+      dueAtMs: receivedAtMs,
+      token: null,
+      previousError: undefined,
+      reason: undefined,
+      isStopped: false,
+      unofferedSinceMs: null,
+      channel: null,
+    });
+    this.#changed();
+    return true;
+  }
+
+  /** The job of a lease that counts. */
+  ofToken({ token }: Pick<LeaseKey, "token">): HeldJob | undefined {
+    const held = this.#jobs.get(runpodIdOf({ token }));
+    return held?.token === token ? held : undefined;
+  }
+
+  remove(held: HeldJob): void {
+    if (this.#jobs.get(held.runpodId) === held) this.#jobs.delete(held.runpodId);
+    this.#changed();
+  }
+
+  lease(held: HeldJob, leaseSeconds: number): Lease {
+    const { runpodId, job, previousError, rejection } = held;
+    held.attempt++;
+    held.token = `${randomUUID()} ${runpodId}`;
+    held.unofferedSinceMs = null;
+    const takenAtMs = this.#clocks.nowMs();
+    return {
+      jobId: job.id,
+      job,
+      token: held.token,
+      attempt: held.attempt,
+      run: 1,
+      queuedAtMs: Math.min(held.queuedAtMs, takenAtMs),
+      takenAtMs,
+      expiresAtMs: takenAtMs + leaseSeconds * 1000,
+      ...(previousError === undefined ? {} : { previousError }),
+      ...(rejection === undefined ? {} : { rejection }),
+    };
+  }
+
+  /** Back to those that wait. */
+  putBack(held: HeldJob, delaySeconds: number): void {
+    held.token = null;
+    held.dueAtMs = this.#clocks.monotonicMs() + Math.max(0, delaySeconds) * 1000;
+    held.channel?.drop();
+    held.channel = null;
+  }
+
+  /** When the next of those that wait is due, in milliseconds from now; null when none waits for its time. */
+  get nextDueInMs(): number | null {
+    const nowMs = this.#clocks.monotonicMs();
+    const due = this.all
+      .filter(({ token, dueAtMs }) => token === null && dueAtMs > nowMs)
+      .map(({ dueAtMs }) => dueAtMs - nowMs);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  /** What an earlier call with this token answered: the same again for the same call, else "lost"; null when there was none. */
+  settledBefore({ token }: LeaseKey, call: string): SettleOutcome | null {
+    const before = this.#settled.get(token);
+    if (before === undefined) return null;
+    return before.call === call ? before.outcome : "lost";
+  }
+
+  isSettled({ token }: LeaseKey): boolean {
+    return this.#settled.has(token);
+  }
+
+  remember({ token }: LeaseKey, call: string, outcome: SettleOutcome): SettleOutcome {
+    this.#settled.set(token, { call, outcome });
+    const [oldest] = this.#settled.keys();
+    if (this.#settled.size > keptTokens && oldest !== undefined) this.#settled.delete(oldest);
+    return outcome;
+  }
+
+  /** Those that can start now, for one worker: highest priority first, then the oldest. */
+  due(
+    request: TakeRequest,
+    workerOf: (type: string) => string | undefined,
+    unofferedLimitMs: number,
+  ): readonly HeldJob[] {
+    const nowMs = this.#clocks.monotonicMs();
+    const ready = this.all.filter((held) => {
+      if (held.token !== null || held.isStopped || held.dueAtMs > nowMs) return false;
+      this.#expire(held, nowMs);
+      // What must not run needs no executor of its own.
+      if (held.rejection !== undefined) return true;
+      if (workerOf(held.job.type) !== request.worker) return false;
+      if (request.skip?.some(({ userId, type }) => userId === held.job.user_id && type === held.job.type)) return false;
+      if (isOffered(held.job, request.offer)) return true;
+      held.unofferedSinceMs ??= nowMs;
+      if (nowMs - held.unofferedSinceMs < unofferedLimitMs) return false;
+      held.rejection = unofferedError(held);
+      return true;
+    });
+    return ready
+      .toSorted((one, other) => other.job.priority - one.job.priority || one.receivedAtMs - other.receivedAtMs)
+      .slice(0, request.slots);
+  }
+
+  end(held: HeldJob, status: UnreportedEnd["status"], error?: ErrorReport): UnreportedEnd {
+    const { job, attempt } = held;
+    this.remove(held);
+    return {
+      jobId: job.id,
+      job,
+      run: 1,
+      attempt,
+      status,
+      ...(error === undefined ? {} : { error }),
+      endedAtMs: this.#clocks.nowMs(),
+    };
+  }
+
+  /** Its own time goes by this process's clock, its own moment by the calendar. */
+  #expire(held: HeldJob, nowMs: number): void {
+    const [seconds, moment] = [expirySecondsOf(held.job), expiryMomentOf(held.job)];
+    const isMomentOver = moment !== null && this.#clocks.nowMs() > moment;
+    const isTimeOver = seconds !== null && nowMs - held.receivedAtMs > seconds * 1000;
+    if (isMomentOver || isTimeOver)
+      held.rejection ??= expiredError(held.job, isMomentOver ? moment : Number.NEGATIVE_INFINITY);
+  }
+
+  #changed(): void {
+    this.#onChange([...this.#jobs.keys()]);
+  }
+}
+
+function isOffered(job: Job, offer: Offer | undefined): boolean {
+  if (offer === undefined) return true;
+  if (!offer.types.includes(job.type)) return false;
+  const { model_variant: model } = job;
+  return typeof model === "string" ? offer.models.includes(model) : offer.defaultModelTypes.includes(job.type);
+}
+
+/** There is no queue on which the job could wait for another container. */
+function unofferedError({ job, reason }: HeldJob): ErrorReport {
+  const model = typeof job.model_variant === "string" ? ` with the model ${job.model_variant}` : "";
+  const message = `This container cannot run ${job.type}${model}, and RunPod takes no job back.`;
+  if (reason === undefined) return { code: "CALL_NOT_OFFERED", message };
+  return { ...toErrorReport({ code: reason.code, message: `${message} ${reason.message}` }) };
+}

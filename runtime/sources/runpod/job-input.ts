@@ -1,0 +1,70 @@
+import { knownFields } from "#contract/check-job.ts";
+import { decodeElement, jobFieldNames } from "#contract/decode.ts";
+import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import type { Handler } from "#contract/handler.ts";
+import { type Job, jobEnvelope, safeId } from "#contract/job.ts";
+import { currentJobType } from "#contract/job-types.ts";
+import { invalidJob, shortened } from "#contract/problems.ts";
+import { isGiven, isJsonObject, type JsonObject } from "#contract/synonyms.ts";
+
+/*
+ * A job from the `input` of a request: our own envelope, or the fields of a job side by side, as RunPod's clients write them
+ * (`{prompt, steps, width}`). There, what is no field of a job is a parameter.
+ */
+export type KnownHandler = Pick<Handler, "worker" | "input" | "parameters">;
+
+export interface InputOptions {
+  /** The type of a job that names none. */
+  readonly defaultType: string | undefined;
+  handlerOf(type: string): KnownHandler | undefined;
+}
+
+export interface ReadInput {
+  readonly job: Job;
+  /** Why it must not be run: then `job` lacks what is wrong. */
+  readonly rejection?: ErrorReport;
+}
+
+/** @param id RunPod's; a job that has one of its own keeps that */
+export function readInput(id: string, input: unknown, options: InputOptions): ReadInput {
+  const ownId = safeId.safeParse(id).success ? id : `runpod-${Buffer.from(id).toString("hex").slice(0, 100)}`;
+  if (input !== undefined && !isJsonObject(input))
+    return rejected(ownId, invalid(`its input is ${JSON.stringify(shortened(input))}: must be an object`));
+  const given: JsonObject = { ...input };
+  if (!["id", "job_id", "jobId"].some((name) => isGiven(given[name]))) given.id = ownId;
+  const typed = ["type", "job_type", "jobType"].find((name) => isGiven(given[name]));
+  if (typed === undefined && options.defaultType === undefined) {
+    return rejected(
+      ownId,
+      invalid("its input names no type, and RUNPOD_JOB_TYPE, which would be the default, is not set"),
+    );
+  }
+  if (typed === undefined) given.type = options.defaultType;
+  const type = currentJobType(String(given[typed ?? "type"]));
+  const decoded = decodeElement(withParameters(given, options.handlerOf(type)));
+  if (decoded.ok) return { job: decoded.job };
+  const problem = decoded.rejected ? toErrorReport(invalidJob(decoded.rejected.problems)) : invalid(decoded.reason);
+  return decoded.rejected ? { job: decoded.rejected.job, rejection: problem } : rejected(ownId, problem);
+}
+
+/** Fields that no job has and its handler does not name are parameters: in `config`, as every other producer writes them. */
+function withParameters(given: JsonObject, handler: KnownHandler | undefined): JsonObject {
+  if (handler === undefined || (isGiven(given.config) && !isJsonObject(given.config))) return given;
+  const ofHandler = knownFields(handler.input).job;
+  const isOfJob = (name: string) =>
+    Object.hasOwn(jobEnvelope.shape, name) || jobFieldNames.has(name) || (ofHandler?.has(name) ?? false);
+  const isParameter = (name: string) =>
+    handler.parameters === undefined ? !isOfJob(name) : Object.hasOwn(handler.parameters.shape, name) || !isOfJob(name);
+  const moved = Object.entries(given).filter(([name]) => isParameter(name));
+  if (moved.length === 0) return given;
+  const kept = Object.fromEntries(Object.entries(given).filter(([name]) => !isParameter(name)));
+  return { ...kept, config: { ...Object.fromEntries(moved), ...(isJsonObject(given.config) ? given.config : {}) } };
+}
+
+function rejected(id: string, rejection: ErrorReport): ReadInput {
+  return { job: jobEnvelope.parse({ id, type: "rejected" }), rejection };
+}
+
+function invalid(what: string): ErrorReport {
+  return toErrorReport(new CodedError("INVALID_JOB", `The job is wrong: ${what}.`));
+}

@@ -1,0 +1,125 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { toErrorReport } from "#contract/errors.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { RunpodApi } from "./api.ts";
+import type { Timings, Trouble } from "./options.ts";
+import type { HttpAnswer } from "./protocol/take-answer.ts";
+
+/*
+ * A long poll that goes on as long as it is wanted. What comes in an answer is this container's from then on, and nobody can be
+ * told that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in.
+ */
+export interface PollerOptions {
+  readonly api: RunpodApi;
+  readonly timings: Timings;
+  readonly log: Logger | undefined;
+  readonly random: () => number;
+  readonly monotonicMs: () => number;
+  /** What is polled, for the log. */
+  readonly what: string;
+  /** The address of the next poll; null when none is wanted. */
+  next(): string | null;
+  /** Returns what to do next: go on (pause where the answer came at once), or pause as after an error. */
+  onAnswer(answer: HttpAnswer): PollOutcome;
+}
+
+export type PollOutcome =
+  | { readonly kind: "heard" | "nothing" | "throttled" }
+  | { readonly kind: "refused"; readonly message: string };
+
+/** How long the rest of an answer that has begun may take at a stop. */
+const restLimitMs = 5_000;
+
+export class Poller {
+  readonly #options: PollerOptions;
+  readonly #stopping = new AbortController();
+  readonly #poll = new AbortController();
+  #loop: Promise<void> | null = null;
+  #isAnswered = false;
+  #errors = 0;
+  #trouble: Trouble | null = null;
+
+  constructor(options: PollerOptions) {
+    this.#options = options;
+  }
+
+  get trouble(): Trouble | null {
+    return this.#trouble;
+  }
+
+  /** Something may be wanted now. */
+  go(): void {
+    if (this.#loop !== null || this.#stopping.signal.aborted || this.#options.next() === null) return;
+    this.#loop = this.#run().finally(() => {
+      this.#loop = null;
+      this.go();
+    });
+  }
+
+  /** Ends the poll that is under way at once; one whose answer is coming in is waited for by `stopped`. */
+  stop(): void {
+    this.#stopping.abort();
+    if (!this.#isAnswered) this.#poll.abort();
+    else setTimeout(() => this.#poll.abort(), restLimitMs).unref();
+  }
+
+  async stopped(): Promise<void> {
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { timings, monotonicMs } = this.#options;
+    for (let url = this.#options.next(); url !== null && !this.#stopping.signal.aborted; url = this.#options.next()) {
+      const startedAtMs = monotonicMs();
+      const outcome = await this.#once(url);
+      const tookMs = monotonicMs() - startedAtMs;
+      if (outcome.kind === "refused") await this.#failed(outcome.message);
+      else this.#worked();
+      if (outcome.kind === "throttled") await this.#pause(timings.throttledMs);
+      if (outcome.kind === "nothing" && tookMs < 1000) await this.#pause(timings.floorMs);
+    }
+  }
+
+  async #once(url: string): Promise<PollOutcome> {
+    const { api, timings, onAnswer } = this.#options;
+    this.#isAnswered = false;
+    const limit = AbortSignal.timeout(timings.pollLimitMs);
+    try {
+      const answer = await api.get(url, {
+        signal: AbortSignal.any([this.#poll.signal, limit]),
+        limitMs: timings.pollLimitMs + 1000,
+        onAnswer: () => {
+          this.#isAnswered = true;
+        },
+      });
+      return onAnswer(answer);
+    } catch (error) {
+      if (limit.aborted || this.#poll.signal.aborted) return { kind: "nothing" };
+      return { kind: "refused", message: toErrorReport(error).message };
+    } finally {
+      this.#isAnswered = false;
+    }
+  }
+
+  #worked(): void {
+    if (this.#errors > 0) this.#options.log?.info({}, `${this.#options.what} works again`);
+    this.#errors = 0;
+    this.#trouble = null;
+  }
+
+  async #failed(message: string): Promise<void> {
+    const { timings, random, log, what } = this.#options;
+    const { errorPausesMs } = timings;
+    const pauseMs = errorPausesMs[Math.min(this.#errors, errorPausesMs.length - 1)] ?? 0;
+    this.#errors++;
+    const text = `RunPod does not answer ${what}: ${message}.`;
+    this.#trouble = { code: "QUEUE_UNREACHABLE", message: text, sinceMs: this.#trouble?.sinceMs ?? Date.now() };
+    const delayMs = Math.round(pauseMs * (0.5 + random() / 2));
+    log?.[this.#errors === 1 ? "error" : "warn"]({ why: message, next_try_in_ms: delayMs }, `${what} failed`);
+    await this.#pause(delayMs);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+  }
+}

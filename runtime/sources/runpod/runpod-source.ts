@@ -1,0 +1,401 @@
+import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
+import { unknownJobType } from "#contract/problems.ts";
+import type { ReleaseReason } from "#contract/release-reason.ts";
+import { workerVersion } from "#runtime/container/version.ts";
+import { ChangeSignal } from "../change-signal.ts";
+import {
+  type ChangeKind,
+  type JobResult,
+  type JobSource,
+  type JobUpdate,
+  type LeaseKey,
+  type Offer,
+  type Renewal,
+  type RenewalOutcome,
+  type ResultFiles,
+  type SettleOutcome,
+  stoppedError,
+  type Taken,
+  type TakeRequest,
+  type UnreportedEnd,
+} from "../job-source.ts";
+import { RunpodApi, userAgent } from "./api.ts";
+import { type HeldJob, HeldJobs, runpodIdOf } from "./held-jobs.ts";
+import { readInput } from "./job-input.ts";
+import { defaultTimings, type RunpodSourceOptions, type Timings, type Trouble } from "./options.ts";
+import { buildOutput, wantsRefresh } from "./output.ts";
+import { Pinger } from "./pinger.ts";
+import { Poller, type PollOutcome } from "./poller.ts";
+import { Posts } from "./posts.ts";
+import { maxBodyBytes } from "./protocol/limits.ts";
+import { type HttpAnswer, readStopAnswer, readTakeAnswer } from "./protocol/take-answer.ts";
+import { besideTake, expandTemplate, withQuery } from "./protocol/url-templates.ts";
+import { UnreportedEnds } from "./unreported-ends.ts";
+
+/*
+ * The jobs of a RunPod serverless endpoint. The platform hands a job out once and takes none back: its attempts, pauses and
+ * the end of its lease are this process's own matter, and its result is the answer itself.
+ */
+export class RunpodSource implements JobSource {
+  readonly name = "runpod";
+  readonly leaseSeconds: number;
+  /** Waits are ended by what comes; this is the safety net beneath them. */
+  readonly idleTakeSeconds = 60;
+  readonly #options: RunpodSourceOptions;
+  readonly #timings: Timings;
+  readonly #api: RunpodApi;
+  readonly #posts: Posts;
+  readonly #held: HeldJobs;
+  readonly #pinger: Pinger | null;
+  readonly #takes: Poller;
+  readonly #stops: Poller;
+  readonly #jobsSignal = new ChangeSignal((isWaiting) => this.#onWaiting(isWaiting));
+  readonly #endsSignal = new ChangeSignal(() => undefined);
+  readonly #leasesSignal = new ChangeSignal(() => undefined);
+  readonly #ends: UnreportedEnds;
+  readonly #lastPosts = new Set<Promise<unknown>>();
+  #slots = 0;
+  #isWaiting = false;
+  #isStopping = false;
+  #isRefreshing = false;
+  #isRefreshed = false;
+  #ended = 0;
+  #dueTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: RunpodSourceOptions) {
+    this.#options = options;
+    this.#timings = { ...defaultTimings, ...options.timings };
+    this.leaseSeconds = options.leaseSeconds;
+    const { nowMs = Date.now, monotonicMs = () => performance.now(), random = Math.random, log, apiKey } = options;
+    this.#api = new RunpodApi({ apiKey, log, postPausesMs: this.#timings.postPausesMs });
+    this.#posts = new Posts({ ...options, api: this.#api, timings: this.#timings, monotonicMs });
+    this.#pinger = this.#newPinger();
+    this.#held = new HeldJobs({ nowMs, monotonicMs }, (ids) => this.#pinger?.set(ids));
+    this.#ends = new UnreportedEnds(options.leaseSeconds, monotonicMs);
+    const shared = { api: this.#api, timings: this.#timings, log, random, monotonicMs };
+    this.#takes = new Poller({
+      ...shared,
+      what: "the take of jobs",
+      next: () => this.#nextTake(),
+      onAnswer: (answer) => this.#onTake(answer),
+    });
+    this.#stops = new Poller({
+      ...shared,
+      what: "the channel of stops",
+      next: () => this.#nextStop(),
+      onAnswer: (answer) => this.#onStop(answer),
+    });
+  }
+
+  get trouble(): Trouble | null {
+    return this.#takes.trouble;
+  }
+
+  async take(requests: readonly TakeRequest[]): Promise<Taken> {
+    const wanted = requests.filter(({ slots, offer }) => slots > 0 && offer?.types.length !== 0);
+    this.#slots = wanted.reduce((sum, { slots }) => sum + slots, 0);
+    const workerOf = (type: string) => this.#options.handlerOf(type)?.worker;
+    const leases = wanted.flatMap((request) =>
+      this.#held
+        .due(request, workerOf, this.#timings.unofferedLimitMs)
+        .map((held) => this.#held.lease(held, this.leaseSeconds)),
+    );
+    return { leases, ends: this.#ends.due() };
+  }
+
+  async reported(ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+    this.#ends.reported(ends);
+  }
+
+  async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
+    return renewals.map(({ lease }) => {
+      const held = this.#held.ofToken(lease);
+      if (held !== undefined) return held.isStopped ? "cancelled" : "held";
+      // One of an earlier process was never given to another container by this one.
+      return this.#held.isSettled(lease) || this.#held.get(runpodIdOf(lease)) !== undefined ? "lost" : "unknown";
+    });
+  }
+
+  publish(lease: LeaseKey, update: JobUpdate): void {
+    const held = this.#held.ofToken(lease);
+    if (held === undefined || held.isStopped) return;
+    held.channel ??= this.#posts.channelOf(held.runpodId);
+    if (update.kind === "text") {
+      held.channel.text(update.delta);
+    } else {
+      const { progress, step, total } = update;
+      held.channel.progress({ progress, step, total });
+    }
+  }
+
+  async refusalOf(lease: LeaseKey, result: JobResult, files: ResultFiles): Promise<ErrorReport | null> {
+    const maxBytes = maxBodyBytes(runpodIdOf(lease));
+    const built = await buildOutput(result, files, { maxBytes, stopPod: true });
+    return "refusal" in built ? built.refusal : null;
+  }
+
+  async complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome> {
+    const before = this.#before(lease, "complete");
+    if (before !== null) return before;
+    const stopPod = this.#stopsPod(wantsRefresh(result));
+    const built = await buildOutput(result, files, { maxBytes: maxBodyBytes(runpodIdOf(lease)), stopPod });
+    const body = "refusal" in built ? this.#posts.failure(built.refusal, stopPod) : built.body;
+    return await this.#post(lease, "complete", body, "completed");
+  }
+
+  async fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
+    const before = this.#before(lease, "fail");
+    if (before !== null) return before;
+    const stopPod = this.#stopsPod(false);
+    return await this.#post(lease, "fail", this.#posts.failure(error, stopPod), "failed");
+  }
+
+  /** The platform has ended the job itself: nothing is posted. */
+  async cancelled(lease: LeaseKey): Promise<SettleOutcome> {
+    const before = this.#before(lease, "cancelled");
+    if (before !== null) return before;
+    return this.#settled(lease, "cancelled", "cancelled");
+  }
+
+  async retry(
+    lease: LeaseKey,
+    { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
+  ): Promise<SettleOutcome> {
+    const held = this.#held.ofToken(lease);
+    if (held !== undefined) held.previousError = error;
+    return await this.#requeue(lease, "retry", delaySeconds);
+  }
+
+  async release(lease: LeaseKey, delaySeconds = 0, reason?: ReleaseReason): Promise<SettleOutcome> {
+    const held = this.#held.ofToken(lease);
+    if (held !== undefined) {
+      held.attempt--;
+      held.reason = reason ?? held.reason;
+    }
+    return await this.#requeue(lease, "release", delaySeconds);
+  }
+
+  async waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    if (what === "jobs") return this.#jobsSignal.wait(timeoutMs, signal);
+    if (what === "ends") return this.#endsSignal.wait(timeoutMs, signal);
+    if (what === "leases") return this.#leasesSignal.wait(timeoutMs, signal);
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const signals = [this.#jobsSignal, this.#endsSignal, this.#leasesSignal];
+    await Promise.race(signals.map((one) => one.wait(timeoutMs, either)));
+    over.abort();
+  }
+
+  async announce(_offers: ReadonlyMap<string, Offer>): Promise<void> {
+    // What is offered may have changed, and with it what of the jobs here can start.
+    if (this.#held.all.some(({ token }) => token === null)) this.#jobsSignal.notify();
+  }
+
+  stopTaking(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#takes.stop();
+    for (const held of this.#held.all) if (held.token === null) this.#giveUp(held);
+  }
+
+  async close(): Promise<void> {
+    this.stopTaking();
+    await this.#takes.stopped();
+    for (const held of this.#held.all) if (held.token === null) this.#giveUp(held);
+    await Promise.allSettled(this.#lastPosts);
+    this.#stops.stop();
+    this.#api.close();
+    if (this.#dueTimer) clearTimeout(this.#dueTimer);
+    for (const signal of [this.#jobsSignal, this.#endsSignal, this.#leasesSignal]) signal.close();
+    await Promise.all([this.#stops.stopped(), this.#pinger?.close()]);
+  }
+
+  // The take
+
+  #onWaiting(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    if (!isWaiting) return;
+    this.#takes.go();
+    this.#scheduleDue();
+  }
+
+  /** The address of the next take: one is wanted while the dispatcher waits for jobs and this container has room for some. */
+  #nextTake(): string | null {
+    if (!this.#isWaiting || this.#isStopping || this.#isRefreshing) return null;
+    const { takeUrl, maxConcurrency, workerId, gpuType } = this.#options;
+    const free = Math.min(maxConcurrency - this.#held.size, this.#slots);
+    if (free <= 0) return null;
+    const url = expandTemplate(takeUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
+    const job_in_progress = this.#held.size > 0 ? "1" : "0";
+    const batch = free > 1 ? besideTake(url, "job-take-batch") : null;
+    return batch === null
+      ? withQuery(url, { job_in_progress })
+      : withQuery(batch, { batch_size: String(free), job_in_progress });
+  }
+
+  #onTake(given: HttpAnswer): PollOutcome {
+    const answer = readTakeAnswer(given);
+    if (answer.kind === "throttled") return { kind: "throttled" };
+    if (answer.kind === "refused") return { kind: "refused", message: answer.message };
+    if (answer.kind === "none") return { kind: "nothing" };
+    const { log } = this.#options;
+    for (const why of answer.problems) log?.error({ why }, "RunPod handed out what is no job");
+    for (const { id, input } of answer.jobs) this.#receive(id, input);
+    if (answer.jobs.length === 0) return { kind: "nothing" };
+    this.#stops.go();
+    this.#jobsSignal.notify();
+    return { kind: "heard" };
+  }
+
+  #receive(id: string, input: unknown): void {
+    const { defaultType, handlerOf, log } = this.#options;
+    const { job, rejection } = readInput(id, input, { defaultType, handlerOf });
+    const isTwin = this.#held.all.some((held) => held.job.id === job.id && held.runpodId !== id);
+    const problem = rejection ?? (isTwin ? twin(job.id) : this.#unknownType(job.type));
+    if (!this.#held.add(id, job, problem)) log?.warn({ runpod_id: id }, "RunPod handed out a job that is here already");
+    else log?.info({ runpod_id: id, job_id: job.id, type: job.type }, "job received from RunPod");
+    // It came while the container was stopping.
+    const held = this.#held.get(id);
+    if (this.#isStopping && held?.token === null) this.#giveUp(held);
+  }
+
+  #unknownType(type: string): ErrorReport | undefined {
+    if (this.#options.handlerOf(type) !== undefined) return undefined;
+    return toErrorReport(unknownJobType(type, this.#options.knownTypes()));
+  }
+
+  // Stops
+
+  #nextStop(): string | null {
+    if (this.#held.size === 0) return null;
+    const { takeUrl, workerId, gpuType } = this.#options;
+    return besideTake(expandTemplate(takeUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) }), "job-stop");
+  }
+
+  #onStop(answer: HttpAnswer): PollOutcome {
+    if (answer.status === 429) return { kind: "throttled" };
+    if (answer.status >= 400) return { kind: "refused", message: `it answers ${answer.status}` };
+    for (const id of readStopAnswer(answer)) this.#stop(id);
+    return { kind: "nothing" };
+  }
+
+  #stop(runpodId: string): void {
+    const held = this.#held.get(runpodId);
+    if (held === undefined || held.isStopped) return;
+    this.#options.log?.info({ runpod_id: runpodId, job_id: held.job.id }, "RunPod has stopped the job");
+    held.isStopped = true;
+    held.channel?.drop();
+    if (held.token === null) this.#addEnd(this.#held.end(held, "cancelled"));
+    else this.#leasesSignal.notify();
+  }
+
+  #addEnd(end: UnreportedEnd): void {
+    this.#ends.add(end);
+    this.#endsSignal.notify();
+    this.#jobsSignal.notify();
+  }
+
+  // Settling
+
+  #before(lease: LeaseKey, call: string): SettleOutcome | null {
+    const before = this.#held.settledBefore(lease, call);
+    if (before !== null) return before;
+    const other = this.#held.get(runpodIdOf(lease));
+    return other !== undefined && other.token !== lease.token ? "lost" : null;
+  }
+
+  async #post(lease: LeaseKey, call: string, body: string, became: SettleOutcome): Promise<SettleOutcome> {
+    const held = this.#held.ofToken(lease);
+    // The platform has ended it: whatever it became here, nobody waits for it there.
+    if (held?.isStopped) return this.#settled(lease, call, became);
+    await held?.channel?.finish();
+    const runpodId = runpodIdOf(lease);
+    const isStream = held?.channel?.hasStreamed ?? false;
+    const isKnown = await this.#posts.done(runpodId, body, isStream);
+    this.#ended++;
+    return this.#settled(lease, call, isKnown ? became : "unknown");
+  }
+
+  #settled(lease: LeaseKey, call: string, outcome: SettleOutcome): SettleOutcome {
+    const held = this.#held.ofToken(lease);
+    if (held !== undefined) this.#held.remove(held);
+    if (this.#isRefreshing && this.#held.size === 0 && !this.#isRefreshed) this.#refreshed();
+    // Room for the next one.
+    this.#jobsSignal.notify();
+    this.#takes.go();
+    return this.#held.remember(lease, call, outcome);
+  }
+
+  async #requeue(lease: LeaseKey, call: string, delaySeconds: number): Promise<SettleOutcome> {
+    const before = this.#held.settledBefore(lease, call);
+    if (before !== null) return before;
+    const held = this.#held.ofToken(lease);
+    if (held === undefined) return "lost";
+    if (held.isStopped) {
+      this.#ends.add(this.#held.end(held, "cancelled"), { isAnswered: true });
+      return this.#held.remember(lease, call, "cancelled");
+    }
+    if (this.#isStopping) {
+      held.channel?.drop();
+      await held.channel?.finish();
+      await this.#posts.done(held.runpodId, this.#posts.failure(stoppedError), false);
+      return this.#settled(lease, call, "failed");
+    }
+    this.#held.putBack(held, delaySeconds);
+    this.#scheduleDue();
+    this.#jobsSignal.notify();
+    return this.#held.remember(lease, call, "requeued");
+  }
+
+  /** A job that waits here, and that this container will not run any more. */
+  #giveUp(held: HeldJob): void {
+    this.#addEnd(this.#held.end(held, "failed", stoppedError));
+    const post = this.#posts
+      .done(held.runpodId, this.#posts.failure(stoppedError), false)
+      .catch((error: unknown) =>
+        this.#options.log?.error(
+          { error, runpod_id: held.runpodId },
+          "a job that was taken and not begun could not be reported",
+        ),
+      );
+    this.#lastPosts.add(post);
+    void post.finally(() => this.#lastPosts.delete(post));
+  }
+
+  // Refresh
+
+  /** Whether the body of this end is to say that the platform may replace this container. */
+  #stopsPod(isWanted: boolean): boolean {
+    const { refreshAfterJobs } = this.#options;
+    if (isWanted || (refreshAfterJobs > 0 && this.#ended + 1 >= refreshAfterJobs)) this.#isRefreshing = true;
+    // Others that run here would go with it.
+    return this.#isRefreshing && this.#held.size <= 1;
+  }
+
+  #refreshed(): void {
+    this.#isRefreshed = true;
+    this.#options.log?.info({ jobs: this.#ended }, "RunPod was requested to replace this container");
+    this.#options.requestStop?.();
+  }
+
+  #newPinger(): Pinger | null {
+    const { pingUrl, podId, workerId, gpuType, apiKey, pingIntervalMs, log } = this.#options;
+    if (pingUrl === null || podId === undefined) return null;
+    const url = expandTemplate(pingUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
+    const headers = { "user-agent": userAgent, ...(apiKey === undefined ? {} : { authorization: apiKey }) };
+    return new Pinger({ url, intervalMs: pingIntervalMs, headers, version: workerVersion }, log);
+  }
+
+  #scheduleDue(): void {
+    if (this.#dueTimer) clearTimeout(this.#dueTimer);
+    const inMs = this.#held.nextDueInMs;
+    if (inMs === null) return;
+    this.#dueTimer = setTimeout(() => this.#jobsSignal.notify(), Math.min(inMs + 1, 2 ** 31 - 1));
+    this.#dueTimer.unref();
+  }
+}
+
+function twin(jobId: string): ErrorReport {
+  const message = `Another request with the job id ${jobId} is being run here: give each its own id, or none.`;
+  return toErrorReport(new CodedError("IDEMPOTENCY_CONFLICT", message));
+}

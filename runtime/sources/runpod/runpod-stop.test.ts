@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import type { JobResult } from "../job-source.ts";
+import { openSource, request } from "./testing/open-source.ts";
+
+const result: JobResult = { assets: [], metadata: { seed: 7 } };
+const job = (id: string, input: unknown = { prompt: "a lake" }) => ({ id, input });
+const signal = new AbortController().signal;
+
+/** What a container posts of an error: a text that holds JSON. */
+function errorOf(body: unknown) {
+  return JSON.parse((body as { error: string }).error);
+}
+
+describe("the stop of the container", () => {
+  it("breaks the poll off at once", async () => {
+    const { server, source } = await openSource();
+    await source.take(request());
+    const waiting = source.waitForChange(60_000, signal, "jobs");
+    await expect.poll(() => server.openTakes).toBe(1);
+    source.stopTaking();
+    await expect.poll(() => server.openTakes).toBe(0);
+    await source.close();
+    await waiting;
+  });
+
+  it("fails what waits here, in words, and reports it as an end", async () => {
+    const { server, source, takeOne } = await openSource();
+    server.give(job("a"));
+    await source.release(await takeOne());
+    source.stopTaking();
+    expect((await source.take([])).ends).toMatchObject([
+      { jobId: "a", status: "failed", error: { code: "SHUTTING_DOWN" } },
+    ]);
+    await expect.poll(() => server.bodies("a").length).toBe(1);
+    expect(errorOf(server.bodies("a")[0])).toMatchObject({ error_type: "SHUTTING_DOWN" });
+  });
+
+  it("fails what is given back then, and lets what runs be finished", async () => {
+    const { server, source, taken } = await openSource({ maxConcurrency: 2 });
+    server.give(job("a"), job("b", { type: "lake_video" }));
+    const [one, other] = await taken();
+    if (one === undefined || other === undefined) throw new Error("two jobs were given");
+    source.stopTaking();
+    expect(await source.release(one)).toBe("failed");
+    expect(errorOf(server.bodies("a")[0])).toMatchObject({ error_type: "SHUTTING_DOWN" });
+    expect(await source.complete(other, result)).toBe("completed");
+  });
+});
+
+describe("a refresh", () => {
+  it("is requested with the result whose handler wants it, and the container is to stop", async () => {
+    let stops = 0;
+    const { server, source, takeOne } = await openSource({ requestStop: () => void stops++ });
+    server.give(job("a"));
+    await source.complete(await takeOne(), { assets: [], metadata: { refresh_worker: true, seed: 7 } });
+    expect(server.bodies("a")).toEqual([{ output: { assets: [], metadata: { seed: 7 } }, stopPod: true }]);
+    expect(stops).toBe(1);
+    await source.take(request());
+    const polls = server.takes.length;
+    await source.waitForChange(20, signal, "jobs");
+    expect(server.takes).toHaveLength(polls);
+  });
+
+  it("comes after a number of jobs, with the last one that this container has", async () => {
+    const { server, source, taken, takeOne } = await openSource({ refreshAfterJobs: 2, maxConcurrency: 2 });
+    server.give(job("a"));
+    await source.complete(await takeOne(), result);
+    expect(server.bodies("a")[0]).not.toHaveProperty("stopPod");
+    server.give(job("b"), job("c", { type: "lake_video" }));
+    const leases = await taken();
+    for (const lease of leases) await source.complete(lease, result);
+    expect(server.bodies("b")[0]).not.toHaveProperty("stopPod");
+    expect(server.bodies("c")[0]).toHaveProperty("stopPod", true);
+  });
+});
