@@ -55,6 +55,7 @@ beforeAll(async () => {
   host = `127.0.0.1:${address.port}`;
   symlinkSync(inProject("models/tiny-wan"), join(models, "wan"));
   for (const name of ["i2v", "flf2v"] as const) renameSync(copyImageWan(name), join(models, name));
+  symlinkSync(inProject("pipelines/wan/fixtures/random-wan-2"), join(models, "t2v_2_2"));
   renameSync(copyVaceModel("vace"), join(models, "vace"));
   app = await startCallbackServer();
   runtime = await startTestRuntime({
@@ -147,8 +148,9 @@ describe("a text-to-video model", () => {
   });
 });
 
-describe("weights for pictures", () => {
+describe("other weights", () => {
   it.each<[string, string, string, () => Fields, Fields]>([
+    ["t2v_22", "both", "anchor", () => ({ first_frame: blue(), last_frame: red() }), {}],
     ["i2v", "single", "i2v", () => ({ image: blue() }), {}],
     ["i2v", "start", "i2v", () => ({ first_frame: blue() }), {}],
     ["flf2v", "both", "flf2v", () => ({ first_frame: blue(), last_frame: red() }), {}],

@@ -114,7 +114,7 @@ describe("a job", () => {
     expect(problemsOf(type, job)).toEqual([problem]);
   });
 
-  it("without steps or guidance of its own is told of both and of its pictures", () => {
+  it("that lacks both pictures has them named beside its other mistakes", () => {
     const fields = checkJob(schema("flf2v"), { id: "a", type: "flf2v", config: { seed: -1 } });
     expect(fields.ok ? "" : describeProblems(fields.problems)).toMatch(
       /prompt.*config.first_frame.*config.last_frame.*config.seed/s,
