@@ -21,12 +21,29 @@ const overlapShare = 1 / 4;
  *   `[1, channels, …, height/scale, width/scale]`
  * @throws the signal's reason when it is aborted, between two tiles
  */
-export async function encodeInTiles(
+export function encodeInTiles(
   pixels: Tensor,
-  { scale, tilePixels, signal }: EncodeTileOptions,
+  options: EncodeTileOptions,
   encode: (tile: Tensor, index: number) => Promise<Tensor>,
 ): Promise<Tensor> {
   const [height = 0, width = 0] = pixels.dims.slice(-2);
+  return encodeAreas({ width, height }, options, ({ rows, columns }, index) =>
+    encode(cutTile(pixels, rows, columns), index),
+  );
+}
+
+/** A part of a picture, in pixels. */
+export interface TileArea {
+  readonly rows: { readonly start: number; readonly size: number };
+  readonly columns: { readonly start: number; readonly size: number };
+}
+
+/** The same of what is not there as a whole: `encode` gets a tile's place. */
+export async function encodeAreas(
+  { width, height }: { readonly width: number; readonly height: number },
+  { scale, tilePixels, signal }: EncodeTileOptions,
+  encode: (area: TileArea, index: number) => Promise<Tensor>,
+): Promise<Tensor> {
   const stride = Math.floor(tilePixels * (1 - overlapShare));
   const blend = Math.floor((tilePixels / scale) * overlapShare);
   const spans = (length: number) =>
@@ -41,7 +58,7 @@ export async function encodeInTiles(
     const tiles: Tensor[] = [];
     for (const [index, column] of spans(width).entries()) {
       signal?.throwIfAborted();
-      const tile = await encode(cutTile(pixels, row, column), tilesDone++);
+      const tile = await encode({ rows: row, columns: column }, tilesDone++);
       blendFrom(above[index], tile, blend, "down");
       blendFrom(tiles.at(-1), tile, blend, "across");
       result ??= zeros([...tile.dims.slice(0, -2), height / scale, width / scale]);

@@ -3,8 +3,9 @@ import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import { modelInvalid, numericalError } from "#pipelines/core/errors.ts";
 import type { Component } from "#pipelines/core/onnx.ts";
 import { checkShape, concat, isFiniteData, release, type Tensor, tensor } from "#pipelines/core/tensor.ts";
-import { encodeInTiles } from "#pipelines/diffusion/encode-tiles.ts";
+import { encodeAreas, encodeInTiles, type TileArea } from "#pipelines/diffusion/encode-tiles.ts";
 import { fromVaeScale } from "#pipelines/diffusion/latent-scaling.ts";
+import { cutTile } from "#pipelines/diffusion/tiles.ts";
 import { type RgbImage, toPixelValues } from "#pipelines/images/rgb.ts";
 import { files, type WanModelFolder } from "./model-folder.ts";
 
@@ -139,21 +140,50 @@ export async function encodeByTiles(
   pixels: Tensor,
   chunks: number,
   chunkAt: (tile: Tensor, chunk: number) => Tensor,
-  { tileAbovePixels = defaultTileAbovePixels, tilePixels = defaultTilePixels, signal }: VideoEncoderOptions = {},
+  options: VideoEncoderOptions = {},
 ): Promise<Tensor> {
-  const run = async (tile: Tensor): Promise<Tensor> => {
+  const [height = 0, width = 0] = pixels.dims.slice(-2);
+  const chunksOf = ({ rows, columns }: TileArea) => {
+    const tile = cutTile(pixels, rows, columns);
+    return (chunk: number) => chunkAt(tile, chunk);
+  };
+  return encodeByAreas(components, model, { width, height }, chunks, chunksOf, options);
+}
+
+/** Whether frames of this size are encoded in tiles. */
+export function isTiled(
+  { width, height }: { readonly width: number; readonly height: number },
+  { tileAbovePixels = defaultTileAbovePixels }: VideoEncoderOptions,
+): boolean {
+  return height * width > tileAbovePixels;
+}
+
+/**
+ * The same of frames that are nowhere together as pixel values.
+ * @param chunksOf gets a tile's place, and makes the tile's chunks by their number
+ */
+export async function encodeByAreas(
+  components: ComponentSet,
+  model: WanModelFolder,
+  size: { readonly width: number; readonly height: number },
+  chunks: number,
+  chunksOf: (area: TileArea) => (chunk: number) => Tensor,
+  options: VideoEncoderOptions = {},
+): Promise<Tensor> {
+  const { tilePixels = defaultTilePixels, signal } = options;
+  const run = async (area: TileArea): Promise<Tensor> => {
+    const chunkAt = chunksOf(area);
     const encoder = new VideoEncoder(components, model, { tileAbovePixels: Infinity, signal });
     const latents: Tensor[] = [];
     try {
-      for (let chunk = 0; chunk < chunks; chunk++) latents.push(await encoder.push(chunkAt(tile, chunk)));
+      for (let chunk = 0; chunk < chunks; chunk++) latents.push(await encoder.push(chunkAt(chunk)));
     } finally {
       encoder.dispose();
     }
     return concat(latents, 2);
   };
-  const [height = 0, width = 0] = pixels.dims.slice(-2);
-  if (height * width <= tileAbovePixels) return run(pixels);
-  return encodeInTiles(pixels, { scale: model.spatialScale, tilePixels, signal }, run);
+  if (isTiled(size, options)) return encodeAreas(size, { scale: model.spatialScale, tilePixels, signal }, run);
+  return run({ rows: { start: 0, size: size.height }, columns: { start: 0, size: size.width } });
 }
 
 /** Frames of one size as pixel values in −1…1, `[1, 3, frames, height, width]`. */

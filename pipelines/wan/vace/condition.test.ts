@@ -1,12 +1,15 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { ComponentSet } from "#pipelines/core/component-set.ts";
 import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
 import { maxDifference } from "#pipelines/testing/compare.ts";
 import { formulaPicture } from "#pipelines/testing/formula-picture.ts";
 import type { VaceCondition } from "../condition.ts";
+import { encodeVideo } from "../encode-video.ts";
 import { formulaMask, pictures, VaceModels } from "../testing/vace-cases.ts";
 import { knownFrames } from "./guide.ts";
 import { frameMask } from "./mask-channels.ts";
+import { prepareVace } from "./prepare-vace.ts";
 
 const models = new VaceModels();
 afterAll(() => models.dispose());
@@ -100,6 +103,34 @@ describe("a control video", () => {
     await expect(controlOf({ video }, 81, cancel.signal)).rejects.toBe(reason);
     expect(taken).toBe(9);
   });
+});
+
+it("encodes large frames in tiles, one after the other, as a video that is encoded in tiles", async () => {
+  const { model } = await models.get("vace");
+  const components = new ComponentSet(model.path, { executionProvider: "cpu" });
+  const encoding = { tileAbovePixels: 1000, tilePixels: 32 };
+  const parts = { components, model, encoding, pictures: undefined };
+  const shape = { width: 64, height: 48, frames: 9 };
+  const video = [...pictures(9, (number) => formulaPicture(64, 48, number))];
+  const mask = Array.from({ length: 9 }, (_, frame) => (frame < 5 ? "white" : "black"));
+  const half = await prepareVace(parts, shape, { kind: "vace", video, mask });
+  const drawn = await prepareVace(parts, shape, { kind: "vace", video });
+  const nothing = await prepareVace(parts, shape, { kind: "vace" });
+  const whole = await encodeVideo(components, model, video, encoding);
+  await components.dispose();
+  const partsOf = ({ inputs }: typeof drawn) => {
+    const size = whole.data.length;
+    const data = inputs?.control_hidden_states?.data ?? new Float32Array();
+    return [data.subarray(0, size), data.subarray(size, 2 * size)] as const;
+  };
+  expect(maxDifference(partsOf(drawn)[1], whole.data)).toBe(0);
+  expect(maxDifference(partsOf(drawn)[0], partsOf(nothing)[0])).toBe(0);
+  // The first two of the three latent frames, of each channel.
+  const frames = whole.dims.slice(3).reduce((product, length) => product * length, 2);
+  const firstFrames = (data: Float32Array) => data.filter((_, index) => index % (1.5 * frames) < frames);
+  expect(maxDifference(firstFrames(partsOf(half)[1]), firstFrames(whole.data))).toBe(0);
+  expect(maxDifference(firstFrames(partsOf(half)[0]), firstFrames(partsOf(nothing)[0]))).toBe(0);
+  expect(maxDifference(partsOf(half)[0], partsOf(nothing)[0])).toBeGreaterThan(1e-3);
 });
 
 it("says of every latent frame whether its nearest frame is kept", async () => {
