@@ -8,9 +8,9 @@ import { printTable } from "./support/table.ts";
 
 /*
  * Time and memory of one part of a WAN folder at a size, with random inputs: what a card or a machine has to have.
- *   npx node bench/wan-parts.ts <folder> --part text|transformer|decode [--width 832 --height 480 --frames 81 --chunks 3]
+ *   npx node bench/wan-parts.ts <folder> --part text|transformer|encode|decode [--width 832 --height 480 --frames 81 --chunks 3]
  * One part a process, so that the peak is that part's own: loading, and the largest of its runs. The transformer runs the
- * two passes of one guided step. The decoder runs `chunks` latent frames; its memory is the same from the third on.
+ * two passes of one guided step. The VAE's halves run `chunks` latent frames; their memory is the same from the third on.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -112,28 +112,37 @@ async function runTransformer(): Promise<void> {
   }
 }
 
+async function runEncoder(): Promise<void> {
+  const { scale_factor_temporal: frameCount } = await configOf("vae_encoder", vaeConfig);
+  await runHalf("vae_encoder", "sample", noise(1, 3, 1, height, width), noise(1, 3, frameCount, height, width));
+}
+
 async function runDecoder(): Promise<void> {
   const vae = await configOf("vae_decoder", vaeConfig);
   const latent = noise(1, vae.z_dim, 1, height / vae.scale_factor_spatial, width / vae.scale_factor_spatial);
-  const first = await load("vae_decoder", "first.onnx");
-  let results = await timed("first latent frame", () => first.run({ latent_sample: latent }, first.outputs));
+  await runHalf("vae_decoder", "latent_sample", latent, latent);
+}
+
+/** One half of the VAE over its chunks, each with the caches of the one before. */
+async function runHalf(half: string, input: string, firstChunk: Tensor, nextChunk: Tensor): Promise<void> {
+  const first = await load(half, "first.onnx");
+  let results = await timed("first latent frame", () => first.run({ [input]: firstChunk }, first.outputs));
   await first.dispose();
-  const following = await load("vae_decoder", "next.onnx");
+  const following = await load(half, "next.onnx");
   for (let chunk = 1; chunk < chunks; chunk++) {
-    const caches = Object.entries(results).filter(([name]) => name.startsWith("cache_out."));
-    const feeds = Object.fromEntries(caches.map(([name, value]) => [name.replace("cache_out", "cache"), value]));
-    results = await timed(`latent frame ${chunk + 1}`, () =>
-      following.run({ latent_sample: latent, ...feeds }, following.outputs),
-    );
+    const caches = cachesOf(results).map(([name, value]) => [name.replace("cache_out", "cache"), value]);
+    const feeds = { [input]: nextChunk, ...Object.fromEntries(caches) };
+    results = await timed(`latent frame ${chunk + 1}`, () => following.run(feeds, following.outputs));
   }
-  const bytes = Object.entries(results).reduce(
-    (sum, [name, { data }]) => sum + (name === "sample" ? 0 : data.byteLength),
-    0,
-  );
+  const bytes = cachesOf(results).reduce((sum, [, { data }]) => sum + data.byteLength, 0);
   rows.push(["caches", "", "", (bytes / 2 ** 20).toFixed(0)]);
 }
 
-const parts = { text: runText, transformer: runTransformer, decode: runDecoder };
-const part = z.enum(["text", "transformer", "decode"]).parse(values.part);
+function cachesOf(results: Readonly<Record<string, Tensor>>): [string, Tensor][] {
+  return Object.entries(results).filter(([name]) => name.startsWith("cache_out."));
+}
+
+const parts = { text: runText, transformer: runTransformer, encode: runEncoder, decode: runDecoder };
+const part = z.enum(["text", "transformer", "encode", "decode"]).parse(values.part);
 await parts[part]();
 printTable([[`${part}, ${width}×${height}×${frames}`, "seconds", "CPU seconds", "peak MB"], ...rows]);

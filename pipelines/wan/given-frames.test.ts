@@ -1,147 +1,29 @@
-import { readFileSync, rmSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { z } from "zod";
-import { concat } from "#pipelines/core/tensor.ts";
+import { rmSync } from "node:fs";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
-import { clipPixels } from "#pipelines/images/clip-pixels.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
-import { maxDifference } from "#pipelines/testing/compare.ts";
 import { formulaPicture } from "#pipelines/testing/formula-picture.ts";
 import { copyImageWan, type ImageWan } from "#pipelines/testing/random-wan.ts";
-import { readSafetensors } from "#pipelines/testing/safetensors.ts";
-import { WanPipeline, type WanRequest, type WanSettings, type WanStage } from "./pipeline.ts";
+import { WanPipeline, type WanRequest, type WanSettings } from "./pipeline.ts";
+import { collectClip, ImageModels, imageCases, imageDifference } from "./testing/image-cases.ts";
+import { pixelLimit, stageLimit } from "./testing/image-fidelity.ts";
 
-/** Every stage agrees with diffusers within this, in float32. */
-const tolerance = 1e-4;
-/** Share of 8-bit values that may be off, by one at most. */
-const offByOneShare = 0.001;
-
-const fixtures = new URL("fixtures/i2v/", import.meta.url);
-const expectedValues = readSafetensors(new URL("expected.safetensors", fixtures));
-const cases = z
-  .array(
-    z.object({
-      name: z.string(),
-      model: z.enum(["i2v", "flf2v", "i2v-2", "i2v-other", "ti2v"]),
-      prompt: z.string(),
-      negative_prompt: z.string().nullable(),
-      width: z.int(),
-      height: z.int(),
-      frames: z.int(),
-      steps: z.int(),
-      guidance_scale: z.number(),
-      guidance_scale_2: z.number().nullable(),
-      flow_shift: z.number().nullable(),
-      scheduler: z.string().nullable(),
-      first: z.int().nullable(),
-      last: z.int().nullable(),
-      seed: z.int(),
-    }),
-  )
-  .parse(JSON.parse(readFileSync(new URL("cases.json", fixtures), "utf8")));
-
-const folders: string[] = [];
-const pipelines = new Map<ImageWan, WanPipeline>();
-
-function folderOf(name: ImageWan): string {
-  const folder = copyImageWan(name);
-  folders.push(folder);
-  return folder;
-}
-
-const load = (name: ImageWan, settings: WanSettings = {}) =>
-  WanPipeline.load(folderOf(name), { executionProvider: "cpu", ...settings });
-
-beforeAll(async () => {
-  for (const name of ["i2v", "flf2v", "i2v-2", "i2v-other", "ti2v"] as const) pipelines.set(name, await load(name));
-});
-afterAll(async () => {
-  for (const pipeline of pipelines.values()) await pipeline.dispose();
-  for (const folder of folders) rmSync(folder, { recursive: true });
-});
-
-function loaded(name: ImageWan): WanPipeline {
-  const pipeline = pipelines.get(name);
-  if (pipeline === undefined) throw new Error(`${name} is not loaded`);
-  return pipeline;
-}
-
-/** Runs, and keeps what the stages made under the names of the reference file. */
-async function collect(used: WanPipeline, request: WanRequest) {
-  const values = new Map<string, ArrayLike<number>>();
-  const frames: RgbImage[] = [];
-  const onStage = (stage: WanStage) => {
-    if (stage.name === "conditioned") {
-      const { channels, inputs, firstFrame } = stage.conditioning;
-      values.set("condition", (channels ?? firstFrame)?.data.slice() ?? []);
-      const features = inputs?.encoder_hidden_states_image;
-      if (features !== undefined) values.set("image_embeds", features.data.slice());
-    }
-    if (stage.name === "step") {
-      values.set(`step_${stage.step - 1}.noise_pred`, stage.noisePrediction.data.slice());
-      values.set(`step_${stage.step - 1}.latents`, stage.latents.data.slice());
-    }
-  };
-  await used.generate(request, async (frame) => void frames.push(frame), { onStage });
-  return { values, frames };
-}
+const models = new ImageModels();
+afterAll(() => models.dispose());
 
 it("finds its reference cases", () => {
-  expect(cases.length).toBeGreaterThanOrEqual(10);
-  expect(new Set(cases.map(({ model }) => model)).size).toBe(5);
+  expect(imageCases.map(({ name }) => name)).toEqual([
+    ...["guided", "unguided", "one-frame", "wide", "tall", "first-and-last", "first-and-last-unguided"],
+    ...["two-stages", "two-stages-first-and-last", "other-sizes", "by-token", "by-token-text"],
+  ]);
 });
 
-type ImageCase = (typeof cases)[number];
-
-const picturesOf = ({ first, last, width, height }: ImageCase) =>
-  [first, last].filter((number) => number !== null).map((number) => formulaPicture(width, height, number));
-
-function requestOf(reference: ImageCase): WanRequest {
-  const [first, last] = picturesOf(reference);
-  return {
-    prompt: reference.prompt,
-    negativePrompt: reference.negative_prompt ?? undefined,
-    width: reference.width,
-    height: reference.height,
-    frames: reference.frames,
-    numInferenceSteps: reference.steps,
-    guidanceScale: reference.guidance_scale,
-    guidanceScale2: reference.guidance_scale_2 ?? undefined,
-    flowShift: reference.flow_shift ?? undefined,
-    scheduler: reference.scheduler ?? undefined,
-    seed: reference.seed,
-    condition: first && { kind: "frames", first, last },
-  };
-}
-
-describe.each(cases)("the reference case $name", (reference) => {
-  const prefix = `${reference.name}/`;
-  const own = [...expectedValues].filter(([key]) => key.startsWith(prefix));
-  const expected = new Map(own.map(([key, value]) => [key.slice(prefix.length), value]));
-
-  it("agrees at every stage", async () => {
-    const used = loaded(reference.model);
-    const { values, frames } = await collect(used, requestOf(reference));
-    const { imageProcessor } = used.model;
-    if (imageProcessor !== undefined) {
-      const pixels = picturesOf(reference).map((picture) => clipPixels(picture, imageProcessor));
-      values.set("pixel_values", concat(pixels, 0).data);
-    }
-    expect([...values.keys(), "frames_u8"].toSorted()).toEqual([...expected.keys()].toSorted());
-    const wrong: Record<string, number> = {};
-    for (const [key, { data }] of expected) {
-      if (key === "frames_u8") continue;
-      const difference = maxDifference(values.get(key) ?? [], data);
-      if (!(difference <= (key === "pixel_values" ? 1e-6 : tolerance))) wrong[key] = difference;
-    }
-    expect(wrong).toEqual({});
-
-    const pixels = frames.flatMap(({ data }) => [...data]);
-    const expectedPixels = expected.get("frames_u8")?.data ?? [];
-    expect(maxDifference(pixels, expectedPixels)).toBeLessThanOrEqual(1);
-    const off = pixels.filter((value, index) => value !== expectedPixels[index]).length;
-    expect(off / pixels.length).toBeLessThanOrEqual(offByOneShare);
-  });
+it.each(imageCases)("conditions, denoises and draws the case $name as diffusers does", async (reference) => {
+  const { pixelValues, features, condition, steps, pixels, pixelsOff } = await imageDifference(models, reference);
+  expect(pixelValues).toBeLessThanOrEqual(pixelLimit);
+  expect(Math.max(features, condition, steps)).toBeLessThanOrEqual(stageLimit);
+  expect(pixels).toBeLessThanOrEqual(1);
+  expect(pixelsOff).toBeLessThanOrEqual(0.001);
 });
 
 const request: WanRequest = {
@@ -153,11 +35,22 @@ const request: WanRequest = {
   guidanceScale: 1,
   seed: 7,
 };
+/** A pipeline of the test's own, given back at its end. */
+async function load(name: ImageWan, settings: WanSettings = {}): Promise<WanPipeline> {
+  const folder = copyImageWan(name);
+  const pipeline = await WanPipeline.load(folder, { executionProvider: "cpu", ...settings });
+  onTestFinished(async () => {
+    await pipeline.dispose();
+    rmSync(folder, { recursive: true });
+  });
+  return pipeline;
+}
+
 const [one, other] = [formulaPicture(32, 32, 1), formulaPicture(32, 32, 2)];
 
 describe("the given frames", () => {
   const clip = async (name: ImageWan, changes: Partial<WanRequest>) =>
-    (await collect(loaded(name), { ...request, ...changes })).frames;
+    (await collectClip(await models.get(name), { ...request, ...changes })).frames;
 
   it.each(["i2v", "i2v-2", "ti2v"] as const)("change the clip of %s, and the same make the same", async (name) => {
     const first = await clip(name, { condition: { kind: "frames", first: one } });
@@ -168,7 +61,7 @@ describe("the given frames", () => {
 
   it("stand in the last frame of a clip whose length the model does not make, and in those after it", async () => {
     const condition = { kind: "frames", first: one, last: other } as const;
-    const { values, frames } = await collect(loaded("i2v-2"), { ...request, frames: 4, condition });
+    const { values, frames } = await collectClip(await models.get("i2v-2"), { ...request, frames: 4, condition });
     expect(frames).toHaveLength(4);
     const mask = Array.from(values.get("condition") ?? []).slice(0, 4 * 2 * 16);
     const given = Array.from({ length: 4 * 2 }, (_, plane) => mask.slice(plane * 16, (plane + 1) * 16));
@@ -194,18 +87,19 @@ describe("what the folder cannot do is refused", () => {
     ["i2v-2", { kind: "vace" }, "UNSUPPORTED_OPTION", "use a VACE model"],
     ["i2v", { kind: "anchor", first: one, strength: 0.5 }, "INVALID_JOB", "use a text-to-video model"],
   ] as const)("by %s: %j", async (name, condition, code, message) => {
-    const before = loaded(name).millisecondsInRun;
-    await expect(collect(loaded(name), { ...request, condition })).rejects.toMatchObject({
+    const used = await models.get(name);
+    const before = used.millisecondsInRun;
+    await expect(collectClip(used, { ...request, condition })).rejects.toMatchObject({
       code,
       permanent: true,
       message: expect.stringContaining(message),
     });
-    expect(loaded(name).millisecondsInRun).toBe(before);
+    expect(used.millisecondsInRun).toBe(before);
   });
 
   it("and so is a last frame of a picture", async () => {
     const condition = { kind: "frames", first: one, last: other } as const;
-    await expect(collect(loaded("flf2v"), { ...request, frames: 1, condition })).rejects.toMatchObject({
+    await expect(collectClip(await models.get("flf2v"), { ...request, frames: 1, condition })).rejects.toMatchObject({
       code: "INVALID_JOB",
       message: expect.stringContaining("a clip of one frame has no last frame beside the first"),
     });
@@ -242,7 +136,6 @@ describe("memory", () => {
     expect(used.loading.loads - loads).toBe(5 + 3);
     await watch({ condition: { kind: "frames", first: other } });
     expect(used.loading.loads - loads).toBe(5 + 3 + 4);
-    await used.dispose();
   });
 });
 
@@ -264,5 +157,4 @@ it("a cancel is heard while the pictures are encoded", async () => {
   );
   await expect(run).rejects.toBe(stop);
   expect(stages).toEqual(["encoded"]);
-  await used.dispose();
 });

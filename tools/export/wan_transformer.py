@@ -134,7 +134,7 @@ def random_inputs(
 
 
 def transformer(source: Path, name: str, dtype: torch.dtype, fused: bool, by_token: bool = False) -> Component:
-    """The component of folder `name`: `transformer` or `transformer_2`; with a timestep for every token, if said."""
+    """The component of folder `name`: `transformer` or `transformer_2`; with a timestep for every token where `by_token` is set."""
     from diffusers import WanTransformer3DModel
 
     folder = source / name

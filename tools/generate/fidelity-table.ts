@@ -8,6 +8,7 @@ import { pictureFidelity } from "#pipelines/sdxl/testing/picture-fidelity.ts";
 import { refinerFidelity } from "#pipelines/sdxl/testing/refiner-fidelity.ts";
 import { weightFidelity } from "#pipelines/sdxl/testing/weight-fidelity.ts";
 import { type FidelityArea, fidelityTable } from "#pipelines/testing/fidelity.ts";
+import { imageFidelity } from "#pipelines/wan/testing/image-fidelity.ts";
 import { vaceFidelity } from "#pipelines/wan/testing/vace-fidelity.ts";
 
 /*
@@ -27,6 +28,7 @@ export const fidelityAreas: readonly FidelityArea[] = [
   controlFidelity,
   refinerFidelity,
   loraFidelity,
+  imageFidelity,
   vaceFidelity,
 ];
 
