@@ -35,19 +35,24 @@ beforeAll(async () => {
     sharp({ create: { width, height, channels: 3, background }, limitInputPixels: false })
       .png()
       .toBuffer();
-  const clip = join(models, "clip.mp4");
   const { ffmpeg } = await findFfmpeg();
-  const source = ["-v", "error", "-f", "lavfi", "-i", "color=c=red:s=64x64:r=8:d=1"];
-  await promisify(execFile)(ffmpeg, [...source, "-c:v", "libx264", "-pix_fmt", "yuv420p", clip]);
+  const video = async (source: string) => {
+    const file = join(models, "clip.mp4");
+    const options = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+    await promisify(execFile)(ffmpeg, ["-v", "error", "-y", "-f", "lavfi", "-i", source, ...options, file]);
+    const bytes = readFileSync(file);
+    rmSync(file);
+    return bytes;
+  };
   files = {
     "blue.png": await plain(96, 64, "#2060c0"),
     "red.png": await plain(64, 96, "#c03020"),
-    "clip.mp4": readFileSync(clip),
+    "clip.mp4": await video("color=c=red:s=64x64:r=8:d=1"),
+    "3-hours.mp4": await video("color=c=red:s=16x16:r=1/60:d=10800"),
     "60-megapixels.png": await plain(7746, 7746, "white"),
     "page.png": Buffer.from("<!doctype html><title>Not found</title>"),
     "cut.png": (await plain(300, 200, "red")).subarray(0, 200),
   };
-  rmSync(clip);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -177,6 +182,14 @@ describe("ends the job at once, with a code and a sentence, and nothing half-wri
     ["a page", "video_fast", () => ({ first_frame: url("page.png") }), {}, "INPUT_INVALID", /PNG, JPEG, WebP/],
     ["a cut picture", "video_fast", () => ({ image: url("cut.png") }), {}, "INPUT_INVALID", unusable],
     ["a video", "video_fast", () => ({ first_frame: url("clip.mp4") }), {}, "INPUT_INVALID", unusable],
+    [
+      "a control video of three hours",
+      "vace",
+      () => ({ video_guide: url("3-hours.mp4"), frame_num: 17 }),
+      { model_variant: "vace" },
+      "INPUT_TOO_LARGE",
+      /^The control video lasts 3 hours; at most 10 minutes are read: send the part that is meant\.$/,
+    ],
     [
       "60 megapixels",
       "video_fast",
