@@ -26,15 +26,18 @@ export function asLocalFile(text: string | undefined): string | undefined {
 }
 
 /**
- * The job with what `--input` says.
+ * The job with what `--input` says: a list where it names a field several times.
  * @throws CodedError INVALID_REQUEST for a field that takes no file
  */
 export function withInputs(job: JsonObject, inputs: readonly string[], places: readonly InputPlace[]): JsonObject {
+  const named = new Set<InputPlace>();
   return inputs.reduce((changed, input) => {
     const [, name = "", value = ""] = /^([^=]+)=(.+)$/s.exec(input) ?? [];
     if (name === "") throw usageError(`--input is ${input}: it must be a field and a file, such as mask=@mask.png.`);
     const place = placeOf(name, places);
-    return setIn(changed, place.path, (present) => (place.takes === "weights" ? [...listOf(present), value] : value));
+    const isFurther = place.takes === "weights" || named.has(place);
+    named.add(place);
+    return setIn(changed, place.path, (present) => (isFurther ? [...listOf(present), value] : value));
   }, job);
 }
 

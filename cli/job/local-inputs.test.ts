@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import type { InputPlace } from "#contract/input-fields.ts";
+import { withInputs } from "./local-inputs.ts";
+
+const places: readonly InputPlace[] = [
+  { path: ["config", "image_refs"], takes: "picture" },
+  { path: ["config", "video_guide"], takes: "video" },
+  { path: ["config", "loras"], takes: "weights" },
+];
+
+it.each([
+  [["video_guide=@a.mp4"], { video_guide: "@a.mp4" }],
+  [["image_refs=@a.png"], { image_refs: "@a.png" }],
+  [
+    ["image_refs=@a.png", "video_guide=@a.mp4", "image_refs=@b.png"],
+    { image_refs: ["@a.png", "@b.png"], video_guide: "@a.mp4" },
+  ],
+  [["loras=@a.safetensors"], { loras: ["x", "@a.safetensors"] }],
+])("makes of --input %j the config %j", (inputs, config) => {
+  const given = "loras" in config ? { config: { loras: ["x"] } } : { config: {} };
+  expect(withInputs(given, inputs, places)).toEqual({ config });
+});
+
+it("puts a file in the place of what the job has", () => {
+  const job = { config: { image_refs: ["https://a.example/1.png"] } };
+  expect(withInputs(job, ["image_refs=@a.png"], places)).toEqual({ config: { image_refs: "@a.png" } });
+});
