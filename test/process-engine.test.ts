@@ -1,9 +1,13 @@
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
+import { z } from "zod";
 import { jobEnvelope } from "#contract/job.ts";
 import { decodeFrames } from "#pipelines/video/testing/clips.ts";
 import { tryExecutor } from "#runtime/check/executor.ts";
@@ -25,6 +29,8 @@ interface Run {
   readonly arguments: Readonly<Record<string, string>>;
   readonly environment: Readonly<Record<string, string>>;
   readonly children: readonly number[];
+  /** How the files begin that it was given. */
+  readonly seen: readonly string[];
 }
 
 let folder: string;
@@ -157,6 +163,44 @@ it("a task that the command's weights are not for is refused for good, in one se
     [{ error: { code: "UNSUPPORTED_OPTION", message: expect.stringMatching(/runs "t2v-1\.3B": leave the task out/) } }],
   ]);
 });
+
+it.each([
+  ["i2v", { first_frame: 1 }, ["image"], "start"],
+  ["flf2v", { first_frame: 1, last_frame: 1 }, ["first_frame", "last_frame"], "both"],
+] as const)(
+  "%s has the pictures of the job in the command's arguments, as files",
+  async (type, fields, names, mode) => {
+    const png = await sharp({ create: { width: 64, height: 96, channels: 3, background: "teal" } })
+      .png()
+      .toBuffer();
+    const server = createServer((_request, response) => response.setHeader("Content-Type", "image/png").end(png));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = z.object({ port: z.number() }).parse(server.address());
+    const engine = {
+      WAN_COMMAND_TASK: `${type}-14B`,
+      WAN_COMMAND_MODELS: type,
+      INPUT_HOSTS_ALLOWED: `127.0.0.1:${port}`,
+    };
+    const other = await startTestRuntime({ ...settings(), ...engine });
+    onTestFinished(async () => {
+      await other.stop();
+      await other.remove();
+      server.close();
+    });
+    let id = "";
+    const run = await recordedOf(async () => {
+      const pictures = Object.fromEntries(
+        Object.keys(fields).map((name) => [name, `http://127.0.0.1:${port}/${name}.png`]),
+      );
+      id = await other.submit(type, { width: 64, height: 96, steps: 3, frame_num: 5, ...pictures });
+    });
+    const { result, error } = await other.ended(id);
+    expect(error).toBeNull();
+    expect(names.map((name) => run.arguments[name])).toEqual(names.map(() => expect.stringContaining(other.folder)));
+    expect(run.seen).toEqual(names.map(() => "PNG"));
+    expect(result?.metadata).toMatchObject({ reference_mode: mode, reference_path: type, wan_task: `${type}-14B` });
+  },
+);
 
 it("a command that is not there fails no job: its types are not offered until it is", async () => {
   const program = join(folder, "later.mjs");

@@ -102,7 +102,7 @@ function report(clip: ExternalClip, { task, solver, ignored }: ClipArguments, st
     ignored: [...new Set([...clip.ignored, ...ignored])],
     engine: "process",
     wan_task: task,
-    reference_mode: referenceMode(clip.references),
+    ...referencesOf(task, clip.references),
     content_type: frames === 1 ? "image" : "video",
     frame_num: frames,
     ...(frames === framesRequested ? {} : { frame_num_requested: framesRequested }),
@@ -111,8 +111,14 @@ function report(clip: ExternalClip, { task, solver, ignored }: ClipArguments, st
   };
 }
 
-function referenceMode({ single, start, end }: ClipReferences = {}): string {
-  if (start !== undefined) return end === undefined ? "start" : "both";
-  if (end !== undefined) return "end";
-  return single === undefined ? "none" : "single";
+/** The pictures that the clip was made from, and by which weights. */
+function referencesOf(task: string, { single, start, end }: ClipReferences = {}): Readonly<Record<string, string>> {
+  const modes = {
+    both: start !== undefined && end !== undefined,
+    start: start !== undefined,
+    single: single !== undefined,
+  };
+  const mode = Object.entries(modes).find(([, isGiven]) => isGiven)?.[0];
+  if (mode === undefined) return { reference_mode: "none" };
+  return { reference_mode: mode, reference_path: conditionOf(task) === "picture" ? "i2v" : "flf2v" };
 }

@@ -184,7 +184,9 @@ const behaviours = {
 
 function record(children = []) {
   if (values.record === undefined) return;
-  const run = { pid: process.pid, arguments: values, environment: process.env, children };
+  const pictures = [values.image, values.first_frame, values.last_frame].filter((each) => each !== undefined);
+  const seen = pictures.map((each) => readFileSync(each).subarray(1, 4).toString());
+  const run = { pid: process.pid, arguments: values, seen, environment: process.env, children };
   appendFileSync(values.record, `${JSON.stringify(run)}\n`);
 }
 
