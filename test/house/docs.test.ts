@@ -121,8 +121,9 @@ describe("environment variables", () => {
       const name = /^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=.*)?$/.exec(text)?.[1];
       return name === undefined ? [] : [{ page, text: name }];
     });
-    // What OpenTelemetry's packages read themselves, and what a command of the page itself sets, is in no source.
-    const isElsewhere = (name: string) => name.startsWith("OTEL_EXPORTER_") || name === "ANON_KEY";
+    // What OpenTelemetry's packages and RunPod's platform read themselves, and what a command of the page itself sets, is in no source.
+    const elsewhere = ["ANON_KEY", "RUNPOD_INIT_TIMEOUT", "HEALTH_CHECK_PATH"];
+    const isElsewhere = (name: string) => name.startsWith("OTEL_EXPORTER_") || elsewhere.includes(name);
     expect(wrong(named, (name) => isElsewhere(name) || new RegExp(`\\b${name}\\b`).test(sources))).toEqual([]);
   });
 
