@@ -135,6 +135,21 @@ test("LoRA files are rows, which chosen files are added to, and a wrong strength
   expect(await field.getByLabel("Name or address of the LoRA").inputValue()).toBe(added.path);
 });
 
+test("a list of pictures is rows, which chosen files are added to and seen beside", async () => {
+  await page.getByLabel("Job type").selectOption("vace");
+  const field = fieldOf("config.image_refs");
+  const other = await makePicture("teal");
+  await chooserOf("config.image_refs").setInputFiles([png("olive.png", picture), png("teal.png", other)]);
+  const held = async () => JSON.parse(await control("config.image_refs").inputValue());
+  const both = [address(), `input:${sha256(other)}`];
+  await expect.poll(held, limits).toEqual(both);
+  await expect.poll(() => field.locator(".file-thumb img").count(), limits).toBe(2);
+  await field.getByRole("button", { name: "Remove" }).first().click();
+  expect(await held()).toEqual(both.slice(1));
+  await expect.poll(() => field.locator(".file-thumb img").count(), limits).toBe(1);
+  await page.getByLabel("Job type").selectOption("sdxl_image_fast");
+});
+
 test("tokens, chunks, what is not read, and why weights cannot be read", async () => {
   const shows = (name: string, pattern: RegExp) =>
     expect.poll(() => fieldOf(name).locator(".hint").textContent(), limits).toMatch(pattern);

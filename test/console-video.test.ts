@@ -6,8 +6,10 @@ import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { wanVideoParameters } from "#contract/wan.ts";
+import { referenceConfig } from "#contract/wan-references.ts";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { shapesFrame } from "#pipelines/video/testing/clips.ts";
+import { makePicture } from "#runtime/inputs/testing/harness.ts";
 import { startBrowser } from "./support/browser.ts";
 
 /* Videos in the console, in a real Chromium: seen while they are made, played and searched in, in lists and large. */
@@ -213,7 +215,7 @@ test("the file opened alone plays, although nothing else may run at its address"
   await page.context().close();
 });
 
-test("a clip of a video model is made from the form of its job type", async () => {
+test("a clip of a video model is made from the form of its job type, and shows the picture that it begins with", async () => {
   const models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
   await symlink(fileURLToPath(new URL("../pipelines/wan/fixtures/random-wan", import.meta.url)), join(models, "wan"));
   const shipped = fileURLToPath(new URL("../handlers", import.meta.url));
@@ -226,15 +228,19 @@ test("a clip of a video model is made from the form of its job type", async () =
   await page.getByLabel("Job type").selectOption("video_fast");
   const fields = page.locator("[data-part=fields] [name^='config.']");
   const names = await fields.evaluateAll((controls) => controls.map((control) => control.getAttribute("name")));
-  expect(names.toSorted()).toEqual(
-    Object.keys(wanVideoParameters.shape)
-      .map((name) => `config.${name}`)
-      .toSorted(),
-  );
+  const known = [...Object.keys(wanVideoParameters.shape), ...Object.keys(referenceConfig)];
+  expect(names.toSorted()).toEqual(known.map((name) => `config.${name}`).toSorted());
   await fill(page, { prompt: "a lake at dawn", "config.frame_num": "9", "config.num_inference_steps": "2" });
+  const field = page.locator(".field", { has: page.locator('[name="config.first_frame"]') });
+  const file = { name: "olive.png", mimeType: "image/png", buffer: await makePicture("olive") };
+  await field.locator('input[type="file"]').setInputFiles(file);
+  await field.locator(".file-thumb img").waitFor();
   await page.getByRole("button", { name: "Create" }).click();
   await tileOf(page, "a lake at dawn").getByRole("button").click();
   await expect.poll(async () => (await stateOf(page, "dialog video")).currentTime, pollLimit).toBeGreaterThan(0);
   expect(await stateOf(page, "dialog video")).toMatchObject({ duration: 9 / 16, muted: true, loop: true });
+  const references = page.locator('[data-part="job-references"]');
+  await references.getByText("Mode: start · path: anchor").waitFor();
+  await references.getByRole("img", { name: "First frame" }).waitFor();
   await page.context().close();
 });

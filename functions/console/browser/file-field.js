@@ -3,8 +3,8 @@ import { element, showText } from "./dom.js";
 import { addressOf, pictureAt } from "./references.js";
 
 /*
- * A field that names a file: its address is typed, or the file is chosen, dropped or pasted here, and uploaded at once. A list of LoRA
- * files gets another entry each time.
+ * A field that names a file: its address is typed, or the file is chosen, dropped or pasted here, and uploaded at once. A list of
+ * pictures or of LoRA files gets another entry each time.
  */
 
 /** @typedef {import("./api.js").Input} Input */
@@ -27,6 +27,7 @@ const accepted = {
   "picture or video": `${pictures},${videos}`,
   weights: ".safetensors",
 };
+const maxFiles = 8;
 
 export class FileField {
   #field;
@@ -50,7 +51,7 @@ export class FileField {
     chooser.type = "file";
     chooser.hidden = true;
     chooser.accept = accepted[field.schema["x-input"] ?? "picture"];
-    chooser.multiple = field.kind === "files";
+    chooser.multiple = field.kind !== "file";
     chooser.addEventListener("change", () => {
       void this.#take(chooser.files);
       // The same file again is a choice too.
@@ -91,24 +92,24 @@ export class FileField {
     });
   }
 
-  /** Shows the picture that the field names, as far as it can be seen from here. */
+  /** Shows the pictures that the field names, as far as they can be seen from here. */
   show() {
-    void this.#show(this.#control.value.trim());
+    if (this.#field.kind !== "files") void this.#show(this.#control.value);
   }
 
-  /** @param {string} address */
-  async #show(address) {
-    if (this.#field.kind !== "file") return;
-    const found = address === "" ? null : await addressOf(address, this.#files, this.#files.owner());
-    if (address !== this.#control.value.trim()) return;
-    const picture = found === null ? null : pictureAt(found, "The chosen file");
-    this.#thumb.replaceChildren(...(picture === null ? [] : [picture]));
-    this.#thumb.hidden = picture === null;
+  /** @param {string} text what the field holds */
+  async #show(text) {
+    const addresses = this.#field.kind === "file" ? [text.trim()] : this.#list().map(String);
+    const found = await Promise.all(addresses.map((address) => addressOf(address, this.#files, this.#files.owner())));
+    if (text !== this.#control.value) return;
+    const shown = found.flatMap((each) => (each === null ? [] : [pictureAt(each, "The chosen file")]));
+    this.#thumb.replaceChildren(...shown);
+    this.#thumb.hidden = shown.length === 0;
   }
 
   /** @param {FileList | null} files */
   async #take(files) {
-    const chosen = [...(files ?? [])].slice(0, this.#field.kind === "files" ? 8 : 1);
+    const chosen = [...(files ?? [])].slice(0, this.#field.kind === "file" ? 1 : maxFiles);
     if (chosen.length === 0) return;
     const upload = ++this.#uploads;
     showText(this.#problem, "");
@@ -131,8 +132,8 @@ export class FileField {
 
   /** @param {string} address */
   #enter(address) {
-    this.#control.value =
-      this.#field.kind === "file" ? address : JSON.stringify([...this.#list(), { path: address, scale: 1 }], null, 1);
+    const entry = this.#field.kind === "files" ? { path: address, scale: 1 } : address;
+    this.#control.value = this.#field.kind === "file" ? address : JSON.stringify([...this.#list(), entry]);
     // The form shows other defaults, and this field its picture, as when it had been typed.
     this.#control.dispatchEvent(new Event("input", { bubbles: true }));
     this.#control.dispatchEvent(new Event("change", { bubbles: true }));

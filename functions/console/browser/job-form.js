@@ -194,16 +194,28 @@ function makeRow(field, files) {
   hint.id = `${id}-hint`;
   hint.hidden = true;
   control.setAttribute("aria-describedby", `${problem.id} ${hint.id}`);
-  const file = field.kind === "file" || field.kind === "files" ? new FileField(field, control, problem, files) : null;
-  const list = field.kind === "files" || field.kind === "texts" ? new ListRows(control, field.kind) : null;
+  const file = isFile(field.kind) ? new FileField(field, control, problem, files) : null;
+  const list = isList(field.kind) ? new ListRows(control, field.kind) : null;
   if (list !== null) list.element.ariaLabel = labelOf(field);
   box.append(label, ...(list === null ? [] : [list.element]), file?.element ?? control, hint, problem);
   return { field, box, control, problem, hint, file, list };
 }
 
+/** @typedef {import("./list-rows.js").What} ListKind */
+
+/** @param {Field["kind"]} kind */
+function isFile(kind) {
+  return kind === "file" || kind === "files" || kind === "pictures";
+}
+
+/** Held as JSON, shown as rows. @param {Field["kind"]} kind @returns {kind is ListKind} */
+function isList(kind) {
+  return kind === "files" || kind === "pictures" || kind === "texts";
+}
+
 /** @param {Field} field */
 function isWide({ kind }) {
-  return ["long text", "json", "file", "files", "texts"].includes(kind);
+  return kind === "long text" || kind === "json" || isFile(kind) || isList(kind);
 }
 
 /** @param {Field} field */
@@ -223,6 +235,7 @@ function makeControl(field) {
     case "long text":
     case "json":
     case "files":
+    case "pictures":
     case "texts":
       return makeArea(field);
     default:
@@ -300,7 +313,7 @@ function readControl({ kind, path }, control) {
     const isDecimal = /^\s*-?\d+(?:\.\d+)?(?:e\d+)?\s*$/i.test(text);
     return isDecimal ? { value: Number(text) } : { problem: "must be a number" };
   }
-  if (kind !== "json" && kind !== "files" && kind !== "texts") return { value: text };
+  if (kind !== "json" && !isList(kind)) return { value: text };
   try {
     const value = JSON.parse(text);
     return path.length > 1 || isObject(value) ? { value } : { problem: "must be a JSON object" };

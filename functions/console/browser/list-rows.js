@@ -2,13 +2,15 @@
 import { element } from "./dom.js";
 
 /*
- * A list as rows: of LoRA files with their strengths, or of texts. The field itself is a text area that holds the list as JSON
+ * A list as rows: of LoRA files with their strengths, of addresses of pictures, or of texts. The field itself is a text area that holds the list as JSON
  * and is not shown: the rows are made from it and written to it. Keys of an entry that have no input here stay as they are.
  */
 
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
-/** @typedef {"files" | "texts"} What */
+/** @typedef {"files" | "pictures" | "texts"} What */
 
+const adds = { files: "Add a LoRA", pictures: "Add an address", texts: "Add one" };
+const labels = { files: "Name or address of the LoRA", pictures: "Address of the picture", texts: "Text" };
 const maxRows = 8;
 const names = ["path", "source", "url", "name"];
 const scales = ["scale", "strength", "weight", "multiplier"];
@@ -26,7 +28,7 @@ export class ListRows {
     this.#what = what;
     control.hidden = true;
     this.#add.type = "button";
-    this.#add.textContent = what === "files" ? "Add a LoRA" : "Add one";
+    this.#add.textContent = adds[what];
     this.#add.addEventListener("click", () => {
       this.#append(what === "files" ? { path: "", scale: 1 } : "");
       this.focus(this.#rows.childElementCount - 1);
@@ -66,7 +68,7 @@ export class ListRows {
     const row = element("div", "list-row");
     const isFile = this.#what === "files";
     const known = typeof entry === "object" && entry !== null ? { ...entry } : { path: entry };
-    const name = input(isFile ? "Name or address of the LoRA" : "Text", isFile ? "watercolour" : "");
+    const name = input(labels[this.#what], isFile ? "watercolour" : "");
     name.value = String(valueIn(known, names) ?? "");
     const scale = input("Strength", "1");
     scale.inputMode = "decimal";

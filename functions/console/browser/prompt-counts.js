@@ -17,6 +17,8 @@ export class PromptCounts {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #asked = "";
+  /** Its answer, when it has come. @type {Reading | null} */
+  #reading = null;
 
   /** @param {import("./job-form.js").JobForm} form @param {ReadPrompt} readPrompt */
   constructor(form, readPrompt) {
@@ -39,12 +41,16 @@ export class PromptCounts {
     const prompt = Object.fromEntries(read.flatMap((name) => (job[name] === undefined ? [] : [[name, job[name]]])));
     const question = { compel_enabled: false, ...prompt, type };
     const asked = JSON.stringify(question);
-    if (asked === this.#asked) return;
+    // The form may have been made anew meanwhile, as by another job type and this one again.
+    if (asked === this.#asked) return this.#reading === null ? undefined : this.#show(this.#reading);
     this.#asked = asked;
+    this.#reading = null;
     if (typeof prompt.prompt !== "string" || type === null) return this.#show(null);
     try {
       const reading = await this.#readPrompt(question);
-      if (asked === this.#asked) this.#show(reading);
+      if (asked !== this.#asked) return;
+      this.#reading = reading;
+      this.#show(reading);
     } catch (error) {
       if (asked !== this.#asked) return;
       this.#show(null);

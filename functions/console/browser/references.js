@@ -8,6 +8,9 @@ import { title } from "./words.js";
 /** @typedef {import("./file-field.js").Files} Files */
 /** @typedef {{ url: string, isVideo: boolean }} Found */
 
+const isUploaded = (/** @type {string} */ text) => /^input:[0-9a-f]{64}$/.test(text);
+const isAddress = (/** @type {string} */ text) => isUploaded(text) || /^data:image\//i.test(text);
+
 /**
  * Where a named file can be seen from this page, whose policy lets in no other sites; null when it cannot, or is gone.
  *
@@ -17,11 +20,27 @@ import { title } from "./words.js";
  * @returns {Promise<Found | null>}
  */
 export async function addressOf(address, files, userId) {
-  if (/^data:image\//i.test(address)) return { url: address, isVideo: false };
-  if (!/^input:[0-9a-f]{64}$/.test(address)) return null;
+  if (!isAddress(address)) return null;
+  if (!isUploaded(address)) return { url: address, isVideo: false };
   const input = await files.find(address, userId);
   if (input === null || input.url === null || !/^(?:image|video)\//.test(input.mime_type)) return null;
   return { url: input.url, isVideo: input.mime_type.startsWith("video/") };
+}
+
+/** Each file that a job names and that may be seen from here, with the field that names it. @param {Job} job */
+function filesOf({ config, metadata, fields }) {
+  return [config, metadata, fields]
+    .flatMap(Object.entries)
+    .flatMap(([name, value]) =>
+      [value].flat().flatMap((each) => (typeof each === "string" && isAddress(each) ? [{ name, address: each }] : [])),
+    );
+}
+
+/** What the pictures were to the result, as its handler reports it. @param {Job} job */
+function wayOf({ result_metadata: result }) {
+  const { reference_mode: mode, reference_path: path } = result ?? {};
+  if (typeof mode !== "string" || mode === "none") return "";
+  return `Mode: ${mode}${typeof path === "string" ? ` · path: ${path}` : ""}`;
 }
 
 /** @param {Found} found @param {string} text */
@@ -42,9 +61,6 @@ export function pictureAt({ url, isVideo }, text) {
   return image;
 }
 
-/** Fields in which a job may name what it begins with. */
-const isReferenceField = (/** @type {string} */ name) => /(?:_url|^image|^mask)$/.test(name);
-
 export class References {
   #place;
   #files;
@@ -59,19 +75,14 @@ export class References {
 
   /** @param {Job} job */
   show(job) {
-    const named = [
-      ...Object.entries(job.metadata),
-      ...Object.entries(job.config),
-      ...Object.entries(job.fields),
-    ].flatMap(([name, value]) =>
-      isReferenceField(name) && typeof value === "string" && value !== "" ? [{ name, value }] : [],
-    );
-    const shown = JSON.stringify([job.job_id, named]);
+    const named = filesOf(job);
+    const way = wayOf(job);
+    const shown = JSON.stringify([job.job_id, named, way]);
     if (shown === this.#shown) return;
     this.#shown = shown;
-    this.#place.replaceChildren();
-    this.#place.hidden = true;
-    for (const { name, value } of named) void this.#add(name, value, job.user_id, shown);
+    this.#place.replaceChildren(...(way === "" ? [] : [element("p", "small", way)]));
+    this.#place.hidden = way === "";
+    for (const { name, address } of named) void this.#add(name, address, job.user_id, shown);
   }
 
   /** @param {string} name @param {string} address @param {string} userId @param {string} shown */

@@ -24,7 +24,7 @@
  * @property {boolean} [x-unused] it is checked and kept, and nothing acts on it
  */
 
-/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json" | "file" | "files" | "texts"} Kind */
+/** @typedef {"text" | "long text" | "number" | "choice" | "flag" | "json" | "file" | "files" | "pictures" | "texts"} Kind */
 
 /**
  * @typedef {object} Field
@@ -61,6 +61,7 @@ const deepest = 3;
  * @property {Schema} schema of a job
  * @property {Schema | null} [parameters] all that is read from `config`
  * @property {string | null} [model] none: it uses no model folder
+ * @property {string | null} [produces]
  */
 
 /** @typedef {{ name: string, aliases: string[], problems: string[] }} Model */
@@ -106,10 +107,14 @@ export function fieldGroups(type, models) {
   const isFirst = (/** @type {Field} */ field) => field.required || rank(field) < common.length;
   const first = all.filter(isFirst).sort((one, other) => rank(one) - rank(other));
   const rest = all.filter((field) => !isFirst(field));
-  const under = (/** @type {string} */ name) => rest.filter(({ path }) => path.length > 1 && path[0] === name);
+  const isPicture = (/** @type {Field} */ { path, kind }) =>
+    path[0] === "config" && (kind === "file" || kind === "pictures");
+  const under = (/** @type {string} */ name) =>
+    rest.filter((field) => field.path.length > 1 && field.path[0] === name && !isPicture(field));
   const others = rest.filter(({ path }) => path.length === 1 || (path[0] !== "config" && path[0] !== "metadata"));
   return [
     { title: "", open: true, fields: first },
+    { title: "Pictures and videos", open: type.produces === "video", fields: rest.filter(isPicture) },
     {
       title: "More settings",
       open: false,
@@ -179,8 +184,8 @@ function choicesOf(schema) {
 /** @param {Schema} schema @returns {Kind} */
 function kindOf(schema) {
   if (schema["x-input"] === "weights") return "files";
-  if (isAddress(schema)) return "file";
   const types = [schema.type ?? []].flat();
+  if (isAddress(schema)) return types.includes("array") ? "pictures" : "file";
   if (types.includes("string")) return (schema.maxLength ?? 0) >= longText ? "long text" : "text";
   if (types.includes("number") || types.includes("integer")) return "number";
   if (types.includes("boolean")) return "flag";
