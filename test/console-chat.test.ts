@@ -209,7 +209,7 @@ describe("Enhance", () => {
     return (await box(page).locator("[data-part=after]").textContent()) ?? "";
   }
 
-  test("shows before and after, and changes the prompt only when it is told to", async () => {
+  test("shows before and after, and changes the prompt only on demand", async () => {
     const page = await openConsole(browser, url);
     await page.getByLabel("Job type").selectOption("sdxl_image_fast");
     await box(page).getByRole("button", { name: "Enhance" }).click();

@@ -160,7 +160,7 @@ export class Chat {
     return answering;
   }
 
-  /** @returns {Settings | null} null when one of them cannot be read, which is then said */
+  /** @returns {Settings | null} null when one of them cannot be read, which is then shown */
   #settings() {
     /** @type {Settings} */
     const settings = this.#models.value === "" ? {} : { model: this.#models.value };

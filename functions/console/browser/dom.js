@@ -57,7 +57,7 @@ export function setText(target, text) {
 }
 
 /** How long a button asks whether it is meant. */
-const doubtMs = 5000;
+const confirmMs = 5000;
 
 /**
  * Acts at the second click: the first one makes the button ask, for a few seconds.
@@ -81,7 +81,7 @@ export function onSureClick(button, question, action) {
     }
     button.dataset.text = button.textContent ?? "";
     setText(button, question());
-    timer = window.setTimeout(before, doubtMs);
+    timer = window.setTimeout(before, confirmMs);
   });
 }
 

@@ -73,13 +73,13 @@ export function showFacts(place, groups) {
   place.replaceChildren(...made);
 }
 
-const longest = 240;
+const maxShown = 240;
 
 /** A long one is opened by who wants it. @param {string} value */
 function shownValue(value) {
-  if (value.length <= longest) return element("dd", "", value);
+  if (value.length <= maxShown) return element("dd", "", value);
   const whole = element("details", "long");
-  whole.append(element("summary", "", `${value.slice(0, longest)}…`), document.createTextNode(value));
+  whole.append(element("summary", "", `${value.slice(0, maxShown)}…`), document.createTextNode(value));
   const item = element("dd");
   item.append(whole);
   return item;

@@ -15,7 +15,7 @@ export function headline({ prompt, type }) {
   return prompt === null || prompt.trim() === "" ? type : prompt;
 }
 
-/** Enough of an id to tell one from another: most are UUIDs. @param {string} id */
+/** enough of an id to know one from another: most are UUIDs. @param {string} id */
 export function shortId(id) {
   return id.length > idLength + 4 ? id.slice(0, idLength) : id;
 }

@@ -16,7 +16,7 @@ export class PromptCounts {
   #readPrompt;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  #asked = "";
+  #requested = "";
   /** Its answer, when it has come. @type {Reading | null} */
   #reading = null;
 
@@ -40,19 +40,19 @@ export class PromptCounts {
     const { job } = this.#form.read();
     const prompt = Object.fromEntries(read.flatMap((name) => (job[name] === undefined ? [] : [[name, job[name]]])));
     const question = { compel_enabled: false, ...prompt, type };
-    const asked = JSON.stringify(question);
+    const requested = JSON.stringify(question);
     // The form may have been made anew meanwhile, as by another job type and this one again.
-    if (asked === this.#asked) return this.#reading === null ? undefined : this.#show(this.#reading);
-    this.#asked = asked;
+    if (requested === this.#requested) return this.#reading === null ? undefined : this.#show(this.#reading);
+    this.#requested = requested;
     this.#reading = null;
     if (typeof prompt.prompt !== "string" || type === null) return this.#show(null);
     try {
       const reading = await this.#readPrompt(question);
-      if (asked !== this.#asked) return;
+      if (requested !== this.#requested) return;
       this.#reading = reading;
       this.#show(reading);
     } catch (error) {
-      if (asked !== this.#asked) return;
+      if (requested !== this.#requested) return;
       this.#show(null);
       if (error instanceof ApiError && error.code === "INVALID_JOB") this.#form.hint("prompt", error.message);
     }
@@ -70,10 +70,10 @@ export class PromptCounts {
 }
 
 /** @param {Reading["texts"][number]} text */
-function countsOf({ encoders, chunks, max_tokens: most, cut_tokens: cut }) {
+function countsOf({ encoders, chunks, max_tokens: max, cut_tokens: cut }) {
   const tokens = Math.max(...encoders.map((encoder) => encoder.tokens));
   const counted = `${tokens} ${tokens === 1 ? "token" : "tokens"}`;
-  if (cut > 0) return `${counted}: the last ${cut} are not read, ${most} are`;
-  if (most !== null) return `${counted} of ${most}`;
+  if (cut > 0) return `${counted}: the last ${cut} are not read, ${max} are`;
+  if (max !== null) return `${counted} of ${max}`;
   return chunks > 1 ? `${counted} in ${chunks} chunks` : counted;
 }

@@ -7,7 +7,7 @@ import { counted, time } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").quarantineView>} Quarantined */
 
 const shownRows = 5;
-/** Of a user's id, which is mostly a UUID: enough to tell one from another. */
+/** Of a user's id, which is mostly a UUID: enough to know one from another. */
 const idLength = 8;
 
 /** @param {readonly Quarantined[]} all */

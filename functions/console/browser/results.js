@@ -2,7 +2,7 @@
 
 /*
  * Settled jobs of the status that is shown, newest first, as far as somebody has looked. Type and user are narrowed by the
- * container. A text is looked for here, in pages that are read one after another: the newest thousand at once, more when asked.
+ * container. A text is looked for here, in pages that are read one after another: the newest thousand at once, more on demand.
  */
 
 /** @typedef {import("./api.js").Job} Job */

@@ -54,7 +54,7 @@ const common = [
 ];
 
 const longText = 1000;
-const deepest = 3;
+const maxDepth = 3;
 
 /**
  * @typedef {object} FormType what a form is made from
@@ -137,7 +137,7 @@ export function fieldGroups(type, models) {
  */
 function flatten(schema, path, required) {
   const properties = Object.entries(schema.properties ?? {});
-  if (properties.length === 0 || path.length > deepest)
+  if (properties.length === 0 || path.length > maxDepth)
     return path.length === 0 ? [] : [fieldOf(schema, path, required)];
   return properties
     .filter(([name, child]) => (path.length > 0 || !madeElsewhere.has(name)) && child["x-unused"] !== true)
