@@ -22,7 +22,7 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
   return withExistingQueue(config, options, async (open) => {
     const first = await open.queue.get(id);
     if (first === null) throw new CodedError("JOB_NOT_FOUND", `There is no job ${id}: "ourvidz jobs" lists them.`);
-    if (options.log !== undefined) return showLog(options, await localLog(first, options.log, config));
+    if (options.log !== undefined) return showLog(options, await logOf(first, options.log, config, open));
     const { record, exitCode } = options.follow
       ? await follow(open, first)
       : { record: first, exitCode: exitCodes.completed };
@@ -32,15 +32,17 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
   });
 }
 
-/** Of the data folder: a container on this machine has written it there. */
-async function localLog(record: JobRecord, log: number | true, config: Config): Promise<AttemptLog> {
+/** Of the data folder, where a container on this machine has written it; else what the job's source keeps. */
+async function logOf(record: JobRecord, log: number | true, config: Config, { queue }: OpenQueue): Promise<AttemptLog> {
   const [{ readAttemptLog }, { findAttemptLog }, { logsFolder }] = await Promise.all([
     import("#runtime/attempt-logs/attempt-logs.ts"),
     import("#runtime/attempt-logs/find-attempt-log.ts"),
     import("#runtime/container/data-folder.ts"),
   ]);
   const folder = logsFolder(config.dataFolder);
-  const read = (attempt: number) => readAttemptLog(folder, record.job.id, attempt);
+  const { id } = record.job;
+  const read = async (attempt: number) =>
+    (await readAttemptLog(folder, id, attempt)) ?? (await queue.readLog(id, attempt));
   return findAttemptLog(record, newestOr(log, record), { read, workerId: config.workerId });
 }
 

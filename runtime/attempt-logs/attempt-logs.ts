@@ -5,13 +5,14 @@ import { type AttemptLog, attemptLog, maxLogLines } from "#contract/attempt-log.
 import { makeFolder } from "#runtime/container/data-folder.ts";
 import type { AttemptOutput } from "#runtime/executor/parent/attempt-output.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { Lease } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
 import { readableLines } from "./readable-line.ts";
 
 /*
  * What attempts have printed, in the data folder of the container that ran them: `<folder>/<job>/<attempt>.json`, of the newest
  * run. A log is written while its attempt runs, and after its end; one of an attempt that printed nothing is not. It is
- * no result: it does not travel with the job, and goes with its time, or with the job's files.
+ * no result, and goes with its time, or with the job's files. That of a failed attempt is also kept by the job's source, where it
+ * can: the container may be gone when somebody asks why.
  */
 export interface AttemptLogsOptions {
   readonly folder: string;
@@ -34,8 +35,11 @@ export class AttemptLogs {
     this.#options = options;
   }
 
-  /** Keeps what the attempt prints, from now to its end. What cannot be written is a warning in the container's own log. */
-  follow(attempt: LoggedAttempt, output: AttemptOutput): void {
+  /**
+   * Keeps what the attempt prints, from now to its end. What cannot be written is a warning in the container's own log.
+   * @returns the whole of it, when there is no more to come
+   */
+  follow(attempt: LoggedAttempt, output: AttemptOutput): Promise<AttemptLog> {
     const path = logPath(this.#options.folder, attempt.jobId, attempt.attempt);
     const view = () => this.#view(attempt, output, null);
     this.#running.set(path, view);
@@ -48,15 +52,25 @@ export class AttemptLogs {
       written = printed;
       void this.#write(path, attempt.jobId, view());
     }, this.#options.everyMs ?? defaultEveryMs).unref();
-    void output.closed.then(async () => {
+    const closed = output.closed.then(() => this.#view(attempt, output, new Date().toISOString()));
+    void closed.then(async (whole) => {
       clearInterval(timer);
-      const whole = this.#view(attempt, output, new Date().toISOString());
       const ended = () => whole;
       // Until it is on disk, it is read here.
       if (this.#running.get(path) === view) this.#running.set(path, ended);
       if (whole.lines.length > 0) await this.#write(path, attempt.jobId, whole);
       if (this.#running.get(path) === ended) this.#running.delete(path);
     });
+    return closed;
+  }
+
+  /** Has a failed attempt's log kept by the job's source, too, as soon as it is whole. */
+  keepBy(source: Pick<JobSource, "keepLog">, printed: Promise<AttemptLog>): void {
+    const kept: Promise<void> = printed
+      .then((log) => (log.lines.length === 0 ? undefined : source.keepLog?.(log)))
+      .catch((error: unknown) => this.#options.log.warn({ error }, "a failed attempt's log is kept here alone"))
+      .finally(() => this.#writing.delete(kept));
+    this.#writing.add(kept);
   }
 
   /** Null when there is none: the attempt ran elsewhere, printed nothing, or was too long ago. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import { checkJob } from "#contract/check-job.ts";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import { timeoutSecondsOf } from "#contract/expiry.ts";
@@ -48,7 +49,7 @@ export interface JobRunnerOptions {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   /** What attempts print. */
-  readonly attemptLogs: Pick<AttemptLogs, "follow">;
+  readonly attemptLogs: Pick<AttemptLogs, "follow" | "keepBy">;
   readonly workFolder: string;
   readonly abortGraceSeconds: number;
   /** @param source where the parent came from */
@@ -202,10 +203,13 @@ export class JobRunner {
     const startedAtMs = performance.now();
     lease.trace.runs(executor.worker);
     const text = new LiveText((whole) => events.emit(lease.jobId, { kind: "text", text: whole }));
+    let printed: Promise<AttemptLog> | null = null;
     const task = executor.run(
       { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
       {
-        onBegin: (output) => this.#options.attemptLogs.follow(lease, output),
+        onBegin: (output) => {
+          printed = this.#options.attemptLogs.follow(lease, output);
+        },
         onProgress: (message) => this.#onProgress(source, attempt, message),
         onStage: (message) => this.#onStage(attempt, message),
         onText: (delta) => {
@@ -264,6 +268,8 @@ export class JobRunner {
         stopReason: attempt.stopReason,
         ownLimitSeconds,
       });
+      if (printed !== null && (settlement.kind === "fail" || settlement.kind === "retry"))
+        this.#options.attemptLogs.keepBy(source, printed);
       await this.#settle(source, lease, settlement, performance.now() - startedAtMs);
     } finally {
       over();

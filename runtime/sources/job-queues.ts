@@ -1,3 +1,4 @@
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import { CodedError, type ErrorCode } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { type CombinedPage, listAll } from "./combined-pages.ts";
@@ -106,6 +107,12 @@ export class JobQueues {
     const only = this.#only();
     if (only !== null) return only[1].get(jobId);
     return (await this.#find(jobId))?.record ?? null;
+  }
+
+  /** What a source keeps of an attempt's log; null when none does. */
+  async readLog(jobId: string, attempt: number): Promise<AttemptLog | null> {
+    const entry = this.#only() ?? (await this.#find(jobId))?.entry;
+    return (await entry?.[1].readLog?.(jobId, attempt)) ?? null;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
@@ -269,6 +270,11 @@ export interface JobSource {
    * it, so that the job can fail with this instead.
    */
   refusalOf?(lease: LeaseKey, result: JobResult, files: ResultFiles): Promise<ErrorReport | null>;
+  /**
+   * Keeps what a failed attempt has printed (bounded) as long as the job, for people elsewhere; of a job that is not known,
+   * nothing. Without it, logs stay with the container that ran the attempt.
+   */
+  keepLog?(log: AttemptLog): Promise<void>;
   /** @param files those of the result, from who has them; a source that keeps results keeps the paths, and reads none */
   complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome>;
   /** Back to the queue after `delaySeconds`; the attempt stays charged. A job whose cancel was requested becomes cancelled. */
@@ -491,6 +497,8 @@ export interface JobQueue {
   /** A failed job back to the queue, due now, as its next run, with its attempts (count and records) forgotten. @throws JOB_NOT_FOUND, JOB_NOT_FAILED */
   redrive(jobId: string): Promise<void>;
   get(jobId: string): Promise<JobRecord | null>;
+  /** What `keepLog` has kept of an attempt of the job's newest run; null when there is none. */
+  readLog?(jobId: string, attempt: number): Promise<AttemptLog | null>;
   /**
    * Newest first. A page whose jobs hold more than `maxPageBytes` together is shorter than its limit, though never empty.
    * @throws INVALID_REQUEST when the cursor is not one that a page returned

@@ -8,6 +8,7 @@ import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 describeJobSource("sqlite", () => openHarness(), {
   ...allCapabilities,
   dependencies: false,
+  logs: false,
 });
 
 describe("prune", () => {

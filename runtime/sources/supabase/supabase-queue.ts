@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { type AttemptLog, attemptLog } from "#contract/attempt-log.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
 import { jobBody } from "../job-body.ts";
@@ -108,6 +109,11 @@ export class SupabaseQueue implements JobQueue {
     const args = () => ({ job_id: jobId, only_source });
     const row = await this.client.call("get_job", { args, answer: replies.record.nullable() });
     return row === null ? null : replies.toJobRecord(row);
+  }
+
+  readLog(job_id: string, attempt: number): Promise<AttemptLog | null> {
+    const args = () => ({ job_id, attempt });
+    return this.client.call("read_attempt_log", { args, answer: attemptLog.nullable() });
   }
 
   async list(filter: ListFilter): Promise<JobPage> {

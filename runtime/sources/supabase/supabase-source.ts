@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { type AttemptLog, boundedLog } from "#contract/attempt-log.ts";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { boundedReason, type ReleaseReason } from "#contract/release-reason.ts";
@@ -106,6 +108,11 @@ export class SupabaseSource extends SupabaseQueue implements JobSource {
       note: forUsers(note),
     }));
     await this.client.call("note_deliveries", { args: () => ({ notes: storable(notes) }), answer: replies.counted });
+  }
+
+  async keepLog(log: AttemptLog): Promise<void> {
+    const args = () => ({ log: storable(boundedLog({ ...log, run: log.run ?? 1 })) });
+    await this.client.call("keep_attempt_log", { args, answer: z.null() });
   }
 
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {

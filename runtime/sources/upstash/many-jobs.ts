@@ -70,8 +70,13 @@ export async function discardJobs(
   jobIds: readonly string[],
 ): Promise<DiscardOutcome[]> {
   if (jobIds.length === 0) return [];
-  const { jobPrefix, failedPrefix, timetable, index, failures, discarded } = keys;
-  const settings = JSON.stringify({ jobPrefix, failedPrefix, rememberSeconds: keepSeconds + maxRunSeconds });
+  const { jobPrefix, logsPrefix, failedPrefix, timetable, index, failures, discarded } = keys;
+  const settings = JSON.stringify({
+    jobPrefix,
+    logsPrefix,
+    failedPrefix,
+    rememberSeconds: keepSeconds + maxRunSeconds,
+  });
   const call = { keys: [timetable, index, failures, discarded], args: [settings, ...jobIds] };
   return replies.discardAnswer.parse(await client.run("discard", call));
 }

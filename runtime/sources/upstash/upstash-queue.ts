@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import { CodedError } from "#contract/errors.ts";
 import { expiryMomentOf, expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
@@ -26,6 +27,7 @@ import {
 import { notQueued } from "../not-queued.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
+import { readLog } from "./attempt-logs.ts";
 import { listJobs, waitingJobs } from "./job-pages.ts";
 import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -174,6 +176,10 @@ export class UpstashQueue implements JobQueue {
     if (answer.length === 0) return null;
     const [state, body, progress, nowMs, offers, place, paused] = answer;
     return toJobRecord(state, body, progress, readOffers(offers, nowMs), { place, paused });
+  }
+
+  readLog(jobId: string, attempt: number): Promise<AttemptLog | null> {
+    return readLog(this.client, this.keys, jobId, attempt);
   }
 
   list(filter: ListFilter): Promise<JobPage> {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { AttemptLog } from "#contract/attempt-log.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { boundedReason, type ReleaseReason } from "#contract/release-reason.ts";
 import type {
@@ -19,6 +20,7 @@ import type {
 import { offerTtlSeconds } from "../job-source.ts";
 import type { SourceProblem } from "../source-definition.ts";
 import { UnansweredTakes } from "../unanswered-takes.ts";
+import { keepLog } from "./attempt-logs.ts";
 import { Changes } from "./changes.ts";
 import { HeldEnds } from "./held-ends.ts";
 import { HeldLeases } from "./held-leases.ts";
@@ -160,6 +162,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
       const leases = notes.flatMap(({ lease, note }) => [lease.jobId, lease.token, JSON.stringify(note)]);
       await this.client.run("note-deliveries", { keys: [], args: [JSON.stringify({ jobPrefix }), ...leases] });
     }
+  }
+
+  keepLog(log: AttemptLog): Promise<void> {
+    return keepLog(this.client, this.keys, this.keepSeconds, log);
   }
 
   complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {

@@ -4,6 +4,9 @@ import { z } from "zod";
 export const maxLogLines = 100;
 export const maxLogLineCharacters = 1000;
 
+/** Of a log that is kept beside its job, for whoever does not reach the container: the last lines, in bytes of UTF-8. */
+export const maxKeptLogBytes = 16_384;
+
 export function shortLine(line: string, maxCharacters = maxLogLineCharacters): string {
   return line.length <= maxCharacters ? line : `${line.slice(0, maxCharacters - 1)}…`;
 }
@@ -25,5 +28,17 @@ export const attemptLog = z
     dropped: z.number().int(),
   })
   .meta({ id: "AttemptLog" });
+
+/** The log with as many of its last lines as fit. */
+export function boundedLog(log: AttemptLog, maxBytes = maxKeptLogBytes): AttemptLog {
+  const lines: string[] = [];
+  let left = maxBytes;
+  for (const line of log.lines.toReversed()) {
+    left -= new TextEncoder().encode(line).byteLength + 1;
+    if (left < 0) break;
+    lines.unshift(line);
+  }
+  return { ...log, lines, dropped: log.dropped + log.lines.length - lines.length };
+}
 
 export type AttemptLog = z.output<typeof attemptLog>;

@@ -43,6 +43,7 @@ export function eventsChannel(prefix: string = defaultPrefix): string {
  *                                      at most 200; what is no type's name or beyond them has the type `(other)`
  *   failures-filed             string  that jobs which failed before there were groups are in theirs; for a day
  *   discarded                  zset    jobs that were discarded lately, by when: their late calls find them lost
+ *   logs:<id>                  hash    what failed attempts of a job have printed, by attempt: its run, a line feed, the log as JSON
  *   idempotency:<user>:<key>   string  id of the job that was enqueued with it
  *   offers                     hash    what each container can run, and until when that counts
  *   marker                     string  made by the first container: gone, or another one, the server has lost its data
@@ -74,6 +75,8 @@ export function createKeys({ prefix, lists }: KeySettings) {
     failedPrefix: key("failed", ""),
     discarded: key("discarded"),
     failuresFiled: key("failures-filed"),
+    logs: (id: string) => key("logs", id),
+    logsPrefix: key("logs", ""),
     idempotency: (userId: string, idempotencyKey: string) => key("idempotency", userId, idempotencyKey),
     chatSessions: (userId: string) => key("chat-sessions", userId),
     chatTurns: (userId: string, sessionId: string) => key("chat-turns", userId, sessionId),

@@ -49,6 +49,8 @@ export interface Capabilities {
   readonly redriving: boolean;
   /** Jobs wait for others that they name; where they do not, such a job is refused. */
   readonly dependencies: boolean;
+  /** What failed attempts have printed is kept. */
+  readonly logs: boolean;
   /** The service may lose its data: of a job without a record it says "unknown", not "lost". */
   readonly forgets: boolean;
 }
@@ -62,6 +64,7 @@ export const allCapabilities: Capabilities = {
   cancelling: true,
   redriving: true,
   dependencies: true,
+  logs: true,
   forgets: false,
 };
 

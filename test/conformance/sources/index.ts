@@ -7,6 +7,7 @@ import { describeEnding } from "./ending.ts";
 import { describeExpiring } from "./expiring.ts";
 import { allCapabilities, type Capabilities, type Harness, type Suite } from "./harness.ts";
 import { describeLeases } from "./leases.ts";
+import { describeLogging } from "./logging.ts";
 import { describeOffering } from "./offering.ts";
 import { describeOrdering } from "./ordering.ts";
 import { describeQueueing } from "./queueing.ts";
@@ -53,6 +54,7 @@ export function describeJobSource(
     describeCancelling(suite);
     describeDelivering(suite);
     describeEnding(suite);
+    describeLogging(suite);
     describeOffering(suite);
     describeSkipping(suite);
     describeExpiring(suite);

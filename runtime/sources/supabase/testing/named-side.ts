@@ -65,6 +65,9 @@ export function namedSource(source: JobSource, names: Names): JobSource {
     reported: (ends) => source.reported(ends.map(({ jobId, run }) => ({ jobId: names.uuidOf(jobId), run }))),
     ...(source.announce === undefined ? {} : { announce: (offers) => source.announce?.(offers) ?? Promise.resolve() }),
     renew: (renewals) => source.renew(renewals.map((each) => ({ ...each, lease: names.lease(each.lease) }))),
+    async keepLog(log) {
+      await source.keepLog?.({ ...log, job_id: names.uuidOf(log.job_id) });
+    },
     async noteDeliveries(deliveries) {
       await source.noteDeliveries?.(deliveries.map(({ lease, note }) => ({ lease: names.lease(lease), note })));
     },
@@ -93,6 +96,10 @@ export function namedQueue(queue: JobQueue, names: Names, makeUser: (id: string)
     reprioritize: (jobId, priority) => queue.reprioritize(names.uuidOf(jobId), priority),
     pauseQueue: (worker) => queue.pauseQueue(worker),
     resumeQueue: (worker) => queue.resumeQueue(worker),
+    async readLog(jobId, attempt) {
+      const log = (await queue.readLog?.(names.uuidOf(jobId), attempt)) ?? null;
+      return log === null ? null : { ...log, job_id: names.nameOf(log.job_id) };
+    },
     async get(jobId) {
       const record = await queue.get(names.uuidOf(jobId));
       return record === null ? null : inward(record);

@@ -5,7 +5,7 @@
     KEYS[2]  index
     KEYS[3]  failures
     KEYS[4]  discarded
-    ARGV[1]  JSON {jobPrefix, failedPrefix, rememberSeconds}: how long late calls are answered that the job is lost
+    ARGV[1]  JSON {jobPrefix, logsPrefix, failedPrefix, rememberSeconds}: how long late calls are answered that the job is lost
     ARGV[…]  ids
 
   Answers {commands billed, {"discarded", "missing", "unreported", "queued" or "running" for each}}.
@@ -54,6 +54,7 @@ local function visit(id, state, unreported)
   if not state.settled then return state.status end
   if unreported[id] then return 'unreported' end
   keys[#keys + 1] = request.jobPrefix .. id
+  keys[#keys + 1] = request.logsPrefix .. id
   ids[#ids + 1] = id
   gone[#gone + 1] = state
   if state.mark then members[#members + 1] = state.mark end
