@@ -92,7 +92,10 @@ describe("a job that does not complete", () => {
     const { status, json } = await post(late);
     expect([status, json]).toMatchObject([
       422,
-      { code: "INVALID_JOB", details: [{ field: "config.expires_at", message: expect.stringContaining("is over") }] },
+      {
+        code: "INVALID_JOB",
+        details: [{ field: "config.expires_at", message: expect.stringContaining("must be later than now") }],
+      },
     ]);
     expect(await post(late, { "Idempotency-Key": "late" })).toMatchObject({
       status: 504,

@@ -151,6 +151,20 @@ describe("a user of the app", { timeout: 180_000 }, () => {
     expect(await runsOf(jobId)).toBe(1);
   });
 
+  test("finds files in the bucket that the row of their type names, and deletes them there", async () => {
+    const name = (bucket: string) =>
+      project.database.query("update ourvidz.job_types set bucket = $1 where type = 'video_fast'", [bucket]);
+    await name("video_high");
+    const jobId = await queueVideo();
+    await name("video_fast");
+    await settled(jobId, "completed");
+    expect(filesOf(jobId)).toEqual([{ bucket: "video_high", path: "0.mp4", version: 1 }]);
+    expect(await seen(jobId)).toMatchObject({ job: { assets: [{ bucket: "video_high" }] } });
+    const deleted = await project.call("delete-job", { headers: ann.headers, body: { job_id: jobId } });
+    expect(deleted).toMatchObject({ status: 200, body: { files: 1 } });
+    expect(filesOf(jobId)).toEqual([]);
+  });
+
   test("is not misled by callbacks that come twice or in another order", async () => {
     const jobId = await queueVideo();
     await settled(jobId, "completed");

@@ -78,7 +78,7 @@ describe("config.expires_at", () => {
     expect(overdueProblem(late, moment)).toEqual({
       field: "config.expires_at",
       value: "2026-12-01T12:00:00Z",
-      message: "is over: it is 2026-12-01T12:00:00.000Z now",
+      message: "must be later than now, 2026-12-01T12:00:00.000Z",
     });
   });
 });

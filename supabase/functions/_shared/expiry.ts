@@ -55,7 +55,7 @@ export function expiryMsOf(job: WithConfig, sinceMs: number): number | null {
 export function overdueProblem(job: WithConfig, nowMs: number) {
   const moment = expiryMomentOf(job);
   if (moment === null || moment > nowMs) return null;
-  const message = `is over: it is ${new Date(nowMs).toISOString()} now`;
+  const message = `must be later than now, ${new Date(nowMs).toISOString()}`;
   return { field: "config.expires_at", value: job.config.expires_at, message };
 }
 
