@@ -24,9 +24,10 @@ const complaints: string[] = [];
 beforeAll(async () => {
   const handlers = fileURLToPath(new URL("../handlers", import.meta.url));
   models = await smallModels();
-  const folder = await installExample();
   const keys = { WAN_WORKER_API_KEY: testKey };
-  [browser, container] = await Promise.all([
+  let folder: string;
+  [folder, browser, container] = await Promise.all([
+    installExample(),
     startBrowser(),
     startContainer({ HANDLERS_DIR: handlers, WORKERS: "sdxl", MODELS_DIR: models, ...keys }),
   ]);
@@ -45,7 +46,7 @@ afterAll(async () => {
   await rm(models, { recursive: true, force: true });
 });
 
-/** The bundled model at a size that is quickly drawn. */
+/** The bundled model at a size, and in steps, that are quickly drawn. */
 async function smallModels(): Promise<string> {
   const bundled = fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url));
   const root = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
@@ -53,7 +54,7 @@ async function smallModels(): Promise<string> {
   await mkdir(folder);
   for (const name of await readdir(bundled))
     if (name !== "generation_config.json") await symlink(join(bundled, name), join(folder, name));
-  await writeFile(join(folder, "generation_config.json"), '{"width": 128, "height": 128}');
+  await writeFile(join(folder, "generation_config.json"), '{"width": 128, "height": 128, "num_inference_steps": 4}');
   return root;
 }
 
