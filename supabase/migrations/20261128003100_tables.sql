@@ -21,6 +21,14 @@ create schema if not exists ourvidz;
 
 revoke all on schema ourvidz from public;
 
+-- Where the tables are there and in use, whoever uses them now goes first, and who comes meanwhile waits: calls begin at the jobs. What
+-- follows takes one lock after another, which would deadlock with calls that have some of them.
+do $$ begin
+  if to_regclass('ourvidz.jobs') is not null then
+    lock table ourvidz.jobs in access exclusive mode;
+  end if;
+end $$;
+
 do $$ begin
   create type ourvidz.job_status as enum ('queued', 'running', 'completed', 'failed', 'cancelled');
 exception when duplicate_object then null;
