@@ -39,6 +39,7 @@ const tables = [
   "job_types",
   "enhancement_presets",
   "chat_sessions",
+  "attempt_logs",
 ] as const;
 
 /** Whoever is signed in may ask to cancel, and have their conversations forgotten; everything else is the service's. */
@@ -170,6 +171,13 @@ function describeReading(use: UseProject): void {
         asCaller(use().api, caller, (query) => query(`select from ourvidz.${table} limit 1`));
       await expect(reading(user(ann))).rejects.toMatchObject({ code: "42501" });
       await expect(reading(service)).resolves.toBeDefined();
+    });
+
+    test("what attempts have printed is read by its function alone", async () => {
+      for (const caller of [user(ann), service])
+        await expect(
+          asCaller(use().api, caller, (query) => query("select from ourvidz.attempt_logs limit 1")),
+        ).rejects.toMatchObject({ code: "42501" });
     });
   });
 }
