@@ -90,7 +90,7 @@ describe("jobs of a data folder without a container", () => {
   test("are refused when their moment is over", async () => {
     const folder = await temporaryFolder();
     const config = ["--config", '{"expires_at":"2026-01-01T00:00:00Z"}'];
-    expect(await json(folder, 1, "enqueue", "draw", "a fox", ...config)).toMatchObject({
+    expect(await json(folder, 2, "enqueue", "draw", "a fox", ...config)).toMatchObject({
       error: { code: "INVALID_JOB", message: expect.stringContaining("config.expires_at") },
     });
   });
