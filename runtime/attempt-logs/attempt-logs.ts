@@ -64,8 +64,12 @@ export class AttemptLogs {
     return closed;
   }
 
-  /** Has a failed attempt's log kept by the job's source, too, as soon as it is whole. */
-  keepBy(source: Pick<JobSource, "keepLog">, printed: Promise<AttemptLog>): void {
+  /**
+   * Has a failed attempt's log kept by the job's source, too, as soon as it is whole.
+   * @param printed what `follow` returned; null for an attempt that has not begun
+   */
+  keepBy(source: Pick<JobSource, "keepLog">, printed: Promise<AttemptLog> | null): void {
+    if (printed === null) return;
     const kept: Promise<void> = printed
       .then((log) => (log.lines.length === 0 ? undefined : source.keepLog?.(log)))
       .catch((error: unknown) => this.#options.log.warn({ error }, "a failed attempt's log is kept here alone"))

@@ -90,6 +90,10 @@ function originOf({ jobId, token, job }: TracedLease): QueryOrigin {
   return { userId: job.user_id, jobId, runId: token };
 }
 
+function isFailure({ kind }: Settlement): boolean {
+  return kind === "fail" || kind === "retry";
+}
+
 /** One attempt that is under way. */
 class RunningAttempt {
   readonly lease: TracedLease;
@@ -268,8 +272,7 @@ export class JobRunner {
         stopReason: attempt.stopReason,
         ownLimitSeconds,
       });
-      if (printed !== null && (settlement.kind === "fail" || settlement.kind === "retry"))
-        this.#options.attemptLogs.keepBy(source, printed);
+      if (isFailure(settlement)) this.#options.attemptLogs.keepBy(source, printed);
       await this.#settle(source, lease, settlement, performance.now() - startedAtMs);
     } finally {
       over();
