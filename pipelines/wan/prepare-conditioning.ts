@@ -19,7 +19,7 @@ export async function prepareConditioning(
     case "frames":
       return conditionOnFrames(parts, shape, condition);
     case "anchor":
-      return prepareAnchor(parts, shape, condition);
+      return { ...(await controlWithout(parts, shape)), ...(await prepareAnchor(parts, shape, condition)) };
     case "vace":
       return prepareVace(parts, shape, condition);
   }

@@ -133,6 +133,15 @@ it("encodes large frames in tiles, one after the other, as a video that is encod
   expect(maxDifference(partsOf(half)[0], partsOf(nothing)[0])).toBeGreaterThan(1e-3);
 });
 
+it("is not needed where frames are held by their latents", async () => {
+  const pipeline = await models.get("vace");
+  const request = { prompt: "a lake", width, height, frames: 5, numInferenceSteps: 2, guidanceScale: 1, seed: 4 };
+  const frames: RgbImage[] = [];
+  const condition = { kind: "anchor", first: picture(0), strength: 1 } as const;
+  await pipeline.generate({ ...request, condition }, async (frame) => void frames.push(frame));
+  expect(frames).toHaveLength(5);
+});
+
 it("says of every latent frame whether its nearest frame is kept", async () => {
   const mask = Array.from({ length: 9 }, (_, frame) => (frame === 4 ? "black" : "white"));
   const { control } = await controlOf({ video: [...pictures(9, picture)], mask }, 9);
