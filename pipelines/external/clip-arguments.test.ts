@@ -83,6 +83,8 @@ describe("reference pictures", () => {
   it("become the arguments of the task", () => {
     expect(withTask("i2v-14B", { single: "/a.png" })).toEqual(["--image=/a.png"]);
     expect(withTask("i2v-14B", { start: "/a.png" })).toEqual(["--image=/a.png"]);
+    expect(withTask("ti2v-5B", { start: "/a.png" })).toEqual(["--image=/a.png"]);
+    expect(withTask("ti2v-5B", {})).toEqual([]);
     expect(withTask("flf2v-14B", { start: "/a.png", end: "/b.png" })).toEqual([
       "--first_frame=/a.png",
       "--last_frame=/b.png",

@@ -125,6 +125,8 @@ export function referenceArguments(
       `the command of this container runs "${task}", which begins with the prompt alone: leave the reference pictures out`,
     );
   }
+  // Those of WAN 2.2's 5B model begin with a picture, or with the prompt alone.
+  if (/^ti2v/i.test(task) && !hasAny) return none;
   const first = start ?? single;
   if (kind === "picture" && first !== undefined && end === undefined) return { ...none, image: first };
   if (kind === "first and last picture" && start !== undefined && end !== undefined)

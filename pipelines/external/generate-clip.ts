@@ -47,7 +47,7 @@ export async function generateByCommand(
   await folder.checkMade(file, end.lines);
   host.stage?.({ name: "command", seconds: (performance.now() - start) / 1000 });
   const { task: model, solver } = args;
-  const saved = await saveClip({ clip, made, file, isPicture, model, solver, isExact: isExact(args) }, host);
+  const saved = await saveClip({ clip, made, file, isPicture, model, solver, isExact: isExact(clip) }, host);
   return { metadata: { ...report(clip, args, start), ...saved } };
 }
 
@@ -63,8 +63,8 @@ function savesPicture({ task }: CommandEngine, { frames }: ExternalClip): boolea
 }
 
 /** With a picture to begin with, the original keeps its proportions within the area of the wanted size. */
-function isExact({ task }: ClipArguments): boolean {
-  return conditionOf(task) === "text";
+function isExact({ references: { single, start, end } = {} }: ExternalClip): boolean {
+  return single === undefined && start === undefined && end === undefined;
 }
 
 async function run(
