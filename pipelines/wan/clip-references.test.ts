@@ -117,11 +117,14 @@ describe("the way", () => {
   });
 
   it("of one frame does not go through a model that would return the picture", async () => {
+    const both = { name: "a", tasks: ["text", "first-frame"] } as const;
+    expect(await referencePathOf({ mode: "single" }, both, 1, folders())).toBe("anchor");
+    expect(await referencePathOf({ mode: "single" }, both, 17, folders())).toBe("i2v");
     await expect(
       referencePathOf({ mode: "single" }, { name: "a", tasks: kinds.i2v }, 1, folders()),
     ).rejects.toMatchObject({
       code: "UNSUPPORTED_OPTION",
-      message: expect.stringContaining("the model a begins its clips with a picture, and one frame is that picture"),
+      message: expect.stringContaining("the model a begins its clips with a picture, and the job requests one frame"),
     });
   });
 });

@@ -77,15 +77,13 @@ export async function referencePathOf(
   frames: number,
   host: FolderHost,
 ): Promise<ReferencePath> {
-  const found = ways[mode].find(([task]) => tasks.includes(task))?.[1];
-  if (found === undefined) {
-    const could = ways[mode].map(([task]) => task);
-    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and the job gives ${given[mode]}`, could, host);
-  }
-  if (found === "i2v" && frames === 1) {
-    throw await noWay(`the model ${name} ${kindsOf(tasks)}, and one frame is that picture`, ["vace", "text"], host);
-  }
-  return found;
+  // A clip of one frame that begins with a picture is that picture.
+  const ofFrames = ways[mode].filter(([, path]) => frames > 1 || path !== "i2v");
+  const found = ofFrames.find(([task]) => tasks.includes(task))?.[1];
+  if (found !== undefined) return found;
+  const requested = frames > 1 || !tasks.includes("first-frame") ? `gives ${given[mode]}` : "requests one frame";
+  const could = ofFrames.map(([task]) => task);
+  throw await noWay(`the model ${name} ${kindsOf(tasks)}, and the job ${requested}`, could, host);
 }
 
 /** @param could tasks of models that have a way, in the order in which they are advised */
