@@ -21,10 +21,15 @@ export function temporaryFolder(): Promise<string> {
 }
 
 /** Starts the process without waiting for anything. */
-export function spawnContainer(folder: string, env: Record<string, string> = {}): ChildProcess {
+export function spawnContainer(
+  folder: string,
+  env: Record<string, string> = {},
+  { detached = false } = {},
+): ChildProcess {
   return spawn(process.execPath, [cli, "start"], {
     env: { PATH: process.env.PATH, DATA_DIR: folder, PORT: "0", LOG_LEVEL: "info", LOG_FORMAT: "json", ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    detached,
   });
 }
 
