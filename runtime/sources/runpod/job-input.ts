@@ -6,6 +6,7 @@ import { type Job, jobEnvelope, safeId } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, shortened } from "#contract/problems.ts";
 import { isGiven, isJsonObject, type JsonObject } from "#contract/synonyms.ts";
+import { refuseDependencies } from "../job-source.ts";
 
 /*
  * A job from the `input` of a request: our own envelope, or the fields of a job side by side, as RunPod's clients write them
@@ -42,7 +43,7 @@ export function readInput(id: string, input: unknown, options: InputOptions): Re
   if (typed === undefined) given.type = options.defaultType;
   const type = currentJobType(String(given[typed ?? "type"]));
   const decoded = decodeElement(withParameters(given, options.handlerOf(type)));
-  if (decoded.ok) return { job: decoded.job };
+  if (decoded.ok) return independent(decoded.job);
   const problem = decoded.rejected ? toErrorReport(invalidJob(decoded.rejected.problems)) : invalid(decoded.reason);
   return decoded.rejected ? { job: decoded.rejected.job, rejection: problem } : rejected(ownId, problem);
 }
@@ -59,6 +60,16 @@ function withParameters(given: JsonObject, handler: KnownHandler | undefined): J
   if (moved.length === 0) return given;
   const kept = Object.fromEntries(Object.entries(given).filter(([name]) => !isParameter(name)));
   return { ...kept, config: { ...Object.fromEntries(moved), ...(isJsonObject(given.config) ? given.config : {}) } };
+}
+
+/** Of the jobs that it names nothing is known here: it would run before them. */
+function independent(job: Job): ReadInput {
+  try {
+    refuseDependencies(job);
+    return { job };
+  } catch (error) {
+    return { job, rejection: toErrorReport(error) };
+  }
 }
 
 function rejected(id: string, rejection: ErrorReport): ReadInput {

@@ -117,6 +117,7 @@ describe("what cannot be run", () => {
     ["a text", "rejected", 'its input is "a text": must be an object'],
     [{ type: "river" }, "river", 'Job type "river" is unknown: must be "lake_image" or "lake_video"'],
     [{ priority: "high", prompt: "a lake" }, "lake_image", "priority"],
+    [{ depends_on: ["b"], prompt: "a lake" }, "lake_image", "depends_on: jobs of this queue do not wait for others"],
   ])("input %j is the job %s with the error %s", async (input, type, message) => {
     const { server, source, takeOne } = await openSource();
     server.give(input === undefined ? { id: "a" } : job("a", input));

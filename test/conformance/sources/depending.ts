@@ -19,7 +19,7 @@ export function describeDepending(suite: Suite): void {
 }
 
 function describeRefusal(suite: Suite): void {
-  describe("a job that depends on others", () => {
+  describe.skipIf(!suite.capabilities.waiting)("a job that depends on others", () => {
     test("is refused: it must not run too early", async () => {
       await enqueue(suite.harness(), "a");
       const dependent = enqueue(suite.harness(), "b", { depends_on: ["a"] });

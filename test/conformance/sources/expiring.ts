@@ -10,7 +10,7 @@ const expired = {
 
 /** `config.expires_in_seconds`; the source's leases last longer than that. */
 export function describeExpiring(suite: Suite): void {
-  describe("a job with a time limit of its own", () => {
+  describe.skipIf(!suite.capabilities.waiting)("a job with a time limit of its own", () => {
     describeWaitingJob(suite);
     describeRunningJob(suite);
   });

@@ -53,6 +53,10 @@ export interface Capabilities {
   readonly logs: boolean;
   /** The service may lose its data: of a job without a record it says "unknown", not "lost". */
   readonly forgets: boolean;
+  /** What one container knows of a job another one knows too, and jobs go from one to the other: given back, or not renewed. */
+  readonly shared: boolean;
+  /** Jobs wait in the source: it has places, pauses and time limits for them, and takes only what it is to run. */
+  readonly waiting: boolean;
 }
 
 export const allCapabilities: Capabilities = {
@@ -66,6 +70,8 @@ export const allCapabilities: Capabilities = {
   dependencies: true,
   logs: true,
   forgets: false,
+  shared: true,
+  waiting: true,
 };
 
 /** What a group of tests is given; the harness is a new one in each test. */

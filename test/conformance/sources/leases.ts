@@ -13,6 +13,7 @@ import {
 } from "./harness.ts";
 
 export function describeLeases(suite: Suite): void {
+  const { shared } = suite.capabilities;
   describe("renew", () => {
     test("keeps a lease beyond its time", async () => {
       const { source, advance } = suite.harness();
@@ -63,7 +64,7 @@ export function describeLeases(suite: Suite): void {
       }
     });
 
-    test("tells a job that never was from one that somebody else has", async () => {
+    test.skipIf(!shared)("tells a job that never was from one that somebody else has", async () => {
       const { source } = suite.harness();
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(suite.harness());
@@ -71,7 +72,7 @@ export function describeLeases(suite: Suite): void {
       expect(await source.renew(renewals)).toEqual(["held", suite.capabilities.forgets ? "unknown" : "lost", "lost"]);
     });
 
-    test("is lost when somebody else has the job, and changes nothing", async () => {
+    test.skipIf(!shared)("is lost when somebody else has the job, and changes nothing", async () => {
       await enqueue(suite.harness(), "a");
       const lease = await takeOne(suite.harness());
       await outliveLeases(suite.harness());
@@ -85,6 +86,7 @@ export function describeLeases(suite: Suite): void {
 }
 
 function describeExpiry(suite: Suite): void {
+  const { shared } = suite.capabilities;
   describe("a lease that ran out", () => {
     test("is not taken before its time", async () => {
       const { source, advance } = suite.harness();
@@ -94,7 +96,7 @@ function describeExpiry(suite: Suite): void {
       expect(await take(await suite.harness().second())).toEqual([]);
     });
 
-    test("gives its job to another container, the attempt charged and the reason told", async () => {
+    test.skipIf(!shared)("gives its job to another container, the attempt charged and the reason told", async () => {
       await enqueue(suite.harness(), "a");
       await takeOne(suite.harness());
       await outliveLeases(suite.harness());
@@ -109,7 +111,7 @@ function describeExpiry(suite: Suite): void {
       expect(new Set(record.attempts.map((attempt) => attempt.workerId)).size).toBe(2);
     });
 
-    test("charges every attempt of a job that kills its containers", async () => {
+    test.skipIf(!shared)("charges every attempt of a job that kills its containers", async () => {
       await enqueue(suite.harness(), "a");
       const attempts: number[] = [];
       for (let crash = 0; crash < 4; crash += 1) {

@@ -50,24 +50,27 @@ function describeTaking(suite: Suite): void {
     expect(await takenIds(suite.harness(), offer)).toEqual(isTaken ? ["a"] : []);
   });
 
-  test("leaves the others uncharged where they are, for whoever can run them", async () => {
-    const able = await suite.harness().second();
-    await enqueue(suite.harness(), "large", { model_variant: "base" });
-    await enqueue(suite.harness(), "small");
-    await enqueue(suite.harness(), "high", { type: other });
-    const before = await recordOf(suite, "large");
-    expect(await takenIds(suite.harness(), modest)).toEqual(["small"]);
-    expect(await takenIds(suite.harness(), modest)).toEqual([]);
-    const after = await recordOf(suite, "large");
-    expect(after).toEqual(before);
-    await enqueue(suite.harness(), "latest", { model_variant: "base" });
-    const { leases } = await able.source.take([{ worker, slots: 9, offer: everything }]);
-    expect(leases.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
-      ["large", 1],
-      ["high", 1],
-      ["latest", 1],
-    ]);
-  });
+  test.skipIf(!suite.capabilities.shared)(
+    "leaves the others uncharged where they are, for whoever can run them",
+    async () => {
+      const able = await suite.harness().second();
+      await enqueue(suite.harness(), "large", { model_variant: "base" });
+      await enqueue(suite.harness(), "small");
+      await enqueue(suite.harness(), "high", { type: other });
+      const before = await recordOf(suite, "large");
+      expect(await takenIds(suite.harness(), modest)).toEqual(["small"]);
+      expect(await takenIds(suite.harness(), modest)).toEqual([]);
+      const after = await recordOf(suite, "large");
+      expect(after).toEqual(before);
+      await enqueue(suite.harness(), "latest", { model_variant: "base" });
+      const { leases } = await able.source.take([{ worker, slots: 9, offer: everything }]);
+      expect(leases.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
+        ["large", 1],
+        ["high", 1],
+        ["latest", 1],
+      ]);
+    },
+  );
 
   test("asks for each worker what is offered for it", async () => {
     await enqueue(suite.harness(), "a");
@@ -96,7 +99,7 @@ function describeTaking(suite: Suite): void {
     expect(await take(suite.harness())).toMatchObject([{ jobId: "a" }]);
   });
 
-  test("of two containers gives each what it can run, once", async () => {
+  test.skipIf(!suite.capabilities.shared)("of two containers gives each what it can run, once", async () => {
     const able = await suite.harness().second();
     const models = ["base", "tiny", undefined, "base", "tiny", undefined];
     for (const [index, model_variant] of models.entries())
@@ -112,21 +115,25 @@ function describeTaking(suite: Suite): void {
 }
 
 function describeOrder(suite: Suite): void {
-  const { priorities, affinity } = suite.capabilities;
+  const { priorities, affinity, waiting } = suite.capabilities;
 
-  test("keeps the order of age, also past more than a thousand jobs that it does not cover", {
-    timeout: 120_000,
-  }, async () => {
-    const foreign = Array.from({ length: 1200 }, (_, index) =>
-      makeJob(`foreign-${index}`, { model_variant: `base-${index % 7}` }),
-    );
-    await fill(suite.harness(), foreign);
-    for (const id of ["a", "b", "c"]) await enqueue(suite.harness(), id);
-    expect(await takenIds(suite.harness(), modest, 2)).toEqual(["a", "b"]);
-    expect(await takenIds(suite.harness(), modest, 2)).toEqual(["c"]);
-    expect(await takenIds(suite.harness(), modest, 2)).toEqual([]);
-    expect(await take(suite.harness())).toMatchObject([{ jobId: expect.stringContaining("foreign") }]);
-  });
+  test.skipIf(!waiting)(
+    "keeps the order of age, also past more than a thousand jobs that it does not cover",
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const foreign = Array.from({ length: 1200 }, (_, index) =>
+        makeJob(`foreign-${index}`, { model_variant: `base-${index % 7}` }),
+      );
+      await fill(suite.harness(), foreign);
+      for (const id of ["a", "b", "c"]) await enqueue(suite.harness(), id);
+      expect(await takenIds(suite.harness(), modest, 2)).toEqual(["a", "b"]);
+      expect(await takenIds(suite.harness(), modest, 2)).toEqual(["c"]);
+      expect(await takenIds(suite.harness(), modest, 2)).toEqual([]);
+      expect(await take(suite.harness())).toMatchObject([{ jobId: expect.stringContaining("foreign") }]);
+    },
+  );
 
   test.skipIf(!priorities)("keeps the order of priority", async () => {
     const jobs = { "foreign-high": 9, low: -5, first: 0, second: 0, high: 5, "foreign-first": 0 };

@@ -109,7 +109,7 @@ export function describeOrdering(suite: Suite): void {
     }, 60_000);
   });
 
-  describe("a queue that is paused", () => {
+  describe.skipIf(!suite.capabilities.waiting)("a queue that is paused", () => {
     test("keeps its jobs, in every container, while those of other queues run", async () => {
       const { queue } = suite.harness();
       const other = await suite.harness().second();

@@ -3,9 +3,9 @@ import { isSettled, type JobPage } from "#runtime/sources/job-source.ts";
 import { enqueue, failure, result, type Suite, take, takeOne } from "./harness.ts";
 
 export function describeQueueing(suite: Suite): void {
-  const { idempotency, priorities, records } = suite.capabilities;
+  const { idempotency, priorities, records, waiting } = suite.capabilities;
 
-  describe("enqueue", () => {
+  describe.skipIf(!waiting)("enqueue", () => {
     test("tells the place in the queue", async () => {
       expect(await enqueue(suite.harness(), "a")).toEqual({ jobId: "a", created: true, position: 1 });
       expect(await enqueue(suite.harness(), "b")).toEqual({ jobId: "b", created: true, position: 2 });

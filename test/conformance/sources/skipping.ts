@@ -15,7 +15,7 @@ async function takenIds(side: Side, request: Partial<TakeRequest> = {}): Promise
 }
 
 export function describeSkipping(suite: Suite): void {
-  const { records, cancelling, affinity } = suite.capabilities;
+  const { records, cancelling, affinity, shared, waiting } = suite.capabilities;
 
   describe("take, while it skips a user's jobs of a type", () => {
     test.each<[string, Partial<TakeRequest>]>([
@@ -38,7 +38,7 @@ export function describeSkipping(suite: Suite): void {
       ]);
     });
 
-    test("gives them to another container, also what has come since", async () => {
+    test.skipIf(!shared)("gives them to another container, also what has come since", async () => {
       const another = await suite.harness().second();
       await enqueue(suite.harness(), "first", { user_id: "mallory" });
       expect(await takenIds(suite.harness())).toEqual([]);
@@ -81,7 +81,7 @@ export function describeSkipping(suite: Suite): void {
       expect(await recordOf(suite, "a")).toMatchObject({ status: "cancelled", attempt: 0 });
     });
 
-    test("reaches what waits behind 5,000 of them at once", { timeout: 300_000 }, async () => {
+    test.skipIf(!waiting)("reaches what waits behind 5,000 of them at once", { timeout: 300_000 }, async () => {
       const fields = { user_id: "mallory", priority: 5 };
       await fill(
         suite.harness(),
