@@ -239,7 +239,7 @@ describe("delivery", () => {
       expect(await process.source.get(lease.jobId)).toMatchObject({ status: "failed", error: refusal });
       expect(process.outbox.count()).toBe(0);
     });
-    const failed = { status: "failed", assets: [], error_message: refusal.message };
+    const failed = { status: "failed", body: { assets: [], error_message: refusal.message } };
     expect(finals(lease.jobId)).toMatchObject([failed]);
     expect(handedOver).toEqual([]);
   });
