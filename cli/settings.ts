@@ -1,6 +1,6 @@
 import process from "node:process";
 import type { Config } from "#runtime/container/config.ts";
-import type { Logger } from "#runtime/observe/log.ts";
+import type { LogFormat, Logger } from "#runtime/observe/log.ts";
 
 export interface GlobalOptions {
   readonly data?: string;
@@ -60,7 +60,7 @@ export async function readSettings(
 }
 
 /** The format in which logs are written: what LOG_FORMAT says, else made for whoever reads standard error. */
-export function logFormat(config: Config): "json" | "pretty" {
+export function logFormat(config: Config): LogFormat {
   return config.log.format ?? (process.stderr.isTTY ? "pretty" : "json");
 }
 

@@ -11,6 +11,7 @@ import type { HubSettings } from "#runtime/hub/hub-settings.ts";
 import { parseWantedModel, type WantedModel } from "#runtime/hub/repository.ts";
 import type { HandlerProblem } from "#runtime/job-types/registry.ts";
 import { commaSeparated, type Environment, readVariables } from "#runtime/lib/environment.ts";
+import type { LogFormat } from "#runtime/observe/log.ts";
 import { type ConfiguredSources, readSources, sourceNames } from "#runtime/sources/configured-sources.ts";
 import {
   type CallbackConfig,
@@ -164,7 +165,7 @@ export interface Config extends ConfiguredSources {
   };
   readonly log: {
     readonly level: Values["LOG_LEVEL"];
-    readonly format: "json" | "pretty" | undefined;
+    readonly format: LogFormat | undefined;
   };
   /** Where spans are sent; null for nowhere. */
   readonly tracing: { readonly endpoint: string; readonly serviceName: string } | null;
@@ -231,6 +232,11 @@ function invalid(problems: readonly string[]): CodedError {
   return new CodedError("CONFIG_INVALID", `The environment has ${what}:\n  ${problems.join("\n  ")}`);
 }
 
+/** The console of serverless endpoints reads lines of its own. */
+function logFormatOf({ LOG_FORMAT: format, RUNPOD_ENDPOINT_ID: endpointId }: Values): LogFormat | undefined {
+  return format ?? (endpointId === undefined ? undefined : "runpod");
+}
+
 /** A container of a serverless endpoint has the name of a pod, and no proxy. */
 function proxiedPodId({ RUNPOD_POD_ID: podId, RUNPOD_ENDPOINT_ID: endpointId }: Values): string | undefined {
   return endpointId === undefined ? podId : undefined;
@@ -269,7 +275,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
     podId: proxiedPodId(values),
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
-    log: { level: values.LOG_LEVEL, format: values.LOG_FORMAT },
+    log: { level: values.LOG_LEVEL, format: logFormatOf(values) },
     tracing:
       values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
         ? null

@@ -208,33 +208,30 @@ export class JobRunner {
     lease.trace.runs(executor.worker);
     const text = new LiveText((whole) => events.emit(lease.jobId, { kind: "text", text: whole }));
     let printed: Promise<AttemptLog> | null = null;
-    const task = executor.run(
-      { jobId: lease.jobId, attempt: lease.attempt, job: lease.job, workFolder: this.#workFolder(lease) },
-      {
-        onBegin: (output) => {
-          printed = this.#options.attemptLogs.follow(lease, output);
-        },
-        onProgress: (message) => this.#onProgress(source, attempt, message),
-        onStage: (message) => this.#onStage(attempt, message),
-        onText: (delta) => {
-          text.add(delta);
-          source.publish?.(lease, { kind: "text", delta });
-        },
-        call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
-        query: (query) => this.#options.answerQuery(query, originOf(lease)),
-        // A child whose body changed from attempt to attempt would be taken for another one.
-        enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
-        input: ({ url, content }, name, signal) =>
-          this.#options.inputs.fetch({
-            url,
-            content,
-            userId: lease.job.user_id,
-            folder: inputsFolder(this.#workFolder(lease)),
-            name,
-            signal,
-          }),
+    const task = executor.run(this.#taskOf(lease), {
+      onBegin: (output) => {
+        printed = this.#options.attemptLogs.follow(lease, output);
       },
-    );
+      onProgress: (message) => this.#onProgress(source, attempt, message),
+      onStage: (message) => this.#onStage(attempt, message),
+      onText: (delta) => {
+        text.add(delta);
+        source.publish?.(lease, { kind: "text", delta });
+      },
+      call: (request, control) => this.#options.calls.callFrom(callerOf(lease, handler), request, control),
+      query: (query) => this.#options.answerQuery(query, originOf(lease)),
+      // A child whose body changed from attempt to attempt would be taken for another one.
+      enqueue: (child) => this.#options.enqueueChild(source.name, lease.taken, child),
+      input: ({ url, content }, name, signal) =>
+        this.#options.inputs.fetch({
+          url,
+          content,
+          userId: lease.job.user_id,
+          folder: inputsFolder(this.#workFolder(lease)),
+          name,
+          signal,
+        }),
+    });
     const attempt = new RunningAttempt(lease, executor.worker, task);
     this.#running.add(attempt);
     const release = this.#options.keepers.get(source.name)?.hold(
@@ -315,6 +312,11 @@ export class JobRunner {
     log.warn({ ...fieldsOf(lease), error: condition }, "this container cannot run the job: it goes back to its queue");
     // At once, it would be taken again at once.
     await (onCondition === undefined ? pause(conditionPauseMs) : onCondition(condition, lease));
+  }
+
+  #taskOf(lease: Lease) {
+    const { jobId, attempt, job, requestId } = lease;
+    return { jobId, attempt, job, requestId, workFolder: this.#workFolder(lease) };
   }
 
   #workFolder(lease: Lease): string {

@@ -235,6 +235,14 @@ function keyOf({ name }: JobSource, { jobId, run }: Pick<UnreportedEnd, "jobId" 
 }
 
 /** What log lines about an attempt carry. */
-export function fieldsOf({ jobId, run, attempt, job }: Lease) {
-  return { job_id: jobId, ...(run > 1 ? { run } : {}), attempt, type: job.type, ...traceFields(job.metadata) };
+export function fieldsOf({ jobId, run, attempt, job, requestId }: Lease) {
+  const named = requestId === undefined ? {} : { requestId };
+  return {
+    job_id: jobId,
+    ...named,
+    ...(run > 1 ? { run } : {}),
+    attempt,
+    type: job.type,
+    ...traceFields(job.metadata),
+  };
 }

@@ -65,6 +65,8 @@ export const executorTask = z.object({
   job: jobEnvelope,
   /** Absolute path of this attempt's own folder; the executor creates it. */
   workFolder: z.string(),
+  /** For its log lines, where the platform has a name of its own for the job. */
+  requestId: z.string().optional(),
 });
 export type ExecutorTask = z.output<typeof executorTask>;
 
@@ -205,6 +207,6 @@ export const executorSettings = z.object({
   modelMemoryBytes: z.number().min(0).optional(),
   /** Runs the worker's jobs in the place of the pipelines. */
   engine: engineSettings.optional(),
-  log: z.object({ level: z.string(), format: z.enum(["json", "pretty"]) }),
+  log: z.object({ level: z.string(), format: z.enum(["json", "pretty", "runpod"]) }),
 });
 export type ExecutorSettings = z.output<typeof executorSettings>;

@@ -2,13 +2,17 @@ import { type Logger, pino } from "pino";
 import { redact } from "#contract/errors.ts";
 import { loggedErrorFor } from "./logged-error.ts";
 import { printable, printableJson } from "./printable.ts";
+import { runpodLine } from "./runpod-line.ts";
 import { type BoundedOutput, standardError } from "./standard-error.ts";
 
 export type { Logger } from "pino";
 
+/** `runpod`: JSON in the fields by which its console finds the lines of a request. */
+export type LogFormat = "json" | "pretty" | "runpod";
+
 export interface LogOptions {
   readonly level: string;
-  readonly format: "json" | "pretty";
+  readonly format: LogFormat;
 }
 
 /**
@@ -21,7 +25,7 @@ export async function createLogger(
   bindings: Readonly<Record<string, unknown>> = {},
   output: Pick<BoundedOutput, "write" | "dropped"> = standardError(),
 ): Promise<Logger> {
-  const format = options.format === "json" ? printableJson : await prettyFormat();
+  const format = await formatOf(options.format);
   let missing = 0;
   const log: Logger = pino(
     {
@@ -45,6 +49,11 @@ export async function createLogger(
     },
   );
   return log;
+}
+
+async function formatOf(name: LogFormat): Promise<(line: string) => string> {
+  if (name === "pretty") return await prettyFormat();
+  return name === "json" ? printableJson : (line) => printableJson(runpodLine(line));
 }
 
 async function prettyFormat(): Promise<(line: string) => string> {

@@ -105,6 +105,8 @@ export interface Lease {
   readonly previousError?: ErrorReport;
   /** The job was pushed with wrong fields, which `job` lacks: it must not be run, but failed with this. */
   readonly rejection?: ErrorReport;
+  /** What the platform calls the job, where it has a name of its own for it. */
+  readonly requestId?: string;
 }
 
 /** The part of a lease that settling needs; small enough for the outbox. */

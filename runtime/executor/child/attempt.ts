@@ -74,8 +74,9 @@ export class Attempt {
   constructor(task: ExecutorTask, host: AttemptHost) {
     this.#task = task;
     this.#host = host;
-    const { key, job } = task;
-    const fields = { job_id: key.jobId, attempt: key.attempt, type: job.type, ...traceFields(job.metadata) };
+    const { key, job, requestId } = task;
+    const named = requestId === undefined ? {} : { requestId };
+    const fields = { job_id: key.jobId, ...named, attempt: key.attempt, type: job.type, ...traceFields(job.metadata) };
     this.#log = host.log.child(fields);
     this.#workFolder = new WorkFolder(task.workFolder);
     this.#calls = new OutgoingCalls(host.send);

@@ -61,7 +61,8 @@ export interface CallControl {
 }
 
 /** What an executor gets to run: one attempt of a job, and the folder of its files. */
-export type TaskRequest = Pick<ExecutorTask, "job" | "workFolder"> & Pick<AttemptKey, "jobId" | "attempt">;
+export type TaskRequest = Pick<ExecutorTask, "job" | "workFolder" | "requestId"> &
+  Pick<AttemptKey, "jobId" | "attempt">;
 
 interface RunningTask {
   readonly task: ExecutorTask;
@@ -106,10 +107,10 @@ export class TaskSlot {
   }
 
   /** `ended` resolves with how the task ended; never rejects. */
-  take({ jobId, attempt, job, workFolder }: TaskRequest, hooks: TaskHooks) {
+  take({ jobId, attempt, ...rest }: TaskRequest, hooks: TaskHooks) {
     if (this.#taken !== null) throw new Error(`${this.#taken.task.key.jobId} runs: there is one task at a time.`);
     const ended = Promise.withResolvers<AttemptEnd>();
-    const task: ExecutorTask = { key: { jobId, attempt, serial: ++this.#serial }, job, workFolder };
+    const task: ExecutorTask = { key: { jobId, attempt, serial: ++this.#serial }, ...rest };
     this.#taken = { task, hooks, controller: new AbortController(), calls: new Map(), ended };
     return { task, ended: ended.promise };
   }

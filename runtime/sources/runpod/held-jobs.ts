@@ -124,6 +124,7 @@ export class HeldJobs {
       token: held.token,
       attempt: held.attempt,
       run: 1,
+      requestId: runpodId,
       queuedAtMs: Math.min(held.queuedAtMs, takenAtMs),
       takenAtMs,
       expiresAtMs: takenAtMs + leaseSeconds * 1000,

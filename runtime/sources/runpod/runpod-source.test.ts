@@ -63,7 +63,7 @@ describe("a job", () => {
     const { server, source, takeOne } = await openSource();
     server.give(job("a-u1", { id: "of-the-app", prompt: "a lake" }));
     const lease = await takeOne();
-    expect(lease.jobId).toBe("of-the-app");
+    expect(lease).toMatchObject({ jobId: "of-the-app", requestId: "a-u1" });
     const later = await openSource({ outputUrl: `${server.url}/job-done/$RUNPOD_POD_ID/$ID` });
     expect(await later.source.renew([{ lease }])).toEqual(["unknown"]);
     expect(await later.source.complete(lease, result)).toBe("completed");
