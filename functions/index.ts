@@ -49,6 +49,7 @@ import { redriveQueueRoute } from "./queues-redrive.ts";
 import { resumeQueueRoute } from "./queues-resume.ts";
 import { waitingJobsRoute } from "./queues-waiting.ts";
 import { readyRoute } from "./ready.ts";
+import { endpointsPath, mountEndpoints } from "./runpod/container-endpoints.ts";
 import { testCompelRoute } from "./test-compel.ts";
 import { discardUndecodableRoute } from "./undecodable-discard.ts";
 import { listUndecodableRoute } from "./undecodable-list.ts";
@@ -129,9 +130,14 @@ export interface App {
 /** The HTTP side of a container, not yet listening. */
 export function createApp(runtime: Runtime, log: Logger, streams = new EventStreams({ log })): App {
   const app = new Hono<RequestState>();
-  app.use(requestId({ limitLength: 64 }), requestLog(log), requestMetrics(runtime.metrics, routes));
+  app.use(
+    requestId({ limitLength: 64 }),
+    requestLog(log),
+    requestMetrics(runtime.metrics, [...routes, { path: endpointsPath }]),
+  );
   if (runtime.config.http.apiKeys.length === 0) app.use(onlyThisMachine);
   mount(app, routes, { runtime, streams, log });
+  mountEndpoints(app, { runtime, streams, log });
   app.notFound((context) => {
     const { pathname } = new URL(context.req.url);
     return errorResponse(new HttpError("NOT_FOUND", `There is nothing at ${shortened(pathname)}.`));

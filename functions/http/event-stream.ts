@@ -58,13 +58,18 @@ export class EventStreams {
   readonly #open = new Set<AbortController>();
   readonly #refused: () => void;
   readonly #turns = new StreamTurns(() => this.#open.size);
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor({ log, limit = 1000, heartbeatMs = 15_000 }: EventStreamsOptions) {
     this.#log = log;
     this.#limit = limit;
     this.#heartbeatMs = heartbeatMs;
     this.#refused = throttled((times) => log.warn({ limit, times }, "streams were refused: too many are open"));
+  }
+
+  /** Aborts when the server closes, for what goes on beside requests. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   get size(): number {
@@ -94,7 +99,7 @@ export class EventStreams {
   }
 
   #enter(): AbortController {
-    if (this.#closed) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
+    if (this.#closing.signal.aborted) throw new HttpError("SHUTTING_DOWN", "The container is shutting down.");
     if (this.#open.size >= this.#limit) {
       this.#refused();
       throw new HttpError(
@@ -118,7 +123,7 @@ export class EventStreams {
 
   /** Ends every stream; readers come back by themselves, to whoever then answers. */
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     for (const over of this.#open) over.abort();
   }
 

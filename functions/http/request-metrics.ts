@@ -8,7 +8,7 @@ const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 /** Counts requests and times them, by the pattern of their route: whoever invents addresses or methods makes no new series. */
 export function requestMetrics(
   { httpRequests, httpSeconds }: Runtime["metrics"],
-  routes: readonly Route[],
+  routes: readonly Pick<Route, "path">[],
 ): MiddlewareHandler {
   const patterns = new Set(routes.map(({ path }) => path));
   return async (context, next) => {

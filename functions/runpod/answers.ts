@@ -1,5 +1,5 @@
-import { CodedError, RetryableError, toErrorReport } from "#contract/errors.ts";
-import { isForeseen } from "../errors.ts";
+import { CodedError, toErrorReport } from "#contract/errors.ts";
+import { headersOf, isForeseen } from "../errors.ts";
 
 /* Errors as RunPod's clients read them: `{"error": "<sentence>"}`. */
 
@@ -7,9 +7,8 @@ export function errorAnswer(error: unknown): Response {
   if (!isForeseen(error)) {
     return Response.json({ error: "The server failed to answer this request; its log says why." }, { status: 500 });
   }
-  const seconds = error instanceof RetryableError ? error.delaySeconds : undefined;
-  const headers = seconds === undefined ? {} : { "Retry-After": String(Math.ceil(seconds)) };
-  return Response.json({ error: toErrorReport(error).message }, { status: statusOf(error), headers });
+  const { message } = toErrorReport(error);
+  return Response.json({ error: message }, { status: statusOf(error), headers: headersOf(error) });
 }
 
 /** RunPod knows no other answer than 400 to a request that is wrong in itself. */

@@ -39,6 +39,16 @@ it.each([
   expect(answer).toMatchObject({ status, json: { error: expect.stringContaining(message) } });
 });
 
+it.each(["abc", "", "-1", "1e3", "1.5"])("refuses a wait of %j, whatever is waited for", async (wait) => {
+  const emulator = await startTestEmulator();
+  const id = await submit(emulator);
+  for (const path of ["/lakes/runsync", `/lakes/status-sync/${id}`, `/lakes/stream/${id}`]) {
+    const answer = await call(emulator, "POST", `${path}?wait=${wait}`, { input: {} });
+    expect(answer).toMatchObject({ status: 400, json: { error: expect.stringContaining(`wait is "${wait}"`) } });
+  }
+  expect((await call(emulator, "GET", "/lakes/requests")).json.requests).toHaveLength(1);
+});
+
 it("answers what there is not with 404, also what is another endpoint's", async () => {
   const emulator = await startTestEmulator();
   const id = await submit(emulator);

@@ -9,7 +9,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
 import { errorAnswer } from "./answers.ts";
-import { Endpoint, type EndpointBackend } from "./endpoint.ts";
+import { checkEndpointName, Endpoint, type EndpointBackend } from "./endpoint.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
@@ -47,12 +47,11 @@ export interface Emulator {
 /** Of every job here: what it is is in its input, and its container's matter. */
 export const emulatedType = "runpod_job";
 const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
-const nameForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 /** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */
 export function workerOf(endpoint: string): string {
-  if (nameForm.test(endpoint)) return `runpod_${endpoint}`;
-  throw new CodedError("NOT_FOUND", "An endpoint's name is 1 to 64 letters, digits, '-' or '_'.");
+  checkEndpointName(endpoint);
+  return `runpod_${endpoint}`;
 }
 
 /** @throws CodedError CONFIG_INVALID, PORT_IN_USE */
@@ -120,7 +119,7 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
         config: { expires_in_seconds: submission.ttlMs / 1000 },
         metadata: { runpod: submission },
       });
-      await queue.enqueue(job, { worker: workerOf(submission.endpoint) });
+      return (await queue.enqueue(job, { worker: workerOf(submission.endpoint) })).jobId;
     },
     async output({ job, result }) {
       return live.peek(job.id)?.output ?? result?.metadata.output;

@@ -1,4 +1,6 @@
 import { type Context, Hono } from "hono";
+import { CodedError } from "#contract/errors.ts";
+import { shortened } from "#contract/problems.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import { isForeseen } from "../errors.ts";
@@ -19,6 +21,8 @@ export interface EndpointRoutesOptions {
   readonly monotonicMs?: () => number;
   /** A place among the answers that take long; its signal aborts when the server closes. */
   hold?(): AbortController;
+  /** The body of a submission, in place of what RunPod takes. */
+  readBody?(request: Request): Promise<unknown>;
 }
 
 interface Call {
@@ -31,6 +35,7 @@ interface Call {
 const minWaitMs = 1000;
 const maxWaitMs = 300_000;
 const syncId = "sync-";
+const waiting: ReadonlySet<Operation> = new Set<Operation>(["runsync", "status-sync", "stream"]);
 
 export function endpointRoutes(options: EndpointRoutesOptions): Hono {
   const { backend, publicUrl, log, nowMs = Date.now, monotonicMs = () => performance.now() } = options;
@@ -39,15 +44,13 @@ export function endpointRoutes(options: EndpointRoutesOptions): Hono {
   const route = (methods: string[], operation: Operation, path: string, answer: (call: Call) => Promise<unknown>) => {
     app.on(methods, path, async (context) => {
       const name = context.req.param("endpoint") ?? "";
-      const place = options.hold?.();
-      const signals = [context.req.raw.signal, ...(place === undefined ? [] : [place.signal])];
-      const wait = {
-        waitMs: waitOf(context.req.query("wait")),
-        signal: AbortSignal.any(signals),
-        base: requestBase(context.req.raw, publicUrl),
-      };
-      const endpoint = new Endpoint(name, backend, nowMs);
+      let place: AbortController | undefined;
       try {
+        const waitMs = waitOf(context.req.query("wait"));
+        place = waiting.has(operation) ? options.hold?.() : undefined;
+        const signals = [context.req.raw.signal, ...(place === undefined ? [] : [place.signal])];
+        const wait = { waitMs, signal: AbortSignal.any(signals), base: requestBase(context.req.raw, publicUrl) };
+        const endpoint = new Endpoint(name, backend, nowMs);
         const call = { endpoint, id: context.req.param("id") ?? "", context, wait };
         return Response.json(await limits.within(name, operation, () => answer(call)));
       } catch (error) {
@@ -58,7 +61,8 @@ export function endpointRoutes(options: EndpointRoutesOptions): Hono {
       }
     });
   };
-  const body = ({ context }: Call, id = "") => readBody(context.req.raw, maxBodyBytes(id));
+  const body = ({ context: { req } }: Call, id = "") =>
+    options.readBody === undefined ? readBody(req.raw, maxBodyBytes(id)) : options.readBody(req.raw);
   const read = ["GET", "POST"];
   route(["POST"], "run", "/:endpoint/run", async (call) => call.endpoint.run(await body(call)));
   route(["POST"], "runsync", "/:endpoint/runsync", async (call) =>
@@ -75,8 +79,13 @@ export function endpointRoutes(options: EndpointRoutesOptions): Hono {
   return app;
 }
 
-/** Undefined when it is not given, or is no number. */
+/** Undefined when it is not given; what is too short or too long is brought in. @throws CodedError INVALID_REQUEST */
 function waitOf(given: string | undefined): number | undefined {
-  if (given === undefined || !/^\d{1,9}$/.test(given)) return undefined;
+  if (given === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(given)) {
+    const shown = JSON.stringify(shortened(given));
+    const message = `wait is ${shown}: it must be a whole number of milliseconds, from ${minWaitMs} to ${maxWaitMs}.`;
+    throw new CodedError("INVALID_REQUEST", message);
+  }
   return Math.min(Math.max(Number(given), minWaitMs), maxWaitMs);
 }

@@ -15,16 +15,22 @@ import { type KeptSubmission, readSubmission, submissionOf } from "./submission.
 export interface EndpointBackend {
   readonly queue: Pick<JobQueues, "cancel" | "redrive" | "get" | "list">;
   readonly live: LiveJobs;
-  /** Puts the job on the queue. @throws CodedError when it cannot be a job */
-  enqueue(jobId: string, submission: KeptSubmission): Promise<void>;
+  /** Puts the job on the queue; answers its id, where it has one of its own. @throws CodedError when it cannot be a job */
+  enqueue(jobId: string, submission: KeptSubmission): Promise<string>;
   /** The output of a job that has ended. @param base where the caller reaches this server, with a slash at its end */
   output(record: JobRecord, base: string): Promise<unknown>;
+  /** Why a job has failed, in place of its record's sentence. */
+  error?(record: JobRecord): string | undefined;
   /** What the job has streamed and nobody has read, which is then taken as read. */
   drain(record: JobRecord): readonly unknown[];
   /** What its clients' containers do. */
   workers(endpoint: string): WorkerCounts;
   /** A running job was cancelled: it need not wait for its container. */
   cancelRequested?(jobId: string): Promise<void>;
+  /** A job that had failed waits again. */
+  requeued?(jobId: string, submission: KeptSubmission): void;
+  /** Milliseconds between two reads of a record while nothing is heard of its job: it may run elsewhere. */
+  readonly pollMs?: number;
   /** Which jobs are this endpoint's, as far as the queue tells them apart. */
   readonly filterOf?: (endpoint: string) => Pick<ListFilter, "worker">;
 }
@@ -46,32 +52,40 @@ export interface Wait {
 
 const defaultWaitMs = 90_000;
 const streamWaitMs = 10_000;
-/** How often the record is read while nothing is heard of a job: it may run elsewhere. */
-const pollMs = 500;
+const defaultPollMs = 500;
 const keptMs = { run: 30 * 60_000, runsync: 60_000 };
 const pageSize = 100;
 const maxListed = 200;
+/** Of a queue that holds others' jobs too, no more is looked at for a count. */
+const maxPages = 20;
+const nameForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** @throws CodedError NOT_FOUND */
+export function checkEndpointName(endpoint: string): void {
+  if (nameForm.test(endpoint)) return;
+  throw new CodedError("NOT_FOUND", "An endpoint's name is 1 to 64 letters, digits, '-' or '_'.");
+}
 
 export class Endpoint {
   readonly #name: string;
   readonly #backend: EndpointBackend;
   readonly #nowMs: () => number;
+  readonly #pollMs: number;
 
   constructor(name: string, backend: EndpointBackend, nowMs: () => number) {
     this.#name = name;
     this.#backend = backend;
     this.#nowMs = nowMs;
+    this.#pollMs = backend.pollMs ?? defaultPollMs;
   }
 
   async run(body: unknown): Promise<StatusBody> {
-    const id = `${randomUUID()}-u1`;
-    await this.#backend.enqueue(id, readSubmission(this.#name, body));
+    const id = await this.#backend.enqueue(`${randomUUID()}-u1`, readSubmission(this.#name, body));
     return { id, status: "IN_QUEUE" };
   }
 
   async runSync(body: unknown, wait: Wait): Promise<StatusBody> {
-    const id = `sync-${randomUUID()}-u1`;
-    await this.#backend.enqueue(id, readSubmission(this.#name, body));
+    const id = await this.#backend.enqueue(`sync-${randomUUID()}-u1`, readSubmission(this.#name, body));
     return await this.statusSync(id, wait);
   }
 
@@ -86,7 +100,7 @@ export class Endpoint {
       const record = await this.#find(jobId);
       const leftMs = untilMs - this.#nowMs();
       if (isFinal(statusOf(record)) || leftMs <= 0 || signal.aborted) return this.#view(record, base);
-      await this.#backend.live.wait(jobId, Math.min(pollMs, leftMs), signal);
+      await this.#backend.live.wait(jobId, Math.min(this.#pollMs, leftMs), signal);
     }
   }
 
@@ -100,7 +114,7 @@ export class Endpoint {
       const stream = this.#backend.drain(record).map((output) => ({ output }));
       const leftMs = untilMs - this.#nowMs();
       if (stream.length > 0 || isFinal(status) || leftMs <= 0 || signal.aborted) return { status, stream };
-      await this.#backend.live.wait(jobId, Math.min(pollMs, leftMs), signal);
+      await this.#backend.live.wait(jobId, Math.min(this.#pollMs, leftMs), signal);
     }
   }
 
@@ -124,13 +138,15 @@ export class Endpoint {
     }
     this.#backend.live.restart(jobId);
     await this.#backend.queue.redrive(jobId);
+    const submission = submissionOf(record.job.metadata);
+    if (submission !== null) this.#backend.requeued?.(jobId, submission);
     return { id: jobId, status: "IN_QUEUE" };
   }
 
   /** Cancels what waits; what runs goes on. */
   async purgeQueue() {
     let removed = 0;
-    for (const { job } of await this.#listed("queued", Number.POSITIVE_INFINITY)) {
+    for (const { job } of await this.#listed("queued", Infinity, Infinity)) {
       try {
         if ((await this.#backend.queue.cancel(job.id)) === "cancelled") removed++;
       } catch (error) {
@@ -160,7 +176,7 @@ export class Endpoint {
 
   async #view(record: JobRecord, base: string): Promise<StatusBody> {
     const output = isSettled(record.status) ? await this.#backend.output(record, base) : undefined;
-    return statusBody(record, this.#backend.live.peek(record.job.id), output);
+    return statusBody(record, this.#backend.live.peek(record.job.id), output, this.#backend.error?.(record));
   }
 
   /** @throws CodedError JOB_NOT_FOUND, also for a job whose time is over */
@@ -178,11 +194,13 @@ export class Endpoint {
     return settledAtMs === null || nowMs - settledAtMs <= keptMs[job.id.startsWith("sync-") ? "runsync" : "run"];
   }
 
-  async #listed(status: JobRecord["status"] | undefined, limit: number): Promise<JobRecord[]> {
+  async #listed(status: JobRecord["status"] | undefined, limit: number, pages = maxPages): Promise<JobRecord[]> {
     const filter = { ...this.#backend.filterOf?.(this.#name), ...(status === undefined ? {} : { status }) };
     const found: JobRecord[] = [];
     let cursor: string | undefined;
+    let read = 0;
     do {
+      read++;
       const page = await this.#backend.queue.list({
         ...filter,
         limit: pageSize,
@@ -190,7 +208,7 @@ export class Endpoint {
       });
       found.push(...page.jobs.filter((record) => this.#isKept(record)));
       cursor = page.cursor ?? undefined;
-    } while (cursor !== undefined && found.length < limit);
+    } while (cursor !== undefined && found.length < limit && read < pages);
     return found.slice(0, limit);
   }
 }

@@ -7,6 +7,8 @@ export interface LiveJob {
   progress: unknown;
   /** Not read yet. */
   readonly chunks: unknown[];
+  /** Of a text that is read from elsewhere: how much of it was streamed. */
+  streamedCharacters: number;
   workerId: string | null;
   /** How often it went back to the queue because its container was gone. */
   retries: number;
@@ -29,6 +31,7 @@ export class LiveJobs {
     const job: LiveJob = {
       progress: undefined,
       chunks: [],
+      streamedCharacters: 0,
       workerId: null,
       retries: 0,
       output: undefined,
@@ -56,6 +59,7 @@ export class LiveJobs {
     const job = this.of(jobId);
     job.progress = undefined;
     job.chunks.splice(0);
+    job.streamedCharacters = 0;
     job.output = undefined;
     job.error = undefined;
   }

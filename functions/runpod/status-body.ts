@@ -42,13 +42,22 @@ export function isFinal(status: RunpodStatus): boolean {
   return status !== "IN_QUEUE" && status !== "IN_PROGRESS";
 }
 
-/** @param output of one that has completed */
-export function statusBody(record: JobRecord, live: LiveJob | undefined, output: unknown): StatusBody {
+/**
+ * @param output of one that has completed
+ * @param failure of one that has failed, in place of its record's sentence
+ */
+export function statusBody(
+  record: JobRecord,
+  live: LiveJob | undefined,
+  output: unknown,
+  failure?: string,
+): StatusBody {
   const { createdAtMs, startedAtMs, settledAtMs } = record;
   const status = statusOf(record);
   const workerId = live?.workerId ?? record.attempts.at(-1)?.workerId;
   const shown = isSettled(record.status) ? output : progressOf(record, live);
-  const error = status === "FAILED" || status === "TIMED_OUT" ? (live?.error ?? record.error?.message) : undefined;
+  const hasFailed = status === "FAILED" || status === "TIMED_OUT";
+  const error = hasFailed ? (live?.error ?? failure ?? record.error?.message) : undefined;
   return {
     id: record.job.id,
     status,

@@ -74,6 +74,20 @@ const apiKeys = list.superRefine((keys, context) => {
   }
 });
 
+/** `lakes=sdxl_image_fast`, several between commas. */
+const endpointTypes = list
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(
+          /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}=[a-z0-9][a-z0-9_]{0,63}$/,
+          "must be <endpoint>=<job type>, several between commas",
+        ),
+    ),
+  )
+  .transform((pairs) => new Map(pairs.map((pair) => [pair.split("=")[0] ?? "", pair.split("=")[1] ?? ""])));
+
 const environment = z.object({
   DATA_DIR: z.string().min(1).default("data"),
   MODELS_DIR: z.string().min(1).default(join(projectFolder, "models")),
@@ -97,6 +111,8 @@ const environment = z.object({
     .regex(/^[A-Za-z0-9_-]{1,63}$/, "must be the pod's id as the platform gives it")
     .optional(),
   RUNPOD_ENDPOINT_ID: z.string().min(1).optional(),
+  RUNPOD_JOB_TYPE: z.string().optional(),
+  RUNPOD_ENDPOINT_TYPES: endpointTypes,
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
   LEASE_SECONDS: seconds(30, 1, 3600),
@@ -157,6 +173,11 @@ export interface Config extends ConfiguredSources {
   readonly heartbeatSeconds: number;
   /** RunPod's name of this machine, which has a public proxy; undefined elsewhere, and in a serverless endpoint. */
   readonly podId: string | undefined;
+  /** The job type of a request at one of this container's own endpoints (`/v2/<name>/…`) that names none. */
+  readonly endpoints: {
+    readonly types: ReadonlyMap<string, string>;
+    readonly defaultType: string | undefined;
+  };
   readonly http: {
     readonly host: string;
     readonly port: number;
@@ -274,6 +295,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     workers: values.WORKERS,
     workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
     podId: proxiedPodId(values),
+    endpoints: { types: values.RUNPOD_ENDPOINT_TYPES, defaultType: values.RUNPOD_JOB_TYPE },
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },
     log: { level: values.LOG_LEVEL, format: logFormatOf(values) },
     tracing:

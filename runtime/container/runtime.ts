@@ -76,8 +76,8 @@ export interface Runtime {
   readonly files: LocalAssetStore;
   /** Files that users have uploaded for their jobs. */
   readonly uploads: Uploads;
-  /** Whether a job may name this address in its `webhook_url`. */
-  readonly webhook: Pick<Webhook, "check">;
+  /** Whether a job may name this address for its end, and what is sent there beside callbacks. */
+  readonly webhook: Pick<Webhook, "check" | "post">;
   /** Deletes a job's files, and what was reported of it here. */
   readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;

@@ -62,6 +62,11 @@ export class Webhook {
     throw refusalOf(answer, { ...words, endpoint: shownUrl(target.url) }, nowMs());
   }
 
+  /** The status that a body of another form is answered with. @throws as `send` */
+  async post(url: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
+    return (await this.#post(this.#guard.check(url), body, signal)).status;
+  }
+
   async #withAddress(asset: CallbackAsset, bucket: string) {
     return { ...asset, signed_url: await this.#options.fileAddress(bucket, asset.url) };
   }

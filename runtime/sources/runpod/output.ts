@@ -23,10 +23,23 @@ export function wantsRefresh({ metadata }: Pick<JobResult, "metadata">): boolean
 }
 
 export async function buildOutput(
-  { assets, metadata, text }: JobResult,
+  result: JobResult,
   files: ResultFiles | undefined,
   { maxBytes, stopPod }: BuildOptions,
 ): Promise<Built> {
+  const built = await outputOf(result, files, maxBytes);
+  if ("refusal" in built) return built;
+  const body = outputBody(built.output, stopPod);
+  const bytes = Buffer.byteLength(body);
+  return bytes > maxBytes ? { refusal: tooLarge(`The result has ${grouped(bytes)} bytes`, maxBytes) } : { body };
+}
+
+/** The result with its files, whose contents have `maxBytes` at most together. */
+export async function outputOf(
+  { assets, metadata, text }: JobResult,
+  files: ResultFiles | undefined,
+  maxBytes: number,
+): Promise<{ readonly output: unknown } | { readonly refusal: ErrorReport }> {
   const { refresh_worker, ...shown } = metadata;
   const written: unknown[] = [];
   // Base64 makes four characters of three bytes.
@@ -42,10 +55,7 @@ export async function buildOutput(
     leftBytes -= file.bytes;
     written.push(file.written);
   }
-  const output = { assets: written, ...(text === undefined ? {} : { text }), metadata: shown };
-  const body = outputBody(output, stopPod);
-  const bytes = Buffer.byteLength(body);
-  return bytes > maxBytes ? { refusal: tooLarge(`The result has ${grouped(bytes)} bytes`, maxBytes) } : { body };
+  return { output: { assets: written, ...(text === undefined ? {} : { text }), metadata: shown } };
 }
 
 async function writeFile(

@@ -24,9 +24,13 @@ export function outputBody(output: unknown, stopPod: boolean): string {
   return JSON.stringify({ output, ...(stopPod ? { stopPod } : {}) });
 }
 
+export function errorBody(error: ErrorReport, poster: Poster, stopPod: boolean): string {
+  return JSON.stringify({ error: errorText(error, poster), ...(stopPod ? { stopPod } : {}) });
+}
+
 /** An error is a text that holds JSON, in the fields of the official worker, so that what reads its errors reads ours. */
-export function errorBody({ code, message }: ErrorReport, poster: Poster, stopPod: boolean): string {
-  const error = JSON.stringify({
+export function errorText({ code, message }: ErrorReport, poster: Poster): string {
+  return JSON.stringify({
     error_type: code,
     error_message: message,
     error_traceback: "",
@@ -34,5 +38,4 @@ export function errorBody({ code, message }: ErrorReport, poster: Poster, stopPo
     worker_id: poster.workerId,
     runpod_version: poster.version,
   });
-  return JSON.stringify({ error, ...(stopPod ? { stopPod } : {}) });
 }

@@ -1,0 +1,106 @@
+import { hostname } from "node:os";
+import { CodedError } from "#contract/errors.ts";
+import { bucketOf } from "#contract/job.ts";
+import { currentJobType } from "#contract/job-types.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { workerVersion } from "#runtime/container/version.ts";
+import { filesIn, type StoredFiles, storedFiles } from "#runtime/delivery/stored-files.ts";
+import { readInput } from "#runtime/sources/runpod/job-input.ts";
+import { outputOf } from "#runtime/sources/runpod/output.ts";
+import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
+import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
+import { addressAt } from "../http/request-base.ts";
+import { acceptJob } from "../jobs/accept.ts";
+import { parseSubmission } from "../jobs/submission.ts";
+import { ContainerJobs } from "./container-jobs.ts";
+import { checkEndpointName, type EndpointBackend, type WorkerCounts } from "./endpoint.ts";
+import { defaultPolicy, type KeptSubmission } from "./submission.ts";
+
+/** Between two reads of a record of which nothing is heard here: a queue elsewhere may be paid by the call. */
+const pollMs = { embedded: 500, elsewhere: 2000 };
+
+export interface ContainerBackendOptions {
+  /** A job is at this endpoint, again too: whoever wants to be notified of its end begins to wait for it. */
+  onSubmitted(jobId: string, submission: KeptSubmission): void;
+}
+
+/** RunPod's endpoints in front of this container's own queue: jobs like those of any other route. */
+export function containerBackend(
+  runtime: Runtime,
+  { onSubmitted }: ContainerBackendOptions,
+): EndpointBackend & { readonly live: ContainerJobs } {
+  const { queue, registry, config, store, webhook } = runtime;
+  const live = new ContainerJobs(runtime.events);
+  const elsewhere = storedFiles(config, store);
+  const isEmbedded = config.sources.every((source) => source.isEmbedded);
+  return {
+    queue,
+    live,
+    pollMs: isEmbedded ? pollMs.embedded : pollMs.elsewhere,
+    async enqueue(id, submission) {
+      checkEndpointName(submission.endpoint);
+      if (submission.webhook !== null) webhook.check(submission.webhook);
+      const { types, defaultType } = config.endpoints;
+      const own = registry.get(currentJobType(submission.endpoint))?.type;
+      const options = {
+        defaultType: types.get(submission.endpoint) ?? own ?? defaultType,
+        handlerOf: (type: string) => registry.get(type),
+      };
+      const { job, rejection } = readInput(id, submission.input, options);
+      if (rejection !== undefined) throw new CodedError("INVALID_JOB", rejection.message);
+      // The job itself is what the input says: kept twice, it would be twice as large.
+      const kept: KeptSubmission = { ...submission, input: {}, rest: {} };
+      const limited = { ...limitsOf(submission), ...job.config };
+      const body = parseSubmission({ ...job, config: limited, metadata: { ...job.metadata, runpod: kept } }, registry);
+      const { job_id, created } = await acceptJob({ body, headers: new Headers(), query: {} }, runtime);
+      if (created) onSubmitted(job_id, kept);
+      return job_id;
+    },
+    async output(record, base) {
+      if (record.result === null) return undefined;
+      const { job } = record;
+      const files = base === "" ? elsewhere : filesFor(base, store);
+      const { signal } = new AbortController();
+      const built = await outputOf(record.result, filesIn(files, bucketOf(job), signal), maxBodyBytes(job.id));
+      if ("refusal" in built) throw new CodedError("RESULT_TOO_LARGE", built.refusal.message);
+      return built.output;
+    },
+    error({ error, attempts }) {
+      const workerId = attempts.at(-1)?.workerId ?? config.workerId;
+      return error === null ? undefined : errorText(error, { hostname: hostname(), workerId, version: workerVersion });
+    },
+    drain: (record) => live.drain(record),
+    workers: () => countsOf(runtime),
+    requeued: (jobId, submission) => onSubmitted(jobId, submission),
+  };
+}
+
+/** As far as the client has set some: without a policy, a job may take as long as its handler allows. */
+function limitsOf({ ttlMs, executionTimeoutMs }: KeptSubmission) {
+  const isLimited = executionTimeoutMs !== defaultPolicy.executionTimeoutMs;
+  // What the contract takes at most; a job of which nobody knows any more is not begun.
+  const seconds = Math.min(executionTimeoutMs / 1000, 86_400);
+  return { expires_in_seconds: ttlMs / 1000, ...(isLimited ? { timeout_seconds: seconds } : {}) };
+}
+
+/** Files of the data folder have an address for whoever reaches this container. */
+function filesFor(base: string, store: Runtime["store"]): StoredFiles {
+  return {
+    async address(bucket, path) {
+      const address = await store.url(bucket, path);
+      return address === null ? null : addressAt(base, address);
+    },
+    read: (bucket, path, maxBytes, signal) => store.read(bucket, path, maxBytes, signal),
+  };
+}
+
+/** This container is the one that is known here. */
+function countsOf({ executors, dispatcher }: Pick<Runtime, "executors" | "dispatcher">): WorkerCounts {
+  const states = [...executors.values()].map(({ status }) => status.state);
+  const isReady = states.some((state) => state === "idle" || state === "busy");
+  const isRunning = isReady && dispatcher.activeJobs > 0;
+  const idle = isReady && !isRunning ? 1 : 0;
+  const initializing = !isReady && states.includes("starting") ? 1 : 0;
+  const unhealthy = isReady || initializing === 1 ? 0 : 1;
+  return { idle, initializing, ready: idle, running: isRunning ? 1 : 0, throttled: 0, unhealthy };
+}
