@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -33,6 +33,15 @@ test.each([0, 31, 33])(
     expect((await openDataFolder(folder)).signingKey).toHaveLength(32);
   },
 );
+
+test("the folder is made for its owner alone; one that exists stays as it is", async () => {
+  const made = join(folder, "above", "data");
+  await openDataFolder(made);
+  expect((await stat(made)).mode & 0o777).toBe(0o700);
+  await chmod(made, 0o750);
+  await openDataFolder(made);
+  expect((await stat(made)).mode & 0o777).toBe(0o750);
+});
 
 test("a key that cannot be read is not replaced", async () => {
   await mkdir(keyFile);

@@ -30,6 +30,8 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
   const at = (name: string) => join(path, name);
   const folder = { path, work: at("work"), files: at("files"), inputs: at("inputs"), loras: at("loras") };
   try {
+    // Prompts, pictures and the database are nobody else's on the machine.
+    await makeFolder(path, 0o700);
     await makeFolder(folder.work);
     await makeFolder(folder.files);
     await access(path, constants.W_OK);
@@ -42,19 +44,20 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
 /**
  * Makes the folder and those above it. Not `mkdir` with `recursive`: where the system answers ENOENT although the folder
  * above exists, as in /proc, that tries for ever.
+ * @param mode of the folder itself when it is made; those above it get the usual one
  */
-export async function makeFolder(path: string): Promise<void> {
-  if ((await makeOne(path)) === "made") return;
+export async function makeFolder(path: string, mode?: number): Promise<void> {
+  if ((await makeOne(path, mode)) === "made") return;
   if (dirname(path) !== path) await makeFolder(dirname(path));
-  if ((await makeOne(path)) === "parent is missing") {
+  if ((await makeOne(path, mode)) === "parent is missing") {
     throw Object.assign(new Error(`${path} cannot be made`), { code: "ENOENT" });
   }
 }
 
 /** What exists already, a file too, counts as made: using it says what is wrong with it. */
-async function makeOne(path: string): Promise<"made" | "parent is missing"> {
+async function makeOne(path: string, mode?: number): Promise<"made" | "parent is missing"> {
   try {
-    await mkdir(path);
+    await mkdir(path, { mode });
     return "made";
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
