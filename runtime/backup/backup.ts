@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, rename, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
@@ -8,8 +8,10 @@ import { openEmbedded } from "#runtime/container/embedded.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { databaseFile } from "#runtime/lib/database/database.ts";
 import { syncFolder } from "#runtime/lib/durable-files.ts";
+import { checksums, checksumsName, filesBelow } from "./checksums.ts";
 import { linkTree } from "./link-tree.ts";
-import { tar } from "./tar.ts";
+import { removeLeftStagings, Staging } from "./staging.ts";
+import { TarWriter, type WrittenFile } from "./tar-writer.ts";
 
 /*
  * What a backup is: a tar of the database as it was at one moment, and of every file that it may name. Containers go on
@@ -33,19 +35,18 @@ const keptFolders = [
   { name: "work", underWay: /^[^/]+\/[^/]+\/(?:scratch|inputs)$/ },
 ] as const;
 
-const stagingPrefix = ".backup-";
-const abandonedAfterMs = 24 * 60 * 60 * 1000;
-
 export interface MadeBackup {
   readonly file: string;
   readonly sizeBytes: number;
 }
 
 /**
- * Writes the archive, beside running containers or without one. It has its name when it is whole and on the disk.
- * @throws CodedError DATA_FOLDER_UNUSABLE when there is no data folder; INVALID_REQUEST when the file exists; DISK_FULL
+ * Writes the archive, beside running containers or without one. It has its name when it is whole and on the disk; its owner
+ * alone may read it, as it holds the signing key.
+ * @throws CodedError DATA_FOLDER_UNUSABLE when there is no data folder; INVALID_REQUEST when the file exists or cannot be made;
+ *   DISK_FULL; the signal's reason, and then nothing is left
  */
-export async function backUp(config: Config, file: string): Promise<MadeBackup> {
+export async function backUp(config: Config, file: string, signal: AbortSignal): Promise<MadeBackup> {
   const { dataFolder } = config;
   if ((await sizeOf(databaseFile(dataFolder))) === null)
     throw new CodedError(
@@ -55,29 +56,42 @@ export async function backUp(config: Config, file: string): Promise<MadeBackup> 
   const target = resolve(file);
   if ((await sizeOf(target)) !== null)
     throw new CodedError("INVALID_REQUEST", `${target} exists: give another name, or remove it.`);
-  await removeAbandoned(dataFolder);
-  const staging = join(dataFolder, `${stagingPrefix}${randomUUID()}`);
-  const part = join(dirname(target), `.${basename(target)}.part`);
+  await removeLeftStagings(dataFolder, "backup");
+  const staging = await Staging.create(dataFolder, "backup");
   try {
-    await mkdir(staging);
-    await stage(config, staging);
-    // The manifest first: it is what a reader looks at.
-    const contents = await readdir(staging);
-    const rest = contents.filter((name) => name !== manifestName);
-    await tar(["-cf", part, "-C", staging, manifestName, ...rest]);
-    await syncWhole(part);
+    const part = await staging.partIn(dirname(target), basename(target));
+    await stage(config, staging.content, signal);
+    await writeArchive(part, staging.content, signal);
     await rename(part, target);
     await syncFolder(dirname(target));
     return { file: target, sizeBytes: (await stat(target)).size };
   } finally {
-    await rm(part, { force: true });
-    await rm(staging, { recursive: true, force: true });
+    await staging.remove();
   }
 }
 
-async function stage(config: Config, staging: string): Promise<void> {
+/** The manifest first: it is what a reader looks at. The checksums, which are complete then, last. */
+async function writeArchive(part: string, content: string, signal: AbortSignal): Promise<void> {
+  const rest = (await filesBelow(content)).filter((path) => path !== manifestName);
+  const archive = await TarWriter.create(part);
+  try {
+    const files: WrittenFile[] = [];
+    for (const path of [manifestName, ...rest]) {
+      signal.throwIfAborted();
+      files.push(await archive.addFile(path, join(content, path), signal));
+    }
+    await archive.addText(checksumsName, `${JSON.stringify(checksums.parse({ files }))}\n`);
+    await archive.finish();
+  } finally {
+    await archive.close();
+  }
+  signal.throwIfAborted();
+}
+
+async function stage(config: Config, staging: string, signal: AbortSignal): Promise<void> {
   const { dataFolder } = config;
   const linkAll = async () => {
+    signal.throwIfAborted();
     for (const { name, underWay } of keptFolders) await linkTree(join(dataFolder, name), join(staging, name), underWay);
   };
   await linkAll();
@@ -87,28 +101,12 @@ async function stage(config: Config, staging: string): Promise<void> {
   } finally {
     await embedded.close();
   }
+  // A signal that came while the database was copied is seen after it.
+  await yieldToEvents();
   await linkAll();
   await copyFile(join(dataFolder, "signing.key"), join(staging, "signing.key"));
   const facts = { format: 1, dataFolder, version: workerVersion, createdAt: new Date().toISOString() } as const;
   await writeFile(join(staging, manifestName), `${JSON.stringify(manifest.parse(facts))}\n`);
-}
-
-/** What a backup left that was killed holds room. */
-async function removeAbandoned(dataFolder: string): Promise<void> {
-  const names = (await readdir(dataFolder)).filter((name) => name.startsWith(stagingPrefix));
-  for (const path of names.map((name) => join(dataFolder, name))) {
-    const age = Date.now() - ((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
-    if (age > abandonedAfterMs) await rm(path, { recursive: true, force: true });
-  }
-}
-
-async function syncWhole(path: string): Promise<void> {
-  const handle = await open(path, "r+");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function sizeOf(path: string): Promise<number | null> {

@@ -1,14 +1,18 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { readdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
 import { makeFolder } from "#runtime/container/data-folder.ts";
 import { openEmbedded } from "#runtime/container/embedded.ts";
 import { moveOutbox } from "#runtime/delivery/move-outbox.ts";
+import { databaseProblem } from "#runtime/lib/database/check-database.ts";
+import { databaseFile } from "#runtime/lib/database/database.ts";
 import { syncFolder } from "#runtime/lib/durable-files.ts";
 import { manifest, manifestName } from "./backup.ts";
-import { tar } from "./tar.ts";
+import { checkUnpacked } from "./checksums.ts";
+import { removeLeftStagings, Staging } from "./staging.ts";
+import { unpack } from "./tar.ts";
 
 export interface RestoredBackup {
   readonly dataFolder: string;
@@ -21,43 +25,80 @@ const ignored = new Set(["lost+found"]);
 const databaseName = "ourvidz.db";
 
 /**
- * Makes a data folder of an archive, or fills an empty one. Nothing of it is in place before all of it is unpacked and its
- * database can be opened; the database, without which a container takes the folder for a new one, comes last.
- * @throws CodedError INVALID_REQUEST for a folder that is not empty, or an archive that is no backup; DATA_FOLDER_UNUSABLE, also
- *   for one of a newer version; DISK_FULL
+ * Makes a data folder of an archive, or fills an empty one. Nothing of it is in place before all of it is unpacked and compared
+ * with its checksums, and its database is sound and can be opened; the database, without which a container takes the folder for a
+ * new one, comes last.
+ * @throws CodedError INVALID_REQUEST for a folder that is not empty, or an archive that is no backup or damaged;
+ *   DATA_FOLDER_UNUSABLE, also for one of a newer version; DISK_FULL; the signal's reason, and then nothing is left
  */
-export async function restore(config: Config, file: string): Promise<RestoredBackup> {
+export async function restore(config: Config, file: string, signal: AbortSignal): Promise<RestoredBackup> {
   const { dataFolder } = config;
-  await makeFolder(dataFolder);
+  const isNew = await stat(dataFolder).then(
+    () => false,
+    () => true,
+  );
+  await makeFolder(dataFolder, 0o700);
+  let isFilled = false;
+  try {
+    await requireEmpty(dataFolder);
+    const restored = await fill(config, resolve(file), signal);
+    isFilled = true;
+    return restored;
+  } finally {
+    if (isNew && !isFilled) await rmdir(dataFolder).catch(() => undefined);
+  }
+}
+
+async function requireEmpty(dataFolder: string): Promise<void> {
+  const [other] = await removeLeftStagings(dataFolder, "restore");
+  if (other !== undefined)
+    throw new CodedError(
+      "INVALID_REQUEST",
+      `Another restore into ${dataFolder} runs, or cannot be seen from here: wait for its end; if there is none, delete ${join(dataFolder, other)}.`,
+    );
   const found = (await readdir(dataFolder)).filter((name) => !ignored.has(name));
   if (found.length > 0)
     throw new CodedError(
       "INVALID_REQUEST",
       `${dataFolder} is not empty (${found.slice(0, 3).join(", ")}): name another folder with --data, or empty it.`,
     );
-  const staging = join(dataFolder, `.restore-${randomUUID()}`);
+}
+
+async function fill(config: Config, archive: string, signal: AbortSignal): Promise<RestoredBackup> {
+  const { dataFolder } = config;
+  const staging = await Staging.create(dataFolder, "restore");
   try {
-    await mkdir(staging);
-    await tar(["-xf", resolve(file), "-C", staging, "--no-same-owner"]);
-    const facts = await readManifest(staging, file);
-    await adapt({ ...config, dataFolder: staging }, facts.dataFolder, dataFolder);
-    await moveIntoPlace(staging, dataFolder);
+    const { content } = staging;
+    await unpack(archive, content, signal);
+    const facts = await readManifest(content, archive);
+    await checkUnpacked(content, archive, signal);
+    await rm(join(content, manifestName));
+    const problem = databaseProblem(databaseFile(content));
+    if (problem !== null)
+      throw new CodedError(
+        "INVALID_REQUEST",
+        `The database in ${archive} is damaged (${problem}). Nothing was restored; use another backup.`,
+      );
+    await adapt({ ...config, dataFolder: content }, facts.dataFolder, dataFolder);
+    // A signal that came while the database was read is seen here; from here on it is too late for one.
+    await yieldToEvents();
+    signal.throwIfAborted();
+    await moveIntoPlace(content, dataFolder);
     return { dataFolder, createdAt: facts.createdAt, version: facts.version };
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    await staging.remove();
   }
 }
 
-async function readManifest(staging: string, file: string) {
-  const path = join(staging, manifestName);
+async function readManifest(content: string, archive: string) {
   try {
-    const facts = manifest.parse(JSON.parse(await readFile(path, "utf8")));
-    await rm(path);
-    return facts;
+    return manifest.parse(JSON.parse(await readFile(join(content, manifestName), "utf8")));
   } catch (cause) {
-    throw new CodedError("INVALID_REQUEST", `${file} is no backup of this project: it has no ${manifestName}.`, {
-      cause,
-    });
+    throw new CodedError(
+      "INVALID_REQUEST",
+      `${archive} is no backup of this project, or damaged: its ${manifestName} is missing or cannot be read.`,
+      { cause },
+    );
   }
 }
 
@@ -71,12 +112,11 @@ async function adapt(config: Config, from: string, to: string): Promise<void> {
   }
 }
 
-async function moveIntoPlace(staging: string, dataFolder: string): Promise<void> {
-  const names = await readdir(staging);
+async function moveIntoPlace(content: string, dataFolder: string): Promise<void> {
+  const names = await readdir(content);
   const last = names.filter((name) => name.startsWith(databaseName));
   const first = names.filter((name) => !last.includes(name));
   for (const name of [...first, ...last.toSorted().toReversed()])
-    await rename(join(staging, name), join(dataFolder, name));
-  await rmdir(staging);
+    await rename(join(content, name), join(dataFolder, name));
   await syncFolder(dataFolder);
 }
