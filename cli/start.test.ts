@@ -1,4 +1,6 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
@@ -23,6 +25,21 @@ test("serves HTTP at the address that it prints, logs in JSON, and ends with 0 a
     }),
   );
   expect(exitCode).toBe(0);
+});
+
+test("what killed backups and runs have left in the data folder goes", async () => {
+  const folder = await temporaryFolder();
+  const data = join(folder, "data");
+  const owner = JSON.stringify({ owner: 1, pid: 1, startTicks: 1, boot: "another", namespace: "pid:[1]" });
+  for (const records of [".backup-1/owner", ".restore-1/owner", "ourvidz-run-1/containers"]) {
+    mkdirSync(join(data, records), { recursive: true });
+    writeFileSync(join(data, records, "1.json"), owner);
+  }
+  const container = startCli(folder, ["start", "--port", "0"]);
+  await container.seen("the console is at");
+  await expect.poll(() => readdirSync(data).filter((name) => name.endsWith("-1"))).toEqual([]);
+  container.child.kill("SIGTERM");
+  expect((await container.ended).exitCode).toBe(0);
 });
 
 test("a port that is in use ends it with 1 and a sentence", async () => {

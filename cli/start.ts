@@ -36,6 +36,9 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     const started = await startServer(runtime, log);
     server = started;
     runtime.startHeartbeat(started.port);
+    void removeLeft(config.dataFolder).catch((error: unknown) =>
+      log.warn({ error }, "what killed commands have left in the data folder could not be removed"),
+    );
     // Not waited for: a driver may take seconds to say which GPU there is.
     void startFacts(runtime, started.url).then((facts) =>
       log.info(facts, `listening: the console is at ${started.url}/`),
@@ -54,6 +57,16 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     await runtime.stop(async () => server?.close());
   }
   return exitCodes.completed;
+}
+
+/** What `run`, `backup` and `restore` that were killed (SIGKILL) have left in the data folder holds room. */
+async function removeLeft(dataFolder: string): Promise<void> {
+  const [{ removeLeftStagings }, { removeLeftRuns }] = await Promise.all([
+    import("#runtime/backup/staging.ts"),
+    import("./run/scratch-folder.ts"),
+  ]);
+  for (const kind of ["backup", "restore"] as const) await removeLeftStagings(dataFolder, kind);
+  await removeLeftRuns(dataFolder);
 }
 
 /** What is wrong with a file is shown as compilers show it. */

@@ -10,7 +10,7 @@ import { isLeftBehind, killLeftBehind } from "#runtime/executor/parent/left-behi
 const namePrefix = "ourvidz-run-";
 
 /** Removes the folders of runs that were killed (SIGKILL); what was kept bears no mark of a run. */
-async function removeLeftBehind(parent: string): Promise<void> {
+export async function removeLeftRuns(parent: string): Promise<void> {
   for (const name of (await readdir(parent)).filter((each) => each.startsWith(namePrefix))) {
     const folder = join(parent, name);
     const { uid } = await lstat(folder);
@@ -41,7 +41,7 @@ export class ScratchFolder {
   static async create(parent: string = tmpdir()): Promise<ScratchFolder> {
     try {
       await makeFolder(parent);
-      await removeLeftBehind(parent).catch(() => undefined);
+      await removeLeftRuns(parent).catch(() => undefined);
       return new ScratchFolder(await mkdtemp(join(parent, namePrefix)));
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
