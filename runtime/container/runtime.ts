@@ -134,7 +134,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const forgetOwner = await takeOver(embedded.folder, log);
   const executors = startExecutors(config, registry, log);
   const stopRequest = Promise.withResolvers<void>();
-  const sources = await connectSources(config.sources, contextOf({ registry, embedded, log }, stopRequest.resolve));
+  const sources = await connectSources(config.sources, contextOf({ config, registry, embedded, log, stopRequest }));
   const outbox = openOutbox(embedded, config);
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
@@ -195,12 +195,21 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   };
 }
 
-function contextOf(
-  { registry, embedded, log }: Pick<Collaborators, "registry" | "embedded" | "log">,
-  stop: () => void,
-) {
+function contextOf({ config, registry, embedded, log, stopRequest }: ContextParts) {
   const { workers } = registry;
-  return { workers, jobTypes: registry, log, embedded: async () => embedded.source, requestStop: stop };
+  const runsHere = (worker: string) => config.workers.length === 0 || config.workers.includes(worker);
+  return {
+    workers,
+    runsHere,
+    jobTypes: registry,
+    log,
+    embedded: async () => embedded.source,
+    requestStop: () => stopRequest.resolve(),
+  };
+}
+
+interface ContextParts extends Pick<Collaborators, "config" | "registry" | "embedded" | "log"> {
+  readonly stopRequest: { resolve(): void };
 }
 
 async function begin({ fetches, delivery, offers, dataFolder, dispatcher, warmUp }: ReturnType<typeof wire>) {

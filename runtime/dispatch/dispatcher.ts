@@ -6,7 +6,15 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, Lease, Offer, TakeRequest, UnreportedEnd, UserJobs } from "#runtime/sources/job-source.ts";
+import {
+  type JobSource,
+  type Lease,
+  type Offer,
+  stoppedError,
+  type TakeRequest,
+  type UnreportedEnd,
+  type UserJobs,
+} from "#runtime/sources/job-source.ts";
 import type { JobRunner } from "./job-runner.ts";
 import type { Settler } from "./settler.ts";
 
@@ -68,6 +76,8 @@ export type DispatcherState = "running" | "paused" | "stopped";
 const defaultIdleTakeSeconds = 5;
 /** How long jobs that were taken wait for the container's first look at its models: a part of their lease. */
 const maxCheckMs = 5000;
+/** How long the stop waits for what is still being brought to a source. */
+const maxStopTakingMs = 4000;
 const errorPauseMs = { first: 500, max: 30_000 };
 
 export class Dispatcher {
@@ -146,9 +156,10 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.#state = "stopped";
     this.#stopping.abort();
-    for (const source of this.#options.sources) source.stopTaking?.();
+    const stopped = Promise.all(this.#options.sources.map((source) => source.stopTaking?.()));
     for (const executor of this.#options.executors.values()) executor.off("state", this.#poke);
     await this.#loop;
+    await within(maxStopTakingMs, stopped);
     // What such a source kept in this process has come to its end by that.
     await Promise.all(
       this.#options.sources.filter(({ stopTaking }) => stopTaking).map((source) => this.#take(source, [])),
@@ -252,7 +263,7 @@ export class Dispatcher {
         if (this.#isTaking()) return held;
       }
       // The answer came too late: nobody waits for these jobs here any more.
-      await Promise.all(leases.map((lease) => source.release(lease)));
+      await Promise.all(leases.map((lease) => this.#giveBack(source, lease)));
       return [];
     } catch (error) {
       const before = this.#troubles.get(source);
@@ -266,6 +277,15 @@ export class Dispatcher {
       this.#options.log.error({ error, source: source.name, next_try_in_ms: delayMs }, "no jobs can be taken");
       return [];
     }
+  }
+
+  /** A source that cannot have it back, or whose cancel was requested, has brought it to its end by that. */
+  async #giveBack(source: JobSource, lease: Lease): Promise<void> {
+    const status = await source.release(lease);
+    if (status !== "failed" && status !== "cancelled") return;
+    const { jobId, job, run, attempt } = lease;
+    const error = status === "failed" ? { error: stoppedError } : {};
+    this.#report(source, [{ jobId, job, run, attempt, status, ...error, endedAtMs: Date.now() }]);
   }
 
   /** Asked anew after each wait. */

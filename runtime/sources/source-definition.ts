@@ -57,6 +57,8 @@ export interface ConnectContext {
   readonly log?: Logger;
   /** The job types of this container, for a source whose jobs come without saying whose they are. */
   readonly jobTypes?: Pick<Registry, "get" | "types">;
+  /** Whether jobs of this worker are run here; of a container that runs all, every one's. */
+  runsHere?(worker: string): boolean;
   /** The container is to come to its end, in order: its source has no more use for it. */
   requestStop?(): void;
   /** The queue in the data folder, which is opened (and made) when it is asked for; who opens it closes it. */

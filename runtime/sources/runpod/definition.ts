@@ -70,7 +70,7 @@ export const runpod = defineSource({
       leaseSeconds,
     };
   },
-  async connect(settings, { workers, log, jobTypes, requestStop }) {
+  async connect(settings, { workers, log, jobTypes, runsHere, requestStop }) {
     const [{ RunpodSource }, { assertFit }] = await Promise.all([import("./runpod-source.ts"), import("./fitness.ts")]);
     // A command of a person takes no jobs.
     const isContainer = workers.length > 0;
@@ -82,6 +82,7 @@ export const runpod = defineSource({
       log,
       handlerOf: (type) => jobTypes?.get(type),
       knownTypes: () => jobTypes?.types ?? [],
+      ...(runsHere === undefined ? {} : { runsHere }),
       ...(requestStop === undefined ? {} : { requestStop }),
     });
     return { source, queue: null, sessions: null, trouble: () => source.trouble };

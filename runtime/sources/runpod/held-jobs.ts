@@ -13,7 +13,7 @@ import type { JobChannel } from "./job-channel.ts";
  *   waiting ──take──► leased ──settled──► gone
  *      ▲  │              │
  *      └──┼─retry, release
- *         └── stopped from outside, or by the container's stop: an end, which the next take answers
+ *         └── stopped from outside, by the container's stop, or by its own time: an end, which the next take answers
  */
 export interface HeldJob {
   readonly runpodId: string;
@@ -32,7 +32,7 @@ export interface HeldJob {
   /** Why it was given back last. */
   reason: ReleaseReason | undefined;
   isStopped: boolean;
-  /** Since when it waits for something that is not offered here; null when it does not. */
+  /** Since when it waits for something that is not offered here, also while it was tried in between; null when it does not. */
   unofferedSinceMs: number | null;
   channel: JobChannel | null;
 }
@@ -72,6 +72,10 @@ export class HeldJobs {
 
   get all(): readonly HeldJob[] {
     return [...this.#jobs.values()];
+  }
+
+  get #waiting(): readonly HeldJob[] {
+    return this.all.filter(({ token, isStopped }) => token === null && !isStopped);
   }
 
   get(runpodId: string): HeldJob | undefined {
@@ -116,7 +120,6 @@ export class HeldJobs {
     const { runpodId, job, previousError, rejection } = held;
     held.attempt++;
     held.token = `${randomUUID()} ${runpodId}`;
-    held.unofferedSinceMs = null;
     const takenAtMs = this.#clocks.nowMs();
     return {
       jobId: job.id,
@@ -141,13 +144,24 @@ export class HeldJobs {
     held.channel = null;
   }
 
-  /** When the next of those that wait is due, in milliseconds from now; null when none waits for its time. */
-  get nextDueInMs(): number | null {
+  /**
+   * When something becomes of those that wait by time alone, in milliseconds from now: one is due, has expired, or has waited
+   * for too long for what is not offered. Null when nothing does.
+   */
+  nextChangeInMs(unofferedLimitMs: number): number | null {
     const nowMs = this.#clocks.monotonicMs();
-    const due = this.all
-      .filter(({ token, dueAtMs }) => token === null && dueAtMs > nowMs)
-      .map(({ dueAtMs }) => dueAtMs - nowMs);
-    return due.length === 0 ? null : Math.min(...due);
+    const moments = this.#waiting
+      .filter(({ rejection }) => rejection === undefined)
+      .flatMap(({ job, dueAtMs, receivedAtMs, unofferedSinceMs }) => {
+        const [seconds, moment] = [expirySecondsOf(job), expiryMomentOf(job)];
+        return [
+          ...(dueAtMs > nowMs ? [dueAtMs - nowMs] : []),
+          ...(unofferedSinceMs === null ? [] : [unofferedSinceMs + unofferedLimitMs - nowMs]),
+          ...(seconds === null ? [] : [receivedAtMs + seconds * 1000 - nowMs]),
+          ...(moment === null ? [] : [moment - this.#clocks.nowMs()]),
+        ];
+      });
+    return moments.length === 0 ? null : Math.max(0, Math.min(...moments));
   }
 
   /** What an earlier call with this token answered: the same again for the same call, else "lost"; null when there was none. */
@@ -168,25 +182,35 @@ export class HeldJobs {
     return outcome;
   }
 
-  /** Those that can start now, for one worker: highest priority first, then the oldest. */
-  due(
-    request: TakeRequest,
-    workerOf: (type: string) => string | undefined,
-    unofferedLimitMs: number,
-  ): readonly HeldJob[] {
+  /** Rejects those that wait and whose time is over, whether or not anybody takes for their worker. */
+  judge(isOffered: (job: Job) => boolean, unofferedLimitMs: number): void {
     const nowMs = this.#clocks.monotonicMs();
-    const ready = this.all.filter((held) => {
-      if (held.token !== null || held.isStopped || held.dueAtMs > nowMs) return false;
+    for (const held of this.#waiting) {
       this.#expire(held, nowMs);
+      if (isOffered(held.job)) {
+        // One that was given back for a reason has not had what it needs by that: its clock goes on.
+        if (held.reason === undefined) held.unofferedSinceMs = null;
+        continue;
+      }
+      held.unofferedSinceMs ??= nowMs;
+      if (nowMs - held.unofferedSinceMs >= unofferedLimitMs) held.rejection ??= unofferedError(held);
+    }
+  }
+
+  /** Those that wait and must not be run. */
+  get rejected(): readonly HeldJob[] {
+    return this.#waiting.filter(({ rejection }) => rejection !== undefined);
+  }
+
+  /** Those that can start now, for one worker: highest priority first, then the oldest. */
+  due(request: TakeRequest, workerOf: (type: string) => string | undefined): readonly HeldJob[] {
+    const nowMs = this.#clocks.monotonicMs();
+    const ready = this.#waiting.filter((held) => {
       // What must not run needs no executor of its own.
       if (held.rejection !== undefined) return true;
-      if (workerOf(held.job.type) !== request.worker) return false;
+      if (held.dueAtMs > nowMs || workerOf(held.job.type) !== request.worker) return false;
       if (request.skip?.some(({ userId, type }) => userId === held.job.user_id && type === held.job.type)) return false;
-      if (isOffered(held.job, request.offer)) return true;
-      held.unofferedSinceMs ??= nowMs;
-      if (nowMs - held.unofferedSinceMs < unofferedLimitMs) return false;
-      held.rejection = unofferedError(held);
-      return true;
+      return isOffered(held.job, request.offer);
     });
     return ready
       .toSorted((one, other) => other.job.priority - one.job.priority || one.receivedAtMs - other.receivedAtMs)
@@ -221,7 +245,7 @@ export class HeldJobs {
   }
 }
 
-function isOffered(job: Job, offer: Offer | undefined): boolean {
+export function isOffered(job: Job, offer: Offer | undefined): boolean {
   if (offer === undefined) return true;
   if (!offer.types.includes(job.type)) return false;
   const { model_variant: model } = job;

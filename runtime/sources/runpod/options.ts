@@ -32,6 +32,8 @@ export interface RunpodSourceOptions extends RunpodSettings, Pick<InputOptions, 
   /** As RunPod calls this container. */
   readonly workerId: string;
   knownTypes(): readonly string[];
+  /** Whether this container has an executor for the worker, busy or not; without it, it has one for each. */
+  runsHere?(worker: string): boolean;
   readonly hostname: string;
   readonly log?: Logger | undefined;
   /** The platform was asked to replace this container: it should come to its end. */
@@ -44,8 +46,10 @@ export interface RunpodSourceOptions extends RunpodSettings, Pick<InputOptions, 
 }
 
 export interface Timings {
-  /** How long an answer to a take, or of the stop channel, is waited for. */
+  /** How long the beginning of an answer to a take, or of the stop channel, is waited for. */
   readonly pollLimitMs: number;
+  /** How long the rest of an answer may take that has begun: what is in it is handed out to nobody else. */
+  readonly answerLimitMs: number;
   /** Between two polls, where the answer came at once. */
   readonly floorMs: number;
   readonly throttledMs: number;
@@ -59,6 +63,7 @@ export interface Timings {
 
 export const defaultTimings: Timings = {
   pollLimitMs: 90_000,
+  answerLimitMs: 60_000,
   floorMs: 200,
   throttledMs: 5_000,
   errorPausesMs: [1_000, 2_000, 5_000, 10_000],

@@ -10,7 +10,7 @@ import type { HttpAnswer } from "./protocol/take-answer.ts";
  * told that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in.
  */
 export interface PollerOptions {
-  readonly api: RunpodApi;
+  readonly api: Pick<RunpodApi, "get">;
   readonly timings: Timings;
   readonly log: Logger | undefined;
   readonly random: () => number;
@@ -28,7 +28,7 @@ export type PollOutcome =
   | { readonly kind: "refused"; readonly message: string };
 
 /** How long the rest of an answer that has begun may take at a stop. */
-const restLimitMs = 5_000;
+const restLimitMs = 3_000;
 
 export class Poller {
   readonly #options: PollerOptions;
@@ -83,22 +83,38 @@ export class Poller {
   async #once(url: string): Promise<PollOutcome> {
     const { api, timings, onAnswer } = this.#options;
     this.#isAnswered = false;
-    const limit = AbortSignal.timeout(timings.pollLimitMs);
+    const { pollLimitMs, answerLimitMs } = timings;
+    const limit = new AbortController();
+    let timer = setTimeout(() => limit.abort(), pollLimitMs);
     try {
       const answer = await api.get(url, {
-        signal: AbortSignal.any([this.#poll.signal, limit]),
-        limitMs: timings.pollLimitMs + 1000,
+        signal: AbortSignal.any([this.#poll.signal, limit.signal]),
+        limitMs: pollLimitMs + answerLimitMs + 1000,
         onAnswer: () => {
           this.#isAnswered = true;
+          clearTimeout(timer);
+          timer = setTimeout(() => limit.abort(), answerLimitMs);
         },
       });
       return onAnswer(answer);
     } catch (error) {
-      if (limit.aborted || this.#poll.signal.aborted) return { kind: "nothing" };
-      return { kind: "refused", message: toErrorReport(error).message };
+      if (this.#isAnswered) this.#wasCut();
+      if (this.#poll.signal.aborted) return { kind: "nothing" };
+      if (!limit.signal.aborted) return { kind: "refused", message: toErrorReport(error).message };
+      if (!this.#isAnswered) return { kind: "nothing" };
+      return { kind: "refused", message: `its answer did not end within ${answerLimitMs / 1000} seconds` };
     } finally {
+      clearTimeout(timer);
       this.#isAnswered = false;
     }
+  }
+
+  #wasCut(): void {
+    const { log, what } = this.#options;
+    log?.error(
+      {},
+      `an answer to ${what} was cut off: what was in it is lost here, and the platform's own limits end it`,
+    );
   }
 
   #worked(): void {

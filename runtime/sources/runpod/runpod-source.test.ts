@@ -128,18 +128,33 @@ describe("what cannot be run", () => {
     if (lease.rejection) expect(await source.fail(lease, lease.rejection)).toBe("failed");
   });
 
-  it("is a job without a type where there is no default, and one that is here twice", async () => {
-    const { server, source, taken, takeOne } = await openSource({ defaultType: undefined, maxConcurrency: 3 });
+  it("is a job without a type where there is no default", async () => {
+    const { server, source, taken } = await openSource({ defaultType: undefined });
     server.give(job("a"));
     const [lease] = await taken();
     expect(lease?.rejection?.message).toContain("RUNPOD_JOB_TYPE");
     if (lease) await source.fail(lease, failure);
-    server.give(job("b", { type: "lake_image", id: "same" }));
-    const first = await takeOne();
-    server.give(job("c", { type: "lake_video", id: "same" }));
-    expect((await takeOne()).rejection).toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
-    await source.complete(first, result);
   });
+
+  it.each([{ type: "lake_video" }, { type: "river" }, { type: "lake_video", priority: "high" }])(
+    "is a request with the id of another that is here: it fails at RunPod alone, and the other goes on (%j)",
+    async (input) => {
+      const { server, source, takeOne } = await openSource({ maxConcurrency: 3 });
+      server.give(job("b", { type: "lake_image", id: "same" }));
+      const first = await takeOne();
+      server.give(job("c", { ...input, id: "same" }));
+      await source.take(request());
+      const waiting = new AbortController();
+      const wait = source.waitForChange(60_000, waiting.signal, "jobs");
+      await expect.poll(() => server.bodies("c").length).toBe(1);
+      expect(errorOf(server.bodies("c")[0])).toMatchObject({ error_type: "IDEMPOTENCY_CONFLICT" });
+      expect(await source.take(request())).toEqual({ leases: [], ends: [] });
+      expect(await source.renew([{ lease: first }])).toEqual(["held"]);
+      expect(await source.complete(first, result)).toBe("completed");
+      waiting.abort();
+      await wait;
+    },
+  );
 
   it("is a job that has waited here for longer than it says", async () => {
     const { server, source, takeOne, pass } = await openSource();

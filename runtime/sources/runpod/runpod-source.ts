@@ -1,5 +1,4 @@
-import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
-import { unknownJobType } from "#contract/problems.ts";
+import type { ErrorReport } from "#contract/errors.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { ChangeSignal } from "../change-signal.ts";
@@ -20,6 +19,8 @@ import {
   type UnreportedEnd,
 } from "../job-source.ts";
 import { RunpodApi, userAgent } from "./api.ts";
+import { FailurePosts } from "./failure-posts.ts";
+import { HeldClock } from "./held-clock.ts";
 import { type HeldJob, HeldJobs, runpodIdOf } from "./held-jobs.ts";
 import { readInput } from "./job-input.ts";
 import { defaultTimings, type RunpodSourceOptions, type Timings, type Trouble } from "./options.ts";
@@ -30,6 +31,7 @@ import { Posts } from "./posts.ts";
 import { maxBodyBytes } from "./protocol/limits.ts";
 import { type HttpAnswer, readStopAnswer, readTakeAnswer } from "./protocol/take-answer.ts";
 import { besideTake, expandTemplate, withQuery } from "./protocol/url-templates.ts";
+import { twinRefusal, typeRefusal } from "./refusals.ts";
 import { UnreportedEnds } from "./unreported-ends.ts";
 
 /*
@@ -53,14 +55,14 @@ export class RunpodSource implements JobSource {
   readonly #endsSignal = new ChangeSignal(() => undefined);
   readonly #leasesSignal = new ChangeSignal(() => undefined);
   readonly #ends: UnreportedEnds;
-  readonly #lastPosts = new Set<Promise<unknown>>();
+  readonly #failures: FailurePosts;
+  readonly #clock: HeldClock;
   #slots = 0;
   #isWaiting = false;
   #isStopping = false;
   #isRefreshing = false;
   #isRefreshed = false;
   #ended = 0;
-  #dueTimer: NodeJS.Timeout | null = null;
 
   constructor(options: RunpodSourceOptions) {
     this.#options = options;
@@ -69,8 +71,13 @@ export class RunpodSource implements JobSource {
     const { nowMs = Date.now, monotonicMs = () => performance.now(), random = Math.random, log, apiKey } = options;
     this.#api = new RunpodApi({ apiKey, log, postPausesMs: this.#timings.postPausesMs });
     this.#posts = new Posts({ ...options, api: this.#api, timings: this.#timings, monotonicMs });
+    const pauseMs = this.#timings.errorPausesMs.at(-1) ?? 0;
+    this.#failures = new FailurePosts({ posts: this.#posts, log, pauseMs });
     this.#pinger = this.#newPinger();
     this.#held = new HeldJobs({ nowMs, monotonicMs }, (ids) => this.#pinger?.set(ids));
+    const { unofferedLimitMs } = this.#timings;
+    const { handlerOf } = options;
+    this.#clock = new HeldClock({ held: this.#held, handlerOf, unofferedLimitMs, onTime: () => this.#onTime() });
     this.#ends = new UnreportedEnds(options.leaseSeconds, monotonicMs);
     const shared = { api: this.#api, timings: this.#timings, log, random, monotonicMs };
     this.#takes = new Poller({
@@ -94,12 +101,13 @@ export class RunpodSource implements JobSource {
   async take(requests: readonly TakeRequest[]): Promise<Taken> {
     const wanted = requests.filter(({ slots, offer }) => slots > 0 && offer?.types.length !== 0);
     this.#slots = wanted.reduce((sum, { slots }) => sum + slots, 0);
+    this.#clock.look(requests);
     const workerOf = (type: string) => this.#options.handlerOf(type)?.worker;
     const leases = wanted.flatMap((request) =>
-      this.#held
-        .due(request, workerOf, this.#timings.unofferedLimitMs)
-        .map((held) => this.#held.lease(held, this.leaseSeconds)),
+      this.#held.due(request, workerOf).map((held) => this.#held.lease(held, this.leaseSeconds)),
     );
+    // No executor is free: what must not run needs none.
+    if (wanted.length === 0) for (const held of this.#held.rejected) this.#giveUp(held, held.rejection);
     return { leases, ends: this.#ends.due() };
   }
 
@@ -162,7 +170,12 @@ export class RunpodSource implements JobSource {
     { error, delaySeconds }: { readonly error: ErrorReport; readonly delaySeconds: number },
   ): Promise<SettleOutcome> {
     const held = this.#held.ofToken(lease);
-    if (held !== undefined) held.previousError = error;
+    if (held !== undefined) {
+      held.previousError = error;
+      // It had what it needs.
+      held.reason = undefined;
+      held.unofferedSinceMs = null;
+    }
     return await this.#requeue(lease, "retry", delaySeconds);
   }
 
@@ -186,26 +199,28 @@ export class RunpodSource implements JobSource {
     over.abort();
   }
 
-  async announce(_offers: ReadonlyMap<string, Offer>): Promise<void> {
+  async announce(offers: ReadonlyMap<string, Offer>): Promise<void> {
+    if (this.#isStopping) return;
+    this.#clock.announced(offers);
     // What is offered may have changed, and with it what of the jobs here can start.
     if (this.#held.all.some(({ token }) => token === null)) this.#jobsSignal.notify();
   }
 
-  stopTaking(): void {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    this.#takes.stop();
-    for (const held of this.#held.all) if (held.token === null) this.#giveUp(held);
+  async stopTaking(): Promise<void> {
+    if (!this.#isStopping) {
+      this.#isStopping = true;
+      this.#clock.stop();
+      this.#takes.stop();
+      for (const held of this.#held.all) if (held.token === null) this.#giveUp(held, stoppedError);
+    }
+    await this.#takes.stopped();
   }
 
   async close(): Promise<void> {
-    this.stopTaking();
-    await this.#takes.stopped();
-    for (const held of this.#held.all) if (held.token === null) this.#giveUp(held);
-    await Promise.allSettled(this.#lastPosts);
+    await this.stopTaking();
+    await this.#failures.close();
     this.#stops.stop();
     this.#api.close();
-    if (this.#dueTimer) clearTimeout(this.#dueTimer);
     for (const signal of [this.#jobsSignal, this.#endsSignal, this.#leasesSignal]) signal.close();
     await Promise.all([this.#stops.stopped(), this.#pinger?.close()]);
   }
@@ -214,9 +229,7 @@ export class RunpodSource implements JobSource {
 
   #onWaiting(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
-    if (!isWaiting) return;
-    this.#takes.go();
-    this.#scheduleDue();
+    if (isWaiting) this.#takes.go();
   }
 
   /** The address of the next take: one is wanted while the dispatcher waits for jobs and this container has room for some. */
@@ -243,6 +256,7 @@ export class RunpodSource implements JobSource {
     for (const { id, input } of answer.jobs) this.#receive(id, input);
     if (answer.jobs.length === 0) return { kind: "nothing" };
     this.#stops.go();
+    this.#clock.look();
     this.#jobsSignal.notify();
     return { kind: "heard" };
   }
@@ -250,18 +264,18 @@ export class RunpodSource implements JobSource {
   #receive(id: string, input: unknown): void {
     const { defaultType, handlerOf, log } = this.#options;
     const { job, rejection } = readInput(id, input, { defaultType, handlerOf });
-    const isTwin = this.#held.all.some((held) => held.job.id === job.id && held.runpodId !== id);
-    const problem = rejection ?? (isTwin ? twin(job.id) : this.#unknownType(job.type));
-    if (!this.#held.add(id, job, problem)) log?.warn({ runpod_id: id }, "RunPod handed out a job that is here already");
-    else log?.info({ runpod_id: id, job_id: job.id, type: job.type }, "job received from RunPod");
+    const fields = { runpod_id: id, job_id: job.id, type: job.type };
+    if (this.#held.all.some((held) => held.job.id === job.id && held.runpodId !== id)) {
+      log?.warn(fields, "RunPod handed out a job whose id another one has that is here: refused");
+      this.#failures.add(id, twinRefusal(job.id));
+      return;
+    }
+    const isNew = this.#held.add(id, job, rejection ?? typeRefusal(job.type, this.#options));
+    if (isNew) log?.info(fields, "job received from RunPod");
+    else log?.warn(fields, "RunPod handed out a job that is here already");
     // It came while the container was stopping.
     const held = this.#held.get(id);
-    if (this.#isStopping && held?.token === null) this.#giveUp(held);
-  }
-
-  #unknownType(type: string): ErrorReport | undefined {
-    if (this.#options.handlerOf(type) !== undefined) return undefined;
-    return toErrorReport(unknownJobType(type, this.#options.knownTypes()));
+    if (this.#isStopping && held?.token === null) this.#giveUp(held, held.rejection ?? stoppedError);
   }
 
   // Stops
@@ -292,7 +306,14 @@ export class RunpodSource implements JobSource {
   #addEnd(end: UnreportedEnd): void {
     this.#ends.add(end);
     this.#endsSignal.notify();
+    this.#onRoom();
+  }
+
+  /** A job is here no more. */
+  #onRoom(): void {
+    if (this.#isRefreshing && this.#held.size === 0 && !this.#isRefreshed) this.#refreshed();
     this.#jobsSignal.notify();
+    this.#takes.go();
   }
 
   // Settling
@@ -319,10 +340,7 @@ export class RunpodSource implements JobSource {
   #settled(lease: LeaseKey, call: string, outcome: SettleOutcome): SettleOutcome {
     const held = this.#held.ofToken(lease);
     if (held !== undefined) this.#held.remove(held);
-    if (this.#isRefreshing && this.#held.size === 0 && !this.#isRefreshed) this.#refreshed();
-    // Room for the next one.
-    this.#jobsSignal.notify();
-    this.#takes.go();
+    this.#onRoom();
     return this.#held.remember(lease, call, outcome);
   }
 
@@ -333,33 +351,30 @@ export class RunpodSource implements JobSource {
     if (held === undefined) return "lost";
     if (held.isStopped) {
       this.#ends.add(this.#held.end(held, "cancelled"), { isAnswered: true });
+      this.#onRoom();
       return this.#held.remember(lease, call, "cancelled");
     }
     if (this.#isStopping) {
-      held.channel?.drop();
-      await held.channel?.finish();
-      await this.#posts.done(held.runpodId, this.#posts.failure(stoppedError), false);
+      // Its end is recorded without a wait for the platform, which the container may not live to see.
+      this.#failures.add(held.runpodId, stoppedError, held.channel);
       return this.#settled(lease, call, "failed");
     }
     this.#held.putBack(held, delaySeconds);
-    this.#scheduleDue();
+    this.#clock.look();
     this.#jobsSignal.notify();
     return this.#held.remember(lease, call, "requeued");
   }
 
   /** A job that waits here, and that this container will not run any more. */
-  #giveUp(held: HeldJob): void {
-    this.#addEnd(this.#held.end(held, "failed", stoppedError));
-    const post = this.#posts
-      .done(held.runpodId, this.#posts.failure(stoppedError), false)
-      .catch((error: unknown) =>
-        this.#options.log?.error(
-          { error, runpod_id: held.runpodId },
-          "a job that was taken and not begun could not be reported",
-        ),
-      );
-    this.#lastPosts.add(post);
-    void post.finally(() => this.#lastPosts.delete(post));
+  #giveUp(held: HeldJob, error: ErrorReport = stoppedError): void {
+    this.#addEnd(this.#held.end(held, "failed", error));
+    this.#failures.add(held.runpodId, error);
+  }
+
+  #onTime(): void {
+    this.#jobsSignal.notify();
+    // Who has no executor that is free does not wait for jobs.
+    if (this.#held.rejected.length > 0) this.#endsSignal.notify();
   }
 
   // Refresh
@@ -385,17 +400,4 @@ export class RunpodSource implements JobSource {
     const headers = { "user-agent": userAgent, ...(apiKey === undefined ? {} : { authorization: apiKey }) };
     return new Pinger({ url, intervalMs: pingIntervalMs, headers, version: workerVersion }, log);
   }
-
-  #scheduleDue(): void {
-    if (this.#dueTimer) clearTimeout(this.#dueTimer);
-    const inMs = this.#held.nextDueInMs;
-    if (inMs === null) return;
-    this.#dueTimer = setTimeout(() => this.#jobsSignal.notify(), Math.min(inMs + 1, 2 ** 31 - 1));
-    this.#dueTimer.unref();
-  }
-}
-
-function twin(jobId: string): ErrorReport {
-  const message = `Another request with the job id ${jobId} is being run here: give each its own id, or none.`;
-  return toErrorReport(new CodedError("IDEMPOTENCY_CONFLICT", message));
 }

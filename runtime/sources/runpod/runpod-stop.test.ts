@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { JobResult } from "../job-source.ts";
+import { type JobResult, stoppedError } from "../job-source.ts";
 import { openSource, request } from "./testing/open-source.ts";
 
 const result: JobResult = { assets: [], metadata: { seed: 7 } };
@@ -17,7 +17,7 @@ describe("the stop of the container", () => {
     await source.take(request());
     const waiting = source.waitForChange(60_000, signal, "jobs");
     await expect.poll(() => server.openTakes).toBe(1);
-    source.stopTaking();
+    await source.stopTaking();
     await expect.poll(() => server.openTakes).toBe(0);
     await source.close();
     await waiting;
@@ -27,7 +27,7 @@ describe("the stop of the container", () => {
     const { server, source, takeOne } = await openSource();
     server.give(job("a"));
     await source.release(await takeOne());
-    source.stopTaking();
+    await source.stopTaking();
     expect((await source.take([])).ends).toMatchObject([
       { jobId: "a", status: "failed", error: { code: "SHUTTING_DOWN" } },
     ]);
@@ -40,10 +40,39 @@ describe("the stop of the container", () => {
     server.give(job("a"), job("b", { type: "lake_video" }));
     const [one, other] = await taken();
     if (one === undefined || other === undefined) throw new Error("two jobs were given");
-    source.stopTaking();
+    await source.stopTaking();
     expect(await source.release(one)).toBe("failed");
+    await expect.poll(() => server.bodies("a").length).toBe(1);
     expect(errorOf(server.bodies("a")[0])).toMatchObject({ error_type: "SHUTTING_DOWN" });
     expect(await source.complete(other, result)).toBe("completed");
+  });
+});
+
+describe("what is given back at the stop", () => {
+  it("has ended without a wait for the platform, and is posted again until that takes it", async () => {
+    const { server, source, takeOne } = await openSource();
+    server.give(job("a"));
+    const lease = await takeOne();
+    server.postAnswers.push(500, 500, 500, 503);
+    await source.stopTaking();
+    expect(await source.retry(lease, { error: stoppedError, delaySeconds: 1 })).toBe("failed");
+    expect(server.bodies("a")).toEqual([]);
+    await expect.poll(() => server.bodies("a").length).toBe(5);
+  });
+
+  it("and what was coming in then has its end when the stop of the takes is over", async () => {
+    const { server, source } = await openSource();
+    const { begun, end } = server.slowTake(JSON.stringify(job("a")));
+    await source.take(request());
+    const waiting = source.waitForChange(60_000, signal, "jobs");
+    await begun;
+    const stopped = source.stopTaking();
+    end();
+    await stopped;
+    await waiting;
+    expect((await source.take([])).ends).toMatchObject([
+      { jobId: "a", status: "failed", error: { code: "SHUTTING_DOWN" } },
+    ]);
   });
 });
 
@@ -71,5 +100,20 @@ describe("a refresh", () => {
     for (const lease of leases) await source.complete(lease, result);
     expect(server.bodies("b")[0]).not.toHaveProperty("stopPod");
     expect(server.bodies("c")[0]).toHaveProperty("stopPod", true);
+  });
+
+  it("does not wait for a job here that comes to another end", async () => {
+    let stops = 0;
+    const { server, source, taken } = await openSource({ maxConcurrency: 2, requestStop: () => void stops++ });
+    server.give(job("a"), job("b", { type: "lake_video" }));
+    const [one, other] = await taken();
+    if (one === undefined || other === undefined) throw new Error("two jobs were given");
+    await source.release(other);
+    await source.complete(one, { assets: [], metadata: { refresh_worker: true } });
+    expect(stops).toBe(0);
+    const waiting = source.waitForChange(60_000, signal, "ends");
+    server.stop("b");
+    await waiting;
+    expect(stops).toBe(1);
   });
 });

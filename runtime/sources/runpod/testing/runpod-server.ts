@@ -17,6 +17,12 @@ export interface Heard {
 /** A status, "cut" for a connection that is cut instead of an answer, or a status with a body. */
 export type Scripted = number | "cut" | { readonly status: number; readonly type: string; readonly text: string };
 
+interface SlowTake {
+  readonly text: string;
+  begun(): void;
+  readonly ended: Promise<void>;
+}
+
 export class RunpodServer {
   /** All requests but takes, in the order in which they came. */
   readonly heard: Heard[] = [];
@@ -28,6 +34,7 @@ export class RunpodServer {
   /** How long each post is worked on before it is written down. */
   postDelayMs: () => number = () => 0;
   openTakes = 0;
+  #slow: SlowTake | null = null;
   readonly #jobs: unknown[] = [];
   readonly #stops: string[] = [];
   readonly #waits = new Set<() => void>();
@@ -56,6 +63,13 @@ export class RunpodServer {
     this.#wake();
   }
 
+  /** Answers the next take in two parts: `begun` resolves when the container has received of it, `end` sends the rest. */
+  slowTake(text: string): { readonly begun: Promise<void>; end(): void } {
+    const [begun, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    this.#slow = { text, begun: begun.resolve, ended: ended.promise };
+    return { begun: begun.promise, end: ended.resolve };
+  }
+
   /** What was posted of a job, oldest first: `job-done`, `job-stream`. */
   posts(jobId: string): readonly Heard[] {
     return this.heard.filter(({ method, url }) => method === "POST" && url.includes(`/${jobId}`));
@@ -81,6 +95,7 @@ export class RunpodServer {
     this.takes.push(heard);
     const scripted = this.takeAnswers.shift();
     if (scripted !== undefined) return end(response, scripted);
+    if (this.#slow !== null) return await this.#takeSlowly(response, this.#slow);
     this.openTakes++;
     await this.#until(response, () => this.#jobs.length > 0);
     this.openTakes--;
@@ -88,6 +103,15 @@ export class RunpodServer {
     const size = Number(/batch_size=(\d+)/.exec(heard.url)?.[1] ?? 0);
     const jobs = this.#jobs.splice(0, Math.max(1, size));
     end(response, { status: 200, type: "application/json", text: JSON.stringify(size > 0 ? jobs : jobs[0]) });
+  }
+
+  async #takeSlowly(response: ServerResponse, { text, begun, ended }: SlowTake) {
+    this.#slow = null;
+    response.writeHead(200, { "content-type": "application/json" });
+    // More than the sockets hold between the two: it is through when the other side reads.
+    response.write(" ".repeat(32 * 1024 * 1024), begun);
+    await ended;
+    response.end(text);
   }
 
   async #stopped(response: ServerResponse): Promise<void> {

@@ -1,0 +1,90 @@
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { defaultTimings } from "./options.ts";
+import { Poller, type PollerOptions } from "./poller.ts";
+import type { HttpAnswer } from "./protocol/take-answer.ts";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+afterEach(() => void vi.useRealTimers());
+
+const answer: HttpAnswer = { status: 200, contentType: "application/json", text: '{"id":"a"}' };
+
+/** One poll whose answer the test lets begin and end. */
+function poll() {
+  const came = Promise.withResolvers<HttpAnswer>();
+  const asked = Promise.withResolvers<Parameters<PollerOptions["api"]["get"]>[1]>();
+  const heard: HttpAnswer[] = [];
+  const logged: unknown[] = [];
+  let polls = 0;
+  const log = pino({ level: "error" }, { write: (line: string) => void logged.push(JSON.parse(line).msg) });
+  const poller = new Poller({
+    api: {
+      get: (_url, options) => {
+        asked.resolve(options);
+        options.signal.addEventListener("abort", () => came.reject(options.signal.reason));
+        return came.promise;
+      },
+    },
+    timings: defaultTimings,
+    log,
+    random: () => 1,
+    monotonicMs: () => 0,
+    what: "the take of jobs",
+    next: () => (polls++ < 2 ? "http://runpod/job-take" : null),
+    onAnswer: (one) => {
+      heard.push(one);
+      return { kind: "heard" };
+    },
+  });
+  poller.go();
+  return { poller, asked: asked.promise, came, heard, logged };
+}
+
+it("waits for the rest of an answer that has begun, however late it began", async () => {
+  const { poller, asked, came, heard, logged } = poll();
+  const { signal, onAnswer } = await asked;
+  vi.advanceTimersByTime(defaultTimings.pollLimitMs - 1);
+  onAnswer?.();
+  vi.advanceTimersByTime(defaultTimings.answerLimitMs - 1);
+  expect(signal.aborted).toBe(false);
+  came.resolve(answer);
+  poller.stop();
+  await poller.stopped();
+  expect(heard).toEqual([answer]);
+  expect(logged).toEqual([]);
+});
+
+it("cuts off an answer whose rest does not come, which is said in the log", async () => {
+  const { poller, asked, heard, logged } = poll();
+  const { signal, onAnswer } = await asked;
+  onAnswer?.();
+  vi.advanceTimersByTime(defaultTimings.answerLimitMs);
+  expect(signal.aborted).toBe(true);
+  await vi.waitFor(() => expect(poller.trouble?.message).toContain("its answer did not end within 60 seconds"));
+  poller.stop();
+  await poller.stopped();
+  expect(heard).toEqual([]);
+  expect(logged[0]).toContain("an answer to the take of jobs was cut off");
+});
+
+it("ends a poll without an answer at its limit, which is no trouble", async () => {
+  const { poller, asked, logged } = poll();
+  const { signal } = await asked;
+  vi.advanceTimersByTime(defaultTimings.pollLimitMs);
+  expect(signal.aborted).toBe(true);
+  poller.stop();
+  await poller.stopped();
+  expect(poller.trouble).toBeNull();
+  expect(logged).toEqual([]);
+});
+
+it("waits for the rest of an answer at the stop, and cuts it off after seconds, loudly", async () => {
+  const { poller, asked, logged } = poll();
+  const { signal, onAnswer } = await asked;
+  onAnswer?.();
+  poller.stop();
+  expect(signal.aborted).toBe(false);
+  vi.advanceTimersByTime(3_000);
+  await poller.stopped();
+  expect(logged).toEqual([expect.stringContaining("was cut off")]);
+});
