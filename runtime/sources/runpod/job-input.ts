@@ -1,5 +1,5 @@
 import { knownFields } from "#contract/check-job.ts";
-import { decodeElement, jobFieldNames } from "#contract/decode.ts";
+import { decodeElement, jobFieldNames, maxJobCharacters } from "#contract/decode.ts";
 import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type Job, jobEnvelope, safeId } from "#contract/job.ts";
@@ -31,6 +31,8 @@ export function readInput(id: string, input: unknown, options: InputOptions): Re
   const ownId = safeId.safeParse(id).success ? id : `runpod-${Buffer.from(id).toString("hex").slice(0, 100)}`;
   if (input !== undefined && !isJsonObject(input))
     return rejected(ownId, invalid(`its input is ${JSON.stringify(shortened(input))}: must be an object`));
+  const { length } = JSON.stringify(input ?? {});
+  if (length > maxJobCharacters) return rejected(ownId, tooLarge(length));
   const given: JsonObject = { ...input };
   if (!["id", "job_id", "jobId"].some((name) => isGiven(given[name]))) given.id = ownId;
   const typed = ["type", "job_type", "jobType"].find((name) => isGiven(given[name]));
@@ -74,6 +76,12 @@ function independent(job: Job): ReadInput {
 
 function rejected(id: string, rejection: ErrorReport): ReadInput {
   return { job: jobEnvelope.parse({ id, type: "rejected" }), rejection };
+}
+
+function tooLarge(length: number): ErrorReport {
+  const [has, allowed] = [length, maxJobCharacters].map((count) => count.toLocaleString("en-US"));
+  const message = `The input has ${has} characters, and at most ${allowed} are read: upload files, and send their addresses.`;
+  return toErrorReport(new CodedError("BODY_TOO_LARGE", message));
 }
 
 function invalid(what: string): ErrorReport {
