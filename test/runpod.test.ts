@@ -111,6 +111,19 @@ it("shows how far a job is, and stops it within a step when it is cancelled", as
   expect(await runSync({})).toMatchObject({ status: "COMPLETED" });
 });
 
+it("streams what a job says in its order, and says all of it with the result", async () => {
+  const id = await run({ steps: 30, step_ms: 5, speaks: true });
+  let streamed = "";
+  for (let isOver = false; !isOver; ) {
+    const { status, stream } = await call(`/lakes/stream/${id}`);
+    streamed += stream.map(({ output }: { output: string }) => output).join("");
+    isOver = status === "COMPLETED" && stream.length === 0;
+  }
+  const { output } = await call(`/lakes/status/${id}`);
+  expect(output.text).toBe(Array.from({ length: 30 }, (_, index) => `lake ${index + 1}\n`).join(""));
+  expect(streamed).toBe(output.text);
+});
+
 it("finishes what runs at its stop, and says of what cannot be finished that it was stopped", async () => {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-runpod-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

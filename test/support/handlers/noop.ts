@@ -11,6 +11,8 @@ import { jobEnvelope } from "#contract/job.ts";
  */
 const parameters = z.object({
   steps: z.number().int().min(0).default(1),
+  /** With each step it says a word. */
+  speaks: z.boolean().default(false),
   step_ms: z.number().min(0).default(0),
   /** Size of the file that it hands over; by default one line. */
   asset_bytes: z.number().int().min(0).optional(),
@@ -31,12 +33,13 @@ export default defineHandler({
   parameters,
   retry: { maxAttempts: 3, timeoutSeconds: 30, backoffSeconds: 0.1 },
   async run(job, ctx) {
-    const { steps, step_ms, asset_bytes, trace, fail_until_attempt, failure, retry_after_seconds } =
+    const { steps, step_ms, speaks, asset_bytes, trace, fail_until_attempt, failure, retry_after_seconds } =
       await ctx.parameters();
     if (trace !== undefined) await appendFile(trace, `${job.id} ${ctx.attempt}\n`);
     for (let step = 1; step <= steps; step++) {
       await pause(step_ms, undefined, { signal: ctx.signal });
       ctx.progress(step, steps);
+      if (speaks) ctx.text(word(step));
     }
     if (ctx.attempt <= fail_until_attempt) misbehave(failure, retry_after_seconds);
     const content =
@@ -46,9 +49,14 @@ export default defineHandler({
       extension: "txt",
       mimeType: "text/plain",
     });
-    return { metadata: { steps } };
+    const text = Array.from({ length: steps }, (_, index) => word(index + 1)).join("");
+    return { metadata: { steps }, ...(speaks ? { text } : {}) };
   },
 });
+
+function word(step: number): string {
+  return `lake ${step}\n`;
+}
 
 function misbehave(failure: z.output<typeof parameters>["failure"], delaySeconds: number): void {
   switch (failure) {
