@@ -1,14 +1,15 @@
 import { z } from "zod";
 
 /*
- * A small value that a JSON schema takes: of an object what is required, and a prompt. It is what "Try it" sends, so a test
- * posts the one of every job type.
+ * A small value that a JSON schema takes: of an object what is required, what has an example of its own, and a prompt. It is
+ * what "Try it" sends, so a test posts the one of every job type.
  */
 const described = z.looseObject({
   type: z.string().optional(),
   const: z.unknown().optional(),
   enum: z.array(z.unknown()).optional(),
   anyOf: z.array(z.unknown()).optional(),
+  examples: z.array(z.unknown()).default([]),
   properties: z.record(z.string(), z.unknown()).default({}),
   required: z.array(z.string()).default([]),
   items: z.unknown().optional(),
@@ -33,6 +34,7 @@ const middling = 8;
 export function exampleOf(input: unknown): unknown {
   const schema = described.parse(input ?? {});
   if (schema.const !== undefined) return schema.const;
+  if (schema.examples.length > 0) return schema.examples[0];
   if (schema.enum !== undefined) return schema.enum[0];
   if (schema.anyOf !== undefined) return exampleOf(schema.anyOf[0]);
   switch (schema.type) {
@@ -54,9 +56,20 @@ export function exampleOf(input: unknown): unknown {
 
 function exampleObject({ properties, required }: z.output<typeof described>): Record<string, unknown> {
   const names = Object.keys(properties).filter(
-    (name) => required.includes(name) || (Object.hasOwn(shown, name) && !isRefused(properties[name])),
+    (name) =>
+      required.includes(name) ||
+      hasExample(properties[name]) ||
+      (Object.hasOwn(shown, name) && !isRefused(properties[name])),
   );
   return Object.fromEntries(names.map((name) => [name, values[name] ?? exampleOf(properties[name])]));
+}
+
+/** Whether the field, or one within it, has an example of its own. */
+function hasExample(input: unknown): boolean {
+  const schema = described.safeParse(input ?? {});
+  if (!schema.success) return false;
+  const { examples, properties } = schema.data;
+  return examples.length > 0 || Object.values(properties).some(hasExample);
 }
 
 /** `{"not": {}}` is a field that must be left out. */

@@ -139,11 +139,21 @@ const address = (field: InputField) =>
     })
     .meta({ maxLength: maxDataCharacters, [inputFieldKey]: field });
 
-const reference = (field: InputField) =>
-  z.preprocess((value) => (isReference(value) ? value : undefined), address(field).optional());
+const whereGiven = <Address extends z.ZodType>(schema: Address) =>
+  z.preprocess((value) => (isReference(value) ? value : undefined), schema.optional());
+
+const reference = (field: InputField) => whereGiven(address(field));
 
 /** Address of a picture: a URL, `input:<sha256>` of an uploaded file, or a small `data:` address. "" is "not given". */
 export const optionalReference = reference("picture");
+
+/** A small picture of one colour. */
+const examples = [
+  "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAMAAAAoLQ9TAAAAA1BMVEWAwP+gtx6ZAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADklEQVQYlWNgGAUMSAAAARAAAVGhZwQAAAAASUVORK5CYII=",
+];
+
+/** The same where a job cannot do without it, for reasons that only code can check: examples of such jobs have one. */
+export const expectedReference = whereGiven(address("picture").meta({ examples }));
 
 /** The same of a video. */
 export const optionalVideo = reference("video");

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { colour, numberFrom, optionalOneOf, optionalReference } from "./fields.ts";
+import { colour, expectedReference, numberFrom, optionalOneOf, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { canonicalJob, isGiven, isJsonObject, isReference, type JsonObject, nameGiven } from "./synonyms.ts";
 
@@ -22,6 +22,20 @@ export const referenceConfig = {
   first_frame: optionalReference,
   last_frame: optionalReference,
 };
+
+/** The pictures in `config` that a job type takes; those that it needs have an example. */
+export function referenceConfigOf(rule: ReferenceRule) {
+  switch (rule) {
+    case "picture":
+      return { image: referenceConfig.image };
+    case "first-frame":
+      return { ...referenceConfig, first_frame: expectedReference };
+    case "first-last-frame":
+      return { ...referenceConfig, first_frame: expectedReference, last_frame: expectedReference };
+    case "clip":
+      return referenceConfig;
+  }
+}
 
 export const referenceMetadata = {
   reference_image_url: optionalReference,

@@ -28,6 +28,7 @@ import {
   checkReferences,
   type ReferenceRule,
   referenceConfig,
+  referenceConfigOf,
   referenceMetadata,
   referenceParameters,
 } from "./wan-references.ts";
@@ -203,7 +204,7 @@ function wanSchema(rule: ReferenceRule) {
   const config = z.looseObject(
     {
       ...(rule === "picture" ? { frame_num: optional(oneFrame).meta(unusedYet) } : {}),
-      ...(rule === "picture" ? { image: referenceConfig.image } : referenceConfig),
+      ...referenceConfigOf(rule),
       ...deliveryFields,
     },
     "must be an object",
