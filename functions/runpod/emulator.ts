@@ -124,7 +124,7 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
     async output({ job, result }) {
       return live.peek(job.id)?.output ?? result?.metadata.output;
     },
-    drain: ({ job }) => live.peek(job.id)?.chunks.splice(0) ?? [],
+    drain: ({ job }) => live.takeChunks(job.id),
     workers: (endpoint) => takers.counts(endpoint),
     cancelRequested: (jobId) => takers.cancelled(jobId),
     filterOf: (endpoint) => ({ worker: workerOf(endpoint) }),

@@ -1,6 +1,7 @@
 /*
  * What is known of a job beside its record, in this process alone: what its container has reported while it runs, chunks that
- * nobody has read yet, its output as it was posted. Bounded to the latest jobs; the record is the durable truth.
+ * nobody has read yet, its output as it was posted. Bounded in jobs and in bytes, of which the latest are kept; the record is the
+ * durable truth.
  */
 export interface LiveJob {
   /** As the container posted it last. */
@@ -17,54 +18,104 @@ export interface LiveJob {
   error: string | undefined;
 }
 
-const maxJobs = 2000;
-const maxChunks = 10_000;
+export interface LiveJobsLimits {
+  readonly jobs: number;
+  /** Of all jobs together, as JSON. */
+  readonly bytes: number;
+  /** Of one job: what is not read. */
+  readonly chunks: number;
+  readonly chunkBytes: number;
+}
+
+const defaultLimits: LiveJobsLimits = {
+  jobs: 2000,
+  bytes: 256 * 1024 * 1024,
+  chunks: 10_000,
+  chunkBytes: 32 * 1024 * 1024,
+};
+
+/** With the bytes of what it holds. */
+interface Entry {
+  readonly job: LiveJob;
+  /** Of each chunk, and of all of them. */
+  readonly chunkBytes: number[];
+  unreadBytes: number;
+  progressBytes: number;
+  resultBytes: number;
+}
 
 export class LiveJobs {
-  readonly #jobs = new Map<string, LiveJob>();
+  readonly #limits: LiveJobsLimits;
+  readonly #jobs = new Map<string, Entry>();
   readonly #waits = new Map<string, Set<() => void>>();
+  #bytes = 0;
+
+  constructor(limits: Partial<LiveJobsLimits> = {}) {
+    this.#limits = { ...defaultLimits, ...limits };
+  }
 
   /** Made when it is first asked for. */
   of(jobId: string): LiveJob {
-    const known = this.#jobs.get(jobId);
-    if (known !== undefined) return known;
-    const job: LiveJob = {
-      progress: undefined,
-      chunks: [],
-      streamedCharacters: 0,
-      workerId: null,
-      retries: 0,
-      output: undefined,
-      error: undefined,
-    };
-    this.#jobs.set(jobId, job);
-    const [oldest] = this.#jobs.keys();
-    if (this.#jobs.size > maxJobs && oldest !== undefined) this.#jobs.delete(oldest);
-    return job;
+    return this.#entryOf(jobId).job;
   }
 
   peek(jobId: string): LiveJob | undefined {
-    return this.#jobs.get(jobId);
+    return this.#jobs.get(jobId)?.job;
   }
 
+  setProgress(jobId: string, progress: unknown): void {
+    const entry = this.#entryOf(jobId);
+    entry.job.progress = progress;
+    const bytes = bytesOf(progress);
+    this.#bytes += bytes - entry.progressBytes;
+    entry.progressBytes = bytes;
+    this.#makeRoom(jobId);
+  }
+
+  setResult(jobId: string, { output, error }: Pick<LiveJob, "output" | "error">): void {
+    const entry = this.#entryOf(jobId);
+    Object.assign(entry.job, { output, error });
+    const bytes = bytesOf(output) + bytesOf(error);
+    this.#bytes += bytes - entry.resultBytes;
+    entry.resultBytes = bytes;
+    this.#makeRoom(jobId);
+  }
+
+  /** Of a job whose chunks nobody reads, the oldest are given up. */
   addChunk(jobId: string, chunk: unknown): void {
-    const { chunks } = this.of(jobId);
-    chunks.push(chunk);
-    if (chunks.length > maxChunks) chunks.shift();
+    const entry = this.#entryOf(jobId);
+    const { chunks, chunkBytes } = this.#limits;
+    entry.job.chunks.push(chunk);
+    entry.chunkBytes.push(bytesOf(chunk));
+    this.#countUnread(entry, entry.chunkBytes.at(-1) ?? 0);
+    while (entry.chunkBytes.length > 1 && (entry.chunkBytes.length > chunks || entry.unreadBytes > chunkBytes)) {
+      entry.job.chunks.shift();
+      this.#countUnread(entry, -(entry.chunkBytes.shift() ?? 0));
+    }
+    this.#makeRoom(jobId);
     this.changed(jobId);
+  }
+
+  /** What nobody has read, which is then taken as read. */
+  takeChunks(jobId: string): readonly unknown[] {
+    const entry = this.#jobs.get(jobId);
+    if (entry === undefined) return [];
+    this.#countUnread(entry, -entry.unreadBytes);
+    entry.chunkBytes.length = 0;
+    return entry.job.chunks.splice(0);
   }
 
   /** Forgets what an earlier run of the job has left. */
   restart(jobId: string): void {
-    const job = this.of(jobId);
-    job.progress = undefined;
-    job.chunks.splice(0);
-    job.streamedCharacters = 0;
-    job.output = undefined;
-    job.error = undefined;
+    this.takeChunks(jobId);
+    this.setProgress(jobId, undefined);
+    this.setResult(jobId, { output: undefined, error: undefined });
+    this.of(jobId).streamedCharacters = 0;
   }
 
   forget(jobId: string): void {
+    const entry = this.#jobs.get(jobId);
+    if (entry !== undefined) this.#bytes -= weightOf(entry);
     this.#jobs.delete(jobId);
   }
 
@@ -89,4 +140,45 @@ export class LiveJobs {
     waits.delete(end);
     if (waits.size === 0) this.#waits.delete(jobId);
   }
+
+  #entryOf(jobId: string): Entry {
+    const known = this.#jobs.get(jobId);
+    if (known !== undefined) return known;
+    const job: LiveJob = {
+      progress: undefined,
+      chunks: [],
+      streamedCharacters: 0,
+      workerId: null,
+      retries: 0,
+      output: undefined,
+      error: undefined,
+    };
+    const entry: Entry = { job, chunkBytes: [], unreadBytes: 0, progressBytes: 0, resultBytes: 0 };
+    this.#jobs.set(jobId, entry);
+    const [oldest] = this.#jobs.keys();
+    if (this.#jobs.size > this.#limits.jobs && oldest !== undefined) this.forget(oldest);
+    return entry;
+  }
+
+  #countUnread(entry: Entry, bytes: number): void {
+    entry.unreadBytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  /** The oldest jobs that hold anything go first, never the one that has just been written to. */
+  #makeRoom(jobId: string): void {
+    if (this.#bytes <= this.#limits.bytes) return;
+    for (const [id, entry] of this.#jobs) {
+      if (id !== jobId && weightOf(entry) > 0) this.forget(id);
+      if (this.#bytes <= this.#limits.bytes) return;
+    }
+  }
+}
+
+function weightOf({ unreadBytes, progressBytes, resultBytes }: Entry): number {
+  return unreadBytes + progressBytes + resultBytes;
+}
+
+function bytesOf(value: unknown): number {
+  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
 }

@@ -32,7 +32,8 @@ interface Held {
   readonly lease: Lease;
   readonly endpoint: string;
   readonly workerId: string;
-  readonly limit: NodeJS.Timeout;
+  /** Until its time is over, or the next try to settle it. */
+  timer: NodeJS.Timeout;
   progress: number | undefined;
   isSettling: boolean;
 }
@@ -158,19 +159,19 @@ export class Takers {
     const held = this.#held.get(jobId);
     if (held === undefined || held.isSettling || !isJsonObject(body)) return false;
     const { live } = this.#options;
-    const job = live.of(jobId);
     if (body.status === "IN_PROGRESS") {
-      job.progress = body.output;
+      live.setProgress(jobId, body.output);
       held.progress = progressOf(body.output) ?? held.progress;
       live.changed(jobId);
       return true;
     }
     held.isSettling = true;
-    job.output = body.output;
-    const hasError = body.error !== undefined && body.error !== null;
-    if (hasError) job.error = typeof body.error === "string" ? body.error : JSON.stringify(body.error);
+    const { output, error: given } = body;
+    const hasError = given !== undefined && given !== null;
+    const message = typeof given === "string" ? given : JSON.stringify(given);
+    live.setResult(jobId, { output, error: hasError ? message : undefined });
     try {
-      if (hasError) await this.#options.source.fail(held.lease, { code: "HANDLER_FAILED", message: job.error ?? "" });
+      if (hasError) await this.#options.source.fail(held.lease, { code: "HANDLER_FAILED", message });
       else await this.#options.source.complete(held.lease, resultOf(body.output));
     } catch (error) {
       held.isSettling = false;
@@ -185,6 +186,11 @@ export class Takers {
     const held = this.#held.get(jobId);
     if (held === undefined || held.isSettling) return;
     await this.#stop(held, () => this.#options.source.cancelled(held.lease));
+  }
+
+  /** Containers that are known, and those of them that have something to stop. */
+  get known() {
+    return { containers: this.#sightings.size, stopping: this.#stops.size };
   }
 
   counts(endpoint: string) {
@@ -259,8 +265,8 @@ export class Takers {
     const submission = submissionOf(job.metadata);
     const limitMs = submission?.executionTimeoutMs ?? 0;
     const ttlLeftMs = (submission?.ttlMs ?? 0) - (this.#nowMs() - lease.queuedAtMs);
-    const limit = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
-    this.#held.set(jobId, { lease, endpoint, workerId, limit, progress: undefined, isSettling: false });
+    const timer = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
+    this.#held.set(jobId, { lease, endpoint, workerId, timer, progress: undefined, isSettling: false });
     this.#options.live.of(jobId).workerId = workerId;
     this.#options.live.changed(jobId);
     return { id: jobId, input: submission?.input ?? {}, ...submission?.rest };
@@ -274,6 +280,7 @@ export class Takers {
   }
 
   async #stop(held: Held, settle: () => Promise<unknown>): Promise<void> {
+    if (held.isSettling || this.#held.get(held.lease.jobId) !== held) return;
     held.isSettling = true;
     const key = keyOf(held.endpoint, held.workerId);
     this.#stops.set(key, (this.#stops.get(key) ?? new Set()).add(held.lease.jobId));
@@ -284,6 +291,8 @@ export class Takers {
     } catch (error) {
       held.isSettling = false;
       this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
+      clearTimeout(held.timer);
+      held.timer = setTimeout(() => void this.#stop(held, settle), failurePauseMs);
     }
   }
 
@@ -293,8 +302,8 @@ export class Takers {
     this.#options.onEnd(held.lease.jobId);
   }
 
-  #forget({ lease, limit }: Held): void {
-    clearTimeout(limit);
+  #forget({ lease, timer }: Held): void {
+    clearTimeout(timer);
     this.#held.delete(lease.jobId);
   }
 
@@ -315,9 +324,19 @@ export class Takers {
         if (outcomes[index] === "cancelled") await this.cancelled(held.lease.jobId);
         if (outcomes[index] === "lost") this.#forget(held);
       }
+      this.#forgetSilent(nowMs);
     } catch (error) {
       log.warn({ error }, "leases could not be renewed; trying again");
     }
+  }
+
+  /** Containers that are gone, with what they were to stop. One that comes back is as a new one. */
+  #forgetSilent(nowMs: number): void {
+    const busy = new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId)));
+    for (const [key, { seenAtMs }] of this.#sightings) {
+      if (nowMs - seenAtMs > this.#silentMs && !busy.has(key)) this.#sightings.delete(key);
+    }
+    for (const key of this.#stops.keys()) if (!this.#sightings.has(key)) this.#stops.delete(key);
   }
 
   async #lose(held: Held): Promise<void> {

@@ -1,0 +1,59 @@
+import { expect, it, onTestFinished, vi } from "vitest";
+import { jobEnvelope } from "#contract/job.ts";
+import { createLogger } from "#runtime/observe/log.ts";
+import { openHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
+import { LiveJobs } from "./live-jobs.ts";
+import { Takers } from "./takers.ts";
+
+const signal = new AbortController().signal;
+const holdMs = 60_000;
+
+/** A container that has taken a job whose time is over after `limitMs`. */
+async function takeOne(limitMs: number) {
+  const harness = await openHarness({ durable: false });
+  const ended: string[] = [];
+  const takers = new Takers({
+    source: harness.source,
+    live: new LiveJobs(),
+    workerOf: () => "lakes",
+    log: await createLogger({ level: "silent", format: "json" }),
+    nowMs: harness.nowMs,
+    silentMs: 200,
+    onEnd: (jobId) => void ended.push(jobId),
+  });
+  onTestFinished(async () => {
+    await takers.close();
+    await harness.close();
+  });
+  const runpod = {
+    endpoint: "lakes",
+    input: {},
+    rest: {},
+    webhook: null,
+    executionTimeoutMs: limitMs,
+    ttlMs: 86_400_000,
+  };
+  const job = jobEnvelope.parse({ id: "a", type: "runpod_job", metadata: { runpod } });
+  await harness.queue.enqueue(job, { worker: "lakes" });
+  takers.start();
+  expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id: "a" }]);
+  return { ...harness, takers, ended };
+}
+
+it("settles a job whose time is over again when its queue did not take that", async () => {
+  const { source, queue, ended } = await takeOne(300);
+  const fail = vi.spyOn(source, "fail").mockRejectedValueOnce(new Error("the disk is full"));
+  await expect.poll(async () => (await queue.get("a"))?.error?.code).toBe("TIMED_OUT");
+  expect(fail).toHaveBeenCalledTimes(2);
+  await expect.poll(() => ended).toEqual(["a"]);
+});
+
+it("forgets containers that are gone, with what they were to stop", async () => {
+  const { takers, queue, advance } = await takeOne(86_400_000);
+  takers.ping("lakes", "pod-2", false);
+  await queue.cancel("a");
+  await takers.cancelled("a");
+  expect(takers.known).toEqual({ containers: 2, stopping: 1 });
+  await advance(1000);
+  await expect.poll(() => takers.known).toEqual({ containers: 0, stopping: 0 });
+});
