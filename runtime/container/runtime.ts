@@ -51,6 +51,7 @@ import { containersFolder, type DataFolder, logsFolder } from "./data-folder.ts"
 import { type Embedded, openEmbedded } from "./embedded.ts";
 import { enqueueChild } from "./enqueue-child.ts";
 import { startExecutors } from "./executors.ts";
+import { watchFitness } from "./fitness-watch.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { ModelFetches } from "./model-fetches.ts";
@@ -153,7 +154,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   readAtScrape(metricsRegistry, measured);
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
-  await begin(parts);
+  const stopWatchingFitness = await begin(parts, sources, stopRequest);
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, ...kept, uploads: parts.uploads });
   const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
   log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
@@ -161,7 +162,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const close = async () => {
     await tracing.stop(spansLimitMs);
     stopHousekeeping();
-    stopWatchingLoop();
+    for (const stopWatching of [stopWatchingLoop, stopWatchingFitness]) stopWatching();
     dataFolder.stop();
     parts.warmUp.stop();
     await parts.fetches.stop();
@@ -212,12 +213,19 @@ interface ContextParts extends Pick<Collaborators, "config" | "registry" | "embe
   readonly stopRequest: { resolve(): void };
 }
 
-async function begin({ fetches, delivery, offers, dataFolder, dispatcher, warmUp }: ReturnType<typeof wire>) {
+async function begin(
+  { fetches, delivery, offers, dataFolder, dispatcher, warmUp }: ReturnType<typeof wire>,
+  { byName }: Sources,
+  stopRequest: PromiseWithResolvers<void>,
+) {
   await fetches.start();
   // What an earlier process finished is delivered before its lease runs out and somebody does the work again.
   await Promise.all([delivery.start(), offers.start(), dataFolder.start()]);
   dispatcher.start();
   void warmUp.run();
+  // Not every starter waits for it.
+  stopRequest.promise.catch(() => undefined);
+  return watchFitness({ offers, fetches, sources: byName.values(), fail: stopRequest.reject });
 }
 
 function promptReader({ handlersFolder, leaseSeconds }: Config, log: Logger): PromptReader {

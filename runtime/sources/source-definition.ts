@@ -80,6 +80,13 @@ export interface SourceProblem {
 }
 
 /** A source that is connected, with what it can do beyond the port. */
+/** Why a container cannot do its work. */
+export interface Unfitness {
+  /** Name of what was looked at. */
+  readonly check: string;
+  readonly reason: string;
+}
+
 export interface ConnectedSource {
   readonly source: JobSource;
   /** The producer's and operator's side; null where there is none, as at RunPod, whose queue has no listing. */
@@ -88,6 +95,8 @@ export interface ConnectedSource {
   readonly sessions: SessionStore | null;
   /** Of one that is paid by the call. */
   readonly paid?: { usage(): SourceUsage };
+  /** Of one whose platform replaces a container that cannot do its work: reports that this one cannot. Never rejects. */
+  reportUnfit?(problem: Unfitness): Promise<void>;
   /** Of one that is reached over a network. */
   trouble?(): SourceTrouble | null;
   /** Of one whose service can be set up so that it loses jobs, or lose its data; none when nothing is known of it. */

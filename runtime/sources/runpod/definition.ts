@@ -30,9 +30,11 @@ const environment = {
   RUNPOD_MIN_MEMORY_GB: numberFrom(0, 10_000).default(4),
   RUNPOD_MIN_DISK_PERCENT: numberFrom(0, 100).default(10),
   RUNPOD_SKIP_AUTO_SYSTEM_CHECKS: z.string().optional(),
+  RUNPOD_SKIP_GPU_CHECK: z.string().optional(),
 };
 
 const yes = new Set(["1", "true", "yes"]);
+const isYes = (value = "") => yes.has(value.toLowerCase());
 
 /** A RunPod serverless endpoint. */
 export const runpod = defineSource({
@@ -49,7 +51,6 @@ export const runpod = defineSource({
   settings(values, { workerId, leaseSeconds }) {
     const { RUNPOD_WEBHOOK_GET_JOB: takeUrl, RUNPOD_WEBHOOK_POST_OUTPUT: outputUrl } = values;
     if (takeUrl === undefined || outputUrl === undefined) return null;
-    const isUnchecked = yes.has((values.RUNPOD_SKIP_AUTO_SYSTEM_CHECKS ?? "").toLowerCase());
     return {
       takeUrl,
       outputUrl,
@@ -64,14 +65,21 @@ export const runpod = defineSource({
       defaultType: values.RUNPOD_JOB_TYPE,
       maxConcurrency: values.RUNPOD_MAX_CONCURRENCY,
       refreshAfterJobs: values.RUNPOD_REFRESH_AFTER_JOBS,
-      fitness: isUnchecked
+      fitness: isYes(values.RUNPOD_SKIP_AUTO_SYSTEM_CHECKS)
         ? null
-        : { minMemoryGb: values.RUNPOD_MIN_MEMORY_GB, minDiskPercent: values.RUNPOD_MIN_DISK_PERCENT },
+        : {
+            minMemoryGb: values.RUNPOD_MIN_MEMORY_GB,
+            minDiskPercent: values.RUNPOD_MIN_DISK_PERCENT,
+            needsGpu: values.RUNPOD_GPU_TYPE_ID !== undefined && !isYes(values.RUNPOD_SKIP_GPU_CHECK),
+          },
       leaseSeconds,
     };
   },
   async connect(settings, { workers, log, jobTypes, runsHere, requestStop }) {
-    const [{ RunpodSource }, { assertFit }] = await Promise.all([import("./runpod-source.ts"), import("./fitness.ts")]);
+    const [{ RunpodSource }, { assertFit, reportUnfit }] = await Promise.all([
+      import("./runpod-source.ts"),
+      import("./fitness.ts"),
+    ]);
     // A command of a person takes no jobs.
     const isContainer = workers.length > 0;
     if (isContainer) await assertFit(settings, log);
@@ -85,7 +93,9 @@ export const runpod = defineSource({
       ...(runsHere === undefined ? {} : { runsHere }),
       ...(requestStop === undefined ? {} : { requestStop }),
     });
-    return { source, queue: null, sessions: null, trouble: () => source.trouble };
+    const connected = { source, queue: null, sessions: null, trouble: () => source.trouble };
+    if (!isContainer || settings.fitness === null) return connected;
+    return { ...connected, reportUnfit: (problem) => reportUnfit(settings, problem, log) };
   },
   probe: {
     name: "runpod",

@@ -1,13 +1,15 @@
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { assertFit, probeRunpod, unfitness } from "./fitness.ts";
 import { RunpodServer } from "./testing/runpod-server.ts";
 
-const fitness = { minMemoryGb: 4, minDiskPercent: 10 };
+const fitness = { minMemoryGb: 4, minDiskPercent: 10, needsGpu: false };
 
 it("is what has memory and disk enough", () => {
-  expect(unfitness(fitness, { memoryGb: 4, freeDiskPercent: 10 })).toBeNull();
-  expect(unfitness(fitness, { memoryGb: 3.9, freeDiskPercent: 50 })).toMatchObject({ check: "memory" });
-  expect(unfitness(fitness, { memoryGb: 64, freeDiskPercent: 9.9 })).toMatchObject({ check: "disk" });
+  expect(unfitness(fitness, { memoryGb: 4, freeDiskPercent: 10, gpuProblem: null })).toBeNull();
+  expect(unfitness(fitness, { memoryGb: 3.9, freeDiskPercent: 50, gpuProblem: null })).toMatchObject({
+    check: "memory",
+  });
+  expect(unfitness(fitness, { memoryGb: 64, freeDiskPercent: 9.9, gpuProblem: null })).toMatchObject({ check: "disk" });
 });
 
 async function settings() {
@@ -19,19 +21,33 @@ async function settings() {
 
 it("a container that is not fit reports that it is not, and says so", async () => {
   const { server, settings: given } = await settings();
-  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50 });
+  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50, gpuProblem: null });
   await expect(assertFit(given, undefined, measure)).rejects.toMatchObject({ code: "NOT_READY" });
   expect(server.heard[0]?.url).toMatch(/^\/v2\/lakes\/ping\/pod-1\?status=unhealthy&check=memory&reason=1\.0\+GB\+/);
   await assertFit({ ...given, fitness: null }, undefined, measure);
-  await assertFit(given, undefined, async () => ({ memoryGb: 64, freeDiskPercent: 50 }));
+  await assertFit(given, undefined, async () => ({ memoryGb: 64, freeDiskPercent: 50, gpuProblem: null }));
   expect(server.heard).toHaveLength(1);
 });
 
 it("one that cannot report it says so all the same", async () => {
   const { server, settings: given } = await settings();
   await server.close();
-  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50 });
+  const measure = async () => ({ memoryGb: 1, freeDiskPercent: 50, gpuProblem: null });
   await expect(assertFit(given, undefined, measure)).rejects.toMatchObject({ code: "NOT_READY" });
+});
+
+it("one that should have a GPU and has none is not fit, and says what nvidia-smi names", async () => {
+  const measured = { memoryGb: 64, freeDiskPercent: 50 };
+  expect(unfitness(fitness, { ...measured, gpuProblem: "no GPU" })).toEqual({ check: "cuda", reason: "no GPU" });
+  const { server, settings: given } = await settings();
+  vi.stubEnv("PATH", "/nowhere");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const needy = { minMemoryGb: 0, minDiskPercent: 0, needsGpu: true };
+  await expect(assertFit({ ...given, fitness: needy }, undefined)).rejects.toMatchObject({
+    message: expect.stringContaining("(cuda): RUNPOD_GPU_TYPE_ID names a GPU, and nvidia-smi names no GPU"),
+  });
+  expect(server.heard[0]?.url).toContain("?status=unhealthy&check=cuda&reason=");
+  await assertFit({ ...given, fitness: { ...needy, needsGpu: false } }, undefined);
 });
 
 it("a probe pings, and takes no job", async () => {

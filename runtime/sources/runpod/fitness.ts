@@ -2,9 +2,12 @@ import { statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { CodedError } from "#contract/errors.ts";
+import { tryGpu } from "#runtime/check/gpu.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { boundedRequest } from "#runtime/lib/bounded-request.ts";
+import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import type { Unfitness } from "../source-definition.ts";
 import { userAgent } from "./api.ts";
 import type { FitnessSettings, RunpodSettings } from "./options.ts";
 import { expandTemplate, withQuery } from "./protocol/url-templates.ts";
@@ -15,6 +18,8 @@ import { expandTemplate, withQuery } from "./protocol/url-templates.ts";
  * container does not offer, it does not run.
  */
 export interface Measured {
+  /** Why no GPU can be used; null where one can, or none has to be there. */
+  readonly gpuProblem: string | null;
   readonly memoryGb: number;
   readonly freeDiskPercent: number;
 }
@@ -22,25 +27,26 @@ export interface Measured {
 type Reported = Pick<RunpodSettings, "pingUrl" | "apiKey" | "fitness" | "gpuType"> & { readonly workerId: string };
 
 const reportLimitMs = 2000;
+const gpuLimitMs = 10_000;
 const maxReasonCharacters = 256;
 
 /** @throws CodedError NOT_READY saying what is missing */
 export async function assertFit(settings: Reported, log: Logger | undefined, measure = measureHost): Promise<void> {
   if (settings.fitness === null) return;
-  const problem = unfitness(settings.fitness, await measure());
+  const problem = unfitness(settings.fitness, await measure(settings.fitness));
   if (problem === null) return;
-  await reportUnhealthy(settings, problem).catch((error: unknown) => log?.warn({ error }, "RunPod was not notified"));
+  await reportUnfit(settings, problem, log);
   throw new CodedError("NOT_READY", `This container is not fit to take jobs (${problem.check}): ${problem.reason}`);
 }
 
-export interface Unfitness {
-  readonly check: string;
-  readonly reason: string;
+/** Best effort, bounded in time. */
+export async function reportUnfit(settings: Reported, problem: Unfitness, log: Logger | undefined): Promise<void> {
+  await reportUnhealthy(settings, problem).catch((error: unknown) => log?.warn({ error }, "RunPod was not notified"));
 }
 
 /** The first thing that is wrong; null when nothing is. */
 export function unfitness({ minMemoryGb, minDiskPercent }: FitnessSettings, measured: Measured): Unfitness | null {
-  const { memoryGb, freeDiskPercent } = measured;
+  const { memoryGb, freeDiskPercent, gpuProblem } = measured;
   if (memoryGb < minMemoryGb) {
     const reason = `${memoryGb.toFixed(1)} GB of memory are free, and ${minMemoryGb} are needed (RUNPOD_MIN_MEMORY_GB).`;
     return { check: "memory", reason };
@@ -49,12 +55,23 @@ export function unfitness({ minMemoryGb, minDiskPercent }: FitnessSettings, meas
     const reason = `${freeDiskPercent.toFixed(1)} % of the disk are free, and ${minDiskPercent} are needed (RUNPOD_MIN_DISK_PERCENT).`;
     return { check: "disk", reason };
   }
+  if (gpuProblem !== null) return { check: "cuda", reason: gpuProblem };
   return null;
 }
 
-async function measureHost(): Promise<Measured> {
+async function measureHost({ needsGpu }: FitnessSettings): Promise<Measured> {
   const { bavail, blocks } = await statfs(tmpdir());
-  return { memoryGb: process.availableMemory() / 1e9, freeDiskPercent: blocks === 0 ? 100 : (bavail / blocks) * 100 };
+  return {
+    memoryGb: process.availableMemory() / 1e9,
+    freeDiskPercent: blocks === 0 ? 100 : (bavail / blocks) * 100,
+    gpuProblem: needsGpu ? await gpuProblem() : null,
+  };
+}
+
+/** One whose driver does not answer in time is none. */
+async function gpuProblem(): Promise<string | null> {
+  const { status, message } = await tryGpu(new GpuReading({ waitMs: gpuLimitMs }));
+  return status === "ok" ? null : `RUNPOD_GPU_TYPE_ID names a GPU, and ${message}`;
 }
 
 async function reportUnhealthy(

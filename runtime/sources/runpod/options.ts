@@ -26,6 +26,8 @@ export interface RunpodSettings {
 export interface FitnessSettings {
   readonly minMemoryGb: number;
   readonly minDiskPercent: number;
+  /** The platform says that there is a GPU. */
+  readonly needsGpu: boolean;
 }
 
 export interface RunpodSourceOptions extends RunpodSettings, Pick<InputOptions, "handlerOf"> {
