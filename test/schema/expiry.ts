@@ -50,6 +50,25 @@ export function describeExpiry(use: UseProject): void {
       expect(await claim(use())).toEqual([]);
     });
 
+    test.each(["tomorrow", "2026-02-31T25:00:00Z", 7, { at: 7 }])(
+      "expires when it was made before config.expires_at meant anything, as %j",
+      async (expires_at) => {
+        const ids: string[] = [];
+        for (let place = 0; place < 2; place += 1) ids.push(await enqueue(use(), { fields: limited(600) }));
+        await use().owner.query(
+          "update ourvidz.jobs set element = jsonb_set(element, '{config,expires_at}', $1::jsonb), expires_at = now() - interval '1 second'",
+          [JSON.stringify(expires_at)],
+        );
+        const last = await enqueue(use());
+        expect((await claim(use(), 5)).map((lease) => lease.job_id)).toEqual([last]);
+        const message = expect.stringContaining("longer than its own limit of 600 s");
+        for (const id of ids)
+          expect(await rowOf(use(), id)).toMatchObject({ status: "failed", error: { code: "EXPIRED", message } });
+        const redriven = await call(use(), service, "redrive_job", { job_id: ids[0] });
+        expect(redriven).toMatchObject({ status: 422, body: { hint: "INVALID_JOB" } });
+      },
+    );
+
     test("is not leased when its time is over, however many are", async () => {
       const ids: string[] = [];
       for (let place = 0; place < 120; place += 1) ids.push(await enqueue(use(), { fields: limited(600) }));
