@@ -27,8 +27,9 @@ import { webhookHostOf } from "./webhooks/webhook-row.ts";
  * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
  * an earlier settling was applied, though its answer was lost, is recognised by repeating that settling.
  *
- * A job whose files the store never takes ends as failed: the row is rewritten first, so that no crash makes it a completed
- * one again.
+ * A job whose files the store never takes, or whose result its source refuses, ends as failed: the row is rewritten first, so
+ * that no crash makes it a completed one again. From its callback on it has no other end: a source that could refuse it then is
+ * not queried again.
  */
 export interface DeliveryStepsOptions {
   readonly outbox: Outbox;
@@ -128,27 +129,31 @@ export class DeliverySteps {
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
     if (!(await this.#isHeld(source, row))) return this.#drop(source, entry, signal);
-    if (!needsUpload(row)) {
-      const current = await this.#unlessRefused(source, row, signal);
-      await this.#callBack(current, signal);
-      return this.#settle(source, current.entry, signal);
-    }
+    if (!needsUpload(row)) return this.#reportAndSettle(source, row, signal);
     const refusal = await this.#upload(row, signal);
     // A long upload may have outlived the lease, and a file may be gone because another process has delivered it.
     const isHeld = refusal === null ? await this.#isHeld(source, row) : await this.#isHeldNow(source, row);
     if (!isHeld) return this.#drop(source, entry, signal);
-    const current =
-      refusal === null
-        ? await this.#unlessRefused(source, row, signal)
-        : await this.#failInstead(row, toErrorReport(refusal), "the files of a finished job are refused for good");
+    if (refusal === null) return this.#reportAndSettle(source, row, signal);
+    const what = "the files of a finished job are refused for good";
+    return this.#reportAndSettle(source, await this.#failInstead(row, toErrorReport(refusal), what), signal);
+  }
+
+  async #reportAndSettle(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
+    if (row.reported) return this.#settle(source, row.entry, signal);
+    const current = await this.#unlessRefused(source, row, signal);
     await this.#callBack(current, signal);
+    if (mayBeRefused(source, current)) {
+      await this.#options.outbox.markReported(row.id);
+      row.reported = true;
+    }
     return this.#settle(source, current.entry, signal);
   }
 
   /** The row, as a failure where the source can never hand its result over. */
   async #unlessRefused(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<OutboxRow> {
     const { entry } = row;
-    if (entry.settlement.kind !== "complete" || source.refusalOf === undefined) return row;
+    if (source.refusalOf === undefined || !mayBeRefused(source, row)) return row;
     const refusal = await source.refusalOf(entry.lease, resultOf(entry), this.#filesOf(entry, signal));
     return refusal === null ? row : await this.#failInstead(row, refusal, "the result of a finished job is refused");
   }
@@ -342,6 +347,11 @@ export class DeliverySteps {
     this.#options.log.info({}, "deliveries get through again");
     this.#options.onOpened();
   }
+}
+
+/** Only then a job can get another end than the recorded one after its files are stored. */
+function mayBeRefused(source: JobSource, { entry }: OutboxRow): boolean {
+  return entry.settlement.kind === "complete" && source.refusalOf !== undefined;
 }
 
 function needsUpload(row: OutboxRow): boolean {

@@ -11,8 +11,8 @@ import { destination } from "./destination.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
- * settled. A row remembers that its files are uploaded, so that a process that takes it over does not send a video twice;
- * the callback and the settling are small, harmless to repeat, and not written down.
+ * settled. A row remembers that its files are uploaded, so that a process that takes it over does not send a video twice,
+ * and that the app has its callback, after which the job has no other end any more. A repeated callback or settling does no harm.
  *
  * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts half a lease, ten
  * seconds at the most, and is renewed, so the rows of a dead process are free again before its leases run out.
@@ -54,6 +54,8 @@ export interface OutboxRow {
   readonly entry: OutboxEntry;
   /** Becomes true when they are. */
   uploaded: boolean;
+  /** The callback was taken, or given up: becomes true when it is. */
+  reported: boolean;
   readonly tries: number;
   readonly createdAtMs: number;
 }
@@ -70,13 +72,20 @@ export interface ListedRow extends OutboxRow {
   readonly error: ErrorReport | null;
 }
 
-const rowFields = { id: z.number(), uploaded: flagColumn, tries: z.number(), created_at_ms: z.number() };
+const rowFields = {
+  id: z.number(),
+  uploaded: flagColumn,
+  reported: flagColumn,
+  tries: z.number(),
+  created_at_ms: z.number(),
+};
 
 const readRow = z.object({ ...rowFields, entry: jsonColumn(outboxEntry) }).transform(
   (row): OutboxRow => ({
     id: row.id,
     entry: row.entry,
     uploaded: row.uploaded,
+    reported: row.reported,
     tries: row.tries,
     createdAtMs: row.created_at_ms,
   }),
@@ -119,6 +128,7 @@ export const outboxMigrations: readonly Migration[] = [
   },
   // Why the last try failed, for people: an error report.
   { component: "outbox", version: 2, sql: "ALTER TABLE outbox ADD COLUMN error TEXT CHECK (json_valid(error))" },
+  { component: "outbox", version: 3, sql: "ALTER TABLE outbox ADD COLUMN reported INTEGER NOT NULL DEFAULT 0" },
 ];
 
 const maxClaimMs = 10_000;
@@ -184,8 +194,8 @@ export class Outbox {
       until: now + this.claimMs,
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
-    const { id, uploaded, tries, earlier, created_at_ms: createdAtMs } = row;
-    return { id, entry: earlier ?? entry, uploaded, tries, createdAtMs };
+    const { id, uploaded, reported, tries, earlier, created_at_ms: createdAtMs } = row;
+    return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
   }
 
   /** Claims every row that is due and that no live process works on, but for those in `except`. */
@@ -213,6 +223,10 @@ export class Outbox {
 
   async markUploaded(id: number): Promise<void> {
     await this.#database.writeGrouped(() => this.#statements.markUploaded.run({ id }));
+  }
+
+  async markReported(id: number): Promise<void> {
+    await this.#database.writeGrouped(() => this.#statements.markReported.run({ id }));
   }
 
   /** Another end than the one that was recorded, from here on: on disk when the promise resolves. */
@@ -304,7 +318,7 @@ function prepare(database: Database) {
       `INSERT INTO outbox (token, entry, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
        VALUES (:token, :entry, :now, :owner, :until, :now)
        ON CONFLICT (token) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until_ms = excluded.claimed_until_ms
-       RETURNING id, nullif(entry, :entry) AS earlier, uploaded, tries, created_at_ms`,
+       RETURNING id, nullif(entry, :entry) AS earlier, uploaded, reported, tries, created_at_ms`,
       writtenRow,
     ),
     claimable: database.query(
@@ -315,10 +329,11 @@ function prepare(database: Database) {
     ),
     claim: database.query(
       `UPDATE outbox SET claimed_by = :owner, claimed_until_ms = :until WHERE id = :id
-       RETURNING id, entry, uploaded, tries, created_at_ms`,
+       RETURNING id, entry, uploaded, reported, tries, created_at_ms`,
       storedRow,
     ),
     renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
+    markReported: database.command("UPDATE outbox SET reported = 1 WHERE id = :id"),
     markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0, error = NULL WHERE id = :id"),
     postpone: database.command(
       "UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries, error = coalesce(:error, error) WHERE id = :id",
@@ -337,7 +352,7 @@ function prepare(database: Database) {
       z.object({ count: z.number(), oldest: z.number().nullable() }),
     ),
     oldest: database.query(
-      `SELECT id, entry, uploaded, tries, created_at_ms, next_try_at_ms, error FROM outbox ORDER BY id LIMIT :limit`,
+      `SELECT id, entry, uploaded, reported, tries, created_at_ms, next_try_at_ms, error FROM outbox ORDER BY id LIMIT :limit`,
       listedRow,
     ),
     idsAfter: database.query(
@@ -345,7 +360,7 @@ function prepare(database: Database) {
       z.object({ id: z.number() }),
     ),
     between: database.query(
-      "SELECT id, entry, uploaded, tries, created_at_ms FROM outbox WHERE id > :after AND id <= :last ORDER BY id",
+      "SELECT id, entry, uploaded, reported, tries, created_at_ms FROM outbox WHERE id > :after AND id <= :last ORDER BY id",
       storedRow,
     ),
   };

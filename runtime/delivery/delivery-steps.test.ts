@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { expect, it, onTestFinished } from "vitest";
+import type { ErrorReport } from "#contract/errors.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
+import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import type { JobResult, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
+import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import { DeliverySteps } from "./delivery-steps.ts";
+import { Outbox, outboxMigrations } from "./outbox.ts";
+
+const log = pino({ level: "silent" });
+const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
+const nowMs = () => Date.parse("2026-01-01T00:00:00Z");
+const unused = () => Promise.reject(new Error("no step of these tests needs it"));
+
+/** Fails its first settling, and may refuse a result. */
+class RefusingSource extends SqliteSource {
+  refusal: ErrorReport | null = null;
+  fails = true;
+
+  async refusalOf(): Promise<ErrorReport | null> {
+    return this.refusal;
+  }
+
+  override async complete(lease: LeaseKey, result: JobResult): Promise<SettleOutcome> {
+    if (this.fails) {
+      this.fails = false;
+      throw new Error("socket hang up");
+    }
+    return super.complete(lease, result);
+  }
+}
+
+it("keeps a job completed that the app was notified of, although its source refuses the result when it is settled again", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ourvidz-steps-"));
+  const database = await openDatabase(databaseFile(folder), [...sourceMigrations, ...outboxMigrations]);
+  const source = new RefusingSource(database, { workerId: "w", leaseSeconds: 30, nowMs });
+  onTestFinished(async () => {
+    await source.close();
+    database.close();
+    await rm(folder, { recursive: true });
+  });
+  const sent: string[] = [];
+  const outbox = new Outbox(database, { owner: "this", nowMs });
+  const steps = new DeliverySteps({
+    ...{ outbox, log, metrics, nowMs, random: () => 0.5 },
+    ...{ sources: new Map([["sqlite", source]]), keepers: new Map() },
+    ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused } },
+    store: { name: "none", put: unused, url: unused, removeJob: unused },
+    stored: { address: unused, read: unused },
+    callback: { name: "app", send: async ({ status }) => void sent.push(status) },
+  });
+  await source.enqueue(jobEnvelope.parse({ id: "a", type: "noop", user_id: "ann" }), { worker: "test" });
+  const [lease] = (await source.take([{ worker: "test", slots: 1 }])).leases;
+  if (lease === undefined) throw new Error("no job was due");
+  const { jobId, token, attempt, run } = lease;
+  const callback = { job_id: jobId, attempt, status: "completed" as const, assets: [], metadata: {} };
+  const row = await outbox.record(
+    {
+      source: "sqlite",
+      lease: { jobId, token, attempt, run },
+      ...{ ended: false, forWebhook: false, bucket: "noop", userId: "ann", files: [], workFolder: folder },
+      settlement: { kind: "complete" },
+      callback: { ...callback, timestamp: new Date(nowMs()).toISOString(), job_type: "noop", user_id: "ann" },
+    },
+    false,
+  );
+  const signal = new AbortController().signal;
+  await expect(steps.run(row, signal)).rejects.toThrow("socket hang up");
+  source.refusal = { code: "NO_ASSETS", message: "Its files are gone." };
+  // As the next process reads it.
+  const [again] = await outbox.claimDue(new Set());
+  if (again === undefined) throw new Error("the row is gone");
+  expect(await steps.run(again, signal)).toMatchObject({ outcome: "completed" });
+  expect(await source.get("a")).toMatchObject({ status: "completed" });
+  expect(sent).toEqual(["completed"]);
+});
