@@ -59,6 +59,7 @@ export function describeLogging(suite: Suite): void {
       await queue.redrive("a");
       expect(await read("a", 1)).toBeNull();
       await keep(logOf("a", ["the second run"], { run: 2 }));
+      await keep(logOf("a", ["the first run, late"]));
       expect(await read("a", 1)).toMatchObject({ run: 2, lines: ["the second run"] });
     });
   });

@@ -8,11 +8,13 @@
     ARGV[3]  the log
     ARGV[4]  how long it is kept, in milliseconds
 
-  Answers {commands billed}: of a job that is not there any more, nothing is kept. Billed: 3.
+  Answers {commands billed}: of a job that is not there any more, and in the place of a later run's log, nothing is kept. Billed: 4.
 ]]
 --- @include "lib/call"
 
 if call('EXISTS', KEYS[2]) == 0 then return { billed } end
+local kept = call('HGET', KEYS[1], ARGV[1])
+if kept and tonumber(string.match(kept, '^%d+')) > tonumber(ARGV[2]) then return { billed } end
 call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '\n' .. ARGV[3])
 call('PEXPIRE', KEYS[1], ARGV[4])
 return { billed }
