@@ -76,6 +76,37 @@ test("a job that waits or runs must be cancelled first", async () => {
   expect(await remove(jobId)).toMatchObject(refusal("running"));
 });
 
+test("a job whose end no container has reported keeps its files", async () => {
+  const jobId = await queueOne();
+  await complete(jobId);
+  await project.database.query("insert into ourvidz.job_ends (job_id, free_at) values ($1, now())", [jobId]);
+  const refusal = { status: 409, body: { code: "JOB_NOT_SETTLED", details: { status: "unreported" } } };
+  expect(await remove(jobId)).toMatchObject(refusal);
+  const ofJob = () => objects().filter((path) => path.includes(jobId));
+  expect(ofJob()).toHaveLength(2);
+  await project.database.query("delete from ourvidz.job_ends");
+  expect(await remove(jobId)).toMatchObject({ status: 200, body: { files: 2 } });
+  expect(ofJob()).toEqual([]);
+});
+
+test("a job is not redriven while it is being deleted, and a repeat finishes what was cut short", async () => {
+  const jobId = await queueOne();
+  for (const status of ["processing", "failed"])
+    await project.database.query("select public.apply_job_callback($1)", [
+      { job_id: jobId, attempt: 1, metadata: {}, status },
+    ]);
+  expect(await project.database.query("select public.withdraw_job($1) as outcome", [jobId])).toEqual([
+    { outcome: "discarded" },
+  ]);
+  const redrive = project.database.query("select public.redrive_job($1)", [jobId]);
+  await expect(redrive).rejects.toThrow(`Job ${jobId} is being deleted.`);
+  const later = { job_id: jobId, attempt: 1, run: 2, metadata: {}, status: "processing" };
+  const callback = project.database.query("select public.apply_job_callback($1)", [later]);
+  await expect(callback).rejects.toThrow(`Job ${jobId} is being deleted.`);
+  expect(await remove(jobId)).toMatchObject({ status: 200, body: { success: true } });
+  expect(await look(jobId)).toMatchObject({ status: 404 });
+});
+
 test("a waiting job says its place, and that its queue is paused", async () => {
   const [first, second] = [await queueOne(), await queueOne()];
   const jobOf = async (id: string) => (await look(id)).body.job;

@@ -16,9 +16,9 @@ declare
   functions constant text[] := array[
     'announce_offers', 'append_chat_turn', 'apply_job_callback', 'cancel_jobs', 'changed_leases', 'claim_jobs',
     'count_request', 'discard_jobs', 'due_jobs', 'ends_reported', 'enqueue_job', 'failure_groups', 'find_active_worker',
-    'forget_chat_sessions', 'forget_my_chat_sessions', 'get_job', 'keep_attempt_log', 'list_jobs', 'mark_worker_healthy', 'match_jobs',
+    'forget_chat_sessions', 'forget_my_chat_sessions', 'get_job', 'list_jobs', 'mark_worker_healthy', 'match_jobs',
     'note_deliveries', 'pause_queue', 'queue_outbox_done', 'queue_outbox_due', 'queue_outbox_failed', 'queue_stats',
-    'read_attempt_log', 'read_chat_session', 'redrive_job', 'register_worker', 'renew_leases', 'request_cancel', 'set_job_priority',
+    'read_chat_session', 'redrive_job', 'register_worker', 'renew_leases', 'request_cancel', 'set_job_priority',
     'settle_job', 'sweep_chat_sessions', 'sweep_expired', 'system_metrics', 'take_jobs', 'waiting_jobs'];
   views constant text[] := array[
     'ourvidz_jobs', 'ourvidz_assets', 'ourvidz_usage', 'ourvidz_job_types', 'ourvidz_enhancement_presets',

@@ -22,7 +22,8 @@ create schema if not exists ourvidz;
 revoke all on schema ourvidz from public;
 
 -- Where the tables are there and in use, whoever uses them now goes first, and who comes meanwhile waits: calls begin at the jobs. What
--- follows takes one lock after another, which would deadlock with calls that have some of them.
+-- follows takes one lock after another, which would deadlock with calls that have some of them. (Added after this file was released. It
+-- changes nothing that the file makes, so a project that has run the file without it needs nothing.)
 do $$ begin
   if to_regclass('ourvidz.jobs') is not null then
     lock table ourvidz.jobs in access exclusive mode;

@@ -1,6 +1,23 @@
 -- What failed attempts have printed, for whoever does not reach the container that ran them. They are the operator's to read:
 -- an app's users see a job's error, not its log.
 
+-- The names in `public` are this migration's own as soon as its table is there.
+do $$
+declare
+  functions constant text[] := array['keep_attempt_log', 'read_attempt_log'];
+  taken text;
+begin
+  if to_regclass('ourvidz.attempt_logs') is null then
+    select string_agg('the function ' || oid::regprocedure::text, ', ' order by proname) into taken from pg_catalog.pg_proc
+     where pronamespace = 'public'::regnamespace and proname = any (functions);
+  end if;
+  if taken is not null then
+    raise exception using errcode = 'PT409', hint = 'NAME_TAKEN', message = format(
+      'This project has %s in the schema public already, which OurVidz needs: rename it and push again. Nothing of this file was changed.',
+      taken);
+  end if;
+end $$;
+
 create table if not exists ourvidz.attempt_logs (
   job_id  uuid    not null references ourvidz.jobs (id) on delete cascade,
   attempt integer not null,

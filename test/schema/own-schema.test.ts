@@ -64,6 +64,20 @@ describe.each(Object.entries(emptyProjects))("the tables' own schema on %s", (_n
     expect(left).toEqual({ schema: null, buckets: 0, privileges: 0 });
   });
 
+  test.each([
+    ["keep_attempt_log(log jsonb)", "the function keep_attempt_log(jsonb)"],
+    ["withdraw_job(job_id uuid)", "the function withdraw_job(uuid)"],
+  ])("never replaces an app's %s, which came before it was ours", async (signature, name) => {
+    const database = await projects.another();
+    await database.query(`create function public.${signature} returns text language sql as $$ select 'the app''s' $$`);
+    await expect(apply(database, migrations)).rejects.toThrow(`This project has ${name} in the schema public already`);
+    const [left] = await database.query(
+      "select prosrc from pg_catalog.pg_proc where pronamespace = 'public'::regnamespace and proname = $1",
+      [signature.split("(")[0]],
+    );
+    expect(left).toEqual({ prosrc: " select 'the app''s' " });
+  });
+
   describe("a project whose tables lay in public", () => {
     let database: EmptyDatabase;
     let jobId = "";

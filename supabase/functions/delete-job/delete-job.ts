@@ -10,10 +10,11 @@ import { bucketOf } from "../_shared/job.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
 
 /*
- * Deletes a job that has ended, with its files. Files go first: should the storage fail, the job is still there to be deleted
- * again. What it cost stays in the table of usage, and Redis forgets its record by itself.
+ * Deletes a job that has ended, with its files. It is withdrawn first, and no redrive begins it anew from then on; then its files
+ * go, then its rows: should the storage fail, the job is still there to be deleted again. What it cost stays in the table of usage,
+ * and Redis forgets its record by itself.
  */
-const jobRow = z.object({ id: z.string(), status: z.string() });
+const jobRow = z.object({ id: z.string() });
 const assetRow = z.object({ bucket: z.string() });
 const record = z.object({
   job: z.looseObject({ type: z.string(), bucket: z.string().optional(), user_id: z.string().default("anonymous") }),
@@ -32,17 +33,21 @@ export const deleteJob = defineEdgeFunction({
     const seen =
       caller.kind === "service" ? database : connectDatabase(config.supabaseUrl, config.browserKey, caller.token);
     const where = { column: "id", equals: job_id };
-    const [job] = await seen.rows({ table: "ourvidz_jobs", columns: "id,status", where, limit: 1 }, jobRow);
+    const [job] = await seen.rows({ table: "ourvidz_jobs", columns: "id", where, limit: 1 }, jobRow);
     if (job === undefined) throw new CodedError("JOB_NOT_FOUND", `There is no job ${job_id}.`);
-    if (["queued", "running"].includes(job.status)) throw notSettled(job_id, job.status);
+    assertGone(job_id, await database.call("withdraw_job", { job_id }, z.string()));
     const files = await removeFiles(job_id, call);
     const [outcome = ""] = await database.call("discard_jobs", { job_ids: [job_id] }, z.array(z.string()));
-    // "missing": another call has just deleted it.
-    if (outcome !== "discarded" && outcome !== "missing") throw notSettled(job_id, outcome);
+    assertGone(job_id, outcome);
     call.inBackground("sweeping the outbox", sweepOutbox(call));
     return { status: 200, body: { success: true, job_id, files } };
   },
 });
+
+/** @throws CodedError JOB_NOT_SETTLED; "missing" is fine: another call has just deleted it */
+function assertGone(job_id: string, outcome: string): void {
+  if (outcome !== "discarded" && outcome !== "missing") throw notSettled(job_id, outcome);
+}
 
 /** @returns how many there were */
 async function removeFiles(job_id: string, { config, database }: CallOfAnybody): Promise<number> {
