@@ -37,7 +37,7 @@ function start(behaviour: string, signal: AbortSignal, graceMs?: number) {
     });
     return found;
   };
-  return { ended, recorded };
+  return { ended, recorded, outlivedTerm: () => existsSync(`${record}.term`) };
 }
 
 function isAlive(pid: number): boolean {
@@ -56,9 +56,11 @@ it("ends on the signal, and leaves no zombie", async () => {
 
 it("is killed when it does not end within its grace", async () => {
   const stop = new AbortController();
-  const { ended, recorded } = start("ignores_term", stop.signal, 50);
+  const { ended, recorded, outlivedTerm } = start("ignores_term", stop.signal, 2000);
   const { pid } = await recorded();
   stop.abort(new Error("cancelled"));
+  // Before the grace is over: the handler of SIGTERM has run, and the process goes on.
+  await expect.poll(outlivedTerm).toBe(true);
   await expect(ended).rejects.toThrow("cancelled");
   expect(isAlive(pid)).toBe(false);
 });

@@ -104,7 +104,9 @@ const behaviours = {
     await forever();
   },
   async ignores_term() {
-    process.on("SIGTERM", () => undefined);
+    process.on("SIGTERM", () => {
+      if (values.record !== undefined) appendFileSync(`${values.record}.term`, "outlived SIGTERM\n");
+    });
     await denoise();
     record();
     await forever();
