@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { makePicture, sha256 } from "#runtime/inputs/testing/harness.ts";
@@ -119,6 +120,12 @@ describe("a small file in the job itself", () => {
   ])("is refused: %s", async (address, code, message) => {
     expect(await draw(address)).toMatchObject({ status: 422, json: { code, error: expect.stringContaining(message) } });
   });
+
+  it("is refused where no model could use anything of it", async () => {
+    const error = expect.stringContaining("config.reference_image_url: The picture has 3000 × 20 pixels");
+    const answer = await draw(`data:image/png;base64,${(await thread()).toString("base64")}`);
+    expect(answer).toMatchObject({ status: 422, json: { code: "INPUT_INVALID", error } });
+  });
 });
 
 describe("what is no address", () => {
@@ -163,6 +170,7 @@ describe("an upload is refused", () => {
       "BODY_TOO_LARGE",
       "1 MB",
     ],
+    ["of a thread", async () => upload(await thread()), 422, "INPUT_INVALID", "at most 20 times the other"],
   ])("%s", async (_what, send, status, code, message) => {
     const answer = await send();
     expect([answer.status, refusal.parse(answer.json).code]).toEqual([status, code]);
@@ -212,3 +220,9 @@ it("the stored file is the user's, under its content", async () => {
   const file = join(container.runtime.folder, "files", "inputs", "ann", "inputs", `${sha256(picture)}.png`);
   expect(await readFile(file)).toEqual(picture);
 });
+function thread(): Promise<Buffer> {
+  return sharp({ create: { width: 3000, height: 20, channels: 3, background: "gray" } })
+    .png()
+    .toBuffer();
+}
+

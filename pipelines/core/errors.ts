@@ -121,6 +121,12 @@ export function videoInputInvalid(what: string, problem: string, cause?: unknown
   return new PipelineError("INPUT_INVALID", message, { permanent: true, cause });
 }
 
+/** Of a picture or a video so narrow no model could use anything. */
+export function inputTooNarrow(what: string, width: number, height: number, maxRatio: number): PipelineError {
+  const message = `The ${what} cannot be used: it has ${width} × ${height} pixels. Send one whose longer side is at most ${maxRatio} times the other.`;
+  return new PipelineError("INPUT_INVALID", message, { permanent: true });
+}
+
 /** A video that the job names is longer or larger than are read. */
 export function videoInputTooLarge(what: string, problem: string): PipelineError {
   return new PipelineError("INPUT_TOO_LARGE", `The ${what} ${problem}.`, { permanent: true });

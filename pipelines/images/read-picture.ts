@@ -1,5 +1,5 @@
 import sharp, { type Metadata } from "sharp";
-import { inputInvalid, inputTooLarge } from "#pipelines/core/errors.ts";
+import { inputInvalid, inputTooLarge, inputTooNarrow } from "#pipelines/core/errors.ts";
 import type { RgbImage } from "./rgb.ts";
 
 /** More than nearly any camera's picture; 8-bit RGB of it takes 150 MB. */
@@ -58,9 +58,6 @@ function metadataOf(what: string, file: string | Uint8Array): Promise<Metadata> 
 function checkMetadata(what: string, { format, width, height }: Metadata): void {
   if (!formats.includes(format)) throw inputInvalid(what, `it is of format ${format}`);
   if (Math.max(width, height) > maxSideRatio * Math.min(width, height))
-    throw inputInvalid(
-      what,
-      `it has ${width} × ${height} pixels, and the longer side may be ${maxSideRatio} times the other`,
-    );
+    throw inputTooNarrow(what, width, height, maxSideRatio);
   if (width * height > maxPicturePixels) throw inputTooLarge(what, width, height, maxPicturePixels);
 }

@@ -53,6 +53,6 @@ it("refuses 20,000 × 10 pixels, by what the picture is in the job", async () =>
   await expect(fetchFitted("a", size, host, { what: "first frame" })).rejects.toMatchObject({
     code: "INPUT_INVALID",
     message:
-      "The first frame cannot be used: it has 20000 × 10 pixels, and the longer side may be 20 times the other. Send a PNG, JPEG, WebP or GIF.",
+      "The first frame cannot be used: it has 20000 × 10 pixels. Send one whose longer side is at most 20 times the other.",
   });
 });

@@ -259,7 +259,7 @@ describe("refuses", () => {
     await ffmpeg("-f", "lavfi", "-i", "color=s=4000x10:r=1", ...one, flat);
     expect(await refusal(flat)).toMatchObject([
       "INPUT_INVALID",
-      expect.stringContaining("it has 4000 × 10 pixels, and the longer side may be 20 times the other"),
+      expect.stringContaining("it has 4000 × 10 pixels. Send one whose longer side is at most 20 times the other."),
     ]);
   });
 

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
-import { videoInputInvalid, videoInputTooLarge } from "#pipelines/core/errors.ts";
+import { inputTooNarrow, videoInputInvalid, videoInputTooLarge } from "#pipelines/core/errors.ts";
 import { ffmpegMissing } from "#pipelines/video/errors.ts";
 import type { FfmpegPaths } from "#pipelines/video/ffmpeg-paths.ts";
 
@@ -101,10 +101,8 @@ async function probe(file: string, what: string, ffprobe: string, signal: AbortS
 }
 
 function checkFacts({ width, height, durationSeconds }: VideoFacts, what: string, storedPixels: number): void {
-  if (Math.max(width, height) > maxSideRatio * Math.min(width, height)) {
-    const problem = `has ${width} × ${height} pixels, and the longer side may be ${maxSideRatio} times the other`;
-    throw videoInputInvalid(what, `it ${problem}`);
-  }
+  if (Math.max(width, height) > maxSideRatio * Math.min(width, height))
+    throw inputTooNarrow(what, width, height, maxSideRatio);
   if (Math.max(width * height, storedPixels) > maxFramePixels) {
     const size = `has frames of ${width} × ${height} pixels`;
     throw videoInputTooLarge(what, `${size}; at most as many as 4096 × 2304 has are read: send a smaller one`);

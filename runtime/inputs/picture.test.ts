@@ -58,6 +58,20 @@ it("refuses an image bomb before anything is unpacked", async () => {
   }
 });
 
+it("refuses a picture of which no model could use anything", async () => {
+  const png = await makePicture("black");
+  expect(await sizeOf(claiming(png, 400, 20))).toEqual({ width: 400, height: 20 });
+  for (const [width, height] of [
+    [401, 20],
+    [20, 3000],
+  ] as const) {
+    await expect(sizeOf(claiming(png, width, height))).rejects.toMatchObject({
+      code: "INPUT_INVALID",
+      message: `The picture has ${width} × ${height} pixels. Send one whose longer side is at most 20 times the other.`,
+    });
+  }
+});
+
 it("refuses what only begins like a picture", async () => {
   const png = await makePicture("black");
   for (const bytes of [

@@ -7,7 +7,7 @@ import { makeFolder } from "#runtime/container/data-folder.ts";
 import type { AssetStore } from "#runtime/delivery/stores/asset-store.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type InputKind, inputKinds } from "../limits.ts";
-import { maxPixels } from "../picture.ts";
+import { checkPictureSize } from "../picture.ts";
 import { type Content, writeContent } from "../write-content.ts";
 import { pictureHeader } from "./picture-header.ts";
 import { uploadPath } from "./upload-path.ts";
@@ -230,11 +230,7 @@ async function checkedSize(file: string, { mimeType }: Content): Promise<Pick<Up
   if (size === undefined) return { width: null, height: null };
   if (size === null)
     throw new PermanentError("The picture cannot be taken: its header is damaged.", { code: "INPUT_INVALID" });
-  if (size.width * size.height > maxPixels)
-    throw new PermanentError(
-      `The picture has ${size.width} × ${size.height} pixels; at most ${maxPixels / 1e6} million are taken. Send a smaller one.`,
-      { code: "INPUT_TOO_LARGE" },
-    );
+  checkPictureSize("The picture", size.width, size.height);
   return size;
 }
 
