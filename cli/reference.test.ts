@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
@@ -58,6 +58,18 @@ test("a clip begins with a file of this machine", { timeout: 60_000 }, async () 
   expect(JSON.parse(stdout).metadata).toMatchObject(reported);
 });
 
+test("run names a file that is no picture as it was typed", async () => {
+  const folder = await folderWithPictures();
+  await writeFile(join(folder, "page.html"), "<!doctype html><title>A lake</title>".repeat(9));
+  const { exitCode, stdout, stderr } = await runCli(folder, [...type, "--reference", "page.html", "--json"], env);
+  expect(exitCode).not.toBe(0);
+  expect(JSON.parse(stdout).error).toMatchObject({
+    code: "INPUT_INVALID",
+    message: expect.stringContaining("@page.html"),
+  });
+  expect(stdout + stderr).not.toContain("127.0.0.1");
+});
+
 test("enqueue stores its files as uploaded ones, and the job names them", async () => {
   const folder = await folderWithPictures();
   const enqueue = ["enqueue", ...type.slice(1), "--data", "data", "--json"];
@@ -79,6 +91,9 @@ test.each([
   [["--input", "maks=@mask.png"], "--input names maks, which takes no file; those that do:"],
   [["--config", '{"mask_image_url": "@no.png"}'], "config.mask_image_url is @no.png: there is no such file."],
   [["--reference", "missing.png"], "--reference is missing.png: there is no such file, and it is no address."],
+  [["--input", "mask=@."], "config.mask_image_url is @.: that is a folder."],
+  [["--reference", "."], "--reference is .: that is a folder."],
+  [["--input", "mask=@blue.png"], 'config.mask_image_url is "@blue.png": must be given together with'],
   [["--mask", "mask.png"], "--mask is mask.png: give the picture that it is a mask of as --reference"],
   [["--reference", "blue.png", "--strength", "0"], "--strength is 0: must be more than 0"],
 ])("run refuses %j before anything is started", async (options, message) => {

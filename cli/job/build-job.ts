@@ -10,7 +10,7 @@ import type { JsonObject } from "#contract/synonyms.ts";
 import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
 import { usageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
-import { asLocalFile, type LocalFile, localFilesOf, withAddresses, withInputs } from "./local-inputs.ts";
+import { asLocalFile, type LocalFile, localFilesOf, withAddresses, withFileNames, withInputs } from "./local-inputs.ts";
 import type { JobOptions } from "./options.ts";
 
 export interface PlannedJob {
@@ -65,10 +65,14 @@ export function planJob(
   const { type } = handler;
   const job = withAddresses(fields, inputFieldsOf(handler), addresses);
   const request = { id: randomUUID(), created_at: new Date().toISOString(), ...job };
+  const named = ({ value, ...problem }: FieldProblem): FieldProblem => ({
+    ...problem,
+    ...(value === undefined ? {} : { value: typeof value === "string" ? withFileNames(value, addresses) : value }),
+  });
   const envelope = parseWith(jobEnvelope, request);
-  if (!envelope.ok) throw invalidJob(envelope.problems, options, type);
+  if (!envelope.ok) throw invalidJob(envelope.problems.map(named), options, type);
   const parsed = checkJob(handler, envelope.value);
-  if (!parsed.ok) throw invalidJob(parsed.problems, options, type);
+  if (!parsed.ok) throw invalidJob(parsed.problems.map(named), options, type);
   return { job: envelope.value, handler, ignored: ignoredFields(handler, request) };
 }
 

@@ -79,7 +79,7 @@ async function remoteJob(client: OurvidzClient, operands: readonly string[], opt
 
 /** What a file's address will look like. */
 function standIns(files: readonly LocalFile[]): ReadonlyMap<string, string> {
-  return new Map(files.map(({ text }) => [text, inputAddress("0".repeat(64))]));
+  return new Map(files.map(({ text }, index) => [text, inputAddress(String(index).padStart(64, "0"))]));
 }
 
 /** The job, with its files where the containers of its queue find them. */

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { InputPlace } from "#contract/input-fields.ts";
-import { withInputs } from "./local-inputs.ts";
+import { withFileNames, withInputs } from "./local-inputs.ts";
 
 const places: readonly InputPlace[] = [
   { path: ["config", "image_refs"], takes: "picture" },
@@ -24,4 +24,19 @@ it.each([
 it("puts a file in the place of what the job has", () => {
   const job = { config: { image_refs: ["https://a.example/1.png"] } };
   expect(withInputs(job, ["image_refs=@a.png"], places)).toEqual({ config: { image_refs: "@a.png" } });
+});
+
+it.each([
+  ["The file http://127.0.0.1:4711/0/page.html is refused.", "The file @f/page.html is refused."],
+  ["The file http://127.0.0.1:4711/0/pag… is refused.", "The file @f/page.html is refused."],
+  ['config.image is "http://127.0.0.1:4711/1/a.png"', 'config.image is "@a.png"'],
+  [`config.image is "input:${"0".repeat(64)}"`, 'config.image is "@b.png"'],
+  ["The file http://127.0.0.1:4712/0/page.html is refused.", "The file http://127.0.0.1:4712/0/page.html is refused."],
+])("names files as they were typed: %s", (text, expected) => {
+  const addresses = new Map([
+    ["@f/page.html", "http://127.0.0.1:4711/0/page.html"],
+    ["@a.png", "http://127.0.0.1:4711/1/a.png"],
+    ["@b.png", `input:${"0".repeat(64)}`],
+  ]);
+  expect(withFileNames(text, addresses)).toBe(expected);
 });

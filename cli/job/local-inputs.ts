@@ -1,4 +1,4 @@
-import { access, constants } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { InputPlace } from "#contract/input-fields.ts";
 import { isJsonObject, type JsonObject } from "#contract/synonyms.ts";
@@ -94,6 +94,18 @@ export function withAddresses(
   );
 }
 
+/** A text for people, with what they have typed for the addresses that stand in its place. */
+export function withFileNames(text: string, addresses: ReadonlyMap<string, string>): string {
+  return [...addresses].reduce((shown, [name, address]) => {
+    const whole = shown.replaceAll(address, name);
+    // Of `http://127.0.0.1:1234/0/picture.png` all but the file is its own, and messages cut what is long.
+    const [own] = /^http:\/\/[\d.:]+\/\d+\//.exec(address) ?? [];
+    return own === undefined
+      ? whole
+      : whole.replaceAll(new RegExp(`${own.replaceAll(".", "\\.")}[^\\s"]*…`, "g"), name);
+  }, text);
+}
+
 function labelOf(path: readonly string[], text: string, { reference, mask }: Pick<JobOptions, "reference" | "mask">) {
   const options = { "metadata.reference_image_url": reference, "config.mask_image_url": mask };
   const option = Object.entries(options).find(
@@ -104,12 +116,16 @@ function labelOf(path: readonly string[], text: string, { reference, mask }: Pic
 }
 
 async function checkReadable(file: string, text: string, label: { name: string; given: string }): Promise<void> {
-  await access(file, constants.R_OK).catch(() => {
-    const isMarked = label.given === text;
-    throw usageError(
-      `${label.name} is ${label.given}: there is no such file${isMarked ? "" : ", and it is no address"}.`,
-    );
-  });
+  const isFolder = await access(file, constants.R_OK).then(
+    async () => (await stat(file)).isDirectory(),
+    () => {
+      const isMarked = label.given === text;
+      throw usageError(
+        `${label.name} is ${label.given}: there is no such file${isMarked ? "" : ", and it is no address"}.`,
+      );
+    },
+  );
+  if (isFolder) throw usageError(`${label.name} is ${label.given}: that is a folder. Name a file in it.`);
 }
 
 /** A text, or the texts of a list, by themselves or as the path of an object. */

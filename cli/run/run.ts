@@ -7,6 +7,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob, type PlannedJob, planJob } from "../job/build-job.ts";
+import { withFileNames } from "../job/local-inputs.ts";
 import type { JobOptions } from "../job/options.ts";
 import { type GlobalOptions, openLog, readSettings } from "../settings.ts";
 import { LocalFiles } from "./local-files.ts";
@@ -51,12 +52,18 @@ interface PreparedRun extends Pick<PlannedRun, "planned" | "out" | "interruption
 }
 
 async function runInScratchFolder(parts: PreparedRun): Promise<number> {
-  const { planned, settings, out, options, interruption } = parts;
+  const { planned, settings, out, files, options, interruption } = parts;
   const scratch = await ScratchFolder.create(options.data === undefined ? undefined : settings.dataFolder);
   try {
     const config = configForOneJob(parts, scratch);
-    const view = await createProgressView({ plain: options.verbose === true });
-    const outcome = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
+    const { addresses } = files;
+    const view = withNamedFiles(await createProgressView({ plain: options.verbose === true }), addresses);
+    const ran = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
+    const named = <Part extends { readonly end: RunEnd }>(part: Part) => ({
+      ...part,
+      end: namingFiles(part.end, addresses),
+    });
+    const outcome = { ...named(ran), children: ran.children.map(named) };
     reportRun(options, planned, outcome);
     const ends = [outcome.end, ...outcome.children.map(({ end }) => end)];
     return exitCodeOf(ends.find(({ status }) => status !== "completed") ?? outcome.end, interruption);
@@ -97,6 +104,21 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
     view.close();
     await runtime.stop();
   }
+}
+
+/** Whoever reads an error has typed `@picture.png`, and does not know the address under which it is served. */
+function namingFiles(end: RunEnd, addresses: LocalFiles["addresses"]): RunEnd {
+  if (end.status !== "failed" && end.status !== "undelivered") return end;
+  return { ...end, error: { ...end.error, message: withFileNames(end.error.message, addresses) } };
+}
+
+function withNamedFiles(view: ProgressView, addresses: LocalFiles["addresses"]): ProgressView {
+  return {
+    preparing: () => view.preparing(),
+    step: (step, total) => view.step(step, total),
+    note: (text) => view.note(withFileNames(text, addresses)),
+    close: () => view.close(),
+  };
 }
 
 /** What could not be delivered stays, and the error says where. */
