@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { deliveryFields } from "./fields.ts";
+import { inputFieldsOf } from "./input-fields.ts";
 import { type FieldProblem, jobEnvelope } from "./job.ts";
 import { parameterProblems, unreadKeys } from "./parameters.ts";
 import { type Parsed, parseWith } from "./problems.ts";
 import { resultFieldNames, resultFieldProblems } from "./result-fields.ts";
-import { canonicalJob, isGiven, isJsonObject, type JsonObject, loraNames, synonymsOf } from "./synonyms.ts";
+import { canonicalJob, isGiven, isJsonObject, type JsonObject, loraNames, nameGiven, synonymsOf } from "./synonyms.ts";
 
 /** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
 export interface JobSchema<Input extends z.ZodType = z.ZodType> {
@@ -108,8 +109,20 @@ export function ignoredBy(schema: JobSchema, job: Readonly<JsonObject>): string[
       ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
       ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
       ...(schema.unusedFields?.(job) ?? []),
+      ...emptyFiles(schema, objectOf(job.config)),
     ]),
   ];
+}
+
+/** Fields of `config` that take a file and are given an empty text: that is none, and producers that mean one are to see it. */
+function emptyFiles(schema: JobSchema, config: JsonObject): string[] {
+  const isEmpty = (value: unknown): boolean =>
+    value === "" || (Array.isArray(value) && value.length > 0 && value.every(isEmpty));
+  return inputFieldsOf(schema).flatMap(({ path: [place, name = ""], takes }) => {
+    if (place !== "config" || takes === "weights") return [];
+    const written = nameGiven(config, name) ?? name;
+    return isEmpty(config[written]) ? [written] : [];
+  });
 }
 
 /**

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { JobSchema } from "./check-job.ts";
 import { type InputField, inputFieldKey } from "./input-address.ts";
 
 /** A field of a job that names a file: `["metadata", "reference_image_url"]`. */
@@ -17,10 +16,16 @@ const node: z.ZodType<{
 const kinds = z.enum(["picture", "video", "picture or video", "weights"]);
 const deepest = 3;
 
-const known = new WeakMap<JobSchema, readonly InputPlace[]>();
+/** The part of a job type's schema that says it. */
+interface FieldSchemas {
+  readonly input: z.ZodType;
+  readonly parameters?: z.ZodObject;
+}
+
+const known = new WeakMap<FieldSchemas, readonly InputPlace[]>();
 
 /** The fields of a job type that name files, by what its schemas say of themselves. */
-export function inputFieldsOf(schema: JobSchema): readonly InputPlace[] {
+export function inputFieldsOf(schema: FieldSchemas): readonly InputPlace[] {
   const places = known.get(schema) ?? [
     ...placesIn(jsonSchema(schema.input), []),
     ...(schema.parameters === undefined ? [] : placesIn(jsonSchema(schema.parameters), ["config"])),

@@ -149,6 +149,10 @@ describe("what plays no part is listed as ignored", () => {
     [{ metadata: { reference_strength: 0.4, album: "a" } }, ["metadata.reference_strength"]],
     [{ metadata: { reference_image_url: "", exact_copy_mode: null } }, []],
     [
+      { config: { mask_image_url: "", control_image_url: "", ip_adapter_image_url: null } },
+      ["mask_image_url", "control_image_url"],
+    ],
+    [
       begin({ reference_type: "style", reference_mode: "copy" }, { pipeline: "txt2img" }),
       ["metadata.reference_image_url", "metadata.reference_type", "metadata.reference_mode"],
     ],

@@ -31,6 +31,13 @@ describe.each(["vace", "vace_21", "vace_22"])("a job of the type %s", (type) => 
     expect(problemsOf(type, config)).toEqual([]);
   });
 
+  it("lists files that are empty texts as ignored", () => {
+    const config = { video_guide_path: "", image_refs: [""], video_mask: "", first_frame: png, last_frame: null };
+    const listed = ignoredBy(schema(type), { type, prompt: "a lake", config });
+    expect(listed.toSorted()).toEqual(["image_refs", "video_guide_path", "video_mask"]);
+    expect(ignoredBy(schema(type), { type, prompt: "a lake", config: { image_refs: [png, ""] } })).toEqual([]);
+  });
+
   it.each([
     [{ video_mask: mp4 }, ["config.video_mask must be left out without config.video_guide, which it is a mask of"]],
     [

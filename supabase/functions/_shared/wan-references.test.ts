@@ -68,7 +68,9 @@ describe("a job", () => {
     ["video_fast", { config: { image: "" }, metadata: { start_reference_url: "", reference_strength: 0.85 } }],
   ])("of the type %s takes %j", (type, job) => {
     expect(problemsOf(type, job)).toEqual([]);
-    expect(ignored(type, job)).toEqual(JSON.stringify(job).includes("https") ? [] : ["metadata.reference_strength"]);
+    expect(ignored(type, job)).toEqual(
+      JSON.stringify(job).includes("https") ? [] : ["metadata.reference_strength", "image"],
+    );
   });
 
   it.each([
