@@ -140,6 +140,14 @@ describe("what is no address", () => {
   });
 });
 
+it.each(["/jobs", "/generate"])("an address that could not be fetched from is refused by POST %s", async (path) => {
+  const job = { type: "tint", user_id: "ann", config: { reference_image_url: "https://10.0.0.1/a.png" } };
+  expect(await call("POST", path, job)).toMatchObject({
+    status: 422,
+    json: { code: "INPUT_REFUSED", details: [{ field: "config.reference_image_url" }] },
+  });
+});
+
 const refusal = z.object({ success: z.literal(false), code: z.string(), error: z.string() });
 
 describe("an upload is refused", () => {
@@ -162,6 +170,7 @@ describe("an upload is refused", () => {
       "uncompressed",
     ],
     ["for no user", () => upload(picture, "?user_id=../etc"), 400, "INVALID_REQUEST", "user_id"],
+    ["of a thread", async () => upload(await thread()), 422, "INPUT_INVALID", "at most 20 times the other"],
     ["of a bomb", async () => upload(await bomb()), 422, "INPUT_TOO_LARGE", "20000 × 20000"],
     [
       "that is larger than pictures are",
@@ -170,7 +179,6 @@ describe("an upload is refused", () => {
       "BODY_TOO_LARGE",
       "1 MB",
     ],
-    ["of a thread", async () => upload(await thread()), 422, "INPUT_INVALID", "at most 20 times the other"],
   ])("%s", async (_what, send, status, code, message) => {
     const answer = await send();
     expect([answer.status, refusal.parse(answer.json).code]).toEqual([status, code]);
@@ -215,14 +223,14 @@ async function bomb(): Promise<Buffer> {
   return bytes;
 }
 
-it("the stored file is the user's, under its content", async () => {
-  await upload(picture);
-  const file = join(container.runtime.folder, "files", "inputs", "ann", "inputs", `${sha256(picture)}.png`);
-  expect(await readFile(file)).toEqual(picture);
-});
 function thread(): Promise<Buffer> {
   return sharp({ create: { width: 3000, height: 20, channels: 3, background: "gray" } })
     .png()
     .toBuffer();
 }
 
+it("the stored file is the user's, under its content", async () => {
+  await upload(picture);
+  const file = join(container.runtime.folder, "files", "inputs", "ann", "inputs", `${sha256(picture)}.png`);
+  expect(await readFile(file)).toEqual(picture);
+});

@@ -87,6 +87,20 @@ describe("queue-job", () => {
     ]);
   });
 
+  test.each([
+    ["metadata", "reference_image_url"],
+    ["config", "mask_image_url"],
+    ["config", "control_image_url"],
+  ])("refuses in %s.%s what is no address of a server, and leaves hosts to the containers", async (place, name) => {
+    for (const address of ["@/etc/passwd", "file:///etc/passwd", "https://ann:secret@files.example/a.png"]) {
+      const { status, body } = await queue({ ...lighthouse, [place]: { [name]: address } });
+      expect([status, body.details]).toEqual([
+        422,
+        expect.arrayContaining([expect.objectContaining({ field: `${place}.${name}` })]),
+      ]);
+    }
+  });
+
   test("makes one job of two requests with one idempotency key, given in the header or in the body", async () => {
     const first = await queue({ ...lighthouse, idempotency_key: "order-1" });
     const second = await queue(lighthouse, { "Idempotency-Key": "order-1" });

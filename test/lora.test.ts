@@ -124,7 +124,7 @@ describe("a job for SDXL", () => {
     ["ink", "LORA_NOT_FOUND"],
     ["../sdxl/unet/model.onnx", "LORA_NOT_FOUND"],
     ["https://169.254.169.254/x.safetensors", "INPUT_REFUSED"],
-    ["file:///etc/passwd", "INPUT_REFUSED"],
+    ["file:///etc/passwd", "INVALID_JOB"],
   ])("fails at once for %s", async (source, code) => {
     expect(await run({ loras: [source] })).toMatchObject({ status: "failed", attempt: 1, error: { code } });
   });

@@ -49,6 +49,8 @@ export async function enqueueJob(operands: readonly string[], options: EnqueueCo
   const { ignored, job: planned } = planJob(described, standIns(described.files), options);
   const overdue = key === undefined ? overdueProblem(planned, Date.now()) : null;
   if (overdue !== null) throw invalidJob([overdue]);
+  const { addressRules, checkAddresses } = await import("#runtime/inputs/uploads/check-addresses.ts");
+  checkAddresses(planned, described.handler, addressRules(config));
   const { jobId, position, created, status } = await withFirstQueue(config, options, async (open) => {
     const { job, handler } = await withStoredFiles(described, config, options, open);
     const { queue } = open;
@@ -90,16 +92,18 @@ async function withStoredFiles(
   { queue, embedded }: OpenQueue,
 ): Promise<PlannedJob> {
   if (described.files.length === 0) return planJob(described, new Map(), options);
-  const [{ openUploads, storeFiles }, { admitInputs }] = await Promise.all([
+  const [{ openUploads, storeFiles }, { admitInputs }, { addressRules }] = await Promise.all([
     import("./store-files.ts"),
     import("#runtime/inputs/uploads/admit-inputs.ts"),
+    import("#runtime/inputs/uploads/check-addresses.ts"),
   ]);
   const uploads = await openUploads(config, await embedded(), queue);
   const { user_id: userId } = jobEnvelope.pick({ user_id: true }).parse({ user_id: options.user });
   const planned = planJob(described, await storeFiles(described.files, uploads, userId), options);
   const [name = ""] = queue.byName.keys();
   const isEmbedded = config.configuredSources.some((source) => source.name === name && source.isEmbedded);
-  const admission = { uploads, queue: { name, isEmbedded }, publicUrl: config.http.publicUrl ?? null, advice };
+  const publicUrl = config.http.publicUrl ?? null;
+  const admission = { uploads, queue: { name, isEmbedded }, publicUrl, rules: addressRules(config), advice };
   return { ...planned, job: await admitInputs(planned.job, planned.handler, admission) };
 }
 

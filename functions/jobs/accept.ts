@@ -5,6 +5,7 @@ import { invalidJob } from "#contract/problems.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { publicAddress } from "#runtime/heartbeat/public-address.ts";
 import { admitInputs } from "#runtime/inputs/uploads/admit-inputs.ts";
+import { addressRules } from "#runtime/inputs/uploads/check-addresses.ts";
 import type { JobStatus } from "#runtime/sources/job-source.ts";
 import { type Accepted, idempotencyKey, type Submission, submission } from "../api/schemas/submission.ts";
 import { HttpError } from "../errors.ts";
@@ -54,7 +55,7 @@ function admissionTo(
   const isEmbedded = config.sources.some((each) => each.name === name && each.isEmbedded);
   const { podId, http } = config;
   const publicUrl = publicAddress({ publicUrl: http.publicUrl, podId }, http.port)?.url ?? null;
-  return { uploads, queue: { name, isEmbedded }, publicUrl };
+  return { uploads, queue: { name, isEmbedded }, publicUrl, rules: addressRules(config) };
 }
 
 /** From the header or the body; both may be given when they agree. */

@@ -12,7 +12,12 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"guidance_rescale":7}}', "config.guidance_rescale", "must be a number from 0 to 1"],
   ['{"config":{"scheduler":"nearest"}}', "config.scheduler", 'must be "euler"'],
   ['{"config":{"pipeline":"img2img"}}', "metadata.reference_image_url", "must be given, since config.pipeline"],
-  ['{"config":{"mask_image_url":"ann/mask.png"}}', "config.mask_image_url", beginsWith],
+  ['{"config":{"mask_image_url":"https://files.example/mask.png"}}', "config.mask_image_url", beginsWith],
+  [
+    '{"metadata":{"reference_image_url":"file:///etc/passwd"}}',
+    "metadata.reference_image_url",
+    "must be a public https address, or upload the file",
+  ],
   ['{"config":{"mask":"ann/mask.png"}}', "config.mask", "must be left out: give a mask as config.mask_image_url"],
   ['{"config":{"init_image":"ann/a.png"}}', "config.init_image", "must be left out: give a picture to begin with as"],
   ['{"config":{"lora":"ann/style.safetensors"}}', "config.lora", notUsed("a LoRA")],

@@ -69,9 +69,10 @@ function sdxl(): JobSchema {
 const job = (fields: Record<string, unknown>) =>
   jobEnvelope.parse({ id: "job-1", type: "sdxl_image_fast", user_id: "ann", prompt: "a lake", ...fields });
 const here = { name: "sqlite", isEmbedded: true };
+const rules = { allowedHosts: ["nas.lan", "10.0.0.7:8080"], projectUrl: null };
 const elsewhere = { name: "upstash", isEmbedded: false };
 const admit = (fields: Record<string, unknown>, more = {}) =>
-  admitInputs(job(fields), sdxl(), { uploads, queue: here, publicUrl: null, ...more });
+  admitInputs(job(fields), sdxl(), { uploads, queue: here, publicUrl: null, rules, ...more });
 const dataAddress = () => `data:image/png;base64,${picture.toString("base64")}`;
 
 it("the fields that name files say so", () => {
@@ -87,7 +88,7 @@ it("the fields that name files say so", () => {
 describe("a job at the door", () => {
   it("that names no files is left as it is", async () => {
     const given = job({ config: { seed: 1 } });
-    expect(await admitInputs(given, sdxl(), { uploads, queue: here, publicUrl: null })).toBe(given);
+    expect(await admitInputs(given, sdxl(), { uploads, queue: here, publicUrl: null, rules })).toBe(given);
   });
 
   it("has what is in it stored, wherever its fields may be, and nothing else", async () => {
@@ -109,12 +110,49 @@ describe("a job at the door", () => {
     const schema = schemaOf("vace");
     if (schema === undefined) throw new Error("the contract has no vace");
     const given = job({ type: "vace", config: { image_refs: [dataAddress(), "https://a.example/1.png"] } });
-    const admitted = await admitInputs(given, schema, { uploads, queue: here, publicUrl: null });
+    const admitted = await admitInputs(given, schema, { uploads, queue: here, publicUrl: null, rules });
     expect(admitted.config).toEqual({ image_refs: [pictureAddress, "https://a.example/1.png"] });
     const named = job({ type: "vace", config: { video_mask: pictureAddress, video_guide: pictureAddress } });
-    await expect(admitInputs(named, schema, { uploads, queue: here, publicUrl: null })).rejects.toMatchObject({
+    await expect(admitInputs(named, schema, { uploads, queue: here, publicUrl: null, rules })).rejects.toMatchObject({
       details: [{ field: "config.video_guide", message: "must be a video, and is image/png" }],
     });
+  });
+
+  it.each([
+    ["http://127.0.0.1/a.png", "it is not https"],
+    ["https://10.0.0.1/a.png", "its host is not on the public internet (private)"],
+    ["https://localhost/a.png", "its host is not on the public internet (loopback)"],
+    ["https://[::ffff:169.254.169.254]/a.png", "its host is not on the public internet (linkLocal)"],
+    ["https://files.example:8443/a.png", "it has the port 8443"],
+    ["https://ann:secret@files.example/a.png", "it contains a user name or a password"],
+    ["http://10.0.0.7/a.png", "it is not https"],
+    ["file:///etc/passwd", "file: is no way to fetch a file"],
+    ["@/etc/passwd", "it is not an address"],
+  ])("that names %s is refused in every field, with the ways out", async (address, why) => {
+    for (const [field, fields] of Object.entries({
+      reference_image_url: { reference_image_url: address },
+      "config.mask_image_url": { config: { mask_image_url: address } },
+      "metadata.reference_image_url": { metadata: { reference_image_url: address } },
+      ...(address.startsWith("http") && !address.includes("@")
+        ? { "config.loras": { config: { additional_loras: { [address]: 1 } } } }
+        : {}),
+    })) {
+      await expect(admit(fields)).rejects.toMatchObject({
+        status: 422,
+        code: "INPUT_REFUSED",
+        message: expect.stringMatching(/POST \/inputs.*--input name=@file.*data:/),
+        details: [{ field, message: expect.stringContaining(why) }],
+      });
+    }
+  });
+
+  it("may name what the operator allows, LoRA files by name, and no picture", async () => {
+    const fields = {
+      config: { mask_image_url: "http://10.0.0.7:8080/a.png", loras: ["ink", "http://nas.lan/b.safetensors"] },
+      metadata: { reference_image_url: "http://nas.lan:9000/a.png" },
+    };
+    expect(await admit(fields)).toMatchObject(fields);
+    expect(await admit({ config: { mask_image_url: "" } })).toMatchObject({ config: { mask_image_url: "" } });
   });
 
   it("keeps the files that it names, by themselves or in a list", async () => {

@@ -4,8 +4,9 @@ import { inputAddress, inputHash, isDataAddress, readDataAddress } from "#contra
 import { inputFieldsOf } from "#contract/input-fields.ts";
 import type { FieldProblem, Job } from "#contract/job.ts";
 import { invalidJob } from "#contract/problems.ts";
-import { isJsonObject, type JsonObject } from "#contract/synonyms.ts";
 import { kindOf } from "../write-content.ts";
+import { type AddressRules, checkAddresses } from "./check-addresses.ts";
+import { fieldAt, mapJob, textsOf } from "./job-texts.ts";
 import type { Upload } from "./upload-rows.ts";
 import type { Uploads } from "./uploads.ts";
 
@@ -20,6 +21,7 @@ export interface Admission {
   readonly queue: { readonly name: string; readonly isEmbedded: boolean };
   /** Where others reach this container; null when that is not known. */
   readonly publicUrl: string | null;
+  readonly rules: AddressRules;
   /** What is to be done where the queue's containers cannot read a file of this data folder. */
   readonly advice?: string;
 }
@@ -33,6 +35,7 @@ const defaultAdvice =
  *   field; CodedError as {@link Uploads.add} throws them
  */
 export async function admitInputs(job: Job, schema: JobSchema, admission: Admission): Promise<Job> {
+  checkAddresses(job, schema, admission.rules);
   if (!mayNameFiles(job)) return job;
   const stored = await storeData(job, schema, admission.uploads);
   const named = textsOf(stored, []).flatMap(({ path, text }) => {
@@ -66,11 +69,6 @@ async function storeData(job: Job, schema: JobSchema, uploads: Uploads): Promise
   }
   if (stored.size === 0) return job;
   return mapJob(job, (path, text) => (names.has(fieldAt(path)) ? (stored.get(text) ?? text) : text));
-}
-
-/** The last name of a path: that of the list, for an entry of one. */
-function fieldAt(path: readonly string[]): string | undefined {
-  return path.findLast((name) => !/^\d+$/.test(name));
 }
 
 async function storeOne(
@@ -154,41 +152,4 @@ async function reachable(
     `The file ${own} lies in the data folder of this machine, and containers of other machines run jobs of the queue ${queue.name} too: ${advice}.`,
     { code: "UNSUPPORTED_OPTION" },
   );
-}
-
-interface FoundText {
-  readonly path: readonly string[];
-  readonly text: string;
-}
-
-const deepest = 6;
-
-/** Where files may be named: in `config` and `metadata`, at any depth that a job type has, and beside them. */
-function textsOf(value: unknown, path: readonly string[]): FoundText[] {
-  if (typeof value === "string") return path.length === 0 || isProse(path) ? [] : [{ path, text: value }];
-  if (path.length >= deepest || typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([name, child]) => textsOf(child, [...path, name]));
-}
-
-/** A prompt is a text, whatever it looks like. */
-function isProse(path: readonly string[]): boolean {
-  return path.length === 1 && (path[0] === "prompt" || path[0] === "negative_prompt");
-}
-
-function mapJob(job: Job, replace: (path: readonly string[], text: string) => string): Job {
-  const map = (value: unknown, path: readonly string[]): unknown => {
-    if (typeof value === "string") return isProse(path) ? value : replace(path, value);
-    if (path.length >= deepest) return value;
-    if (Array.isArray(value)) return value.map((child, index) => map(child, [...path, String(index)]));
-    return isJsonObject(value) ? mapObject(value, path) : value;
-  };
-  const mapObject = (object: JsonObject, path: readonly string[]): JsonObject =>
-    Object.fromEntries(Object.entries(object).map(([name, child]) => [name, map(child, [...path, name])]));
-  const { config, metadata, ...fields } = job;
-  return {
-    ...job,
-    ...mapObject(fields, []),
-    config: mapObject(config, ["config"]),
-    metadata: mapObject(metadata, ["metadata"]),
-  };
 }

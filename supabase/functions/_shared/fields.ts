@@ -4,6 +4,7 @@ import { fromDecimal } from "./decimal.ts";
 import { expiresAt, expiresInSeconds, timeoutSeconds } from "./expiry.ts";
 import {
   type InputField,
+  inputAddressProblem,
   inputFieldKey,
   inputHash,
   isDataAddress,
@@ -136,6 +137,10 @@ const address = (field: InputField) =>
     })
     .refine((text) => !isInputAddress(text) || inputHash(text) !== null, {
       error: "must be input: and the SHA-256 that POST /inputs has answered",
+    })
+    .superRefine((text, ctx) => {
+      const message = inputAddressProblem(text);
+      if (message !== null) ctx.addIssue({ code: "custom", input: text, message });
     })
     .meta({ maxLength: maxDataCharacters, [inputFieldKey]: field });
 

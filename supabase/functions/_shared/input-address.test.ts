@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   inputAddress,
+  inputAddressProblem,
   inputHash,
   isDataAddress,
   isInputAddress,
@@ -23,6 +24,22 @@ describe("input addresses", () => {
       expect(inputHash(wrong)).toBeNull();
     expect([isInputAddress("INPUT:x"), isInputAddress("inputs")]).toEqual([true, false]);
   });
+});
+
+it.each([
+  ["https://files.example:8443/a.png?token=x", null],
+  ["http://10.0.0.7/a.png", null],
+  [`input:${hash}`, null],
+  ["data:image/png;base64,APr7", null],
+  ["@/etc/passwd", "POST /inputs"],
+  ["file:///etc/passwd", "POST /inputs"],
+  ["ftp://files.example/a.png", "POST /inputs"],
+  ["blob:https://a.example/7f", "POST /inputs"],
+  ["ann/lake.png", "POST /inputs"],
+  ["https://ann@files.example/a.png", "without a user name"],
+])("%s is an address that a job may name: %s", (address, problem) => {
+  const expected: unknown = problem === null ? null : expect.stringContaining(problem);
+  expect(inputAddressProblem(address)).toEqual(expected);
 });
 
 describe("data addresses", () => {

@@ -36,6 +36,23 @@ export function isDataAddress(text: string): boolean {
   return /^data:/i.test(text);
 }
 
+const fetchedProtocols: readonly string[] = ["https:", "http:"];
+const otherWays =
+  "or upload the file (POST /inputs; on the command line --input name=@file) and name its input: address";
+
+/**
+ * What keeps an address from being any that a file is fetched from, as far as is known without asking anybody; null when nothing
+ * does. Which hosts and ports may be named is up to the containers, whose operator may allow more than the public ones.
+ */
+export function inputAddressProblem(text: string): string | null {
+  // These have rules of their own, and may be long.
+  if (isDataAddress(text) || isInputAddress(text)) return null;
+  const url = URL.parse(text);
+  if (url === null || !fetchedProtocols.includes(url.protocol)) return `must be a public https address, ${otherWays}`;
+  if (url.username !== "" || url.password !== "") return "must be an address without a user name and a password";
+  return null;
+}
+
 /**
  * The content of a data address. What it says of its type plays no part.
  * @throws PermanentError INPUT_REFUSED, INPUT_TOO_LARGE

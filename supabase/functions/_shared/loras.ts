@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { inputFieldKey, inputHash } from "./input-address.ts";
+import { inputAddressProblem, inputFieldKey, inputHash } from "./input-address.ts";
 import { isGiven, isJsonObject, type JsonObject, loraNames } from "./synonyms.ts";
 
 /**
@@ -166,10 +166,11 @@ function readAdditional(given: unknown): Read {
   return choices;
 }
 
-/** An address with a user name or password in it is none: they would be shown wherever it is. */
+/** An address with a user name or password in it is none: they would be shown wherever it is. Nor is one of no server. */
 function isSource(value: unknown): value is string {
   if (typeof value !== "string" || value.trim() === "" || value.length > maxSourceCharacters) return false;
-  return !value.includes("\0") && !(isAddress(value) && /^[^/?#]*\/\/[^/?#]*@/.test(value));
+  if (value.includes("\0")) return false;
+  return !isAddress(value) || (inputAddressProblem(value) === null && !/^[^/?#]*\/\/[^/?#]*@/.test(value));
 }
 
 /** Whether a LoRA is named by its address, that of an uploaded file among them, and not by its file. */

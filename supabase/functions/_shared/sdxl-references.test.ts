@@ -95,7 +95,7 @@ describe("an exact copy", () => {
   });
 
   it("is of a whole reference", () => {
-    expect(refused(begin({ exact_copy_mode: true }, { mask_image_url: "m.png" }))).toEqual([
+    expect(refused(begin({ exact_copy_mode: true }, { mask_image_url: "https://files.test/m.png" }))).toEqual([
       "config.mask_image_url must be left out: an exact copy draws nothing anew",
     ]);
     const rule =
@@ -120,11 +120,11 @@ it.each([
     'metadata.reference_image_url must be given, since config.pipeline is "img2img"',
   ],
   [
-    { config: { mask_image_url: "m.png" } },
+    { config: { mask_image_url: "https://files.test/m.png" } },
     "config.mask_image_url must be given together with metadata.reference_image_url: it says which parts of that are drawn anew",
   ],
   [
-    begin({}, { pipeline: "txt2img", mask_image_url: "m.png" }),
+    begin({}, { pipeline: "txt2img", mask_image_url: "https://files.test/m.png" }),
     'config.mask_image_url must be left out with config.pipeline "txt2img"',
   ],
   [

@@ -125,11 +125,20 @@ describe("synonyms", () => {
 
   it.each([
     [{ reference_image_url: "https://files.test/a.png" }, "https://files.test/a.png"],
-    [{ config: { reference_image_url: "b.png" } }, "b.png"],
-    [{ metadata: { reference_image_url: "c.png" } }, "c.png"],
-    [{ metadata: { reference_image_url: "" }, config: { reference_image_url: "b.png" } }, "b.png"],
-    [{ metadata: { reference_image_url: "c.png" }, config: { reference_image_url: "c.png" } }, "c.png"],
-    [{ metadata: null, reference_image_url: "a.png" }, "a.png"],
+    [{ config: { reference_image_url: "https://files.test/b.png" } }, "https://files.test/b.png"],
+    [{ metadata: { reference_image_url: "https://files.test/c.png" } }, "https://files.test/c.png"],
+    [
+      { metadata: { reference_image_url: "" }, config: { reference_image_url: "https://files.test/b.png" } },
+      "https://files.test/b.png",
+    ],
+    [
+      {
+        metadata: { reference_image_url: "https://files.test/c.png" },
+        config: { reference_image_url: "https://files.test/c.png" },
+      },
+      "https://files.test/c.png",
+    ],
+    [{ metadata: null, reference_image_url: "https://files.test/a.png" }, "https://files.test/a.png"],
   ])("%j has its reference in metadata", (job, value) => {
     expect(accepted(job).metadata.reference_image_url).toBe(value);
   });

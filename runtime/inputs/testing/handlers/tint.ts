@@ -1,8 +1,11 @@
 import { z } from "zod";
 import { defineHandler } from "#contract/handler.ts";
+import { inputFieldKey } from "#contract/input-address.ts";
 import { jobEnvelope } from "#contract/job.ts";
 
-const input = jobEnvelope.extend({ config: z.looseObject({ reference_image_url: z.string() }) });
+const input = jobEnvelope.extend({
+  config: z.looseObject({ reference_image_url: z.string().meta({ [inputFieldKey]: "picture" }) }),
+});
 
 export default defineHandler({
   type: "tint",
