@@ -1,4 +1,4 @@
-import { ChangeSignal } from "../change-signal.ts";
+import { TimedSignal } from "../timed-signal.ts";
 
 /** What the database says of jobs that could be taken. */
 export interface DueJobs {
@@ -18,8 +18,6 @@ export interface JobWatchOptions {
 }
 
 const growth = 1.6;
-/** A timer that is set for longer would fire at once. */
-const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Ends waits for jobs, by looking: at once when something may have happened, then less and less often, and at the moments
@@ -28,13 +26,17 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export class JobWatch {
   readonly #options: JobWatchOptions;
-  readonly #signal = new ChangeSignal((isWaiting) => (isWaiting ? this.#begin() : this.#end()));
-  #timer: NodeJS.Timeout | undefined;
-  #isWaiting = false;
+  readonly #signal = new TimedSignal({
+    inMs: () => this.#lookAtMs - this.#options.monotonicMs(),
+    act: () =>
+      this.#look().finally(() => {
+        if (this.#lookAgain) this.#lookAtMs = 0;
+        this.#lookAgain = false;
+      }),
+  });
   #pauseMs = 0;
   #lookAtMs = 0;
   #known: ReadonlySet<string> = new Set();
-  #looking: Promise<void> | undefined;
   #lookAgain = false;
 
   constructor(options: JobWatchOptions) {
@@ -50,42 +52,12 @@ export class JobWatch {
     this.#pauseMs = 0;
     this.#lookAtMs = 0;
     // What a look that is under way sees may be older.
-    this.#lookAgain = this.#looking !== undefined;
-    this.#schedule();
+    this.#lookAgain = this.#signal.isLooking;
+    this.#signal.schedule();
   }
 
-  async close(): Promise<void> {
-    this.#signal.close();
-    await this.#looking;
-  }
-
-  #begin(): void {
-    this.#isWaiting = true;
-    this.#schedule();
-  }
-
-  #end(): void {
-    this.#isWaiting = false;
-    clearTimeout(this.#timer);
-  }
-
-  #schedule(): void {
-    if (!this.#isWaiting || this.#looking !== undefined) return;
-    clearTimeout(this.#timer);
-    const inMs = this.#lookAtMs - this.#options.monotonicMs();
-    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), maxTimerMs));
-  }
-
-  #act(): void {
-    // What is wrong with the server is reported by the calls that use it; a wait that ended at it would spin.
-    this.#looking = this.#look()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#looking = undefined;
-        if (this.#lookAgain) this.#lookAtMs = 0;
-        this.#lookAgain = false;
-        this.#schedule();
-      });
+  close(): Promise<void> {
+    return this.#signal.close();
   }
 
   async #look(): Promise<void> {

@@ -1,4 +1,4 @@
-import { ChangeSignal } from "../change-signal.ts";
+import { TimedSignal } from "../timed-signal.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 export interface EndWatchOptions {
@@ -10,9 +10,6 @@ export interface EndWatchOptions {
   nextEnd(): Promise<number | undefined>;
 }
 
-/** A timer that is set for longer would fire at once. */
-const maxTimerMs = 2 ** 31 - 1;
-
 /**
  * Ends waits for ends: at events, at the moments that the timetable holds, and, because events may be missing, by looking
  * now and then. A busy container is not woken by the jobs that others wait for, and a job that is shorter than the pause
@@ -20,12 +17,9 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export class EndWatch {
   readonly #options: EndWatchOptions;
-  readonly #signal = new ChangeSignal((isWaiting) => (isWaiting ? this.#begin() : this.#end()));
-  #timer: NodeJS.Timeout | undefined;
-  #isWaiting = false;
+  readonly #signal = new TimedSignal({ inMs: () => this.#inMs(), act: () => this.#act() });
   #lookAtMs = 0;
   #endMs: number | undefined;
-  #looking: Promise<void> | undefined;
 
   constructor(options: EndWatchOptions) {
     this.#options = options;
@@ -53,47 +47,27 @@ export class EndWatch {
   /** Events may have been missed: look at once. */
   lookNow(): void {
     this.#lookAtMs = 0;
-    this.#schedule();
+    this.#signal.schedule();
   }
 
-  async close(): Promise<void> {
-    this.#signal.close();
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#signal.close();
   }
 
-  #begin(): void {
-    this.#isWaiting = true;
-    this.#schedule();
-  }
-
-  #end(): void {
-    this.#isWaiting = false;
-    clearTimeout(this.#timer);
-  }
-
-  #schedule(): void {
-    if (!this.#isWaiting || this.#looking !== undefined) return;
-    clearTimeout(this.#timer);
+  #inMs(): number {
     const { clock, monotonicMs } = this.#options;
     const endInMs = this.#endMs === undefined ? Number.POSITIVE_INFINITY : this.#endMs - (clock.nowMs() ?? 0);
-    const inMs = Math.min(this.#lookAtMs - monotonicMs(), endInMs);
-    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), maxTimerMs));
+    return Math.min(this.#lookAtMs - monotonicMs(), endInMs);
   }
 
-  #act(): void {
+  #act(): Promise<void> | undefined {
     const nowMs = this.#options.clock.nowMs();
     if (this.#endMs !== undefined && nowMs !== undefined && this.#endMs <= nowMs) {
       this.#endMs = undefined;
       this.#signal.notify();
-      return;
+      return undefined;
     }
-    // What is wrong with the server is reported by the calls that use it; a wait that ended at it would spin.
-    this.#looking = this.#look()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#looking = undefined;
-        this.#schedule();
-      });
+    return this.#look();
   }
 
   async #look(): Promise<void> {

@@ -1,4 +1,4 @@
-import { ChangeSignal } from "../change-signal.ts";
+import { TimedSignal } from "../timed-signal.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 export interface QueueWatchOptions {
@@ -19,8 +19,6 @@ export interface QueueWatchOptions {
 }
 
 const growth = 1.6;
-/** A timer that is set for longer would fire at once. */
-const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Ends waits for jobs: at events, at the moments that the timetable holds, and, because events may be missing, by
@@ -28,9 +26,7 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export class QueueWatch {
   readonly #options: QueueWatchOptions;
-  readonly #signal = new ChangeSignal((isWaiting) => (isWaiting ? this.#begin() : this.#end()));
-  #timer: NodeJS.Timeout | undefined;
-  #isWaiting = false;
+  readonly #signal = new TimedSignal({ inMs: () => this.#inMs(), act: () => this.#act() });
   #pauseMs = 0;
   #lookAtMs = 0;
   #timetableReadAtMs = Number.NEGATIVE_INFINITY;
@@ -38,7 +34,6 @@ export class QueueWatch {
   /** Moments up to this one have ended a wait: one that nobody has acted on does not end another. */
   #notifiedUntilMs = 0;
   #nonEmpty = 0;
-  #looking: Promise<void> | undefined;
 
   constructor(options: QueueWatchOptions) {
     this.#options = options;
@@ -56,7 +51,7 @@ export class QueueWatch {
       return;
     }
     this.#momentMs = Math.min(this.#momentMs ?? dueAtMs, dueAtMs);
-    this.#schedule();
+    this.#signal.schedule();
   }
 
   /** Whoever takes now sees what was heard so far. The returned function is for a take that came to nothing. */
@@ -76,57 +71,37 @@ export class QueueWatch {
   lookNow(): void {
     this.#pauseMs = 0;
     this.#lookAtMs = 0;
-    this.#schedule();
+    this.#signal.schedule();
   }
 
   /** Events are not heard any more: look often for a while. A stream that is back at once saves the first look. */
   lookSoon(): void {
     this.#pauseMs = 0;
     this.#lookAtMs = Math.min(this.#lookAtMs, this.#options.monotonicMs() + this.#options.pauses().firstMs);
-    this.#schedule();
+    this.#signal.schedule();
   }
 
-  async close(): Promise<void> {
-    this.#signal.close();
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#signal.close();
   }
 
-  #begin(): void {
-    this.#isWaiting = true;
-    this.#schedule();
-  }
-
-  #end(): void {
-    this.#isWaiting = false;
-    clearTimeout(this.#timer);
-  }
-
-  #schedule(): void {
-    if (!this.#isWaiting || this.#looking !== undefined) return;
-    clearTimeout(this.#timer);
+  #inMs(): number {
     const { clock, monotonicMs, timetableEveryMs } = this.#options;
     const atMs = monotonicMs();
     const momentInMs = this.#momentMs === undefined ? Number.POSITIVE_INFINITY : this.#momentMs - (clock.nowMs() ?? 0);
-    const inMs = Math.min(this.#lookAtMs - atMs, this.#timetableReadAtMs + timetableEveryMs - atMs, momentInMs);
-    this.#timer = setTimeout(() => this.#act(), Math.min(Math.max(0, Math.ceil(inMs)), maxTimerMs));
+    return Math.min(this.#lookAtMs - atMs, this.#timetableReadAtMs + timetableEveryMs - atMs, momentInMs);
   }
 
-  #act(): void {
+  #act(): Promise<void> | undefined {
     const nowMs = this.#options.clock.nowMs();
     if (this.#momentMs !== undefined && nowMs !== undefined && this.#momentMs <= nowMs) {
       this.#notifiedUntilMs = nowMs;
       this.#momentMs = undefined;
       this.#timetableReadAtMs = Number.NEGATIVE_INFINITY;
       this.#signal.notify();
-      return;
+      return undefined;
     }
-    // What is wrong with the server is reported by the calls that use it; a wait that ended at it would spin.
-    this.#looking = this.#look()
-      .catch(() => undefined)
-      .finally(() => {
-        this.#looking = undefined;
-        this.#schedule();
-      });
+    return this.#look();
   }
 
   async #look(): Promise<void> {
