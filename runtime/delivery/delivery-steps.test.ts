@@ -71,6 +71,7 @@ it("keeps a job completed that the app was notified of, although its source refu
     },
     false,
   );
+  if (row === null) throw new Error("another process has the row");
   const signal = new AbortController().signal;
   await expect(steps.run(row, signal)).rejects.toThrow("socket hang up");
   source.refusal = { code: "NO_ASSETS", message: "Its files are gone." };

@@ -160,7 +160,7 @@ export class Delivery {
   }
 
   /** Until it is written down, the result is only in this process: a disk that is full for a moment must not cost it. */
-  async #record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow> {
+  async #record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow | null> {
     for (let tries = 1; ; tries++) {
       try {
         return await this.#options.outbox.record(entry, durably);
@@ -241,7 +241,7 @@ export class Delivery {
         if (waitMs > 0) {
           const { error } = this.#noteWait(row, reason, waitMs);
           postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false });
-        } else if (!this.#active.has(row.id)) this.#enqueue(row);
+        } else this.#enqueue(row);
       }
       if (postponed.length === 0) return;
       await this.#options.outbox.postpone(postponed);
@@ -273,8 +273,12 @@ export class Delivery {
     }, delayMs + 5).unref();
   }
 
-  /** The oldest goes first, also where it comes back among younger ones. */
-  #enqueue(row: OutboxRow): void {
+  /**
+   * The oldest goes first, also where it comes back among younger ones. What is under way already, here or in another process,
+   * is left to that.
+   */
+  #enqueue(row: OutboxRow | null): void {
+    if (row === null || this.#active.has(row.id)) return;
     this.#active.add(row.id);
     this.#holdLease(row.entry);
     const work = async () => {
@@ -294,7 +298,7 @@ export class Delivery {
     const { log, metrics } = this.#options;
     const fields = fieldsOf(row);
     try {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#stopping.signal.aborted || !this.#options.outbox.isClaimed(row.id)) return;
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
       await this.#discard(row.id, entry, outcome === "lost" ? null : webhookEntryOf(entry));
       if (entry.forWebhook) {

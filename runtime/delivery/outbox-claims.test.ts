@@ -19,15 +19,20 @@ const entry: OutboxEntry = {
   workFolder: "",
 };
 
+async function open(migrations = outboxMigrations) {
+  const folder = mkdtempSync(join(tmpdir(), "ourvidz-claims-"));
+  const database = await openDatabase(databaseFile(folder), migrations);
+  onTestFinished(() => {
+    database.close();
+    rmSync(folder, { recursive: true });
+  });
+  return database;
+}
+
 it.each([1, 2, 5, 10, 30, 3600])(
   "with leases of %i s the result of a process that died is taken up before its lease runs out",
   async (leaseSeconds) => {
-    const folder = mkdtempSync(join(tmpdir(), "ourvidz-claims-"));
-    const database = await openDatabase(databaseFile(folder), outboxMigrations);
-    onTestFinished(() => {
-      database.close();
-      rmSync(folder, { recursive: true });
-    });
+    const database = await open();
     let nowMs = 1_000_000;
     const of = (owner: string) =>
       new Outbox(database, { owner, nowMs: () => nowMs, claimMs: claimMsFor(leaseSeconds) });
@@ -49,12 +54,7 @@ it("a container's outbox claims by the leases that it was given", async () => {
 });
 
 it("reads all rows in pages, each of them once, whoever works on them", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "ourvidz-claims-"));
-  const database = await openDatabase(databaseFile(folder), outboxMigrations);
-  onTestFinished(() => {
-    database.close();
-    rmSync(folder, { recursive: true });
-  });
+  const database = await open();
   const outbox = new Outbox(database, { owner: "own", nowMs: Date.now, claimMs: 1000 });
   expect(await outbox.all()).toEqual([]);
   const tokens = Array.from({ length: 120 }, (_, place) => `token-${place}`);
@@ -64,4 +64,39 @@ it("reads all rows in pages, each of them once, whoever works on them", async ()
   expect(sizes).toEqual([50, 50, 20]);
   expect((await outbox.all()).map((row) => row.entry.lease.token)).toEqual(tokens);
   expect((await Array.fromAsync(outbox.pages(60))).map((page) => page.length)).toEqual([60, 60]);
+});
+
+it("a row that another process works on stays with it, when it is recorded once more, as long as that one lives", async () => {
+  const database = await open();
+  let nowMs = 1_000_000;
+  const of = (owner: string) => new Outbox(database, { owner, nowMs: () => nowMs, claimMs: 1000 });
+  const [first, second] = [of("first"), of("second")];
+  const row = await first.record(entry, true);
+  if (row === null) throw new Error("nobody else had it");
+  expect(await first.record(entry, true)).toMatchObject({ id: row.id });
+  expect([await second.record(entry, true), await second.recordAll([entry])]).toEqual([null, [null]]);
+  expect([first.isClaimed(row.id), second.isClaimed(row.id)]).toEqual([true, false]);
+  nowMs += 1000;
+  expect(await second.record(entry, true)).toMatchObject({ id: row.id });
+  expect([first.isClaimed(row.id), second.isClaimed(row.id)]).toEqual([false, true]);
+  await first.remove(row.id);
+  expect(second.isClaimed(row.id)).toBe(false);
+});
+
+it("no row has the number of one that was removed, nor of one that was there before the upgrade", async () => {
+  const database = await open(outboxMigrations.slice(0, 3));
+  const insert = database.command(
+    `INSERT INTO outbox (id, token, entry, tries, next_try_at_ms, created_at_ms, error, reported)
+     VALUES (7, 'token', :entry, 2, 5, 4, '{"code":"INTERNAL","message":"away"}', 1)`,
+  );
+  insert.run({ entry: JSON.stringify(entry) });
+  const upgraded = await openDatabase(database.path, outboxMigrations);
+  onTestFinished(() => upgraded.close());
+  const outbox = new Outbox(upgraded, { owner: "own", nowMs: Date.now });
+  const kept = { id: 7, entry, tries: 2, reported: true, createdAtMs: 4, error: { code: "INTERNAL", message: "away" } };
+  expect(outbox.oldest(10)).toMatchObject([kept]);
+  await outbox.remove(7);
+  const next = await outbox.record(entry, true);
+  expect(next?.id).toBe(8);
+  expect(await outbox.removeFor(8, entry)).toMatchObject({ id: 9 });
 });

@@ -108,7 +108,7 @@ const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(o
 const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
 
 /** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
-const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable() });
+const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable(), isOwn: flagColumn });
 
 export const outboxMigrations: readonly Migration[] = [
   {
@@ -129,6 +129,29 @@ export const outboxMigrations: readonly Migration[] = [
   // Why the last try failed, for people: an error report.
   { component: "outbox", version: 2, sql: "ALTER TABLE outbox ADD COLUMN error TEXT CHECK (json_valid(error))" },
   { component: "outbox", version: 3, sql: "ALTER TABLE outbox ADD COLUMN reported INTEGER NOT NULL DEFAULT 0" },
+  // Without AUTOINCREMENT the next row would get the number of the last one that was removed, by which it is known to
+  // whoever still works on that one.
+  {
+    component: "outbox",
+    version: 4,
+    sql: `CREATE TABLE outbox_rows (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      token TEXT NOT NULL UNIQUE,
+      entry TEXT NOT NULL,
+      uploaded INTEGER NOT NULL DEFAULT 0,
+      tries INTEGER NOT NULL DEFAULT 0,
+      next_try_at_ms INTEGER NOT NULL,
+      claimed_by TEXT,
+      claimed_until_ms INTEGER NOT NULL DEFAULT 0,
+      created_at_ms INTEGER NOT NULL,
+      error TEXT CHECK (json_valid(error)),
+      reported INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO outbox_rows SELECT id, token, entry, uploaded, tries, next_try_at_ms, claimed_by, claimed_until_ms,
+                                   created_at_ms, error, reported FROM outbox;
+    DROP TABLE outbox;
+    ALTER TABLE outbox_rows RENAME TO outbox;`,
+  },
 ];
 
 const maxClaimMs = 10_000;
@@ -173,18 +196,19 @@ export class Outbox {
   /**
    * Stores the entry, claimed by this process. A second record of the same lease changes nothing.
    * @param durably waits for the disk; without it a power cut, though no crash, may take the row, and the job is run again
+   * @returns null when it was recorded before and another process works on it
    */
-  async record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow> {
+  async record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow | null> {
     const insert = () => this.#insert(entry);
     return durably ? this.#database.write(insert) : this.#database.writeGrouped(insert);
   }
 
   /** Stores them all or none, as `record` does, on disk when the promise resolves. */
-  recordAll(entries: readonly OutboxEntry[]): Promise<OutboxRow[]> {
+  recordAll(entries: readonly OutboxEntry[]): Promise<(OutboxRow | null)[]> {
     return this.#database.write(() => entries.map((entry) => this.#insert(entry)));
   }
 
-  #insert(entry: OutboxEntry): OutboxRow {
+  #insert(entry: OutboxEntry): OutboxRow | null {
     const now = this.#options.nowMs();
     const row = this.#statements.insert.get({
       token: keyOf(entry),
@@ -194,7 +218,8 @@ export class Outbox {
       until: now + this.claimMs,
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
-    const { id, uploaded, reported, tries, earlier, created_at_ms: createdAtMs } = row;
+    const { id, uploaded, reported, tries, earlier, isOwn, created_at_ms: createdAtMs } = row;
+    if (!isOwn) return null;
     return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
   }
 
@@ -208,6 +233,11 @@ export class Outbox {
         .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + this.claimMs }))
         .filter((row) => row !== null),
     );
+  }
+
+  /** Whether the row is still there, and this process's: one that was suspended may find it claimed, and delivered, by another. */
+  isClaimed(id: number): boolean {
+    return this.#statements.claimed.get({ id, owner: this.#options.owner }) !== undefined;
   }
 
   /** Keeps this process's claims; call it well within `claimMs`. */
@@ -265,7 +295,7 @@ export class Outbox {
   }
 
   /** Removes the row and stores another, as `record` does: never one without the other. */
-  async removeFor(id: number, next: OutboxEntry): Promise<OutboxRow> {
+  async removeFor(id: number, next: OutboxEntry): Promise<OutboxRow | null> {
     return this.#database.writeGrouped(() => {
       this.#statements.remove.run({ id });
       return this.#insert(next);
@@ -317,9 +347,15 @@ function prepare(database: Database) {
     insert: database.query(
       `INSERT INTO outbox (token, entry, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
        VALUES (:token, :entry, :now, :owner, :until, :now)
-       ON CONFLICT (token) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until_ms = excluded.claimed_until_ms
-       RETURNING id, nullif(entry, :entry) AS earlier, uploaded, reported, tries, created_at_ms`,
+       ON CONFLICT (token) DO UPDATE
+         SET claimed_by = iif(claimed_until_ms <= :now, excluded.claimed_by, claimed_by),
+             claimed_until_ms = iif(claimed_until_ms <= :now, excluded.claimed_until_ms, claimed_until_ms)
+       RETURNING id, nullif(entry, :entry) AS earlier, uploaded, reported, tries, created_at_ms, claimed_by = :owner AS isOwn`,
       writtenRow,
+    ),
+    claimed: database.query(
+      "SELECT id FROM outbox WHERE id = :id AND claimed_by = :owner",
+      z.object({ id: z.number() }),
     ),
     claimable: database.query(
       `SELECT id FROM outbox

@@ -1,0 +1,141 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { JobCallback } from "#contract/callback.ts";
+import { jobEnvelope } from "#contract/job.ts";
+import { JobEvents } from "#runtime/dispatch/job-events.ts";
+import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
+import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
+import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
+import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import { Delivery } from "./delivery.ts";
+import type { EndedJob } from "./new-entries.ts";
+import { Outbox, outboxMigrations } from "./outbox.ts";
+
+/* Of several that could deliver a row at the same time, one does. */
+const log = pino({ level: "silent" });
+const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
+
+let folder: string;
+let database: Database;
+let nowMs: number;
+/** What was sent, with whoever is to answer it. */
+let sent: { readonly what: string; answer(): void }[];
+let closing: (() => Promise<void>)[];
+
+function answeredLater(what: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  sent.push({ what, answer: resolve });
+  return promise;
+}
+
+function newProcess(owner: string) {
+  const outbox = new Outbox(database, { owner, nowMs: () => nowMs });
+  const source = new SqliteSource(database, { workerId: owner, nowMs: () => nowMs });
+  const delivery = new Delivery({
+    ...{ outbox, log, metrics, workerId: owner, concurrency: 4, nowMs: () => nowMs, random: () => 0.5 },
+    ...{ sources: new Map([["sqlite", source]]), keepers: new Map(), events: new JobEvents() },
+    webhook: { send: (url) => answeredLater(url) },
+    stored: { address: async () => null, read: async () => null },
+    store: { name: "none", put: async () => undefined, url: async () => null, removeJob: async () => 0 },
+    callback: { name: "app", send: ({ job_id, status }: JobCallback) => answeredLater(`${job_id} ${status}`) },
+  });
+  closing.push(async () => {
+    for (const { answer } of sent) answer();
+    await delivery.stop(1000);
+    await source.close();
+  });
+  return { outbox, source, delivery };
+}
+
+function endOf(jobId: string, fields: Readonly<Record<string, unknown>> = {}): EndedJob {
+  const job = jobEnvelope.parse({ id: jobId, type: "noop", ...fields });
+  return { jobId, job, run: 1, attempt: 1, token: "", ranMs: null, settlement: { kind: "cancelled" } };
+}
+
+const sentNow = () => sent.map(({ what }) => what);
+const answerLast = () => sent.at(-1)?.answer();
+const untilSent = (...what: string[]) => expect.poll(sentNow).toEqual(what);
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ourvidz-one-delivery-"));
+  database = await openDatabase(databaseFile(folder), [...sourceMigrations, ...outboxMigrations]);
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+  sent = [];
+  closing = [];
+});
+
+afterEach(async () => {
+  for (const close of closing) await close();
+  database.close();
+  await rm(folder, { recursive: true });
+});
+
+it("a job that is recorded in the moment in which the one before it is removed is reported once", async () => {
+  const { outbox, source, delivery } = newProcess("own");
+  await delivery.reportEnds(source, [endOf("a")]);
+  await untilSent("a cancelled");
+  const { promise: second, resolve } = Promise.withResolvers<void>();
+  const remove = outbox.remove.bind(outbox);
+  vi.spyOn(outbox, "remove").mockImplementationOnce(async (id) => {
+    const removed = remove(id);
+    resolve(delivery.reportEnds(source, [endOf("b")]));
+    await removed;
+  });
+  answerLast();
+  await second;
+  await untilSent("a cancelled", "b cancelled");
+  await expect.poll(() => outbox.count()).toBe(1);
+  await delivery.tryNow();
+  expect(sentNow()).toEqual(["a cancelled", "b cancelled"]);
+});
+
+it("a webhook that answers late is notified once", async () => {
+  const { outbox, source, delivery } = newProcess("own");
+  await delivery.reportEnds(source, [endOf("a", { webhook_url: "https://shop.example/" })]);
+  await untilSent("a cancelled");
+  answerLast();
+  await untilSent("a cancelled", "https://shop.example/");
+  await delivery.tryNow();
+  await delivery.tryNow();
+  expect(sentNow()).toEqual(["a cancelled", "https://shop.example/"]);
+  answerLast();
+  await expect.poll(() => outbox.count()).toBe(0);
+});
+
+it("an end that is recorded again while it is being reported is reported once", async () => {
+  const [first, second] = [newProcess("first"), newProcess("second")];
+  await first.delivery.reportEnds(first.source, [endOf("a")]);
+  await untilSent("a cancelled");
+  await first.delivery.reportEnds(first.source, [endOf("a")]);
+  await second.delivery.reportEnds(second.source, [endOf("a")]);
+  await second.delivery.tryNow();
+  expect(sentNow()).toEqual(["a cancelled"]);
+  answerLast();
+  await expect.poll(() => first.outbox.count()).toBe(0);
+  expect(sentNow()).toEqual(["a cancelled"]);
+});
+
+it("a process that was suspended leaves what another one has delivered meanwhile", async () => {
+  const [first, second] = [newProcess("first"), newProcess("second")];
+  const ids = ["a", "b", "c", "d", "e"];
+  await first.delivery.reportEnds(
+    first.source,
+    ids.map((id) => endOf(id)),
+  );
+  // The fifth waits for one of the four.
+  await untilSent("a cancelled", "b cancelled", "c cancelled", "d cancelled");
+  nowMs += 11_000;
+  await second.delivery.tryNow();
+  await expect.poll(() => sent.length).toBe(8);
+  for (const { answer } of sent.slice(4)) answer();
+  await expect.poll(() => sent.length).toBe(9);
+  answerLast();
+  await expect.poll(() => second.outbox.count()).toBe(0);
+  for (const { answer } of sent) answer();
+  await first.delivery.drain(5000);
+  expect(sentNow().filter((what) => what === "e cancelled")).toHaveLength(1);
+});
