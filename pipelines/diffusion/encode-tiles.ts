@@ -38,11 +38,11 @@ export interface TileArea {
   readonly columns: { readonly start: number; readonly size: number };
 }
 
-/** The same of what is not there as a whole: `encode` gets a tile's place. */
+/** The same of what is not there as a whole: `encode` gets a tile's place, its number, and how many there are. */
 export async function encodeAreas(
   { width, height }: { readonly width: number; readonly height: number },
   { scale, tilePixels, signal }: EncodeTileOptions,
-  encode: (area: TileArea, index: number) => Promise<Tensor>,
+  encode: (area: TileArea, index: number, count: number) => Promise<Tensor>,
 ): Promise<Tensor> {
   const stride = Math.floor(tilePixels * (1 - overlapShare));
   const blend = Math.floor((tilePixels / scale) * overlapShare);
@@ -51,14 +51,15 @@ export async function encodeAreas(
       start: index * stride,
       size: Math.min(tilePixels, length - index * stride),
     }));
+  const [rows, columns] = [spans(height), spans(width)];
   let result: Tensor | undefined;
   let above: Tensor[] = [];
   let tilesDone = 0;
-  for (const row of spans(height)) {
+  for (const row of rows) {
     const tiles: Tensor[] = [];
-    for (const [index, column] of spans(width).entries()) {
+    for (const [index, column] of columns.entries()) {
       signal?.throwIfAborted();
-      const tile = await encode({ rows: row, columns: column }, tilesDone++);
+      const tile = await encode({ rows: row, columns: column }, tilesDone++, rows.length * columns.length);
       blendFrom(above[index], tile, blend, "down");
       blendFrom(tiles.at(-1), tile, blend, "across");
       result ??= zeros([...tile.dims.slice(0, -2), height / scale, width / scale]);

@@ -1,7 +1,7 @@
 import type { ComponentSet } from "#pipelines/core/component-set.ts";
 import type { Tensor } from "#pipelines/core/tensor.ts";
 import type { Schedule } from "#pipelines/schedulers/scheduler.ts";
-import type { VideoEncoderOptions } from "./encode-video.ts";
+import type { VideoEncodingOptions } from "./encode-video.ts";
 import type { WanModelFolder } from "./model-folder.ts";
 import type { PictureEncoder } from "./picture-encoder.ts";
 
@@ -34,7 +34,7 @@ export interface Steering {
 export interface ConditionParts {
   readonly components: ComponentSet;
   readonly model: WanModelFolder;
-  readonly encoding: VideoEncoderOptions;
+  readonly encoding: VideoEncodingOptions;
   /** Of models whose transformer takes the features of pictures. */
   readonly pictures: PictureEncoder | undefined;
 }

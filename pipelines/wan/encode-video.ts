@@ -17,6 +17,11 @@ export interface VideoEncoderOptions {
   readonly tilePixels?: number | undefined;
 }
 
+export interface VideoEncodingOptions extends VideoEncoderOptions {
+  /** After each chunk: how much of the video is encoded, above 0 and up to 1. */
+  onProgress?(share: number): void;
+}
+
 /** As for decoding, whose memory is about the same. */
 const defaultTileAbovePixels = 512 * 512;
 const defaultTilePixels = 384;
@@ -140,7 +145,7 @@ export async function encodeByTiles(
   pixels: Tensor,
   chunks: number,
   chunkAt: (tile: Tensor, chunk: number) => Tensor,
-  options: VideoEncoderOptions = {},
+  options: VideoEncodingOptions = {},
 ): Promise<Tensor> {
   const [height = 0, width = 0] = pixels.dims.slice(-2);
   const chunksOf = ({ rows, columns }: TileArea) => {
@@ -168,22 +173,25 @@ export async function encodeByAreas(
   size: { readonly width: number; readonly height: number },
   chunks: number,
   chunksOf: (area: TileArea) => (chunk: number) => Tensor,
-  options: VideoEncoderOptions = {},
+  options: VideoEncodingOptions = {},
 ): Promise<Tensor> {
   const { tilePixels = defaultTilePixels, signal } = options;
-  const run = async (area: TileArea): Promise<Tensor> => {
+  const run = async (area: TileArea, index: number, count: number): Promise<Tensor> => {
     const chunkAt = chunksOf(area);
     const encoder = new VideoEncoder(components, model, { tileAbovePixels: Infinity, signal });
     const latents: Tensor[] = [];
     try {
-      for (let chunk = 0; chunk < chunks; chunk++) latents.push(await encoder.push(chunkAt(chunk)));
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        latents.push(await encoder.push(chunkAt(chunk)));
+        options.onProgress?.((index * chunks + chunk + 1) / (count * chunks));
+      }
     } finally {
       encoder.dispose();
     }
     return concat(latents, 2);
   };
   if (isTiled(size, options)) return encodeAreas(size, { scale: model.spatialScale, tilePixels, signal }, run);
-  return run({ rows: { start: 0, size: size.height }, columns: { start: 0, size: size.width } });
+  return run({ rows: { start: 0, size: size.height }, columns: { start: 0, size: size.width } }, 0, 1);
 }
 
 /** Frames of one size as pixel values in −1…1, `[1, 3, frames, height, width]`. */

@@ -8,7 +8,6 @@ import { EmbeddingCache } from "#pipelines/diffusion/embedding-cache.ts";
 import { ownScheduler } from "#pipelines/diffusion/model-configs.ts";
 import { type NoiseKind, NoiseSource } from "#pipelines/diffusion/noise.ts";
 import { PreviewFeed } from "#pipelines/diffusion/preview.ts";
-import { ProgressScale } from "#pipelines/diffusion/progress-scale.ts";
 import { framesFrom, setFrame, toRgbFrames } from "#pipelines/diffusion/video-frames.ts";
 import { videoPreview } from "#pipelines/diffusion/video-preview.ts";
 import type { RgbImage } from "#pipelines/images/rgb.ts";
@@ -25,6 +24,7 @@ import { files, readModelFolder, type WanModelFolder } from "./model-folder.ts";
 import { checkCondition } from "./model-tasks.ts";
 import { PictureEncoder } from "./picture-encoder.ts";
 import { prepareConditioning } from "./prepare-conditioning.ts";
+import { type WanProgress, wanProgress } from "./progress.ts";
 import { maxPromptTokens, PromptEncoder } from "./prompt-encoder.ts";
 import { type RotaryTables, rotaryTables } from "./rotary.ts";
 import { type TransformerConditions, TransformerPredictor } from "./transformer.ts";
@@ -92,13 +92,6 @@ export interface WanSettings extends SessionSettings, Pick<DecodeVideoOptions, "
   readonly maxWeightBytes?: number | undefined;
   readonly embeddings?: EmbeddingCache | undefined;
 }
-
-/** How much of a job's time the stages take, roughly, at any size. */
-const progressStages = [
-  { name: "encode", share: 3 },
-  { name: "denoise", share: 85 },
-  { name: "decode", share: 12 },
-] as const;
 
 /** Takes the frames in their order, and holds the decoding up until it is ready for the next. */
 export type FrameSink = (frame: RgbImage, index: number) => Promise<void>;
@@ -187,7 +180,7 @@ export class WanPipeline {
     checkCondition(this.model, request.condition);
     if (this.model.secondStage === undefined) refuseSecondStage(request);
     const scheduler = this.#scheduler(request);
-    const scale = new ProgressScale(progressStages);
+    const scale = wanProgress(this.model, request.condition);
     const isGuided = request.guidanceScale > 1;
     const prompts = isGuided ? [request.prompt, request.negativePrompt ?? ""] : [request.prompt];
     const [prompt, negativePrompt] = await this.#promptEncoder.encode(prompts, hooks.signal);
@@ -197,7 +190,7 @@ export class WanPipeline {
     hooks.onProgress?.(scale.at("encode", 1, 1), scale.total, undefined);
     hooks.signal?.throwIfAborted();
 
-    const beside = await this.#conditioning(request, hooks);
+    const beside = await this.#conditioning(request, scale, hooks);
     const latents = await this.#denoise(request, scheduler, { ...text, beside }, scale, hooks);
     await this.#decode(request, latents, sink, scale, hooks);
     return {
@@ -229,13 +222,15 @@ export class WanPipeline {
     for (const file of usual) await this.#components.get(file);
   }
 
-  async #conditioning(request: WanRequest, { signal, onStage }: WanHooks): Promise<Conditioning> {
+  async #conditioning(request: WanRequest, scale: WanProgress, hooks: WanHooks): Promise<Conditioning> {
     if (request.condition === undefined && this.model.controlLayers === 0) return {};
+    const { signal, onStage } = hooks;
+    const onProgress = (share: number) => hooks.onProgress?.(scale.at("condition", share, 1), scale.total, undefined);
     const { tileAbovePixels, tilePixels } = this.#settings;
     const parts = {
       components: this.#components,
       model: this.model,
-      encoding: { signal, tileAbovePixels, tilePixels },
+      encoding: { signal, tileAbovePixels, tilePixels, onProgress },
       pictures: this.#pictureEncoder,
     };
     const conditioning = await prepareConditioning(parts, request, request.condition);
@@ -248,7 +243,7 @@ export class WanPipeline {
     request: WanRequest,
     scheduler: Scheduler,
     given: Pick<TransformerConditions, "prompt" | "negativePrompt"> & { readonly beside: Conditioning },
-    scale: ProgressScale<"encode" | "denoise" | "decode">,
+    scale: WanProgress,
     hooks: WanHooks,
   ): Promise<Tensor> {
     const { leadingFrames = 0, firstFrame, steer } = given.beside;
@@ -288,7 +283,7 @@ export class WanPipeline {
     request: WanRequest,
     latents: Tensor,
     sink: FrameSink,
-    scale: ProgressScale<"encode" | "denoise" | "decode">,
+    scale: WanProgress,
     hooks: WanHooks,
   ): Promise<void> {
     const { tileAbovePixels, tilePixels } = this.#settings;

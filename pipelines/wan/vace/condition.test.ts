@@ -133,6 +133,36 @@ it("encodes large frames in tiles, one after the other, as a video that is encod
   expect(maxDifference(partsOf(half)[0], partsOf(nothing)[0])).toBeGreaterThan(1e-3);
 });
 
+describe("the encoding of a control is a part of the progress:", () => {
+  it.each<[string, Omit<VaceCondition, "kind">, readonly number[]]>([
+    ["a video's is two", { video: pictures(9, picture) }, [2.7, 6.3, 9.8, 13.4, 89.3]],
+    ["a clip's of which nothing is known is one", {}, [2.8, 4.7, 6.6, 8.5, 88.7]],
+  ])("%s", async (_what, condition, begin) => {
+    const pipeline = await models.get("vace");
+    const request = { prompt: "a lake", width, height, frames: 9, numInferenceSteps: 1, guidanceScale: 1, seed: 4 };
+    const done: number[] = [];
+    const hooks = { onProgress: (step: number) => void done.push(step) };
+    await pipeline.generate({ ...request, condition: { kind: "vace", ...condition } }, async () => undefined, hooks);
+    expect(done.slice(0, begin.length)).toEqual(begin);
+    expect(done.at(-1)).toBe(100);
+  });
+
+  it("in tiles, each chunk of each tile of what is kept and of what is drawn anew counts the same", async () => {
+    const { model } = await models.get("vace");
+    const components = new ComponentSet(model.path, { executionProvider: "cpu" });
+    const shares: number[] = [];
+    const onProgress = (share: number) => void shares.push(share);
+    const encoding = { tileAbovePixels: 1000, tilePixels: 32, onProgress };
+    const video = pictures(9, (number) => formulaPicture(64, 48, number));
+    const shape = { width: 64, height: 48, frames: 9 };
+    await prepareVace({ components, model, encoding, pictures: undefined }, shape, { kind: "vace", video });
+    await components.dispose();
+    // Three columns and two rows of tiles, three chunks each, twice.
+    expect(shares).toHaveLength(36);
+    for (const [index, share] of shares.entries()) expect(share).toBeCloseTo((index + 1) / 36);
+  });
+});
+
 it("is not needed where frames are held by their latents", async () => {
   const pipeline = await models.get("vace");
   const request = { prompt: "a lake", width, height, frames: 5, numInferenceSteps: 2, guidanceScale: 1, seed: 4 };

@@ -85,9 +85,11 @@ const guideParts = ["kept", "drawn"] as const satisfies readonly GuidePart[];
 
 async function encodeSideBySide(
   { components, model, encoding }: ConditionParts,
-  { width, height }: ClipShape,
+  shape: ClipShape,
   frames: AsyncIterable<HeldFrame>,
 ): Promise<Encoded> {
+  const { width, height } = shape;
+  const [chunks] = latentGrid(model, shape);
   const whole = { rows: { start: 0, size: height }, columns: { start: 0, size: width } };
   const encoders = guideParts.map((part) => ({ part, encoder: new VideoEncoder(components, model, encoding) }));
   const latents = { kept: [] as Tensor[], drawn: [] as Tensor[] };
@@ -102,6 +104,7 @@ async function encodeSideBySide(
         release(pixels);
       }
       chunk = [];
+      encoding.onProgress?.(latents.kept.length / chunks);
     }
   } finally {
     for (const { encoder } of encoders) encoder.dispose();
@@ -131,7 +134,10 @@ async function encodeTiles(
         const start = chunk === 0 ? 0 : 1 + (chunk - 1) * temporalScale;
         return partOf(frames.slice(start, 1 + chunk * temporalScale), part, area);
       },
-      encoding,
+      {
+        ...encoding,
+        onProgress: (share) => encoding.onProgress?.((guideParts.indexOf(part) + share) / guideParts.length),
+      },
     );
   return [await encode("kept"), await encode("drawn")];
 }
