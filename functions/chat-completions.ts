@@ -4,11 +4,11 @@ import { type ChatCompletion, type ChatCompletionRequest, chatCompletions } from
 import { answerFacts } from "./chat/answer-facts.ts";
 import { checkLanguageModel } from "./chat/language-models.ts";
 import { answerCall, type ModelCall, streamCall, type TextStream } from "./chat/model-call.ts";
-import { openAiError, openAiErrorResponse } from "./chat/openai-errors.ts";
+import { openAiError, openAiErrors } from "./chat/openai-errors.ts";
 import { doneMark, type ServerEvents } from "./http/event-stream.ts";
 import { defineRoute } from "./http/route.ts";
 
-export const chatCompletionsRoute = defineRoute(chatCompletions, { answerError: openAiErrorResponse }).handle(
+export const chatCompletionsRoute = defineRoute(chatCompletions, { errorForm: openAiErrors }).handle(
   async (request, runtime) => {
     const { body } = request;
     if (body.model !== undefined) await checkLanguageModel(body.model, runtime);

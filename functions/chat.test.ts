@@ -209,6 +209,16 @@ describe("OpenAI's client", () => {
     expect(data.map(({ id }) => id)).toEqual(["tiny-qwen2", "endless", "tiny-llama"]);
   });
 
+  it("gets one of them by its folder's name or another one, and is told of the others when there is none", async () => {
+    const [first] = (await openai.models.list()).data;
+    expect(await openai.models.retrieve("tiny-qwen2")).toEqual(first);
+    expect(await openai.models.retrieve("chat")).toEqual({ ...first, id: "chat" });
+    await expect(openai.models.retrieve("../chat")).rejects.toMatchObject({
+      ...{ status: 404, code: "model_not_found", type: "not_found_error" },
+      message: expect.stringContaining("there are: tiny-qwen2, endless, tiny-llama"),
+    });
+  });
+
   it("gets an answer of the model that it names", async () => {
     const messages = [
       { role: "developer" as const, content: "Be brief." },

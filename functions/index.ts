@@ -38,6 +38,7 @@ import { getJobRoute } from "./jobs-get.ts";
 import { listJobsRoute } from "./jobs-list.ts";
 import { retryJobRoute } from "./jobs-retry.ts";
 import { metricsRoute } from "./metrics.ts";
+import { getModelRoute } from "./models-get.ts";
 import { listModelsRoute } from "./models-list.ts";
 import { openApiRoute } from "./openapi-json.ts";
 import { listOutboxRoute } from "./outbox-list.ts";
@@ -94,6 +95,7 @@ export const routes: readonly Route[] = [
   enhanceBaseRoute,
   chatCompletionsRoute,
   listModelsRoute,
+  getModelRoute,
   listQueuesRoute,
   deadLettersRoute,
   redriveQueueRoute,

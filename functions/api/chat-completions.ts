@@ -32,6 +32,11 @@ const message = z
   )
   .transform(({ role, content: text }) => ({ role: role === "developer" ? ("system" as const) : role, content: text }));
 
+const modelName = z
+  .string("must be a model's name")
+  .min(1, "must be a model's name")
+  .max(100, "must be a model's name");
+
 const stopText = z.string("must be a text").min(1, "must not be empty").max(100, "must be at most 100 characters");
 
 const noTools = "the models of this container call no tools";
@@ -39,9 +44,7 @@ const noTools = "the models of this container call no tools";
 const chatCompletionFields = z.looseObject(
   {
     /** A model's folder, or another name of it; the one called "chat" when left out. */
-    model: optional(
-      z.string("must be a model's name").min(1, "must be a model's name").max(100, "must be a model's name"),
-    ),
+    model: optional(modelName),
     prompt: optional(z.never("must be left out: messages are answered")),
     messages: z
       .array(message, "must be a list of messages")
@@ -122,12 +125,13 @@ export const chatCompletions = declareRoute({
   errors: textErrors,
 });
 
-export const modelList = z
-  .object({
-    object: z.literal("list"),
-    data: z.array(z.object({ id: z.string(), object: z.literal("model"), created: z.int(), owned_by: z.string() })),
-  })
-  .meta({ id: "ModelList" });
+const model = z
+  .object({ id: z.string(), object: z.literal("model"), created: z.int(), owned_by: z.string() })
+  .meta({ id: "Model" });
+
+export type Model = z.output<typeof model>;
+
+export const modelList = z.object({ object: z.literal("list"), data: z.array(model) }).meta({ id: "ModelList" });
 
 export const listModels = declareRoute({
   method: "GET",
@@ -135,5 +139,16 @@ export const listModels = declareRoute({
   access: "key",
   summary: "Language models of this container, as OpenAI's clients read them",
   responses: { 200: modelList },
+  errors: ["MODEL_NOT_FOUND", "MODEL_INVALID"],
+});
+
+export const getModel = declareRoute({
+  method: "GET",
+  path: "/v1/models/:id",
+  access: "key",
+  summary: "A language model of this container, as OpenAI's clients read it",
+  description: "By its folder's name, or by another name that requests may give it.",
+  params: z.strictObject({ id: modelName }),
+  responses: { 200: model },
   errors: ["MODEL_NOT_FOUND", "MODEL_INVALID"],
 });

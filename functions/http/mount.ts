@@ -37,13 +37,13 @@ export function mount(app: Hono<RequestState>, routes: readonly Route[], options
 }
 
 /** Errors as the route answers them, where it speaks another protocol. */
-function withErrors({ answerError }: Route, next: MiddlewareHandler): MiddlewareHandler {
-  if (answerError === undefined) return next;
+function withErrors({ errorForm }: Route, next: MiddlewareHandler): MiddlewareHandler {
+  if (errorForm === undefined) return next;
   return async (context, after) => {
     try {
       return await next(context, after);
     } catch (error) {
-      return answerError(error);
+      return errorForm.respond(error);
     }
   };
 }

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { ErrorCode } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Method, Responses, RouteDeclaration } from "../api/declare.ts";
 import type { EventStreams, ServerEvents } from "./event-stream.ts";
@@ -51,12 +52,20 @@ type DeclaredReply<Declared extends Responses> =
       }[keyof Declared])
   | Exclude<Reply, JsonReply>;
 
+/** What errors look like where a route speaks another protocol than the rest of the API. */
+export interface ErrorForm {
+  /** Of the answer's body. */
+  readonly schema: z.ZodType;
+  /** With which status an error of a code is answered, and what it is called there. */
+  described(code: ErrorCode): { readonly status: number; readonly code: string };
+  respond(error: unknown): Response;
+}
+
 /** What a few routes need beside their body. */
 export interface RouteHooks<Body> {
   /** Reads the body in place of its schema where what is allowed depends on the container, such as on its job types. */
   parseBody?(input: unknown, runtime: Runtime): Body;
-  /** What errors look like where a route speaks another protocol than the rest of the API. */
-  answerError?(error: unknown): Response;
+  readonly errorForm?: ErrorForm;
   /** Of a page: what a browser that sends no key is answered in place of the error, so that it can ask for the key. */
   withoutKey?(runtime: Runtime): Response;
 }

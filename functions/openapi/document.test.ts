@@ -36,6 +36,23 @@ it("describes every route, each once, with an id of its own", () => {
   expect(new Set(ids).size).toBe(ids.length);
 });
 
+it("gives errors the status, the names and the shape that clients of another protocol get", () => {
+  const described = z.looseObject({ description: z.string() });
+  const { paths } = z
+    .object({
+      paths: z.record(z.string(), z.record(z.string(), z.object({ responses: z.record(z.string(), described) }))),
+    })
+    .parse(document);
+  const schemaOf = (id: string) => ({ "application/json": { schema: { $ref: `#/components/schemas/${id}` } } });
+  const unknown = { description: "model_not_found", content: schemaOf("OpenAiError") };
+  expect(paths["/v1/models/{id}"]?.get?.responses["404"]).toEqual(unknown);
+  expect(paths["/v1/chat/completions"]?.post?.responses["404"]).toEqual(unknown);
+  expect(paths["/test-compel"]?.post?.responses["422"]).toMatchObject({
+    description: expect.stringContaining("MODEL_NOT_FOUND"),
+    content: schemaOf("Error"),
+  });
+});
+
 it("has the fields of this container's job types, and no id that must be given", () => {
   const schemas = z.record(z.string(), z.unknown());
   const { components } = z.object({ components: z.object({ schemas }) }).parse(document);

@@ -140,6 +140,7 @@ function describeRoute(route: Route, components: Components, shared: Shared): Op
     ...Object.entries(route.headers ?? {}).map(describeHeader),
   ];
   const body = describeBody(route, components, shared);
+  const error = route.errorForm === undefined ? shared.error : components.convert(route.errorForm.schema, "output");
   return {
     operationId: operationId(route),
     tags: [tagOf(route)],
@@ -158,7 +159,7 @@ function describeRoute(route: Route, components: Components, shared: Shared): Op
       ...Object.fromEntries(
         [...documentedErrors(route)].map(([status, codes]) => [
           status,
-          { description: codes.join(", "), content: { "application/json": { schema: shared.error } } },
+          { description: codes.join(", "), content: { "application/json": { schema: error } } },
         ]),
       ),
     },

@@ -11,8 +11,11 @@ const ofAccess: Readonly<Record<Route["access"], readonly ErrorCode[]>> = {
 const ofEveryRoute: readonly ErrorCode[] = ["FORBIDDEN", "INTERNAL"];
 const ofBodies: readonly ErrorCode[] = ["INVALID_REQUEST", "BODY_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
 
-/** Every error that a route may answer, by status; those of the connection itself (408, 431) come before any route. */
-export function documentedErrors(route: Route): ReadonlyMap<number, readonly ErrorCode[]> {
+/**
+ * Every error that a route may answer, by status, under the names that it gives them; those of the connection itself (408, 431)
+ * come before any route.
+ */
+export function documentedErrors(route: Route): ReadonlyMap<number, readonly string[]> {
   const takesInput = route.params !== undefined || route.query !== undefined;
   const codes = new Set([
     ...ofEveryRoute,
@@ -22,5 +25,9 @@ export function documentedErrors(route: Route): ReadonlyMap<number, readonly Err
     ...(route.takesJob ? (["INVALID_JOB"] as const) : []),
     ...(route.errors ?? []),
   ]);
-  return Map.groupBy([...codes].toSorted(), (code) => errorStatus[code]);
+  const described = [...codes]
+    .toSorted()
+    .map((code) => route.errorForm?.described(code) ?? { status: errorStatus[code], code });
+  const byStatus = Map.groupBy(described, ({ status }) => status);
+  return new Map([...byStatus].map(([status, errors]) => [status, errors.map(({ code }) => code)]));
 }

@@ -88,6 +88,7 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
   "POST /enhance/instruct": async () => ({ body: { prompt: "a lighthouse" } }),
   "POST /enhance/base": async () => ({ body: { prompt: "a lighthouse" } }),
   "POST /v1/chat/completions": async () => ({ body: { messages: [{ role: "user", content: "What can you draw?" }] } }),
+  "GET /v1/models/:id": async () => ({ path: "/v1/models/chat" }),
   "POST /worker/restart/:worker": async () => ({ path: "/worker/restart/test" }),
   "GET /console/:file": async () => ({ path: "/console/main.js" }),
   "GET /files/*": async (container) => {
