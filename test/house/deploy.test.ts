@@ -6,7 +6,6 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { checkJob } from "#contract/check-job.ts";
-import { readConfig } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 
 /* What operators paste agrees with what it is about: settings that exist, metrics that exist, commands that exist. */
@@ -14,63 +13,11 @@ import { loadHandlers } from "#runtime/job-types/registry.ts";
 const project = join(import.meta.dirname, "../..");
 const read = (file: string) => readFileSync(join(project, file), "utf8");
 
-const services = z.object({
-  services: z.record(
-    z.string(),
-    z.looseObject({
-      command: z.array(z.string()).optional(),
-      profiles: z.array(z.string()).optional(),
-      stop_grace_period: z.string().optional(),
-      environment: z.record(z.string(), z.string()).default({}),
-      volumes: z.array(z.string()).default([]),
-      depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
-      build: z.object({ target: z.string() }).optional(),
-    }),
-  ),
-  volumes: z.record(z.string(), z.null()),
-});
-
 function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), "ourvidz-deploy-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   return folder;
 }
-
-/** Settings with what stands for a value in them filled in. */
-function filled(environment: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).map(([name, value]) => [
-      name,
-      value.replace(/\$\{\w+:\?[^}]*\}/g, "0123456789abcdef0123").replace(/\$\{\w+:-([^}]*)\}/g, "$1"),
-    ]),
-  );
-}
-
-describe("compose.yaml", () => {
-  const { services: all, volumes } = services.parse(parse(read("compose.yaml"), { merge: true }));
-
-  it("starts workers with settings that a container takes", () => {
-    for (const name of ["worker", "worker-gpu"]) {
-      const config = readConfig(filled(all[name]?.environment ?? {}), () => "worker");
-      expect(config.sources.map((source) => source.name)).toContain("upstash");
-      expect(config.http.apiKeys).toHaveLength(1);
-    }
-  });
-
-  it("builds targets of the Dockerfile, and waits for services and uses volumes that there are", () => {
-    const targets = [...read("Dockerfile").matchAll(/^FROM .* AS ([\w-]+)$/gm)].map(([, name]) => name);
-    for (const { build, depends_on, volumes: used } of Object.values(all)) {
-      if (build !== undefined) expect(targets).toContain(build.target);
-      expect(Object.keys(all)).toEqual(expect.arrayContaining(Object.keys(depends_on)));
-      expect(Object.keys(volumes)).toEqual(expect.arrayContaining(used.map((each) => each.split(":")[0])));
-    }
-  });
-
-  it("gives workers the time that their stop takes, and each its own profile", () => {
-    expect([all.worker?.profiles, all["worker-gpu"]?.profiles]).toEqual([["cpu"], ["gpu"]]);
-    for (const name of ["worker", "worker-gpu"]) expect(all[name]?.stop_grace_period).toBe("100s");
-  });
-});
 
 describe("the alert rules", () => {
   const file = "deploy/prometheus-alerts.yaml";
@@ -86,8 +33,26 @@ describe("the alert rules", () => {
     expect(used.map((name) => name.replace(/_bucket$/, "")).filter((name) => !documented.includes(name))).toEqual([]);
   });
 
-  it.runIf(spawnSync("promtool", ["--version"]).error === undefined)("pass promtool", () => {
-    expect(execFileSync("promtool", ["check", "rules", join(project, file)], { encoding: "utf8" })).toMatch(/SUCCESS/);
+  const whenTool = it.runIf(spawnSync("promtool", ["--version"]).error === undefined);
+  const cases = "test/house/prometheus-alerts.yaml";
+
+  whenTool("pass promtool, and fire when they should and only then", () => {
+    const promtool = (...args: string[]) => execFileSync("promtool", args, { cwd: project, encoding: "utf8" });
+    expect(promtool("check", "rules", file)).toMatch(/SUCCESS/);
+    expect(promtool("test", "rules", cases)).toMatch(/SUCCESS/);
+  });
+
+  it("are each tried with a case in which it fires, and with cases in which it does not", () => {
+    const expected = z.object({ alertname: z.string(), exp_alerts: z.array(z.unknown()) });
+    const { tests } = z
+      .object({ tests: z.array(z.object({ alert_rule_test: z.array(expected) })) })
+      .parse(parse(read(cases)));
+    const tried = tests.flatMap((one) => one.alert_rule_test);
+    const names = groups.flatMap(({ rules }) => rules.map(({ alert }) => alert)).toSorted();
+    for (const fires of [true, false]) {
+      const some = tried.filter(({ exp_alerts }) => exp_alerts.length > 0 === fires);
+      expect([...new Set(some.map(({ alertname }) => alertname))].toSorted()).toEqual(names);
+    }
   });
 });
 

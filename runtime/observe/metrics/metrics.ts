@@ -39,6 +39,7 @@ export function createMetrics(registry: MetricsRegistry) {
   };
   // An alert on an increase does not see a counter that comes into being with its first event.
   for (const alarm of alarms) metrics.alarms.add({ alarm }, 0);
+  for (const type of registry.jobTypes) metrics.jobs.add({ type, outcome: "failed" }, 0);
   return metrics;
 }
 

@@ -126,6 +126,10 @@ export class MetricsRegistry {
     });
   }
 
+  get jobTypes(): readonly string[] {
+    return [...this.#jobTypes];
+  }
+
   /** A job type that came after the start. */
   addJobType(type: string): void {
     this.#jobTypes.add(type);
