@@ -1,7 +1,7 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { RetryableError } from "#contract/errors.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
+import { http, https } from "#runtime/lib/node-http.ts";
 import { type AddressGuard, shownUrl, type Target } from "./address-guard.ts";
 import { addressesOf, openConnection } from "./guarded-connection.ts";
 import type { InputLimits } from "./limits.ts";
@@ -27,7 +27,7 @@ export async function requestInput(target: Target, options: RequestOptions): Pro
   options.guard.checkAddresses(target, addresses);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const { url } = target;
-  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+  const send = url.protocol === "https:" ? https.request : http.request;
   const request = send({
     method: "GET",
     path: `${url.pathname}${url.search}`,

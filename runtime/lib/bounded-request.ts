@@ -1,8 +1,8 @@
-import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-import https from "node:https";
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { http, https } from "./node-http.ts";
 
 /*
  * One HTTP request in which everything has a limit: the time in which nothing moves, the time of the whole, the length of
@@ -96,7 +96,7 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   return promise;
 }
 
-function connectionOf({ connect }: RequestParts, agent: false | http.Agent) {
+function connectionOf({ connect }: RequestParts, agent: false | Agent) {
   // An agent, even one of its own, would resolve the name.
   return connect === undefined ? { agent } : { createConnection: () => connect() };
 }
