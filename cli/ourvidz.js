@@ -19,13 +19,17 @@ if (Number.parseInt(process.versions.node, 10) < oldestNode) {
   );
   process.exitCode = 2;
 } else {
-  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("../node_modules/.cache/ourvidz", import.meta.url));
-  const { enableCompileCache } = await import("node:module");
-  enableCompileCache(process.env.NODE_COMPILE_CACHE);
-  // A start makes much garbage, for which V8 would keep 30 MB of its young generation for good. Nothing here runs quicker
-  // with them; executors, which have the models, are processes of their own and keep the default.
-  const { setFlagsFromString } = await import("node:v8");
-  setFlagsFromString("--semi-space-growth-factor=1");
+  const { NODE_COMPILE_CACHE: given } = process.env;
+  if (given === undefined) {
+    // A start makes much garbage, for which V8 would keep 30 MB of its young generation for good. Nothing here runs quicker
+    // with them; executors, which have the models, are processes of their own and keep the default. Code that was compiled
+    // with other flags is refused, so they have a folder of their own in the cache when they are set before it is opened.
+    const { setFlagsFromString } = await import("node:v8");
+    setFlagsFromString("--semi-space-growth-factor=1");
+    process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL("../node_modules/.cache/ourvidz", import.meta.url));
+    const { enableCompileCache } = await import("node:module");
+    enableCompileCache(process.env.NODE_COMPILE_CACHE);
+  }
   const { main } = await import("./main.ts");
   await main(process.argv.slice(2));
 }
