@@ -70,7 +70,7 @@ describe("one question", () => {
 
   test.each([
     [["chat", ""], 2, "There is nothing to answer"],
-    [["chat"], 2, "There is nothing to answer"],
+    [["chat"], 2, "Standard input is empty"],
     [["chat", "a", "--temperature", "3"], 2, "temperature is 3: must be a number from 0 to 2"],
     [["chat", "a", "--model", "none"], 1, "none"],
     [["chat", "a", "--user", "ada"], 2, "--session"],
@@ -118,6 +118,19 @@ describe("enhance", () => {
     expect(own.stderr).toMatch(/^a fox →\nby instruct, brief, chat, [\d.]+ s\n$/);
     const { exitCode, stdout } = await runCli(folder, [...asked, "--json"], elsewhere);
     expect([exitCode, `${JSON.parse(stdout).enhanced_prompt}\n`]).toEqual([0, own.stdout]);
+  });
+
+  test("reads a prompt that is piped in, with the word - or without one", async () => {
+    const none = ["enhance", "--model", "none"];
+    for (const words of [none, [...none, "-"]]) {
+      const piped = await startCliReading(folder, words, "a fox\n", elsewhere).ended;
+      expect(piped).toMatchObject({ exitCode: 0, stdout: "a fox\n" });
+    }
+    const nothing = await startCliReading(folder, none, "", elsewhere).ended;
+    expect(nothing).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("Standard input is empty") });
+    const onTerminal = startCliOnTerminal(folder, none, elsewhere);
+    await onTerminal.seen("There is no prompt: give it as text, or pipe it in.");
+    expect((await onTerminal.ended).exitCode).toBe(2);
   });
 
   test("gives the prompt back when nothing comes of it, and says why", async () => {

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { runCli, startCli, temporaryFolder, withSledge } from "./testing/run-cli.ts";
+import { runCli, startCli, startCliReading, temporaryFolder, withSledge } from "./testing/run-cli.ts";
 
 /** Runs a command with --json, which must end with this exit code, and returns what it printed. */
 async function json(folder: string, exitCode: number, ...args: string[]) {
@@ -43,6 +43,23 @@ describe("jobs of a data folder without a container", () => {
     [["failures", "--undecodable"], { elements: [] }],
   ])("are none before the first one: %j", async (args, none) => {
     expect(await json(await temporaryFolder(), 0, ...args)).toMatchObject(none);
+  });
+
+  test("may have their prompt piped in, in place of the word -", async () => {
+    const folder = await temporaryFolder();
+    const piped = (input: string | Uint8Array, ...words: string[]) =>
+      startCliReading(folder, ["enqueue", "draw", ...words, "--json"], input).ended;
+    expect(await piped("a fox\nin the snow\n", "-")).toMatchObject({ exitCode: 0 });
+    expect(await piped("not read", "a", "-")).toMatchObject({ exitCode: 0 });
+    expect((await json(folder, 0, "jobs")).jobs).toMatchObject([{ prompt: "a -" }, { prompt: "a fox\nin the snow" }]);
+    for (const [input, problem] of [
+      [" \n", "Standard input is empty"],
+      [Uint8Array.of(0x66, 0xfc, 0x72), "Standard input is not UTF-8"],
+      ["a".repeat(1_000_001), "Standard input has more than 1,000,000 bytes"],
+    ] as const) {
+      const { exitCode, stdout } = await piped(input, "-");
+      expect([exitCode, JSON.parse(stdout).error.message]).toEqual([2, expect.stringContaining(problem)]);
+    }
   });
 
   test("are given another priority, and stand still with their queue", async () => {

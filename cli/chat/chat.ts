@@ -1,9 +1,9 @@
 import process from "node:process";
-import { text } from "node:stream/consumers";
 import type { NewChat, OurvidzClient } from "#client/client.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { Interruption, signalExitCodes } from "../interruption.ts";
 import { note, printResult, reportError } from "../output.ts";
+import { pipedText, withPipedPrompt } from "../prompts/piped-prompt.ts";
 import { noteAnswer, printAnswer } from "./answer.ts";
 import { type ChatOptions, Conversation } from "./conversation.ts";
 import { withLanguageModel } from "./language-model.ts";
@@ -12,12 +12,12 @@ import { readLine } from "./read-line.ts";
 /** The body of `ourvidz chat`: one question, or a conversation on a terminal. */
 export async function chat(words: readonly string[], options: ChatOptions): Promise<number> {
   checkOptions(options);
-  const interruption = new Interruption();
   const isConversation = words.length === 0 && process.stdin.isTTY === true;
+  if (isConversation && options.json) throw usageError("--json answers one question: give it as text, or pipe it in.");
+  // Before signals are the command's own: what is piped in may never end.
+  const question = isConversation ? null : await questionOf(words);
+  const interruption = new Interruption();
   try {
-    if (isConversation && options.json)
-      throw usageError("--json answers one question: give it as text, or pipe it in.");
-    const question = isConversation ? null : await questionOf(words);
     return await withLanguageModel("chat", options, (client) => {
       const talk = { client, conversation: new Conversation(options), options, interruption };
       return question === null ? converse(talk) : answerOne(talk, question);
@@ -38,9 +38,9 @@ function checkOptions({ session, user, url, data }: ChatOptions): void {
 }
 
 async function questionOf(words: readonly string[]): Promise<string> {
-  const question = words.length > 0 ? words.join(" ") : await text(process.stdin);
-  if (question.trim() === "") throw usageError("There is nothing to answer: give a text, or pipe one in.");
-  return question.trim();
+  const given = words.length > 0 ? (await withPipedPrompt(words)).join(" ") : await pipedText();
+  if (given.trim() === "") throw usageError("There is nothing to answer: give a text, or pipe one in.");
+  return given.trim();
 }
 
 interface Talk {

@@ -1,8 +1,10 @@
+import process from "node:process";
 import type { AnswerOf } from "#client/http-call.ts";
 import type { enhance as enhanceRoute } from "#functions/api/enhance.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { note, printResult } from "../output.ts";
+import { pipedText, withPipedPrompt } from "../prompts/piped-prompt.ts";
 import type { GlobalOptions } from "../settings.ts";
 import { withLanguageModel } from "./language-model.ts";
 
@@ -21,9 +23,9 @@ type Answer = AnswerOf<typeof enhanceRoute>;
 
 /** The body of `ourvidz enhance`. A prompt that stays as it is is no failure: whoever draws from it can. */
 export async function enhance(words: readonly string[], options: EnhanceOptions): Promise<number> {
+  const request = requestOf(await promptOf(words), options);
   const interruption = new Interruption();
   try {
-    const request = requestOf(words.join(" "), options);
     const answer = await withLanguageModel("enhance_instruct", options, (client) =>
       client.enhance(request, { signal: interruption.signal }),
     );
@@ -37,6 +39,12 @@ export async function enhance(words: readonly string[], options: EnhanceOptions)
   } finally {
     interruption.close();
   }
+}
+
+async function promptOf(words: readonly string[]): Promise<string> {
+  if (words.length > 0) return (await withPipedPrompt(words)).join(" ");
+  if (process.stdin.isTTY) throw usageError("There is no prompt: give it as text, or pipe it in.");
+  return await pipedText();
 }
 
 function requestOf(prompt: string, options: EnhanceOptions) {

@@ -13,7 +13,7 @@ export function addChat(program: Command): void {
         "temporary data folder, or with --url in that container.\n\n" +
         "Ctrl-C stops an answer; while none is made it ends the command (exit code 130), as Ctrl-D does (0).",
     )
-    .argument("[text...]", "several words are one question")
+    .argument("[text...]", "several words are one question, - is what is piped in")
     .option("--system <text>", "what the model is told before the conversation")
     .option("--model <name>", "model folder instead of the container's own")
     .option("--temperature <n>", "0 takes the likeliest word each time", numberOption)

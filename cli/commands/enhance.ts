@@ -11,7 +11,7 @@ export function addEnhance(program: Command): void {
       "Has the language model make a fuller prompt: by instruction, else by examples, else the prompt stays as it is. The prompt " +
         "goes to standard output, what it was and how it was made beside it. Here in a temporary data folder, or with --url in that container.",
     )
-    .argument("<prompt...>", "several words are one prompt")
+    .argument("[prompt...]", "several words are one prompt; - or none: what is piped in")
     .option(
       "--preset <name>",
       "what fuller means: photographic, cinematic, illustration, product, nature, or one of your own",
@@ -28,7 +28,7 @@ export function addEnhance(program: Command): void {
       examples(
         'ourvidz enhance "apple"',
         'ourvidz enhance "a fox in the snow" --preset cinematic --target wan --json',
-        'ourvidz run sdxl_image_fast "$(ourvidz enhance apple)"',
+        "echo apple | ourvidz enhance | ourvidz run sdxl_image_fast -",
       ),
     )
     .action(

@@ -9,7 +9,7 @@ export function addEnqueue(program: Command): void {
     .summary("put a job on its queue")
     .description("Puts one job on its queue; a container on the same data folder, Redis or Supabase project runs it.")
     .argument("<type>", "job type")
-    .argument("[prompt...]", "what to make; several words are one prompt");
+    .argument("[prompt...]", "what to make; several words are one prompt, - is what is piped in");
   addJobOptions(command)
     .option("--priority <n>", "-100 to 100, higher first", numberOption)
     .option("--delay <seconds>", "not before this time has passed", numberOption)

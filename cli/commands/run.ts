@@ -13,7 +13,7 @@ export function addRun(program: Command): void {
         "made in there.\n\nCtrl-C cancels the job within one step (exit code 130; 143 for SIGTERM), a second one at once.",
     )
     .argument("<type>", "job type")
-    .argument("[prompt...]", "what to make; several words are one prompt");
+    .argument("[prompt...]", "what to make; several words are one prompt, - is what is piped in");
   addJobOptions(command)
     .option("--out <dir>", "where the files go", "out")
     .addHelpText(

@@ -11,7 +11,7 @@ export function addTokens(program: Command): void {
         "which it is encoded, and what the model would not read. Loads the tokenizers alone.",
     )
     .argument("<type>", "job type")
-    .argument("<prompt...>", "several words are one prompt")
+    .argument("<prompt...>", "several words are one prompt, - is what is piped in")
     .option("--model <name>", "model folder instead of the job type's own")
     .option("--negative <text>", "negative prompt")
     .option("--weights <terms>", "further terms with weights, as config.compel_weights has them")

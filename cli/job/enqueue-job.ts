@@ -10,6 +10,7 @@ import type { Config } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { exitCodes, usageError } from "../errors.ts";
 import { noteIgnored, printResult } from "../output.ts";
+import { withPipedPrompt } from "../prompts/piped-prompt.ts";
 import { type OpenQueue, type QueueChoice, withFirstQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
@@ -30,13 +31,17 @@ const maxDelaySeconds = 2_592_000;
 const maxKeyCharacters = 255;
 
 /** The body of `ourvidz enqueue`. What is wrong with the job is reported before the data folder is touched. */
-export async function enqueueJob(operands: readonly string[], options: EnqueueCommandOptions): Promise<number> {
+export async function enqueueJob(
+  [type = "", ...words]: readonly string[],
+  options: EnqueueCommandOptions,
+): Promise<number> {
   const { delay = 0, idempotencyKey: key } = options;
   if (delay < 0 || delay > maxDelaySeconds)
     throw usageError(`--delay is ${delay}: it must be 0 to 2,592,000 seconds (30 days).`);
   if (key !== undefined && (key === "" || key.length > maxKeyCharacters))
     throw usageError(`--idempotency-key has ${key.length} characters: it must have 1 to ${maxKeyCharacters}.`);
   const queueing = { delay_seconds: delay, ...(key === undefined ? {} : { idempotency_key: key }) };
+  const operands = [type, ...(await withPipedPrompt(words))];
   const client = await remoteClient(options);
   if (client !== null)
     return printOutcome(

@@ -9,6 +9,7 @@ import { exitCodes, usageError } from "../errors.ts";
 import { printResult } from "../output.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, openLog, readSettings } from "../settings.ts";
+import { withPipedPrompt } from "./piped-prompt.ts";
 
 export interface TokensOptions extends GlobalOptions {
   readonly model?: string;
@@ -23,7 +24,7 @@ type Texts = ReturnType<typeof textsOf>;
 /** The body of `ourvidz tokens`. */
 export async function tokens([given = "", ...words]: readonly string[], options: TokensOptions): Promise<number> {
   const type = currentJobType(given);
-  const texts = textsOf(words, options);
+  const texts = textsOf(await withPipedPrompt(words), options);
   const client = await remoteClient(options);
   const model = options.model === undefined ? {} : { model_variant: options.model };
   const reading =

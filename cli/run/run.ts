@@ -9,6 +9,7 @@ import { Interruption } from "../interruption.ts";
 import { describeJob, type PlannedJob, planJob } from "../job/build-job.ts";
 import { withFileNames } from "../job/local-inputs.ts";
 import type { JobOptions } from "../job/options.ts";
+import { withPipedPrompt } from "../prompts/piped-prompt.ts";
 import { type GlobalOptions, openLog, readSettings } from "../settings.ts";
 import { LocalFiles } from "./local-files.ts";
 import { configForOneCommand } from "./one-command.ts";
@@ -26,7 +27,9 @@ export interface RunOptions extends GlobalOptions, JobOptions {
 }
 
 /** The body of `ourvidz run`: plans the job, runs it in a scratch folder, keeps its files, and cleans up. */
-export async function run(operands: readonly string[], options: RunOptions): Promise<number> {
+export async function run([type = "", ...words]: readonly string[], options: RunOptions): Promise<number> {
+  // Before signals are the command's own: what is piped in may never end.
+  const operands = [type, ...(await withPipedPrompt(words))];
   const interruption = new Interruption();
   const settings = await readSettings(options, { serves: false });
   const out = resolve(options.out);

@@ -72,7 +72,7 @@ export function startCliOnTerminal(
 export function startCliReading(
   folder: string,
   args: readonly string[],
-  input: string,
+  input: string | Uint8Array,
   env: Record<string, string> = {},
 ) {
   const started = startProcess(folder, [process.execPath, entry, ...args], { env, stdin: "pipe" });
