@@ -44,6 +44,9 @@ const agents = {
   "https:": new https.Agent({ keepAlive: true, maxFreeSockets: 8 }),
 };
 
+/** EPIPE of one that had been ended, and was reset since, while this process was not running. */
+const staleCodes: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE"]);
+
 /** The server had ended a connection that was kept for the next request. */
 class StaleConnection extends Error {}
 
@@ -88,7 +91,7 @@ async function exchange(parts: RequestParts, signal: AbortSignal, mayReuse = tru
   // A refusal may come while the body is still on its way, and the connection end with it: the answer is what counts.
   const onFailure = (error: Error) => {
     if (hasAnswer) return;
-    const isStale = request.reusedSocket && "code" in error && error.code === "ECONNRESET";
+    const isStale = request.reusedSocket && "code" in error && staleCodes.has(error.code);
     reject(isStale ? new StaleConnection(error.message, { cause: error }) : error);
   };
   request.on("error", onFailure);

@@ -4,10 +4,14 @@ import { defaultTimings } from "./options.ts";
 import { Poller, type PollerOptions } from "./poller.ts";
 import type { HttpAnswer } from "./protocol/take-answer.ts";
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => void vi.useRealTimers());
 
 const answer: HttpAnswer = { status: 200, contentType: "application/json", text: '{"id":"a"}' };
+
+async function turns(): Promise<void> {
+  for (let count = 0; count < 5; count++) await new Promise(setImmediate);
+}
 
 /** One poll whose answer the test lets begin and end. */
 function poll() {
@@ -28,7 +32,7 @@ function poll() {
     timings: defaultTimings,
     log,
     random: () => 1,
-    monotonicMs: () => 0,
+    monotonicMs: () => performance.now(),
     what: "the take of jobs",
     next: () => (polls++ < 2 ? "http://runpod/job-take" : null),
     onAnswer: (one) => {
@@ -70,7 +74,7 @@ it("cuts off an answer whose rest does not come, which is said in the log", asyn
 it("ends a poll without an answer at its limit, which is no trouble", async () => {
   const { poller, asked, logged } = poll();
   const { signal } = await asked;
-  vi.advanceTimersByTime(defaultTimings.pollLimitMs);
+  vi.advanceTimersByTime(defaultTimings.pollLimitMs + 1000);
   expect(signal.aborted).toBe(true);
   poller.stop();
   await poller.stopped();
@@ -83,8 +87,21 @@ it("waits for the rest of an answer at the stop, and cuts it off after seconds, 
   const { signal, onAnswer } = await asked;
   onAnswer?.();
   poller.stop();
+  await turns();
   expect(signal.aborted).toBe(false);
   vi.advanceTimersByTime(3_000);
   await poller.stopped();
   expect(logged).toEqual([expect.stringContaining("was cut off")]);
+});
+
+it("takes what is in the socket already at the stop", async () => {
+  const { poller, asked, came, heard } = poll();
+  const { signal, onAnswer } = await asked;
+  poller.stop();
+  onAnswer?.();
+  await turns();
+  expect(signal.aborted).toBe(false);
+  came.resolve(answer);
+  await poller.stopped();
+  expect(heard).toEqual([answer]);
 });

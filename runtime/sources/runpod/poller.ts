@@ -1,5 +1,6 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { toErrorReport } from "#contract/errors.ts";
+import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { RunpodApi } from "./api.ts";
 import type { Timings, Trouble } from "./options.ts";
@@ -7,7 +8,8 @@ import type { HttpAnswer } from "./protocol/take-answer.ts";
 
 /*
  * A long poll that goes on as long as it is wanted. What comes in an answer is this container's from then on, and nobody can be
- * told that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in.
+ * told that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in. A
+ * process that was frozen finds its limits over and the answer in its socket: what has arrived is read before a limit counts.
  */
 export interface PollerOptions {
   readonly api: Pick<RunpodApi, "get">;
@@ -29,6 +31,10 @@ export type PollOutcome =
 
 /** How long the rest of an answer that has begun may take at a stop. */
 const restLimitMs = 3_000;
+/** What came while the process was frozen is read by then. */
+const arrivedMs = 1_000;
+/** For the request, whose own clocks would go on in a frozen process: it is ended by its signal. */
+const requestLimitMs = 24 * 60 * 60 * 1000;
 
 export class Poller {
   readonly #options: PollerOptions;
@@ -59,12 +65,18 @@ export class Poller {
   /** Ends the poll that is under way at once; one whose answer is coming in is waited for by `stopped`. */
   stop(): void {
     this.#stopping.abort();
-    if (!this.#isAnswered) this.#poll.abort();
-    else setTimeout(() => this.#poll.abort(), restLimitMs).unref();
+    void this.#breakOff();
   }
 
   async stopped(): Promise<void> {
     await this.#loop;
+  }
+
+  async #breakOff(): Promise<void> {
+    // What is in the socket already is an answer too.
+    for (let turns = 0; turns < 2; turns++) await nextTurn();
+    if (this.#isAnswered) setTimeout(() => this.#poll.abort(), restLimitMs).unref();
+    else this.#poll.abort();
   }
 
   async #run(): Promise<void> {
@@ -85,15 +97,19 @@ export class Poller {
     this.#isAnswered = false;
     const { pollLimitMs, answerLimitMs } = timings;
     const limit = new AbortController();
-    let timer = setTimeout(() => limit.abort(), pollLimitMs);
+    const end = () => limit.abort();
+    let timer = setTimeout(() => {
+      timer = setTimeout(end, arrivedMs);
+    }, pollLimitMs);
+    let clearRest = () => clearTimeout(timer);
     try {
       const answer = await api.get(url, {
         signal: AbortSignal.any([this.#poll.signal, limit.signal]),
-        limitMs: pollLimitMs + answerLimitMs + 1000,
+        limitMs: requestLimitMs,
         onAnswer: () => {
           this.#isAnswered = true;
           clearTimeout(timer);
-          timer = setTimeout(() => limit.abort(), answerLimitMs);
+          clearRest = awakeTimeout(answerLimitMs, end);
         },
       });
       return onAnswer(answer);
@@ -104,7 +120,7 @@ export class Poller {
       if (!this.#isAnswered) return { kind: "nothing" };
       return { kind: "refused", message: `its answer did not end within ${answerLimitMs / 1000} seconds` };
     } finally {
-      clearTimeout(timer);
+      clearRest();
       this.#isAnswered = false;
     }
   }
