@@ -204,6 +204,7 @@ function contextOf({ config, registry, embedded, log, stopRequest }: ContextPart
     runsHere,
     jobTypes: registry,
     log,
+    dataFolder: embedded.folder.path,
     embedded: async () => embedded.source,
     requestStop: () => stopRequest.resolve(),
   };

@@ -61,6 +61,8 @@ export interface ConnectContext {
   runsHere?(worker: string): boolean;
   /** The container is to come to its end, in order: its source has no more use for it. */
   requestStop?(): void;
+  /** Of a container. */
+  readonly dataFolder?: string;
   /** The queue in the data folder, which is opened (and made) when it is asked for; who opens it closes it. */
   embedded(): Promise<SqliteSource>;
 }

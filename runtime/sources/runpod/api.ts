@@ -96,7 +96,7 @@ export class RunpodApi {
           ...this.#authorization(),
           "content-type": "application/x-www-form-urlencoded",
           charset: "utf-8",
-          "x-request-id": jobId,
+          "x-request-id": headerOf(jobId),
           "user-agent": userAgent,
         },
         body: Buffer.from(body),
@@ -117,4 +117,9 @@ export class RunpodApi {
 
 function isTransient({ status }: BoundedResponse): boolean {
   return status === 429 || status >= 500;
+}
+
+/** An id is any text. */
+function headerOf(jobId: string): string {
+  return /^[\x20-\x7e]*$/.test(jobId) ? jobId : encodeURIComponent(jobId.toWellFormed());
 }

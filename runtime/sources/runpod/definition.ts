@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { z } from "zod";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { headerSecret } from "#runtime/lib/environment.ts";
@@ -75,7 +76,7 @@ export const runpod = defineSource({
       leaseSeconds,
     };
   },
-  async connect(settings, { workers, log, jobTypes, runsHere, requestStop }) {
+  async connect(settings, { workers, log, jobTypes, runsHere, requestStop, dataFolder }) {
     const [{ RunpodSource }, { assertFit, reportUnfit }] = await Promise.all([
       import("./runpod-source.ts"),
       import("./fitness.ts"),
@@ -86,6 +87,7 @@ export const runpod = defineSource({
     const source = new RunpodSource({
       ...settings,
       ...(isContainer ? {} : { pingUrl: null }),
+      ...(isContainer && dataFolder !== undefined ? { failuresFolder: join(dataFolder, "runpod") } : {}),
       hostname: hostname(),
       log,
       handlerOf: (type) => jobTypes?.get(type),

@@ -34,6 +34,7 @@ export interface HeldJob {
   isStopped: boolean;
   /** Since when it waits for something that is not offered here, also while it was tried in between; null when it does not. */
   unofferedSinceMs: number | null;
+  /** Of all its attempts. */
   channel: JobChannel | null;
 }
 
@@ -58,10 +59,10 @@ export class HeldJobs {
   readonly #clocks: Clocks;
   readonly #jobs = new Map<string, HeldJob>();
   readonly #settled = new Map<string, Settled>();
-  readonly #onChange: (ids: readonly string[]) => void;
+  readonly #onChange: () => void;
 
-  /** @param onChange called with RunPod's ids of all that are held */
-  constructor(clocks: Clocks, onChange: (ids: readonly string[]) => void) {
+  /** @param onChange called when it is others that are held */
+  constructor(clocks: Clocks, onChange: () => void) {
     this.#clocks = clocks;
     this.#onChange = onChange;
   }
@@ -74,6 +75,11 @@ export class HeldJobs {
     return [...this.#jobs.values()];
   }
 
+  /** RunPod's. */
+  get ids(): readonly string[] {
+    return [...this.#jobs.keys()];
+  }
+
   get #waiting(): readonly HeldJob[] {
     return this.all.filter(({ token, isStopped }) => token === null && !isStopped);
   }
@@ -82,9 +88,7 @@ export class HeldJobs {
     return this.#jobs.get(runpodId);
   }
 
-  /** False for one that is here already. */
-  add(runpodId: string, job: Job, rejection: ErrorReport | undefined): boolean {
-    if (this.#jobs.has(runpodId)) return false;
+  add(runpodId: string, job: Job, rejection: ErrorReport | undefined): void {
     const receivedAtMs = this.#clocks.monotonicMs();
     this.#jobs.set(runpodId, {
       runpodId,
@@ -101,8 +105,7 @@ export class HeldJobs {
       unofferedSinceMs: null,
       channel: null,
     });
-    this.#changed();
-    return true;
+    this.#onChange();
   }
 
   /** The job of a lease that counts. */
@@ -113,7 +116,7 @@ export class HeldJobs {
 
   remove(held: HeldJob): void {
     if (this.#jobs.get(held.runpodId) === held) this.#jobs.delete(held.runpodId);
-    this.#changed();
+    this.#onChange();
   }
 
   lease(held: HeldJob, leaseSeconds: number): Lease {
@@ -140,8 +143,7 @@ export class HeldJobs {
   putBack(held: HeldJob, delaySeconds: number): void {
     held.token = null;
     held.dueAtMs = this.#clocks.monotonicMs() + Math.max(0, delaySeconds) * 1000;
-    held.channel?.drop();
-    held.channel = null;
+    held.channel?.nextAttempt();
   }
 
   /**
@@ -238,10 +240,6 @@ export class HeldJobs {
     const isTimeOver = seconds !== null && nowMs - held.receivedAtMs > seconds * 1000;
     if (isMomentOver || isTimeOver)
       held.rejection ??= expiredError(held.job, isMomentOver ? moment : Number.NEGATIVE_INFINITY);
-  }
-
-  #changed(): void {
-    this.#onChange([...this.#jobs.keys()]);
   }
 }
 

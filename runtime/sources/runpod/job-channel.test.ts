@@ -52,3 +52,29 @@ it("has nothing on its way when the end of the job is posted, in 1,000 runs", as
   expect(runs.flat().filter((what) => what.startsWith("progress")).length).toBeGreaterThan(1000);
   expect(runs.flat().filter((what) => what.startsWith("chunk")).length).toBeGreaterThan(500);
 });
+
+it("posts nothing of an attempt while something of the one before is on its way", async () => {
+  const arrived: string[] = [];
+  const { promise: slow, resolve: arrive } = Promise.withResolvers<void>();
+  const channel = new JobChannel({
+    postProgress: async (progress) => {
+      if (progress === "first") await slow;
+      arrived.push(String(progress));
+    },
+    postChunk: undefined,
+    progressEveryMs: 0,
+    monotonicMs: () => 0,
+  });
+  channel.progress("first");
+  channel.nextAttempt();
+  channel.progress("second");
+  let isFinished = false;
+  const finished = channel.finish().then(() => {
+    isFinished = true;
+  });
+  for (let turns = 0; turns < 10; turns++) await turn();
+  expect([isFinished, arrived]).toEqual([false, []]);
+  arrive();
+  await finished;
+  expect(arrived).toEqual(["first"]);
+});

@@ -2,7 +2,8 @@ import { maxChunkBytes } from "./protocol/limits.ts";
 
 /*
  * All that is posted for one job, one at a time: chunks of its text, whole and in their order; its progress, of which only the
- * newest counts; then its end. Nothing of the job is on its way when its end is posted, so that no progress overtakes it.
+ * newest counts; then its end. Nothing of the job is on its way when its end is posted, so that no progress overtakes it, also
+ * none of an earlier attempt.
  */
 export interface JobChannelOptions {
   /** Best effort. */
@@ -58,9 +59,19 @@ export class JobChannel {
     }
   }
 
-  /** Nothing more of this attempt. What it has streamed cannot be taken back. */
+  /** Nothing more of the job but what is on its way. */
   drop(): void {
     this.#isClosed = true;
+    this.#forget();
+  }
+
+  /** Nothing more of this attempt. Of a text that was streamed in part, the next one would stream the beginning again. */
+  nextAttempt(): void {
+    this.#forget();
+    if (this.hasStreamed) this.#isBroken = true;
+  }
+
+  #forget(): void {
     this.#progress = undefined;
     this.#text = "";
     if (this.#timer) clearTimeout(this.#timer);

@@ -1,5 +1,9 @@
 import { Worker } from "node:worker_threads";
+import { workerVersion } from "#runtime/container/version.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import { userAgent } from "./api.ts";
+import type { RunpodSourceOptions } from "./options.ts";
+import { expandTemplate } from "./protocol/url-templates.ts";
 
 export interface PingSettings {
   readonly url: string;
@@ -25,4 +29,20 @@ export class Pinger {
   async close(): Promise<void> {
     await this.#thread.terminate();
   }
+}
+
+/** Null for a container that RunPod has given no address for pings, or no name. */
+export function pingerOf({
+  pingUrl,
+  podId,
+  workerId,
+  gpuType,
+  apiKey,
+  pingIntervalMs,
+  log,
+}: RunpodSourceOptions): Pinger | null {
+  if (pingUrl === null || podId === undefined) return null;
+  const url = expandTemplate(pingUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
+  const headers = { "user-agent": userAgent, ...(apiKey === undefined ? {} : { authorization: apiKey }) };
+  return new Pinger({ url, intervalMs: pingIntervalMs, headers, version: workerVersion }, log);
 }

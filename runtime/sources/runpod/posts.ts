@@ -13,6 +13,13 @@ export interface PostsOptions
   readonly monotonicMs: () => number;
 }
 
+export interface Ending {
+  readonly body: string;
+  readonly isFailure: boolean;
+  /** Whether chunks were posted before. */
+  readonly isStream: boolean;
+}
+
 /** What is posted of jobs: on the way, and at their end. */
 export class Posts {
   readonly #options: PostsOptions;
@@ -47,11 +54,11 @@ export class Posts {
    * @returns false when it knows the job no more
    * @throws RetryableError QUEUE_UNREACHABLE when it has to be tried again
    */
-  async done(runpodId: string, body: string, isStream: boolean): Promise<boolean> {
+  async done(runpodId: string, { body, isFailure, isStream }: Ending): Promise<boolean> {
     const { api, log, outputUrl } = this.#options;
     const url = this.#addressOf(outputUrl, runpodId, isStream);
     const status = await api.post(url, body, { jobId: runpodId });
-    if (status < 400) return true;
+    if (status < 300) return true;
     if (status === 404) {
       log?.error(
         { runpod_id: runpodId },
@@ -62,7 +69,10 @@ export class Posts {
     const bytes = Buffer.byteLength(body);
     const message = `RunPod refused the result of ${bytes.toLocaleString("en-US")} bytes with ${status}.`;
     log?.error({ runpod_id: runpodId, status, bytes }, "RunPod refuses what the job has become");
+    // A redirect too: what carries the key goes nowhere else.
     if (status !== 400 && status !== 413) throw new RetryableError(message, { code: "QUEUE_UNREACHABLE" });
+    // Another one would be refused as this one was.
+    if (isFailure) return true;
     await api.post(url, this.failure({ code: "RESULT_TOO_LARGE", message }), { jobId: runpodId });
     return true;
   }
@@ -71,7 +81,7 @@ export class Posts {
     const { api, log } = this.#options;
     try {
       const status = await api.post(this.#addressOf(template, runpodId, false), chunkBody(text), { jobId: runpodId });
-      if (status >= 400) throw new Error(`it answers ${status}`);
+      if (status >= 300) throw new Error(`it answers ${status}`);
     } catch (error) {
       log?.error({ error, runpod_id: runpodId }, "a chunk was not taken: the whole text comes with the result");
       throw error;

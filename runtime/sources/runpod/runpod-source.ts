@@ -1,7 +1,5 @@
 import type { ErrorReport } from "#contract/errors.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
-import { workerVersion } from "#runtime/container/version.ts";
-import { ChangeSignal } from "../change-signal.ts";
 import {
   type ChangeKind,
   type JobResult,
@@ -18,19 +16,23 @@ import {
   type TakeRequest,
   type UnreportedEnd,
 } from "../job-source.ts";
-import { RunpodApi, userAgent } from "./api.ts";
+import { RunpodApi } from "./api.ts";
+import { Changes } from "./changes.ts";
+import { EarlierJobs } from "./earlier-jobs.ts";
+import { FailureFiles } from "./failure-files.ts";
 import { FailurePosts } from "./failure-posts.ts";
 import { HeldClock } from "./held-clock.ts";
 import { type HeldJob, HeldJobs, runpodIdOf } from "./held-jobs.ts";
 import { readInput } from "./job-input.ts";
 import { defaultTimings, type RunpodSourceOptions, type Timings, type Trouble } from "./options.ts";
 import { buildOutput, wantsRefresh } from "./output.ts";
-import { Pinger } from "./pinger.ts";
+import { type Pinger, pingerOf } from "./pinger.ts";
 import { Poller, type PollOutcome } from "./poller.ts";
-import { Posts } from "./posts.ts";
+import { type Ending, Posts } from "./posts.ts";
 import { maxBodyBytes } from "./protocol/limits.ts";
 import { type HttpAnswer, readStopAnswer, readTakeAnswer } from "./protocol/take-answer.ts";
 import { besideTake, expandTemplate, withQuery } from "./protocol/url-templates.ts";
+import { Refresh } from "./refresh.ts";
 import { twinRefusal, typeRefusal } from "./refusals.ts";
 import { UnreportedEnds } from "./unreported-ends.ts";
 
@@ -44,6 +46,7 @@ export class RunpodSource implements JobSource {
   /** Waits are ended by what comes; this is the safety net beneath them. */
   readonly idleTakeSeconds = 60;
   readonly #options: RunpodSourceOptions;
+  readonly #takeUrl: string;
   readonly #timings: Timings;
   readonly #api: RunpodApi;
   readonly #posts: Posts;
@@ -51,18 +54,15 @@ export class RunpodSource implements JobSource {
   readonly #pinger: Pinger | null;
   readonly #takes: Poller;
   readonly #stops: Poller;
-  readonly #jobsSignal = new ChangeSignal((isWaiting) => this.#onWaiting(isWaiting));
-  readonly #endsSignal = new ChangeSignal(() => undefined);
-  readonly #leasesSignal = new ChangeSignal(() => undefined);
+  readonly #changes = new Changes((isWaiting) => this.#onWaiting(isWaiting));
   readonly #ends: UnreportedEnds;
   readonly #failures: FailurePosts;
+  readonly #earlier: EarlierJobs;
+  readonly #refresh: Refresh;
   readonly #clock: HeldClock;
   #slots = 0;
   #isWaiting = false;
   #isStopping = false;
-  #isRefreshing = false;
-  #isRefreshed = false;
-  #ended = 0;
 
   constructor(options: RunpodSourceOptions) {
     this.#options = options;
@@ -71,10 +71,16 @@ export class RunpodSource implements JobSource {
     const { nowMs = Date.now, monotonicMs = () => performance.now(), random = Math.random, log, apiKey } = options;
     this.#api = new RunpodApi({ apiKey, log, postPausesMs: this.#timings.postPausesMs });
     this.#posts = new Posts({ ...options, api: this.#api, timings: this.#timings, monotonicMs });
+    const { takeUrl, workerId, gpuType } = options;
+    this.#takeUrl = expandTemplate(takeUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
     const pauseMs = this.#timings.errorPausesMs.at(-1) ?? 0;
-    this.#failures = new FailurePosts({ posts: this.#posts, log, pauseMs });
-    this.#pinger = this.#newPinger();
-    this.#held = new HeldJobs({ nowMs, monotonicMs }, (ids) => this.#pinger?.set(ids));
+    const files = options.failuresFolder === undefined ? null : new FailureFiles(options.failuresFolder);
+    const onChange = () => this.#pinger?.set(this.#ids);
+    this.#failures = new FailurePosts({ posts: this.#posts, log, pauseMs, files, onChange });
+    this.#pinger = pingerOf(options);
+    this.#held = new HeldJobs({ nowMs, monotonicMs }, onChange);
+    this.#earlier = new EarlierJobs(options.leaseSeconds, monotonicMs);
+    this.#refresh = new Refresh(options, () => this.#held.size);
     const { unofferedLimitMs } = this.#timings;
     const { handlerOf } = options;
     this.#clock = new HeldClock({ held: this.#held, handlerOf, unofferedLimitMs, onTime: () => this.#onTime() });
@@ -92,6 +98,7 @@ export class RunpodSource implements JobSource {
       next: () => this.#nextStop(),
       onAnswer: (answer) => this.#onStop(answer),
     });
+    void this.#failures.resume();
   }
 
   get trouble(): Trouble | null {
@@ -116,12 +123,16 @@ export class RunpodSource implements JobSource {
   }
 
   async renew(renewals: readonly Renewal[]): Promise<RenewalOutcome[]> {
-    return renewals.map(({ lease }) => {
+    const outcomes = renewals.map(({ lease }): RenewalOutcome => {
       const held = this.#held.ofToken(lease);
       if (held !== undefined) return held.isStopped ? "cancelled" : "held";
+      if (this.#held.isSettled(lease) || this.#held.get(runpodIdOf(lease)) !== undefined) return "lost";
       // One of an earlier process was never given to another container by this one.
-      return this.#held.isSettled(lease) || this.#held.get(runpodIdOf(lease)) !== undefined ? "lost" : "unknown";
+      this.#earlier.renewed(runpodIdOf(lease));
+      return "unknown";
     });
+    if (outcomes.includes("unknown")) this.#pinger?.set(this.#ids);
+    return outcomes;
   }
 
   publish(lease: LeaseKey, update: JobUpdate): void {
@@ -145,17 +156,20 @@ export class RunpodSource implements JobSource {
   async complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome> {
     const before = this.#before(lease, "complete");
     if (before !== null) return before;
-    const stopPod = this.#stopsPod(wantsRefresh(result));
-    const built = await buildOutput(result, files, { maxBytes: maxBodyBytes(runpodIdOf(lease)), stopPod });
-    const body = "refusal" in built ? this.#posts.failure(built.refusal, stopPod) : built.body;
-    return await this.#post(lease, "complete", body, "completed");
+    return await this.#refresh.ending(wantsRefresh(result), async (stopPod) => {
+      const built = await buildOutput(result, files, { maxBytes: maxBodyBytes(runpodIdOf(lease)), stopPod });
+      const isFailure = "refusal" in built;
+      const body = isFailure ? this.#posts.failure(built.refusal, stopPod) : built.body;
+      return await this.#post(lease, "complete", { body, isFailure }, "completed");
+    });
   }
 
   async fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
     const before = this.#before(lease, "fail");
     if (before !== null) return before;
-    const stopPod = this.#stopsPod(false);
-    return await this.#post(lease, "fail", this.#posts.failure(error, stopPod), "failed");
+    return await this.#refresh.ending(false, (stopPod) =>
+      this.#post(lease, "fail", { body: this.#posts.failure(error, stopPod), isFailure: true }, "failed"),
+    );
   }
 
   /** The platform has ended the job itself: nothing is posted. */
@@ -188,22 +202,15 @@ export class RunpodSource implements JobSource {
     return await this.#requeue(lease, "release", delaySeconds);
   }
 
-  async waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
-    if (what === "jobs") return this.#jobsSignal.wait(timeoutMs, signal);
-    if (what === "ends") return this.#endsSignal.wait(timeoutMs, signal);
-    if (what === "leases") return this.#leasesSignal.wait(timeoutMs, signal);
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    const signals = [this.#jobsSignal, this.#endsSignal, this.#leasesSignal];
-    await Promise.race(signals.map((one) => one.wait(timeoutMs, either)));
-    over.abort();
+  waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void> {
+    return this.#changes.wait(timeoutMs, signal, what);
   }
 
   async announce(offers: ReadonlyMap<string, Offer>): Promise<void> {
     if (this.#isStopping) return;
     this.#clock.announced(offers);
     // What is offered may have changed, and with it what of the jobs here can start.
-    if (this.#held.all.some(({ token }) => token === null)) this.#jobsSignal.notify();
+    if (this.#held.all.some(({ token }) => token === null)) this.#changes.jobs.notify();
   }
 
   async stopTaking(): Promise<void> {
@@ -221,7 +228,7 @@ export class RunpodSource implements JobSource {
     await this.#failures.close();
     this.#stops.stop();
     this.#api.close();
-    for (const signal of [this.#jobsSignal, this.#endsSignal, this.#leasesSignal]) signal.close();
+    this.#changes.close();
     await Promise.all([this.#stops.stopped(), this.#pinger?.close()]);
   }
 
@@ -234,12 +241,11 @@ export class RunpodSource implements JobSource {
 
   /** The address of the next take: one is wanted while the dispatcher waits for jobs and this container has room for some. */
   #nextTake(): string | null {
-    if (!this.#isWaiting || this.#isStopping || this.#isRefreshing) return null;
-    const { takeUrl, maxConcurrency, workerId, gpuType } = this.#options;
-    const free = Math.min(maxConcurrency - this.#held.size, this.#slots);
+    if (!this.#isWaiting || this.#isStopping || this.#refresh.isWanted) return null;
+    const free = Math.min(this.#options.maxConcurrency - this.#held.size, this.#slots);
     if (free <= 0) return null;
-    const url = expandTemplate(takeUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
-    const job_in_progress = this.#held.size > 0 ? "1" : "0";
+    const url = this.#takeUrl;
+    const job_in_progress = this.#ids.length > 0 ? "1" : "0";
     const batch = free > 1 ? besideTake(url, "job-take-batch") : null;
     return batch === null
       ? withQuery(url, { job_in_progress })
@@ -253,37 +259,42 @@ export class RunpodSource implements JobSource {
     if (answer.kind === "none") return { kind: "nothing" };
     const { log } = this.#options;
     for (const why of answer.problems) log?.error({ why }, "RunPod handed out what is no job");
-    for (const { id, input } of answer.jobs) this.#receive(id, input);
-    if (answer.jobs.length === 0) return { kind: "nothing" };
+    const received = answer.jobs.filter(({ id, input }) => this.#receive(id, input));
+    // Nor is one that is known already worth another take at once.
+    if (received.length === 0) return { kind: "nothing" };
     this.#stops.go();
     this.#clock.look();
-    this.#jobsSignal.notify();
+    this.#changes.jobs.notify();
     return { kind: "heard" };
   }
 
-  #receive(id: string, input: unknown): void {
+  /** False for one that does not come to be here. */
+  #receive(id: string, input: unknown): boolean {
     const { defaultType, handlerOf, log } = this.#options;
+    if (this.#ids.includes(id)) {
+      const message = "RunPod handed out a job that is here already, or whose end waits here for being posted";
+      log?.warn({ runpod_id: id }, message);
+      return false;
+    }
     const { job, rejection } = readInput(id, input, { defaultType, handlerOf });
     const fields = { runpod_id: id, job_id: job.id, type: job.type };
-    if (this.#held.all.some((held) => held.job.id === job.id && held.runpodId !== id)) {
+    if (this.#held.all.some((held) => held.job.id === job.id)) {
       log?.warn(fields, "RunPod handed out a job whose id another one has that is here: refused");
-      this.#failures.add(id, twinRefusal(job.id));
-      return;
+      void this.#failures.add(id, twinRefusal(job.id));
+      return false;
     }
-    const isNew = this.#held.add(id, job, rejection ?? typeRefusal(job.type, this.#options));
-    if (isNew) log?.info(fields, "job received from RunPod");
-    else log?.warn(fields, "RunPod handed out a job that is here already");
+    this.#held.add(id, job, rejection ?? typeRefusal(job.type, this.#options));
+    log?.info(fields, "job received from RunPod");
     // It came while the container was stopping.
     const held = this.#held.get(id);
     if (this.#isStopping && held?.token === null) this.#giveUp(held, held.rejection ?? stoppedError);
+    return true;
   }
 
   // Stops
 
   #nextStop(): string | null {
-    if (this.#held.size === 0) return null;
-    const { takeUrl, workerId, gpuType } = this.#options;
-    return besideTake(expandTemplate(takeUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) }), "job-stop");
+    return this.#held.size === 0 ? null : besideTake(this.#takeUrl, "job-stop");
   }
 
   #onStop(answer: HttpAnswer): PollOutcome {
@@ -300,19 +311,19 @@ export class RunpodSource implements JobSource {
     held.isStopped = true;
     held.channel?.drop();
     if (held.token === null) this.#addEnd(this.#held.end(held, "cancelled"));
-    else this.#leasesSignal.notify();
+    else this.#changes.leases.notify();
   }
 
   #addEnd(end: UnreportedEnd): void {
     this.#ends.add(end);
-    this.#endsSignal.notify();
+    this.#changes.ends.notify();
     this.#onRoom();
   }
 
   /** A job is here no more. */
   #onRoom(): void {
-    if (this.#isRefreshing && this.#held.size === 0 && !this.#isRefreshed) this.#refreshed();
-    this.#jobsSignal.notify();
+    this.#refresh.onRoom();
+    this.#changes.jobs.notify();
     this.#takes.go();
   }
 
@@ -325,21 +336,25 @@ export class RunpodSource implements JobSource {
     return other !== undefined && other.token !== lease.token ? "lost" : null;
   }
 
-  async #post(lease: LeaseKey, call: string, body: string, became: SettleOutcome): Promise<SettleOutcome> {
+  async #post(
+    lease: LeaseKey,
+    call: string,
+    ending: Pick<Ending, "body" | "isFailure">,
+    became: SettleOutcome,
+  ): Promise<SettleOutcome> {
     const held = this.#held.ofToken(lease);
     // The platform has ended it: whatever it became here, nobody waits for it there.
     if (held?.isStopped) return this.#settled(lease, call, became);
     await held?.channel?.finish();
-    const runpodId = runpodIdOf(lease);
     const isStream = held?.channel?.hasStreamed ?? false;
-    const isKnown = await this.#posts.done(runpodId, body, isStream);
-    this.#ended++;
+    const isKnown = await this.#posts.done(runpodIdOf(lease), { ...ending, isStream });
     return this.#settled(lease, call, isKnown ? became : "unknown");
   }
 
   #settled(lease: LeaseKey, call: string, outcome: SettleOutcome): SettleOutcome {
     const held = this.#held.ofToken(lease);
     if (held !== undefined) this.#held.remove(held);
+    if (this.#earlier.ended(runpodIdOf(lease))) this.#pinger?.set(this.#ids);
     this.#onRoom();
     return this.#held.remember(lease, call, outcome);
   }
@@ -356,48 +371,29 @@ export class RunpodSource implements JobSource {
     }
     if (this.#isStopping) {
       // Its end is recorded without a wait for the platform, which the container may not live to see.
-      this.#failures.add(held.runpodId, stoppedError, held.channel);
+      await this.#failures.add(held.runpodId, stoppedError, held.channel);
       return this.#settled(lease, call, "failed");
     }
     this.#held.putBack(held, delaySeconds);
     this.#clock.look();
-    this.#jobsSignal.notify();
+    this.#changes.jobs.notify();
     return this.#held.remember(lease, call, "requeued");
   }
 
   /** A job that waits here, and that this container will not run any more. */
   #giveUp(held: HeldJob, error: ErrorReport = stoppedError): void {
+    void this.#failures.add(held.runpodId, error, held.channel);
     this.#addEnd(this.#held.end(held, "failed", error));
-    this.#failures.add(held.runpodId, error);
   }
 
   #onTime(): void {
-    this.#jobsSignal.notify();
+    this.#changes.jobs.notify();
     // Who has no executor that is free does not wait for jobs.
-    if (this.#held.rejected.length > 0) this.#endsSignal.notify();
+    if (this.#held.rejected.length > 0) this.#changes.ends.notify();
   }
 
-  // Refresh
-
-  /** Whether the body of this end is to say that the platform may replace this container. */
-  #stopsPod(isWanted: boolean): boolean {
-    const { refreshAfterJobs } = this.#options;
-    if (isWanted || (refreshAfterJobs > 0 && this.#ended + 1 >= refreshAfterJobs)) this.#isRefreshing = true;
-    // Others that run here would go with it.
-    return this.#isRefreshing && this.#held.size <= 1;
-  }
-
-  #refreshed(): void {
-    this.#isRefreshed = true;
-    this.#options.log?.info({ jobs: this.#ended }, "RunPod was requested to replace this container");
-    this.#options.requestStop?.();
-  }
-
-  #newPinger(): Pinger | null {
-    const { pingUrl, podId, workerId, gpuType, apiKey, pingIntervalMs, log } = this.#options;
-    if (pingUrl === null || podId === undefined) return null;
-    const url = expandTemplate(pingUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) });
-    const headers = { "user-agent": userAgent, ...(apiKey === undefined ? {} : { authorization: apiKey }) };
-    return new Pinger({ url, intervalMs: pingIntervalMs, headers, version: workerVersion }, log);
+  /** RunPod's ids of all jobs that are this container's matter, until their ends are posted. */
+  get #ids(): readonly string[] {
+    return [...new Set([...this.#held.ids, ...this.#failures.ids, ...this.#earlier.ids])];
   }
 }

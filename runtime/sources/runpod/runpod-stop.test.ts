@@ -102,6 +102,22 @@ describe("a refresh", () => {
     expect(server.bodies("c")[0]).toHaveProperty("stopPod", true);
   });
 
+  it("is requested by the last of two ends that are posted at a time", async () => {
+    let stops = 0;
+    const options = { refreshAfterJobs: 2, maxConcurrency: 2, requestStop: () => void stops++ };
+    const { server, source, taken } = await openSource(options);
+    server.give(job("a"), job("b", { type: "lake_video" }));
+    const leases = await taken();
+    expect(await Promise.all(leases.map((lease) => source.complete(lease, result)))).toEqual([
+      "completed",
+      "completed",
+    ]);
+    const bodies = server.heard.filter(({ method }) => method === "POST").map(({ body }) => body);
+    expect(bodies).toMatchObject([{ output: {} }, { stopPod: true }]);
+    expect(bodies[0]).not.toHaveProperty("stopPod");
+    expect(stops).toBe(1);
+  });
+
   it("does not wait for a job here that comes to another end", async () => {
     let stops = 0;
     const { server, source, taken } = await openSource({ maxConcurrency: 2, requestStop: () => void stops++ });

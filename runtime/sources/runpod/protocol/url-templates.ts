@@ -15,7 +15,7 @@ const place = /\$(?:\{(RUNPOD_POD_ID|RUNPOD_GPU_TYPE_ID|ID)\}|(RUNPOD_POD_ID|RUN
 export function expandTemplate(template: string, { workerId, jobId = workerId, gpuType = "" }: TemplateValues): string {
   const values: Readonly<Record<string, string>> = { RUNPOD_POD_ID: workerId, RUNPOD_GPU_TYPE_ID: gpuType, ID: jobId };
   return template.replace(place, (_whole, braced?: string, plain?: string) =>
-    encodeURIComponent(values[braced ?? plain ?? ""] ?? ""),
+    encodeURIComponent((values[braced ?? plain ?? ""] ?? "").toWellFormed()),
   );
 }
 

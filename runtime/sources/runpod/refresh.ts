@@ -1,0 +1,65 @@
+import type { RunpodSourceOptions } from "./options.ts";
+
+export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log" | "requestStop">;
+
+/**
+ * When the platform is to replace this container, which the end of its last job says (`stopPod`): said before, others that run
+ * here would go with it.
+ */
+export class Refresh {
+  readonly #options: RefreshOptions;
+  readonly #held: () => number;
+  readonly #posting = new Set<Promise<unknown>>();
+  #ended = 0;
+  #isWanted = false;
+  #isOver = false;
+
+  /** @param held how many jobs are here */
+  constructor(options: RefreshOptions, held: () => number) {
+    this.#options = options;
+    this.#held = held;
+  }
+
+  /** No more jobs are to come. */
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
+  /**
+   * Ends a job. Of a container that is to be replaced, one after the other: of two at a time none would be the last.
+   * @param isRequested by the job
+   * @param end after which the job is here no more
+   */
+  async ending<Outcome>(isRequested: boolean, end: (stopPod: boolean) => Promise<Outcome>): Promise<Outcome> {
+    const before = [...this.#posting];
+    const { refreshAfterJobs } = this.#options;
+    const isLast = refreshAfterJobs > 0 && this.#ended + before.length + 1 >= refreshAfterJobs;
+    if (isRequested || isLast) this.#isWanted = true;
+    const ended = this.#inTurn(before, end);
+    this.#posting.add(ended);
+    try {
+      return await ended;
+    } finally {
+      this.#posting.delete(ended);
+    }
+  }
+
+  /** A job is here no more. */
+  onRoom(): void {
+    const { log, requestStop } = this.#options;
+    if (!this.#isWanted || this.#isOver || this.#held() > 0) return;
+    this.#isOver = true;
+    log?.info({ jobs: this.#ended + this.#posting.size }, "RunPod was requested to replace this container");
+    requestStop?.();
+  }
+
+  async #inTurn<Outcome>(
+    before: readonly Promise<unknown>[],
+    end: (stopPod: boolean) => Promise<Outcome>,
+  ): Promise<Outcome> {
+    if (this.#isWanted) await Promise.allSettled(before);
+    const outcome = await end(this.#isWanted && this.#held() <= 1);
+    this.#ended++;
+    return outcome;
+  }
+}
