@@ -28,6 +28,7 @@ const modules = [
   "job-text",
   "jobs",
   "key-dialog",
+  "limits",
   "list-rows",
   "long-list",
   "machine",

@@ -25,6 +25,10 @@ const problems = html`<section class="limits" data-part="problems" aria-label="W
 const limits = html`<section class="limits" data-part="limits" aria-label="What cannot run here" hidden>
 <h2>Not run by this container at present</h2><ul data-part="limit-list"></ul></section>`;
 
+/* Closed: that a container lacks a model is how most are, and nothing to be alarmed of. */
+const absent = html`<details class="absent" data-part="absent" hidden><summary data-part="absent-title"></summary>
+<ul data-part="absent-list"></ul></details>`;
+
 const quarantine = html`<section class="limits" data-part="quarantine" aria-label="Jobs that let others go first" hidden>
 <h2>Letting others’ jobs go first</h2><ul data-part="quarantine-list"></ul><p class="small" data-part="quarantine-more" hidden></p></section>`;
 
@@ -99,6 +103,7 @@ ${problems}
 ${limits}
 ${quarantine}
 ${machine}
+${absent}
 ${outbox}
 <div class="columns">${newJob}${feed}</div>
 </main>

@@ -16,9 +16,9 @@ export function limitsOf({ conditions }: Pick<Offers, "conditions">): z.output<t
 }
 
 export function viewCondition(condition: Condition): z.output<typeof conditionView> {
-  const { error, nextLookMs, state } = condition;
+  const { error, isAbsence = false, nextLookMs, state } = condition;
   const next_look = nextLookMs === null ? null : iso(nextLookMs);
-  return { ...viewLimit(condition), message: error.message, next_look, state };
+  return { ...viewLimit(condition), message: error.message, next_look, absent: isAbsence, state };
 }
 
 export function viewQuarantined(one: Quarantined): z.output<typeof quarantineView> {

@@ -43,7 +43,7 @@ export async function findModel(modelsFolder: string, name: string): Promise<Mod
     );
   }
   throw new PermanentError(
-    `The model "${name}" is missing: there is no folder ${direct}; export a checkpoint into it, as docs/4-models.md describes, or set MODELS_DIR.`,
+    `The model "${name}" is missing: there is no folder ${direct}. Fetch one (ourvidz models pull), export a checkpoint into it (docs/4-models.md), or set MODELS_DIR.`,
     { code: "MODEL_NOT_FOUND" },
   );
 }

@@ -70,6 +70,8 @@ export const conditionView = limitView.extend({
   message: z.string(),
   /** When it is tried again; null: when what it is about has changed. */
   next_look: z.iso.datetime().nullable(),
+  /** A model that was never here, which is no fault: its jobs are left to other containers. */
+  absent: z.boolean(),
   /** `probing`: jobs are taken again, and the first that goes well ends it. */
   state: z.enum(["active", "probing"]),
 });

@@ -1,19 +1,19 @@
 // @ts-check
 import { ApiError } from "./api.js";
 import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
+import { renderLimits } from "./limits.js";
 import { renderOutbox } from "./outbox.js";
 import { Panel } from "./panel.js";
 import { renderQuarantine } from "./quarantine.js";
-import { ago, clock, counted, duration, size, time, unservedText } from "./words.js";
+import { ago, counted, duration, size, time, unservedText } from "./words.js";
 
 /* The container itself: its health, workers, GPU and queues. */
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").executorView>} Worker */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
-/** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").conditionView>} Condition */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
-/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: import("./limits.js").Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, source: string, paused_since: string | null, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
@@ -157,25 +157,6 @@ function renderProblems(all) {
       setText(part(item, "name", HTMLElement), summary);
       setText(part(item, "since", HTMLElement), since === null ? "" : ago(since));
       showText(part(item, "text", HTMLElement), message === summary ? "" : message);
-    },
-  });
-}
-
-/** @type {Record<Condition["kind"], string>} */
-const kinds = { type: "Jobs of the type", model: "Jobs with the model", worker: "Jobs of the worker" };
-
-/** What cannot run here and why; what is being tried again is left out. @param {Condition[]} conditions */
-function renderLimits(conditions) {
-  const active = conditions.filter(({ state }) => state === "active");
-  part(document, "limits", HTMLElement).hidden = active.length === 0;
-  reconcile(part(document, "limit-list", HTMLUListElement), active, {
-    key: ({ worker, kind, subject }) => `${worker} ${kind} ${subject}`,
-    make: () => copyOf("limit"),
-    update: (item, { kind, subject, message, since, next_look: next }) => {
-      const again = next === null ? "" : `, tried again at ${clock(next)}`;
-      setText(part(item, "name", HTMLElement), `${kinds[kind]} ${subject}`);
-      setText(part(item, "since", HTMLElement), `since ${time(since)}${again}`);
-      setText(part(item, "text", HTMLElement), message);
     },
   });
 }
