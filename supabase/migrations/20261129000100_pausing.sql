@@ -1,5 +1,22 @@
 -- What an operator does with jobs that wait: another priority, a queue that stands still.
 
+-- The names in `public` are this migration's own as soon as its table is there.
+do $$
+declare
+  functions constant text[] := array['pause_queue', 'set_job_priority', 'waiting_jobs'];
+  taken text;
+begin
+  if to_regclass('ourvidz.paused_queues') is null then
+    select string_agg('the function ' || oid::regprocedure::text, ', ' order by proname) into taken from pg_catalog.pg_proc
+     where pronamespace = 'public'::regnamespace and proname = any (functions);
+  end if;
+  if taken is not null then
+    raise exception using errcode = 'PT409', hint = 'NAME_TAKEN', message = format(
+      'This project has %s in the schema public already, which OurVidz needs: rename it and push again. Nothing of this file was changed.',
+      taken);
+  end if;
+end $$;
+
 -- ---- a queue that is paused: no container takes its jobs until it is resumed, whatever restarts meanwhile. Those of versions
 -- before this, which call claim_jobs, do not know of it.
 

@@ -1,6 +1,29 @@
 -- Sessions of chat: the last turns of a conversation, which belong to one user and expire some time after the last one.
 -- Containers read and add turns with the service key; users see their own, and may have them forgotten.
 
+-- The names in `public` are this migration's own as soon as its table is there.
+do $$
+declare
+  functions constant text[] := array[
+    'append_chat_turn', 'forget_chat_sessions', 'forget_my_chat_sessions', 'read_chat_session', 'sweep_chat_sessions'];
+  views constant text[] := array['ourvidz_chat_sessions'];
+  taken text;
+begin
+  if to_regclass('ourvidz.chat_sessions') is null then
+    select string_agg(name, ', ' order by name) into taken from (
+      select 'the function ' || oid::regprocedure::text as name from pg_catalog.pg_proc
+       where pronamespace = 'public'::regnamespace and proname = any (functions)
+      union all
+      select 'the table ' || relname from pg_catalog.pg_class
+       where relnamespace = 'public'::regnamespace and relname = any (views)) as names;
+  end if;
+  if taken is not null then
+    raise exception using errcode = 'PT409', hint = 'NAME_TAKEN', message = format(
+      'This project has %s in the schema public already, which OurVidz needs: rename it and push again. Nothing of this file was changed.',
+      taken);
+  end if;
+end $$;
+
 create table if not exists ourvidz.chat_sessions (
   -- A user's id as text: who has none is "anonymous".
   user_id    text        not null,

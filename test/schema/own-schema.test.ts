@@ -9,6 +9,9 @@ import { ann, bob, type Json, object } from "./support.ts";
 
 const usersRows = "insert into auth.users (id) values ($1), ($2)";
 
+/** Those of the version in which the tables got their schema. */
+const isFirstOfSchema = ({ name }: Migration) => name < "20261129";
+
 async function rpc({ api }: EmptyDatabase, name: string, args: Json): Promise<Json> {
   const { body } = await asCaller(api, service, (query) => callFunction(query, name, args));
   return object(body);
@@ -76,6 +79,30 @@ describe.each(Object.entries(emptyProjects))("the tables' own schema on %s", (_n
       [signature.split("(")[0]],
     );
     expect(left).toEqual({ prosrc: " select 'the app''s' " });
+  });
+
+  test("looks for names that came later in a project that has the schema already, and goes on when they are free", async () => {
+    const database = await projects.another();
+    const [before, after] = [migrations.filter(isFirstOfSchema), migrations.filter((each) => !isFirstOfSchema(each))];
+    await apply(database, before);
+    for (const [statement, name, undone] of [
+      [
+        "create function public.waiting_jobs() returns text language sql as $$ select 'the app''s' $$",
+        "the function waiting_jobs()",
+        "drop function public.waiting_jobs()",
+      ],
+      [
+        "create view public.ourvidz_chat_sessions as select 1 as mine",
+        "the table ourvidz_chat_sessions",
+        "drop view public.ourvidz_chat_sessions",
+      ],
+    ] as const) {
+      await database.query(statement);
+      await expect(apply(database, after)).rejects.toThrow(`This project has ${name} in the schema public already`);
+      await database.query(undone);
+    }
+    await apply(database, after);
+    expect(await database.query("select public.waiting_jobs('sdxl')")).toEqual([{ waiting_jobs: [] }]);
   });
 
   describe("a project whose tables lay in public", () => {
