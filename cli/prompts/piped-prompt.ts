@@ -14,11 +14,11 @@ export async function withPipedPrompt(words: readonly string[]): Promise<readonl
   return words.length === 1 && words[0] === piped ? [await pipedText()] : words;
 }
 
-/** All of standard input as one text, without white space around it: pipes end their text with a line break. */
-export async function pipedText(): Promise<string> {
+/** All that is piped in as one text, without white space around it: pipes end their text with a line break. */
+export async function pipedText(input: AsyncIterable<Uint8Array> = process.stdin): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of process.stdin) {
+  for await (const chunk of input) {
     chunks.push(chunk);
     bytes += chunk.length;
     if (bytes > maxBytes) throw usageError("Standard input has more than 1,000,000 bytes: pipe in a shorter text.");

@@ -72,7 +72,7 @@ export function startCliOnTerminal(
 export function startCliReading(
   folder: string,
   args: readonly string[],
-  input: string | Uint8Array,
+  input: string,
   env: Record<string, string> = {},
 ) {
   const started = startProcess(folder, [process.execPath, entry, ...args], { env, stdin: "pipe" });
