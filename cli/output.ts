@@ -1,6 +1,7 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import { redact } from "#contract/errors.ts";
+import type { UnreadFields } from "#contract/unread-fields.ts";
 import { printable, printableJson } from "#runtime/observe/printable.ts";
 import { exitCodes, toFailure } from "./errors.ts";
 
@@ -24,10 +25,11 @@ export function note(text: string): void {
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** Says which fields of a job nothing reads; with --json they are in the result. */
-export function noteIgnored({ json }: OutputOptions, ignored: readonly string[]): void {
-  if (ignored.length > 0 && !json)
-    note(`ignored, as nothing reads ${ignored.length === 1 ? "it" : "them"}: ${ignored.join(", ")}`);
+/** Says which fields of a job nothing reads, and which were probably meant; with --json they are in the result. */
+export function noteIgnored({ json }: OutputOptions, { ignored, did_you_mean: meant = {} }: UnreadFields): void {
+  if (ignored.length === 0 || json) return;
+  const names = ignored.map((name) => (meant[name] === undefined ? name : `${name} (did you mean ${meant[name]}?)`));
+  note(`ignored, as nothing reads ${ignored.length === 1 ? "it" : "them"}: ${names.join(", ")}`);
 }
 
 /** Prints the error in the requested form and returns the exit code. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { didYouMean, editDistance } from "./suggest.ts";
+import { editDistance } from "#contract/near-names.ts";
+import { didYouMean } from "./suggest.ts";
 
 test.each([
   ["kitten", "sitting", 3],

@@ -1,25 +1,7 @@
-/** Furthest that a name may be from what was typed to be worth asking for. */
-const furthest = 3;
+import { nearestName } from "#contract/near-names.ts";
 
 /** `Did you mean "sdxl_image_fast"?` for the name that is nearest to what was typed; empty when none is near. */
 export function didYouMean(typed: string, names: readonly string[]): string {
-  const limit = Math.min(furthest, Math.floor(typed.length / 2));
-  const nearest = names
-    .map((name) => ({ name, distance: editDistance(typed.slice(0, 100), name) }))
-    .toSorted((left, right) => left.distance - right.distance)[0];
-  return nearest === undefined || nearest.distance > limit ? "" : `Did you mean "${nearest.name}"?`;
-}
-
-/** Levenshtein distance: the fewest insertions, deletions and replacements that make one text of the other. */
-export function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (const [i, character] of [...left].entries()) {
-    const next = [i + 1];
-    for (let j = 1; j <= right.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (character === right[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? left.length;
+  const nearest = nearestName(typed, names);
+  return nearest === undefined ? "" : `Did you mean "${nearest}"?`;
 }

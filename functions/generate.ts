@@ -33,10 +33,11 @@ export const generateRoute = defineRoute(generate, {
     if (job === null) return notYet(answer, runtime);
     const done = completed(job);
     const result = request.query.inline === undefined ? done : await withFiles(done, runtime, request.signal);
+    const { job_id, ignored, did_you_mean } = answer;
     return {
       status: 200,
-      headers: { Location: `/jobs/${answer.job_id}` },
-      body: { ...result, ignored: answer.ignored },
+      headers: { Location: `/jobs/${job_id}` },
+      body: { ...result, ignored, ...(did_you_mean === undefined ? {} : { did_you_mean }) },
     };
   } finally {
     place?.abort();

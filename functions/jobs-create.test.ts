@@ -83,8 +83,15 @@ describe("a job", () => {
   it("has the fields listed that nothing reads", async () => {
     expect((await post({ ...lake, promt: "typo", Config: {}, priority: 1 })).json).toMatchObject({
       ignored: ["promt", "Config"],
+      did_you_mean: { Config: "config" },
     });
-    expect((await post(lake)).json).toMatchObject({ ignored: [] });
+    expect((await post({ ...lake, callback_url: "https://app.example/ended" })).json).toMatchObject({
+      ignored: ["callback_url"],
+      did_you_mean: { callback_url: "webhook_url" },
+    });
+    const { json } = await post(lake);
+    expect(json).toMatchObject({ ignored: [] });
+    expect(json).not.toHaveProperty("did_you_mean");
   });
 });
 

@@ -168,6 +168,7 @@ describe("what does no harm is taken, and listed as ignored", () => {
         ignored: ["promt", "config.novelty", "config.denoise_strength", "metadata.reference_strength"],
       },
     ]);
+    expect(json).not.toHaveProperty("did_you_mean");
     expect((await container.call("POST", "/jobs", { body: { ...job, promt: "x" } })).json).toMatchObject({
       ignored: ["promt", "config.novelty", "config.denoise_strength", "metadata.reference_strength"],
     });

@@ -65,10 +65,14 @@ describe("queue-job", () => {
     const { body } = await queue({
       ...lighthouse,
       promt: "x",
+      webhook: "https://app.example/ended",
       config,
       metadata: { reference_strength: 0.4, album: "a" },
     });
-    expect(body.ignored).toEqual(["promt", "config.novelty", "config.strength", "metadata.reference_strength"]);
+    expect(body).toMatchObject({
+      ignored: ["promt", "webhook", "config.novelty", "config.strength", "metadata.reference_strength"],
+      did_you_mean: { webhook: "webhook_url" },
+    });
     const { body: refusal } = await queue({ ...lighthouse, config: { mask: "ann/mask.png" } });
     expect(refusal).toMatchObject({ code: "INVALID_JOB", details: [{ field: "config.mask" }] });
   });

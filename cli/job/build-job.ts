@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { checkJob, ignoredFields } from "#contract/check-job.ts";
+import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { inputFieldsOf } from "#contract/input-fields.ts";
@@ -7,6 +7,7 @@ import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { describeProblems, parseWith, unknownJobType } from "#contract/problems.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
+import { type UnreadFields, unreadFields } from "#contract/unread-fields.ts";
 import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
 import { usageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
@@ -16,8 +17,7 @@ import type { JobOptions } from "./options.ts";
 export interface PlannedJob {
   readonly job: Job;
   readonly handler: Handler;
-  /** What nothing reads of it. */
-  readonly ignored: readonly string[];
+  readonly unread: UnreadFields;
 }
 
 /** A job as the command line describes it, of a type that is known, not checked yet. */
@@ -73,7 +73,7 @@ export function planJob(
   if (!envelope.ok) throw invalidJob(envelope.problems.map(named), options, type);
   const parsed = checkJob(handler, envelope.value);
   if (!parsed.ok) throw invalidJob(parsed.problems.map(named), options, type);
-  return { job: envelope.value, handler, ignored: ignoredFields(handler, request) };
+  return { job: envelope.value, handler, unread: unreadFields(handler, request) };
 }
 
 /** The job as the command line gives it, not checked. */

@@ -51,7 +51,7 @@ export async function enqueueJob(
   const config = await readSettings(options, { serves: false });
   const described = await describeJob(await loadHandlers(config.handlersFolder), operands, options);
   // Checked before anything is opened or stored.
-  const { ignored, job: planned } = planJob(described, standIns(described.files), options);
+  const { unread, job: planned } = planJob(described, standIns(described.files), options);
   const overdue = key === undefined ? overdueProblem(planned, Date.now()) : null;
   if (overdue !== null) throw invalidJob([overdue]);
   const { addressRules, checkAddresses } = await import("#runtime/inputs/uploads/check-addresses.ts");
@@ -67,7 +67,7 @@ export async function enqueueJob(
     const known = outcome.created ? undefined : await queue.get(outcome.jobId);
     return { ...outcome, status: known?.status ?? "queued" };
   });
-  return printOutcome(options, { job_id: jobId, status, queue_position: position, created, ignored });
+  return printOutcome(options, { job_id: jobId, status, queue_position: position, created, ...unread });
 }
 
 /** The container knows which job types it has and what they take. */
@@ -114,13 +114,13 @@ async function withStoredFiles(
 
 function printOutcome(
   options: EnqueueCommandOptions,
-  outcome: Omit<Accepted, "status" | "ignored"> & { readonly status: string; readonly ignored: readonly string[] },
+  outcome: Omit<Accepted, "status"> & { readonly status: string },
 ): number {
-  const { job_id, status, queue_position, created, ignored } = outcome;
+  const { job_id, status, queue_position, created } = outcome;
   const text = created
     ? `${job_id} is queued (position ${queue_position})`
     : `${job_id} was enqueued before and is ${status}`;
   printResult(options, outcome, text);
-  noteIgnored(options, ignored);
+  noteIgnored(options, outcome);
   return exitCodes.completed;
 }

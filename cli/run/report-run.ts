@@ -12,7 +12,7 @@ import type { SavedAsset } from "./save-assets.ts";
 /** Prints what became of the job: the files' names (or, without files, the text, or else the metadata) on standard output, the rest beside it. */
 export function reportRun(
   options: OutputOptions,
-  { job, ignored }: Pick<PlannedJob, "job" | "ignored">,
+  { job, unread }: Pick<PlannedJob, "job" | "unread">,
   { end, saved, seconds, stages, children }: RunOutcome,
 ): void {
   const error = errorOf(end);
@@ -25,7 +25,7 @@ export function reportRun(
     options,
     {
       ...outcomeJson(job.id, { end, saved }),
-      ignored,
+      ...unread,
       ...(children.length === 0 ? {} : { children: ofChildren }),
     },
     [{ end, saved }, ...children]
@@ -33,7 +33,7 @@ export function reportRun(
       .filter((each) => each !== "")
       .join("\n"),
   );
-  noteIgnored(options, [...ignored, ...unused(metadata, ignored)]);
+  noteIgnored(options, { ...unread, ignored: [...unread.ignored, ...unused(metadata, unread.ignored)] });
   if (error !== null && !options.json) note(`${bad("error:")} ${error.message}`);
   if (end.status === "cancelled") note(cancelledText(end));
   if (!options.json)

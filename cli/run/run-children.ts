@@ -52,7 +52,7 @@ async function nextChild({ queue, registry }: Runtime, done: ReadonlySet<string>
   const { jobs } = await queue.list({ limit: maxListed });
   for (const { job } of jobs.toReversed()) {
     const handler = registry.get(job.type);
-    if (handler !== undefined && !done.has(job.id)) return { job, handler, ignored: [] };
+    if (handler !== undefined && !done.has(job.id)) return { job, handler, unread: { ignored: [] } };
   }
   return null;
 }

@@ -6,7 +6,9 @@ import { jobView } from "./schemas/job-view.ts";
 import { destination, inline } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
-const generatedJob = jobView.extend({ ignored: accepted.shape.ignored }).meta({ id: "GeneratedJob" });
+const generatedJob = jobView
+  .extend(accepted.pick({ ignored: true, did_you_mean: true }).shape)
+  .meta({ id: "GeneratedJob" });
 
 /** Not ended yet: with what the job waits for, where that is known, as its record says it. */
 const notYetGenerated = accepted

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { ignoredFields } from "#contract/check-job.ts";
 import { overdueProblem } from "#contract/expiry.ts";
 import { invalidJob } from "#contract/problems.ts";
+import { unreadFields } from "#contract/unread-fields.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { publicAddress } from "#runtime/heartbeat/public-address.ts";
 import { admitInputs } from "#runtime/inputs/uploads/admit-inputs.ts";
@@ -42,7 +42,7 @@ export async function acceptJob(
     status,
     queue_position: position,
     created,
-    ignored: ignoredFields(handler, body, Object.keys(submission.shape)),
+    ...unreadFields(handler, body, Object.keys(submission.shape)),
   };
 }
 

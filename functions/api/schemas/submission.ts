@@ -32,6 +32,8 @@ export const accepted = z
     created: z.boolean(),
     /** What nothing reads: fields at the top of the body, `config.<name>` and `metadata.<name>`. */
     ignored: z.array(z.string()),
+    /** For some of `ignored`, the field that was probably meant. */
+    did_you_mean: z.record(z.string(), z.string()).optional(),
   })
   .meta({ id: "Accepted" });
 

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { ignoredFields } from "../_shared/check-job.ts";
 import { HttpError } from "../_shared/edge/answer.ts";
 import { readJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction, type EdgeCall } from "../_shared/edge/edge-function.ts";
@@ -14,6 +13,7 @@ import { invalidJob, shortened } from "../_shared/problems.ts";
 import { unofferedNeed } from "../_shared/queue-offers.ts";
 import { schemaOf } from "../_shared/schemas.ts";
 import { isGiven, isJsonObject } from "../_shared/synonyms.ts";
+import { type UnreadFields, unreadFields } from "../_shared/unread-fields.ts";
 import { policy } from "./policy.ts";
 
 /*
@@ -42,7 +42,7 @@ export const queueJob = defineEdgeFunction({
   callers: ["user"],
   async run(call) {
     const { caller, config, database } = call;
-    const { job, idempotencyKey, ignored } = readSubmission(await readJson(call.request, maxBodyBytes), call);
+    const { job, idempotencyKey, unread } = readSubmission(await readJson(call.request, maxBodyBytes), call);
     const wrong = await registeredTypeProblems(call, job);
     if (wrong.length > 0) throw invalidJob(wrong);
     const request = { userId: caller.id, claims: caller.claims, job };
@@ -70,7 +70,7 @@ export const queueJob = defineEdgeFunction({
     const { job_id, status, position, queue, created } = row;
     return {
       status: 202,
-      body: { success: true, job_id, status, queue_position: position, queue, created, waiting_for: lack, ignored },
+      body: { success: true, job_id, status, queue_position: position, queue, created, waiting_for: lack, ...unread },
     };
   },
 });
@@ -78,8 +78,7 @@ export const queueJob = defineEdgeFunction({
 interface JobRequest {
   readonly job: Job;
   readonly idempotencyKey: string | undefined;
-  /** What nothing reads: fields at the top, `config.<name>` and `metadata.<name>`. */
-  readonly ignored: readonly string[];
+  readonly unread: UnreadFields;
 }
 
 /** @throws CodedError INVALID_JOB with every bad field, FORBIDDEN, INVALID_REQUEST */
@@ -115,7 +114,7 @@ function readSubmission(
   if (overdue !== null) more.push(overdue);
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
   const ownKey = keyOf(header, key.data ?? undefined);
-  return { job, idempotencyKey: ownKey, ignored: ignoredOf(job, rest.config) };
+  return { job, idempotencyKey: ownKey, unread: unreadOf(job, rest.config) };
 }
 
 /** A user's job has the containers call the app's own hosts, and nobody else's. */
@@ -129,10 +128,10 @@ function webhookProblems({ webhook_url: url }: Job, hosts: readonly string[]): F
 }
 
 /** None of a deployment's own type, whose schema only its containers know. */
-function ignoredOf(job: Job, written: unknown): readonly string[] {
+function unreadOf(job: Job, written: unknown): UnreadFields {
   const schema = schemaOf(job.type);
-  if (schema === undefined) return [];
-  return ignoredFields(schema, isJsonObject(written) ? { ...job, config: written } : job);
+  if (schema === undefined) return { ignored: [] };
+  return unreadFields(schema, isJsonObject(written) ? { ...job, config: written } : job);
 }
 
 /** From the header or the body; both may be given when they agree. */
