@@ -50,12 +50,18 @@ test("a clip begins with a file of this machine", { timeout: 60_000 }, async () 
   const clip = ["run", "video_fast", "a red apple", "--seed", "1", "--steps", "2", "--config", '{"frame_num": 5}'];
   const { exitCode, stdout, stderr } = await runCli(
     folder,
-    [...clip, "--input", "first_frame=@blue.png", "--json"],
+    [...clip, "--input", "first_frame=@blue.png", "--reference-strength", "0.6", "--json"],
     env,
   );
   expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
-  const reported = { reference_mode: "start", reference_path: "anchor", ignored: [] };
+  const reported = { reference_mode: "start", reference_path: "anchor", reference_strength: 0.6, ignored: [] };
   expect(JSON.parse(stdout).metadata).toMatchObject(reported);
+});
+
+test("a clip takes no --strength, whose sense is the opposite", async () => {
+  const clip = ["run", "video_fast", "a red apple", "--input", "first_frame=@blue.png", "--strength", "0.4"];
+  const { exitCode, stderr } = await runCli(await folderWithPictures(), clip, env);
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining("jobs of type video_fast have --reference-strength")]);
 });
 
 test("run names a file that is no picture as it was typed", async () => {
@@ -96,6 +102,7 @@ test.each([
   [["--input", "mask=@blue.png"], 'config.mask_image_url is "@blue.png": must be given together with'],
   [["--mask", "mask.png"], "--mask is mask.png: give the picture that it is a mask of as --reference"],
   [["--reference", "blue.png", "--strength", "0"], "--strength is 0: must be more than 0"],
+  [["--reference", "blue.png", "--reference-strength", "2"], "--reference-strength is 2: must be a number from 0 to 1"],
 ])("run refuses %j before anything is started", async (options, message) => {
   const { exitCode, stderr } = await runCli(await folderWithPictures(), [...type, ...options], env);
   expect(exitCode).not.toBe(0);

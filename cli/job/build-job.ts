@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { checkJob } from "#contract/check-job.ts";
+import { checkJob, knownFields } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { inputFieldsOf } from "#contract/input-fields.ts";
@@ -46,9 +46,21 @@ export async function describeJob(
   const { mask, reference, metadata, input = [] } = options;
   if (mask !== undefined && reference === undefined && metadata === undefined && input.length === 0)
     throw usageError(`--mask is ${mask}: give the picture that it is a mask of as --reference.`);
+  checkStrength(handler, options);
   const places = inputFieldsOf(handler);
   const fields = withInputs(describedJob(type, words, options), input, places);
   return { handler, fields, files: await localFilesOf(fields, places, options) };
+}
+
+/** Clips are held to their pictures by the opposite of what changes a picture: whoever takes one for the other gets no error. */
+function checkStrength(handler: Handler, { strength }: JobOptions): void {
+  if (strength === undefined) return;
+  const { config, metadata } = knownFields(handler.input);
+  const isRead = config.has("denoise_strength") || Object.hasOwn(handler.parameters?.shape ?? {}, "denoise_strength");
+  if (isRead || !metadata.has("reference_strength")) return;
+  throw usageError(
+    `--strength is ${strength}: jobs of type ${handler.type} have --reference-strength, which is 1 where nothing of the reference is changed.`,
+  );
 }
 
 /**
@@ -88,7 +100,13 @@ export function describedJob(type: string, words: readonly string[], options: Jo
       model_variant: options.model,
     }),
     config: { ...options.config, ...configOf(options) },
-    metadata: { ...options.metadata, ...withoutUndefined({ reference_image_url: asLocalFile(options.reference) }) },
+    metadata: {
+      ...options.metadata,
+      ...withoutUndefined({
+        reference_image_url: asLocalFile(options.reference),
+        reference_strength: options.referenceStrength,
+      }),
+    },
   };
 }
 
@@ -127,6 +145,7 @@ const optionOf: Readonly<Record<string, { readonly name: keyof JobOptions; reado
   "config.height": { name: "size", label: "--size (height)" },
   "config.denoise_strength": { name: "strength", label: "--strength" },
   "config.mask_image_url": { name: "mask", label: "--mask" },
+  "metadata.reference_strength": { name: "referenceStrength", label: "--reference-strength" },
   "metadata.reference_image_url": { name: "reference", label: "--reference" },
   negative_prompt: { name: "negative", label: "--negative" },
   model_variant: { name: "model", label: "--model" },

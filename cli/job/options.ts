@@ -18,6 +18,7 @@ export interface JobOptions {
   readonly reference?: string;
   readonly mask?: string;
   readonly strength?: number;
+  readonly referenceStrength?: number;
   /** `name=address` or `name=@file`. */
   readonly input?: readonly string[];
   readonly config?: JsonObject;
@@ -60,7 +61,8 @@ export function addJobOptions(command: Command): Command {
       "a file for any field that takes one; may be repeated",
       (text, all: string[] = []) => [...all, text],
     )
-    .option("--strength <n>", "how much of the reference is changed, 0 to 1", numberOption)
+    .option("--strength <n>", "of pictures: how much of the reference is changed, 0 to 1", numberOption)
+    .option("--reference-strength <n>", "how much the reference counts, 0 to 1, in clips too", numberOption)
     .option("--model <name>", "model folder instead of the job type's own")
     .option("--config <json>", "more of the job's config, as a JSON object", jsonOption)
     .option("--metadata <json>", "the job's metadata, as a JSON object", jsonOption);
