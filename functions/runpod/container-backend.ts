@@ -5,6 +5,7 @@ import { currentJobType } from "#contract/job-types.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { filesIn, type StoredFiles, storedFiles } from "#runtime/delivery/stored-files.ts";
+import type { KeptSubmission } from "#runtime/sources/runpod/endpoint-job.ts";
 import { readInput } from "#runtime/sources/runpod/job-input.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
@@ -14,21 +15,16 @@ import { acceptJob } from "../jobs/accept.ts";
 import { parseSubmission } from "../jobs/submission.ts";
 import { ContainerJobs } from "./container-jobs.ts";
 import { checkEndpointName, type EndpointBackend, type WorkerCounts } from "./endpoint.ts";
-import { defaultPolicy, type KeptSubmission } from "./submission.ts";
+import { defaultPolicy } from "./submission.ts";
 
 /** Between two reads of a record of which nothing is heard here: a queue elsewhere may be paid by the call. */
 const pollMs = { embedded: 500, elsewhere: 2000 };
 
-export interface ContainerBackendOptions {
-  /** A job is at this endpoint, again too: whoever wants to be notified of its end begins to wait for it. */
-  onSubmitted(jobId: string, submission: KeptSubmission): void;
-}
-
-/** RunPod's endpoints in front of this container's own queue: jobs like those of any other route. */
-export function containerBackend(
-  runtime: Runtime,
-  { onSubmitted }: ContainerBackendOptions,
-): EndpointBackend & { readonly live: ContainerJobs } {
+/**
+ * RunPod's endpoints in front of this container's own queue: jobs like those of any other route. An address that is to be
+ * notified of a job's end is kept with the job: the container that ends it does that, as it does with the job's own.
+ */
+export function containerBackend(runtime: Runtime): EndpointBackend {
   const { queue, registry, config, store, webhook } = runtime;
   const live = new ContainerJobs(runtime.events);
   const elsewhere = storedFiles(config, store);
@@ -52,9 +48,7 @@ export function containerBackend(
       const kept: KeptSubmission = { ...submission, input: {}, rest: {} };
       const limited = { ...limitsOf(submission), ...job.config };
       const body = parseSubmission({ ...job, config: limited, metadata: { ...job.metadata, runpod: kept } }, registry);
-      const { job_id, created } = await acceptJob({ body, headers: new Headers(), query: {} }, runtime);
-      if (created) onSubmitted(job_id, kept);
-      return job_id;
+      return (await acceptJob({ body, headers: new Headers(), query: {} }, runtime)).job_id;
     },
     async output(record, base) {
       if (record.result === null) return undefined;
@@ -71,7 +65,6 @@ export function containerBackend(
     },
     drain: (record) => live.drain(record),
     workers: () => countsOf(runtime),
-    requeued: (jobId, submission) => onSubmitted(jobId, submission),
   };
 }
 

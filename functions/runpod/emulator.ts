@@ -8,12 +8,12 @@ import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts"
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
+import { emulatedType, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { errorAnswer } from "./answers.ts";
 import { checkEndpointName, Endpoint, type EndpointBackend } from "./endpoint.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
-import { submissionOf } from "./submission.ts";
 import { Takers } from "./takers.ts";
 import { Webhooks } from "./webhooks.ts";
 import { workerRoutes } from "./worker-routes.ts";
@@ -44,8 +44,6 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
-/** Of every job here: what it is is in its input, and its container's matter. */
-export const emulatedType = "runpod_job";
 const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
 /** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */

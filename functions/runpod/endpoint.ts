@@ -3,9 +3,10 @@ import { CodedError } from "#contract/errors.ts";
 import { shortened } from "#contract/problems.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
+import { type KeptSubmission, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";
-import { type KeptSubmission, readSubmission, submissionOf } from "./submission.ts";
+import { readSubmission } from "./submission.ts";
 
 /*
  * RunPod's endpoint in front of any queue: a job is submitted, watched, cancelled and retried as RunPod's clients do it. The
@@ -27,8 +28,6 @@ export interface EndpointBackend {
   workers(endpoint: string): WorkerCounts;
   /** A running job was cancelled: it need not wait for its container. */
   cancelRequested?(jobId: string): Promise<void>;
-  /** A job that had failed waits again. */
-  requeued?(jobId: string, submission: KeptSubmission): void;
   /** Milliseconds between two reads of a record while nothing is heard of its job: it may run elsewhere. */
   readonly pollMs?: number;
   /** Which jobs are this endpoint's, as far as the queue tells them apart. */
@@ -138,8 +137,6 @@ export class Endpoint {
     }
     this.#backend.live.restart(jobId);
     await this.#backend.queue.redrive(jobId);
-    const submission = submissionOf(record.job.metadata);
-    if (submission !== null) this.#backend.requeued?.(jobId, submission);
     return { id: jobId, status: "IN_QUEUE" };
   }
 

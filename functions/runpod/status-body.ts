@@ -1,5 +1,6 @@
 import type { JobRecord, JobStatus } from "#runtime/sources/job-source.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
+import { failedStatus } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJob } from "./live-jobs.ts";
 
 /* A job as RunPod's clients read it. */
@@ -32,7 +33,7 @@ export function statusOf({
   error,
   cancelRequested,
 }: Pick<JobRecord, "status" | "error" | "cancelRequested">): RunpodStatus {
-  if (status === "failed" && (error?.code === "TIMED_OUT" || error?.code === "EXPIRED")) return "TIMED_OUT";
+  if (status === "failed") return failedStatus(error);
   // For who has cancelled it, it is: that its container has yet to stop is nothing to wait for.
   if (status === "running" && cancelRequested) return "CANCELLED";
   return names[status];

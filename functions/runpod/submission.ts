@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { describeProblems, parseWith } from "#contract/problems.ts";
+import type { KeptSubmission } from "#runtime/sources/runpod/endpoint-job.ts";
 
-/* What comes in at /run and /runsync of an endpoint, and what of it is kept with the job. */
+/* What comes in at /run and /runsync of an endpoint. */
 
 const week = 7 * 24 * 60 * 60 * 1000;
 const anyObject = z.record(z.string(), z.unknown());
@@ -29,18 +30,6 @@ const request = z.looseObject({
 
 export const defaultPolicy = { executionTimeoutMs: 600_000, ttlMs: 86_400_000 } as const;
 
-/** As it is kept in the metadata of a job, under `runpod`. */
-export const keptSubmission = z.object({
-  endpoint: z.string(),
-  input: anyObject,
-  /** What came beside the input and is passed on to the container. */
-  rest: anyObject,
-  webhook: z.string().nullable(),
-  executionTimeoutMs: z.number(),
-  ttlMs: z.number(),
-});
-export type KeptSubmission = z.output<typeof keptSubmission>;
-
 /** @throws CodedError INVALID_REQUEST naming every field that is wrong */
 export function readSubmission(endpoint: string, body: unknown): KeptSubmission {
   const parsed = parseWith(request, body);
@@ -54,11 +43,4 @@ export function readSubmission(endpoint: string, body: unknown): KeptSubmission 
     executionTimeoutMs: given?.executionTimeout ?? defaultPolicy.executionTimeoutMs,
     ttlMs: given?.ttl ?? defaultPolicy.ttlMs,
   };
-}
-
-const withSubmission = z.object({ runpod: keptSubmission });
-
-/** Null for a job that did not come through an endpoint. */
-export function submissionOf(metadata: unknown): KeptSubmission | null {
-  return withSubmission.safeParse(metadata).data?.runpod ?? null;
 }

@@ -2,8 +2,8 @@ import type { ErrorReport } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import { submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJobs } from "./live-jobs.ts";
-import { submissionOf } from "./submission.ts";
 
 /*
  * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and

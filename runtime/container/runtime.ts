@@ -77,8 +77,8 @@ export interface Runtime {
   readonly files: LocalAssetStore;
   /** Files that users have uploaded for their jobs. */
   readonly uploads: Uploads;
-  /** Whether a job may name this address for its end, and what is sent there beside callbacks. */
-  readonly webhook: Pick<Webhook, "check" | "post">;
+  /** Whether a job may name this address for its end. */
+  readonly webhook: Pick<Webhook, "check">;
   /** Deletes a job's files, and what was reported of it here. */
   readonly removeFiles: RemoveFiles;
   readonly dispatcher: Dispatcher;

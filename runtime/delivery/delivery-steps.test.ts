@@ -51,7 +51,7 @@ it("keeps a job completed that the app was notified of, although its source refu
   const steps = new DeliverySteps({
     ...{ outbox, log, metrics, nowMs, random: () => 0.5 },
     ...{ sources: new Map([["sqlite", source]]), keepers: new Map() },
-    ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused } },
+    ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused, sendBody: unused } },
     store: { name: "none", put: unused, url: unused, removeJob: unused },
     stored: { address: unused, read: unused },
     callback: { name: "app", send: async ({ status }) => void sent.push(status) },

@@ -8,6 +8,7 @@ import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobResult, JobSource, LeaseKey, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
+import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";
@@ -18,7 +19,7 @@ import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { isMendable } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
-import { webhookHostOf } from "./webhooks/webhook-row.ts";
+import { sendWebhook, webhookHostOf } from "./webhooks/webhook-row.ts";
 
 /*
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order. The
@@ -35,7 +36,7 @@ export interface DeliveryStepsOptions {
   readonly outbox: Outbox;
   readonly store: AssetStore;
   readonly callback: Callback;
-  readonly webhook: Pick<Webhook, "send">;
+  readonly webhook: Pick<Webhook, "send" | "sendBody">;
   /** For sources that hand files over with a result. */
   readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
@@ -241,13 +242,14 @@ export class DeliverySteps {
   }
 
   async #notify({ entry }: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { callback, webhook, progressSent, metrics } = this.#options;
+    const { callback, progressSent, metrics } = this.#options;
     if (!entry.forWebhook) {
       await progressSent(entry.lease);
-      return callback.send(entry.callback, signal);
+      // Of an emulated endpoint's jobs no app knows.
+      return entry.callback.metadata.job_type === emulatedType ? undefined : callback.send(entry.callback, signal);
     }
     try {
-      await webhook.send(entry.webhookUrl ?? "", entry.callback, entry.bucket, signal);
+      await sendWebhook(this.#options.webhook, entry, this.#filesOf(entry, signal), signal);
     } catch (error) {
       if (!signal.aborted) recordFailure(metrics, "webhook", error);
       throw error;

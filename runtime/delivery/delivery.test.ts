@@ -78,7 +78,7 @@ function newProcess(): Process {
   const outbox = new Outbox(database, { owner: randomUUID(), nowMs: () => nowMs });
   const events = new JobEvents();
   const delivery = new Delivery({
-    webhook: { send: async () => undefined },
+    webhook: { send: async () => undefined, sendBody: async () => undefined },
     stored: {
       address: async (bucket, path) => `https://files.example/${bucket}/${path}`,
       read: (bucket, path, maxBytes) => store.read(bucket, path, maxBytes),

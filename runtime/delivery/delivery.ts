@@ -23,7 +23,7 @@ import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
-import { webhookEntryOf } from "./webhooks/webhook-row.ts";
+import { webhookEntriesOf } from "./webhooks/webhook-row.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
@@ -36,7 +36,7 @@ export interface DeliveryOptions {
   readonly outbox: Outbox;
   readonly store: AssetStore;
   readonly callback: Callback;
-  readonly webhook: Pick<Webhook, "send">;
+  readonly webhook: Pick<Webhook, "send" | "sendBody">;
   readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
@@ -300,7 +300,7 @@ export class Delivery {
     try {
       if (this.#stopping.signal.aborted || !this.#options.outbox.isClaimed(row.id)) return;
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
-      await this.#discard(row.id, entry, outcome === "lost" ? null : webhookEntryOf(entry));
+      await this.#discard(row.id, entry, outcome === "lost" ? [] : webhookEntriesOf(entry));
       if (entry.forWebhook) {
         log.info(fields, "webhook notified, or given up");
         return;
@@ -352,11 +352,11 @@ export class Delivery {
     return wait;
   }
 
-  /** @param next what is left to do, in a row of its own */
-  async #discard(id: number, entry: OutboxEntry, next: OutboxEntry | null): Promise<void> {
+  /** @param next what is left to do, in rows of their own */
+  async #discard(id: number, entry: OutboxEntry, next: readonly OutboxEntry[]): Promise<void> {
     const { outbox } = this.#options;
-    if (next === null) await outbox.remove(id);
-    else this.#enqueue(await outbox.removeFor(id, next));
+    if (next.length === 0) await outbox.remove(id);
+    else for (const row of await outbox.removeFor(id, next)) this.#enqueue(row);
     this.#waits.delete(id);
     this.#notes.delete(entry.lease);
     this.#holds.get(entry.lease.token)?.();

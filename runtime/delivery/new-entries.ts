@@ -3,6 +3,7 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 import { type FinalSettlement, finalCallback } from "./callbacks/build-callback.ts";
 import type { Destination } from "./destination.ts";
 import type { OutboxEntry } from "./outbox.ts";
+import { type EndpointWebhook, endpointWebhookOf } from "./webhooks/endpoint-webhook.ts";
 
 /* What is written into the outbox at the end of a job. */
 export interface EntryMaker {
@@ -26,6 +27,8 @@ export interface FinishFacts {
   /** How long the attempt ran; null when none did. */
   readonly ranMs: number | null;
   readonly workFolder: string;
+  /** What the container of an emulated endpoint has posted. */
+  readonly posted?: EndpointWebhook["posted"];
 }
 
 /** Of an attempt that has ended its job here. */
@@ -42,7 +45,7 @@ export function finishedEntry(
     ended: false,
     forWebhook: false,
     madeFor,
-    ...webhookOf(lease.job),
+    ...webhooksOf(lease.job, facts.posted),
     bucket: bucketOf(lease.job),
     userId: lease.job.user_id,
     settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
@@ -64,7 +67,7 @@ export function endedEntry(
     ended: true,
     forWebhook: false,
     madeFor,
-    ...webhookOf(job),
+    ...webhooksOf(job),
     bucket: bucketOf(job),
     userId: job.user_id,
     settlement,
@@ -74,6 +77,8 @@ export function endedEntry(
   };
 }
 
-function webhookOf({ webhook_url: url }: Job): Pick<OutboxEntry, "webhookUrl"> {
-  return typeof url === "string" ? { webhookUrl: url } : {};
+function webhooksOf(job: Job, posted?: EndpointWebhook["posted"]): Pick<OutboxEntry, "webhookUrl" | "endpoint"> {
+  const { webhook_url: url } = job;
+  const endpoint = endpointWebhookOf(job, posted);
+  return { ...(typeof url === "string" ? { webhookUrl: url } : {}), ...(endpoint === undefined ? {} : { endpoint }) };
 }

@@ -38,7 +38,7 @@ function newProcess(owner: string) {
   const delivery = new Delivery({
     ...{ outbox, log, metrics, workerId: owner, concurrency: 4, nowMs: () => nowMs, random: () => 0.5 },
     ...{ sources: new Map([["sqlite", source]]), keepers: new Map(), events: new JobEvents() },
-    webhook: { send: (url) => answeredLater(url) },
+    webhook: { send: (url) => answeredLater(url), sendBody: (url) => answeredLater(url) },
     stored: { address: async () => null, read: async () => null },
     store: { name: "none", put: async () => undefined, url: async () => null, removeJob: async () => 0 },
     callback: { name: "app", send: ({ job_id, status }: JobCallback) => answeredLater(`${job_id} ${status}`) },

@@ -40,7 +40,7 @@ function newDelivery(): Delivery {
   const metrics = createMetrics(registry);
   outbox = new Outbox(database, { owner: `process-${Math.random()}`, nowMs: Date.now });
   return new Delivery({
-    webhook: { send: async () => undefined },
+    webhook: { send: async () => undefined, sendBody: async () => undefined },
     stored: { address: async () => null, read: async () => null },
     outbox,
     store: measuredStore(

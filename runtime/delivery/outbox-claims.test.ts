@@ -98,5 +98,5 @@ it("no row has the number of one that was removed, nor of one that was there bef
   await outbox.remove(7);
   const next = await outbox.record(entry, true);
   expect(next?.id).toBe(8);
-  expect(await outbox.removeFor(8, entry)).toMatchObject({ id: 9 });
+  expect(await outbox.removeFor(8, [entry])).toMatchObject([{ id: 9 }]);
 });

@@ -8,6 +8,7 @@ import type { Database } from "#runtime/lib/database/database.ts";
 import type { Migration } from "#runtime/lib/database/migrations.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import { destination } from "./destination.ts";
+import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
@@ -28,6 +29,8 @@ export const outboxEntry = z.object({
   madeFor: destination.optional(),
   /** Where the job's end is reported to, beside the app, when it is delivered and settled. */
   webhookUrl: z.string().optional(),
+  /** Beside that, the address in the request of an endpoint, which is notified in RunPod's words. */
+  endpoint: endpointWebhook.optional(),
   /** It is: nothing but the webhook is left to be notified. */
   forWebhook: z.boolean().default(false),
   bucket: z.string(),
@@ -43,9 +46,9 @@ export const outboxEntry = z.object({
 });
 export type OutboxEntry = z.output<typeof outboxEntry>;
 
-/** One row a lease; one a run for a job that ended without one, however often that end is heard of, and for its webhook. */
-function keyOf({ ended, forWebhook, lease }: OutboxEntry): string {
-  if (forWebhook) return `webhook/${lease.jobId}/${lease.run}`;
+/** One row a lease; one a run for a job that ended without one, however often that end is heard of, and for each of its webhooks. */
+function keyOf({ ended, forWebhook, endpoint, lease }: OutboxEntry): string {
+  if (forWebhook) return `${endpoint ? "endpoint" : "webhook"}/${lease.jobId}/${lease.run}`;
   return ended ? `end/${lease.jobId}/${lease.run}` : lease.token;
 }
 
@@ -294,11 +297,11 @@ export class Outbox {
     await this.#database.writeGrouped(() => this.#statements.remove.run({ id }));
   }
 
-  /** Removes the row and stores another, as `record` does: never one without the other. */
-  async removeFor(id: number, next: OutboxEntry): Promise<OutboxRow | null> {
+  /** Removes the row and stores others, as `record` does: never one without the other. */
+  async removeFor(id: number, next: readonly OutboxEntry[]): Promise<OutboxRow[]> {
     return this.#database.writeGrouped(() => {
       this.#statements.remove.run({ id });
-      return this.#insert(next);
+      return next.map((entry) => this.#insert(entry)).filter((row) => row !== null);
     });
   }
 

@@ -59,7 +59,7 @@ beforeEach(async () => {
   const config = { url: app.url, secret: app.secret, assets: "objects" } as const;
   const shared = { events, log, metrics, nowMs: () => nowMs, random: () => 0.5 };
   delivery = new Delivery({
-    webhook: { send: async () => undefined },
+    webhook: { send: async () => undefined, sendBody: async () => undefined },
     stored: { address: async () => null, read: async () => null },
     ...shared,
     outbox: new Outbox(database, { owner: "process-1", nowMs: () => nowMs }),

@@ -1,13 +1,31 @@
+import type { ResultFiles } from "#runtime/sources/job-source.ts";
 import type { OutboxEntry } from "../outbox.ts";
+import { endpointBody } from "./endpoint-body.ts";
+import type { Webhook } from "./webhook.ts";
 
 /**
- * What is left to do when a job has been delivered and settled: its webhook is notified. A row of its own, so that an address
- * that does not answer keeps neither the job from its end nor its files on this disk. Null for a job without a webhook.
+ * What is left to do when a job has been delivered and settled: its webhooks are notified. Each has a row of its own, so that an
+ * address that does not answer keeps neither the job from its end nor its files on this disk, nor the other address waiting.
  */
-export function webhookEntryOf(entry: OutboxEntry): OutboxEntry | null {
-  if (entry.webhookUrl === undefined || entry.forWebhook) return null;
-  const { madeFor, ...rest } = entry;
-  return { ...rest, ended: true, forWebhook: true, files: [], workFolder: "" };
+export function webhookEntriesOf({ madeFor, webhookUrl, endpoint, ...entry }: OutboxEntry): readonly OutboxEntry[] {
+  if (entry.forWebhook) return [];
+  const row = { ...entry, ended: true, forWebhook: true, files: [], workFolder: "" };
+  return [
+    ...(webhookUrl === undefined ? [] : [{ ...row, webhookUrl }]),
+    ...(endpoint === undefined ? [] : [{ ...row, webhookUrl: endpoint.url, endpoint }]),
+  ];
+}
+
+/** @throws as `Webhook.sendBody` does */
+export async function sendWebhook(
+  webhook: Pick<Webhook, "send" | "sendBody">,
+  entry: OutboxEntry,
+  files: ResultFiles,
+  signal: AbortSignal,
+): Promise<void> {
+  const { webhookUrl: url = "", endpoint } = entry;
+  if (endpoint === undefined) return webhook.send(url, entry.callback, entry.bucket, signal);
+  await webhook.sendBody(url, await endpointBody(entry, endpoint, files), signal);
 }
 
 /** Addresses of one host are away together. */

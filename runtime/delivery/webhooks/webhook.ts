@@ -50,21 +50,23 @@ export class Webhook {
 
   /**
    * @param bucket where the job's files are
-   * @throws PermanentError WEBHOOK_REFUSED, JOB_NOT_FOUND; RetryableError WEBHOOK_UNREACHABLE, WEBHOOK_REFUSED
+   * @throws as `sendBody` does
    */
   async send(url: string, callback: JobCallback, bucket: string, signal: AbortSignal): Promise<void> {
-    const { nowMs } = this.#options;
-    const target = this.#guard.check(url);
+    this.#guard.check(url);
     const assets = await Promise.all(callback.assets.map((asset) => this.#withAddress(asset, bucket)));
-    const body = Buffer.from(JSON.stringify({ ...callback, assets }));
-    const answer = await this.#post(target, body, signal);
-    if (answer.status >= 200 && answer.status < 300) return;
-    throw refusalOf(answer, { ...words, endpoint: shownUrl(target.url) }, nowMs());
+    await this.sendBody(url, { ...callback, assets }, signal);
   }
 
-  /** The status that a body of another form is answered with. @throws as `send` */
-  async post(url: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
-    return (await this.#post(this.#guard.check(url), body, signal)).status;
+  /**
+   * A body of another form, as JSON.
+   * @throws PermanentError WEBHOOK_REFUSED, JOB_NOT_FOUND; RetryableError WEBHOOK_UNREACHABLE, WEBHOOK_REFUSED
+   */
+  async sendBody(url: string, body: object, signal: AbortSignal): Promise<void> {
+    const target = this.#guard.check(url);
+    const answer = await this.#post(target, Buffer.from(JSON.stringify(body)), signal);
+    if (answer.status >= 200 && answer.status < 300) return;
+    throw refusalOf(answer, { ...words, endpoint: shownUrl(target.url) }, this.#options.nowMs());
   }
 
   async #withAddress(asset: CallbackAsset, bucket: string) {

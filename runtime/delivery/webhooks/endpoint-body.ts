@@ -1,0 +1,45 @@
+import { hostname } from "node:os";
+import { workerVersion } from "#runtime/container/version.ts";
+import type { ResultFiles } from "#runtime/sources/job-source.ts";
+import { emulatedType, failedStatus } from "#runtime/sources/runpod/endpoint-job.ts";
+import { outputOf } from "#runtime/sources/runpod/output.ts";
+import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
+import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
+import type { OutboxEntry } from "../outbox.ts";
+import type { EndpointWebhook } from "./endpoint-webhook.ts";
+
+/** The end of a job in RunPod's words. Addresses of files are made now: they can be read for a while only. */
+export async function endpointBody(
+  { lease, settlement, callback }: Pick<OutboxEntry, "lease" | "settlement" | "callback">,
+  { url, input, posted }: EndpointWebhook,
+  files: ResultFiles,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { queue_time: waited, generation_time: took, worker_id: workerId, job_type: type } = callback.metadata;
+  return {
+    id: lease.jobId,
+    status: statusOf(settlement),
+    ...(typeof waited === "number" ? { delayTime: Math.round(waited * 1000) } : {}),
+    ...(typeof took === "number" ? { executionTime: Math.round(took * 1000) } : {}),
+    input,
+    ...(posted ?? (await shown())),
+    webhook: url,
+  };
+
+  async function shown() {
+    if (settlement.kind === "fail") {
+      const poster = { hostname: hostname(), workerId: String(workerId), version: workerVersion };
+      return { error: type === emulatedType ? settlement.error.message : errorText(settlement.error, poster) };
+    }
+    if (settlement.kind === "cancelled") return {};
+    const { assets, metadata, text } = callback;
+    const result = { assets, metadata, ...(typeof text === "string" ? { text } : {}) };
+    const built = await outputOf(result, files, maxBodyBytes(lease.jobId));
+    // The end is notified of, whatever has become of its files.
+    return "refusal" in built ? { error: built.refusal.message } : { output: built.output };
+  }
+}
+
+function statusOf(settlement: OutboxEntry["settlement"]) {
+  if (settlement.kind === "fail") return failedStatus(settlement.error);
+  return settlement.kind === "complete" ? "COMPLETED" : "CANCELLED";
+}

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import type { Job } from "#contract/job.ts";
+import { emulatedType, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+
+/* The `webhook` of a request at an endpoint (`/v2/<endpoint>/run`): what of it is kept in the outbox. */
+export const endpointWebhook = z.object({
+  url: z.string(),
+  /** As it is shown to the receiver. */
+  input: z.record(z.string(), z.unknown()),
+  /** What the container of an emulated endpoint has posted: its output is no result of ours. */
+  posted: z.object({ output: z.unknown(), error: z.string().optional() }).optional(),
+});
+export type EndpointWebhook = z.output<typeof endpointWebhook>;
+
+/** Undefined for a job that did not come through an endpoint, or whose request named no address. */
+export function endpointWebhookOf(job: Job, posted?: EndpointWebhook["posted"]): EndpointWebhook | undefined {
+  const submission = submissionOf(job.metadata);
+  if (submission === null || submission.webhook === null) return undefined;
+  const { webhook: url } = submission;
+  if (job.type === emulatedType) return { url, input: submission.input, ...(posted === undefined ? {} : { posted }) };
+  const { id, metadata, ...fields } = job;
+  const { runpod, ...given } = metadata;
+  return { url, input: { ...fields, metadata: given } };
+}
