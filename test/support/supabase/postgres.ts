@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
-import { access, chown, mkdir, mkdtemp, rename, rm, statfs } from "node:fs/promises";
+import { access, chown, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client, Pool, type PoolClient } from "pg";
 import { execute, freePort } from "../machine.ts";
+import { roomyMemoryFolder } from "../memory-folder.ts";
 import { migrate, type Query, type Row, readMigrations, readPlatform, type TestDatabase } from "./database.ts";
 import {
   endServer,
@@ -132,14 +133,9 @@ function copy(from: string, to: string): Promise<void> {
   return execute("cp", ["-a", "--reflink=auto", from, to]);
 }
 
-const memoryFolder = "/dev/shm";
-const memoryBytes = 1_000_000_000;
-
 /** In memory where there is plenty of it: the thousand files of a server are what its start costs. */
 async function serverFolder({ uid, gid }: Identity): Promise<string> {
-  const memory = await statfs(memoryFolder).catch(() => undefined);
-  const isRoomy = memory !== undefined && memory.bavail * memory.bsize > memoryBytes;
-  const folder = await mkdtemp(join(isRoomy ? memoryFolder : tmpdir(), "ourvidz-postgres-"));
+  const folder = await mkdtemp(join((await roomyMemoryFolder()) ?? tmpdir(), "ourvidz-postgres-"));
   if (uid !== undefined) await chown(folder, uid, gid ?? uid);
   return folder;
 }
