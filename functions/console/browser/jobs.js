@@ -264,7 +264,7 @@ export class Jobs extends EventTarget {
 
   /**
    * @typedef {{ status: Job["status"], attempt: number, at: string, error: Job["error"], job?: Job,
-   *   progress: number, step: number | null, total: number | null, url: string }} EventData
+   *   progress: number, step: number | null, total: number | null, url: string, queue_position: number | null }} EventData
    * @param {string} jobId
    * @param {string} event
    * @param {EventData} data whose fields depend on the event
@@ -275,8 +275,10 @@ export class Jobs extends EventTarget {
     const live = this.#live.get(jobId) ?? { step: null, total: null, progress: null, preview: null };
     if (event === "progress")
       this.#live.set(jobId, { ...live, step: data.step, total: data.total, progress: data.progress });
-    else if (event === "stage") return;
     else if (event === "preview") this.#live.set(jobId, { ...live, preview: data.url });
+    else if (event === "place") this.#active.set(jobId, { ...job, queue_position: data.queue_position });
+    // Stages and texts are not shown while a job runs, nor is what a newer container may send.
+    else if (event !== "state") return;
     else if (data.job !== undefined) return this.#settleLive(data.job);
     else {
       const { status, attempt, error } = data;
