@@ -228,6 +228,10 @@ describe("when a model is not there", () => {
       .poll(() => line.innerText(), poll)
       .toBe("1 model is not here: sdxl. Its jobs are left to other containers.");
     expect(await strip.isVisible()).toBe(false);
+    const note = page.locator("[data-part=type-note]");
+    await expect
+      .poll(() => note.innerText(), poll)
+      .toMatch(/^This container has no model sdxl that works at present: /);
     await line.locator("summary").click();
     expect(await line.innerText()).toMatch(/there is no folder .+sdxl\. Fetch one \(ourvidz models pull\)/);
 

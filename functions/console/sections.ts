@@ -54,6 +54,7 @@ const newJob = html`<section class="new-job" aria-labelledby="new-job-title" dat
 <label class="field"><span class="label">Job type</span><select data-part="type"></select></label>
 <p class="small age" data-part="form-age" hidden></p>
 <p class="small" data-part="type-text"></p>
+<p class="small type-note" data-part="type-note" hidden></p>
 <div class="fields" data-part="fields"></div>
 <p class="problem" data-part="form-problem" role="alert" hidden></p>
 <div class="submit"><button class="primary" type="submit" data-part="submit" disabled>Create</button>

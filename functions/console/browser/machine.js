@@ -13,13 +13,16 @@ import { ago, counted, duration, size, time, unservedText } from "./words.js";
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").executorView>} Worker */
 /** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").gpuView>} Gpu */
 /** @typedef {import("zod").z.output<typeof import("../../api/health.ts").problemView>} Problem */
-/** @typedef {{ dispatcher: string, workers: Record<string, Worker>, conditions: import("./limits.js").Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
+/** @typedef {import("zod").z.output<typeof import("../../api/schemas/worker-views.ts").offerView>} Offer */
+/** @typedef {{ dispatcher: string, workers: Record<string, Worker & { offer: Offer }>, conditions: import("./limits.js").Condition[], quarantine: import("./quarantine.js").Quarantined[], problems: (Problem & { message: string })[] }} Status */
 /** @typedef {{ queue: string, queued: number, delayed: number, running: number, failed: number, source: string, paused_since: string | null, oldest_queued_seconds: number | null, unoffered: { type: string, model: string | null, served?: boolean, jobs: number }[] }} Queue */
 /** @typedef {{ commands_per_hour: number, estimated_dollars_per_month: number | null } | null} Usage */
 
 export class Machine {
   #api;
   isPaused = false;
+  /** What the container runs now, by worker; null while that is not known. @type {Record<string, Offer> | null} */
+  offers = null;
   /** @type {Queue[]} */
   queues = [];
   #panels;
@@ -112,6 +115,7 @@ export class Machine {
     /** @type {Status} */
     const { dispatcher, conditions, quarantine, workers, problems } = await this.#api.get("/worker/status");
     this.isPaused = dispatcher === "paused";
+    this.offers = Object.fromEntries(Object.entries(workers).map(([worker, { offer }]) => [worker, offer]));
     this.#renderPause();
     renderProblems(problems);
     renderLimits(conditions);

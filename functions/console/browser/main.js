@@ -191,6 +191,7 @@ async function refresh() {
   // The queues say where jobs wait.
   const lists = machines.then(() => list.refresh());
   const [types, others, waiting, groups] = await Promise.all([form.refresh(), machines, lists, failed.refresh()]);
+  submit.showOffers(machine.offers);
   render();
   return [types, ...others, waiting, groups].filter((error) => error !== null);
 }

@@ -10,6 +10,7 @@ import { fieldGroups } from "./schema-fields.js";
 
 /** @typedef {import("../../api/worker-info.ts").JobTypeView} JobType */
 /** @typedef {import("./schema-fields.js").Model} Model */
+/** @typedef {Record<string, import("./machine.js").Offer>} Offers */
 
 export class Submit {
   #form;
@@ -21,6 +22,8 @@ export class Submit {
   #models = [];
   /** @type {import("./enhance.js").Preset[]} */
   #presets = [];
+  /** @type {Offers | null} */
+  #offers = null;
   #create;
 
   #counts;
@@ -40,6 +43,7 @@ export class Submit {
     form.addEventListener("input", () => {
       this.#showCounts();
       this.#warnOfSize();
+      this.#warnOfOffers();
     });
     this.#select.addEventListener("change", () => this.#showType());
     form.addEventListener("submit", (event) => {
@@ -63,6 +67,12 @@ export class Submit {
     this.#showType();
   }
 
+  /** What the container runs changes while the page is open. @param {Offers | null} offers */
+  showOffers(offers) {
+    this.#offers = offers;
+    this.#warnOfOffers();
+  }
+
   /** @param {Record<string, unknown>} job */
   edit(job) {
     if (this.#types.some(({ type }) => type === job.type)) this.#select.value = String(job.type);
@@ -71,6 +81,7 @@ export class Submit {
     this.#form.focus();
     this.#showCounts();
     this.#warnOfSize();
+    this.#warnOfOffers();
   }
 
   #showType() {
@@ -89,6 +100,7 @@ export class Submit {
     this.#report("");
     this.#showCounts();
     this.#warnOfSize();
+    this.#warnOfOffers();
   }
 
   /** A model draws noise far from the size that it was made for. */
@@ -99,6 +111,13 @@ export class Submit {
       "config.width",
       sizeWarning(this.#form.read().job, (job) => defaultsOf(chosen, this.#models, job)),
     );
+  }
+
+  /** A job that nothing runs would wait, and nobody would know why. */
+  #warnOfOffers() {
+    const chosen = this.#types.find(({ type }) => type === this.#select.value);
+    const lack = chosen === undefined ? "" : lackOf(chosen, this.#form.read().job, this.#offers);
+    showText(part(document, "type-note", HTMLElement), lack);
   }
 
   /** @returns {import("./enhance.js").Idea} */
@@ -182,6 +201,23 @@ function targetOf({ worker, produces }) {
 /** @param {JobType} type */
 function optionOf({ type, runs_here: runsHere }) {
   return new Option(runsHere ? type : `${type} (runs in another container)`, type);
+}
+
+/**
+ * Why the container would not run such a job now; "" where it would, or where that is not known.
+ * @param {JobType} type
+ * @param {Record<string, unknown>} job
+ * @param {Offers | null} offers
+ */
+function lackOf({ type, worker, model, runs_here: isHere }, { model_variant: named }, offers) {
+  const offer = offers?.[worker];
+  if (offer === undefined || !isHere) return "";
+  const isNamed = typeof named === "string";
+  const hasModel = isNamed ? offer.models.includes(named) : offer.default_model_types.includes(type);
+  const isWorking = offer.types.includes(type);
+  if (isWorking && hasModel) return "";
+  const lack = isWorking ? `has no model ${isNamed ? named : model} that works` : `does not run ${type}`;
+  return `This container ${lack} at present: the job would wait for one that does.`;
 }
 
 /**
