@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,6 @@ import { startStorageServer } from "./support/supabase/storage-server.ts";
 vi.setConfig({ testTimeout: 90_000 });
 
 const handlers = fileURLToPath(new URL("../functions/testing/handlers", import.meta.url));
-const ownHandlers = fileURLToPath(new URL("../handlers", import.meta.url));
 const poll = { timeout: 30_000, interval: 300 };
 
 let browser: Browser;
@@ -214,31 +213,6 @@ describe("when an executor cannot start", () => {
     await page.goto(url);
     await header(page).toMatch(/^Degraded · The executor of test (cannot start|has crashed)/);
     expect(await textOf(page, "workers")).not.toMatch(/ready/);
-  });
-});
-
-describe("when a model is not there", () => {
-  test("the page says so in a line, and alarms when it is broken", async () => {
-    const models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
-    onTestFinished(() => rm(models, { recursive: true, force: true }));
-    const shown = await container({ HANDLERS_DIR: ownHandlers, WORKERS: "sdxl", MODELS_DIR: models });
-    const page = await openConsole(shown);
-    const [strip, line] = [page.locator("[data-part=limits]"), page.locator("[data-part=absent]")];
-    await expect
-      .poll(() => line.innerText(), poll)
-      .toBe("1 model is not here: sdxl. Its jobs are left to other containers.");
-    expect(await strip.isVisible()).toBe(false);
-    const note = page.locator("[data-part=type-note]");
-    await expect
-      .poll(() => note.innerText(), poll)
-      .toMatch(/^This container has no model sdxl that works at present: /);
-    await line.locator("summary").click();
-    expect(await line.innerText()).toMatch(/there is no folder .+sdxl\. Fetch one \(ourvidz models pull\)/);
-
-    await mkdir(join(models, "sdxl"));
-    await writeFile(join(models, "sdxl/model_index.json"), "{");
-    await expect.poll(() => textOf(page, "limit-list"), poll).toMatch(/^Jobs with the model sdxl since /);
-    expect(await line.isVisible()).toBe(false);
   });
 });
 

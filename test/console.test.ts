@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -294,7 +294,7 @@ test("taking jobs is paused and resumed", async () => {
   await page.context().close();
 });
 
-test("a strip names what cannot run here, and a job what it waits for, until it is there", async () => {
+test("a model that is not there is a line, a broken one an alarm, and a job says what it waits for", async () => {
   const models = await mkdtemp(join(tmpdir(), "ourvidz-models-"));
   const limited = await startContainer({ HANDLERS_DIR: handlers, MODELS_DIR: models });
   onTestFinished(async () => {
@@ -303,13 +303,26 @@ test("a strip names what cannot run here, and a job what it waits for, until it 
   });
   await limited.runtime.submit("sdxl_image_fast");
   const page = await openConsole((await limited.listen()).url);
+  onTestFinished(() => page.context().close());
   const strip = page.getByRole("region", { name: "What cannot run here" });
-  await strip.getByText("Jobs with the model sdxl").waitFor();
-  await strip.getByText('The model "sdxl" is missing').waitFor();
+  const line = page.getByText("1 model is not here: sdxl. Its jobs are left to other containers.");
+  await line.click();
+  await page.getByText(/^The model "sdxl" is missing: .+ Fetch one \(ourvidz models pull\)/).waitFor();
+  expect(await strip.isVisible()).toBe(false);
   await page.getByText("needs job type sdxl_image_fast and its model; no container offers it").waitFor();
-  await symlink(fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url)), join(models, "sdxl"));
+  await page.getByLabel("Job type").selectOption("sdxl_image_fast");
+  await page.getByText("This container has no model sdxl that works at present:").waitFor();
+
+  const folder = join(models, "sdxl");
+  await mkdir(folder);
+  await writeFile(join(folder, "model_index.json"), "{");
+  await strip.getByText("Jobs with the model sdxl").waitFor();
+  await strip.getByText("is cut off").waitFor();
+  await line.waitFor({ state: "hidden" });
+
+  await rm(folder, { recursive: true });
+  await symlink(fileURLToPath(new URL("../models/tiny-sdxl", import.meta.url)), folder);
   await strip.waitFor({ state: "hidden" });
-  await page.context().close();
 });
 
 test("works by keyboard: the dialog keeps the focus, and Escape gives it back", async () => {
