@@ -8,11 +8,11 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { type CliProcess, startCli, temporaryFolder } from "#cli/testing/run-cli.ts";
 import { readConfig } from "#runtime/container/config.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis } from "./support/redis.ts";
 
 /* compose.yaml is one by its specification, and its services start with the commands and settings that it gives them. */
 
-const project = join(import.meta.dirname, "../..");
+const project = join(import.meta.dirname, "..");
 const read = (file: string) => readFileSync(join(project, file), "utf8");
 
 const service = z.looseObject({
