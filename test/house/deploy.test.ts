@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { checkJob } from "#contract/check-job.ts";
+import { readConfig } from "#runtime/container/config.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 
 /* What operators paste agrees with what it is about: settings that exist, metrics that exist, commands that exist. */
@@ -69,26 +70,73 @@ it.runIf(spawnSync("systemd-analyze", ["--version"]).error === undefined)("the u
 });
 
 describe("RunPod's files", () => {
-  const input = z.object({ name: z.string(), type: z.enum(["string", "number", "boolean", "huggingface"]) });
-  const variable = z.object({ key: z.string(), value: z.string().optional(), input: input.optional() });
-  const hub = z.object({ type: z.literal("serverless"), config: z.object({ env: z.array(variable) }) });
-  const test = z.object({ name: z.string(), input: z.record(z.string(), z.unknown()), timeout: z.number() });
-  const tests = z.object({ tests: z.array(test), config: z.object({ env: z.array(variable) }) });
+  const input = z.strictObject({
+    name: z.string(),
+    type: z.enum(["string", "number", "boolean", "huggingface"]),
+    description: z.string(),
+    default: z.union([z.string(), z.number(), z.boolean()]),
+    required: z.boolean(),
+    advanced: z.boolean().optional(),
+  });
+  const variable = z
+    .strictObject({ key: z.string(), value: z.string().optional(), input: input.optional() })
+    .refine((one) => (one.value === undefined) !== (one.input === undefined), "a value, or an input");
+  const machine = { gpuCount: z.int(), allowedCudaVersions: z.array(z.string().regex(/^12\.\d+$/)) };
+  const hub = z.strictObject({
+    title: z.string(),
+    description: z.string(),
+    type: z.literal("serverless"),
+    category: z.enum(["audio", "embedding", "language", "video", "image"]),
+    config: z.strictObject({
+      ...machine,
+      runsOn: z.enum(["GPU", "CPU"]),
+      containerDiskInGb: z.int(),
+      gpuIds: z.string(),
+      env: z.array(variable),
+    }),
+  });
+  const test = z.strictObject({ name: z.string(), input: z.record(z.string(), z.unknown()), timeout: z.int() });
+  const tests = z.strictObject({
+    tests: z.array(test).min(1),
+    config: z.strictObject({ ...machine, gpuTypeId: z.string(), env: z.array(variable) }),
+  });
+  const hubFile = hub.parse(JSON.parse(read(".runpod/hub.json")));
+  const testsFile = tests.parse(JSON.parse(read(".runpod/tests.json")));
 
   it("name settings that there are", () => {
     const documented = read("docs/6-configuration.md");
-    const own = [
-      ...hub.parse(JSON.parse(read(".runpod/hub.json"))).config.env,
-      ...tests.parse(JSON.parse(read(".runpod/tests.json"))).config.env,
-    ].map(({ key }) => key);
+    const own = [...hubFile.config.env, ...testsFile.config.env].map(({ key }) => key);
     const ofProject = [...(read("runpod.toml").split("[project.env_vars]")[1] ?? "").matchAll(/^([A-Z_]+) =/gm)];
     const names = [...own, ...ofProject.map(([, name = ""]) => name)];
     expect(names.filter((name) => !documented.includes(`\`${name}\``))).toEqual([]);
   });
 
+  it("start containers with settings that they take, beside the image's and the platform's", () => {
+    const ofEndpoint = {
+      RUNPOD_POD_ID: "p1",
+      RUNPOD_ENDPOINT_ID: "e1",
+      RUNPOD_WEBHOOK_GET_JOB: "https://api.runpod.ai/v2/e1/job-take/$ID?gpu=A40",
+      RUNPOD_WEBHOOK_POST_OUTPUT: "https://api.runpod.ai/v2/e1/job-done/$RUNPOD_POD_ID/$ID?gpu=A40",
+    };
+    const image = { HOST: "0.0.0.0", PORT: "7860", DATA_DIR: "/data" };
+    const given = ({ value, input }: z.infer<typeof variable>) => value ?? String(input?.default ?? "");
+    for (const { env } of [hubFile.config, testsFile.config]) {
+      const settings = Object.fromEntries(env.map((one) => [one.key, given(one)]));
+      const config = readConfig({ ...image, ...ofEndpoint, ...settings }, () => "worker");
+      expect(config.sources.map(({ name }) => name)).toEqual(["runpod"]);
+    }
+    const [, project = ""] = read("runpod.toml").split("[project.env_vars]");
+    const ofPod = [...project.matchAll(/^([A-Z_]+) = "(.*)"$/gm)].map(([, name, value = ""]) => [
+      name,
+      value.replace(/\{\{ RUNPOD_SECRET_\w+ \}\}/, "0123456789abcdef0123"),
+    ]);
+    const pod = readConfig({ ...image, RUNPOD_POD_ID: "p1", ...Object.fromEntries(ofPod) }, () => "worker");
+    expect(pod.http.apiKeys).toHaveLength(1);
+  });
+
   it("test jobs that a container takes", async () => {
     const registry = await loadHandlers(join(project, "handlers"));
-    for (const { input: job } of tests.parse(JSON.parse(read(".runpod/tests.json"))).tests) {
+    for (const { input: job } of testsFile.tests) {
       const handler = registry.get(String(job.type));
       if (handler === undefined) throw new Error(`there is no handler for ${job.type}`);
       expect(checkJob(handler, { id: "test", ...job })).toMatchObject({ ok: true });
