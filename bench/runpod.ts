@@ -23,10 +23,19 @@ const python = process.argv[2];
 const official = fileURLToPath(new URL("../tools/runpod/official_worker.py", import.meta.url));
 
 const folder = await temporaryFolder();
-const embedded = await openEmbedded(readConfig({ DATA_DIR: folder }, () => "bench"));
+const config = readConfig({ DATA_DIR: folder }, () => "bench");
+const embedded = await openEmbedded(config);
 const queue = new JobQueues(new Map([["sqlite", embedded.source]]));
 const log = await createLogger({ level: "silent", format: "json" });
-const emulator = await startEmulator({ source: embedded.source, queue, apiKeys: [], host: "127.0.0.1", port: 0, log });
+const own = { config, embedded, log };
+const emulator = await startEmulator({
+  ...own,
+  source: embedded.source,
+  queue,
+  apiKeys: [],
+  host: "127.0.0.1",
+  port: 0,
+});
 
 function environment(endpoint: string): Record<string, string> {
   const at = (operation: string) => `${emulator.url}/${endpoint}/${operation}/$RUNPOD_POD_ID`;

@@ -18,12 +18,14 @@ export async function runpodEmulator(options: RunpodEmulatorOptions): Promise<nu
   return await withFirstQueue(
     config,
     options.data === undefined ? {} : { data: options.data },
-    async ({ queue, sources }) => {
+    async ({ queue, sources, embedded }) => {
       const [first] = sources.values();
       if (first === undefined) throw new Error("no source is configured");
       const { host, port } = options;
       const { apiKeys } = config.http;
-      const emulator = await startEmulator({ source: first.source, queue, apiKeys, host, port: Number(port), log });
+      const own = { config, embedded: await embedded(), log };
+      const listening = { apiKeys, host, port: Number(port) };
+      const emulator = await startEmulator({ ...own, ...listening, source: first.source, queue });
       printResult(options, { url: emulator.url }, `listening on ${emulator.url}`);
       await interruption.requested();
       await emulator.close();

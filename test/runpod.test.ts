@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { type Emulator, startEmulator } from "#functions/runpod/emulator.ts";
+import { openHome } from "#functions/runpod/testing/home.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { JobQueues } from "#runtime/sources/job-queues.ts";
 import { openHarness, type SqliteHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
@@ -13,6 +14,7 @@ import { startTestRuntime, type TestRuntime, untilEvent } from "./support/runtim
 const key = "a-key-for-tests-0001";
 let harness: SqliteHarness;
 let emulator: Emulator;
+let home: Awaited<ReturnType<typeof openHome>>;
 let runtime: TestRuntime;
 
 function startContainer(env: Record<string, string> = {}, endpoint = "lakes"): Promise<TestRuntime> {
@@ -33,7 +35,9 @@ function startContainer(env: Record<string, string> = {}, endpoint = "lakes"): P
 
 beforeAll(async () => {
   harness = await openHarness({ durable: false });
+  home = await openHome();
   emulator = await startEmulator({
+    ...home,
     source: harness.source,
     queue: new JobQueues(new Map([["sqlite", harness.queue]])),
     apiKeys: [key],
@@ -49,6 +53,7 @@ afterAll(async () => {
   await runtime.stop();
   await runtime.remove();
   await emulator.close();
+  await home.close();
   await harness.close();
 });
 

@@ -5,7 +5,7 @@ import { currentJobType } from "#contract/job-types.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { filesIn, type StoredFiles, storedFiles } from "#runtime/delivery/stored-files.ts";
-import type { KeptSubmission } from "#runtime/sources/runpod/endpoint-job.ts";
+import { type KeptSubmission, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { readInput } from "#runtime/sources/runpod/job-input.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
@@ -33,7 +33,7 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
     queue,
     live,
     pollMs: isEmbedded ? pollMs.embedded : pollMs.elsewhere,
-    async enqueue(id, submission) {
+    async enqueue(jobId, submission) {
       checkEndpointName(submission.endpoint);
       if (submission.webhook !== null) webhook.check(submission.webhook);
       const { types, defaultType } = config.endpoints;
@@ -42,20 +42,26 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
         defaultType: types.get(submission.endpoint) ?? own ?? defaultType,
         handlerOf: (type: string) => registry.get(type),
       };
-      const { job, rejection } = readInput(id, submission.input, options);
+      const { job, rejection } = readInput(jobId, submission.input, options);
       if (rejection !== undefined) throw new CodedError("INVALID_JOB", rejection.message);
       // The job itself is what the input says: kept twice, it would be twice as large.
-      const kept: KeptSubmission = { ...submission, input: {}, rest: {} };
+      const idForm = job.id === jobId ? submission.idForm : "own";
+      const kept: KeptSubmission = { ...submission, idForm, input: {}, rest: {} };
       const limited = { ...limitsOf(submission), ...job.config };
       const body = parseSubmission({ ...job, config: limited, metadata: { ...job.metadata, runpod: kept } }, registry);
-      return (await acceptJob({ body, headers: new Headers(), query: {} }, runtime)).job_id;
+      const { job_id: id } = await acceptJob({ body, headers: new Headers(), query: {} }, runtime);
+      return requestIdOf({ id, metadata: body.metadata });
     },
     async output(record, base) {
       if (record.result === null) return undefined;
       const { job } = record;
       const files = base === "" ? elsewhere : filesFor(base, store);
       const { signal } = new AbortController();
-      const built = await outputOf(record.result, filesIn(files, bucketOf(job), signal), maxBodyBytes(job.id));
+      const built = await outputOf(
+        record.result,
+        filesIn(files, bucketOf(job), signal),
+        maxBodyBytes(requestIdOf(job)),
+      );
       if ("refusal" in built) throw new CodedError("RESULT_TOO_LARGE", built.refusal.message);
       return built.output;
     },

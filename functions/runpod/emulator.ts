@@ -5,36 +5,31 @@ import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { isLoopback } from "#runtime/container/config.ts";
 import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
-import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
-import type { JobSource } from "#runtime/sources/job-source.ts";
-import { emulatedType, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { emulatedType, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { errorAnswer } from "./answers.ts";
-import { checkEndpointName, Endpoint, type EndpointBackend } from "./endpoint.ts";
+import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-delivery.ts";
+import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
 import { Takers } from "./takers.ts";
-import { Webhooks } from "./webhooks.ts";
 import { workerRoutes } from "./worker-routes.ts";
 
 /*
  * RunPod's serverless endpoints on one's own machine: clients submit jobs to `/v2/<endpoint>/…`, and any number of containers
  * take them from there, as they do at RunPod. The jobs are in a source's queue, each endpoint's in a queue of its own.
  */
-export interface EmulatorOptions {
-  readonly source: JobSource;
+export interface EmulatorOptions extends EmulatorDeliveryOptions {
   readonly queue: JobQueues;
   /** Off loopback one is required. */
   readonly apiKeys: readonly string[];
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  readonly log: Logger;
   /** How long a container that waits for a job is kept waiting. */
   readonly holdMs?: number;
   readonly silentMs?: number;
-  readonly webhookPauseMs?: number;
   readonly nowMs?: () => number;
 }
 
@@ -44,6 +39,8 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
+/** What is not delivered by then is when the emulator is started again. */
+const drainLimitMs = 5000;
 const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
 /** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */
@@ -60,22 +57,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     throw new CodedError("CONFIG_INVALID", message);
   }
   const live = new LiveJobs();
-  const webhooks = new Webhooks({
-    log,
-    ...(options.webhookPauseMs === undefined ? {} : { pauseMs: options.webhookPauseMs }),
-  });
-  const onEnd = (jobId: string) => void notifyOf(jobId);
+  const ends = emulatorDelivery(options);
   const silent = options.silentMs === undefined ? {} : { silentMs: options.silentMs };
-  const takers = new Takers({ source, live, workerOf, log, nowMs, onEnd, ...silent });
+  const takers = new Takers({ source, live, workerOf, log, nowMs, ends, ...silent });
   const backend = backendOf(queue, live, takers);
-
-  async function notifyOf(jobId: string): Promise<void> {
-    const submission = submissionOf((await queue.get(jobId))?.job.metadata);
-    if (submission === null || submission.webhook === null) return;
-    const { webhook, input } = submission;
-    const status = await new Endpoint(submission.endpoint, backend, nowMs).status(jobId, "").catch(() => null);
-    if (status !== null) await webhooks.send(webhook, { ...status, input, webhook });
-  }
 
   const app = new Hono();
   app.use("/v2/*", requireAnyKey(apiKeys));
@@ -91,12 +76,13 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     log.warn({}, "connections were refused: too many are open"),
   );
   const url = await listen(server, host, port);
+  await ends.delivery.start();
   takers.start();
   return {
     url: `${url}/v2`,
     async close() {
-      webhooks.close();
       await takers.close();
+      await ends.delivery.stop(drainLimitMs);
       const closed = new Promise((resolve) => server.close(resolve));
       connections.close();
       server.closeAllConnections();
@@ -113,11 +99,11 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
       const job = jobEnvelope.parse({
         id: jobId,
         type: emulatedType,
-        user_id: "runpod",
         config: { expires_in_seconds: submission.ttlMs / 1000 },
         metadata: { runpod: submission },
       });
-      return (await queue.enqueue(job, { worker: workerOf(submission.endpoint) })).jobId;
+      await queue.enqueue(job, { worker: workerOf(submission.endpoint) });
+      return requestIdOf(job);
     },
     async output({ job, result }) {
       return live.peek(job.id)?.output ?? result?.metadata.output;

@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import { shortened } from "#contract/problems.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
-import { type KeptSubmission, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { jobIdOf, type KeptSubmission, requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";
 import { readSubmission } from "./submission.ts";
@@ -16,7 +16,7 @@ import { readSubmission } from "./submission.ts";
 export interface EndpointBackend {
   readonly queue: Pick<JobQueues, "cancel" | "redrive" | "get" | "list">;
   readonly live: LiveJobs;
-  /** Puts the job on the queue; answers its id, where it has one of its own. @throws CodedError when it cannot be a job */
+  /** Puts the job on the queue; answers the request's id. @throws CodedError when it cannot be a job */
   enqueue(jobId: string, submission: KeptSubmission): Promise<string>;
   /** The output of a job that has ended. @param base where the caller reaches this server, with a slash at its end */
   output(record: JobRecord, base: string): Promise<unknown>;
@@ -79,65 +79,66 @@ export class Endpoint {
   }
 
   async run(body: unknown): Promise<StatusBody> {
-    const id = await this.#backend.enqueue(`${randomUUID()}-u1`, readSubmission(this.#name, body));
+    const id = await this.#backend.enqueue(randomUUID(), readSubmission(this.#name, "run", body));
     return { id, status: "IN_QUEUE" };
   }
 
   async runSync(body: unknown, wait: Wait): Promise<StatusBody> {
-    const id = await this.#backend.enqueue(`sync-${randomUUID()}-u1`, readSubmission(this.#name, body));
+    const id = await this.#backend.enqueue(randomUUID(), readSubmission(this.#name, "runsync", body));
     return await this.statusSync(id, wait);
   }
 
-  async status(jobId: string, base: string): Promise<StatusBody> {
-    return this.#view(await this.#find(jobId), base);
+  async status(requestId: string, base: string): Promise<StatusBody> {
+    return this.#view(await this.#find(requestId), base);
   }
 
   /** The status when it is final, or when the wait is over. */
-  async statusSync(jobId: string, { waitMs = defaultWaitMs, signal, base }: Wait): Promise<StatusBody> {
+  async statusSync(requestId: string, { waitMs = defaultWaitMs, signal, base }: Wait): Promise<StatusBody> {
     const untilMs = this.#nowMs() + waitMs;
     for (;;) {
-      const record = await this.#find(jobId);
+      const record = await this.#find(requestId);
       const leftMs = untilMs - this.#nowMs();
       if (isFinal(statusOf(record)) || leftMs <= 0 || signal.aborted) return this.#view(record, base);
-      await this.#backend.live.wait(jobId, Math.min(this.#pollMs, leftMs), signal);
+      await this.#backend.live.wait(record.job.id, Math.min(this.#pollMs, leftMs), signal);
     }
   }
 
   /** Chunks that nobody has read: held until there are some, the job has ended, or the wait is over. */
-  async stream(jobId: string, { waitMs = streamWaitMs, signal }: Wait) {
+  async stream(requestId: string, { waitMs = streamWaitMs, signal }: Wait) {
     const untilMs = this.#nowMs() + waitMs;
     for (;;) {
-      const record = await this.#find(jobId);
+      const record = await this.#find(requestId);
       const status = statusOf(record);
       // Read after the state: what a final answer lacks is never read.
       const stream = this.#backend.drain(record).map((output) => ({ output }));
       const leftMs = untilMs - this.#nowMs();
       if (stream.length > 0 || isFinal(status) || leftMs <= 0 || signal.aborted) return { status, stream };
-      await this.#backend.live.wait(jobId, Math.min(this.#pollMs, leftMs), signal);
+      await this.#backend.live.wait(record.job.id, Math.min(this.#pollMs, leftMs), signal);
     }
   }
 
-  async cancel(jobId: string): Promise<StatusBody> {
-    const record = await this.#find(jobId);
-    if (isSettled(record.status)) return { id: jobId, status: statusOf(record) };
+  async cancel(requestId: string): Promise<StatusBody> {
+    const record = await this.#find(requestId);
+    const jobId = record.job.id;
+    if (isSettled(record.status)) return { id: requestId, status: statusOf(record) };
     const outcome = await this.#backend.queue.cancel(jobId).catch((error: unknown) => {
       if (error instanceof CodedError && error.code === "JOB_ALREADY_SETTLED") return "settled";
       throw error;
     });
     if (outcome === "requested") await this.#backend.cancelRequested?.(jobId);
     this.#backend.live.changed(jobId);
-    return { id: jobId, status: outcome === "settled" ? statusOf(await this.#find(jobId)) : "CANCELLED" };
+    return { id: requestId, status: outcome === "settled" ? statusOf(await this.#find(requestId)) : "CANCELLED" };
   }
 
-  async retry(jobId: string): Promise<StatusBody> {
-    const record = await this.#find(jobId);
+  async retry(requestId: string): Promise<StatusBody> {
+    const record = await this.#find(requestId);
     const status = statusOf(record);
     if (status !== "FAILED" && status !== "TIMED_OUT") {
       throw new CodedError("INVALID_REQUEST", `The job is ${status}: only one that is FAILED or TIMED_OUT is retried.`);
     }
-    this.#backend.live.restart(jobId);
-    await this.#backend.queue.redrive(jobId);
-    return { id: jobId, status: "IN_QUEUE" };
+    this.#backend.live.restart(record.job.id);
+    await this.#backend.queue.redrive(record.job.id);
+    return { id: requestId, status: "IN_QUEUE" };
   }
 
   /** Cancels what waits; what runs goes on. */
@@ -177,10 +178,13 @@ export class Endpoint {
   }
 
   /** @throws CodedError JOB_NOT_FOUND, also for a job whose time is over */
-  async #find(jobId: string): Promise<JobRecord> {
-    const record = await this.#backend.queue.get(jobId);
-    if (record !== null && this.#isKept(record)) return record;
-    throw new CodedError("JOB_NOT_FOUND", `There is no request ${JSON.stringify(shortened(jobId))} at this endpoint.`);
+  async #find(requestId: string): Promise<JobRecord> {
+    for (const jobId of new Set([jobIdOf(requestId), requestId])) {
+      const record = await this.#backend.queue.get(jobId);
+      if (record !== null && requestIdOf(record.job) === requestId && this.#isKept(record)) return record;
+    }
+    const shown = JSON.stringify(shortened(requestId));
+    throw new CodedError("JOB_NOT_FOUND", `There is no request ${shown} at this endpoint.`);
   }
 
   #isKept({ job, createdAtMs, settledAtMs }: JobRecord): boolean {
@@ -188,7 +192,7 @@ export class Endpoint {
     if (submission?.endpoint !== this.#name) return false;
     const nowMs = this.#nowMs();
     if (nowMs - createdAtMs > submission.ttlMs) return false;
-    return settledAtMs === null || nowMs - settledAtMs <= keptMs[job.id.startsWith("sync-") ? "runsync" : "run"];
+    return settledAtMs === null || nowMs - settledAtMs <= keptMs[submission.idForm === "runsync" ? "runsync" : "run"];
   }
 
   async #listed(status: JobRecord["status"] | undefined, limit: number, pages = maxPages): Promise<JobRecord[]> {

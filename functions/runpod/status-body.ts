@@ -1,6 +1,6 @@
 import type { JobRecord, JobStatus } from "#runtime/sources/job-source.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
-import { failedStatus } from "#runtime/sources/runpod/endpoint-job.ts";
+import { failedStatus, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJob } from "./live-jobs.ts";
 
 /* A job as RunPod's clients read it. */
@@ -60,7 +60,7 @@ export function statusBody(
   const hasFailed = status === "FAILED" || status === "TIMED_OUT";
   const error = hasFailed ? (live?.error ?? failure ?? record.error?.message) : undefined;
   return {
-    id: record.job.id,
+    id: requestIdOf(record.job),
     status,
     ...(startedAtMs === null ? {} : { delayTime: Math.max(0, startedAtMs - createdAtMs) }),
     ...(startedAtMs === null || settledAtMs === null ? {} : { executionTime: Math.max(0, settledAtMs - startedAtMs) }),

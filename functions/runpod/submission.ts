@@ -31,12 +31,13 @@ const request = z.looseObject({
 export const defaultPolicy = { executionTimeoutMs: 600_000, ttlMs: 86_400_000 } as const;
 
 /** @throws CodedError INVALID_REQUEST naming every field that is wrong */
-export function readSubmission(endpoint: string, body: unknown): KeptSubmission {
+export function readSubmission(endpoint: string, idForm: "run" | "runsync", body: unknown): KeptSubmission {
   const parsed = parseWith(request, body);
   if (!parsed.ok) throw new CodedError("INVALID_REQUEST", `${describeProblems(parsed.problems)}.`);
   const { input, webhook, policy: given, s3Config } = parsed.value;
   return {
     endpoint,
+    idForm,
     input,
     rest: { ...(s3Config ? { s3Config } : {}), ...(webhook ? { webhook } : {}) },
     webhook: webhook ?? null,

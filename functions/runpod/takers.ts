@@ -1,22 +1,29 @@
 import type { ErrorReport } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
+import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
+import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
+import { isEnd } from "#runtime/dispatch/job-events.ts";
+import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
-import { submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import type { EmulatorDelivery } from "./emulator-delivery.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 
 /*
  * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
  * renewed as long as its container is heard of. States of a job that was given to a container:
  *
- *   held ──job-done──► settled
+ *   held ──job-done──► settling, on disk ──► settled
  *     │ ├── cancelled, its time is over: settled here, and its container is notified by job-stop
  *     │ └── its container is silent: back to the queue, or failed when that has happened before
  *
- * The first end counts. What comes later (progress, another end) is answered with 200 and changes nothing.
+ * The first end counts. What comes later (progress, another end) is answered with 200 and changes nothing. An end is in the
+ * outbox before it is answered: no crash and no outage of the queue takes it.
  */
 export interface TakersOptions {
   readonly source: JobSource;
+  readonly ends: EmulatorDelivery;
   readonly live: LiveJobs;
   /** The name of the worker whose queue is this endpoint's. */
   readonly workerOf: (endpoint: string) => string;
@@ -24,12 +31,12 @@ export interface TakersOptions {
   readonly nowMs?: () => number;
   /** Silence after which a container is taken for gone. */
   readonly silentMs?: number;
-  /** A job has come to its end. */
-  onEnd(jobId: string): void;
 }
 
 interface Held {
   readonly lease: Lease;
+  /** By a clock that nobody sets. */
+  readonly takenAtMs: number;
   readonly endpoint: string;
   readonly workerId: string;
   /** Until its time is over, or the next try to settle it. */
@@ -62,6 +69,8 @@ const maxTries = 3;
 /** Of a wait for the source, while a container waits for a job and while none does. */
 const pollMs = { wanted: 1000, atRest: 2000 };
 const failurePauseMs = 1000;
+/** Whoever posts an end and looks then is to find it, unless the queue is away. */
+const settleLimitMs = 5000;
 
 export class Takers {
   readonly #options: TakersOptions;
@@ -98,7 +107,8 @@ export class Takers {
     await this.#loop;
     for (const held of [...this.#held.values()]) {
       this.#forget(held);
-      await this.#options.source.release(held.lease).catch(() => undefined);
+      // What is settled already is in the outbox.
+      if (!held.isSettling) await this.#options.source.release(held.lease).catch(() => undefined);
     }
   }
 
@@ -171,21 +181,47 @@ export class Takers {
     const message = typeof given === "string" ? given : JSON.stringify(given);
     live.setResult(jobId, { output, error: hasError ? message : undefined });
     try {
-      if (hasError) await this.#options.source.fail(held.lease, { code: "HANDLER_FAILED", message });
-      else await this.#options.source.complete(held.lease, resultOf(body.output));
+      if (hasError) {
+        await this.#finish(
+          held,
+          { kind: "fail", error: { code: "HANDLER_FAILED", message } },
+          { output, error: message },
+        );
+      } else await this.#finish(held, resultOf(output), { output: output ?? null });
     } catch (error) {
       held.isSettling = false;
       throw error;
     }
-    this.#end(held);
     return true;
+  }
+
+  /** On disk when the promise resolves, and settled, unless the queue is away. */
+  async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+    const { source, ends } = this.#options;
+    const { lease, takenAtMs } = held;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stop = ends.events.subscribe(lease.jobId, ({ event }) => {
+      if (event.kind === "state" && isEnd(event)) resolve();
+    });
+    void promise.then(() => {
+      stop();
+      this.#end(held);
+    });
+    try {
+      const ranMs = performance.now() - takenAtMs;
+      await ends.delivery.finish(source, lease, settlement, { ranMs, workFolder: "", ...(posted ? { posted } : {}) });
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    await within(settleLimitMs, promise);
   }
 
   /** Ends a running job whose cancel was requested, and notifies its container. */
   async cancelled(jobId: string): Promise<void> {
     const held = this.#held.get(jobId);
     if (held === undefined || held.isSettling) return;
-    await this.#stop(held, () => this.#options.source.cancelled(held.lease));
+    await this.#stop(held, { kind: "cancelled" });
   }
 
   /** Containers that are known, and those of them that have something to stop. */
@@ -240,11 +276,8 @@ export class Takers {
 
   async #reportEnds(ends: readonly UnreportedEnd[]): Promise<void> {
     if (ends.length === 0) return;
-    await this.#options.source.reported(ends);
-    for (const { jobId } of ends) {
-      this.#options.live.changed(jobId);
-      this.#options.onEnd(jobId);
-    }
+    await this.#options.ends.settler.report(this.#options.source, ends);
+    for (const { jobId } of ends) this.#options.live.changed(jobId);
   }
 
   async #handOut(leases: readonly Lease[]): Promise<void> {
@@ -266,45 +299,45 @@ export class Takers {
     const limitMs = submission?.executionTimeoutMs ?? 0;
     const ttlLeftMs = (submission?.ttlMs ?? 0) - (this.#nowMs() - lease.queuedAtMs);
     const timer = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
-    this.#held.set(jobId, { lease, endpoint, workerId, timer, progress: undefined, isSettling: false });
+    const takenAtMs = performance.now();
+    this.#held.set(jobId, { lease, takenAtMs, endpoint, workerId, timer, progress: undefined, isSettling: false });
     this.#options.live.of(jobId).workerId = workerId;
     this.#options.live.changed(jobId);
-    return { id: jobId, input: submission?.input ?? {}, ...submission?.rest };
+    return { id: requestIdOf(job), input: submission?.input ?? {}, ...submission?.rest };
   }
 
   async #timeOut(jobId: string): Promise<void> {
     const held = this.#held.get(jobId);
     if (held === undefined || held.isSettling) return;
     const message = "The job took longer than its policy allows (executionTimeout, ttl).";
-    await this.#stop(held, () => this.#options.source.fail(held.lease, { code: "TIMED_OUT", message }));
+    await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
   }
 
-  async #stop(held: Held, settle: () => Promise<unknown>): Promise<void> {
+  async #stop(held: Held, settlement: FinalSettlement): Promise<void> {
     if (held.isSettling || this.#held.get(held.lease.jobId) !== held) return;
     held.isSettling = true;
     const key = keyOf(held.endpoint, held.workerId);
-    this.#stops.set(key, (this.#stops.get(key) ?? new Set()).add(held.lease.jobId));
+    this.#stops.set(key, (this.#stops.get(key) ?? new Set()).add(requestIdOf(held.lease.job)));
     for (const end of this.#stopWaits) end();
     try {
-      await settle();
-      this.#end(held);
+      await this.#finish(held, settlement);
     } catch (error) {
       held.isSettling = false;
       this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
       clearTimeout(held.timer);
-      held.timer = setTimeout(() => void this.#stop(held, settle), failurePauseMs);
+      held.timer = setTimeout(() => void this.#stop(held, settlement), failurePauseMs);
     }
   }
 
   #end(held: Held): void {
     this.#forget(held);
     this.#options.live.changed(held.lease.jobId);
-    this.#options.onEnd(held.lease.jobId);
   }
 
-  #forget({ lease, timer }: Held): void {
-    clearTimeout(timer);
-    this.#held.delete(lease.jobId);
+  #forget(held: Held): void {
+    clearTimeout(held.timer);
+    const { jobId } = held.lease;
+    if (this.#held.get(jobId) === held) this.#held.delete(jobId);
   }
 
   /** Renews the leases of those that are heard of, and gives the jobs of the others back. */
@@ -314,9 +347,9 @@ export class Takers {
       const nowMs = this.#nowMs();
       const isSilent = ({ endpoint, workerId }: Held) =>
         nowMs - (this.#sightings.get(keyOf(endpoint, workerId))?.seenAtMs ?? 0) > this.#silentMs;
-      const all = [...this.#held.values()].filter(({ isSettling }) => !isSettling);
-      for (const held of all.filter(isSilent)) await this.#lose(held);
-      const kept = all.filter((held) => !isSilent(held));
+      const all = [...this.#held.values()];
+      for (const held of all) if (!held.isSettling && isSilent(held)) await this.#lose(held);
+      const kept = all.filter((held) => held.isSettling || !isSilent(held));
       const outcomes = await source.renew(
         kept.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
       );
@@ -346,14 +379,10 @@ export class Takers {
       code: "EXECUTOR_CRASHED",
       message: `Nothing was heard of the container ${workerId} that ran the job.`,
     };
+    if (lease.attempt >= maxTries) return this.#stop(held, { kind: "fail", error });
     this.#forget(held);
-    if (lease.attempt >= maxTries) {
-      await source.fail(lease, error);
-      this.#options.onEnd(lease.jobId);
-    } else {
-      live.of(lease.jobId).retries++;
-      await source.retry(lease, { error, delaySeconds: 0 });
-    }
+    live.of(lease.jobId).retries++;
+    await source.retry(lease, { error, delaySeconds: 0 });
     live.changed(lease.jobId);
   }
 }
@@ -361,9 +390,9 @@ export class Takers {
 /** What a queue keeps of an output: all of a small one. */
 const maxKeptCharacters = 200_000;
 
-function resultOf(output: unknown) {
+function resultOf(output: unknown): FinalSettlement {
   const text = JSON.stringify(output ?? null);
-  return { assets: [], metadata: text.length > maxKeptCharacters ? {} : { output: output ?? null } };
+  return { kind: "complete", assets: [], metadata: text.length > maxKeptCharacters ? {} : { output: output ?? null } };
 }
 
 /** The number of one that says how far it is, as ours do. */

@@ -1,6 +1,8 @@
 import { type Context, Hono } from "hono";
 import { CodedError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import { jobIdOf, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import { errorAnswer, readBody } from "./answers.ts";
 import type { Takers } from "./takers.ts";
@@ -52,12 +54,12 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     return jobsToStop.length === 0 ? noContent() : Response.json({ jobsToStop });
   });
   route("POST", "job-done", async ({ endpoint, workerId, jobId, context }) => {
-    const id = await known(queue, jobId);
-    await takers.done(endpoint, workerId, id, await posted(context, maxBodyBytes(id)));
+    const job = await known(queue, jobId);
+    await takers.done(endpoint, workerId, job.id, await posted(context, maxBodyBytes(requestIdOf(job))));
     return accepted();
   });
   route("POST", "job-stream", async ({ endpoint, workerId, jobId, context }) => {
-    const id = await known(queue, jobId);
+    const { id } = await known(queue, jobId);
     takers.chunk(endpoint, workerId, id, await posted(context, maxChunkBytes));
     return accepted();
   });
@@ -68,12 +70,11 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
   return app;
 }
 
-/** @throws CodedError JOB_NOT_FOUND */
-async function known(queue: Pick<JobQueues, "get">, jobId: string | null): Promise<string> {
-  if (jobId === null || (await queue.get(jobId)) === null) {
-    throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
-  }
-  return jobId;
+/** The job of a request. @throws CodedError JOB_NOT_FOUND */
+async function known(queue: Pick<JobQueues, "get">, requestId: string | null): Promise<Job> {
+  const record = requestId === null ? null : await queue.get(jobIdOf(requestId));
+  if (record !== null && requestIdOf(record.job) === requestId) return record.job;
+  throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
 }
 
 /** What is too large is answered with 400, as RunPod does. */

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import type { Job } from "#contract/job.ts";
@@ -7,7 +6,7 @@ import { Calls } from "#runtime/calls/calls.ts";
 import { ChatSessions } from "#runtime/chat-sessions/chat-sessions.ts";
 import { connectDelivery, type Destinations } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
-import { claimMsFor, Outbox } from "#runtime/delivery/outbox.ts";
+import { type Outbox, openOutbox } from "#runtime/delivery/outbox.ts";
 import type { AssetStore, FileReader } from "#runtime/delivery/stores/asset-store.ts";
 import type { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import type { Webhook } from "#runtime/delivery/webhooks/webhook.ts";
@@ -136,7 +135,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const executors = startExecutors(config, registry, log);
   const stopRequest = Promise.withResolvers<void>();
   const sources = await connectSources(config.sources, contextOf({ config, registry, embedded, log, stopRequest }));
-  const outbox = openOutbox(embedded, config);
+  const outbox = openOutbox(embedded.database, config);
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);
@@ -249,11 +248,6 @@ async function takeOver({ path }: DataFolder, log: Logger): Promise<() => Promis
   const folder = containersFolder(path);
   await killLeftBehind(folder, log);
   return await recordOwner(folder, log);
-}
-
-function openOutbox({ database }: Embedded, { workerId, leaseSeconds }: Config): Outbox {
-  const owner = `${workerId}/${randomUUID()}`;
-  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
 }
 
 function pickParts(parts: ReturnType<typeof wire>) {

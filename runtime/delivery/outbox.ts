@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
@@ -178,6 +179,15 @@ export interface OutboxOptions {
   readonly nowMs: () => number;
   /** How long a claim lasts without being renewed. */
   readonly claimMs?: number;
+}
+
+/** That of a data folder, for this process. */
+export function openOutbox(
+  database: Database,
+  { workerId, leaseSeconds }: { readonly workerId: string; readonly leaseSeconds: number },
+): Outbox {
+  const owner = `${workerId}/${randomUUID()}`;
+  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
 }
 
 /** An entry may have a hundred kilobytes. */

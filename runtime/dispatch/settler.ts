@@ -32,7 +32,7 @@ import type { JobEvents } from "./job-events.ts";
  * leaves it to another one. So every job gets one final callback.
  */
 export interface SettlerOptions {
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, "get">;
   readonly delivery: Delivery;
   readonly events: JobEvents;
   readonly log: Logger;

@@ -36,10 +36,19 @@ const kept = ["authorization", "content-type", "charset", "x-request-id"];
 const modes = ["echo", "error", "raise", "progress", "refresh"];
 
 const folder = await mkdtemp(join(tmpdir(), "ourvidz-official-"));
-const embedded = await openEmbedded(readConfig({ DATA_DIR: folder }, () => "recorder"));
+const config = readConfig({ DATA_DIR: folder }, () => "recorder");
+const embedded = await openEmbedded(config);
 const queue = new JobQueues(new Map([["sqlite", embedded.source]]));
 const log = await createLogger({ level: "warn", format: "json" });
-const emulator = await startEmulator({ source: embedded.source, queue, apiKeys: [], host: "127.0.0.1", port: 0, log });
+const own = { config, embedded, log };
+const emulator = await startEmulator({
+  ...own,
+  source: embedded.source,
+  queue,
+  apiKeys: [],
+  host: "127.0.0.1",
+  port: 0,
+});
 
 const recorded: Recorded[] = [];
 /** In front of the emulator: writes down what passes. */

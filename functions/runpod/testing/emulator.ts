@@ -3,6 +3,7 @@ import { createLogger } from "#runtime/observe/log.ts";
 import { JobQueues } from "#runtime/sources/job-queues.ts";
 import { openHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
 import { type Emulator, type EmulatorOptions, startEmulator } from "../emulator.ts";
+import { openHome } from "./home.ts";
 
 export const testKey = "a-key-for-tests-0001";
 
@@ -26,7 +27,9 @@ export interface TestWorker {
 /** The emulator on a queue in a folder of its own; closed when the test is over. */
 export async function startTestEmulator(options: Partial<EmulatorOptions> = {}): Promise<TestEmulator> {
   const harness = await openHarness({ durable: false });
+  const home = await openHome();
   const emulator = await startEmulator({
+    ...home,
     source: harness.source,
     queue: new JobQueues(new Map([["sqlite", harness.queue]])),
     apiKeys: [testKey],
@@ -39,6 +42,7 @@ export async function startTestEmulator(options: Partial<EmulatorOptions> = {}):
   });
   onTestFinished(async () => {
     await emulator.close();
+    await home.close();
     await harness.close();
   });
   return {
@@ -49,7 +53,7 @@ export async function startTestEmulator(options: Partial<EmulatorOptions> = {}):
   };
 }
 
-function player(url: string, endpoint: string, id: string): TestWorker {
+export function player(url: string, endpoint: string, id: string): TestWorker {
   const headers = { authorization: testKey };
   const at = (operation: string) => `${url}/${endpoint}/${operation}/${id}`;
   const post = async (address: string, body: unknown) => {

@@ -10,13 +10,13 @@ import type { EndpointWebhook } from "./endpoint-webhook.ts";
 
 /** The end of a job in RunPod's words. Addresses of files are made now: they can be read for a while only. */
 export async function endpointBody(
-  { lease, settlement, callback }: Pick<OutboxEntry, "lease" | "settlement" | "callback">,
-  { url, input, posted }: EndpointWebhook,
+  { settlement, callback }: Pick<OutboxEntry, "settlement" | "callback">,
+  { url, requestId, input, posted }: EndpointWebhook,
   files: ResultFiles,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { queue_time: waited, generation_time: took, worker_id: workerId, job_type: type } = callback.metadata;
   return {
-    id: lease.jobId,
+    id: requestId,
     status: statusOf(settlement),
     ...(typeof waited === "number" ? { delayTime: Math.round(waited * 1000) } : {}),
     ...(typeof took === "number" ? { executionTime: Math.round(took * 1000) } : {}),
@@ -33,7 +33,7 @@ export async function endpointBody(
     if (settlement.kind === "cancelled") return {};
     const { assets, metadata, text } = callback;
     const result = { assets, metadata, ...(typeof text === "string" ? { text } : {}) };
-    const built = await outputOf(result, files, maxBodyBytes(lease.jobId));
+    const built = await outputOf(result, files, maxBodyBytes(requestId));
     // The end is notified of, whatever has become of its files.
     return "refusal" in built ? { error: built.refusal.message } : { output: built.output };
   }

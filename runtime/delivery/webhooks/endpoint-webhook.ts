@@ -1,10 +1,11 @@
 import { z } from "zod";
 import type { Job } from "#contract/job.ts";
-import { emulatedType, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { emulatedType, requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 
 /* The `webhook` of a request at an endpoint (`/v2/<endpoint>/run`): what of it is kept in the outbox. */
 export const endpointWebhook = z.object({
   url: z.string(),
+  requestId: z.string(),
   /** As it is shown to the receiver. */
   input: z.record(z.string(), z.unknown()),
   /** What the container of an emulated endpoint has posted: its output is no result of ours. */
@@ -16,9 +17,9 @@ export type EndpointWebhook = z.output<typeof endpointWebhook>;
 export function endpointWebhookOf(job: Job, posted?: EndpointWebhook["posted"]): EndpointWebhook | undefined {
   const submission = submissionOf(job.metadata);
   if (submission === null || submission.webhook === null) return undefined;
-  const { webhook: url } = submission;
-  if (job.type === emulatedType) return { url, input: submission.input, ...(posted === undefined ? {} : { posted }) };
+  const to = { url: submission.webhook, requestId: requestIdOf(job) };
+  if (job.type === emulatedType) return { ...to, input: submission.input, ...(posted === undefined ? {} : { posted }) };
   const { id, metadata, ...fields } = job;
   const { runpod, ...given } = metadata;
-  return { url, input: { ...fields, metadata: given } };
+  return { ...to, input: { ...fields, metadata: given } };
 }

@@ -1,4 +1,5 @@
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
+import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { OutboxEntry } from "../outbox.ts";
 import { endpointBody } from "./endpoint-body.ts";
 import type { Webhook } from "./webhook.ts";
@@ -25,7 +26,8 @@ export async function sendWebhook(
 ): Promise<void> {
   const { webhookUrl: url = "", endpoint } = entry;
   if (endpoint === undefined) return webhook.send(url, entry.callback, entry.bucket, signal);
-  await webhook.sendBody(url, await endpointBody(entry, endpoint, files), signal);
+  const body = await endpointBody(entry, endpoint, files);
+  await webhook.sendBody(url, body, signal, { isTrusted: entry.callback.metadata.job_type === emulatedType });
 }
 
 /** Addresses of one host are away together. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from "vitest";
 import { type Emulator, startEmulator } from "#functions/runpod/emulator.ts";
+import { openHome } from "#functions/runpod/testing/home.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { allCapabilities, describeJobSource } from "#test/conformance/sources/index.ts";
 import { JobQueues } from "../job-queues.ts";
@@ -9,11 +10,14 @@ import { openRunpodHarness } from "./testing/runpod-harness.ts";
 const key = "a-key-for-tests-0001";
 let platform: SqliteHarness;
 let emulator: Emulator;
+let home: Awaited<ReturnType<typeof openHome>>;
 let endpoints = 0;
 
 beforeAll(async () => {
   platform = await openHarness({ durable: false });
+  home = await openHome();
   emulator = await startEmulator({
+    ...home,
     source: platform.source,
     queue: new JobQueues(new Map([["sqlite", platform.queue]])),
     apiKeys: [key],
@@ -26,6 +30,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await emulator.close();
+  await home.close();
   await platform.close();
 });
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ErrorReport } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
 
 /*
  * A job that was submitted at an endpoint (`/v2/<endpoint>/run`): what is kept of its request with it, in its metadata under
@@ -13,6 +14,8 @@ export const keptSubmission = z.object({
   /** What came beside the input and is passed on to the container. */
   rest: anyObject,
   webhook: z.string().nullable(),
+  /** How the request's id is made of the job's; records of earlier versions have that of the request. */
+  idForm: z.enum(["run", "runsync", "own"]).default("own"),
   executionTimeoutMs: z.number(),
   ttlMs: z.number(),
 });
@@ -23,6 +26,22 @@ const withSubmission = z.object({ runpod: keptSubmission });
 /** Null for a job that did not come through an endpoint. */
 export function submissionOf(metadata: unknown): KeptSubmission | null {
   return withSubmission.safeParse(metadata).data?.runpod ?? null;
+}
+
+const requestIdForm = /^(?:sync-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-u1$/;
+
+/**
+ * The request's id as RunPod's clients know it: the job's, a UUID that every source takes, in RunPod's form. A job that came with
+ * an id of its own is known by that.
+ */
+export function requestIdOf({ id, metadata }: Pick<Job, "id" | "metadata">): string {
+  const form = submissionOf(metadata)?.idForm ?? "own";
+  return form === "own" ? id : `${form === "runsync" ? "sync-" : ""}${id}-u1`;
+}
+
+/** The id of the job behind a request's, if it has no id of its own. */
+export function jobIdOf(requestId: string): string {
+  return requestIdForm.exec(requestId)?.[1] ?? requestId;
 }
 
 /** Of every job of an emulated endpoint: what it is is in its input, and the matter of whichever container takes it. */

@@ -1,0 +1,111 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { json } from "node:stream/consumers";
+import { expect, it, onTestFinished } from "vitest";
+import { jobEnvelope } from "#contract/job.ts";
+import { createLogger } from "#runtime/observe/log.ts";
+import { JobQueues } from "#runtime/sources/job-queues.ts";
+import { openHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
+import { startEmulator } from "./emulator.ts";
+import { player, testKey } from "./testing/emulator.ts";
+import { openHome } from "./testing/home.ts";
+
+/* What an emulator has taken upon itself when a job ends, whatever becomes of its process. */
+async function open() {
+  const harness = await openHarness({ durable: false });
+  const home = await openHome();
+  const log = await createLogger({ level: "silent", format: "json" });
+  const queue = new JobQueues(new Map([["sqlite", harness.queue]]));
+  const own = { ...home, source: harness.source, queue, log, nowMs: harness.nowMs };
+  const start = () => startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0 });
+  onTestFinished(async () => {
+    await home.close();
+    await harness.close();
+  });
+  return { harness, home, start };
+}
+
+async function startReceiver() {
+  const seen = { refused: 0, taken: [] as unknown[], isAway: false };
+  const server = createServer(async (request, response) => {
+    const body = await json(request);
+    if (seen.isAway) seen.refused++;
+    else seen.taken.push(body);
+    response.writeHead(seen.isAway ? 503 : 200).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  return { seen, url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/ended` };
+}
+
+async function submit(url: string, body: object): Promise<string> {
+  const init = { method: "POST", headers: { authorization: testKey }, body: JSON.stringify(body) };
+  return JSON.parse(await (await fetch(`${url}/lakes/run`, init)).text()).id;
+}
+
+it("notifies the webhook after a restart, with an output that no queue keeps", async () => {
+  const { start, home } = await open();
+  const { seen, url: webhook } = await startReceiver();
+  seen.isAway = true;
+  const first = await start();
+  const id = await submit(first.url, { input: { prompt: "a lake" }, webhook });
+  const worker = player(first.url, "lakes", "pod-1");
+  await worker.take();
+  const output = "m".repeat(300_000);
+  await worker.done(id, { output });
+  await expect.poll(() => seen.refused).toBeGreaterThan(0);
+  await first.close();
+  seen.isAway = false;
+  const second = await start();
+  onTestFinished(() => second.close());
+  await expect
+    .poll(() => seen.taken)
+    .toEqual([
+      {
+        ...{ id, status: "COMPLETED", input: { prompt: "a lake" }, output, webhook },
+        delayTime: expect.any(Number),
+        executionTime: expect.any(Number),
+      },
+    ]);
+  // No app knows of the job.
+  expect(home.embedded.callbacks.of(id.replace(/-u1$/, ""))).toEqual([]);
+});
+
+it("settles a result that it has taken while the queue was away", async () => {
+  const { start, harness } = await open();
+  const emulator = await start();
+  onTestFinished(() => emulator.close());
+  const id = await submit(emulator.url, { input: {} });
+  const worker = player(emulator.url, "lakes", "pod-1");
+  await worker.take();
+  let tries = 0;
+  const complete = harness.source.complete.bind(harness.source);
+  harness.source.complete = async (...given) => {
+    if (tries++ === 0) throw new Error("the queue is away");
+    return complete(...given);
+  };
+  expect(await worker.done(id, { output: 1 })).toBe(200);
+  await expect
+    .poll(async () => (await harness.queue.get(id.replace(/-u1$/, "")))?.status, { timeout: 15_000 })
+    .toBe("completed");
+  expect(tries).toBe(2);
+});
+
+it("reports ends of an app's jobs on the same queue to the app, and webhooks of its own jobs that never ran", async () => {
+  const { start, harness, home } = await open();
+  const { seen, url: webhook } = await startReceiver();
+  const emulator = await start();
+  onTestFinished(() => emulator.close());
+  const job = jobEnvelope.parse({ id: "of-an-app", type: "sdxl_image_fast", prompt: "a lake" });
+  await harness.queue.enqueue(job, { worker: "sdxl" });
+  await harness.queue.cancel("of-an-app");
+  await expect.poll(() => home.embedded.callbacks.of("of-an-app")).toMatchObject([{ status: "cancelled" }]);
+  const id = await submit(emulator.url, { input: {}, webhook });
+  await harness.queue.cancel(id.replace(/-u1$/, ""));
+  await expect.poll(() => seen.taken).toEqual([{ id, status: "CANCELLED", input: {}, webhook }]);
+});
