@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
-import { outboxMigrations } from "#runtime/delivery/outbox.ts";
+import { outboxMigrations } from "#runtime/delivery/outbox-migrations.ts";
 import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";

@@ -30,11 +30,13 @@ export async function showOutbox(options: OutboxOptions): Promise<number> {
 
 /** That of the data folder, whoever delivers it; with --try, its rows are due when this returns. */
 export async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
-  const [{ databaseFile, openDatabase }, { Outbox, outboxMigrations }, { alarmsIn, viewOutbox }] = await Promise.all([
-    import("#runtime/lib/database/database.ts"),
-    import("#runtime/delivery/outbox.ts"),
-    import("#functions/outbox/outbox-view.ts"),
-  ]);
+  const [{ databaseFile, openDatabase }, { Outbox }, { outboxMigrations }, { alarmsIn, viewOutbox }] =
+    await Promise.all([
+      import("#runtime/lib/database/database.ts"),
+      import("#runtime/delivery/outbox.ts"),
+      import("#runtime/delivery/outbox-migrations.ts"),
+      import("#functions/outbox/outbox-view.ts"),
+    ]);
   const { dataFolder } = await readSettings(options, { serves: false });
   const path = databaseFile(dataFolder);
   if (!(await stat(path).catch(() => null))) {

@@ -1,5 +1,5 @@
 import { CallbackLog, callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
-import { outboxMigrations } from "#runtime/delivery/outbox.ts";
+import { outboxMigrations } from "#runtime/delivery/outbox-migrations.ts";
 import { LocalAssetStore } from "#runtime/delivery/stores/local-asset-store.ts";
 import { uploadMigrations } from "#runtime/inputs/uploads/upload-rows.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";

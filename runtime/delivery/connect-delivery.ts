@@ -37,7 +37,7 @@ export function connectDelivery(
   const callback =
     endpoint === null
       ? embedded.callbacks
-      : new RecordedCallback(new HttpCallback({ config: endpoint, project, nowMs: Date.now }), embedded.callbacks);
+      : new RecordedCallback(new HttpCallback({ config: endpoint, project, nowMs: Date.now }), embedded.callbacks, log);
   log.info(
     {
       store: store.name,

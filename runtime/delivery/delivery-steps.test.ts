@@ -12,7 +12,8 @@ import type { JobResult, LeaseKey, SettleOutcome } from "#runtime/sources/job-so
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
-import { Outbox, outboxMigrations } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { outboxMigrations } from "./outbox-migrations.ts";
 
 const log = pino({ level: "silent" });
 const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));

@@ -1,4 +1,3 @@
-import { access } from "node:fs/promises";
 import { CodedError, type ErrorReport, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
@@ -7,14 +6,16 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobResult, JobSource, LeaseKey, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
+import type { JobSource, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";
 import { becomesOf } from "./entry-end.ts";
+import { fileRefusal } from "./file-refusal.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
 import { type Outbox, type OutboxEntry, type OutboxRow, stepOf } from "./outbox.ts";
+import { resultOf, settleEntry } from "./settle-entry.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { isMendable } from "./waits.ts";
@@ -30,7 +31,8 @@ import { sendWebhook, webhookHostOf } from "./webhooks/webhook-row.ts";
  *
  * A job whose files the store never takes, or whose result its source refuses, ends as failed: the row is rewritten first, so
  * that no crash makes it a completed one again. From its callback on it has no other end: a source that could refuse it then is
- * not queried again.
+ * not queried again. What failed after the callback is tried again without it: a source that is away for an hour makes no app hear
+ * of an end for an hour.
  */
 export interface DeliveryStepsOptions {
   readonly outbox: Outbox;
@@ -45,8 +47,8 @@ export interface DeliveryStepsOptions {
   readonly metrics: Metrics;
   readonly nowMs: () => number;
   readonly random: () => number;
-  /** Resolves when no progress of the job is on its way any more. */
-  progressSent(lease: LeaseKey): Promise<void>;
+  /** Resolves when no progress of the job's run, or of one before it, is on its way any more, and lets none follow. */
+  progressSent(lease: OutboxEntry["lease"]): Promise<void>;
   /** The store or the app is back: rows that wait for it can go. */
   onOpened(): void;
 }
@@ -87,6 +89,8 @@ export class DeliverySteps {
   readonly #noCallbackGate: OutageGate;
   /** By host: one that is away is nobody else's matter. */
   readonly #webhookGates = new Map<string, OutageGate>();
+  /** Rows whose callbacks were taken, or given up: also while the disk that would say so is full. */
+  readonly #reported = new Set<number>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
@@ -108,14 +112,19 @@ export class DeliverySteps {
       gate.letThrough();
   }
 
+  /** The row is gone. */
+  forget(rowId: number): void {
+    this.#reported.delete(rowId);
+  }
+
   /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
   waitsOf(rows: readonly OutboxRow[]): readonly { readonly waitMs: number; readonly reason: unknown }[] {
     const probed = new Set<OutageGate>();
     return rows.map((row) => {
       const gate = this.#gateOf(row);
       const { reason } = gate;
-      // It is given up without being tried.
-      if (!needsUpload(row) && this.#isGivenUp(row)) return { waitMs: 0, reason };
+      // Nobody is asked any more, or it is given up without being tried.
+      if (this.#isReported(row) || (!needsUpload(row) && this.#isGivenUp(row))) return { waitMs: 0, reason };
       if (probed.has(gate)) return { waitMs: probeMs, reason };
       if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
       return { waitMs: gate.waitMs, reason };
@@ -136,27 +145,29 @@ export class DeliverySteps {
     const isHeld = refusal === null ? await this.#isHeld(source, row) : await this.#isHeldNow(source, row);
     if (!isHeld) return this.#drop(source, entry, signal);
     if (refusal === null) return this.#reportAndSettle(source, row, signal);
-    const what = "the files of a finished job are refused for good";
-    return this.#reportAndSettle(source, await this.#failInstead(row, toErrorReport(refusal), what), signal);
+    await this.#failInstead(row, toErrorReport(refusal), "the files of a finished job are refused for good");
+    return this.#reportAndSettle(source, row, signal);
   }
 
   async #reportAndSettle(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
-    if (row.reported) return this.#settle(source, row.entry, signal);
-    const current = await this.#unlessRefused(source, row, signal);
-    await this.#callBack(current, signal);
-    if (mayBeRefused(source, current)) {
-      await this.#options.outbox.markReported(row.id);
-      row.reported = true;
+    if (!this.#isReported(row)) {
+      await this.#failIfRefused(source, row, signal);
+      await this.#callBack(row, signal);
     }
-    return this.#settle(source, current.entry, signal);
+    if (mayBeRefused(source, row)) await this.#options.outbox.markReported(row.id);
+    return this.#settle(source, row.entry, signal);
   }
 
-  /** The row, as a failure where the source can never hand its result over. */
-  async #unlessRefused(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<OutboxRow> {
+  #isReported(row: OutboxRow): boolean {
+    return row.reported || this.#reported.has(row.id);
+  }
+
+  /** Makes the row a failure where the source can never hand its result over. */
+  async #failIfRefused(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<void> {
     const { entry } = row;
-    if (source.refusalOf === undefined || !mayBeRefused(source, row)) return row;
+    if (source.refusalOf === undefined || !mayBeRefused(source, row)) return;
     const refusal = await source.refusalOf(entry.lease, resultOf(entry), this.#filesOf(entry, signal));
-    return refusal === null ? row : await this.#failInstead(row, refusal, "the result of a finished job is refused");
+    if (refusal !== null) await this.#failInstead(row, refusal, "the result of a finished job is refused");
   }
 
   #filesOf({ bucket }: OutboxEntry, signal: AbortSignal): ResultFiles {
@@ -164,7 +175,7 @@ export class DeliverySteps {
   }
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
-    await this.#callBack(row, signal);
+    if (!this.#isReported(row)) await this.#callBack(row, signal);
     return { outcome: becomesOf(row.entry), entry: row.entry };
   }
 
@@ -186,7 +197,7 @@ export class DeliverySteps {
     try {
       await this.#through(row, () => this.#putAll(row.entry, signal));
     } catch (error) {
-      const refusal = await asRefusal(error, row.entry);
+      const refusal = await fileRefusal(error, row.entry);
       if (refusal === null) throw error;
       return refusal;
     }
@@ -211,7 +222,7 @@ export class DeliverySteps {
     }
   }
 
-  async #failInstead(row: OutboxRow, error: ErrorReport, what: string): Promise<OutboxRow> {
+  async #failInstead(row: OutboxRow, error: ErrorReport, what: string): Promise<void> {
     const { outbox, log, nowMs } = this.#options;
     log.error({ ...fieldsOf(row), error, kept_in: row.entry.workFolder }, what);
     const entry: OutboxEntry = {
@@ -221,7 +232,7 @@ export class DeliverySteps {
       callback: refusedCallback(row.entry.callback, error, nowMs()),
     };
     await outbox.replace(row.id, entry);
-    return { ...row, entry };
+    row.entry = entry;
   }
 
   /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
@@ -231,14 +242,15 @@ export class DeliverySteps {
     try {
       await this.#through(row, () => this.#notify(row, signal));
     } catch (error) {
-      if (error instanceof PermanentError) {
-        log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
-        return;
+      if (error instanceof PermanentError) log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
+      else if (!this.#isGivenUp(row)) throw error;
+      else {
+        metrics.alarms.add({ alarm: `${what}_given_up` });
+        log.error({ ...fieldsOf(row), error: causeOf(error) }, `the ${what} was not taken for 24 hours; giving it up`);
       }
-      if (!this.#isGivenUp(row)) throw error;
-      metrics.alarms.add({ alarm: `${what}_given_up` });
-      log.error({ ...fieldsOf(row), error: causeOf(error) }, `the ${what} was not taken for 24 hours; giving it up`);
     }
+    row.reported = true;
+    this.#reported.add(row.id);
   }
 
   async #notify({ entry }: OutboxRow, signal: AbortSignal): Promise<void> {
@@ -266,12 +278,12 @@ export class DeliverySteps {
   }
 
   async #settle(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
-    return { outcome: await settle(source, entry, this.#filesOf(entry, signal)), entry };
+    return { outcome: await settleEntry(source, entry, this.#filesOf(entry, signal)), entry };
   }
 
   /** The lease is gone: to another container, or because this very settling was applied and its answer was lost. */
   async #drop(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
-    const outcome = await settle(source, entry, this.#filesOf(entry, signal));
+    const outcome = await settleEntry(source, entry, this.#filesOf(entry, signal));
     return { outcome: outcome === "unknown" ? "lost" : outcome, entry };
   }
 
@@ -358,40 +370,6 @@ function mayBeRefused(source: JobSource, { entry }: OutboxRow): boolean {
 
 function needsUpload(row: OutboxRow): boolean {
   return stepOf(row) === "files";
-}
-
-function settle(source: JobSource, entry: OutboxEntry, files: ResultFiles): Promise<SettleOutcome> {
-  const { settlement, lease } = entry;
-  switch (settlement.kind) {
-    case "complete":
-      return source.complete(lease, resultOf(entry), files);
-    case "fail":
-      return source.fail(lease, settlement.error);
-    case "cancelled":
-      return source.cancelled(lease);
-  }
-}
-
-function resultOf({ callback }: OutboxEntry): JobResult {
-  return {
-    assets: callback.assets,
-    metadata: callback.metadata,
-    ...(typeof callback.text === "string" ? { text: callback.text } : {}),
-  };
-}
-
-/** What the store refused for good, or that a file is not there any more to be stored; null for what may work the next time. */
-async function asRefusal(error: unknown, { files }: OutboxEntry): Promise<PermanentError | null> {
-  if (error instanceof PermanentError) return error;
-  for (const { file } of files) {
-    const isThere = await access(file).then(
-      () => true,
-      (problem: NodeJS.ErrnoException) => problem.code !== "ENOENT",
-    );
-    if (!isThere)
-      return new PermanentError(`The file ${file} is gone: nobody can deliver it any more.`, { code: "NO_ASSETS" });
-  }
-  return null;
 }
 
 /** True for an error that an answer caused: its details say which. */

@@ -19,7 +19,8 @@ import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { CallbackLog, callbackMigrations } from "./callbacks/callback-log.ts";
 import { Delivery } from "./delivery.ts";
-import { Outbox, outboxMigrations } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { outboxMigrations } from "./outbox-migrations.ts";
 import type { StoredFile } from "./stores/asset-store.ts";
 import { LocalAssetStore } from "./stores/local-asset-store.ts";
 

@@ -18,7 +18,7 @@ import { endOf } from "./entry-end.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
 import { NoteWriter } from "./note-writer.ts";
 import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
-import { ProgressChannel } from "./progress-channel.ts";
+import { ProgressChannels } from "./progress-channels.ts";
 import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
@@ -67,7 +67,7 @@ export class Delivery {
   readonly #queue: PQueue;
   /** Apart from the rest: addresses that do not answer keep no result from its app. */
   readonly #webhooks = new PQueue({ concurrency: webhookConcurrency });
-  readonly #channels = new Map<string, ProgressChannel>();
+  readonly #progress: ProgressChannels;
   readonly #active = new Set<number>();
   readonly #holds = new Map<string, () => void>();
   readonly #stopping = new AbortController();
@@ -80,9 +80,10 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#progress = new ProgressChannels(options.callback, options.log);
     this.#steps = new DeliverySteps({
       ...options,
-      progressSent: async (lease) => this.#channels.get(lease.token)?.close(),
+      progressSent: (run) => this.#progress.closeRun(run),
       onOpened: () => void this.#wake(),
     });
     this.#waits = new Waits(options.nowMs);
@@ -119,9 +120,8 @@ export class Delivery {
   /** Notifies the app that the job is under way; coalesced, best effort. */
   sendProcessing(_source: JobSource, lease: Lease, progress: number): void {
     if (this.#steps.isAppAway) return;
-    const channel = this.#channels.get(lease.token) ?? new ProgressChannel(this.#options.callback, this.#options.log);
-    this.#channels.set(lease.token, channel);
-    channel.send(
+    this.#progress.send(
+      lease,
       processingCallback(
         { lease, workerId: this.#options.workerId, nowMs: this.#options.nowMs(), ranMs: null },
         progress,
@@ -129,16 +129,20 @@ export class Delivery {
     );
   }
 
-  /** No more progress of this lease: the attempt ended without an end state. */
+  /** No more progress of this lease: its attempt is over, whatever becomes of the job. */
+  endProgress(lease: LeaseKey): void {
+    this.#progress.close(lease);
+  }
+
+  /** The attempt ended without an end state. */
   forget(lease: LeaseKey): void {
-    void this.#channels.get(lease.token)?.close();
-    this.#channels.delete(lease.token);
+    this.#progress.forget(lease);
   }
 
   /** Records the end of a job. When the promise resolves the result cannot be lost any more; delivery goes on by itself. */
   async finish(source: JobSource, lease: Lease, settlement: FinalSettlement, facts: FinishFacts): Promise<void> {
     // Lets nothing follow. What is on its way is waited for before the final callback, not before the result is safe.
-    void this.#channels.get(lease.token)?.close();
+    this.#progress.close(lease);
     const entry = finishedEntry(this.#maker, source.name, lease, settlement, facts);
     // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
     const isLong = facts.ranMs !== null && facts.ranMs > longWorkMs;
@@ -147,10 +151,7 @@ export class Delivery {
 
   /** Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves. */
   async reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
-    const entries = ends.map((end) => {
-      void this.#channels.get(end.token)?.close();
-      return endedEntry(this.#maker, source.name, end);
-    });
+    const entries = ends.map((end) => endedEntry(this.#maker, source.name, end));
     for (const row of await this.#options.outbox.recordAll(entries)) this.#enqueue(row);
   }
 
@@ -207,8 +208,7 @@ export class Delivery {
     this.#stopping.abort();
     this.#queue.clear();
     this.#webhooks.clear();
-    const channels = [...this.#channels.values()].map((channel) => channel.close());
-    await within(abortLimitMs, Promise.all([...channels, this.#queue.onIdle(), this.#webhooks.onIdle()]));
+    await within(abortLimitMs, Promise.all([this.#progress.closeAll(), this.#queue.onIdle(), this.#webhooks.onIdle()]));
     this.#notes.close();
     for (const release of this.#holds.values()) release();
     await this.#options.outbox.releaseClaims();
@@ -240,7 +240,7 @@ export class Delivery {
         this.#holdLease(row.entry);
         if (waitMs > 0) {
           const { error } = this.#noteWait(row, reason, waitMs);
-          postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false });
+          postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false, wasReported: row.reported });
         } else this.#enqueue(row);
       }
       if (postponed.length === 0) return;
@@ -328,7 +328,7 @@ export class Delivery {
     // It may have opened since.
     const delayMs = gate.isClosed ? waitMs : 0;
     const { error } = wasTried ? this.#noteWait(tried(row), cause, delayMs) : this.#noteWait(row, gate.reason, delayMs);
-    await outbox.postpone([{ id: row.id, delayMs, error, wasTried }]);
+    await outbox.postpone([{ id: row.id, delayMs, error, wasTried, wasReported: row.reported }]);
     this.#lookAgainIn(delayMs);
   }
 
@@ -337,7 +337,8 @@ export class Delivery {
     const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
     log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
     const { error: reason } = this.#noteWait(tried(row), error, delaySeconds * 1000);
-    await outbox.postpone([{ id: row.id, delayMs: delaySeconds * 1000, error: reason, wasTried: true }]);
+    const postponed = { delayMs: delaySeconds * 1000, error: reason, wasTried: true, wasReported: row.reported };
+    await outbox.postpone([{ id: row.id, ...postponed }]);
     setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
   }
 
@@ -358,6 +359,7 @@ export class Delivery {
     if (next.length === 0) await outbox.remove(id);
     else for (const row of await outbox.removeFor(id, next)) this.#enqueue(row);
     this.#waits.delete(id);
+    this.#steps.forget(id);
     this.#notes.delete(entry.lease);
     this.#holds.get(entry.lease.token)?.();
     this.#holds.delete(entry.lease.token);

@@ -15,7 +15,7 @@ export interface EntryMaker {
 /** A job that is at its end, which the app has not heard of. */
 export interface EndedJob
   extends Pick<Lease, "jobId" | "job" | "run" | "attempt">,
-    Partial<Pick<Lease, "queuedAtMs" | "takenAtMs">> {
+    Partial<Pick<Lease, "queuedAtMs" | "takenAtMs" | "requestId">> {
   /** That of the lease under which it ran here; empty when it did not. */
   readonly token: string;
   /** How long its attempt here ran; null when none did. */

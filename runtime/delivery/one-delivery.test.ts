@@ -2,20 +2,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobCallback } from "#contract/callback.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
+import type { LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { Delivery } from "./delivery.ts";
 import type { EndedJob } from "./new-entries.ts";
-import { Outbox, outboxMigrations } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { outboxMigrations } from "./outbox-migrations.ts";
 
-/* Of several that could deliver a row at the same time, one does. */
+/* Of several that could deliver a row, one does, and what the app has taken is not sent again. */
 const log = pino({ level: "silent" });
 const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
 
@@ -26,6 +28,15 @@ let nowMs: number;
 let sent: { readonly what: string; answer(): void }[];
 let closing: (() => Promise<void>)[];
 
+class AwaySource extends SqliteSource {
+  isAway = false;
+
+  override async cancelled(lease: LeaseKey): Promise<SettleOutcome> {
+    if (this.isAway) throw new Error("connection refused");
+    return await super.cancelled(lease);
+  }
+}
+
 function answeredLater(what: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   sent.push({ what, answer: resolve });
@@ -34,7 +45,7 @@ function answeredLater(what: string): Promise<void> {
 
 function newProcess(owner: string) {
   const outbox = new Outbox(database, { owner, nowMs: () => nowMs });
-  const source = new SqliteSource(database, { workerId: owner, nowMs: () => nowMs });
+  const source = new AwaySource(database, { workerId: owner, nowMs: () => nowMs });
   const delivery = new Delivery({
     ...{ outbox, log, metrics, workerId: owner, concurrency: 4, nowMs: () => nowMs, random: () => 0.5 },
     ...{ sources: new Map([["sqlite", source]]), keepers: new Map(), events: new JobEvents() },
@@ -54,6 +65,13 @@ function newProcess(owner: string) {
 function endOf(jobId: string, fields: Readonly<Record<string, unknown>> = {}): EndedJob {
   const job = jobEnvelope.parse({ id: jobId, type: "noop", ...fields });
   return { jobId, job, run: 1, attempt: 1, token: "", ranMs: null, settlement: { kind: "cancelled" } };
+}
+
+async function cancelledJob({ source, delivery }: ReturnType<typeof newProcess>) {
+  await source.enqueue(jobEnvelope.parse({ id: "a", type: "noop" }), { worker: "test" });
+  const [lease] = (await source.take([{ worker: "test", slots: 1 }])).leases;
+  if (lease === undefined) throw new Error("no job was due");
+  await delivery.finish(source, lease, { kind: "cancelled" }, { ranMs: 1, workFolder: join(folder, "work") });
 }
 
 const sentNow = () => sent.map(({ what }) => what);
@@ -138,4 +156,81 @@ it("a process that was suspended leaves what another one has delivered meanwhile
   for (const { answer } of sent) answer();
   await first.delivery.drain(5000);
   expect(sentNow().filter((what) => what === "e cancelled")).toHaveLength(1);
+});
+
+describe("a callback that the app has taken is not sent again", () => {
+  it("while the source of its job is away, nor by the process that follows", async () => {
+    const first = newProcess("first");
+    first.source.isAway = true;
+    await cancelledJob(first);
+    await untilSent("a cancelled");
+    answerLast();
+    const row = () => first.outbox.oldest(1)[0];
+    for (let tries = 1; tries < 4; tries++) {
+      await expect.poll(() => row()?.tries).toBe(tries);
+      await first.delivery.tryNow();
+    }
+    await expect.poll(row).toMatchObject({ tries: 4, reported: true });
+    await first.delivery.stop(1000);
+    const second = newProcess("second");
+    await second.delivery.tryNow();
+    await expect.poll(() => second.outbox.count()).toBe(0);
+    expect(await second.source.get("a")).toMatchObject({ status: "cancelled" });
+    expect(sentNow()).toEqual(["a cancelled"]);
+  });
+
+  it("while the disk has no room for anything", async () => {
+    const { outbox, source, delivery } = newProcess("own");
+    const full = () => Promise.reject(new Error("the disk is full"));
+    const removed = vi.spyOn(outbox, "remove").mockImplementation(full);
+    const postponed = vi.spyOn(outbox, "postpone").mockImplementation(full);
+    await delivery.reportEnds(source, [endOf("a")]);
+    await untilSent("a cancelled");
+    answerLast();
+    for (let tries = 1; tries < 4; tries++) {
+      await expect.poll(() => postponed.mock.calls.length).toBe(tries);
+      await expect.poll(() => removed.mock.calls.length).toBe(tries);
+      await delivery.tryNow();
+    }
+    removed.mockRestore();
+    postponed.mockRestore();
+    await expect.poll(() => delivery.tryNow().then(() => outbox.count())).toBe(0);
+    expect(sentNow()).toEqual(["a cancelled"]);
+  });
+});
+
+describe("no progress of a job arrives after its end", () => {
+  const lease = (token: string, run = 1) => ({
+    ...{ jobId: "a", job: jobEnvelope.parse({ id: "a", type: "noop" }), token, attempt: 1, run },
+    ...{ queuedAtMs: 0, takenAtMs: 0, expiresAtMs: 0 },
+  });
+
+  it("that an attempt has left on its way whose job went back to its queue", async () => {
+    const { source, delivery } = newProcess("own");
+    delivery.sendProcessing(source, lease("first"), 0.5);
+    await untilSent("a processing");
+    delivery.forget(lease("first"));
+    await delivery.reportEnds(source, [endOf("a"), endOf("b")]);
+    await untilSent("a processing", "b cancelled");
+    sent[0]?.answer();
+    await untilSent("a processing", "b cancelled", "a cancelled");
+  });
+
+  it("that an attempt makes here which has not heard yet that its lease is lost; that of a later run goes on", async () => {
+    const { outbox, source, delivery } = newProcess("own");
+    delivery.sendProcessing(source, lease("lost"), 0.5);
+    delivery.sendProcessing(source, lease("redriven", 2), 0.5);
+    await untilSent("a processing", "a processing");
+    delivery.sendProcessing(source, lease("lost"), 0.6);
+    await delivery.reportEnds(source, [endOf("a")]);
+    for (const { answer } of sent) answer();
+    await untilSent("a processing", "a processing", "a cancelled");
+    answerLast();
+    await expect.poll(() => outbox.count()).toBe(0);
+    delivery.sendProcessing(source, lease("lost"), 0.7);
+    delivery.sendProcessing(source, lease("redriven", 2), 0.8);
+    await untilSent("a processing", "a processing", "a cancelled", "a processing");
+    delivery.sendProcessing(source, lease("lost"), 0.9);
+    expect(sent).toHaveLength(4);
+  });
 });

@@ -16,7 +16,8 @@ import type { Lease } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import { Delivery } from "./delivery.ts";
-import { Outbox, outboxMigrations } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { outboxMigrations } from "./outbox-migrations.ts";
 import type { StoredFile } from "./stores/asset-store.ts";
 
 /*

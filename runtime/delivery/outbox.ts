@@ -6,7 +6,6 @@ import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
-import type { Migration } from "#runtime/lib/database/migrations.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import { destination } from "./destination.ts";
 import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
@@ -55,7 +54,8 @@ function keyOf({ ended, forWebhook, endpoint, lease }: OutboxEntry): string {
 
 export interface OutboxRow {
   readonly id: number;
-  readonly entry: OutboxEntry;
+  /** Becomes another end where the recorded one cannot be delivered. */
+  entry: OutboxEntry;
   /** Becomes true when they are. */
   uploaded: boolean;
   /** The callback was taken, or given up: becomes true when it is. */
@@ -114,50 +114,6 @@ const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data 
 /** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
 const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable(), isOwn: flagColumn });
 
-export const outboxMigrations: readonly Migration[] = [
-  {
-    component: "outbox",
-    version: 1,
-    sql: `CREATE TABLE outbox (
-      id INTEGER PRIMARY KEY,
-      token TEXT NOT NULL UNIQUE,
-      entry TEXT NOT NULL,
-      uploaded INTEGER NOT NULL DEFAULT 0,
-      tries INTEGER NOT NULL DEFAULT 0,
-      next_try_at_ms INTEGER NOT NULL,
-      claimed_by TEXT,
-      claimed_until_ms INTEGER NOT NULL DEFAULT 0,
-      created_at_ms INTEGER NOT NULL
-    ) STRICT`,
-  },
-  // Why the last try failed, for people: an error report.
-  { component: "outbox", version: 2, sql: "ALTER TABLE outbox ADD COLUMN error TEXT CHECK (json_valid(error))" },
-  { component: "outbox", version: 3, sql: "ALTER TABLE outbox ADD COLUMN reported INTEGER NOT NULL DEFAULT 0" },
-  // Without AUTOINCREMENT the next row would get the number of the last one that was removed, by which it is known to
-  // whoever still works on that one.
-  {
-    component: "outbox",
-    version: 4,
-    sql: `CREATE TABLE outbox_rows (
-      id INTEGER PRIMARY KEY AUTOINCREMENT,
-      token TEXT NOT NULL UNIQUE,
-      entry TEXT NOT NULL,
-      uploaded INTEGER NOT NULL DEFAULT 0,
-      tries INTEGER NOT NULL DEFAULT 0,
-      next_try_at_ms INTEGER NOT NULL,
-      claimed_by TEXT,
-      claimed_until_ms INTEGER NOT NULL DEFAULT 0,
-      created_at_ms INTEGER NOT NULL,
-      error TEXT CHECK (json_valid(error)),
-      reported INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    INSERT INTO outbox_rows SELECT id, token, entry, uploaded, tries, next_try_at_ms, claimed_by, claimed_until_ms,
-                                   created_at_ms, error, reported FROM outbox;
-    DROP TABLE outbox;
-    ALTER TABLE outbox_rows RENAME TO outbox;`,
-  },
-];
-
 const maxClaimMs = 10_000;
 
 /** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
@@ -171,6 +127,8 @@ export interface PostponedRow {
   /** Why its last try failed, or that of the one that it waits for; null leaves what is known. */
   readonly error: ErrorReport | null;
   readonly wasTried: boolean;
+  /** Its callback was taken, or given up, whatever failed after that. */
+  readonly wasReported: boolean;
 }
 
 export interface OutboxOptions {
@@ -281,11 +239,12 @@ export class Outbox {
   async postpone(rows: readonly PostponedRow[]): Promise<void> {
     const now = this.#options.nowMs();
     await this.#database.writeSoon(() => {
-      for (const { id, delayMs, error, wasTried } of rows)
+      for (const { id, delayMs, error, wasTried, wasReported } of rows)
         this.#statements.postpone.run({
           id,
           at: Math.ceil(now + delayMs),
           tries: wasTried ? 1 : 0,
+          reported: wasReported ? 1 : 0,
           error: error === null ? null : JSON.stringify(error),
         });
     });
@@ -385,7 +344,9 @@ function prepare(database: Database) {
     markReported: database.command("UPDATE outbox SET reported = 1 WHERE id = :id"),
     markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0, error = NULL WHERE id = :id"),
     postpone: database.command(
-      "UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries, error = coalesce(:error, error) WHERE id = :id",
+      `UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries, error = coalesce(:error, error),
+                         reported = max(reported, :reported)
+        WHERE id = :id`,
     ),
     replace: database.command("UPDATE outbox SET entry = :entry, tries = 0, error = NULL WHERE id = :id"),
     wake: database.command(

@@ -7,7 +7,8 @@ import { jobEnvelope } from "#contract/job.ts";
 import { callbackMigrations } from "#runtime/delivery/callbacks/callback-log.ts";
 import { HttpCallback } from "#runtime/delivery/callbacks/http-callback.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
-import { Outbox, outboxMigrations } from "#runtime/delivery/outbox.ts";
+import { Outbox } from "#runtime/delivery/outbox.ts";
+import { outboxMigrations } from "#runtime/delivery/outbox-migrations.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
@@ -179,6 +180,29 @@ describe("an end that a take answered", () => {
     const again = await takeEnds();
     expect(again).toHaveLength(1);
     await settler.report(source, again);
+    expect(await heard("a")).toEqual([["cancelled", 1, 1]]);
+    expect(events.replay("a")).toHaveLength(1);
+    nowMs += leaseSeconds * 1000 + 1;
+    expect(await takeEnds()).toEqual([]);
+  });
+
+  it("is recorded once when it is answered again meanwhile, and confirmed only when it is on disk", async () => {
+    await source.enqueue(jobEnvelope.parse({ id: "a", type: "noop" }), { worker: "test" });
+    await source.cancel("a");
+    const { promise: written, resolve } = Promise.withResolvers<void>();
+    const record = delivery.reportEnds.bind(delivery);
+    vi.spyOn(delivery, "reportEnds").mockImplementationOnce(async (...ends) => {
+      await written;
+      await record(...ends);
+    });
+    const first = settler.report(source, await takeEnds());
+    nowMs += leaseSeconds * 1000 + 1;
+    await settler.report(source, await takeEnds());
+    nowMs += leaseSeconds * 1000 + 1;
+    // Were it confirmed, nobody would hear of it should this process die now.
+    expect(await takeEnds()).toHaveLength(1);
+    resolve();
+    await first;
     expect(await heard("a")).toEqual([["cancelled", 1, 1]]);
     expect(events.replay("a")).toHaveLength(1);
     nowMs += leaseSeconds * 1000 + 1;

@@ -1,5 +1,6 @@
 import { removeWork } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
+import type { EndedJob } from "#runtime/delivery/new-entries.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -56,6 +57,8 @@ export class Settler {
   readonly #options: SettlerOptions;
   /** Ends whose callbacks are in the outbox and that could not be confirmed to the source yet. */
   readonly #recorded = new Set<string>();
+  /** Ends that are being written down: one that is answered once more meanwhile is not confirmed before it is on disk. */
+  readonly #underWay = new Set<string>();
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -79,6 +82,8 @@ export class Settler {
   ): Promise<void> {
     const { delivery, log } = this.#options;
     const measure = this.#measure(source, lease, settlement, attempt);
+    // The source may take its time: nobody hears of progress of an attempt that is over.
+    delivery.endProgress(lease);
     // Before anything is written down: half-made files may be what fills the disk.
     if (settlement.kind !== "complete") await this.#removeFiles(lease, attempt);
     switch (settlement.kind) {
@@ -130,12 +135,10 @@ export class Settler {
 
   /** Reports jobs that came to their ends while no attempt ran. Never rejects: what fails is answered by a later take. */
   async report(source: JobSource, ends: readonly UnreportedEnd[]): Promise<void> {
-    const { delivery, log } = this.#options;
-    const fresh = ends.filter((end) => !this.#recorded.has(keyOf(source, end)));
     try {
-      await delivery.reportEnds(
+      await this.#reportEnds(
         source,
-        fresh.map(({ status, error, ...end }) => ({
+        ends.map(({ status, error, ...end }) => ({
           ...end,
           token: "",
           ranMs: null,
@@ -143,16 +146,9 @@ export class Settler {
         })),
       );
     } catch (error) {
-      log.error({ error, ends: fresh.length }, "ends of jobs cannot be recorded; trying again when their time is over");
-      return;
+      const { log } = this.#options;
+      log.error({ error, ends: ends.length }, "ends of jobs cannot be recorded; trying again when their time is over");
     }
-    for (const { jobId, job, run, attempt, status, error } of fresh) {
-      const reason = error === undefined ? {} : { error };
-      publishEnd(this.#options, { jobId, type: job.type, attempt, status, ...reason });
-      const fields = { job_id: jobId, run, attempt, type: job.type, ...traceFields(job.metadata) };
-      log.info({ ...fields, outcome: status, ...reason }, "job ended while nobody ran it");
-    }
-    await this.#reported(source, ends);
   }
 
   /** What the job became by its retry or release. */
@@ -163,20 +159,43 @@ export class Settler {
     became: SettleOutcome,
     why: Readonly<Record<string, unknown>>,
   ): Promise<void> {
-    const { delivery, events, log } = this.#options;
+    const { delivery, events } = this.#options;
     if (became === "cancelled" || became === "failed") {
-      const reason = became === "failed" ? { error: stoppedError } : {};
       const settlement = became === "failed" ? ({ kind: "fail", error: stoppedError } as const) : cancelledEnd;
-      await delivery.reportEnds(source, [{ ...lease, ranMs, settlement }]);
-      const { jobId, job, attempt } = lease;
-      publishEnd(this.#options, { jobId, type: job.type, attempt, status: became, ...reason });
-      log.info({ ...fieldsOf(lease), outcome: became, ...reason }, "job ended");
-      await this.#reported(source, [lease]);
+      await this.#reportEnds(source, [{ ...lease, ranMs, settlement }]);
       return;
     }
     delivery.forget(lease);
     if (became !== "requeued") return;
     events.emit(lease.jobId, { kind: "state", status: "queued", attempt: lease.attempt, ...why });
+  }
+
+  /**
+   * Records ends that their source knows, and notifies it of that. What is being recorded at this moment is left to the call
+   * that does, and what was recorded before is only confirmed once more.
+   */
+  async #reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
+    const own = ends.filter((end) => !this.#underWay.has(keyOf(source, end)));
+    const keys = own.map((end) => keyOf(source, end));
+    const fresh = own.filter((end) => !this.#recorded.has(keyOf(source, end)));
+    for (const key of keys) this.#underWay.add(key);
+    try {
+      await this.#options.delivery.reportEnds(source, fresh);
+      for (const key of keys) this.#recorded.add(key);
+    } finally {
+      for (const key of keys) this.#underWay.delete(key);
+    }
+    for (const end of fresh) this.#publish(end);
+    await this.#reported(source, own);
+  }
+
+  #publish(end: EndedJob): void {
+    const { jobId, job, attempt, settlement, token } = end;
+    const reason = settlement.kind === "fail" ? { error: settlement.error } : {};
+    const status = finalEndings[settlement.kind];
+    publishEnd(this.#options, { jobId, type: job.type, attempt, status, ...reason });
+    const fields = { ...fieldsOf(end), outcome: status, ...reason };
+    this.#options.log.info(fields, token === "" ? "job ended while nobody ran it" : "job ended");
   }
 
   /** What the job became in the end. One that its source has forgotten would wait for ever in the app. */
@@ -187,11 +206,9 @@ export class Settler {
   }
 
   async #reported(source: JobSource, ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
-    const keys = ends.map((end) => keyOf(source, end));
-    for (const key of keys) this.#recorded.add(key);
     try {
       await source.reported(ends);
-      for (const key of keys) this.#recorded.delete(key);
+      for (const end of ends) this.#recorded.delete(keyOf(source, end));
     } catch (error) {
       recordFailure(this.#options.metrics, "source", error);
       this.#options.log.warn({ error, ends: ends.length }, "the source could not be notified of reported ends yet");
@@ -235,7 +252,13 @@ function keyOf({ name }: JobSource, { jobId, run }: Pick<UnreportedEnd, "jobId" 
 }
 
 /** What log lines about an attempt carry. */
-export function fieldsOf({ jobId, run, attempt, job, requestId }: Lease) {
+export function fieldsOf({
+  jobId,
+  run,
+  attempt,
+  job,
+  requestId,
+}: Pick<Lease, "jobId" | "run" | "attempt" | "job" | "requestId">) {
   const named = requestId === undefined ? {} : { requestId };
   return {
     job_id: jobId,

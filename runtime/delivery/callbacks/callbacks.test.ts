@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pino } from "pino";
+import { expect, it } from "vitest";
 import { jobCallback } from "#contract/callback.ts";
 import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { describeCallback } from "#test/conformance/delivery.ts";
@@ -44,11 +46,21 @@ describeCallback("over HTTP", openApp);
 describeCallback("over HTTP with a record, as the record has it", async () => {
   const [app, record] = [await openApp(), await openLog()];
   return {
-    callback: new RecordedCallback(app.callback, record.log),
+    callback: new RecordedCallback(app.callback, record.log, pino({ level: "silent" })),
     known: record.known,
     async close() {
       await app.close();
       await record.close();
     },
   };
+});
+
+it("what the app has taken is not sent once more because it could not be recorded", async () => {
+  const sent: string[] = [];
+  const app = { name: "app", send: async ({ status }: { readonly status: string }) => void sent.push(status) };
+  const full = { name: "record", send: () => Promise.reject(new Error("the disk is full")) };
+  const callback = new RecordedCallback(app, full, pino({ level: "silent" }));
+  const body = jobCallback.parse({ job_id: "a", status: "cancelled", attempt: 1, metadata: {}, assets: [] });
+  await callback.send(body, new AbortController().signal);
+  expect(sent).toEqual(["cancelled"]);
 });
