@@ -44,7 +44,7 @@ FROM base AS cpu
 COPY --from=dependencies /app/node_modules ./node_modules
 ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
-USER ourvidz
+USER 10001
 
 FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu22.04 AS cuda-libraries
 
@@ -57,4 +57,4 @@ ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
-USER ourvidz
+USER 10001

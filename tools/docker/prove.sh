@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the Dockerfile's target "cpu" where no container engine runs: its steps are read from the Dockerfile and run in a root file
 # system made by debootstrap, and the result starts, makes a picture and stops as the image would. Needs root, debootstrap, a network
-# and 3 GB. What comes from other images is left out: Node.js is the project's own dependency, and the CUDA target's libraries.
+# and 3 GB. What comes from other images is left out: Node.js is the project's own dependency, and of the CUDA target, prove-cuda.sh.
 #
 #   sudo tools/docker/prove.sh [folder to work in]
 set -euo pipefail
@@ -19,8 +19,9 @@ of() { stage "$1" | sed -n "s/^$2 //p"; }
 inside() { chroot "$root" /usr/bin/env -i "$@"; }
 
 cleanup() {
+  umount -l "$root/data" "$root/tmp" "$root" 2>/dev/null || true
   umount -l "$root/proc" "$root/dev" 2>/dev/null || true
-  [ "${KEEP:-}" != "" ] || rm -rf "$root"
+  [ "${KEEP:-}" != "" ] || rm -rf --one-file-system "$root"
 }
 trap cleanup EXIT
 
@@ -53,17 +54,25 @@ of cpu RUN | sed 's/^--mount=[^ ]* //' | while read -r command; do
   inside "${environment[@]}" BAKED_MODELS= sh -ec "cd /app; $command"
 done
 
+# By its number, as Kubernetes' runAsNonRoot requires; the rest is in the image's list of users.
 user=$(of cpu USER)
-as_user=(setpriv --reuid="$(inside "${environment[@]}" id -u "$user")" --regid="$(inside "${environment[@]}" id -g "$user")" --clear-groups)
+IFS=: read -r name _ _ group _ home _ < <(inside "${environment[@]}" getent passwd "$user")
+as_user=(setpriv --reuid="$user" --regid="$group" --clear-groups)
 mapfile -t command < <(node -p 'JSON.parse(process.argv[1]).join("\n")' -- "$(of base CMD | tail -1)")
 key=$(head -c 24 /dev/urandom | base64 | tr -dc a-z0-9A-Z)
-start=("${environment[@]}" HOST=127.0.0.1 PORT=17860 "WAN_WORKER_API_KEY=$key" HOME=/home/"$user")
+start=("${environment[@]}" HOST=127.0.0.1 PORT=17860 "WAN_WORKER_API_KEY=$key" HOME="$home")
 
-echo "== a picture, as $user"
+echo "== a picture, as $name ($user)"
 inside "${start[@]}" "${as_user[@]}" sh -ec 'cd /app; node cli/ourvidz.js run sdxl_image_fast "a red apple" --config "{\"steps\": 2}" --out /data/out --json' >"$root/result.json"
 node -e 'const { status, assets } = JSON.parse(require("fs").readFileSync(process.argv[1])); if (status !== "completed" || assets.length !== 1) process.exit(1);' -- "$root/result.json"
 
-echo "== ${command[*]}"
+echo "== ${command[*]}, on a read-only file system"
+mount --bind "$root" "$root"
+mount --bind "$root/data" "$root/data"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t proc proc "$root/proc"
+mount --bind /dev "$root/dev"
+mount -o remount,bind,ro "$root"
 # Without the function: its shell would take the signal.
 chroot "$root" /usr/bin/env -i "${start[@]}" "${as_user[@]}" tini -s -- sh -c "cd /app; exec ${command[*]}" >>"$root.log" 2>&1 &
 container=$!
