@@ -46,15 +46,22 @@ ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER 10001
 
-FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu22.04 AS cuda-libraries
+# NVIDIA's libraries are its own Python packages: those that the provider needs, of the CUDA that it was built for. Some are looked for
+# without a version in their name.
+FROM python:3.13-slim-bookworm AS cuda-libraries
+WORKDIR /libraries
+COPY deploy/cuda-requirements.txt /
+RUN pip install --no-cache-dir --no-deps --target /packages -r /cuda-requirements.txt \
+ && mv /packages/nvidia/*/lib/*.so.* . \
+ && for each in *.so.*; do ln -sf "$each" "${each%%.so.*}.so"; done
 
 FROM base AS cuda
-COPY --from=cuda-libraries /usr/local/cuda/targets/x86_64-linux/lib/ /usr/local/cuda/lib64/
-COPY --from=cuda-libraries /usr/lib/x86_64-linux-gnu/libcudnn*.so.9* /usr/local/cuda/lib64/
+COPY --from=cuda-libraries /libraries/ /usr/local/cuda/lib64/
 COPY --from=dependencies-cuda /app/node_modules ./node_modules
 ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+RUN deploy/check-cuda.sh
 ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER 10001

@@ -81,7 +81,7 @@ describe("RunPod's files", () => {
   const variable = z
     .strictObject({ key: z.string(), value: z.string().optional(), input: input.optional() })
     .refine((one) => (one.value === undefined) !== (one.input === undefined), "a value, or an input");
-  const machine = { gpuCount: z.int(), allowedCudaVersions: z.array(z.string().regex(/^12\.\d+$/)) };
+  const machine = { gpuCount: z.int(), allowedCudaVersions: z.array(z.string().regex(/^13\.\d+$/)) };
   const hub = z.strictObject({
     title: z.string(),
     description: z.string(),
@@ -161,6 +161,31 @@ describe("models in an image", () => {
       calls: ["cli/ourvidz.js models pull a/b@main --as sdxl", "cli/ourvidz.js models pull c/d --as wan"],
     });
     expect(bake("a/b")).toMatchObject({ status: 2, stderr: expect.stringMatching(/write name=owner\/name/) });
+  });
+});
+
+describe("the check of the CUDA image's libraries", () => {
+  const check = (links: string, libraries: readonly string[]) => {
+    const folder = temporary();
+    writeFileSync(join(folder, "ldd"), `#!/bin/sh\nprintf '${links}'\n`, { mode: 0o755 });
+    for (const name of libraries) writeFileSync(join(folder, name), "");
+    const env = { PATH: `${folder}:${process.env.PATH}`, LD_LIBRARY_PATH: folder };
+    const { status, stderr } = spawnSync(join(project, "deploy/check-cuda.sh"), { encoding: "utf8", env });
+    return { status, stderr };
+  };
+  const loaded = ["libcudnn.so.9", "libcufft.so", "libnvrtc.so"];
+  const found = "libcublas.so.13 => /usr/local/cuda/lib64/libcublas.so.13\\n";
+
+  it("passes without the driver, which comes with the host", () => {
+    expect(check(`${found}libcuda.so.1 => not found\\n`, loaded)).toEqual({ status: 0, stderr: "" });
+  });
+
+  it("names what is missing, also of what the provider loads only when it needs it", () => {
+    const other = "libcudart.so.13 => not found\\nlibcublas.so.13 => not found\\nlibcublas.so.13 => not found\\n";
+    expect(check(other, ["libcudnn.so.9", "libcufft.so"])).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/: libcublas\.so\.13 libcudart\.so\.13 libnvrtc\.so$/m),
+    });
   });
 });
 
