@@ -253,6 +253,24 @@ describe("OpenAI's client", () => {
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: whole.usage });
   });
 
+  it("gets the same below an endpoint, as RunPod serves it", async () => {
+    const below = new OpenAI({ apiKey: testKey, baseURL: `${url}/v2/lakes/openai/v1`, maxRetries: 0 });
+    expect((await below.models.list()).data).toEqual((await openai.models.list()).data);
+    const question = { model: "chat", messages: [{ role: "user" as const, content: "A lighthouse" }], temperature: 0 };
+    const whole = await below.chat.completions.create({ ...question, max_tokens: 8 });
+    const stream = await below.chat.completions.create({ ...question, max_tokens: 8, stream: true });
+    const chunks = await Array.fromAsync(stream);
+    expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("")).toBe(
+      whole.choices[0]?.message.content,
+    );
+    const keyless = new OpenAI({ apiKey: "wrong-key-for-tests", baseURL: below.baseURL, maxRetries: 0 });
+    await expect(keyless.models.list()).rejects.toMatchObject({ status: 401 });
+    // Neither another API of the container nor another name of an endpoint is reached by it.
+    for (const path of ["/v2/lakes/openai/jobs", "/v2/la.kes/openai/v1/models", "/v2/lakes/openai/v1/../../jobs"]) {
+      expect((await container.call("GET", path, { headers })).status, path).toBe(404);
+    }
+  });
+
   it.each([
     [{ model: "none" }, 404, "model_not_found", /"none" is not here; there are: tiny-qwen2, endless, tiny-llama/],
     [{ temperature: 3 }, 400, "INVALID_REQUEST", /temperature is 3/],

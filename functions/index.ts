@@ -51,6 +51,7 @@ import { resumeQueueRoute } from "./queues-resume.ts";
 import { waitingJobsRoute } from "./queues-waiting.ts";
 import { readyRoute } from "./ready.ts";
 import { endpointsPath, mountEndpoints } from "./runpod/container-endpoints.ts";
+import { routedPath } from "./runpod/openai-path.ts";
 import { testCompelRoute } from "./test-compel.ts";
 import { discardUndecodableRoute } from "./undecodable-discard.ts";
 import { listUndecodableRoute } from "./undecodable-list.ts";
@@ -131,7 +132,7 @@ export interface App {
 
 /** The HTTP side of a container, not yet listening. */
 export function createApp(runtime: Runtime, log: Logger, streams = new EventStreams({ log })): App {
-  const app = new Hono<RequestState>();
+  const app = new Hono<RequestState>({ getPath: routedPath });
   app.use(
     requestId({ limitLength: 64 }),
     requestLog(log),
