@@ -15,6 +15,7 @@ import { acceptJob } from "../jobs/accept.ts";
 import { parseSubmission } from "../jobs/submission.ts";
 import { ContainerJobs } from "./container-jobs.ts";
 import { checkEndpointName, type EndpointBackend, type WorkerCounts } from "./endpoint.ts";
+import { EndedReadings } from "./endpoint-health.ts";
 import { defaultPolicy } from "./submission.ts";
 
 /** Between two reads of a record of which nothing is heard here: a queue elsewhere may be paid by the call. */
@@ -28,18 +29,24 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
   const { queue, registry, config, store, webhook } = runtime;
   const live = new ContainerJobs(runtime.events);
   const elsewhere = storedFiles(config, store);
+  const { types, defaultType } = config.endpoints;
+  const typeOf = (endpoint: string) =>
+    types.get(endpoint) ?? registry.get(currentJobType(endpoint))?.type ?? defaultType;
   const isEmbedded = config.sources.every((source) => source.isEmbedded);
   return {
     queue,
     live,
+    workerOf(endpoint) {
+      const type = typeOf(endpoint);
+      return type === undefined ? undefined : registry.get(type)?.worker;
+    },
+    ended: new EndedReadings(() => performance.now()),
     pollMs: isEmbedded ? pollMs.embedded : pollMs.elsewhere,
     async enqueue(jobId, submission) {
       checkEndpointName(submission.endpoint);
       if (submission.webhook !== null) webhook.check(submission.webhook);
-      const { types, defaultType } = config.endpoints;
-      const own = registry.get(currentJobType(submission.endpoint))?.type;
       const options = {
-        defaultType: types.get(submission.endpoint) ?? own ?? defaultType,
+        defaultType: typeOf(submission.endpoint),
         handlerOf: (type: string) => registry.get(type),
       };
       const { job, rejection } = readInput(jobId, submission.input, options);

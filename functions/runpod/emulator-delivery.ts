@@ -32,7 +32,9 @@ export interface EmulatorDelivery {
 const concurrency = 8;
 
 export function emulatorDelivery(options: EmulatorDeliveryOptions): EmulatorDelivery {
-  const { source, config, embedded, log } = options;
+  const { source, config, embedded } = options;
+  // Whoever watches an emulator looks at its requests: what is delivered is no news.
+  const log = options.log.isLevelEnabled("warn") ? options.log.child({}, { level: "warn" }) : options.log;
   const events = new JobEvents();
   const metrics = createMetrics(new MetricsRegistry({ jobTypes: [], log }));
   const shared = { events, log, metrics, random: Math.random };

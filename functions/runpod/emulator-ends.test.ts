@@ -109,3 +109,19 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
   await harness.queue.cancel(id.replace(/-u1$/, ""));
   await expect.poll(() => seen.taken).toEqual([{ id, status: "CANCELLED", input: {}, webhook }]);
 });
+
+it("refuses the end of a job that an earlier process has handed out, which waits again", async () => {
+  const { start } = await open();
+  const first = await start();
+  const id = await submit(first.url, { input: {} });
+  await player(first.url, "lakes", "pod-1").take();
+  await first.close();
+  const second = await start();
+  onTestFinished(() => second.close());
+  const worker = player(second.url, "lakes", "pod-1");
+  expect(await worker.done(id, { output: "found" })).toBe(503);
+  expect((await worker.take()).jobs).toEqual([{ id, input: {} }]);
+  expect(await worker.done(id, { output: "found" })).toBe(200);
+  // Sent again, since its answer was lost.
+  expect(await worker.done(id, { output: "found" })).toBe(200);
+});

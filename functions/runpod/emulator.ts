@@ -10,6 +10,7 @@ import { emulatedType, requestIdOf } from "#runtime/sources/runpod/endpoint-job.
 import { errorAnswer } from "./answers.ts";
 import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-delivery.ts";
 import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
+import { EndedReadings } from "./endpoint-health.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
@@ -93,6 +94,9 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
 function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBackend {
   return {
+    workerOf,
+    ended: new EndedReadings(() => performance.now()),
+    retried: (endpoint) => takers.retried(endpoint),
     queue,
     live,
     async enqueue(jobId, submission) {

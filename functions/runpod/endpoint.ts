@@ -4,6 +4,7 @@ import { shortened } from "#contract/problems.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
 import { jobIdOf, type KeptSubmission, requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { type EndedReadings, loadOf } from "./endpoint-health.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";
 import { readSubmission } from "./submission.ts";
@@ -14,7 +15,7 @@ import { readSubmission } from "./submission.ts";
  * decides it.
  */
 export interface EndpointBackend {
-  readonly queue: Pick<JobQueues, "cancel" | "redrive" | "get" | "list">;
+  readonly queue: Pick<JobQueues, "cancel" | "redrive" | "get" | "list" | "byName">;
   readonly live: LiveJobs;
   /** Puts the job on the queue; answers the request's id. @throws CodedError when it cannot be a job */
   enqueue(jobId: string, submission: KeptSubmission): Promise<string>;
@@ -26,10 +27,15 @@ export interface EndpointBackend {
   drain(record: JobRecord): readonly unknown[];
   /** What its clients' containers do. */
   workers(endpoint: string): WorkerCounts;
+  /** How many jobs went back to the queue because their containers were gone. */
+  retried?(endpoint: string): number;
   /** A running job was cancelled: it need not wait for its container. */
   cancelRequested?(jobId: string): Promise<void>;
   /** Milliseconds between two reads of a record while nothing is heard of its job: it may run elsewhere. */
   readonly pollMs?: number;
+  /** The worker in whose queue this endpoint's jobs wait; undefined where each may name another type. */
+  workerOf(endpoint: string): string | undefined;
+  readonly ended: EndedReadings;
   /** Which jobs are this endpoint's, as far as the queue tells them apart. */
   readonly filterOf?: (endpoint: string) => Pick<ListFilter, "worker">;
 }
@@ -54,7 +60,6 @@ const streamWaitMs = 10_000;
 const defaultPollMs = 500;
 const keptMs = { run: 30 * 60_000, runsync: 60_000 };
 const pageSize = 100;
-const maxListed = 200;
 /** Of a queue that holds others' jobs too, no more is looked at for a count. */
 const maxPages = 20;
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
@@ -156,13 +161,17 @@ export class Endpoint {
   }
 
   async health() {
-    const count = async (status: JobRecord["status"]) => (await this.#listed(status, maxListed)).length;
-    const [completed, failed, inProgress, inQueue] = await Promise.all(
-      (["completed", "failed", "running", "queued"] as const).map(count),
-    );
-    const running = await this.#listed("running", maxListed);
-    const retried = running.reduce((sum, { job }) => sum + (this.#backend.live.peek(job.id)?.retries ?? 0), 0);
-    return { jobs: { completed, failed, inProgress, inQueue, retried }, workers: this.#backend.workers(this.#name) };
+    const backend = this.#backend;
+    const count = async (status: JobRecord["status"]) => (await this.#listed(status, Infinity)).length;
+    const [{ inQueue, inProgress }, { completed, failed }] = await Promise.all([
+      loadOf(backend.queue, backend.workerOf(this.#name)),
+      backend.ended.of(this.#name, async () => ({
+        completed: await count("completed"),
+        failed: await count("failed"),
+      })),
+    ]);
+    const retried = backend.retried?.(this.#name) ?? 0;
+    return { jobs: { completed, failed, inProgress, inQueue, retried }, workers: backend.workers(this.#name) };
   }
 
   /** The newest jobs. RunPod documents no shape of this answer. */

@@ -1,4 +1,4 @@
-import type { ErrorReport } from "#contract/errors.ts";
+import { CodedError, type ErrorReport } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
@@ -9,6 +9,7 @@ import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-sourc
 import { requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { EmulatorDelivery } from "./emulator-delivery.ts";
 import type { LiveJobs } from "./live-jobs.ts";
+import { keyOf, Sightings } from "./sightings.ts";
 
 /*
  * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
@@ -60,12 +61,8 @@ export interface TakenJob {
   readonly [field: string]: unknown;
 }
 
-interface Sighting {
-  seenAtMs: number;
-  isUnhealthy: boolean;
-}
-
 const maxTries = 3;
+const defaultSilentMs = 60_000;
 /** Of a wait for the source, while a container waits for a job and while none does. */
 const pollMs = { wanted: 1000, atRest: 2000 };
 const failurePauseMs = 1000;
@@ -75,12 +72,12 @@ const settleLimitMs = 5000;
 export class Takers {
   readonly #options: TakersOptions;
   readonly #nowMs: () => number;
-  readonly #silentMs: number;
   readonly #held = new Map<string, Held>();
   readonly #pollers = new Set<Poller>();
-  readonly #sightings = new Map<string, Sighting>();
+  readonly #sightings: Sightings;
   readonly #stops = new Map<string, Set<string>>();
   readonly #stopWaits = new Set<() => void>();
+  readonly #retried = new Map<string, number>();
   readonly #closing = new AbortController();
   #wake: AbortController = new AbortController();
   #loop: Promise<void> = Promise.resolve();
@@ -89,12 +86,13 @@ export class Takers {
   constructor(options: TakersOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? Date.now;
-    this.#silentMs = options.silentMs ?? 60_000;
+    this.#sightings = new Sightings({ nowMs: this.#nowMs, silentMs: options.silentMs ?? defaultSilentMs });
   }
 
   start(): void {
+    const { source, silentMs = defaultSilentMs } = this.#options;
     this.#loop = this.#run();
-    const everyMs = Math.min((this.#options.source.leaseSeconds * 1000) / 3, this.#silentMs / 2);
+    const everyMs = Math.min((source.leaseSeconds * 1000) / 3, silentMs / 2);
     this.#renewing = setInterval(() => void this.#renew(), everyMs);
   }
 
@@ -120,7 +118,7 @@ export class Takers {
     holdMs: number,
     caller: AbortSignal,
   ): Promise<readonly TakenJob[]> {
-    this.#see(endpoint, workerId);
+    this.#sightings.see(endpoint, workerId);
     const { promise, resolve } = Promise.withResolvers<readonly TakenJob[]>();
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
     const poller: Poller = { endpoint, workerId, count, signal, resolve };
@@ -137,7 +135,7 @@ export class Takers {
 
   /** Ids of jobs that this container is to stop, as soon as there are some; none at `holdMs`. */
   async stopped(endpoint: string, workerId: string, holdMs: number, caller: AbortSignal): Promise<readonly string[]> {
-    this.#see(endpoint, workerId);
+    this.#sightings.see(endpoint, workerId);
     const key = keyOf(endpoint, workerId);
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
     while (!this.#stops.has(key) && !signal.aborted) {
@@ -155,19 +153,21 @@ export class Takers {
   }
 
   ping(endpoint: string, workerId: string, isUnhealthy: boolean): void {
-    this.#see(endpoint, workerId).isUnhealthy = isUnhealthy;
+    this.#sightings.see(endpoint, workerId).isUnhealthy = isUnhealthy;
   }
 
   chunk(endpoint: string, workerId: string, jobId: string, body: unknown): void {
-    this.#see(endpoint, workerId);
+    this.#sightings.see(endpoint, workerId);
     if (this.#held.has(jobId) && isJsonObject(body)) this.#options.live.addChunk(jobId, body.output ?? null);
   }
 
-  /** Progress, or the end of a job. False when it is nobody's here: settled already, or never was. */
+  /** Progress, or the end of a job. False when the job is not held here: it has ended, or another process has handed it out. */
   async done(endpoint: string, workerId: string, jobId: string, body: unknown): Promise<boolean> {
-    this.#see(endpoint, workerId);
+    this.#sightings.see(endpoint, workerId);
     const held = this.#held.get(jobId);
-    if (held === undefined || held.isSettling || !isJsonObject(body)) return false;
+    if (held === undefined) return false;
+    if (!isJsonObject(body)) throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
+    if (held.isSettling) return true;
     const { live } = this.#options;
     if (body.status === "IN_PROGRESS") {
       live.setProgress(jobId, body.output);
@@ -229,25 +229,14 @@ export class Takers {
     return { containers: this.#sightings.size, stopping: this.#stops.size };
   }
 
-  counts(endpoint: string) {
-    const nowMs = this.#nowMs();
-    const prefix = keyOf(endpoint, "");
-    const seen = [...this.#sightings].filter(
-      ([key, { seenAtMs }]) => key.startsWith(prefix) && nowMs - seenAtMs < this.#silentMs,
-    );
-    const busy = new Set([...this.#held.values()].map(({ workerId }) => keyOf(endpoint, workerId)));
-    const running = seen.filter(([key]) => busy.has(key)).length;
-    const unhealthy = seen.filter(([, { isUnhealthy }]) => isUnhealthy).length;
-    const idle = seen.length - running - unhealthy;
-    return { idle, initializing: 0, ready: idle, running, throttled: 0, unhealthy };
+  /** How many jobs of the endpoint went back to the queue because their containers were gone. */
+  retried(endpoint: string): number {
+    return this.#retried.get(endpoint) ?? 0;
   }
 
-  #see(endpoint: string, workerId: string): Sighting {
-    const key = keyOf(endpoint, workerId);
-    const sighting = this.#sightings.get(key) ?? { seenAtMs: 0, isUnhealthy: false };
-    sighting.seenAtMs = this.#nowMs();
-    this.#sightings.set(key, sighting);
-    return sighting;
+  counts(endpoint: string) {
+    const own = [...this.#held.values()].filter((held) => held.endpoint === endpoint);
+    return this.#sightings.counts(endpoint, new Set(own.map(({ workerId }) => keyOf(endpoint, workerId))));
   }
 
   async #run(): Promise<void> {
@@ -344,9 +333,7 @@ export class Takers {
   async #renew(): Promise<void> {
     const { source, log } = this.#options;
     try {
-      const nowMs = this.#nowMs();
-      const isSilent = ({ endpoint, workerId }: Held) =>
-        nowMs - (this.#sightings.get(keyOf(endpoint, workerId))?.seenAtMs ?? 0) > this.#silentMs;
+      const isSilent = ({ endpoint, workerId }: Held) => this.#sightings.isSilent(endpoint, workerId);
       const all = [...this.#held.values()];
       for (const held of all) if (!held.isSettling && isSilent(held)) await this.#lose(held);
       const kept = all.filter((held) => held.isSettling || !isSilent(held));
@@ -357,18 +344,17 @@ export class Takers {
         if (outcomes[index] === "cancelled") await this.cancelled(held.lease.jobId);
         if (outcomes[index] === "lost") this.#forget(held);
       }
-      this.#forgetSilent(nowMs);
+      this.#forgetSilent();
     } catch (error) {
       log.warn({ error }, "leases could not be renewed; trying again");
     }
   }
 
-  /** Containers that are gone, with what they were to stop. One that comes back is as a new one. */
-  #forgetSilent(nowMs: number): void {
-    const busy = new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId)));
-    for (const [key, { seenAtMs }] of this.#sightings) {
-      if (nowMs - seenAtMs > this.#silentMs && !busy.has(key)) this.#sightings.delete(key);
-    }
+  /** Containers that are gone, with what they were to stop. */
+  #forgetSilent(): void {
+    this.#sightings.forgetSilent(
+      new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
+    );
     for (const key of this.#stops.keys()) if (!this.#sightings.has(key)) this.#stops.delete(key);
   }
 
@@ -382,6 +368,7 @@ export class Takers {
     if (lease.attempt >= maxTries) return this.#stop(held, { kind: "fail", error });
     this.#forget(held);
     live.of(lease.jobId).retries++;
+    this.#retried.set(held.endpoint, this.retried(held.endpoint) + 1);
     await source.retry(lease, { error, delaySeconds: 0 });
     live.changed(lease.jobId);
   }
@@ -399,8 +386,4 @@ function resultOf(output: unknown): FinalSettlement {
 function progressOf(output: unknown): number | undefined {
   const value = isJsonObject(output) ? output.progress : output;
   return typeof value === "number" && value >= 0 && value <= 1 ? value : undefined;
-}
-
-function keyOf(endpoint: string, workerId: string): string {
-  return `${endpoint}/${workerId}`;
 }

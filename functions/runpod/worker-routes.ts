@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
-import { CodedError } from "#contract/errors.ts";
-import type { Job } from "#contract/job.ts";
+import { CodedError, RetryableError } from "#contract/errors.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import { jobIdOf, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import { errorAnswer, readBody } from "./answers.ts";
@@ -54,12 +54,17 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     return jobsToStop.length === 0 ? noContent() : Response.json({ jobsToStop });
   });
   route("POST", "job-done", async ({ endpoint, workerId, jobId, context }) => {
-    const job = await known(queue, jobId);
-    await takers.done(endpoint, workerId, job.id, await posted(context, maxBodyBytes(requestIdOf(job))));
-    return accepted();
+    const { job } = await known(queue, jobId);
+    const body = await posted(context, maxBodyBytes(requestIdOf(job)));
+    if (await takers.done(endpoint, workerId, job.id, body)) return accepted();
+    if (isSettled((await known(queue, jobId)).status)) return accepted();
+    // To be told that it was taken would be wrong: the job goes back to its queue, and is run again.
+    const message =
+      "The job is not in this emulator's hands, which was started anew or is another one: it will be run again.";
+    throw new RetryableError(message, { code: "NOT_READY" });
   });
   route("POST", "job-stream", async ({ endpoint, workerId, jobId, context }) => {
-    const { id } = await known(queue, jobId);
+    const { id } = (await known(queue, jobId)).job;
     takers.chunk(endpoint, workerId, id, await posted(context, maxChunkBytes));
     return accepted();
   });
@@ -71,9 +76,9 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
 }
 
 /** The job of a request. @throws CodedError JOB_NOT_FOUND */
-async function known(queue: Pick<JobQueues, "get">, requestId: string | null): Promise<Job> {
+async function known(queue: Pick<JobQueues, "get">, requestId: string | null): Promise<JobRecord> {
   const record = requestId === null ? null : await queue.get(jobIdOf(requestId));
-  if (record !== null && requestIdOf(record.job) === requestId) return record.job;
+  if (record !== null && requestIdOf(record.job) === requestId) return record;
   throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
 }
 

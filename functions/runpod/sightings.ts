@@ -1,0 +1,66 @@
+/* When a container was heard of last, by endpoint and container. */
+interface Sighting {
+  seenAtMs: number;
+  isUnhealthy: boolean;
+}
+
+export interface SightingsOptions {
+  readonly nowMs: () => number;
+  /** Silence after which a container is taken for gone. */
+  readonly silentMs: number;
+}
+
+export class Sightings {
+  readonly #options: SightingsOptions;
+  readonly #seen = new Map<string, Sighting>();
+
+  constructor(options: SightingsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#seen.size;
+  }
+
+  has(key: string): boolean {
+    return this.#seen.has(key);
+  }
+
+  see(endpoint: string, workerId: string): Sighting {
+    const key = keyOf(endpoint, workerId);
+    const sighting = this.#seen.get(key) ?? { seenAtMs: 0, isUnhealthy: false };
+    sighting.seenAtMs = this.#options.nowMs();
+    this.#seen.set(key, sighting);
+    return sighting;
+  }
+
+  isSilent(endpoint: string, workerId: string): boolean {
+    const { nowMs, silentMs } = this.#options;
+    return nowMs() - (this.#seen.get(keyOf(endpoint, workerId))?.seenAtMs ?? 0) > silentMs;
+  }
+
+  /** @param busy the containers of the endpoint that have jobs, by `keyOf` */
+  counts(endpoint: string, busy: ReadonlySet<string>) {
+    const { nowMs, silentMs } = this.#options;
+    const prefix = keyOf(endpoint, "");
+    const seen = [...this.#seen].filter(
+      ([key, { seenAtMs }]) => key.startsWith(prefix) && nowMs() - seenAtMs < silentMs,
+    );
+    const running = seen.filter(([key]) => busy.has(key)).length;
+    const unhealthy = seen.filter(([, { isUnhealthy }]) => isUnhealthy).length;
+    const idle = seen.length - running - unhealthy;
+    return { idle, initializing: 0, ready: idle, running, throttled: 0, unhealthy };
+  }
+
+  /** One that comes back is as a new one. @param busy those that have jobs, by `keyOf` */
+  forgetSilent(busy: ReadonlySet<string>): void {
+    const { nowMs, silentMs } = this.#options;
+    for (const [key, { seenAtMs }] of this.#seen) {
+      if (nowMs() - seenAtMs > silentMs && !busy.has(key)) this.#seen.delete(key);
+    }
+  }
+}
+
+export function keyOf(endpoint: string, workerId: string): string {
+  return `${endpoint}/${workerId}`;
+}
