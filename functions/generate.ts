@@ -6,11 +6,12 @@ import type { JobView } from "./api/schemas/job-view.ts";
 import type { Accepted, Submission } from "./api/schemas/submission.ts";
 import { HttpError } from "./errors.ts";
 import { parsePrefer } from "./http/prefer.ts";
+import { addressAt } from "./http/request-base.ts";
 import { defineRoute, type RouteRequest } from "./http/route.ts";
 import { acceptJob } from "./jobs/accept.ts";
 import { findJob } from "./jobs/find-job.ts";
 import { followJob } from "./jobs/follow-job.ts";
-import { withFiles } from "./jobs/inline-files.ts";
+import { respondWithFiles } from "./jobs/inline-files.ts";
 import { viewJob, waitingReasonOf } from "./jobs/job-view.ts";
 import { parseSubmission } from "./jobs/submission.ts";
 import { waitingRequests } from "./jobs/waiting-requests.ts";
@@ -32,13 +33,12 @@ export const generateRoute = defineRoute(generate, {
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);
     const done = completed(job);
-    const result = request.query.inline === undefined ? done : await withFiles(done, runtime, request.signal);
     const { job_id, ignored, did_you_mean } = answer;
-    return {
-      status: 200,
-      headers: { Location: `/jobs/${job_id}` },
-      body: { ...result, ignored, ...(did_you_mean === undefined ? {} : { did_you_mean }) },
-    };
+    const more = { ignored, ...(did_you_mean === undefined ? {} : { did_you_mean }) };
+    if (request.query.inline === undefined)
+      return { status: 200, headers: { Location: `/jobs/${job_id}` }, body: { ...done, ...more } };
+    const headers = { Location: addressAt(request.base, `/jobs/${job_id}`) };
+    return { response: await respondWithFiles({ job: done, headers, more }, runtime, request.signal) };
   } finally {
     place?.abort();
   }

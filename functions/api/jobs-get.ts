@@ -12,5 +12,5 @@ export const getJob = declareRoute({
   params: jobParams,
   query: z.strictObject({ inline }),
   responses: { 200: jobView },
-  errors: ["JOB_NOT_FOUND", "RESULT_TOO_LARGE", "STORAGE_UNREACHABLE", ...queueErrors],
+  errors: ["JOB_NOT_FOUND", "RESULT_TOO_LARGE", "STORAGE_UNREACHABLE", "OVERLOADED", ...queueErrors],
 });
