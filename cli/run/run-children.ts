@@ -3,6 +3,7 @@ import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
 import { workersFor } from "#runtime/job-types/call-graph.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { PlannedJob } from "../job/build-job.ts";
+import { ChildJobs } from "./child-jobs.ts";
 import type { ProgressView } from "./progress-view.ts";
 import type { ChildOutcome, RunEnd } from "./run-outcome.ts";
 import { RunWatch } from "./run-watch.ts";
@@ -19,40 +20,27 @@ export interface ChildrenParts {
   keep(runtime: Runtime, planned: PlannedJob, end: RunEnd): Promise<readonly SavedAsset[]>;
 }
 
-const maxListed = 200;
-
 /** Runs them, their own children too, in the order in which they were made. Returns the runtime that is to be stopped. */
 export async function runChildren(
   parent: PlannedJob,
   first: Runtime,
   { config, log, view, signal, keep }: ChildrenParts,
 ): Promise<{ readonly runtime: Runtime; readonly children: readonly ChildOutcome[] }> {
-  const done = new Set([parent.job.id]);
+  const made = new ChildJobs(parent.job.id);
   const children: ChildOutcome[] = [];
   let runtime = first;
   for (;;) {
-    const child = signal.aborted ? null : await nextChild(runtime, done);
+    const child = signal.aborted ? null : await made.next(runtime);
     if (child === null) return { runtime, children };
-    done.add(child.job.id);
     const { type, worker } = child.handler;
     if (!runtime.executors.has(worker)) {
       // Only the workers of the job itself were started.
       await runtime.stop();
       runtime = await startRuntime({ ...config, workers: workersFor(type, runtime.registry.all()) }, log);
     }
-    view.note(`child ${done.size - 1}: ${type} ${child.job.id}`);
+    view.note(`child ${children.length + 1}: ${type} ${child.job.id}`);
     const end = await new RunWatch(runtime, child, view).follow(signal);
     view.close();
     children.push({ planned: child, end, saved: await keep(runtime, child, end) });
   }
-}
-
-/** The oldest that was not looked at; null when there is none, or its job type is not known any more. */
-async function nextChild({ queue, registry }: Runtime, done: ReadonlySet<string>): Promise<PlannedJob | null> {
-  const { jobs } = await queue.list({ limit: maxListed });
-  for (const { job } of jobs.toReversed()) {
-    const handler = registry.get(job.type);
-    if (handler !== undefined && !done.has(job.id)) return { job, handler, unread: { ignored: [] } };
-  }
-  return null;
 }
