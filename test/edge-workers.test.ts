@@ -186,7 +186,20 @@ describe("enhance-prompt", () => {
     const received = await languageModel({ ...answer, processing_time: 1.5, model: "qwen_instruct" });
     const { status, body } = await enhance({ prompt, model: "qwen_instruct", enhance_type: "natural_language" });
     expect([status, body]).toEqual([200, { ...answer, processing_time: 1.5, model: "qwen_instruct" }]);
-    expect(received).toMatchObject([{ prompt, model: "qwen_instruct", enhance_type: "natural_language" }]);
+    const user_id = ann.id;
+    expect(received).toMatchObject([{ prompt, user_id, model: "qwen_instruct", enhance_type: "natural_language" }]);
+  });
+
+  test("goes on with the user's own conversation, and with nobody else's", async () => {
+    const turns = { session_turns: 2, session_turns_dropped: 0, session_turn_cut: false };
+    const received = await languageModel({ success: true, enhanced_prompt: written, ...turns });
+    const inSession = { prompt, enhance_type: "chat", metadata: { session_id: "lakes" } };
+    expect(await enhance(inSession)).toMatchObject({ status: 200, body: turns });
+    expect((await enhance({ ...inSession, user_id: ann.id })).status).toBe(200);
+    const refused = await enhance({ ...inSession, user_id: (await project.addUser()).id });
+    expect([refused.status, refused.body.code]).toEqual([403, "FORBIDDEN"]);
+    const asked = { ...inSession, user_id: ann.id };
+    expect(received).toMatchObject([asked, asked]);
   });
 
   test("falls back to the original prompt, whatever fails", async () => {

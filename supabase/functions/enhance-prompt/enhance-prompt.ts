@@ -19,7 +19,14 @@ const maxBodyBytes = 262_144;
 /** Under the 100 seconds after which the proxy in front of a container gives up. */
 const answerWithinMs = 60_000;
 
-const enhanced = z.looseObject({ success: z.literal(true), enhanced_prompt: z.string().min(1).max(32_000) });
+const enhanced = z.looseObject({
+  success: z.literal(true),
+  enhanced_prompt: z.string().min(1).max(32_000),
+  /** Of a conversation that the request names in `metadata.session_id`. */
+  session_turns: z.int().optional(),
+  session_turns_dropped: z.int().optional(),
+  session_turn_cut: z.boolean().optional(),
+});
 
 export const enhancePrompt = defineEdgeFunction({
   name: "enhance-prompt",
@@ -28,18 +35,19 @@ export const enhancePrompt = defineEdgeFunction({
   async run(call) {
     const parsed = parseWith(enhanceRequest, await readJson(call.request, maxBodyBytes));
     if (!parsed.ok) throw invalidJob(parsed.problems);
-    const { prompt } = parsed.value;
+    const { prompt, user_id } = parsed.value;
+    if (user_id !== undefined && user_id !== call.caller.id)
+      throw new CodedError("FORBIDDEN", "user_id is another user's: leave it out, it is taken from your token.");
     const { enhancementsPerMinute: per_minute } = await checkPolicy(call, prompt);
     const counted = { user_id: call.caller.id, kind: "enhance-prompt", per_minute };
     await call.database.call("count_request", counted, z.number());
     try {
-      const { success, enhanced_prompt, enhancement_source, processing_time, model } = await enhance(
-        call,
-        parsed.value,
-      );
+      const answer = await enhance(call, parsed.value, call.caller.id);
+      const { success, enhanced_prompt, enhancement_source, processing_time, model } = answer;
       await checkPolicy(call, enhanced_prompt);
       const body = { success, enhanced_prompt, original_prompt: prompt, enhancement_source, processing_time, model };
-      return { status: 200, body };
+      const { session_turns, session_turns_dropped, session_turn_cut } = answer;
+      return { status: 200, body: { ...body, session_turns, session_turns_dropped, session_turn_cut } };
     } catch (error) {
       const { code, message } = toErrorReport(error);
       call.log.warn({ code, error: message }, "the prompt stays as it is");
@@ -50,9 +58,11 @@ export const enhancePrompt = defineEdgeFunction({
   },
 });
 
+/** @param userId whose conversation goes on where the request names one, and in whose turn the model works */
 async function enhance(
   { config, database }: CallOfAnybody,
   request: EnhanceRequest,
+  userId: string,
 ): Promise<z.output<typeof enhanced>> {
   if (config.workerKey === null) {
     throw new CodedError("CONFIG_INVALID", "WAN_WORKER_API_KEY is not set: containers do not answer without it.");
@@ -65,7 +75,7 @@ async function enhance(
     {
       method: "POST",
       headers: { Authorization: `Bearer ${config.workerKey}`, "Content-Type": "application/json" },
-      body: JSON.stringify({ ...request, stream: false }),
+      body: JSON.stringify({ ...request, user_id: userId, stream: false }),
     },
     answerWithinMs,
   );
