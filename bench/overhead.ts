@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { jobEnvelope } from "#contract/job.ts";
 import { readConfig } from "#runtime/container/config.ts";
 import { openEmbedded } from "#runtime/container/embedded.ts";
-import { startRuntime } from "#runtime/container/runtime.ts";
+import { startRuntime } from "#runtime/container/start-runtime.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { residentMiB, spawnContainer, startContainer, temporaryFolder, testHandlers } from "./support/container.ts";
 import { median, printTable, spread } from "./support/table.ts";

@@ -1,5 +1,5 @@
 import type { OurvidzClient } from "#client/client.ts";
-import { startRuntime } from "#runtime/container/runtime.ts";
+import { startRuntime } from "#runtime/container/start-runtime.ts";
 import { workersFor } from "#runtime/job-types/call-graph.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import { remoteClient } from "../remote/remote-client.ts";

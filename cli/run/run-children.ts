@@ -1,5 +1,6 @@
 import type { Config } from "#runtime/container/config.ts";
-import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { startRuntime } from "#runtime/container/start-runtime.ts";
 import { workersFor } from "#runtime/job-types/call-graph.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { PlannedJob } from "../job/build-job.ts";

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { toErrorReport } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { type Runtime, startRuntime } from "#runtime/container/runtime.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
+import { startRuntime } from "#runtime/container/start-runtime.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";

@@ -19,9 +19,12 @@ export interface Embedded {
   close(): Promise<void>;
 }
 
-/** Opens the data folder and its database without running anything: what the CLI needs to look and to enqueue. */
-export async function openEmbedded(config: Config): Promise<Embedded> {
-  const folder = await openDataFolder(config.dataFolder);
+/**
+ * Opens the data folder and its database without running anything: what the CLI needs to look and to enqueue.
+ * @param opened the folder, where it is open already
+ */
+export async function openEmbedded(config: Config, opened?: DataFolder): Promise<Embedded> {
+  const folder = opened ?? (await openDataFolder(config.dataFolder));
   const database = await openDatabase(databaseFile(folder.path), [
     ...sourceMigrations,
     ...outboxMigrations,

@@ -31,7 +31,7 @@ it("no part of the product imports a test or its support", () => {
 describe("processes", () => {
   const modelCode = /^(pipelines|handlers)\/|^onnxruntime-node$|^runtime\/executor\/child\//;
 
-  it.each(["runtime/container/runtime.ts", "functions/server.ts", "cli/main.ts", "gateway/gateway.ts"])(
+  it.each(["runtime/container/start-runtime.ts", "functions/server.ts", "cli/main.ts", "gateway/gateway.ts"])(
     "what holds no models never loads code that does: %s",
     (entry) => {
       const loaded = [...loadedWith(entry, imports, { lazy: true })];

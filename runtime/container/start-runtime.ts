@@ -1,0 +1,35 @@
+import { killLeftBehind, recordOwner } from "#runtime/executor/parent/left-behind.ts";
+import { loadHandlers } from "#runtime/job-types/registry.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { Config } from "./config.ts";
+import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
+import { startExecutors } from "./executors.ts";
+import type { Runtime } from "./runtime.ts";
+
+/**
+ * Starts a container. Executors come first, because they take longest: what they need is all that this module loads, and
+ * the rest is loaded while they boot.
+ * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker, a wrong preset file), DATA_FOLDER_UNUSABLE, DISK_FULL
+ */
+export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
+  const startedAtMs = Date.now();
+  const { dataFolder, handlersFolder } = config;
+  const [registry, folder] = await Promise.all([loadHandlers(handlersFolder), openDataFolder(dataFolder)]);
+  const forgetOwner = await takeOver(folder, log);
+  const executors = startExecutors(config, registry, log);
+  try {
+    const { assemble } = await import("./assemble.ts");
+    return await assemble({ config, log, registry, folder, executors, forgetOwner, startedAtMs });
+  } catch (error) {
+    await Promise.all([...executors.values()].map((executor) => executor.stop(0)));
+    await forgetOwner();
+    throw error;
+  }
+}
+
+/** What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone. */
+async function takeOver({ path }: DataFolder, log: Logger): Promise<() => Promise<void>> {
+  const folder = containersFolder(path);
+  await killLeftBehind(folder, log);
+  return await recordOwner(folder, log);
+}
