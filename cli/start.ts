@@ -1,8 +1,8 @@
 import { flushCompileCache } from "node:module";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { startRuntime } from "#runtime/container/runtime.ts";
 import { startFacts } from "#runtime/container/start-facts.ts";
+import { startRuntime } from "#runtime/container/start-runtime.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
@@ -46,7 +46,8 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     printResult(options, { url: started.url }, `listening on ${started.url}`);
     // Otherwise written at the exit alone, which a container that is killed does not come to.
     flushCompileCache();
-    const reason = await Promise.race([interruption.requested(), runtime.stopRequested, runtime.dispatcher.failed]);
+    const ends = [interruption.requested(), runtime.stopRequested, runtime.dispatcher.failed, started.failed];
+    const reason = await Promise.race(ends);
     // Who has started it starts it again, as it does after a crash: running jobs first come to their end.
     if (reason !== undefined)
       throw new CodedError(

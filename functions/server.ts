@@ -1,22 +1,24 @@
-import { createServer, type Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { getRequestListener, RequestError } from "@hono/node-server";
 import { CodedError } from "#contract/errors.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
+import { http } from "#runtime/lib/node-http.ts";
 import { throttled } from "#runtime/lib/throttled.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { errorResponse, HttpError } from "./errors.ts";
 import { limitArrival } from "./http/arrival-limit.ts";
 import { answerClientError } from "./http/client-error.ts";
 import { probeHalfClosed } from "./http/half-closed.ts";
 import { RequestTurns } from "./http/request-turns.ts";
-import { type App, createApp } from "./index.ts";
+import type { App } from "./index.ts";
+import type { Listener } from "./listener.ts";
 
 export interface RunningServer {
   /** Where this machine reaches it: `http://127.0.0.1:7860`. */
   readonly url: string;
   readonly port: number;
+  /** Rejects when the functions cannot be loaded: the container has to be installed anew. */
+  readonly failed: Promise<never>;
   /** Takes no more connections, ends event streams, and lets running requests finish for a few seconds. */
   close(): Promise<void>;
 }
@@ -35,6 +37,9 @@ export interface ServerOptions {
   readonly uploadSilenceMs?: number;
   readonly connections?: ConnectionLimits;
 }
+
+/** The functions' code is loaded by the first request, or so long after the start: a container's first job goes first. */
+const loadAfterMs = 1_000;
 
 /** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
 const httpLimits = {
@@ -55,9 +60,12 @@ const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
  */
 export async function startServer(runtime: Runtime, log: Logger, options: ServerOptions = {}): Promise<RunningServer> {
   const { host, port } = runtime.config.http;
-  const app = options.app ?? createApp(runtime, log);
+  const functions = new Functions(async () => {
+    const { createListener } = await import("./listener.ts");
+    return createListener(runtime, log, options.app);
+  });
   const { connections: limits = connectionLimits } = options;
-  const server = createHttpServer(app, host, options);
+  const server = createHttpServer(functions, options);
   const refused = throttled((times) =>
     log.warn({ ...limits, times }, "connections were refused or ended for others: too many are open"),
   );
@@ -65,18 +73,61 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
   await listen(server, host, port);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
-  const url = urlOf(address);
-  return { url, port: address.port, close: () => close(server, connections, app, options.closeLimitMs ?? 5_000) };
+  functions.loadSoon();
+  const { failed } = functions;
+  const stop = () => close(server, connections, functions, options.closeLimitMs ?? 5_000);
+  return { url: urlOf(address), port: address.port, failed, close: stop };
 }
 
-function createHttpServer(app: App, hostname: string, options: ServerOptions): Server {
+/** The functions of a server, which listens before their code is there. */
+class Functions {
+  readonly #load: () => Promise<Listener>;
+  readonly #failure = Promise.withResolvers<never>();
+  #listener: Promise<Listener> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(load: () => Promise<Listener>) {
+    this.#load = load;
+    // Not every starter waits for it.
+    this.#failure.promise.catch(() => undefined);
+  }
+
+  get failed(): Promise<never> {
+    return this.#failure.promise;
+  }
+
+  loadSoon(): void {
+    this.#timer = setTimeout(() => void this.#loaded().catch(() => undefined), loadAfterMs).unref();
+  }
+
+  async answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const listener = await this.#loaded().catch(() => null);
+    // Without functions the container ends.
+    if (listener === null) outgoing.destroy();
+    else await listener.answer(incoming, outgoing);
+  }
+
+  /** Ends what is streamed. Nobody has asked for functions that are not loaded. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    const listener = await this.#listener?.catch(() => undefined);
+    listener?.app.streams.close();
+  }
+
+  #loaded(): Promise<Listener> {
+    if (this.#listener === undefined) {
+      clearTimeout(this.#timer);
+      this.#listener = this.#load();
+      this.#listener.catch(this.#failure.reject);
+    }
+    return this.#listener;
+  }
+}
+
+function createHttpServer(functions: Functions, options: ServerOptions): Server {
   const { stalledAfterMs = 60_000, headersTimeoutMs = 15_000 } = options;
   const { requestTimeoutMs: requestMs = 60_000, uploadSilenceMs: silenceMs = 30_000 } = options;
-  const errorHandler = (error: unknown) =>
-    errorResponse(error instanceof RequestError ? new HttpError("INVALID_REQUEST", `${error.message}.`) : error);
-  // Left to itself it replaces the process's own Request and Response, which the runtime uses too.
-  const listener = getRequestListener(app.fetch, { hostname, errorHandler, overrideGlobalObjects: false });
-  const server = createServer(
+  const server = http.createServer(
     {
       ...httpLimits,
       headersTimeout: headersTimeoutMs,
@@ -90,7 +141,7 @@ function createHttpServer(app: App, hostname: string, options: ServerOptions): S
       });
       probeHalfClosed(incoming, outgoing);
       limitArrival(incoming, outgoing, { requestMs, uploadMs, silenceMs });
-      turns.begin(incoming, outgoing, () => void listener(incoming, outgoing));
+      turns.begin(incoming, outgoing, () => void functions.answer(incoming, outgoing));
     },
   );
   const turns = new RequestTurns(server);
@@ -130,10 +181,10 @@ function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${address === "0.0.0.0" ? "127.0.0.1" : address}:${port}`;
 }
 
-async function close(server: Server, connections: Connections, app: App, limitMs: number): Promise<void> {
+async function close(server: Server, connections: Connections, functions: Functions, limitMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.close(() => resolve());
-  app.streams.close();
+  await functions.close();
   connections.close();
   const limit = setTimeout(() => server.closeAllConnections(), limitMs);
   await promise;

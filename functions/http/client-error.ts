@@ -1,5 +1,5 @@
-import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { http } from "#runtime/lib/node-http.ts";
 import { describeError, HttpError } from "../errors.ts";
 import { Turns } from "./turns.ts";
 
@@ -29,7 +29,7 @@ function answer(error: Error & { readonly code?: string }, socket: Duplex): void
   const text = JSON.stringify(body);
   socket.end(
     [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+      `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ""}`,
       "Content-Type: application/json",
       `Content-Length: ${Buffer.byteLength(text)}`,
       "Connection: close",
