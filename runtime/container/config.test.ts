@@ -112,6 +112,16 @@ describe("readConfig", () => {
     expect(() => read({ ...env, WAN_WORKER_API_KEY: key })).not.toThrow();
   });
 
+  it.each([
+    { RUNPOD_ENDPOINT_ID: "lakes" },
+    {
+      RUNPOD_WEBHOOK_GET_JOB: "http://127.0.0.1:8123/v2/lakes/job-take/$RUNPOD_POD_ID",
+      RUNPOD_WEBHOOK_POST_OUTPUT: "http://127.0.0.1:8123/v2/lakes/job-done/$RUNPOD_POD_ID/$ID",
+    },
+  ])("takes a container of a serverless endpoint for no pod: nobody reaches it (%j)", (env) => {
+    expect(read({ RUNPOD_POD_ID: "abc", ...env })).toMatchObject({ podId: undefined, workerId: "abc" });
+  });
+
   it("takes jobs from Redis when it is configured, and needs both address and token", () => {
     const redis = { UPSTASH_REDIS_REST_URL: "https://db.example", UPSTASH_REDIS_REST_TOKEN: "secret-token" };
     expect(names(read().sources)).toEqual(["sqlite"]);

@@ -111,6 +111,7 @@ const environment = z.object({
     .regex(/^[A-Za-z0-9_-]{1,63}$/, "must be the pod's id as the platform gives it")
     .optional(),
   RUNPOD_ENDPOINT_ID: z.string().min(1).optional(),
+  RUNPOD_WEBHOOK_GET_JOB: z.string().optional(),
   RUNPOD_JOB_TYPE: z.string().optional(),
   RUNPOD_ENDPOINT_TYPES: endpointTypes,
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
@@ -258,9 +259,10 @@ function logFormatOf({ LOG_FORMAT: format, RUNPOD_ENDPOINT_ID: endpointId }: Val
   return format ?? (endpointId === undefined ? undefined : "runpod");
 }
 
-/** A container of a serverless endpoint has the name of a pod, and no proxy. */
-function proxiedPodId({ RUNPOD_POD_ID: podId, RUNPOD_ENDPOINT_ID: endpointId }: Values): string | undefined {
-  return endpointId === undefined ? podId : undefined;
+/** A container of a serverless endpoint has the name of a pod, and no proxy; an emulator may say no more than where jobs are. */
+function proxiedPodId(values: Values): string | undefined {
+  const { RUNPOD_POD_ID: podId, RUNPOD_ENDPOINT_ID: endpointId, RUNPOD_WEBHOOK_GET_JOB: takeUrl } = values;
+  return endpointId === undefined && takeUrl === undefined ? podId : undefined;
 }
 
 /** Off loopback, or on a pod whose proxy is public, whoever finds the address could use the GPU: a key is required. */
