@@ -7,6 +7,8 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { testHandlers } from "#test/support/runtime.ts";
+import type { ExecutorSettings } from "../protocol.ts";
+import type { AttemptOutput } from "./attempt-output.ts";
 import { Executor, type ExecutorState } from "./executor.ts";
 import type { TaskHooks } from "./task-slot.ts";
 
@@ -24,8 +26,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function create(handlersFolder = testHandlers): Executor {
-  const log = { level: "silent", format: "json" } as const;
+function create(
+  handlersFolder = testHandlers,
+  log: ExecutorSettings["log"] = { level: "silent", format: "json" },
+): Executor {
   executor = new Executor(
     { worker: "test", handlersFolder, modelsFolder: folder, cacheFolder: folder, log },
     pino({ level: "silent" }),
@@ -62,6 +66,19 @@ describe("an executor", () => {
     expect(one.available).toBe(false);
     expect(await ended).toMatchObject({ kind: "completed", assets: [{ index: 0, mimeType: "text/plain" }] });
     expect(one).toMatchObject({ available: true, status: { state: "idle", jobsProcessed: 1 } });
+  });
+
+  it("prints what is about a job in RunPod's words, under the id by which the platform knows it", async () => {
+    const one = create(testHandlers, { level: "error", format: "runpod" });
+    one.start();
+    const begun = Promise.withResolvers<AttemptOutput>();
+    const failing = { ...task({ fail_until_attempt: 1 }), requestId: "a-u1" };
+    const { ended } = one.run(failing, { ...hooks, onBegin: begun.resolve });
+    expect(await ended).toMatchObject({ kind: "failed" });
+    const output = await begun.promise;
+    await output.closed;
+    const line = output.lines.map((text) => JSON.parse(text)).find(({ message }) => message === "the handler failed");
+    expect(line).toMatchObject({ requestId: "a-u1", job_id: "job", attempt: 1, level: "error", executor: "test" });
   });
 
   it("says what is wrong with a file that it cannot load, after a restart too", async () => {
