@@ -22,6 +22,8 @@ export interface PostOptions {
   readonly jobId: string;
   /** 1 for what is best effort. */
   readonly tries?: number;
+  /** Of one try. */
+  readonly limitMs?: number;
 }
 
 /** Jobs with their inputs: ten megabytes, and a batch of them. */
@@ -62,10 +64,10 @@ export class RunpodApi {
   async post(
     url: string,
     body: string,
-    { jobId, tries = this.#options.postPausesMs.length + 1 }: PostOptions,
+    { jobId, tries = this.#options.postPausesMs.length + 1, limitMs = postLimitMs }: PostOptions,
   ): Promise<number> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#post(url, body, jobId);
+      const answer = await this.#post(url, body, jobId, limitMs);
       const why = typeof answer === "string" ? answer : isTransient(answer) ? `it answers ${answer.status}` : null;
       if (why === null && typeof answer !== "string") return answer.status;
       if (attempt >= tries || this.#closing.signal.aborted)
@@ -87,7 +89,7 @@ export class RunpodApi {
   }
 
   /** Why there is no answer, or the answer. */
-  async #post(url: string, body: string, jobId: string): Promise<BoundedResponse | string> {
+  async #post(url: string, body: string, jobId: string, limitMs: number): Promise<BoundedResponse | string> {
     try {
       return await boundedRequest({
         method: "POST",
@@ -101,8 +103,8 @@ export class RunpodApi {
         },
         body: Buffer.from(body),
         signal: this.#closing.signal,
-        idleMs: postLimitMs,
-        limitMs: postLimitMs,
+        idleMs: limitMs,
+        limitMs,
       });
     } catch (error) {
       return error instanceof Error ? error.message : String(error);

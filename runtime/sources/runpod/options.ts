@@ -61,6 +61,8 @@ export interface Timings {
   readonly errorPausesMs: readonly number[];
   readonly postPausesMs: readonly number[];
   readonly progressEveryMs: number;
+  /** How long an answer to progress is waited for: the end of the job waits as well. */
+  readonly progressLimitMs: number;
   /** How long a job waits here for a type or model that this container does not offer, before it fails. */
   readonly unofferedLimitMs: number;
 }
@@ -73,6 +75,7 @@ export const defaultTimings: Timings = {
   errorPausesMs: [1_000, 2_000, 5_000, 10_000],
   postPausesMs: [2_000, 3_000],
   progressEveryMs: 1_000,
+  progressLimitMs: 20_000,
   unofferedLimitMs: 60_000,
 };
 

@@ -41,6 +41,7 @@ export class Posts {
         await api.post(this.#addressOf(outputUrl, runpodId, false), progressBody(progress), {
           jobId: runpodId,
           tries: 1,
+          limitMs: timings.progressLimitMs,
         });
       },
       postChunk: streamUrl === null ? undefined : (text) => this.#chunk(streamUrl, runpodId, text),

@@ -141,6 +141,20 @@ describe("what is posted", () => {
     expect(server.posts("a").at(-1)?.url).toContain("isStream=true");
   });
 
+  it("has no progress beside the end of a job that had none before", async () => {
+    const { server, source, takeOne } = await openSource();
+    server.give(job("a"));
+    const lease = await takeOne();
+    // Called when a post is on its way.
+    server.postDelayMs = () => {
+      source.publish(lease, { kind: "progress", progress: 1, step: 4, total: 4 });
+      return 20;
+    };
+    await source.complete(lease, result);
+    await source.close();
+    expect(server.bodies("a")).toEqual([{ output: expect.objectContaining({ text: "a quiet lake" }) }]);
+  });
+
   it("never has progress after the end of the job, however slowly each post is taken", async () => {
     const { server, source, takeOne } = await openSource();
     let seed = 7;

@@ -345,6 +345,8 @@ export class RunpodSource implements JobSource {
     const held = this.#held.ofToken(lease);
     // The platform has ended it: whatever it became here, nobody waits for it there.
     if (held?.isStopped) return this.#settled(lease, call, became);
+    // Closed where there was none: nothing of the job begins beside its end.
+    if (held !== undefined) held.channel ??= this.#posts.channelOf(held.runpodId);
     await held?.channel?.finish();
     const isStream = held?.channel?.hasStreamed ?? false;
     const isKnown = await this.#posts.done(runpodIdOf(lease), { ...ending, isStream });
