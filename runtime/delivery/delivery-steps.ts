@@ -6,7 +6,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
-import type { JobSource, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
+import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
@@ -91,6 +91,7 @@ export class DeliverySteps {
   readonly #webhookGates = new Map<string, OutageGate>();
   /** Rows whose callbacks were taken, or given up: also while the disk that would say so is full. */
   readonly #reported = new Set<number>();
+  readonly #confirmed = new Map<number, Promise<boolean>>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
@@ -112,9 +113,15 @@ export class DeliverySteps {
       gate.letThrough();
   }
 
+  /** Whether its source has heard that this end, which it has brought about, is in the outbox. */
+  confirmedBy(rowId: number, confirmed: Promise<boolean>): void {
+    this.#confirmed.set(rowId, confirmed);
+  }
+
   /** The row is gone. */
   forget(rowId: number): void {
     this.#reported.delete(rowId);
+    this.#confirmed.delete(rowId);
   }
 
   /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
@@ -166,17 +173,24 @@ export class DeliverySteps {
   async #failIfRefused(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<void> {
     const { entry } = row;
     if (source.refusalOf === undefined || !mayBeRefused(source, row)) return;
-    const refusal = await source.refusalOf(entry.lease, resultOf(entry), this.#filesOf(entry, signal));
+    const refusal = await source.refusalOf(
+      entry.lease,
+      resultOf(entry),
+      filesIn(this.#options.stored, entry.bucket, signal),
+    );
     if (refusal !== null) await this.#failInstead(row, refusal, "the result of a finished job is refused");
-  }
-
-  #filesOf({ bucket }: OutboxEntry, signal: AbortSignal): ResultFiles {
-    return filesIn(this.#options.stored, bucket, signal);
   }
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
     if (!this.#isReported(row)) await this.#callBack(row, signal);
+    if (!row.entry.forWebhook) await this.#confirm(row);
     return { outcome: becomesOf(row.entry), entry: row.entry };
+  }
+
+  /** Until its source has heard of it, it answers the end again: to a container that does not know of this row. */
+  async #confirm({ id, entry: { source, lease } }: OutboxRow): Promise<void> {
+    if (await this.#confirmed.get(id)) return;
+    await this.#options.sources.get(source)?.reported([lease]);
   }
 
   /** Queries the source, unless that was done a moment ago. */
@@ -261,7 +275,7 @@ export class DeliverySteps {
       return entry.callback.metadata.job_type === emulatedType ? undefined : callback.send(entry.callback, signal);
     }
     try {
-      await sendWebhook(this.#options.webhook, entry, this.#filesOf(entry, signal), signal);
+      await sendWebhook(this.#options.webhook, entry, filesIn(this.#options.stored, entry.bucket, signal), signal);
     } catch (error) {
       if (!signal.aborted) recordFailure(metrics, "webhook", error);
       throw error;
@@ -278,12 +292,12 @@ export class DeliverySteps {
   }
 
   async #settle(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
-    return { outcome: await settleEntry(source, entry, this.#filesOf(entry, signal)), entry };
+    return { outcome: await settleEntry(source, entry, filesIn(this.#options.stored, entry.bucket, signal)), entry };
   }
 
   /** The lease is gone: to another container, or because this very settling was applied and its answer was lost. */
   async #drop(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
-    const outcome = await settleEntry(source, entry, this.#filesOf(entry, signal));
+    const outcome = await settleEntry(source, entry, filesIn(this.#options.stored, entry.bucket, signal));
     return { outcome: outcome === "unknown" ? "lost" : outcome, entry };
   }
 

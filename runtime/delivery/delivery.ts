@@ -149,10 +149,16 @@ export class Delivery {
     this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
   }
 
-  /** Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves. */
-  async reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
+  /**
+   * Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves.
+   * @param confirmed whether the source has heard then that they are; a row is kept until it has
+   */
+  async reportEnds(source: JobSource, ends: readonly EndedJob[], confirmed = Promise.resolve(false)): Promise<void> {
     const entries = ends.map((end) => endedEntry(this.#maker, source.name, end));
-    for (const row of await this.#options.outbox.recordAll(entries)) this.#enqueue(row);
+    for (const row of await this.#options.outbox.recordAll(entries)) {
+      if (row !== null) this.#steps.confirmedBy(row.id, confirmed);
+      this.#enqueue(row);
+    }
   }
 
   get #maker(): EntryMaker {

@@ -30,6 +30,13 @@ let closing: (() => Promise<void>)[];
 
 class AwaySource extends SqliteSource {
   isAway = false;
+  readonly confirmed: string[] = [];
+
+  override async reported(...[ends]: Parameters<SqliteSource["reported"]>): Promise<void> {
+    if (this.isAway) throw new Error("connection refused");
+    this.confirmed.push(...ends.map(({ jobId, run }) => `${jobId}/${run}`));
+    await super.reported(ends);
+  }
 
   override async cancelled(lease: LeaseKey): Promise<SettleOutcome> {
     if (this.isAway) throw new Error("connection refused");
@@ -177,6 +184,26 @@ describe("a callback that the app has taken is not sent again", () => {
     await expect.poll(() => second.outbox.count()).toBe(0);
     expect(await second.source.get("a")).toMatchObject({ status: "cancelled" });
     expect(sentNow()).toEqual(["a cancelled"]);
+  });
+
+  it("by another container, since this one keeps an end until its source knows that it has it", async () => {
+    const first = newProcess("first");
+    first.source.isAway = true;
+    await first.delivery.reportEnds(first.source, [endOf("a")]);
+    await untilSent("a cancelled");
+    answerLast();
+    await expect.poll(() => first.outbox.oldest(1)[0]).toMatchObject({ tries: 1, reported: true });
+    await first.delivery.stop(1000);
+    const second = newProcess("second");
+    await second.delivery.tryNow();
+    await expect.poll(() => second.outbox.count()).toBe(0);
+    expect([second.source.confirmed, sentNow()]).toEqual([["a/1"], ["a cancelled"]]);
+    await second.delivery.reportEnds(second.source, [endOf("b")], Promise.resolve(true));
+    await untilSent("a cancelled", "b cancelled");
+    answerLast();
+    await expect.poll(() => second.outbox.count()).toBe(0);
+    // Confirmed when it was recorded: a source may be paid by the call.
+    expect(second.source.confirmed).toEqual(["a/1"]);
   });
 
   it("while the disk has no room for anything", async () => {

@@ -178,15 +178,16 @@ export class Settler {
     const own = ends.filter((end) => !this.#underWay.has(keyOf(source, end)));
     const keys = own.map((end) => keyOf(source, end));
     const fresh = own.filter((end) => !this.#recorded.has(keyOf(source, end)));
+    const { promise: confirmed, resolve } = Promise.withResolvers<boolean>();
     for (const key of keys) this.#underWay.add(key);
     try {
-      await this.#options.delivery.reportEnds(source, fresh);
+      await this.#options.delivery.reportEnds(source, fresh, confirmed);
       for (const key of keys) this.#recorded.add(key);
     } finally {
       for (const key of keys) this.#underWay.delete(key);
     }
     for (const end of fresh) this.#publish(end);
-    await this.#reported(source, own);
+    resolve(await this.#reported(source, own));
   }
 
   #publish(end: EndedJob): void {
@@ -205,13 +206,16 @@ export class Settler {
     return "requeued";
   }
 
-  async #reported(source: JobSource, ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<void> {
+  /** False when the source could not be notified: the delivery sees to it. */
+  async #reported(source: JobSource, ends: readonly Pick<UnreportedEnd, "jobId" | "run">[]): Promise<boolean> {
     try {
       await source.reported(ends);
       for (const end of ends) this.#recorded.delete(keyOf(source, end));
+      return true;
     } catch (error) {
       recordFailure(this.#options.metrics, "source", error);
       this.#options.log.warn({ error, ends: ends.length }, "the source could not be notified of reported ends yet");
+      return false;
     }
   }
 
