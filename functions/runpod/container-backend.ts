@@ -5,7 +5,7 @@ import { currentJobType } from "#contract/job-types.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { filesIn, type StoredFiles, storedFiles } from "#runtime/delivery/stored-files.ts";
-import { type KeptSubmission, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { type KeptSubmission, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import { readInput } from "#runtime/sources/runpod/job-input.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "#contract/errors.ts";
 import { shortened } from "#contract/problems.ts";
+import { jobIdOf, type KeptSubmission, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
-import { jobIdOf, type KeptSubmission, requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { type EndedReadings, loadOf } from "./endpoint-health.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";

@@ -1,6 +1,6 @@
+import { failedStatus, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobRecord, JobStatus } from "#runtime/sources/job-source.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
-import { failedStatus, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { LiveJob } from "./live-jobs.ts";
 
 /* A job as RunPod's clients read it. */

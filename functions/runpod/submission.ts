@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { describeProblems, parseWith } from "#contract/problems.ts";
-import type { KeptSubmission } from "#runtime/sources/runpod/endpoint-job.ts";
+import type { KeptSubmission } from "#runtime/endpoints/endpoint-job.ts";
 
 /* What comes in at /run and /runsync of an endpoint. */
 

@@ -1,8 +1,8 @@
 import { type Context, Hono } from "hono";
 import { CodedError, RetryableError } from "#contract/errors.ts";
+import { jobIdOf, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
-import { jobIdOf, requestIdOf } from "#runtime/sources/runpod/endpoint-job.ts";
 import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import { errorAnswer, readBody } from "./answers.ts";
 import type { Takers } from "./takers.ts";

@@ -1,5 +1,6 @@
 import { CodedError, type ErrorReport, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -7,7 +8,6 @@ import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
-import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { workerVersion } from "#runtime/container/version.ts";
+import { emulatedType, failedStatus } from "#runtime/endpoints/endpoint-job.ts";
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
-import { emulatedType, failedStatus } from "#runtime/sources/runpod/endpoint-job.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
 import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";

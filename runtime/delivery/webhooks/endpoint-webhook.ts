@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Job } from "#contract/job.ts";
-import { emulatedType, requestIdOf, submissionOf } from "#runtime/sources/runpod/endpoint-job.ts";
+import { emulatedType, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 
 /* The `webhook` of a request at an endpoint (`/v2/<endpoint>/run`): what of it is kept in the outbox. */
 export const endpointWebhook = z.object({

@@ -1,7 +1,6 @@
+import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
-import { emulatedType } from "#runtime/sources/runpod/endpoint-job.ts";
 import type { OutboxEntry } from "../outbox.ts";
-import { endpointBody } from "./endpoint-body.ts";
 import type { Webhook } from "./webhook.ts";
 
 /**
@@ -26,6 +25,8 @@ export async function sendWebhook(
 ): Promise<void> {
   const { webhookUrl: url = "", endpoint } = entry;
   if (endpoint === undefined) return webhook.send(url, entry.callback, entry.bucket, signal);
+  // Few containers are called at an endpoint.
+  const { endpointBody } = await import("./endpoint-body.ts");
   const body = await endpointBody(entry, endpoint, files);
   await webhook.sendBody(url, body, signal, { isTrusted: entry.callback.metadata.job_type === emulatedType });
 }
