@@ -49,6 +49,21 @@ it.each(["abc", "", "-1", "1e3", "1.5"])("refuses a wait of %j, whatever is wait
   expect((await call(emulator, "GET", "/lakes/requests")).json.requests).toHaveLength(1);
 });
 
+it("answers an operation that is called in another way with 405", async () => {
+  const emulator = await startTestEmulator();
+  for (const [method, path, allowed] of [
+    ["GET", "/lakes/run", "POST"],
+    ["PUT", "/lakes/status/a", "GET or POST"],
+    ["POST", "/lakes/health", "GET"],
+  ] as const) {
+    const answer = await call(emulator, method, path, method === "GET" ? undefined : {});
+    expect(answer).toMatchObject({
+      status: 405,
+      json: { error: expect.stringContaining(`is called with ${allowed}.`) },
+    });
+  }
+});
+
 it("answers what there is not with 404, also what is another endpoint's", async () => {
   const emulator = await startTestEmulator();
   const id = await submit(emulator);

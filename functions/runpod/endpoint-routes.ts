@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import { shortened } from "#contract/problems.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
-import { isForeseen } from "../errors.ts";
+import { HttpError, isForeseen } from "../errors.ts";
 import { requestBase } from "../http/request-base.ts";
 import { errorAnswer, readBody } from "./answers.ts";
 import { Endpoint, type EndpointBackend, type Wait } from "./endpoint.ts";
@@ -60,6 +60,7 @@ export function endpointRoutes(options: EndpointRoutesOptions): Hono {
         place?.abort();
       }
     });
+    app.all(path, () => errorAnswer(methodNotAllowed(operation, methods)));
   };
   const body = ({ context: { req } }: Call, id = "") =>
     options.readBody === undefined ? readBody(req.raw, maxBodyBytes(id)) : options.readBody(req.raw);
@@ -77,6 +78,12 @@ export function endpointRoutes(options: EndpointRoutesOptions): Hono {
   route(["GET"], "health", "/:endpoint/health", ({ endpoint }) => endpoint.health());
   route(["GET"], "requests", "/:endpoint/requests", ({ endpoint }) => endpoint.requests());
   return app;
+}
+
+function methodNotAllowed(operation: Operation, methods: readonly string[]): HttpError {
+  const allowed = methods.join(" or ");
+  const headers = { Allow: methods.join(", ") };
+  return new HttpError("METHOD_NOT_ALLOWED", `The operation ${operation} is called with ${allowed}.`, { headers });
 }
 
 /** Undefined when it is not given; what is too short or too long is brought in. @throws CodedError INVALID_REQUEST */
