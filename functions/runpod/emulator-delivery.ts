@@ -3,6 +3,7 @@ import type { Embedded } from "#runtime/container/embedded.ts";
 import { connectDelivery } from "#runtime/delivery/connect-delivery.ts";
 import { Delivery } from "#runtime/delivery/delivery.ts";
 import { openOutbox } from "#runtime/delivery/outbox.ts";
+import { connectWebhook } from "#runtime/delivery/webhooks/connect-webhook.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
 import { Settler } from "#runtime/dispatch/settler.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -42,9 +43,11 @@ export function emulatorDelivery(options: EmulatorDeliveryOptions): EmulatorDeli
   // Leases are renewed by who has handed the jobs out.
   const keepers = new Map();
   const { workerId } = config;
+  const destinations = connectDelivery(config, embedded, log);
   const delivery = new Delivery({
     ...shared,
-    ...connectDelivery(config, embedded, log),
+    ...destinations,
+    webhook: connectWebhook(config, destinations.stored, { trustsEmulated: true }),
     ...{ outbox: openOutbox(embedded.database, config), sources, keepers, workerId, concurrency, nowMs: Date.now },
   });
   const registry = { get: () => undefined };

@@ -28,7 +28,7 @@ export async function sendWebhook(
   // Few containers are called at an endpoint.
   const { endpointBody } = await import("./endpoint-body.ts");
   const body = await endpointBody(entry, endpoint, files);
-  await webhook.sendBody(url, body, signal, { isTrusted: entry.callback.metadata.job_type === emulatedType });
+  await webhook.sendBody(url, body, signal, { isEmulated: entry.callback.metadata.job_type === emulatedType });
 }
 
 /** Addresses of one host are away together. */

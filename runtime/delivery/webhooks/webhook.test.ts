@@ -59,6 +59,20 @@ it.each([[["127.0.0.1"]], [["93.184.216.34", "192.168.1.1"]], [["::ffff:10.0.0.1
   },
 );
 
+it("calls an emulated endpoint's address as it stands in the emulator alone", async () => {
+  const url = `http://127.0.0.1:${port}/emulated`;
+  const config = { secret: null, allowedHosts: [] };
+  const signal = new AbortController().signal;
+  const own = { config, nowMs: Date.now, fileAddress: async () => null };
+  const guarded = new Webhook(own).sendBody(url, {}, signal, { isEmulated: true });
+  await expect(guarded).rejects.toMatchObject({ code: "WEBHOOK_REFUSED" });
+  const emulator = new Webhook({ ...own, trustsEmulated: true });
+  await expect(emulator.sendBody(url, {}, signal)).rejects.toMatchObject({ code: "WEBHOOK_REFUSED" });
+  expect(requests).toEqual([]);
+  await emulator.sendBody(url, {}, signal, { isEmulated: true });
+  expect(requests).toEqual([`127.0.0.1:${port}/emulated`]);
+});
+
 it("is tried again when the host has no address, and says so without the query", async () => {
   const error = await send(webhookWith([]), "https://app.example/ended?token=secret").catch(
     (thrown: unknown) => thrown,
