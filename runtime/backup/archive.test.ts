@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { readConfig } from "#runtime/container/config.ts";
 import { openEmbedded } from "#runtime/container/embedded.ts";
@@ -51,6 +53,16 @@ it("is whole: what comes out is what went in, whatever its name and its size", a
     expect(readFileSync(join(target, name))).toEqual(readFileSync(join(folder, "data", name)));
   expect(statSync(target).mode & 0o777).toBe(0o700);
   expect(readdirSync(target).filter((name) => name.startsWith("."))).toEqual([]);
+});
+
+it.runIf(process.getuid?.() === 0)("belongs to the owner of the folder when root restores it", async () => {
+  const target = join(folder, "of-the-service");
+  mkdirSync(target);
+  chownSync(target, 10_077, 10_077);
+  await restore(configOf(target), archive, never);
+  const names = readdirSync(target, { recursive: true, encoding: "utf8" });
+  expect(names).toEqual(expect.arrayContaining(["ourvidz.db", "signing.key", longName]));
+  expect(names.filter((name) => statSync(join(target, name)).uid !== 10_077)).toEqual([]);
 });
 
 const damages = {

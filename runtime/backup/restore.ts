@@ -1,5 +1,6 @@
-import { readdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
+import { lchown, readdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import process from "node:process";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
@@ -83,6 +84,7 @@ async function fill(config: Config, archive: string, signal: AbortSignal): Promi
     // A signal that came while the database was read is seen here; from here on it is too late for one.
     await yieldToEvents();
     signal.throwIfAborted();
+    await giveToOwner(content, dataFolder);
     await moveIntoPlace(content, dataFolder);
     return { dataFolder, createdAt: facts.createdAt, version: facts.version };
   } finally {
@@ -110,6 +112,13 @@ async function adapt(config: Config, from: string, to: string): Promise<void> {
   } finally {
     await embedded.close();
   }
+}
+
+/** What root restores belongs to whom the folder belongs to: the service's user has to read and to write it. */
+async function giveToOwner(content: string, dataFolder: string): Promise<void> {
+  const { uid, gid } = await stat(dataFolder);
+  if (process.getuid?.() !== 0 || uid === 0) return;
+  for (const name of await readdir(content, { recursive: true })) await lchown(join(content, name), uid, gid);
 }
 
 async function moveIntoPlace(content: string, dataFolder: string): Promise<void> {
