@@ -1,8 +1,13 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it, onTestFinished } from "vitest";
+import { backUp } from "#runtime/backup/backup.ts";
+import { restore } from "#runtime/backup/restore.ts";
+import { readConfig } from "#runtime/container/config.ts";
+import { openEmbedded } from "#runtime/container/embedded.ts";
 import { startTestRuntime } from "./support/runtime.ts";
 import { startCallbackServer } from "./support/supabase/callback-server.ts";
 
@@ -36,6 +41,33 @@ function write(file: string): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, "a river".padEnd(45, "."));
 }
+
+const versions = (data: string) => {
+  const database = new DatabaseSync(join(data, "ourvidz.db"), { readOnly: true });
+  const rows = database.prepare("select component, version from schema_versions order by component").all();
+  database.close();
+  return rows.map(({ component, version }) => `${component} ${version}`);
+};
+
+it("is backed up as it is, so that the earlier version goes on with it and with its archive", async () => {
+  const data = earlierFolder();
+  const before = versions(data);
+  const folder = mkdtempSync(join(tmpdir(), "ourvidz-upgrade-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const configOf = (path: string) => readConfig({ DATA_DIR: path }, () => "observer");
+  const never = new AbortController().signal;
+  await backUp(configOf(data), join(folder, "earlier.tar"), never);
+  expect(versions(data)).toEqual(before);
+  execFileSync("tar", ["-xf", "earlier.tar", "ourvidz.db"], { cwd: folder });
+  expect(versions(folder)).toEqual(before);
+  const restored = join(folder, "restored");
+  await restore(configOf(restored), join(folder, "earlier.tar"), never);
+  expect(versions(restored)).not.toEqual(before);
+  const { source, close } = await openEmbedded(configOf(restored));
+  const statuses = await Promise.all([finished, failed, running].map(async (id) => (await source.get(id))?.status));
+  await close();
+  expect(statuses).toEqual(["completed", "failed", "running"]);
+});
 
 it("runs what ran and what waited, delivers what nobody has taken, and redrives what failed", async () => {
   const app = await startCallbackServer();

@@ -92,6 +92,12 @@ describe("a backup", () => {
       code: "DATA_FOLDER_UNUSABLE",
     });
     expect(existsSync(nowhere)).toBe(false);
+    const emptied = join(folder, "emptied");
+    mkdirSync(emptied);
+    writeFileSync(join(emptied, "ourvidz.db"), "");
+    await expect(backUp(configOf(emptied), join(folder, "a.tar"), never)).rejects.toMatchObject({
+      code: "DATA_FOLDER_UNUSABLE",
+    });
     writeFileSync(join(folder, "taken.tar"), "");
     await expect(backUp(container.config, join(folder, "taken.tar"), never)).rejects.toThrow(
       /exists: give another name/,

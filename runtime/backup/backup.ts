@@ -4,9 +4,9 @@ import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { z } from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Config } from "#runtime/container/config.ts";
-import { openEmbedded } from "#runtime/container/embedded.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import { databaseFile } from "#runtime/lib/database/database.ts";
+import { snapshotDatabase } from "#runtime/lib/database/snapshot-database.ts";
 import { syncFolder } from "#runtime/lib/durable-files.ts";
 import { checksums, checksumsName, filesBelow } from "./checksums.ts";
 import { linkTree } from "./link-tree.ts";
@@ -41,14 +41,14 @@ export interface MadeBackup {
 }
 
 /**
- * Writes the archive, beside running containers or without one. It has its name when it is whole and on the disk; its owner
+ * Writes the archive, beside running containers or without one, of this version or an earlier one. It has its name when it is whole and on the disk; its owner
  * alone may read it, as it holds the signing key.
  * @throws CodedError DATA_FOLDER_UNUSABLE when there is no data folder; INVALID_REQUEST when the file exists or cannot be made;
  *   DISK_FULL; the signal's reason, and then nothing is left
  */
 export async function backUp(config: Config, file: string, signal: AbortSignal): Promise<MadeBackup> {
   const { dataFolder } = config;
-  if ((await sizeOf(databaseFile(dataFolder))) === null)
+  if (((await sizeOf(databaseFile(dataFolder))) ?? 0) === 0)
     throw new CodedError(
       "DATA_FOLDER_UNUSABLE",
       `There is no data folder ${dataFolder} with a database: set DATA_DIR.`,
@@ -95,18 +95,18 @@ async function stage(config: Config, staging: string, signal: AbortSignal): Prom
     for (const { name, underWay } of keptFolders) await linkTree(join(dataFolder, name), join(staging, name), underWay);
   };
   await linkAll();
-  const embedded = await openEmbedded(config);
-  try {
-    embedded.database.snapshot(databaseFile(staging));
-  } finally {
-    await embedded.close();
-  }
+  snapshotDatabase(databaseFile(dataFolder), databaseFile(staging));
   // A signal that came while the database was copied is seen after it.
   await yieldToEvents();
   await linkAll();
-  await copyFile(join(dataFolder, "signing.key"), join(staging, "signing.key"));
+  await copyFile(join(dataFolder, "signing.key"), join(staging, "signing.key")).catch(unlessMissing);
   const facts = { format: 1, dataFolder, version: workerVersion, createdAt: new Date().toISOString() } as const;
   await writeFile(join(staging, manifestName), `${JSON.stringify(manifest.parse(facts))}\n`);
+}
+
+/** Without a key, the next start makes one: a person may have deleted one that was damaged. */
+function unlessMissing(error: unknown): void {
+  if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
 }
 
 async function sizeOf(path: string): Promise<number | null> {

@@ -159,15 +159,6 @@ export class Database {
     return this.#withRetries(() => this.#transaction("BEGIN", body));
   }
 
-  /** Writes what the database holds at this moment into a new file. Others go on meanwhile. @throws CodedError DISK_FULL and the like */
-  snapshot(path: string): void {
-    try {
-      this.#connection.prepare("VACUUM INTO ?").run(path);
-    } catch (error) {
-      throw toDatabaseError(error, path);
-    }
-  }
-
   /**
    * For what is promised to others: an open file outlives its name, and what is written to it then is seen by nobody else.
    * @throws CodedError DATA_FOLDER_UNUSABLE when the file was deleted or replaced
