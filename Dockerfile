@@ -14,7 +14,8 @@ COPY package.json package-lock.json .npmrc ./
 # The base image has Debian's ffmpeg, so the npm packages' own, for machines without one, stays out.
 RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/@ffmpeg-installer node_modules/@ffprobe-installer
 
-# The CUDA execution provider is not in the npm package; its own install step fetches it.
+# The CUDA execution provider is not in the npm package; its own install step fetches it. `cuda12` is the step's name for it, whichever
+# CUDA it was built for.
 FROM dependencies AS dependencies-cuda
 RUN ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js \
  && ls node_modules/onnxruntime-node/bin/napi-v*/linux/x64/libonnxruntime_providers_cuda.so
@@ -46,14 +47,10 @@ ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER 10001
 
-# NVIDIA's libraries are its own Python packages: those that the provider needs, of the CUDA that it was built for. Some are looked for
-# without a version in their name.
+# NVIDIA's libraries are its own Python packages: those that the provider needs, of the CUDA that it was built for.
 FROM python:3.13-slim-bookworm AS cuda-libraries
-WORKDIR /libraries
-COPY deploy/cuda-requirements.txt /
-RUN pip install --no-cache-dir --no-deps --target /packages -r /cuda-requirements.txt \
- && mv /packages/nvidia/*/lib/*.so.* . \
- && for each in *.so.*; do ln -sf "$each" "${each%%.so.*}.so"; done
+COPY deploy/cuda-libraries.sh deploy/cuda-requirements.txt /deploy/
+RUN /deploy/cuda-libraries.sh /libraries
 
 FROM base AS cuda
 COPY --from=cuda-libraries /libraries/ /usr/local/cuda/lib64/

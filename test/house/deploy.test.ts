@@ -189,6 +189,21 @@ describe("the check of the CUDA image's libraries", () => {
   });
 });
 
+it("the CUDA image's libraries lie in one folder, with their versions and without", () => {
+  const folder = temporary();
+  const pip = `#!/bin/sh
+[ "$7" = "${join(project, "deploy/cuda-requirements.txt")}" ] || exit 3
+for each in cu13/lib/libcublas.so.13 cudnn/lib/libcudnn.so.9 cu13/lib/libcudart_static.a; do
+  mkdir -p "$5"/nvidia/$(dirname $each) && touch "$5"/nvidia/$each
+done
+`;
+  writeFileSync(join(folder, "pip"), pip, { mode: 0o755 });
+  const env = { PATH: `${folder}:${process.env.PATH}` };
+  execFileSync(join(project, "deploy/cuda-libraries.sh"), [join(folder, "libraries")], { env });
+  const names = ["libcublas.so", "libcublas.so.13", "libcudnn.so", "libcudnn.so.9"];
+  expect(readdirSync(join(folder, "libraries")).toSorted()).toEqual(names);
+});
+
 it("every file of the deploy folder is mentioned on the page", () => {
   const page = read("docs/25-deploy.md");
   const names = readdirSync(join(project, "deploy"));

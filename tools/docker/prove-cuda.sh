@@ -12,12 +12,8 @@ python3 -m venv "$folder/venv"
 pip() { "$folder/venv/bin/pip" -q --disable-pip-version-check "$@"; }
 version=$(sed -n 's/.*"onnxruntime-node": "\(.*\)".*/\1/p' package.json)
 
-echo "== RUN of cuda-libraries"
-mkdir -p "$folder/libraries"
-command=$(sed -e ':join' -e '/\\$/{N; s/\\\n//; b join' -e '}' Dockerfile | sed -n 's/^RUN \(pip install .*\)/\1/p')
-command=${command//\/packages/$folder/packages}
-command=${command//\/cuda-requirements.txt/$PWD/deploy/cuda-requirements.txt}
-(cd "$folder/libraries" && PATH="$folder/venv/bin:$PATH" sh -ec "$command")
+echo "== the libraries"
+PATH="$folder/venv/bin:$PATH" deploy/cuda-libraries.sh "$folder/libraries"
 
 echo "== the provider of onnxruntime-gpu $version"
 pip download --no-deps -d "$folder" "onnxruntime-gpu==$version"
