@@ -143,4 +143,4 @@ it("its services start, each when the health check of the one before is passed, 
   await worker.seen('"queues":["upstash"]');
   await expectStops(worker);
   await expectStops(gateway);
-});
+}, 120_000);
