@@ -33,7 +33,7 @@ mount --bind /dev "$root/dev"
 cp /etc/resolv.conf "$root/etc/"
 
 echo "== RUN of base"
-while read -r command; do inside PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive sh -ec "$command"; done < <(of base RUN) \
+while read -r command; do inside PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive sh -ec "$command" </dev/null; done < <(of base RUN) \
   >>"$root.log" 2>&1
 
 echo "== COPY . . without what .dockerignore names"
@@ -43,7 +43,7 @@ node tools/docker/not-ignored.mjs | tar -c --null -T - | tar -x -C "$root/app" -
 echo "== RUN of dependencies"
 dependencies=$(mktemp -d)
 cp package.json package-lock.json .npmrc "$dependencies/"
-while read -r command; do (cd "$dependencies" && sh -ec "$command"); done < <(of dependencies RUN) >>"$root.log" 2>&1
+while read -r command; do (cd "$dependencies" && sh -ec "$command") </dev/null; done < <(of dependencies RUN) >>"$root.log" 2>&1
 rm -rf "$root/app/node_modules"
 mv "$dependencies/node_modules" "$root/app/"
 rm -rf "$dependencies"
@@ -51,7 +51,7 @@ rm -rf "$dependencies"
 mapfile -t environment < <(of base ENV | xargs -n1 | sed 's|\$PATH|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|')
 echo "== RUN of cpu"
 of cpu RUN | sed 's/^--mount=[^ ]* //' | while read -r command; do
-  inside "${environment[@]}" BAKED_MODELS= sh -ec "cd /app; $command"
+  inside "${environment[@]}" BAKED_MODELS= sh -ec "cd /app; $command" </dev/null
 done
 
 # By its number, as Kubernetes' runAsNonRoot requires; the rest is in the image's list of users.
