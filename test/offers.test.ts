@@ -190,13 +190,16 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     expect(await runners(unable, more)).toEqual(Object.fromEntries(types.map((type) => [type, ["unable"]])));
   });
 
-  it("a job that nobody can run waits visibly, until the model comes or its own time is over", {
-    timeout: 120_000,
+  it("a job that nobody can run waits visibly, and uncharged, until the model comes or its own time is over", {
+    timeout: 180_000,
   }, async () => {
     const queue = await makeQueue();
     const { models } = await furnish("alone");
     await rm(join(models, "painter"), { recursive: true });
+    await truncate(join(models, "sketcher/model.onnx_data"), 8);
     const alone = await start("alone", envOf(queue, "alone"));
+    await expect.poll(() => limitsOf(alone), { timeout: 60_000 }).toContain("model sketcher MODEL_INVALID");
+    const broken = await alone.submit("sketch");
     const waiting = await alone.submit("paint");
     const named = await alone.submit("count", { model_variant: "weaver" });
     const expiring = await alone.submit("paint", { config: { expires_in_seconds: 4 } });
@@ -213,26 +216,16 @@ describe.each(queues)("on %s", (_name, makeQueue) => {
     await expect.poll(async () => (await alone.job(waiting)).status, { timeout: 60_000 }).toBe("completed");
     await furnishModel(models, "weaver");
     await expect.poll(async () => (await alone.job(named)).status, { timeout: 60_000 }).toBe("completed");
-  });
 
-  it("a job that waits at the start goes back uncharged when its model turns out to be broken", {
-    timeout: 120_000,
-  }, async () => {
-    const queue = await makeQueue();
-    const { models } = await furnish("alone");
-    await truncate(join(models, "sketcher/model.onnx_data"), 8);
-    const first = await start("alone", envOf(queue, "alone"));
-    await expect.poll(() => limitsOf(first), { timeout: 60_000 }).toEqual(["model sketcher MODEL_INVALID"]);
-    const waiting = await first.submit("sketch");
-    await first.process.kill();
-
+    // One that waits when a container starts, before the container knows that its model is broken.
+    await alone.process.kill();
     const second = await start("alone", envOf(queue, "alone"));
     await expect.poll(() => limitsOf(second), { timeout: 60_000 }).toEqual(["model sketcher MODEL_INVALID"]);
-    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 60_000 }).toBe("queued");
+    await expect.poll(async () => (await second.job(broken)).status, { timeout: 60_000 }).toBe("queued");
     await furnishModel(models, "sketcher");
-    await expect.poll(async () => (await second.job(waiting)).status, { timeout: 60_000 }).toBe("completed");
+    await expect.poll(async () => (await second.job(broken)).status, { timeout: 60_000 }).toBe("completed");
     // Its handler allows one attempt: a charged one would have ended it.
-    expect((await second.job(waiting)).attempts.filter(({ outcome }) => outcome !== "released")).toHaveLength(1);
+    expect((await second.job(broken)).attempts.filter(({ outcome }) => outcome !== "released")).toHaveLength(1);
   });
 });
 
