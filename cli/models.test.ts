@@ -89,7 +89,7 @@ describe("pull", { timeout: 120_000 }, () => {
   test("is finished by the same command, whenever it is killed", async () => {
     await startHub({ bytesPerSecond: 5_000_000 });
     // `PULL_KILLS=20 npx vitest run cli/models.test.ts` for more of them.
-    const count = Number(process.env.PULL_KILLS ?? 10);
+    const count = Number(process.env.PULL_KILLS ?? 5);
     for (let kills = 0; kills < count; kills++) {
       const { child, ended, seen } = startCli(folder, ["models", "pull", repo], env);
       await seen(/files, 21\.5 MB/);
