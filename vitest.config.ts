@@ -1,11 +1,15 @@
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Tests that start whole containers, command lines and browsers, and those that see what a process keeps: a model, ffmpeg's place. */
+/**
+ * Tests that start whole containers, command lines and browsers, and those that see what their process keeps (a model, ffmpeg's
+ * place), which children it has, or how much time it takes.
+ */
 const scenarioFiles = [
   "{cli,test}/**/*.test.ts",
   "pipelines/{external,references,video,wan}/**/*.test.ts",
   "pipelines/**/{answer-chat,enhance-prompt,generate-images}.test.ts",
+  "{functions/http/loop-time,runtime/executor/watchdog/processes}.test.ts",
 ];
 
 /** Scenarios first, as some of them take a minute: the many short files fill up the end. */
