@@ -71,6 +71,9 @@ describe("jobs of a data folder without a container", () => {
     });
     expect(await json(folder, 0, "resume", queue)).toStrictEqual({ queue, paused: false, unreachable: [] });
     expect(await json(folder, 2, "pause", "draw")).toMatchObject({ error: { code: "INVALID_REQUEST" } });
+    expect(await json(folder, 1, "pause", `x${queue}`)).toMatchObject({
+      error: { code: "NOT_FOUND", message: expect.stringContaining(`Did you mean "${queue}"?`) },
+    });
   });
 
   test("say what nothing reads of them", async () => {

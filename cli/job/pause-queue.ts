@@ -1,10 +1,11 @@
 import { exitCodes, usageError } from "../errors.ts";
+import { requireQueue } from "../filter-check.ts";
 import { note, printResult } from "../output.ts";
 import { type QueueChoice, withExistingQueue } from "../queue.ts";
 import { remoteClient } from "../remote/remote-client.ts";
 import { type GlobalOptions, readSettings } from "../settings.ts";
 
-/** The body of `ourvidz pause` and `ourvidz resume`. @throws CodedError INVALID_REQUEST for what is no queue's name */
+/** The body of `ourvidz pause` and `ourvidz resume`. @throws CodedError INVALID_REQUEST for what is no queue's name, NOT_FOUND for that of no queue */
 export async function pauseQueue(
   queue: string,
   isPaused: boolean,
@@ -16,7 +17,7 @@ export async function pauseQueue(
   const client = await remoteClient(options);
   const { unreachable } =
     client === null
-      ? await changeHere(worker, isPaused, options)
+      ? await changeHere(queue, worker, isPaused, options)
       : await (isPaused ? client.pauseQueue(queue) : client.resumeQueue(queue));
   const done = isPaused ? `${queue} is paused: no container takes its jobs` : `${queue} goes on`;
   printResult(options, { queue, paused: isPaused, unreachable }, done);
@@ -24,7 +25,10 @@ export async function pauseQueue(
   return exitCodes.completed;
 }
 
-async function changeHere(worker: string, isPaused: boolean, options: GlobalOptions & QueueChoice) {
+async function changeHere(name: string, worker: string, isPaused: boolean, options: GlobalOptions & QueueChoice) {
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, ({ queue }) => queue.setPaused(worker, isPaused));
+  return withExistingQueue(config, options, async (open) => {
+    await requireQueue(name, open, config.handlersFolder);
+    return open.queue.setPaused(worker, isPaused);
+  });
 }
