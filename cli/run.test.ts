@@ -13,9 +13,19 @@ async function leftovers(folder: string): Promise<string[]> {
 describe("a job that completes", () => {
   test("leaves its files in --out and prints their names", async () => {
     const folder = await temporaryFolder();
-    const result = await runCli(folder, ["run", "draw", "A lighthouse,", "at dawn!", "--seed", "0"]);
+    const result = await runCli(folder, [
+      "run",
+      "draw",
+      "A lighthouse,",
+      "at dawn!",
+      "--seed",
+      "0",
+      "--config",
+      '{"novelty":1}',
+    ]);
     expect(result).toMatchObject({ exitCode: 0, stdout: "out/a-lighthouse-at-dawn-0.png\n" });
     expect(result.stderr).toContain("step 4 of 4\n");
+    expect(result.stderr).toContain("\nignored, as nothing reads it: config.novelty\n");
     expect(result.stderr).toMatch(/completed in \d+\.\d s: 1 file, seed 0\nmix colors 1\.5 s, draw 61\.3 s\n$/);
     expect(await readFile(join(folder, "out/a-lighthouse-at-dawn-0.png"), "utf8")).toBe("picture 0");
     expect(await leftovers(folder)).toEqual([]);

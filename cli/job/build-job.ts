@@ -11,7 +11,15 @@ import { type UnreadFields, unreadFields } from "#contract/unread-fields.ts";
 import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
 import { usageError } from "../errors.ts";
 import { didYouMean } from "../suggest.ts";
-import { asLocalFile, type LocalFile, localFilesOf, withAddresses, withFileNames, withInputs } from "./local-inputs.ts";
+import {
+  asLocalFile,
+  asTyped,
+  type LocalFile,
+  localFilesOf,
+  withAddresses,
+  withFileNames,
+  withInputs,
+} from "./local-inputs.ts";
 import type { JobOptions } from "./options.ts";
 
 export interface PlannedJob {
@@ -77,9 +85,10 @@ export function planJob(
   const { type } = handler;
   const job = withAddresses(fields, inputFieldsOf(handler), addresses);
   const request = { id: randomUUID(), created_at: new Date().toISOString(), ...job };
+  const names = asTyped(addresses, options);
   const named = ({ value, ...problem }: FieldProblem): FieldProblem => ({
     ...problem,
-    ...(value === undefined ? {} : { value: typeof value === "string" ? withFileNames(value, addresses) : value }),
+    ...(value === undefined ? {} : { value: typeof value === "string" ? withFileNames(value, names) : value }),
   });
   const envelope = parseWith(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems.map(named), options, type);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { InputPlace } from "#contract/input-fields.ts";
-import { withFileNames, withInputs } from "./local-inputs.ts";
+import { asTyped, withFileNames, withInputs } from "./local-inputs.ts";
 
 const places: readonly InputPlace[] = [
   { path: ["config", "image_refs"], takes: "picture" },
@@ -39,4 +39,10 @@ it.each([
     ["@b.png", `input:${"0".repeat(64)}`],
   ]);
   expect(withFileNames(text, addresses)).toBe(expected);
+});
+
+it("names a picture that is an option by its path, as it was typed there", () => {
+  const names = asTyped(new Map([["@a.png", "http://127.0.0.1:4711/0/a.png"]]), { reference: "a.png" });
+  expect(withFileNames("The file http://127.0.0.1:4711/0/a.png is refused.", names)).toBe("The file a.png is refused.");
+  expect([...asTyped(new Map([["@a.png", ""]]), { reference: "@a.png" }).keys()]).toEqual(["@a.png"]);
 });

@@ -94,6 +94,15 @@ export function withAddresses(
   );
 }
 
+/** These addresses by what was typed: `--reference picture.png` has no mark. */
+export function asTyped(
+  addresses: ReadonlyMap<string, string>,
+  { reference, mask }: Pick<JobOptions, "reference" | "mask">,
+): ReadonlyMap<string, string> {
+  const typed = (name: string) => [reference, mask].find((given) => asLocalFile(given) === name) ?? name;
+  return new Map([...addresses].map(([name, address]) => [typed(name), address]));
+}
+
 /** A text for people, with what they have typed for the addresses that stand in its place. */
 export function withFileNames(text: string, addresses: ReadonlyMap<string, string>): string {
   return [...addresses].reduce((shown, [name, address]) => {

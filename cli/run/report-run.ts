@@ -83,10 +83,10 @@ function cancelledText({ step, total }: Extract<RunEnd, { status: "cancelled" }>
   return `cancelled ${total > 0 ? `at ${stepText(step, total)}` : "before the first step"}; nothing was kept`;
 }
 
-/** Fields that only the handler could know to be of no use for this job, by what it reports. */
+/** Fields that only the handler could know to be of no use for this job, by what it reports: names of parameters alone. */
 function unused({ ignored }: Readonly<Record<string, unknown>>, known: readonly string[]): string[] {
   const names = z.array(z.string()).safeParse(ignored).data ?? [];
-  return names.filter((name) => !known.includes(name));
+  return names.filter((name) => !known.some((one) => one === name || one === `config.${name}`));
 }
 
 /** Prompts that are longer than what the model reads. */

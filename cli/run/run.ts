@@ -8,7 +8,7 @@ import type { Logger } from "#runtime/observe/log.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob, type PlannedJob, planJob } from "../job/build-job.ts";
-import { withFileNames } from "../job/local-inputs.ts";
+import { asTyped, withFileNames } from "../job/local-inputs.ts";
 import type { JobOptions } from "../job/options.ts";
 import { withPipedPrompt } from "../prompts/piped-prompt.ts";
 import { type GlobalOptions, openLog, readSettings } from "../settings.ts";
@@ -60,7 +60,7 @@ async function runInScratchFolder(parts: PreparedRun): Promise<number> {
   const scratch = await ScratchFolder.create(options.data === undefined ? undefined : settings.dataFolder);
   try {
     const config = configForOneJob(parts, scratch);
-    const { addresses } = files;
+    const addresses = asTyped(files.addresses, options);
     const view = withNamedFiles(await createProgressView({ plain: options.verbose === true }), addresses);
     const ran = await runPlanned({ planned, config, out, view, interruption, scratch, log: await openLog(config) });
     const named = <Part extends { readonly end: RunEnd }>(part: Part) => ({
@@ -110,7 +110,7 @@ async function runPlanned(parts: PlannedRun): Promise<RunOutcome> {
   }
 }
 
-/** Whoever reads an error has typed `@picture.png`, and does not know the address under which it is served. */
+/** Whoever reads an error has typed a file, and does not know the address under which it is served. */
 function namingFiles(end: RunEnd, addresses: LocalFiles["addresses"]): RunEnd {
   if (end.status !== "failed" && end.status !== "undelivered") return end;
   return { ...end, error: { ...end.error, message: withFileNames(end.error.message, addresses) } };
