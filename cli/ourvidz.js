@@ -18,6 +18,12 @@ if (Number.parseInt(process.versions.node, 10) < oldestNode) {
       "use `npm run ourvidz -- …`, which runs the project's own Node.\n",
   );
   process.exitCode = 2;
+} else if (/[\\/]node_modules[\\/]/.test(fileURLToPath(import.meta.url))) {
+  process.stderr.write(
+    "ourvidz runs from a clone of the project, not from node_modules, where Node.js runs no TypeScript: " +
+      "clone it, and run `npm ci` and `npx ourvidz …` there.\n",
+  );
+  process.exitCode = 2;
 } else {
   const { NODE_COMPILE_CACHE: given } = process.env;
   if (given === undefined) {

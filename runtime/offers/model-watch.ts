@@ -52,7 +52,10 @@ export class ModelWatch {
     if (facts === undefined)
       return (
         this.#comingOf(name) ??
-        this.#missing.get(name) ?? { code: "MODEL_NOT_FOUND", message: `There is no model "${name}" here: ourvidz models lists those that are.` }
+        this.#missing.get(name) ?? {
+          code: "MODEL_NOT_FOUND",
+          message: `There is no model "${name}" here: ourvidz models lists those that are.`,
+        }
       );
     if (facts.problems.length === 0) return null;
     return { code: "MODEL_INVALID", message: `${facts.problems.join("; ")}.` };
