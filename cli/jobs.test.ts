@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { access, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runCli, startCli, startCliReading, temporaryFolder, withSledge } from "./testing/run-cli.ts";
@@ -177,6 +177,9 @@ describe("beside a running container", () => {
     expect(done.assets).toMatchObject([{ file: expect.stringMatching(/^\/.*\/0\.png$/), metadata: { seed: 3 } }]);
     await access(done.assets[0].file);
     expect((await runCli(folder, ["job", good.job_id])).stdout).toContain(done.assets[0].file);
+    // As with files in the app's storage, or in the data folder of another container.
+    await rm(done.assets[0].file);
+    expect((await runCli(folder, ["job", good.job_id])).stdout).toContain("/0.png (not in this data folder)\n");
 
     const endless = await json(folder, 0, "enqueue", "draw", "x", "--steps", "150", "--config", '{"step_ms":200}');
     const follower = startCli(folder, ["job", endless.job_id, "--follow"]);

@@ -28,7 +28,7 @@ export function describeJob(job: ShownJob): string {
     ...(Object.keys(job.config).length === 0 ? [] : [["config", JSON.stringify(job.config)]]),
     ...(job.error === null ? [] : [["error", `${job.error.code}: ${oneLine(job.error.message)}`]]),
     ...job.attempts.map((attempt) => [`attempt ${attempt.attempt}`, describeAttempt(attempt)]),
-    ...job.assets.map(({ file, url, path }) => ["file", file ?? url ?? path]),
+    ...job.assets.map(({ file, url, path }) => ["file", file ?? url ?? `${path} (not in this data folder)`]),
   ];
   const width = Math.max(...lines.map(([title = ""]) => title.length));
   return lines.map(([title = "", value = ""]) => `${bold(title.padEnd(width))}  ${value}`).join("\n");

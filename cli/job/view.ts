@@ -1,3 +1,4 @@
+import { access } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
@@ -5,30 +6,29 @@ import { viewJob } from "#functions/jobs/job-view.ts";
 import type { Embedded } from "#runtime/container/embedded.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 
-/** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is known here. */
+/** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is here. */
 export interface ShownJob extends Omit<JobView, "assets"> {
   readonly assets: readonly { readonly path: string; readonly file?: string; readonly url?: string | null }[];
 }
 
-/** A job as `jobs` and `job` print it with --json: as over HTTP, but assets are files and not addresses. */
+/** A job as `jobs` and `job` print it with --json: as over HTTP, but assets are files, where they are in this data folder, and not addresses. */
 export async function jobJson(record: JobRecord, { store }: Pick<Embedded, "store">): Promise<ShownJob> {
   const view = await viewJob(record, { store });
-  return {
-    ...view,
-    assets: view.assets.map(({ url, thumbnail_url, path, ...asset }) => ({
-      ...asset,
-      path,
-      file: assetFile(store, record.job, path),
-    })),
-  };
+  const assets = view.assets.map(async ({ url, thumbnail_url, path, ...asset }) => {
+    const file = await assetFile(store, record.job, path);
+    return { ...asset, path, ...(file === undefined ? {} : { file }) };
+  });
+  return { ...view, assets: await Promise.all(assets) };
 }
 
-/** Where the local asset store has the file; the path itself when it is none of this store's. */
-export function assetFile(store: Embedded["store"], job: Job, path: string): string {
+/** Where the local asset store has the file; undefined when it lies elsewhere: in the app's storage, or another data folder. */
+async function assetFile(store: Embedded["store"], job: Job, path: string): Promise<string | undefined> {
   try {
-    return store.locate(bucketOf(job), path);
+    const file = store.locate(bucketOf(job), path);
+    await access(file);
+    return file;
   } catch (error) {
-    if (error instanceof CodedError) return path;
+    if (error instanceof CodedError || (error instanceof Error && "code" in error)) return undefined;
     throw error;
   }
 }
