@@ -111,3 +111,18 @@ test.each([
   expect(await client.outbox()).toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
   expect((await runCli(folder, ["outbox"], env)).stderr).toMatch(/Nothing waits/);
 });
+
+test("a report that nobody will take is given up, also in the data folder, and none that is not there", async () => {
+  app.faults.add({ times: 1000, does: { status: 401 } });
+  const job = await container.submitGated();
+  await job.open();
+  await vi.waitFor(async () => expect((await client.outbox()).alarms).toHaveLength(1), { timeout: 30_000 });
+  const given = await runCli(folder, ["outbox", "--give-up", job.id, ...here()], env);
+  expect(given).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`The end of ${job.id} is reported no`) });
+  await expect.poll(async () => (await client.job(job.id)).status, { timeout: 20_000 }).toBe("completed");
+  expect([...app.known.values()].filter(({ status, job_id }) => job_id === job.id && status === "completed")).toEqual(
+    [],
+  );
+  const unknown = await runCli(folder, ["outbox", "--give-up", job.id], env);
+  expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`No report of job ${job.id} waits`) });
+});

@@ -23,6 +23,7 @@ import type { jobEvents } from "#functions/api/jobs-events.ts";
 import type { getJob } from "#functions/api/jobs-get.ts";
 import type { listJobs } from "#functions/api/jobs-list.ts";
 import type { retryJob } from "#functions/api/jobs-retry.ts";
+import type { giveUpReport } from "#functions/api/outbox-give-up.ts";
 import type { listOutbox } from "#functions/api/outbox-list.ts";
 import type { tryOutbox } from "#functions/api/outbox-try.ts";
 import type { deadLetters } from "#functions/api/queues-dead.ts";
@@ -47,6 +48,7 @@ import { streamChat } from "./chat-stream.ts";
 import { type ChatEvent, type JobEvent, readJobEvents } from "./event-reader.ts";
 import { given } from "./given.ts";
 import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
+import type { FollowOptions, GenerateOptions, Owner, UploadOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import type { RedriveOptions } from "./redrive-options.ts";
 
@@ -64,33 +66,7 @@ type Page = z.input<NonNullable<typeof deadLetters.query>>;
 /** A job as it is handed in. */
 export type NewJob = z.input<typeof submission>;
 
-export interface GenerateOptions {
-  /** How long the result is waited for: 0 to 600, 300 by default. */
-  readonly waitSeconds?: number;
-  /** Aborting it cancels a job without an id and idempotency key; one that has a name goes on. */
-  readonly signal?: AbortSignal;
-  /** "base64": the files are in the answer, at most 8 MB together. */
-  readonly inline?: "base64";
-}
-
-export interface FollowOptions {
-  readonly signal?: AbortSignal;
-  /** Pause before a stream that broke is opened again. */
-  readonly pauseMs?: number;
-}
-
-/** Whose sessions are meant: those of requests without a user, when it is left out. */
-export interface Owner {
-  readonly userId?: string | undefined;
-}
-
-export interface UploadOptions {
-  /** Whose file it is: jobs of this user may name it. */
-  readonly userId?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** How long the upload may take; an hour by default. */
-  readonly timeoutMs?: number;
-}
+export type { FollowOptions, GenerateOptions, Owner, UploadOptions } from "./options.ts";
 
 /** A request for text that is answered whole. */
 export type NewChat = Omit<z.input<typeof chatRequest>, "stream">;
@@ -354,6 +330,11 @@ export class OurvidzClient {
   /** Tries now to deliver them. */
   tryOutbox(): Promise<AnswerOf<typeof tryOutbox>> {
     return this.#connection.call<typeof tryOutbox>("POST", "/outbox/try");
+  }
+
+  /** Has the end of a job reported no further: the app will not hear of it. */
+  giveUpReport(jobId: string): Promise<AnswerOf<typeof giveUpReport>> {
+    return this.#connection.call<typeof giveUpReport>("POST", "/outbox/give-up", { body: { job_id: jobId } });
   }
 
   status(): Promise<AnswerOf<typeof workerStatus>> {

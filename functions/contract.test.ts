@@ -62,11 +62,11 @@ function eventData(text: string): unknown[] {
 
 const errorBodyOf = (route: Route) => route.errorForm?.schema ?? errorBody;
 const isOpen = (route: Route) => route.access === "open" || route.access === "signed";
-/** No language model is in this container, and the routes that want one say so; chat.test.ts has one. */
+/** No language model is in this container and nothing in its outbox, and the routes say so: see chat.test.ts and outbox.test.ts. */
 const answersOf = ({ responses, errors, path }: Route) =>
   Object.keys(responses).concat(
     errors?.includes("CALL_NOT_OFFERED") ? ["422"] : [],
-    path === "/v1/models/:id" ? ["404"] : [],
+    ["/v1/models/:id", "/outbox/give-up"].includes(path) ? ["404"] : [],
   );
 const named = routes.map((route) => [`${route.method} ${route.path}`, route] as const);
 

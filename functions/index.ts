@@ -41,6 +41,7 @@ import { metricsRoute } from "./metrics.ts";
 import { getModelRoute } from "./models-get.ts";
 import { listModelsRoute } from "./models-list.ts";
 import { openApiRoute } from "./openapi-json.ts";
+import { giveUpReportRoute } from "./outbox-give-up.ts";
 import { listOutboxRoute } from "./outbox-list.ts";
 import { tryOutboxRoute } from "./outbox-try.ts";
 import { deadLettersRoute } from "./queues-dead.ts";
@@ -107,6 +108,7 @@ export const routes: readonly Route[] = [
   discardUndecodableRoute,
   listOutboxRoute,
   tryOutboxRoute,
+  giveUpReportRoute,
   workerStatusRoute,
   workerResourcesRoute,
   workerInfoRoute,

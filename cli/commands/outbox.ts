@@ -10,9 +10,15 @@ export function addOutbox(program: Command): void {
       "Shows the finished jobs whose results have not reached the app yet: what keeps them, and the next try.",
     )
     .option("--try", "have them tried now")
+    .option("--give-up <job>", "report the end of this job no further: the app never hears of it")
     .addHelpText(
       "after",
-      examples("ourvidz outbox", "ourvidz outbox --try", "ourvidz --url https://worker.example outbox --json"),
+      examples(
+        "ourvidz outbox",
+        "ourvidz outbox --try",
+        "ourvidz outbox --give-up <job>",
+        "ourvidz --url https://worker.example outbox --json",
+      ),
     )
     .action(
       action(async (_operands, options: OutboxOptions) => (await import("../job/show-outbox.ts")).showOutbox(options)),

@@ -10,15 +10,20 @@ import { age } from "./view.ts";
 
 export interface OutboxOptions extends GlobalOptions {
   readonly try?: boolean;
+  /** A job's id. */
+  readonly giveUp?: string;
 }
 
 /** The body of `ourvidz outbox`. */
 export async function showOutbox(options: OutboxOptions): Promise<number> {
   const client = await remoteClient(options);
   if (client !== null && options.try === true) await client.tryOutbox();
+  if (client !== null && options.giveUp !== undefined) await client.giveUpReport(options.giveUp);
   const outbox = client === null ? await readOutbox(options) : await client.outbox();
   printResult(options, outbox, outboxTable(outbox.rows));
   if (options.json) return exitCodes.completed;
+  if (options.giveUp !== undefined)
+    note(`The end of ${options.giveUp} is reported no further: whoever delivers settles the job within seconds.`);
   if (outbox.waiting === 0) note("Nothing waits: every result has reached its app.");
   else if (client === null && options.try === true)
     note("They are due now: a container that runs on this data folder tries them within seconds, else the next start.");
@@ -28,15 +33,21 @@ export async function showOutbox(options: OutboxOptions): Promise<number> {
   return exitCodes.completed;
 }
 
-/** That of the data folder, whoever delivers it; with --try, its rows are due when this returns. */
+/** That of the data folder, whoever delivers it; with --try, its rows are due when this returns, with --give-up those of a job are given up. */
 export async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
-  const [{ databaseFile, openDatabase }, { Outbox }, { outboxMigrations }, { alarmsIn, viewOutbox }] =
-    await Promise.all([
-      import("#runtime/lib/database/database.ts"),
-      import("#runtime/delivery/outbox.ts"),
-      import("#runtime/delivery/outbox-migrations.ts"),
-      import("#functions/outbox/outbox-view.ts"),
-    ]);
+  const [
+    { databaseFile, openDatabase },
+    { Outbox },
+    { outboxMigrations },
+    { alarmsIn, viewOutbox },
+    { giveUpReports },
+  ] = await Promise.all([
+    import("#runtime/lib/database/database.ts"),
+    import("#runtime/delivery/outbox.ts"),
+    import("#runtime/delivery/outbox-migrations.ts"),
+    import("#functions/outbox/outbox-view.ts"),
+    import("#functions/outbox/give-up.ts"),
+  ]);
   const { dataFolder } = await readSettings(options, { serves: false });
   const path = databaseFile(dataFolder);
   if (!(await stat(path).catch(() => null))) {
@@ -47,6 +58,7 @@ export async function readOutbox(options: OutboxOptions): Promise<OutboxView> {
   try {
     const outbox = new Outbox(database, { owner: "command", nowMs: Date.now });
     if (options.try === true) await outbox.wakeAll();
+    if (options.giveUp !== undefined) await giveUpReports(outbox, options.giveUp);
     return viewOutbox(outbox, alarmsIn(outbox, Date.now()));
   } finally {
     database.close();

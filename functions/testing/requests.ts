@@ -75,6 +75,7 @@ const valid: Readonly<Record<string, (container: TestContainer) => Promise<Parti
     path: "/queues/test_queue/redrive",
     query: new URLSearchParams({ limit: "5" }),
   }),
+  "POST /outbox/give-up": async () => ({ body: { job_id: "nothing-waits" } }),
   "GET /undecodable": async () => ({ query: new URLSearchParams({ queue: "test_queue", limit: "5" }) }),
   "POST /queues/:queue/undecodable/discard": async () => ({
     path: "/queues/test_queue/undecodable/discard",

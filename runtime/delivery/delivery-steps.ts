@@ -284,9 +284,10 @@ export class DeliverySteps {
 
   /**
    * An app that is away for a day has other worries; one that refuses the container is notified when that is mended. A webhook
-   * is one job's own, and nobody's to mend after that.
+   * is one job's own, and nobody's to mend after that. A person may have given it up before (`Outbox.giveUp`).
    */
   #isGivenUp(row: OutboxRow): boolean {
+    if (this.#isReported(row)) return true;
     const isOld = this.#options.nowMs() - row.createdAtMs > callbackLimitMs;
     return isOld && (row.entry.forWebhook || !this.#gateOf(row).needsMending);
   }

@@ -101,3 +101,33 @@ it("no row has the number of one that was removed, nor of one that was there bef
   expect(next?.id).toBe(8);
   expect(await outbox.removeFor(8, [entry])).toMatchObject([{ id: 9 }]);
 });
+
+it("gives up what is to be reported of a job, and nothing while its files are to be stored", async () => {
+  const outbox = new Outbox(await open(), { owner: "own", nowMs: Date.now, claimMs: 1000 });
+  const file = {
+    index: 0,
+    file: "0.png",
+    mimeType: "image/png",
+    extension: "png",
+    type: "image",
+    sizeBytes: 3,
+  } as const;
+  const withFile: OutboxEntry = { ...entry, files: [{ ...file, metadata: {} }] };
+  const row = await outbox.record(withFile, true);
+  await outbox.record({ ...entry, lease: { ...entry.lease, jobId: "other", token: "other" } }, true);
+  expect(await outbox.giveUp("job")).toEqual({ givenUp: 0, storing: 1 });
+  await outbox.markUploaded(row?.id ?? 0);
+  await outbox.record({ ...withFile, ended: true, forWebhook: true }, true);
+  expect(await outbox.giveUp("job")).toEqual({ givenUp: 2, storing: 0 });
+  const reported = (await outbox.all()).map(({ entry: { lease, forWebhook }, reported: isReported }) => [
+    lease.jobId,
+    forWebhook,
+    isReported,
+  ]);
+  expect(reported).toEqual([
+    ["job", false, true],
+    ["other", false, false],
+    ["job", true, true],
+  ]);
+  expect(await outbox.giveUp("none")).toEqual({ givenUp: 0, storing: 0 });
+});

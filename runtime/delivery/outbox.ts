@@ -230,6 +230,19 @@ export class Outbox {
     await this.#database.writeGrouped(() => this.#statements.markReported.run({ id }));
   }
 
+  /**
+   * Nobody is notified of the job's end any more, by the rows that are there: they are settled, and removed, without it. Rows whose
+   * files are still to be stored stay as they are: without them there is nothing that the job could have become.
+   * @returns how many there are of both
+   */
+  async giveUp(jobId: string): Promise<{ readonly givenUp: number; readonly storing: number }> {
+    const now = this.#options.nowMs();
+    return this.#database.write(() => ({
+      givenUp: this.#statements.giveUp.run({ job: jobId, now }),
+      storing: this.#statements.storing.get({ job: jobId })?.count ?? 0,
+    }));
+  }
+
   /** Another end than the one that was recorded, from here on: on disk when the promise resolves. */
   async replace(id: number, entry: OutboxEntry): Promise<void> {
     await this.#database.write(() => this.#statements.replace.run({ id, entry: JSON.stringify(entry) }));
@@ -315,6 +328,8 @@ export class Outbox {
 }
 
 function prepare(database: Database) {
+  const isOfJob = "json_extract(entry, '$.lease.jobId') = :job";
+  const isStored = `(uploaded OR json_extract(entry, '$.forWebhook') IS 1 OR json_array_length(entry, '$.files') = 0)`;
   return {
     insert: database.query(
       `INSERT INTO outbox (token, entry, next_try_at_ms, claimed_by, claimed_until_ms, created_at_ms)
@@ -342,6 +357,13 @@ function prepare(database: Database) {
     ),
     renew: database.command("UPDATE outbox SET claimed_until_ms = :until WHERE claimed_by = :owner"),
     markReported: database.command("UPDATE outbox SET reported = 1 WHERE id = :id"),
+    giveUp: database.command(
+      `UPDATE outbox SET reported = 1, next_try_at_ms = min(next_try_at_ms, :now) WHERE ${isOfJob} AND ${isStored}`,
+    ),
+    storing: database.query(
+      `SELECT count(*) AS count FROM outbox WHERE ${isOfJob} AND NOT ${isStored}`,
+      z.object({ count: z.number() }),
+    ),
     markUploaded: database.command("UPDATE outbox SET uploaded = 1, tries = 0, error = NULL WHERE id = :id"),
     postpone: database.command(
       `UPDATE outbox SET next_try_at_ms = :at, tries = tries + :tries, error = coalesce(:error, error),

@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { safeId } from "#contract/job.ts";
+import { declareRoute } from "./declare.ts";
+import { queueErrors } from "./schemas/errors.ts";
+
+/** POST /outbox/give-up: for reports that nobody will ever take, as of an app that is not there any more. */
+export const giveUpReport = declareRoute({
+  method: "POST",
+  path: "/outbox/give-up",
+  access: "key",
+  summary: "Report the end of a job no further, and settle it",
+  description:
+    "The app, or the job's own webhook, is not notified of it; the job has its end, and its files are where they were stored. A job whose files are not stored yet is refused.",
+  body: z.strictObject({ job_id: safeId }, "must be an object"),
+  responses: {
+    202: z.object({
+      job_id: z.string(),
+      /** How many reports of it are given up: to the app, to its webhook. */
+      given_up: z.int(),
+    }),
+  },
+  errors: ["NOT_FOUND", "JOB_NOT_SETTLED", "SHUTTING_DOWN", ...queueErrors],
+});
