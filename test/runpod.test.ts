@@ -77,6 +77,12 @@ it("runs what comes as a few fields, and answers with the file itself where nobo
   expect(metadata).toMatchObject({ steps: 2, job_type: "noop" });
 });
 
+it("hands a larger file over itself to who waits for it", async () => {
+  const { status, output } = await runSync({ asset_bytes: 9_000_000 });
+  expect(status).toBe("COMPLETED");
+  expect(output.assets[0].data).toHaveLength(12_000_000);
+});
+
 it("runs an envelope of the app's, under the id that the app gave it", async () => {
   const id = randomUUID();
   const { output } = await runSync({ id, type: "noop", user_id: "ann", prompt: "a lake", config: { steps: 1 } });

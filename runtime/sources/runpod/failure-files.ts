@@ -13,7 +13,7 @@ const keptFailure = z.object({
 });
 export type KeptFailure = Readonly<z.output<typeof keptFailure>>;
 
-/** Failures that the platform has not heard of, a file each, so that the next process on the data folder posts what this one cannot. */
+/** Failures that the platform has not taken, a file each, so that the next process on the data folder posts what this one cannot. */
 export class FailureFiles {
   readonly #folder: string;
 

@@ -22,7 +22,7 @@ const closeLimitMs = 5_000;
 
 /**
  * Failures of jobs that have no attempt any more, or never had one. Nobody waits for these posts: that a job has ended is
- * recorded here before the platform has heard of it. Each is tried for as long as the container lives, and by the next process
+ * recorded here before the platform has taken it. Each is tried for as long as the container lives, and by the next process
  * on its data folder.
  */
 export class FailurePosts {

@@ -37,7 +37,7 @@ async function ran(mode: string) {
   return server;
 }
 
-it("asks for a job as the official worker does", async () => {
+it("takes a job as the official worker does", async () => {
   const { take } = recording.gets;
   const [first] = (await ran("echo")).takes;
   expect(first && asSent(first, Object.keys(take.headers))).toEqual(take);

@@ -37,10 +37,10 @@ export interface RunpodSourceOptions extends RunpodSettings, Pick<InputOptions, 
   /** Whether this container has an executor for the worker, busy or not; without it, it has one for each. */
   runsHere?(worker: string): boolean;
   readonly hostname: string;
-  /** Where failures are kept that the platform has not heard of; without it, they last as long as this process. */
+  /** Where failures are kept that the platform has not taken; without it, they last as long as this process. */
   readonly failuresFolder?: string;
   readonly log?: Logger | undefined;
-  /** The platform was asked to replace this container: it should come to its end. */
+  /** The platform was requested to replace this container: it should come to its end. */
   requestStop?(): void;
   readonly timings?: Partial<Timings>;
   readonly nowMs?: () => number;

@@ -15,11 +15,11 @@ export interface BuildOptions {
   readonly stopPod: boolean;
 }
 
-const asked = z.looseObject({ refresh_worker: z.unknown() }).catch({ refresh_worker: undefined });
+const requested = z.looseObject({ refresh_worker: z.unknown() }).catch({ refresh_worker: undefined });
 
 /** Whether the handler wants this container to be replaced after the job. */
 export function wantsRefresh({ metadata }: Pick<JobResult, "metadata">): boolean {
-  return Boolean(asked.parse(metadata).refresh_worker);
+  return Boolean(requested.parse(metadata).refresh_worker);
 }
 
 export async function buildOutput(

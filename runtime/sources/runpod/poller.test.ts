@@ -16,15 +16,15 @@ async function turns(): Promise<void> {
 /** One poll whose answer the test lets begin and end. */
 function poll() {
   const came = Promise.withResolvers<HttpAnswer>();
-  const asked = Promise.withResolvers<Parameters<PollerOptions["api"]["get"]>[1]>();
-  const heard: HttpAnswer[] = [];
+  const requested = Promise.withResolvers<Parameters<PollerOptions["api"]["get"]>[1]>();
+  const received: HttpAnswer[] = [];
   const logged: unknown[] = [];
   let polls = 0;
   const log = pino({ level: "error" }, { write: (line: string) => void logged.push(JSON.parse(line).msg) });
   const poller = new Poller({
     api: {
       get: (_url, options) => {
-        asked.resolve(options);
+        requested.resolve(options);
         options.signal.addEventListener("abort", () => came.reject(options.signal.reason));
         return came.promise;
       },
@@ -36,17 +36,17 @@ function poll() {
     what: "the take of jobs",
     next: () => (polls++ < 2 ? "http://runpod/job-take" : null),
     onAnswer: (one) => {
-      heard.push(one);
-      return { kind: "heard" };
+      received.push(one);
+      return { kind: "received" };
     },
   });
   poller.go();
-  return { poller, asked: asked.promise, came, heard, logged };
+  return { poller, requested: requested.promise, came, received, logged };
 }
 
 it("waits for the rest of an answer that has begun, however late it began", async () => {
-  const { poller, asked, came, heard, logged } = poll();
-  const { signal, onAnswer } = await asked;
+  const { poller, requested, came, received, logged } = poll();
+  const { signal, onAnswer } = await requested;
   vi.advanceTimersByTime(defaultTimings.pollLimitMs - 1);
   onAnswer?.();
   vi.advanceTimersByTime(defaultTimings.answerLimitMs - 1);
@@ -54,26 +54,26 @@ it("waits for the rest of an answer that has begun, however late it began", asyn
   came.resolve(answer);
   poller.stop();
   await poller.stopped();
-  expect(heard).toEqual([answer]);
+  expect(received).toEqual([answer]);
   expect(logged).toEqual([]);
 });
 
-it("cuts off an answer whose rest does not come, which is said in the log", async () => {
-  const { poller, asked, heard, logged } = poll();
-  const { signal, onAnswer } = await asked;
+it("cuts off an answer whose rest does not come, which is logged", async () => {
+  const { poller, requested, received, logged } = poll();
+  const { signal, onAnswer } = await requested;
   onAnswer?.();
   vi.advanceTimersByTime(defaultTimings.answerLimitMs);
   expect(signal.aborted).toBe(true);
   await vi.waitFor(() => expect(poller.trouble?.message).toContain("its answer did not end within 60 seconds"));
   poller.stop();
   await poller.stopped();
-  expect(heard).toEqual([]);
+  expect(received).toEqual([]);
   expect(logged[0]).toContain("an answer to the take of jobs was cut off");
 });
 
 it("ends a poll without an answer at its limit, which is no trouble", async () => {
-  const { poller, asked, logged } = poll();
-  const { signal } = await asked;
+  const { poller, requested, logged } = poll();
+  const { signal } = await requested;
   vi.advanceTimersByTime(defaultTimings.pollLimitMs + 1000);
   expect(signal.aborted).toBe(true);
   poller.stop();
@@ -83,8 +83,8 @@ it("ends a poll without an answer at its limit, which is no trouble", async () =
 });
 
 it("waits for the rest of an answer at the stop, and cuts it off after seconds, loudly", async () => {
-  const { poller, asked, logged } = poll();
-  const { signal, onAnswer } = await asked;
+  const { poller, requested, logged } = poll();
+  const { signal, onAnswer } = await requested;
   onAnswer?.();
   poller.stop();
   await turns();
@@ -95,13 +95,13 @@ it("waits for the rest of an answer at the stop, and cuts it off after seconds, 
 });
 
 it("takes what is in the socket already at the stop", async () => {
-  const { poller, asked, came, heard } = poll();
-  const { signal, onAnswer } = await asked;
+  const { poller, requested, came, received } = poll();
+  const { signal, onAnswer } = await requested;
   poller.stop();
   onAnswer?.();
   await turns();
   expect(signal.aborted).toBe(false);
   came.resolve(answer);
   await poller.stopped();
-  expect(heard).toEqual([answer]);
+  expect(received).toEqual([answer]);
 });

@@ -8,7 +8,7 @@ import type { HttpAnswer } from "./protocol/take-answer.ts";
 
 /*
  * A long poll that goes on as long as it is wanted. What comes in an answer is this container's from then on, and nobody can be
- * told that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in. A
+ * notified that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in. A
  * process that was frozen finds its limits over and the answer in its socket: what has arrived is read before a limit counts.
  */
 export interface PollerOptions {
@@ -26,7 +26,7 @@ export interface PollerOptions {
 }
 
 export type PollOutcome =
-  | { readonly kind: "heard" | "nothing" | "throttled" }
+  | { readonly kind: "received" | "nothing" | "throttled" }
   | { readonly kind: "refused"; readonly message: string };
 
 /** How long the rest of an answer that has begun may take at a stop. */

@@ -3,7 +3,7 @@ import type { RunpodSourceOptions } from "./options.ts";
 export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log" | "requestStop">;
 
 /**
- * When the platform is to replace this container, which the end of its last job says (`stopPod`): said before, others that run
+ * When the platform is to replace this container, which the end of its last job carries (`stopPod`): any earlier, others that run
  * here would go with it.
  */
 export class Refresh {

@@ -265,7 +265,7 @@ export class RunpodSource implements JobSource {
     this.#stops.go();
     this.#clock.look();
     this.#changes.jobs.notify();
-    return { kind: "heard" };
+    return { kind: "received" };
   }
 
   /** False for one that does not come to be here. */

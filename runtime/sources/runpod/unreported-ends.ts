@@ -11,7 +11,7 @@ export class UnreportedEnds {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** @param isAnswered for one whose caller hears of it as the answer of its own call */
+  /** @param isAnswered for one whose caller gets it as the answer of its own call */
   add(end: UnreportedEnd, { isAnswered = false } = {}): void {
     this.#ends.set(end.jobId, { end, answeredAtMs: isAnswered ? this.#monotonicMs() : Number.NEGATIVE_INFINITY });
   }

@@ -26,7 +26,7 @@ export type TakeAnswer =
   /** Something is wrong that a person may have to mend. */
   | { readonly kind: "refused"; readonly status: number; readonly message: string };
 
-/** 400 is what a container hears that was frozen and woken again: there is no job for it at this moment. */
+/** 400 is the answer to a container that was frozen and woken again: there is no job for it at this moment. */
 export function readTakeAnswer({ status, contentType, text }: HttpAnswer): TakeAnswer {
   if (status === 204 || status === 400) return { kind: "none" };
   if (status === 429) return { kind: "throttled" };

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
-/* The platform as a container sees it, played by the test: what is asked of it is written down, what it answers is scripted. */
+/* The platform as a container sees it, played by the test: what is requested of it is written down, what it answers is scripted. */
 
 export interface Heard {
   readonly method: string;
