@@ -74,3 +74,14 @@ it("runs one that has waited and nobody has taken, with its lease renewed", asyn
   expect(lease).toMatchObject({ jobId: "job", attempt: 1 });
   expect(takenAtMs).toBeGreaterThanOrEqual(before);
 });
+
+it("gives one back, uncharged, whose lease cannot be renewed after it has waited", async () => {
+  const { checked, run, renew } = await setUp();
+  renew.mockRejectedValueOnce(new Error("connection refused"));
+  // A good part of the lease.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  checked.resolve();
+  await expect.poll(() => run.mock.calls.length).toBe(1);
+  expect(renew.mock.calls.length).toBeGreaterThan(0);
+  expect(run.mock.calls[0]?.[1]).toMatchObject({ jobId: "job", attempt: 1 });
+});

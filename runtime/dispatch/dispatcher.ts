@@ -298,8 +298,16 @@ export class Dispatcher {
     const renewedAtMs = performance.now();
     if (renewedAtMs - takenAtMs < (source.leaseSeconds * 1000) / 3)
       return leases.map((lease) => ({ lease, takenAtMs }));
-    const outcomes = await source.renew(leases.map((lease) => ({ lease })));
-    return leases.filter((_, index) => outcomes[index] !== "lost").map((lease) => ({ lease, takenAtMs: renewedAtMs }));
+    try {
+      const outcomes = await source.renew(leases.map((lease) => ({ lease })));
+      return leases
+        .filter((_, index) => outcomes[index] !== "lost")
+        .map((lease) => ({ lease, takenAtMs: renewedAtMs }));
+    } catch (error) {
+      // Nobody here would run them: left to their leases, they would wait for these, and be charged.
+      await Promise.allSettled(leases.map((lease) => this.#giveBack(source, lease)));
+      throw error;
+    }
   }
 
   /** Bounded: a disk may be slow, and what loading finds to be broken gives the job back as well. */
