@@ -1,3 +1,4 @@
+import { testEndsAgainstModel } from "#test/conformance/ends/index.ts";
 import { testAgainstModel } from "#test/conformance/sources/model.ts";
 import { openHarness, type SqliteHarness } from "./testing/sqlite-harness.ts";
 
@@ -11,3 +12,5 @@ testAgainstModel({
   },
   nowMs: () => harness.nowMs(),
 });
+
+testEndsAgainstModel({ runs: 12, open: () => openHarness({ durable: false }) });

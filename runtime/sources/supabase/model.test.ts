@@ -1,3 +1,4 @@
+import { testEndsAgainstModel } from "#test/conformance/ends/index.ts";
 import { testAgainstModel } from "#test/conformance/sources/model.ts";
 import { openHarness, useProject } from "./testing/supabase-harness.ts";
 
@@ -20,3 +21,5 @@ testAgainstModel({
     },
   },
 });
+
+testEndsAgainstModel({ runs: 2, open: () => openHarness(shared, { random: () => 0 }) });

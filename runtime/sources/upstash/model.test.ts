@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { testEndsAgainstModel } from "#test/conformance/ends/index.ts";
 import { worker } from "#test/conformance/sources/harness.ts";
 import { testAgainstModel } from "#test/conformance/sources/model.ts";
 import type { ModelQueue } from "#test/conformance/sources/model-queue.ts";
@@ -27,6 +28,14 @@ testAgainstModel({
     },
   },
   check: checkPlaces,
+});
+
+testEndsAgainstModel({
+  runs: 6,
+  async open() {
+    const harness = await openHarness(shared.gateway, { events: false, random: () => 0 });
+    return { ...harness, advance: (ms) => harness.hasten(ms) };
+  },
 });
 
 /** Each job is in one place: in the ready queue, parked, or in the timetable while it is not settled, in none when it is. */
