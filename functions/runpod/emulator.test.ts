@@ -102,7 +102,7 @@ it("refuses a result that is too large with 400, and the job goes on", async () 
   expect((await call(emulator, "GET", `/lakes/status/${id}`)).json.status).toBe("IN_PROGRESS");
 });
 
-it("gives a job to nobody whose wait is over, and tells a container that there is none with 204", async () => {
+it("gives a job to nobody whose wait is over, and answers a container with 204 when there is none", async () => {
   const emulator = await startTestEmulator({ holdMs: 50 });
   expect(await emulator.worker("lakes").take()).toEqual({ status: 204, jobs: [] });
   expect(await emulator.worker("lakes").stops()).toEqual([]);

@@ -20,7 +20,7 @@ export async function loadOf(queue: Pick<JobQueues, "byName">, worker: string | 
   };
 }
 
-/** Ended jobs are counted one by one: no more often than that, whoever asks how often. */
+/** Ended jobs are counted one by one: no more often than that, however often they are wanted. */
 const keptMs = 5000;
 
 export interface EndedCounts {

@@ -96,7 +96,7 @@ it("cancels a job that waits and one that runs, whose container is notified", as
   expect(await endpoint.status(id)).toMatchObject({ status: "CANCELLED", completed: true });
 });
 
-it("purges what waits, and tells how it is", async () => {
+it("purges what waits, and counts what waits and runs", async () => {
   const { endpoint, worker } = await connected();
   const running = await endpoint.run({ input: {} });
   await worker.take();
@@ -112,6 +112,6 @@ it("purges what waits, and tells how it is", async () => {
 
 it("is refused without a key that is known", async () => {
   const { emulator } = await connected();
-  const stranger = runpodSdk("another-key-for-tests", { baseUrl: emulator.url }).endpoint("lakes");
-  await expect(stranger?.health()).rejects.toMatchObject({ response: { status: 401 } });
+  const refused = runpodSdk("another-key-for-tests", { baseUrl: emulator.url }).endpoint("lakes");
+  await expect(refused?.health()).rejects.toMatchObject({ response: { status: 401 } });
 });

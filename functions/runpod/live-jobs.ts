@@ -54,7 +54,7 @@ export class LiveJobs {
     this.#limits = { ...defaultLimits, ...limits };
   }
 
-  /** Made when it is first asked for. */
+  /** Made when it is first wanted. */
   of(jobId: string): LiveJob {
     return this.#entryOf(jobId).job;
   }

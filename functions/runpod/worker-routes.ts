@@ -58,7 +58,7 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     const body = await posted(context, maxBodyBytes(requestIdOf(job)));
     if (await takers.done(endpoint, workerId, job.id, body)) return accepted();
     if (isSettled((await known(queue, jobId)).status)) return accepted();
-    // To be told that it was taken would be wrong: the job goes back to its queue, and is run again.
+    // It was not taken: the job goes back to its queue, and is run again.
     const message =
       "The job is not in this emulator's hands, which was started anew or is another one: it will be run again.";
     throw new RetryableError(message, { code: "NOT_READY" });
