@@ -29,10 +29,11 @@ const common: NonNullable<TestProjectInlineConfiguration["test"]> = {
   // out or a process to end: three files at a time keep two cores busy, and more make the tests of short times fail.
   maxWorkers: 3,
   pool: "forks",
-  testTimeout: 30_000,
+  // Some take 18 s on a quiet machine: a limit is for what hangs.
+  testTimeout: 60_000,
   // What is waited for comes at once; on a busy machine that takes longer than the second that is the default.
   expect: { poll: { timeout: 15_000 } },
-  hookTimeout: 30_000,
+  hookTimeout: 60_000,
   // Node runs the tests as it runs the product, from the compile cache that the children share. No test mocks a module.
   experimental: { viteModuleRunner: false, nodeLoader: false },
 };
