@@ -8,18 +8,26 @@ it("leaves out of a session what an earlier run of the same job has added", asyn
     createdAtMs: 0,
   });
   const asked: unknown[] = [];
+  const remembered: StoredTurn[] = [turn("other", "1"), turn("job", "1")];
   const answer = answerQueries({
     presets: { all: [] },
     sessions: {
       async read(session) {
         asked.push(session);
-        return { turns: [turn("other", "1"), turn("job", "1"), turn("job", "2")], expiresAtMs: 1 };
+        return { turns: remembered, expiresAtMs: 1 };
       },
-      remember: async () => ({ isCut: false }),
+      async remember(_session, { prompt, response, jobId, runId }) {
+        remembered.push({ id: "new", prompt, response, jobId, runId, createdAtMs: 0 });
+        return { isCut: false };
+      },
     },
   });
-  const query = { of: "session", sessionId: "lakes" } as const;
-  expect(await answer(query, { userId: "ann", jobId: "job", runId: "2" })).toEqual({
+  const origin = { userId: "ann", jobId: "job", runId: "token-of-the-lease" };
+  const added = { prompt: "job", response: "2" };
+  await answer({ of: "remember", sessionId: "lakes", turn: added }, origin);
+  // Users read what is kept.
+  expect(JSON.stringify(remembered)).not.toContain("token-of-the-lease");
+  expect(await answer({ of: "session", sessionId: "lakes" }, origin)).toEqual({
     turns: [
       { prompt: "other", response: "1" },
       { prompt: "job", response: "2" },
