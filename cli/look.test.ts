@@ -16,8 +16,8 @@ test("--version and --help", async () => {
   expect(help.stdout).toContain('ourvidz run sdxl_image_fast "a red apple"');
 });
 
-test("the help of every command has examples that begin with its name", () => {
-  const commands = createProgram().commands.filter((command) => command.name() !== "help");
+test("the help of every command has examples that begin with its name", async () => {
+  const commands = (await createProgram([])).commands.filter((command) => command.name() !== "help");
   expect(commands).toHaveLength(25);
   for (const command of commands) {
     const help: string[] = [];

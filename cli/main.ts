@@ -9,7 +9,8 @@ const printLimitMs = 1000;
 export async function main(args: readonly string[]): Promise<void> {
   ignoreBrokenPipes();
   try {
-    await createProgram(loadEnvFile()).parseAsync(args, { from: "user" });
+    const program = await createProgram(args, loadEnvFile());
+    await program.parseAsync(args, { from: "user" });
   } catch (error) {
     process.exitCode = reportError(error, { json: isGiven(args, "--json"), verbose: isGiven(args, "--verbose") });
   }

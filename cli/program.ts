@@ -1,33 +1,7 @@
 import { Command, Help, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
-import { addBackup } from "./commands/backup.ts";
-import { addCancel } from "./commands/cancel.ts";
-import { addChat } from "./commands/chat.ts";
-import { addDiscard } from "./commands/discard.ts";
-import { addEnhance } from "./commands/enhance.ts";
-import { addEnqueue } from "./commands/enqueue.ts";
-import { addFailures } from "./commands/failures.ts";
-import { addGateway } from "./commands/gateway.ts";
-import { addHandlers } from "./commands/handlers.ts";
-import { addJob } from "./commands/job.ts";
-import { addJobs } from "./commands/jobs.ts";
-import { addModels } from "./commands/models.ts";
-import { addNewHandler } from "./commands/new-handler.ts";
-import { addOutbox } from "./commands/outbox.ts";
-import { addPause } from "./commands/pause.ts";
-import { addPriority } from "./commands/priority.ts";
-import { addQueues } from "./commands/queues.ts";
-import { addRestore } from "./commands/restore.ts";
-import { addResume } from "./commands/resume.ts";
-import { addRetry } from "./commands/retry.ts";
-import { addRun } from "./commands/run.ts";
-import { addRunpodEmulator } from "./commands/runpod-emulator.ts";
-import { addStart } from "./commands/start.ts";
-import { addTokens } from "./commands/tokens.ts";
-import { addValidate } from "./commands/validate.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { usageError } from "./errors.ts";
-import { addSourceOptions } from "./job/options.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** Commands that can be sent to a container. */
@@ -49,13 +23,77 @@ const remoteCommands = new Set([
   "enhance",
 ]);
 
+/** How a command is made known to the command line. */
+type Add = (program: Command, envFile: EnvFile | null) => void;
+
+/** The commands in the help's order, by what they are for, each with its file. */
+const groups: readonly { readonly title: string; readonly commands: Readonly<Record<string, () => Promise<Add>>> }[] = [
+  {
+    title: "Run:",
+    commands: {
+      start: async () => (await import("./commands/start.ts")).addStart,
+      run: async () => (await import("./commands/run.ts")).addRun,
+      gateway: async () => (await import("./commands/gateway.ts")).addGateway,
+      "runpod-emulator": async () => (await import("./commands/runpod-emulator.ts")).addRunpodEmulator,
+    },
+  },
+  {
+    title: "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
+    commands: {
+      enqueue: async () => (await import("./commands/enqueue.ts")).addEnqueue,
+      jobs: async () => (await import("./commands/jobs.ts")).addJobs,
+      job: async () => (await import("./commands/job.ts")).addJob,
+      cancel: async () => (await import("./commands/cancel.ts")).addCancel,
+      retry: async () => (await import("./commands/retry.ts")).addRetry,
+      discard: async () => (await import("./commands/discard.ts")).addDiscard,
+      priority: async () => (await import("./commands/priority.ts")).addPriority,
+      queues: async () => (await import("./commands/queues.ts")).addQueues,
+      pause: async () => (await import("./commands/pause.ts")).addPause,
+      resume: async () => (await import("./commands/resume.ts")).addResume,
+      failures: async () => (await import("./commands/failures.ts")).addFailures,
+      outbox: async () => (await import("./commands/outbox.ts")).addOutbox,
+    },
+  },
+  {
+    title: "Language model, here or, with --url, of a container:",
+    commands: {
+      chat: async () => (await import("./commands/chat.ts")).addChat,
+      enhance: async () => (await import("./commands/enhance.ts")).addEnhance,
+    },
+  },
+  {
+    title: "Look and check:",
+    commands: {
+      handlers: async () => (await import("./commands/handlers.ts")).addHandlers,
+      models: async () => (await import("./commands/models.ts")).addModels,
+      tokens: async () => (await import("./commands/tokens.ts")).addTokens,
+      validate: async () => (await import("./commands/validate.ts")).addValidate,
+    },
+  },
+  {
+    title: "Keep:",
+    commands: {
+      backup: async () => (await import("./commands/backup.ts")).addBackup,
+      restore: async () => (await import("./commands/restore.ts")).addRestore,
+    },
+  },
+  {
+    title: "Write:",
+    commands: { "new-handler": async () => (await import("./commands/new-handler.ts")).addNewHandler },
+  },
+];
+
+/** Of those that take the options of the sources; the others that can be sent to a container know one queue, or none. */
+const withoutSources = new Set(["outbox", "chat", "enhance", "tokens"]);
+
 /**
  * The command line. Files in `commands/` say what a command is called and takes; what it does, and with it the runtime,
- * is imported when it is called.
+ * is imported when it is called. A start of a container does not load what the others take: only commands whose names are among
+ * the arguments are made known, or all where none is.
  *
  * @param envFile what was read into the environment, for who says so
  */
-export function createProgram(envFile: EnvFile | null = null): Command {
+export async function createProgram(args: readonly string[], envFile: EnvFile | null = null): Promise<Command> {
   const program = new Command("ourvidz")
     .description("GPU job runtime for image and video apps.")
     .version(manifest.version, "--version", "print the version")
@@ -91,30 +129,24 @@ export function createProgram(envFile: EnvFile | null = null): Command {
         );
     });
 
-  program.commandsGroup("Run:");
-  addStart(program, envFile);
-  addRun(program);
-  addGateway(program);
-  addRunpodEmulator(program);
-  program.commandsGroup(
-    "Jobs of a data folder, beside a running container or without one; or, with --url, of a container:",
-  );
-  for (const add of [addEnqueue, addJobs, addJob, addCancel, addRetry, addDiscard, addPriority]) add(program);
-  for (const add of [addQueues, addPause, addResume, addFailures]) add(program);
-  for (const command of program.commands) if (remoteCommands.has(command.name())) addSourceOptions(command);
-  addOutbox(program);
-  program.commandsGroup("Language model, here or, with --url, of a container:");
-  addChat(program);
-  addEnhance(program);
-  program.commandsGroup("Look and check:");
-  for (const add of [addHandlers, addModels, addTokens, addValidate]) add(program);
-  program.commandsGroup("Keep:");
-  for (const add of [addBackup, addRestore]) add(program);
-  program.commandsGroup("Write:");
-  addNewHandler(program);
+  const isNamed = (name: string) => args.includes(name);
+  const knowsAny = groups.some(({ commands }) => Object.keys(commands).some(isNamed)) && !isNamed("help");
+  for (const { title, commands } of groups) {
+    program.commandsGroup(title);
+    for (const [name, load] of Object.entries(commands))
+      if (!knowsAny || isNamed(name)) (await load())(program, envFile);
+  }
+  await addSourcesTo(program.commands);
   program.commandsGroup("Help:");
   addHelp(program);
   return program;
+}
+
+async function addSourcesTo(commands: readonly Command[]): Promise<void> {
+  const takers = commands.filter((one) => remoteCommands.has(one.name()) && !withoutSources.has(one.name()));
+  if (takers.length === 0) return;
+  const { addSourceOptions } = await import("./job/options.ts");
+  for (const command of takers) addSourceOptions(command);
 }
 
 /** What a command refuses is not in its help. */
