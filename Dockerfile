@@ -43,6 +43,7 @@ CMD ["node", "cli/ourvidz.js", "start"]
 
 FROM base AS cpu
 COPY --from=dependencies /app/node_modules ./node_modules
+RUN deploy/fill-compile-cache.sh 10001
 ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER 10001
@@ -59,6 +60,7 @@ ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 RUN deploy/check-cuda.sh
+RUN deploy/fill-compile-cache.sh 10001
 ARG BAKED_MODELS=""
 RUN --mount=type=secret,id=hf_token,env=HF_TOKEN deploy/bake-models.sh
 USER 10001

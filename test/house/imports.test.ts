@@ -41,6 +41,28 @@ describe("processes", () => {
     },
   );
 
+  /* What a container takes and runs its first job with, and listens by; the functions come with the first request. */
+  const firstJob = ["cli/main.ts", "cli/commands/start.ts", "cli/start.ts", "functions/server.ts"];
+  const firstJobsRuntime = ["runtime/container/start-runtime.ts", "runtime/container/assemble.ts"];
+  const loadedFirst = new Set(
+    [...firstJob, ...firstJobsRuntime].flatMap((entry) => [...loadedWith(entry, imports, { lazy: false })]),
+  );
+
+  it("the way to a container's first job loads no library that it may do without", () => {
+    const dispensable = /^(undici|hono|@hono\/.*|prom-client|@supabase\/.*|@upstash\/.*|sharp|redis)(\/|$)/;
+    expect(loadedFirst.size).toBeGreaterThan(150);
+    expect(loadedFirst).toContain("zod");
+    expect([...loadedFirst].filter((file) => dispensable.test(file))).toEqual([]);
+    expect(loadedFirst).not.toContain("functions/index.ts");
+    expect(loadedFirst).not.toContain("cli/commands/run.ts");
+  });
+
+  it("the way to a container's first job does not import node:http, which loads Node's fetch client (node-http.ts)", () => {
+    const http = imports.filter(({ kind, specifier }) => kind === "load" && /^node:https?$/.test(specifier));
+    expect(http.map(({ from }) => from)).toContain("gateway/gateway.ts");
+    expect(http.map(({ from }) => from).filter((from) => loadedFirst.has(from))).toEqual([]);
+  });
+
   it("an executor loads nothing that takes, settles or delivers jobs", () => {
     const control = /^runtime\/(dispatch|sources|delivery|heartbeat|executor\/parent)\/|^(functions|cli|gateway)\//;
     const loaded = [...loadedWith("runtime/executor/child/child.ts", imports, { lazy: true })];

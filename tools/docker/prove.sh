@@ -66,6 +66,11 @@ echo "== a picture, as $name ($user)"
 inside "${start[@]}" "${as_user[@]}" sh -ec 'cd /app; node cli/ourvidz.js run sdxl_image_fast "a red apple" --config "{\"steps\": 2}" --out /data/out --json' >"$root/result.json"
 node -e 'const { status, assets } = JSON.parse(require("fs").readFileSync(process.argv[1])); if (status !== "completed" || assets.length !== 1) process.exit(1);' -- "$root/result.json"
 
+echo "== code that was compiled while the image was built is used, and no other is compiled"
+inside "${start[@]}" NODE_DEBUG_NATIVE=COMPILE_CACHE "${as_user[@]}" sh -ec 'cd /app; node cli/ourvidz.js handlers 2>&1' >"$root/compiled.log"
+grep -q "was accepted" "$root/compiled.log"
+! grep -q "was rejected" "$root/compiled.log"
+
 echo "== ${command[*]}, on a read-only file system"
 mount --bind "$root" "$root"
 mount --bind "$root/data" "$root/data"
