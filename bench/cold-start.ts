@@ -11,8 +11,8 @@ import { printTable, spread } from "./support/table.ts";
 
 /*
  * How long after the start of a container's process its first job is through, and what processor time that takes: ours and RunPod's
- * official worker at the same emulator. First a job that does nothing, then a picture of 128 x 128 in 4 steps on the CPU: by
- * models/tiny-sdxl here, and there by diffusers with random weights of the same sizes.
+ * official worker at the same emulator, each for one kind of job (WORKERS). First a job that does nothing, then a picture of
+ * 128 x 128 in 4 steps on the CPU: by models/tiny-sdxl here, and there by diffusers with random weights of the same sizes.
  *
  *   node bench/cold-start.ts <python that has runpod==1.12.0, torch and diffusers> [rounds]
  */
@@ -87,11 +87,11 @@ async function end(child: ChildProcess, pids: readonly number[]): Promise<void> 
 const nothing = "nothing";
 const drawing = "a picture";
 const rows = [["worker", "first job", "best, ms", "median (min to max), ms", "processor time, best, ms"]];
-const noop = ours({ HANDLERS_DIR: testHandlers, RUNPOD_JOB_TYPE: "noop" });
+const noop = ours({ HANDLERS_DIR: testHandlers, RUNPOD_JOB_TYPE: "noop", WORKERS: "test" });
 rows.push(await measure("ours", nothing, { prompt: "a lake" }, noop));
 if (python !== undefined)
   rows.push(await measure("official", nothing, { prompt: "a lake" }, official(python, [tool("official_worker.py")])));
-rows.push(await measure("ours", drawing, picture, ours({ RUNPOD_JOB_TYPE: "sdxl_image_fast" })));
+rows.push(await measure("ours", drawing, picture, ours({ RUNPOD_JOB_TYPE: "sdxl_image_fast", WORKERS: "sdxl" })));
 if (python !== undefined) {
   const model = join(folder, "sdxl");
   await once(spawn(python, [tool("official_picture_worker.py"), "make", tinySdxl, model], { stdio: "ignore" }), "exit");

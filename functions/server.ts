@@ -38,8 +38,11 @@ export interface ServerOptions {
   readonly connections?: ConnectionLimits;
 }
 
-/** The functions' code is loaded by the first request, or so long after the start: a container's first job goes first. */
-const loadAfterMs = 1_000;
+/**
+ * The functions' code is loaded by the first request, or when so much time has passed and no job runs: a container's first job
+ * goes first. A container that always has one loads it in the end, for the metrics that it records are kept for a while only.
+ */
+const loading = { afterMs: 1_000, limitMs: 30_000 } as const;
 
 /** Against clients that hold connections without using them; what a request may take once it has arrived is not limited. */
 const httpLimits = {
@@ -73,7 +76,7 @@ export async function startServer(runtime: Runtime, log: Logger, options: Server
   await listen(server, host, port);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server listens on no port");
-  functions.loadSoon();
+  functions.loadSoon(() => runtime.dispatcher.activeJobs > 0);
   const { failed } = functions;
   const stop = () => close(server, connections, functions, options.closeLimitMs ?? 5_000);
   return { url: urlOf(address), port: address.port, failed, close: stop };
@@ -96,8 +99,12 @@ class Functions {
     return this.#failure.promise;
   }
 
-  loadSoon(): void {
-    this.#timer = setTimeout(() => void this.#loaded().catch(() => undefined), loadAfterMs).unref();
+  loadSoon(isBusy: () => boolean, waitedMs = 0): void {
+    this.#timer = setTimeout(() => {
+      const waited = waitedMs + loading.afterMs;
+      if (isBusy() && waited < loading.limitMs) this.loadSoon(isBusy, waited);
+      else void this.#loaded().catch(() => undefined);
+    }, loading.afterMs).unref();
   }
 
   async answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
