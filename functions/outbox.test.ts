@@ -41,21 +41,6 @@ async function refusedJob(config: Record<string, unknown> = {}) {
 
 const until = (path: string) => expect.poll(async () => (await container.call("GET", path)).json, { timeout: 15_000 });
 
-it("a report that nobody will take is given up, and its job has its end", async () => {
-  const id = await refusedJob();
-  expect(await container.call("POST", "/outbox/give-up", { body: { job_id: id } })).toMatchObject({
-    status: 202,
-    json: { job_id: id, given_up: 1 },
-  });
-  await until(`/jobs/${id}`).toMatchObject({ status: "completed", delivery: null });
-  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
-  expect([...app.known.values()].filter(({ job_id, status }) => job_id === id && status !== "processing")).toEqual([]);
-  expect(await container.call("POST", "/outbox/give-up", { body: { job_id: id } })).toMatchObject({
-    status: 404,
-    json: { code: "NOT_FOUND", error: `No report of job ${id} waits in this outbox.` },
-  });
-});
-
 async function mended(id: string) {
   app.faults.clear();
   expect(await container.call("POST", "/outbox/try")).toMatchObject({ status: 202, json: { waiting: 1 } });
@@ -146,4 +131,19 @@ it("an app that is away for a moment is noted nowhere", async () => {
   await job.open();
   await until(`/jobs/${job.id}`).toMatchObject({ status: "completed" });
   expect((await container.call("GET", "/outbox")).json).toMatchObject({ alarms: [] });
+});
+
+it("a report that nobody will take is given up, and its job has its end", async () => {
+  const id = await refusedJob();
+  expect(await container.call("POST", "/outbox/give-up", { body: { job_id: id } })).toMatchObject({
+    status: 202,
+    json: { job_id: id, given_up: 1 },
+  });
+  await until(`/jobs/${id}`).toMatchObject({ status: "completed", delivery: null });
+  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
+  expect([...app.known.values()].filter(({ job_id, status }) => job_id === id && status !== "processing")).toEqual([]);
+  expect(await container.call("POST", "/outbox/give-up", { body: { job_id: id } })).toMatchObject({
+    status: 404,
+    json: { code: "NOT_FOUND", error: `No report of job ${id} waits in this outbox.` },
+  });
 });
