@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { CodedError } from "#contract/errors.ts";
 import { shortened } from "#contract/problems.ts";
-import { jobIdOf, type KeptSubmission, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { type KeptSubmission, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord, type ListFilter } from "#runtime/sources/job-source.ts";
 import { type EndedReadings, loadOf } from "./endpoint-health.ts";
 import type { LiveJobs } from "./live-jobs.ts";
+import { recordOfRequest } from "./request-record.ts";
 import { isFinal, type StatusBody, statusBody, statusOf } from "./status-body.ts";
 import { readSubmission } from "./submission.ts";
 
@@ -188,10 +189,8 @@ export class Endpoint {
 
   /** @throws CodedError JOB_NOT_FOUND, also for a job whose time is over */
   async #find(requestId: string): Promise<JobRecord> {
-    for (const jobId of new Set([jobIdOf(requestId), requestId])) {
-      const record = await this.#backend.queue.get(jobId);
-      if (record !== null && requestIdOf(record.job) === requestId && this.#isKept(record)) return record;
-    }
+    const record = await recordOfRequest(this.#backend.queue, requestId);
+    if (record !== null && this.#isKept(record)) return record;
     const shown = JSON.stringify(shortened(requestId));
     throw new CodedError("JOB_NOT_FOUND", `There is no request ${shown} at this endpoint.`);
   }

@@ -6,12 +6,15 @@ import { emulatorDelivery } from "./emulator-delivery.ts";
 import { LiveJobs } from "./live-jobs.ts";
 import { Takers } from "./takers.ts";
 import { openHome } from "./testing/home.ts";
+import { workerRoutes } from "./worker-routes.ts";
 
 const signal = new AbortController().signal;
 const holdMs = 60_000;
 
+const dayMs = 86_400_000;
+
 /** A container that has taken a job whose time is over after `limitMs`. */
-async function takeOne(limitMs: number) {
+async function takeOne(limitMs: number, id = "a") {
   const harness = await openHarness({ durable: false });
   const home = await openHome();
   const log = await createLogger({ level: "silent", format: "json" });
@@ -37,12 +40,12 @@ async function takeOne(limitMs: number) {
     rest: {},
     webhook: null,
     executionTimeoutMs: limitMs,
-    ttlMs: 86_400_000,
+    ttlMs: dayMs,
   };
-  const job = jobEnvelope.parse({ id: "a", type: "runpod_job", metadata: { runpod } });
+  const job = jobEnvelope.parse({ id, type: "runpod_job", metadata: { runpod } });
   await harness.queue.enqueue(job, { worker: "lakes" });
   takers.start();
-  expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id: "a" }]);
+  expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
   return { ...harness, takers };
 }
 
@@ -54,11 +57,24 @@ it("settles a job whose time is over again when its queue did not take that", as
 });
 
 it("forgets containers that are gone, with what they were to stop", async () => {
-  const { takers, queue, advance } = await takeOne(86_400_000);
+  const { takers, queue, advance } = await takeOne(dayMs);
   takers.ping("lakes", "pod-2", false);
   await queue.cancel("a");
   await takers.cancelled("a");
   expect(takers.known).toEqual({ containers: 2, stopping: 1 });
   await advance(1000);
   await expect.poll(() => takers.known).toEqual({ containers: 0, stopping: 0 });
+});
+
+it("takes what is posted of a job that an earlier version has queued under the request's id", async () => {
+  const id = "sync-7f3a1c52-1111-4222-8333-944455556666-u1";
+  const { takers, queue } = await takeOne(dayMs, id);
+  const routes = workerRoutes({ takers, queue });
+  const post = async (operation: string, body: object) => {
+    const init = { method: "POST", body: JSON.stringify(body) };
+    return (await routes.request(`/lakes/${operation}/pod-1/${id}?isStream=false`, init)).status;
+  };
+  expect(await post("job-stream", { output: "a part" })).toBe(200);
+  expect(await post("job-done", { output: "a lake" })).toBe(200);
+  expect(await queue.get(id)).toMatchObject({ status: "completed", result: { metadata: { output: "a lake" } } });
 });

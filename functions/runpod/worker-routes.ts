@@ -1,10 +1,11 @@
 import { type Context, Hono } from "hono";
 import { CodedError, RetryableError } from "#contract/errors.ts";
-import { jobIdOf, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
+import { requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import { errorAnswer, readBody } from "./answers.ts";
+import { recordOfRequest } from "./request-record.ts";
 import type { Takers } from "./takers.ts";
 import { readWorkerCall, type WorkerCall } from "./worker-path.ts";
 
@@ -77,8 +78,8 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
 
 /** The job of a request. @throws CodedError JOB_NOT_FOUND */
 async function known(queue: Pick<JobQueues, "get">, requestId: string | null): Promise<JobRecord> {
-  const record = requestId === null ? null : await queue.get(jobIdOf(requestId));
-  if (record !== null && requestIdOf(record.job) === requestId) return record;
+  const record = requestId === null ? null : await recordOfRequest(queue, requestId);
+  if (record !== null) return record;
   throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
 }
 
