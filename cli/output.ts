@@ -26,10 +26,15 @@ export function note(text: string): void {
 }
 
 /** Says which fields of a job nothing reads, and which were probably meant; with --json they are in the result. */
-export function noteIgnored({ json }: OutputOptions, { ignored, did_you_mean: meant = {} }: UnreadFields): void {
+export function noteIgnored(
+  { json }: OutputOptions,
+  { ignored, ignored_more: more, did_you_mean: meant = {} }: UnreadFields,
+): void {
   if (ignored.length === 0 || json) return;
   const names = ignored.map((name) => (meant[name] === undefined ? name : `${name} (did you mean ${meant[name]}?)`));
-  note(`ignored, as nothing reads ${ignored.length === 1 ? "it" : "them"}: ${names.join(", ")}`);
+  note(
+    `ignored, as nothing reads ${ignored.length === 1 ? "it" : "them"}: ${names.join(", ")}${more === undefined ? "" : ` and ${more} more`}`,
+  );
 }
 
 /** Prints the error in the requested form and returns the exit code. */

@@ -33,8 +33,12 @@ export const generateRoute = defineRoute(generate, {
     const job = place === null ? null : await untilSettled(request, runtime, answer, place.signal, limitMs);
     if (job === null) return notYet(answer, runtime);
     const done = completed(job);
-    const { job_id, ignored, did_you_mean } = answer;
-    const more = { ignored, ...(did_you_mean === undefined ? {} : { did_you_mean }) };
+    const { job_id, ignored, ignored_more, did_you_mean } = answer;
+    const more = {
+      ignored,
+      ...(ignored_more === undefined ? {} : { ignored_more }),
+      ...(did_you_mean === undefined ? {} : { did_you_mean }),
+    };
     if (request.query.inline === undefined)
       return { status: 200, headers: { Location: `/jobs/${job_id}` }, body: { ...done, ...more } };
     const headers = { Location: addressAt(request.base, `/jobs/${job_id}`) };

@@ -7,7 +7,7 @@ import { destination, inline } from "./schemas/parameters.ts";
 import { accepted, submission, submissionHeaders } from "./schemas/submission.ts";
 
 const generatedJob = jobView
-  .extend(accepted.pick({ ignored: true, did_you_mean: true }).shape)
+  .extend(accepted.pick({ ignored: true, ignored_more: true, did_you_mean: true }).shape)
   .meta({ id: "GeneratedJob" });
 
 /** Not ended yet: with what the job waits for, where that is known, as its record says it. */

@@ -32,6 +32,8 @@ export const accepted = z
     created: z.boolean(),
     /** What nothing reads: fields at the top of the body, `config.<name>` and `metadata.<name>`. */
     ignored: z.array(z.string()),
+    /** How many more nothing reads, when there are over a hundred. */
+    ignored_more: z.number().int().optional(),
     /** For some of `ignored`, the field that was probably meant. */
     did_you_mean: z.record(z.string(), z.string()).optional(),
   })

@@ -4,8 +4,12 @@ const furthest = 3;
 /** The name that is nearest to what was typed; undefined when none is near. */
 export function nearestName(typed: string, names: readonly string[], max = furthest): string | undefined {
   const limit = Math.min(max, Math.floor(typed.length / 2));
+  const compared = typed.slice(0, 100);
+  const { length } = [...compared];
   const nearest = names
-    .map((name) => ({ name, distance: editDistance(typed.slice(0, 100), name) }))
+    // Each character more or less is an edit.
+    .filter((name) => Math.abs(name.length - length) <= limit)
+    .map((name) => ({ name, distance: editDistance(compared, name) }))
     .toSorted((left, right) => left.distance - right.distance)[0];
   return nearest === undefined || nearest.distance > limit ? undefined : nearest.name;
 }

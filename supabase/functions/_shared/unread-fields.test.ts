@@ -42,3 +42,17 @@ it("names nothing for a known field that this job gives in vain", () => {
     ignored: ["config.strength", "metadata.reference_strength"],
   });
 });
+
+it("names a hundred fields of a job with more, and looks for what was meant by the first twenty", () => {
+  const config = Object.fromEntries(
+    Array.from({ length: 130 }, (_, at) => [`see${String.fromCodePoint(0x100 + at)}`, 1]),
+  );
+  const { ignored, ignored_more, did_you_mean } = unreadFields(image, { type: "x", config });
+  expect(ignored).toEqual(
+    Object.keys(config)
+      .slice(0, 100)
+      .map((name) => `config.${name}`),
+  );
+  expect(ignored_more).toBe(30);
+  expect(did_you_mean).toEqual(Object.fromEntries(ignored.slice(0, 20).map((name) => [name, "config.seed"])));
+});

@@ -7,6 +7,9 @@ import { isGiven, isJsonObject, type JsonObject, synonymsOf } from "./synonyms.t
 /** Names under which other services take the address that a job's end is reported to. */
 const webhookKeys = ["webhook", "webhooks", "webhookurl", "callback", "callbackurl", "notifyurl", "notificationurl"];
 
+/** How many fields are named, and for how many of them one that was meant is looked for: a job may have tens of thousands. */
+const max = { named: 100, compared: 20 };
+
 /** In one place of a job: at its top, in `config` or in `metadata`. */
 interface Field {
   readonly place: "" | "config." | "metadata.";
@@ -15,8 +18,10 @@ interface Field {
 
 /** What an answer to a job says of the fields that nothing reads. */
 export interface UnreadFields {
-  /** As {@link ignoredFields} returns them. */
+  /** As {@link ignoredFields} returns them, the first hundred. */
   readonly ignored: string[];
+  /** How many there are beside those; absent when there are none. */
+  readonly ignored_more?: number;
   /** For some of them, the field that was probably meant; absent when nothing comes near. */
   readonly did_you_mean?: Record<string, string>;
 }
@@ -31,15 +36,20 @@ export function unreadFields(
   job: Readonly<JsonObject>,
   queueing: readonly string[] = [],
 ): UnreadFields {
-  const ignored = ignoredFields(schema, job, queueing);
+  const all = ignoredFields(schema, job, queueing);
+  const ignored = all.slice(0, max.named);
   const candidates = candidatesOf(schema, queueing);
   const known = new Set(candidates.map(fullName));
   const free = candidates.filter((field) => !isGivenIn(job, field));
-  const meant = ignored.flatMap((full) => {
+  const meant = ignored.slice(0, max.compared).flatMap((full) => {
     const found = known.has(full) ? undefined : meantBy(fieldOf(full), free);
     return found === undefined ? [] : [[full, fullName(found)] as const];
   });
-  return meant.length === 0 ? { ignored } : { ignored, did_you_mean: Object.fromEntries(meant) };
+  return {
+    ignored,
+    ...(all.length === ignored.length ? {} : { ignored_more: all.length - ignored.length }),
+    ...(meant.length === 0 ? {} : { did_you_mean: Object.fromEntries(meant) }),
+  };
 }
 
 function candidatesOf({ input, parameters }: JobSchema, queueing: readonly string[]): Field[] {
