@@ -8,14 +8,14 @@ export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log
  */
 export class Refresh {
   readonly #options: RefreshOptions;
-  readonly #held: () => number;
+  readonly #held: () => readonly string[];
   readonly #posting = new Set<Promise<unknown>>();
   #ended = 0;
   #isWanted = false;
   #isOver = false;
 
-  /** @param held how many jobs are here */
-  constructor(options: RefreshOptions, held: () => number) {
+  /** @param held RunPod's ids of the jobs that are here */
+  constructor(options: RefreshOptions, held: () => readonly string[]) {
     this.#options = options;
     this.#held = held;
   }
@@ -27,15 +27,19 @@ export class Refresh {
 
   /**
    * Ends a job. Of a container that is to be replaced, one after the other: of two at a time none would be the last.
-   * @param isRequested by the job
+   * @param job RunPod's id, also of one that an earlier process has worked off: it is not among those that are here
+   * @param job.isRequested by its result
    * @param end after which the job is here no more
    */
-  async ending<Outcome>(isRequested: boolean, end: (stopPod: boolean) => Promise<Outcome>): Promise<Outcome> {
+  async ending<Outcome>(
+    job: { readonly runpodId: string; readonly isRequested: boolean },
+    end: (stopPod: boolean) => Promise<Outcome>,
+  ): Promise<Outcome> {
     const before = [...this.#posting];
     const { refreshAfterJobs } = this.#options;
     const isLast = refreshAfterJobs > 0 && this.#ended + before.length + 1 >= refreshAfterJobs;
-    if (isRequested || isLast) this.#isWanted = true;
-    const ended = this.#inTurn(before, end);
+    if (job.isRequested || isLast) this.#isWanted = true;
+    const ended = this.#inTurn(before, () => end(this.#isWanted && this.#isAlone(job.runpodId)));
     this.#posting.add(ended);
     try {
       return await ended;
@@ -47,18 +51,19 @@ export class Refresh {
   /** A job is here no more. */
   onRoom(): void {
     const { log, requestStop } = this.#options;
-    if (!this.#isWanted || this.#isOver || this.#held() > 0) return;
+    if (!this.#isWanted || this.#isOver || this.#held().length > 0) return;
     this.#isOver = true;
     log?.info({ jobs: this.#ended + this.#posting.size }, "RunPod was requested to replace this container");
     requestStop?.();
   }
 
-  async #inTurn<Outcome>(
-    before: readonly Promise<unknown>[],
-    end: (stopPod: boolean) => Promise<Outcome>,
-  ): Promise<Outcome> {
+  #isAlone(runpodId: string): boolean {
+    return this.#held().every((id) => id === runpodId);
+  }
+
+  async #inTurn<Outcome>(before: readonly Promise<unknown>[], end: () => Promise<Outcome>): Promise<Outcome> {
     if (this.#isWanted) await Promise.allSettled(before);
-    const outcome = await end(this.#isWanted && this.#held() <= 1);
+    const outcome = await end();
     this.#ended++;
     return outcome;
   }

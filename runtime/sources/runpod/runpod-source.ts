@@ -80,7 +80,7 @@ export class RunpodSource implements JobSource {
     this.#pinger = pingerOf(options);
     this.#held = new HeldJobs({ nowMs, monotonicMs }, onChange);
     this.#earlier = new EarlierJobs(options.leaseSeconds, monotonicMs);
-    this.#refresh = new Refresh(options, () => this.#held.size);
+    this.#refresh = new Refresh(options, () => this.#held.ids);
     const { unofferedLimitMs } = this.#timings;
     const { handlerOf } = options;
     this.#clock = new HeldClock({ held: this.#held, handlerOf, unofferedLimitMs, onTime: () => this.#onTime() });
@@ -156,8 +156,9 @@ export class RunpodSource implements JobSource {
   async complete(lease: LeaseKey, result: JobResult, files?: ResultFiles): Promise<SettleOutcome> {
     const before = this.#before(lease, "complete");
     if (before !== null) return before;
-    return await this.#refresh.ending(wantsRefresh(result), async (stopPod) => {
-      const built = await buildOutput(result, files, { maxBytes: maxBodyBytes(runpodIdOf(lease)), stopPod });
+    const job = { runpodId: runpodIdOf(lease), isRequested: wantsRefresh(result) };
+    return await this.#refresh.ending(job, async (stopPod) => {
+      const built = await buildOutput(result, files, { maxBytes: maxBodyBytes(job.runpodId), stopPod });
       const isFailure = "refusal" in built;
       const body = isFailure ? this.#posts.failure(built.refusal, stopPod) : built.body;
       return await this.#post(lease, "complete", { body, isFailure }, "completed");
@@ -167,7 +168,7 @@ export class RunpodSource implements JobSource {
   async fail(lease: LeaseKey, error: ErrorReport): Promise<SettleOutcome> {
     const before = this.#before(lease, "fail");
     if (before !== null) return before;
-    return await this.#refresh.ending(false, (stopPod) =>
+    return await this.#refresh.ending({ runpodId: runpodIdOf(lease), isRequested: false }, (stopPod) =>
       this.#post(lease, "fail", { body: this.#posts.failure(error, stopPod), isFailure: true }, "failed"),
     );
   }

@@ -118,6 +118,20 @@ describe("a refresh", () => {
     expect(stops).toBe(1);
   });
 
+  it("is not requested by a result of an earlier process while a job runs here, but by that job's end", async () => {
+    const earlier = await openSource();
+    earlier.server.give(job("a"));
+    const lease = await earlier.takeOne();
+    const { server, source, takeOne } = await openSource({ refreshAfterJobs: 1 });
+    server.give(job("b"));
+    const running = await takeOne();
+    await source.complete(lease, result);
+    expect(server.bodies("a")).toHaveLength(1);
+    expect(server.bodies("a")[0]).not.toHaveProperty("stopPod");
+    await source.complete(running, result);
+    expect(server.bodies("b")[0]).toHaveProperty("stopPod", true);
+  });
+
   it("does not wait for a job here that comes to another end", async () => {
     let stops = 0;
     const { server, source, taken } = await openSource({ maxConcurrency: 2, requestStop: () => void stops++ });
