@@ -52,8 +52,11 @@ class StaleConnection extends Error {}
 
 /** @throws whatever kept an answer from coming: the network's error, a time-out, the signal's reason */
 export async function boundedRequest(parts: RequestParts): Promise<BoundedResponse> {
-  const limit = AbortSignal.timeout(parts.limitMs);
-  const signal = AbortSignal.any([parts.signal, limit]);
+  // Not AbortSignal.timeout, whose timer nothing ends before its time: a day for a poll that is answered within seconds.
+  const limit = new AbortController();
+  const onLimit = () => limit.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  const timer = setTimeout(onLimit, parts.limitMs).unref();
+  const signal = AbortSignal.any([parts.signal, limit.signal]);
   try {
     return await exchange(parts, signal).catch((error: unknown) => {
       // A body that is a stream is used up.
@@ -65,6 +68,7 @@ export async function boundedRequest(parts: RequestParts): Promise<BoundedRespon
     if (signal.aborted) throw signal.reason;
     throw error;
   } finally {
+    clearTimeout(timer);
     if (parts.body instanceof Readable) parts.body.destroy();
   }
 }
