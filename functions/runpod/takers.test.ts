@@ -46,7 +46,7 @@ async function takeOne(limitMs: number, id = "a") {
   await harness.queue.enqueue(job, { worker: "lakes" });
   takers.start();
   expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
-  return { ...harness, takers };
+  return { ...harness, takers, ends };
 }
 
 it("settles a job whose time is over again when its queue did not take that", async () => {
@@ -77,4 +77,17 @@ it("takes what is posted of a job that an earlier version has queued under the r
   expect(await post("job-stream", { output: "a part" })).toBe(200);
   expect(await post("job-done", { output: "a lake" })).toBe(200);
   expect(await queue.get(id)).toMatchObject({ status: "completed", result: { metadata: { output: "a lake" } } });
+});
+
+it("answers an end that is sent again no earlier than the first one is written down", async () => {
+  const { takers, ends } = await takeOne(dayMs);
+  const disk = Promise.withResolvers<never>();
+  vi.spyOn(ends.delivery, "finish").mockReturnValueOnce(disk.promise);
+  const post = () => takers.done("lakes", "pod-1", "a", { output: "a lake" });
+  const both = Promise.allSettled([post(), post()]);
+  // Progress changes nothing any more, and waits for nothing.
+  expect(await takers.done("lakes", "pod-1", "a", { status: "IN_PROGRESS", output: 0.5 })).toBe(true);
+  disk.reject(new Error("the disk is full"));
+  expect((await both).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await post()).toBe(true);
 });

@@ -10,6 +10,7 @@ import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-sourc
 import type { EmulatorDelivery } from "./emulator-delivery.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { keyOf, Sightings } from "./sightings.ts";
+import { Stops } from "./stops.ts";
 
 /*
  * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
@@ -43,7 +44,10 @@ interface Held {
   /** Until its time is over, or the next try to settle it. */
   timer: NodeJS.Timeout;
   progress: number | undefined;
-  isSettling: boolean;
+  /** Until its end is written down, and settled or given a limited time for that; null while it has none. */
+  settling: Promise<void> | null;
+  /** No longer held. */
+  readonly gone: PromiseWithResolvers<void>;
 }
 
 interface Poller {
@@ -75,8 +79,7 @@ export class Takers {
   readonly #held = new Map<string, Held>();
   readonly #pollers = new Set<Poller>();
   readonly #sightings: Sightings;
-  readonly #stops = new Map<string, Set<string>>();
-  readonly #stopWaits = new Set<() => void>();
+  readonly #stops = new Stops();
   readonly #retried = new Map<string, number>();
   readonly #closing = new AbortController();
   #wake: AbortController = new AbortController();
@@ -101,12 +104,11 @@ export class Takers {
     this.#closing.abort();
     if (this.#renewing) clearInterval(this.#renewing);
     for (const poller of this.#pollers) poller.resolve([]);
-    for (const end of this.#stopWaits) end();
     await this.#loop;
     for (const held of [...this.#held.values()]) {
       this.#forget(held);
       // What is settled already is in the outbox.
-      if (!held.isSettling) await this.#options.source.release(held.lease).catch(() => undefined);
+      if (held.settling === null) await this.#options.source.release(held.lease).catch(() => undefined);
     }
   }
 
@@ -136,20 +138,8 @@ export class Takers {
   /** Ids of jobs that this container is to stop, as soon as there are some; none at `holdMs`. */
   async stopped(endpoint: string, workerId: string, holdMs: number, caller: AbortSignal): Promise<readonly string[]> {
     this.#sightings.see(endpoint, workerId);
-    const key = keyOf(endpoint, workerId);
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
-    while (!this.#stops.has(key) && !signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const end = () => resolve();
-      this.#stopWaits.add(end);
-      signal.addEventListener("abort", end);
-      await promise;
-      signal.removeEventListener("abort", end);
-      this.#stopWaits.delete(end);
-    }
-    const ids = signal.aborted ? [] : [...(this.#stops.get(key) ?? [])];
-    if (ids.length > 0) this.#stops.delete(key);
-    return ids;
+    return this.#stops.fetch(keyOf(endpoint, workerId), signal);
   }
 
   ping(endpoint: string, workerId: string, isUnhealthy: boolean): void {
@@ -167,46 +157,48 @@ export class Takers {
     const held = this.#held.get(jobId);
     if (held === undefined) return false;
     if (!isJsonObject(body)) throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
-    if (held.isSettling) return true;
     const { live } = this.#options;
+    if (held.settling !== null) {
+      // Sent again, since its answer was lost: an answer now is no earlier than that one would have been.
+      if (body.status !== "IN_PROGRESS") await held.settling;
+      return true;
+    }
     if (body.status === "IN_PROGRESS") {
       live.setProgress(jobId, body.output);
       held.progress = progressOf(body.output) ?? held.progress;
       live.changed(jobId);
       return true;
     }
-    held.isSettling = true;
     const { output, error: given } = body;
     const hasError = given !== undefined && given !== null;
     const message = typeof given === "string" ? given : JSON.stringify(given);
     live.setResult(jobId, { output, error: hasError ? message : undefined });
+    if (hasError) {
+      const settlement: FinalSettlement = { kind: "fail", error: { code: "HANDLER_FAILED", message } };
+      await this.#settle(held, settlement, { output, error: message });
+    } else await this.#settle(held, resultOf(output), { output: output ?? null });
+    return true;
+  }
+
+  /** @throws what kept the end from being written down: the job runs on, and the next end counts */
+  async #settle(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+    held.settling = this.#finish(held, settlement, posted);
     try {
-      if (hasError) {
-        await this.#finish(
-          held,
-          { kind: "fail", error: { code: "HANDLER_FAILED", message } },
-          { output, error: message },
-        );
-      } else await this.#finish(held, resultOf(output), { output: output ?? null });
+      await held.settling;
     } catch (error) {
-      held.isSettling = false;
+      held.settling = null;
       throw error;
     }
-    return true;
   }
 
   /** On disk when the promise resolves, and settled, unless the queue is away. */
   async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
     const { source, ends } = this.#options;
-    const { lease, takenAtMs } = held;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { lease, takenAtMs, gone } = held;
     const stop = ends.events.subscribe(lease.jobId, ({ event }) => {
-      if (event.kind === "state" && isEnd(event)) resolve();
+      if (event.kind === "state" && isEnd(event)) this.#end(held);
     });
-    void promise.then(() => {
-      stop();
-      this.#end(held);
-    });
+    void gone.promise.then(stop);
     try {
       const ranMs = performance.now() - takenAtMs;
       await ends.delivery.finish(source, lease, settlement, { ranMs, workFolder: "", ...(posted ? { posted } : {}) });
@@ -214,14 +206,13 @@ export class Takers {
       stop();
       throw error;
     }
-    await within(settleLimitMs, promise);
+    await within(settleLimitMs, gone.promise);
   }
 
   /** Ends a running job whose cancel was requested, and notifies its container. */
   async cancelled(jobId: string): Promise<void> {
     const held = this.#held.get(jobId);
-    if (held === undefined || held.isSettling) return;
-    await this.#stop(held, { kind: "cancelled" });
+    if (held !== undefined) await this.#stop(held, { kind: "cancelled" });
   }
 
   /** Containers that are known, and those of them that have something to stop. */
@@ -289,7 +280,9 @@ export class Takers {
     const ttlLeftMs = (submission?.ttlMs ?? 0) - (this.#nowMs() - lease.queuedAtMs);
     const timer = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
     const takenAtMs = performance.now();
-    this.#held.set(jobId, { lease, takenAtMs, endpoint, workerId, timer, progress: undefined, isSettling: false });
+    const gone = Promise.withResolvers<void>();
+    const place = { lease, takenAtMs, endpoint, workerId, timer };
+    this.#held.set(jobId, { ...place, progress: undefined, settling: null, gone });
     this.#options.live.of(jobId).workerId = workerId;
     this.#options.live.changed(jobId);
     return { id: requestIdOf(job), input: submission?.input ?? {}, ...submission?.rest };
@@ -297,21 +290,17 @@ export class Takers {
 
   async #timeOut(jobId: string): Promise<void> {
     const held = this.#held.get(jobId);
-    if (held === undefined || held.isSettling) return;
+    if (held === undefined) return;
     const message = "The job took longer than its policy allows (executionTimeout, ttl).";
     await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
   }
 
   async #stop(held: Held, settlement: FinalSettlement): Promise<void> {
-    if (held.isSettling || this.#held.get(held.lease.jobId) !== held) return;
-    held.isSettling = true;
-    const key = keyOf(held.endpoint, held.workerId);
-    this.#stops.set(key, (this.#stops.get(key) ?? new Set()).add(requestIdOf(held.lease.job)));
-    for (const end of this.#stopWaits) end();
+    if (held.settling !== null || this.#held.get(held.lease.jobId) !== held) return;
+    this.#stops.add(keyOf(held.endpoint, held.workerId), requestIdOf(held.lease.job));
     try {
-      await this.#finish(held, settlement);
+      await this.#settle(held, settlement);
     } catch (error) {
-      held.isSettling = false;
       this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
       clearTimeout(held.timer);
       held.timer = setTimeout(() => void this.#stop(held, settlement), failurePauseMs);
@@ -325,6 +314,7 @@ export class Takers {
 
   #forget(held: Held): void {
     clearTimeout(held.timer);
+    held.gone.resolve();
     const { jobId } = held.lease;
     if (this.#held.get(jobId) === held) this.#held.delete(jobId);
   }
@@ -335,8 +325,8 @@ export class Takers {
     try {
       const isSilent = ({ endpoint, workerId }: Held) => this.#sightings.isSilent(endpoint, workerId);
       const all = [...this.#held.values()];
-      for (const held of all) if (!held.isSettling && isSilent(held)) await this.#lose(held);
-      const kept = all.filter((held) => held.isSettling || !isSilent(held));
+      for (const held of all) if (held.settling === null && isSilent(held)) await this.#lose(held);
+      const kept = all.filter((held) => held.settling !== null || !isSilent(held));
       const outcomes = await source.renew(
         kept.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
       );
@@ -355,7 +345,7 @@ export class Takers {
     this.#sightings.forgetSilent(
       new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
     );
-    for (const key of this.#stops.keys()) if (!this.#sightings.has(key)) this.#stops.delete(key);
+    this.#stops.keepOnly((key) => this.#sightings.has(key));
   }
 
   async #lose(held: Held): Promise<void> {
