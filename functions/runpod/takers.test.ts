@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
+import { isEnd } from "#runtime/dispatch/job-events.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { openHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
 import { emulatorDelivery } from "./emulator-delivery.ts";
@@ -77,6 +78,19 @@ it("takes what is posted of a job that an earlier version has queued under the r
   expect(await post("job-stream", { output: "a part" })).toBe(200);
   expect(await post("job-done", { output: "a lake" })).toBe(200);
   expect(await queue.get(id)).toMatchObject({ status: "completed", result: { metadata: { output: "a lake" } } });
+});
+
+it("knows the end of a job that is run again after it has failed", async () => {
+  const { takers, queue, ends } = await takeOne(dayMs);
+  await takers.done("lakes", "pod-1", "a", { error: "no paint" });
+  await queue.redrive("a");
+  expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id: "a" }]);
+  expect(takers.counts("lakes")).toMatchObject({ running: 1 });
+  await takers.done("lakes", "pod-1", "a", { output: "a lake" });
+  expect(takers.counts("lakes")).toMatchObject({ running: 0 });
+  expect(await queue.get("a")).toMatchObject({ status: "completed" });
+  const heard = () => ends.events.replay("a").filter(({ event }) => isEnd(event));
+  await expect.poll(heard).toMatchObject([{ event: { status: "failed" } }, { event: { status: "completed" } }]);
 });
 
 it("answers an end that is sent again no earlier than the first one is written down", async () => {

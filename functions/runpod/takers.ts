@@ -195,6 +195,8 @@ export class Takers {
   async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
     const { source, ends } = this.#options;
     const { lease, takenAtMs, gone } = held;
+    // An event after the end of an earlier run would be dropped, this run's end too.
+    ends.events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
     const stop = ends.events.subscribe(lease.jobId, ({ event }) => {
       if (event.kind === "state" && isEnd(event)) this.#end(held);
     });
