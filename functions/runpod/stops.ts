@@ -13,6 +13,13 @@ export class Stops {
     for (const end of this.#waits) end();
   }
 
+  /** The container has been given the job anew. */
+  withdraw(key: string, requestId: string): void {
+    const ids = this.#ids.get(key);
+    ids?.delete(requestId);
+    if (ids?.size === 0) this.#ids.delete(key);
+  }
+
   /** Ids for the container, as soon as there are some; none when the signal aborts. */
   async fetch(key: string, signal: AbortSignal): Promise<readonly string[]> {
     while (!this.#ids.has(key) && !signal.aborted) {

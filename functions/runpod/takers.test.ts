@@ -105,3 +105,12 @@ it("answers an end that is sent again no earlier than the first one is written d
   expect((await both).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(await post()).toBe(true);
 });
+
+it("does not stop a job that a container has been given anew", async () => {
+  const { takers, queue } = await takeOne(300);
+  await expect.poll(async () => (await queue.get("a"))?.status).toBe("failed");
+  expect(takers.known).toMatchObject({ stopping: 1 });
+  await queue.redrive("a");
+  await takers.take("lakes", "pod-1", 1, holdMs, signal);
+  expect(takers.known).toMatchObject({ stopping: 0 });
+});

@@ -285,6 +285,7 @@ export class Takers {
     const gone = Promise.withResolvers<void>();
     const place = { lease, takenAtMs, endpoint, workerId, timer };
     this.#held.set(jobId, { ...place, progress: undefined, settling: null, gone });
+    this.#stops.withdraw(keyOf(endpoint, workerId), requestIdOf(job));
     this.#options.live.of(jobId).workerId = workerId;
     this.#options.live.changed(jobId);
     return { id: requestIdOf(job), input: submission?.input ?? {}, ...submission?.rest };
