@@ -48,7 +48,7 @@ export function emulatorDelivery(options: EmulatorDeliveryOptions): EmulatorDeli
     ...shared,
     ...destinations,
     webhook: connectWebhook(config, destinations.stored, { trustsEmulated: true }),
-    ...{ outbox: openOutbox(embedded.database, config), sources, keepers, workerId, concurrency, nowMs: Date.now },
+    ...{ outbox: openOutbox(embedded.database, config, log), sources, keepers, workerId, concurrency, nowMs: Date.now },
   });
   const registry = { get: () => undefined };
   const settler = new Settler({ ...shared, delivery, registry, restore: async () => undefined });

@@ -76,6 +76,34 @@ it("notifies the webhook after a restart, with an output that no queue keeps", a
   expect(home.embedded.callbacks.of(id.replace(/-u1$/, ""))).toEqual([]);
 });
 
+it("settles a failure without an output that it has taken while the queue was away, and notifies its webhook after a restart", async () => {
+  const { start, harness } = await open();
+  const { seen, url: webhook } = await startReceiver();
+  seen.isAway = true;
+  const first = await start();
+  const id = await submit(first.url, { input: { prompt: "a lake" }, webhook });
+  const worker = player(first.url, "lakes", "pod-1");
+  await worker.take();
+  const fail = harness.source.fail.bind(harness.source);
+  let tries = 0;
+  harness.source.fail = async (...given) => {
+    if (tries++ === 0) throw new Error("the queue is away");
+    return fail(...given);
+  };
+  expect(await worker.done(id, { error: "the lake is frozen" })).toBe(200);
+  await expect
+    .poll(async () => (await harness.queue.get(id.replace(/-u1$/, "")))?.status, { timeout: 15_000 })
+    .toBe("failed");
+  await expect.poll(() => seen.refused).toBeGreaterThan(0);
+  await first.close();
+  seen.isAway = false;
+  const second = await start();
+  onTestFinished(() => second.close());
+  await expect
+    .poll(() => seen.taken)
+    .toMatchObject([{ id, status: "FAILED", input: { prompt: "a lake" }, error: "the lake is frozen", webhook }]);
+});
+
 it("settles a result that it has taken while the queue was away", async () => {
   const { start, harness } = await open();
   const emulator = await start();

@@ -81,7 +81,7 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
   const [embedded, presets] = await Promise.all([openEmbedded(config, beginnings.folder), connectPresets(config, log)]);
   const stopRequest = Promise.withResolvers<void>();
   const sources = await connectSources(config.sources, contextOf({ config, registry, embedded, log, stopRequest }));
-  const outbox = openOutbox(embedded.database, config);
+  const outbox = openOutbox(embedded.database, config, log);
   const metricsRegistry = new MetricsRegistry({ jobTypes: registry.types, log });
   const metrics = createMetrics(metricsRegistry);
   const tracing = await connectTracing(config, log);

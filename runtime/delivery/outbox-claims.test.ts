@@ -131,3 +131,16 @@ it("gives up what is to be reported of a job, and nothing while its files are to
   ]);
   expect(await outbox.giveUp("none")).toEqual({ givenUp: 0, storing: 0 });
 });
+
+it("reports a row that it cannot read once, and claims the others", async () => {
+  const database = await open();
+  const unreadable: number[] = [];
+  const outbox = new Outbox(database, { owner: "own", nowMs: Date.now, onUnreadable: (id) => unreadable.push(id) });
+  const row = await outbox.record(entry, true);
+  await outbox.record({ ...entry, lease: { ...entry.lease, token: "other" } }, true);
+  const change = database.command("UPDATE outbox SET entry = '{}' WHERE id = :id");
+  await database.write(() => change.run({ id: row?.id ?? 0 }));
+  for (const _ of [1, 2])
+    expect((await outbox.claimDue(new Set())).map(({ entry: { lease } }) => lease.token)).toEqual(["other"]);
+  expect(unreadable).toEqual([row?.id]);
+});

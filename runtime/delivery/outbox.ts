@@ -7,6 +7,7 @@ import type { ErrorReport } from "#contract/errors.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { destination } from "./destination.ts";
 import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
 
@@ -95,7 +96,7 @@ const readRow = z.object({ ...rowFields, entry: jsonColumn(outboxEntry) }).trans
   }),
 );
 
-/** Null for a row that another version of this program has written: it is left to that one, and stops nothing. */
+/** Null for a row that another version of this program has written: it stays as it is, and stops nothing. */
 const storedRow = z.unknown().transform((row) => {
   const read = readRow.safeParse(row);
   return read.success ? read.data : null;
@@ -137,15 +138,20 @@ export interface OutboxOptions {
   readonly nowMs: () => number;
   /** How long a claim lasts without being renewed. */
   readonly claimMs?: number;
+  /** Called once for each row that is due and cannot be read. */
+  readonly onUnreadable?: (id: number) => void;
 }
 
 /** That of a data folder, for this process. */
 export function openOutbox(
   database: Database,
   { workerId, leaseSeconds }: { readonly workerId: string; readonly leaseSeconds: number },
+  log: Pick<Logger, "error">,
 ): Outbox {
   const owner = `${workerId}/${randomUUID()}`;
-  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds) });
+  const onUnreadable = (id: number) =>
+    log.error({ row: id }, "a row of the outbox cannot be read and is not delivered: run the version that wrote it");
+  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds), onUnreadable });
 }
 
 /** An entry may have a hundred kilobytes. */
@@ -156,6 +162,7 @@ export class Outbox {
   readonly #options: OutboxOptions;
   readonly #statements: ReturnType<typeof prepare>;
   readonly claimMs: number;
+  readonly #unreadable = new Set<number>();
 
   constructor(database: Database, options: OutboxOptions) {
     this.#database = database;
@@ -201,9 +208,17 @@ export class Outbox {
       this.#statements.claimable
         .all({ now, owner: this.#options.owner })
         .filter(({ id }) => !except.has(id))
-        .flatMap(({ id }) => this.#statements.claim.all({ id, owner: this.#options.owner, until: now + this.claimMs }))
-        .filter((row) => row !== null),
+        .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
     );
+  }
+
+  #claim(id: number, until: number): OutboxRow | null {
+    const row = this.#statements.claim.get({ id, owner: this.#options.owner, until }) ?? null;
+    if (row === null && !this.#unreadable.has(id)) {
+      this.#unreadable.add(id);
+      this.#options.onUnreadable?.(id);
+    }
+    return row;
   }
 
   /** Whether the row is still there, and this process's: one that was suspended may find it claimed, and delivered, by another. */

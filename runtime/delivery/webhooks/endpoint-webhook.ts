@@ -8,8 +8,8 @@ export const endpointWebhook = z.object({
   requestId: z.string(),
   /** As it is shown to the receiver. */
   input: z.record(z.string(), z.unknown()),
-  /** What the container of an emulated endpoint has posted: its output is no result of ours. */
-  posted: z.object({ output: z.unknown(), error: z.string().optional() }).optional(),
+  /** What the container of an emulated endpoint has posted: its output is no result of ours; a failure may have none. */
+  posted: z.object({ output: z.unknown().optional(), error: z.string().optional() }).optional(),
 });
 export type EndpointWebhook = z.output<typeof endpointWebhook>;
 
