@@ -44,3 +44,14 @@ it("refuses whoever has waited too long, and takes no place for them or for who 
   (await places.take(signal))();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it("keeps whoever waits when one leaves whose turn has just come", async () => {
+  const places = new InlinePlaces({ max: 1, waitMs: 1000 });
+  const leave = await places.take(signal);
+  const leaving = new AbortController();
+  const [next, last] = [places.take(leaving.signal), places.take(signal)];
+  leave();
+  leaving.abort(new Error("the client has gone"));
+  (await next)();
+  (await last)();
+});

@@ -42,7 +42,10 @@ export class InlinePlaces {
   async #turn(signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const leave = (reason: unknown) => {
-      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
+      const at = this.#waiting.indexOf(resolve);
+      // Their turn has just come.
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
       reject(reason);
     };
     const onAbort = () => leave(signal.reason);
