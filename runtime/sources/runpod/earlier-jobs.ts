@@ -21,10 +21,6 @@ export class EarlierJobs {
     return this.#renewed.delete(runpodId);
   }
 
-  has(runpodId: string): boolean {
-    return this.ids.includes(runpodId);
-  }
-
   get ids(): readonly string[] {
     const sinceMs = this.#monotonicMs() - this.#keptMs;
     return [...this.#renewed].flatMap(([id, atMs]) => (atMs >= sinceMs ? [id] : []));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { errorReport } from "#runtime/executor/protocol.ts";
@@ -12,6 +12,9 @@ const keptFailure = z.object({
   isStream: z.boolean(),
 });
 export type KeptFailure = Readonly<z.output<typeof keptFailure>>;
+
+/** What is written takes milliseconds: what is older was left when a process was killed. */
+const partKeptMs = 60 * 60 * 1000;
 
 /** Failures that the platform has not taken, a file each, so that the next process on the data folder posts what this one cannot. */
 export class FailureFiles {
@@ -34,11 +37,18 @@ export class FailureFiles {
     await rm(this.#fileOf(runpodId), { force: true });
   }
 
-  /** What cannot be read is none. */
+  /** What cannot be read is none. Removes what was left half written. */
   async all(): Promise<readonly KeptFailure[]> {
     const names = await readdir(this.#folder).catch(() => []);
+    await Promise.all(names.filter((name) => name.endsWith(".part")).map((name) => this.#removeLeft(name)));
     const kept = names.filter((name) => name.endsWith(".json")).map((name) => this.#read(join(this.#folder, name)));
     return (await Promise.all(kept)).filter((failure) => failure !== null);
+  }
+
+  async #removeLeft(name: string): Promise<void> {
+    const file = join(this.#folder, name);
+    const part = await stat(file).catch(() => null);
+    if (part !== null && Date.now() - part.mtimeMs > partKeptMs) await rm(file, { force: true }).catch(() => undefined);
   }
 
   async #read(file: string): Promise<KeptFailure | null> {

@@ -39,13 +39,12 @@ export class FailurePosts {
     return [...this.#underWay.keys()];
   }
 
-  has(runpodId: string): boolean {
-    return this.#underWay.has(runpodId);
-  }
-
   /** What an earlier process has left. */
   async resume(): Promise<void> {
-    for (const failure of (await this.#options.files?.all()) ?? []) this.#begin(failure, null);
+    for (const failure of (await this.#options.files?.all()) ?? []) {
+      // Added meanwhile.
+      if (!this.#underWay.has(failure.runpodId)) this.#begin(failure, null);
+    }
   }
 
   /**
