@@ -1,3 +1,4 @@
+import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { killLeftBehind, recordOwner } from "#runtime/executor/parent/left-behind.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
@@ -16,8 +17,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const { dataFolder, handlersFolder } = config;
   const [registry, folder] = await Promise.all([loadHandlers(handlersFolder), openDataFolder(dataFolder)]);
   const forgetOwner = await takeOver(folder, log);
-  const executors = startExecutors(config, registry, log);
+  let executors = new Map<string, Executor>();
   try {
+    executors = startExecutors(config, registry, log);
     const { assemble } = await import("./assemble.ts");
     return await assemble({ config, log, registry, folder, executors, forgetOwner, startedAtMs });
   } catch (error) {
@@ -27,7 +29,9 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   }
 }
 
-/** What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone. */
+/**
+ * What an earlier container has left running would have the GPU's memory. Resolves with the way to write down that this one is gone.
+ */
 async function takeOver({ path }: DataFolder, log: Logger): Promise<() => Promise<void>> {
   const folder = containersFolder(path);
   await killLeftBehind(folder, log);
