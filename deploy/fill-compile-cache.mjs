@@ -30,21 +30,31 @@ const sources = {
   RUNPOD_SKIP_AUTO_SYSTEM_CHECKS: "true",
 };
 
-const picture = ["run", "sdxl_image_fast", "a lake", "--config", '{"steps": 2}', "--out", join(folder, "out")];
-execFileSync(process.execPath, [cli, ...picture], { env, stdio: "inherit" });
-
-const container = spawn(process.execPath, [cli, "start", "--json"], {
-  env: { ...env, ...sources },
-  stdio: ["ignore", "pipe", "inherit"],
-});
-const ended = once(container, "exit");
-const listening = await Promise.race([once(container.stdout, "data"), ended]);
-const { url } = JSON.parse(String(listening[0]));
-for (const path of ["/health", "/metrics"]) {
-  const { ok } = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } });
-  if (!ok) throw new Error(`${path} is not answered.`);
+try {
+  const picture = ["run", "sdxl_image_fast", "a lake", "--config", '{"steps": 2}', "--out", join(folder, "out")];
+  execFileSync(process.execPath, [cli, ...picture], { env, stdio: "inherit" });
+  await runContainer();
+} finally {
+  rmSync(folder, { recursive: true });
 }
-container.kill("SIGTERM");
-const [exitCode] = await ended;
-rmSync(folder, { recursive: true });
-if (exitCode !== 0) throw new Error(`The container ended with ${exitCode}.`);
+
+/** Starts a container, asks it what a platform does, and ends it. */
+async function runContainer() {
+  const container = spawn(process.execPath, [cli, "start", "--json"], {
+    env: { ...env, ...sources },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(container, "exit");
+  try {
+    const listening = await Promise.race([once(container.stdout, "data"), ended]);
+    const { url } = JSON.parse(String(listening[0]));
+    for (const path of ["/health", "/metrics"]) {
+      const { ok } = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } });
+      if (!ok) throw new Error(`${path} is not answered.`);
+    }
+  } finally {
+    container.kill("SIGTERM");
+    await ended;
+  }
+  if (container.exitCode !== 0) throw new Error(`The container ended with ${container.exitCode}.`);
+}

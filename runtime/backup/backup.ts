@@ -41,8 +41,8 @@ export interface MadeBackup {
 }
 
 /**
- * Writes the archive, beside running containers or without one, of this version or an earlier one. It has its name when it is whole and on the disk; its owner
- * alone may read it, as it holds the signing key.
+ * Writes the archive, beside running containers or without one, of this version or an earlier one. It has its name when it is
+ * whole and on the disk; its owner alone may read it, as it holds the signing key.
  * @throws CodedError DATA_FOLDER_UNUSABLE when there is no data folder; INVALID_REQUEST when the file exists or cannot be made;
  *   DISK_FULL; the signal's reason, and then nothing is left
  */
