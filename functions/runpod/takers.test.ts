@@ -47,7 +47,7 @@ async function takeOne(limitMs: number, id = "a") {
   await harness.queue.enqueue(job, { worker: "lakes" });
   takers.start();
   expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
-  return { ...harness, takers, ends };
+  return { ...harness, takers, ends, job };
 }
 
 it("settles a job whose time is over again when its queue did not take that", async () => {
@@ -113,4 +113,24 @@ it("does not stop a job that a container has been given anew", async () => {
   await queue.redrive("a");
   await takers.take("lakes", "pod-1", 1, holdMs, signal);
   expect(takers.known).toMatchObject({ stopping: 0 });
+});
+
+it("gives the jobs of silent containers back side by side, after leases are renewed", async () => {
+  const { takers, queue, source, advance, job } = await takeOne(dayMs);
+  await queue.enqueue({ ...job, id: "b" }, { worker: "lakes" });
+  expect(await takers.take("lakes", "pod-2", 1, holdMs, signal)).toMatchObject([{ id: "b" }]);
+  const seen: string[] = [];
+  const away = Promise.withResolvers<never>();
+  onTestFinished(() => away.reject(new Error("the queue is away")));
+  vi.spyOn(source, "renew").mockImplementation(async (renewals) => {
+    if (seen.length === 0) await advance(1000);
+    seen.push("renew");
+    return renewals.map(() => "held");
+  });
+  vi.spyOn(source, "retry").mockImplementation(({ jobId }) => {
+    if (!seen.includes("later")) setImmediate(() => seen.push("later"));
+    seen.push(jobId);
+    return away.promise;
+  });
+  await expect.poll(() => seen.slice(0, 4)).toEqual(["renew", "a", "b", "later"]);
 });

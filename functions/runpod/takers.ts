@@ -322,20 +322,20 @@ export class Takers {
     if (this.#held.get(jobId) === held) this.#held.delete(jobId);
   }
 
-  /** Renews the leases of those that are heard of, and gives the jobs of the others back. */
+  /** Renews every lease, then deals with jobs that are to end: no lease waits for another job's settling. */
   async #renew(): Promise<void> {
     const { source, log } = this.#options;
     try {
-      const isSilent = ({ endpoint, workerId }: Held) => this.#sightings.isSilent(endpoint, workerId);
       const all = [...this.#held.values()];
-      for (const held of all) if (held.settling === null && isSilent(held)) await this.#lose(held);
-      const kept = all.filter((held) => held.settling !== null || !isSilent(held));
       const outcomes = await source.renew(
-        kept.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
+        all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
       );
-      for (const [index, held] of kept.entries()) {
-        if (outcomes[index] === "cancelled") await this.cancelled(held.lease.jobId);
-        if (outcomes[index] === "lost") this.#forget(held);
+      for (const [index, held] of all.entries()) {
+        if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
+        if (outcomes[index] === "lost") this.#end(held);
+      }
+      for (const held of this.#held.values()) {
+        if (held.settling === null && this.#sightings.isSilent(held.endpoint, held.workerId)) void this.#lose(held);
       }
       this.#forgetSilent();
     } catch (error) {
@@ -351,8 +351,9 @@ export class Takers {
     this.#stops.keepOnly((key) => this.#sightings.has(key));
   }
 
+  /** Gives the job of a silent container back to its queue, or ends it. */
   async #lose(held: Held): Promise<void> {
-    const { source, live } = this.#options;
+    const { source, live, log } = this.#options;
     const { lease, workerId } = held;
     const error: ErrorReport = {
       code: "EXECUTOR_CRASHED",
@@ -362,7 +363,11 @@ export class Takers {
     this.#forget(held);
     live.of(lease.jobId).retries++;
     this.#retried.set(held.endpoint, this.retried(held.endpoint) + 1);
-    await source.retry(lease, { error, delaySeconds: 0 });
+    try {
+      await source.retry(lease, { error, delaySeconds: 0 });
+    } catch (cause) {
+      log.warn({ error: cause, job_id: lease.jobId }, "a job cannot be given back; its lease will run out");
+    }
     live.changed(lease.jobId);
   }
 }
