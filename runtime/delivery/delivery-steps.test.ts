@@ -5,12 +5,14 @@ import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import type { ErrorReport } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
+import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
 import type { JobResult, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
 import { Outbox } from "./outbox.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
@@ -38,7 +40,7 @@ class RefusingSource extends SqliteSource {
   }
 }
 
-it("keeps a job completed that the app was notified of, although its source refuses the result when it is settled again", async () => {
+async function open(send: Callback["send"]) {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-steps-"));
   const database = await openDatabase(databaseFile(folder), [...sourceMigrations, ...outboxMigrations]);
   const source = new RefusingSource(database, { workerId: "w", leaseSeconds: 30, nowMs });
@@ -47,7 +49,6 @@ it("keeps a job completed that the app was notified of, although its source refu
     database.close();
     await rm(folder, { recursive: true });
   });
-  const sent: string[] = [];
   const outbox = new Outbox(database, { owner: "this", nowMs });
   const steps = new DeliverySteps({
     ...{ outbox, log, metrics, nowMs, random: () => 0.5 },
@@ -55,8 +56,14 @@ it("keeps a job completed that the app was notified of, although its source refu
     ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused, sendBody: unused } },
     store: { name: "none", put: unused, url: unused, removeJob: unused },
     stored: { address: unused, read: unused },
-    callback: { name: "app", send: async ({ status }) => void sent.push(status) },
+    callback: { name: "app", send },
   });
+  return { folder, source, outbox, steps };
+}
+
+it("keeps a job completed that the app was notified of, although its source refuses the result when it is settled again", async () => {
+  const sent: string[] = [];
+  const { folder, source, outbox, steps } = await open(async ({ status }) => void sent.push(status));
   await source.enqueue(jobEnvelope.parse({ id: "a", type: "noop", user_id: "ann" }), { worker: "test" });
   const [lease] = (await source.take([{ worker: "test", slots: 1 }])).leases;
   if (lease === undefined) throw new Error("no job was due");
@@ -82,4 +89,34 @@ it("keeps a job completed that the app was notified of, although its source refu
   expect(await steps.run(again, signal)).toMatchObject({ outcome: "completed" });
   expect(await source.get("a")).toMatchObject({ status: "completed" });
   expect(sent).toEqual(["completed"]);
+});
+
+it("ends the job of an emulated endpoint while the app is away, and does not take that for the app's answer", async () => {
+  const { outbox, steps } = await open(async () => {
+    throw new Error("the app is away");
+  });
+  const { signal } = new AbortController();
+  const record = async (jobId: string, type: string) => {
+    const lease = { jobId, token: "", attempt: 1, run: 1 };
+    const callback = {
+      job_id: jobId,
+      attempt: 1,
+      status: "cancelled" as const,
+      assets: [],
+      metadata: { job_type: type },
+    };
+    const kept = { ended: true, forWebhook: false, bucket: "noop", userId: "ann", files: [], workFolder: "" };
+    const row = await outbox.record(
+      { source: "sqlite", lease, ...kept, settlement: { kind: "cancelled" }, callback },
+      false,
+    );
+    if (row === null) throw new Error("another process has the row");
+    return row;
+  };
+  for (const id of ["a", "b", "c"]) await expect(steps.run(await record(id, "noop"), signal)).rejects.toThrow();
+  expect(steps.isAppAway).toBe(true);
+  const row = await record("emulated", emulatedType);
+  expect(steps.waitsOf([row])).toMatchObject([{ waitMs: 0 }]);
+  expect(await steps.run(row, signal)).toMatchObject({ outcome: "cancelled" });
+  expect(steps.isAppAway).toBe(true);
 });

@@ -131,7 +131,8 @@ export class DeliverySteps {
       const gate = this.#gateOf(row);
       const { reason } = gate;
       // Nobody is asked any more, or it is given up without being tried.
-      if (this.#isReported(row) || (!needsUpload(row) && this.#isGivenUp(row))) return { waitMs: 0, reason };
+      if (this.#isReported(row) || (!needsUpload(row) && (isOfNoApp(row) || this.#isGivenUp(row))))
+        return { waitMs: 0, reason };
       if (probed.has(gate)) return { waitMs: probeMs, reason };
       if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
       return { waitMs: gate.waitMs, reason };
@@ -254,7 +255,8 @@ export class DeliverySteps {
     const { log, metrics } = this.#options;
     const what = row.entry.forWebhook ? "webhook" : "callback";
     try {
-      await this.#through(row, () => this.#notify(row, signal));
+      if (isOfNoApp(row)) await this.#options.progressSent(row.entry.lease);
+      else await this.#through(row, () => this.#notify(row, signal));
     } catch (error) {
       if (error instanceof PermanentError) log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
       else if (!this.#isGivenUp(row)) throw error;
@@ -271,8 +273,7 @@ export class DeliverySteps {
     const { callback, progressSent, metrics } = this.#options;
     if (!entry.forWebhook) {
       await progressSent(entry.lease);
-      // Of an emulated endpoint's jobs no app knows.
-      return entry.callback.metadata.job_type === emulatedType ? undefined : callback.send(entry.callback, signal);
+      return callback.send(entry.callback, signal);
     }
     try {
       await sendWebhook(this.#options.webhook, entry, filesIn(this.#options.stored, entry.bucket, signal), signal);
@@ -381,6 +382,11 @@ export class DeliverySteps {
 /** Only then a job can get another end than the recorded one after its files are stored. */
 function mayBeRefused(source: JobSource, { entry }: OutboxRow): boolean {
   return entry.settlement.kind === "complete" && source.refusalOf !== undefined;
+}
+
+/** The end of an emulated endpoint's job: whether the app is there is of no matter to it. */
+function isOfNoApp({ entry }: OutboxRow): boolean {
+  return !entry.forWebhook && entry.callback.metadata.job_type === emulatedType;
 }
 
 function needsUpload(row: OutboxRow): boolean {
