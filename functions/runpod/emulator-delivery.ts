@@ -44,11 +44,12 @@ export function emulatorDelivery(options: EmulatorDeliveryOptions): EmulatorDeli
   const keepers = new Map();
   const { workerId } = config;
   const destinations = connectDelivery(config, embedded, log);
+  const outbox = openOutbox(embedded.database, config, log, { sendsEmulated: true });
   const delivery = new Delivery({
     ...shared,
     ...destinations,
     webhook: connectWebhook(config, destinations.stored, { trustsEmulated: true }),
-    ...{ outbox: openOutbox(embedded.database, config, log), sources, keepers, workerId, concurrency, nowMs: Date.now },
+    ...{ outbox, sources, keepers, workerId, concurrency, nowMs: Date.now },
   });
   const registry = { get: () => undefined };
   const settler = new Settler({ ...shared, delivery, registry, restore: async () => undefined });

@@ -144,3 +144,22 @@ it("reports a row that it cannot read once, and claims the others", async () => 
     expect((await outbox.claimDue(new Set())).map(({ entry: { lease } }) => lease.token)).toEqual(["other"]);
   expect(unreadable).toEqual([row?.id]);
 });
+
+it("leaves the webhook of an emulated endpoint to an emulator for a day", async () => {
+  const database = await open();
+  let nowMs = 1_000_000;
+  const of = (owner: string, sendsEmulated = false) =>
+    new Outbox(database, { owner, nowMs: () => nowMs, claimMs: 1000, sendsEmulated });
+  const container = of("container");
+  const metadata = { job_type: "runpod_job" };
+  const row = await container.record({ ...entry, callback: { ...entry.callback, metadata } }, true);
+  const webhook: OutboxEntry = { ...entry, ended: true, forWebhook: true, callback: { ...entry.callback, metadata } };
+  const others: OutboxEntry = { ...webhook, lease: { ...entry.lease, jobId: "other" }, callback: entry.callback };
+  expect(await container.removeFor(row?.id ?? 0, [webhook, others])).toMatchObject([{ entry: others }]);
+  const [left] = await of("emulator", true).claimDue(new Set());
+  expect(left?.entry).toEqual(webhook);
+  nowMs += 1000;
+  expect((await container.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["other"]);
+  nowMs += 24 * 60 * 60 * 1000;
+  expect((await container.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["job", "other"]);
+});

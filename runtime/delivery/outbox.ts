@@ -4,6 +4,7 @@ import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
+import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
@@ -115,6 +116,7 @@ const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data 
 /** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
 const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable(), isOwn: flagColumn });
 
+const dayMs = 24 * 60 * 60 * 1000;
 const maxClaimMs = 10_000;
 
 /** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
@@ -138,6 +140,8 @@ export interface OutboxOptions {
   readonly nowMs: () => number;
   /** How long a claim lasts without being renewed. */
   readonly claimMs?: number;
+  /** An emulator's: others leave webhooks of emulated endpoints to it for a day, as they send nothing to this machine. */
+  readonly sendsEmulated?: boolean;
   /** Called once for each row that is due and cannot be read. */
   readonly onUnreadable?: (id: number) => void;
 }
@@ -147,11 +151,18 @@ export function openOutbox(
   database: Database,
   { workerId, leaseSeconds }: { readonly workerId: string; readonly leaseSeconds: number },
   log: Pick<Logger, "error">,
+  { sendsEmulated = false } = {},
 ): Outbox {
   const owner = `${workerId}/${randomUUID()}`;
   const onUnreadable = (id: number) =>
     log.error({ row: id }, "a row of the outbox cannot be read and is not delivered: run the version that wrote it");
-  return new Outbox(database, { owner, nowMs: Date.now, claimMs: claimMsFor(leaseSeconds), onUnreadable });
+  return new Outbox(database, {
+    owner,
+    nowMs: Date.now,
+    claimMs: claimMsFor(leaseSeconds),
+    onUnreadable,
+    sendsEmulated,
+  });
 }
 
 /** An entry may have a hundred kilobytes. */
@@ -188,17 +199,22 @@ export class Outbox {
 
   #insert(entry: OutboxEntry): OutboxRow | null {
     const now = this.#options.nowMs();
+    const isLeft = this.#leaves(entry);
     const row = this.#statements.insert.get({
       token: keyOf(entry),
       entry: JSON.stringify(entry),
       now,
       owner: this.#options.owner,
-      until: now + this.claimMs,
+      until: isLeft ? now : now + this.claimMs,
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     const { id, uploaded, reported, tries, earlier, isOwn, created_at_ms: createdAtMs } = row;
-    if (!isOwn) return null;
+    if (!isOwn || isLeft) return null;
     return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
+  }
+
+  #leaves({ forWebhook, callback }: OutboxEntry): boolean {
+    return forWebhook && callback.metadata.job_type === emulatedType && this.#options.sendsEmulated !== true;
   }
 
   /** Claims every row that is due and that no live process works on, but for those in `except`. */
@@ -206,7 +222,7 @@ export class Outbox {
     const now = this.#options.nowMs();
     return this.#database.writeSoon(() =>
       this.#statements.claimable
-        .all({ now, owner: this.#options.owner })
+        .all({ now, owner: this.#options.owner, emulated: this.#options.sendsEmulated === true ? now : now - dayMs })
         .filter(({ id }) => !except.has(id))
         .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
     );
@@ -362,6 +378,8 @@ function prepare(database: Database) {
     claimable: database.query(
       `SELECT id FROM outbox
        WHERE next_try_at_ms <= :now AND (claimed_by = :owner OR claimed_until_ms <= :now)
+         AND (reported OR created_at_ms <= :emulated OR json_extract(entry, '$.forWebhook') IS NOT 1
+              OR json_extract(entry, '$.callback.metadata.job_type') IS NOT '${emulatedType}')
        ORDER BY id`,
       z.object({ id: z.number() }),
     ),
