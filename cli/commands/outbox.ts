@@ -10,7 +10,10 @@ export function addOutbox(program: Command): void {
       "Shows the finished jobs whose results have not reached the app yet: what keeps them, and the next try.",
     )
     .option("--try", "have them tried now")
-    .option("--give-up <job>", "report the end of this job no further: the app never hears of it")
+    .option(
+      "--give-up <job>",
+      "give up the report of this job's end that waits: the app never hears of it, a webhook that follows it does",
+    )
     .addHelpText(
       "after",
       examples(

@@ -10,7 +10,7 @@ export const giveUpReport = declareRoute({
   access: "key",
   summary: "Report the end of a job no further, and settle it",
   description:
-    "The app, or the job's own webhook, is not notified of it; the job has its end, and its files are where they were stored. A job whose files are not stored yet is refused.",
+    "Those that wait to be notified of it, the app or the job's own webhook, are not; a webhook that was to follow the app's report is still sent. The job has its end, and its files are where they were stored. A job whose files are not stored yet is refused.",
   body: z.strictObject({ job_id: safeId }, "must be an object"),
   responses: {
     202: z.object({
