@@ -320,8 +320,8 @@ export class Delivery {
       if (outcome === "unknown") log.warn(fields, "a job that its source has forgotten is delivered all the same");
       log.info({ ...fields, status: entry.callback.status, files: entry.files.length }, "job delivered and settled");
     } catch (error) {
-      // Cut short by the stop: the row stays due, and the next process takes it up.
-      if (this.#stopping.signal.aborted) return;
+      // Cut short by the stop: the row stays due, and the next process takes it up, after what the app has taken.
+      if (this.#stopping.signal.aborted) return row.reported ? this.#options.outbox.markReported(row.id) : undefined;
       await (error instanceof Postponed ? this.#postpone(row, error) : this.#retry(row, error));
     }
   }

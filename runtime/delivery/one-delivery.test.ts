@@ -25,7 +25,7 @@ let folder: string;
 let database: Database;
 let nowMs: number;
 /** What was sent, with whoever is to answer it. */
-let sent: { readonly what: string; answer(): void }[];
+let sent: { readonly what: string; readonly signal: AbortSignal; answer(): void }[];
 let closing: (() => Promise<void>)[];
 
 class AwaySource extends SqliteSource {
@@ -44,9 +44,9 @@ class AwaySource extends SqliteSource {
   }
 }
 
-function answeredLater(what: string): Promise<void> {
+function answeredLater(what: string, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  sent.push({ what, answer: resolve });
+  sent.push({ what, signal, answer: resolve });
   return promise;
 }
 
@@ -56,10 +56,16 @@ function newProcess(owner: string) {
   const delivery = new Delivery({
     ...{ outbox, log, metrics, workerId: owner, concurrency: 4, nowMs: () => nowMs, random: () => 0.5 },
     ...{ sources: new Map([["sqlite", source]]), keepers: new Map(), events: new JobEvents() },
-    webhook: { send: (url) => answeredLater(url), sendBody: (url) => answeredLater(url) },
+    webhook: {
+      send: (url, _callback, _bucket, signal) => answeredLater(url, signal),
+      sendBody: (url, _body, signal) => answeredLater(url, signal),
+    },
     stored: { address: async () => null, read: async () => null },
     store: { name: "none", put: async () => undefined, url: async () => null, removeJob: async () => 0 },
-    callback: { name: "app", send: ({ job_id, status }: JobCallback) => answeredLater(`${job_id} ${status}`) },
+    callback: {
+      name: "app",
+      send: ({ job_id, status }: JobCallback, signal) => answeredLater(`${job_id} ${status}`, signal),
+    },
   });
   closing.push(async () => {
     for (const { answer } of sent) answer();
@@ -183,6 +189,21 @@ describe("a callback that the app has taken is not sent again", () => {
     await second.delivery.tryNow();
     await expect.poll(() => second.outbox.count()).toBe(0);
     expect(await second.source.get("a")).toMatchObject({ status: "cancelled" });
+    expect(sentNow()).toEqual(["a cancelled"]);
+  });
+
+  it("by the process that follows one which stopped in that moment", async () => {
+    const first = newProcess("first");
+    first.source.isAway = true;
+    await cancelledJob(first);
+    await untilSent("a cancelled");
+    const stopped = first.delivery.stop(0);
+    await expect.poll(() => sent.at(-1)?.signal.aborted).toBe(true);
+    answerLast();
+    await stopped;
+    const second = newProcess("second");
+    await second.delivery.tryNow();
+    await expect.poll(() => second.outbox.count()).toBe(0);
     expect(sentNow()).toEqual(["a cancelled"]);
   });
 

@@ -143,7 +143,8 @@ export class World {
       nowMs: () => Date.UTC(2026, 0, 1) + performance.now(),
       callback: this.#callback(),
       webhook: {
-        send: (_url, callback) => this.#send(callback, "webhook", async () => void this.#webhooks.push(callback)),
+        send: (_url, callback, _bucket, signal) =>
+          this.#send(callback, "webhook", async () => void this.#webhooks.push(callback), signal),
       },
     });
     this.#containers.push(container);
@@ -152,13 +153,21 @@ export class World {
   #callback(): Callback {
     const { url, secret } = this.#options.app;
     const app = new HttpCallback({ config: { url, secret, assets: "objects" }, project: null, nowMs: Date.now });
-    return { name: "app", send: (body, signal) => this.#send(body, "callback", () => app.send(body, signal)) };
+    return { name: "app", send: (body, signal) => this.#send(body, "callback", () => app.send(body, signal), signal) };
   }
 
-  #send(body: JobCallback, what: string, send: () => Promise<void>): Promise<void> {
+  #send(body: JobCallback, what: string, send: () => Promise<void>, signal: AbortSignal): Promise<void> {
     const key = `${what} ${keyOf(body)}`;
     const onLost = () => void this.#lost.set(key, (this.#lost.get(key) ?? 0) + 1);
-    return sendOver(this.#chance, { losesAnswers: this.#options.isDeadly }, send, onLost);
+    const sent = async () => {
+      try {
+        await send();
+      } finally {
+        // What a container breaks off when its time to stop is over may have arrived.
+        if (signal.aborted) onLost();
+      }
+    };
+    return sendOver(this.#chance, { losesAnswers: this.#options.isDeadly }, sent, onLost);
   }
 
   async #comeToRest(): Promise<void> {
