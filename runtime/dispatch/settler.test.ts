@@ -238,3 +238,15 @@ it("two runs of one job are two rows of the outbox", async () => {
     ["failed", 2, 1],
   ]);
 });
+
+it("an end that could not be published is confirmed to its source all the same", async () => {
+  await source.enqueue(jobEnvelope.parse({ id: "a", type: "noop", user_id: "ann" }), { worker: "test" });
+  await source.cancel("a");
+  vi.spyOn(events, "emit").mockImplementationOnce(() => {
+    throw new Error("a listener fails");
+  });
+  await settler.report(source, await takeEnds());
+  expect(await heard("a")).toMatchObject([["cancelled", 1, 1]]);
+  nowMs += 24 * 60 * 60 * 1000;
+  expect(await takeEnds()).toEqual([]);
+});

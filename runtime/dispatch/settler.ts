@@ -186,8 +186,13 @@ export class Settler {
     } finally {
       for (const key of keys) this.#underWay.delete(key);
     }
-    for (const end of fresh) this.#publish(end);
-    resolve(await this.#reported(source, own));
+    try {
+      for (const end of fresh) this.#publish(end);
+      resolve(await this.#reported(source, own));
+    } finally {
+      // Whoever waits for it sees to it: after the above this changes nothing.
+      resolve(false);
+    }
   }
 
   #publish(end: EndedJob): void {
