@@ -304,7 +304,9 @@ export class Delivery {
     const { log, metrics } = this.#options;
     const fields = fieldsOf(row);
     try {
-      if (this.#stopping.signal.aborted || !this.#options.outbox.isClaimed(row.id)) return;
+      if (this.#stopping.signal.aborted) return;
+      // Another process has it, or has had it.
+      if (!this.#options.outbox.isClaimed(row.id)) return this.#letGo(row);
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
       await this.#discard(row.id, entry, outcome === "lost" ? [] : webhookEntriesOf(entry));
       if (entry.forWebhook) {
@@ -364,12 +366,8 @@ export class Delivery {
     const { outbox } = this.#options;
     if (next.length === 0) await outbox.remove(id);
     else for (const row of await outbox.removeFor(id, next)) this.#enqueue(row);
-    this.#waits.delete(id);
-    this.#steps.forget(id);
     this.#notes.delete(entry.lease);
-    this.#holds.get(entry.lease.token)?.();
-    this.#holds.delete(entry.lease.token);
-    this.forget(entry.lease);
+    this.#letGo({ id, entry });
     const { settlement } = entry;
     if (entry.ended) return;
     // A job that completed without files has no folder; one that did not complete may have left some in it.
@@ -378,6 +376,14 @@ export class Delivery {
     await removeWork(entry.workFolder).catch((error: unknown) => {
       this.#options.log.warn({ error: toErrorReport(error) }, "a work folder could not be removed");
     });
+  }
+
+  #letGo({ id, entry: { lease } }: Pick<OutboxRow, "id" | "entry">): void {
+    this.#waits.delete(id);
+    this.#steps.forget(id);
+    this.#holds.get(lease.token)?.();
+    this.#holds.delete(lease.token);
+    this.forget(lease);
   }
 
   /** A finished job keeps its lease until it is settled, however long the app's side is away. */

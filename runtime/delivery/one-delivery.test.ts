@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobCallback } from "#contract/callback.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { JobEvents } from "#runtime/dispatch/job-events.ts";
+import { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { type Database, databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { createMetrics } from "#runtime/observe/metrics/metrics.ts";
 import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
@@ -50,12 +51,14 @@ function answeredLater(what: string, signal: AbortSignal): Promise<void> {
   return promise;
 }
 
-function newProcess(owner: string) {
+function newProcess(owner: string, onRelease = () => undefined) {
   const outbox = new Outbox(database, { owner, nowMs: () => nowMs });
   const source = new AwaySource(database, { workerId: owner, nowMs: () => nowMs });
+  const keeper = new LeaseKeeper(source, log, metrics);
+  vi.spyOn(keeper, "hold").mockReturnValue(onRelease);
   const delivery = new Delivery({
     ...{ outbox, log, metrics, workerId: owner, concurrency: 4, nowMs: () => nowMs, random: () => 0.5 },
-    ...{ sources: new Map([["sqlite", source]]), keepers: new Map(), events: new JobEvents() },
+    ...{ sources: new Map([["sqlite", source]]), keepers: new Map([["sqlite", keeper]]), events: new JobEvents() },
     webhook: {
       send: (url, _callback, _bucket, signal) => answeredLater(url, signal),
       sendBody: (url, _body, signal) => answeredLater(url, signal),
@@ -281,4 +284,21 @@ describe("no progress of a job arrives after its end", () => {
     delivery.sendProcessing(source, lease("lost"), 0.9);
     expect(sent).toHaveLength(4);
   });
+});
+
+it("holds no lease of a row that another process has taken over before its turn came", async () => {
+  const released = vi.fn();
+  const { source, outbox, delivery } = newProcess("own", released);
+  await delivery.reportEnds(
+    source,
+    ["w", "x", "y", "z"].map((id) => endOf(id)),
+  );
+  await untilSent("w cancelled", "x cancelled", "y cancelled", "z cancelled");
+  await cancelledJob({ source, outbox, delivery });
+  nowMs += 10_000;
+  expect(await newProcess("other").outbox.claimDue(new Set())).toHaveLength(5);
+  expect(released).not.toHaveBeenCalled();
+  for (const { answer } of sent) answer();
+  await expect.poll(() => released.mock.calls).toHaveLength(1);
+  expect(sent).toHaveLength(4);
 });
