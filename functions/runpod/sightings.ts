@@ -2,6 +2,15 @@
 interface Sighting {
   seenAtMs: number;
   isUnhealthy: boolean;
+  hasPinged: boolean;
+}
+
+/** A job that a container has. */
+interface PlacedJob {
+  readonly endpoint: string;
+  readonly workerId: string;
+  /** When its container has named it last. */
+  readonly namedAtMs: number;
 }
 
 export interface SightingsOptions {
@@ -28,15 +37,21 @@ export class Sightings {
 
   see(endpoint: string, workerId: string): Sighting {
     const key = keyOf(endpoint, workerId);
-    const sighting = this.#seen.get(key) ?? { seenAtMs: 0, isUnhealthy: false };
+    const sighting = this.#seen.get(key) ?? { seenAtMs: 0, isUnhealthy: false, hasPinged: false };
     sighting.seenAtMs = this.#options.nowMs();
     this.#seen.set(key, sighting);
     return sighting;
   }
 
-  isSilent(endpoint: string, workerId: string): boolean {
+  /**
+   * Whether the job's container is taken for gone. One that pings names its jobs: what else is heard under its name may come
+   * from a process that was started in its place and knows nothing of them.
+   */
+  isSilent({ endpoint, workerId, namedAtMs }: PlacedJob): boolean {
     const { nowMs, silentMs } = this.#options;
-    return nowMs() - (this.#seen.get(keyOf(endpoint, workerId))?.seenAtMs ?? 0) > silentMs;
+    const sighting = this.#seen.get(keyOf(endpoint, workerId));
+    const heardAtMs = sighting?.hasPinged ? namedAtMs : (sighting?.seenAtMs ?? 0);
+    return nowMs() - heardAtMs > silentMs;
   }
 
   /** @param busy the containers of the endpoint that have jobs, by `keyOf` */

@@ -59,7 +59,7 @@ it("settles a job whose time is over again when its queue did not take that", as
 
 it("forgets containers that are gone, with what they were to stop", async () => {
   const { takers, queue, advance } = await takeOne(dayMs);
-  takers.ping("lakes", "pod-2", false);
+  takers.ping("lakes", "pod-2", false, []);
   await queue.cancel("a");
   await takers.cancelled("a");
   expect(takers.known).toEqual({ containers: 2, stopping: 1 });
@@ -133,4 +133,28 @@ it("gives the jobs of silent containers back side by side, after leases are rene
     return away.promise;
   });
   await expect.poll(() => seen.slice(0, 4)).toEqual(["renew", "a", "b", "later"]);
+});
+
+it("hands a job out again whose container was killed, and started again under its name", async () => {
+  const { takers, queue, source, advance } = await takeOne(dayMs);
+  const routes = workerRoutes({ takers, queue });
+  const renew = vi.spyOn(source, "renew");
+  const ping = (query: string) => routes.request(`/lakes/ping/pod-1${query}`);
+  // More than the time of silence in all, less between two pings.
+  for (let count = 0; count < 3; count++) {
+    await ping("?job_id=z,a");
+    await advance(150);
+    const { length } = renew.mock.calls;
+    await expect.poll(() => renew.mock.calls.length).toBeGreaterThan(length + 1);
+  }
+  const again = takers.take("lakes", "pod-1", 1, holdMs, signal);
+  expect(takers.retried("lakes")).toBe(0);
+  await expect
+    .poll(async () => {
+      await advance(50);
+      await ping("");
+      return takers.retried("lakes");
+    })
+    .toBe(1);
+  expect(await again).toMatchObject([{ id: "a" }]);
 });

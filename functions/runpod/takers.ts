@@ -3,7 +3,7 @@ import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
 import { isEnd } from "#runtime/dispatch/job-events.ts";
-import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { jobIdOf, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
@@ -14,7 +14,7 @@ import { Stops } from "./stops.ts";
 
 /*
  * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
- * renewed as long as its container is heard of. States of a job that was given to a container:
+ * renewed as long as its container names it in its pings. States of a job that was given to a container:
  *
  *   held ──job-done──► settling, on disk ──► settled
  *     │ ├── cancelled, its time is over: settled here, and its container is notified by job-stop
@@ -41,6 +41,8 @@ interface Held {
   readonly takenAtMs: number;
   readonly endpoint: string;
   readonly workerId: string;
+  /** When its container has named it last: by its take, a ping, or something of it that was posted. */
+  namedAtMs: number;
   /** Until its time is over, or the next try to settle it. */
   timer: NodeJS.Timeout;
   progress: number | undefined;
@@ -142,18 +144,26 @@ export class Takers {
     return this.#stops.fetch(keyOf(endpoint, workerId), signal);
   }
 
-  ping(endpoint: string, workerId: string, isUnhealthy: boolean): void {
-    this.#sightings.see(endpoint, workerId).isUnhealthy = isUnhealthy;
+  /** @param named the requests whose jobs the container says it has */
+  ping(endpoint: string, workerId: string, isUnhealthy: boolean, named: readonly string[]): void {
+    Object.assign(this.#sightings.see(endpoint, workerId), { isUnhealthy, hasPinged: true });
+    for (const id of named) this.#see(endpoint, workerId, this.#held.has(id) ? id : jobIdOf(id));
+  }
+
+  #see(endpoint: string, workerId: string, jobId: string): void {
+    this.#sightings.see(endpoint, workerId);
+    const held = this.#held.get(jobId);
+    if (held?.workerId === workerId && held.endpoint === endpoint) held.namedAtMs = this.#nowMs();
   }
 
   chunk(endpoint: string, workerId: string, jobId: string, body: unknown): void {
-    this.#sightings.see(endpoint, workerId);
+    this.#see(endpoint, workerId, jobId);
     if (this.#held.has(jobId) && isJsonObject(body)) this.#options.live.addChunk(jobId, body.output ?? null);
   }
 
   /** Progress, or the end of a job. False when the job is not held here: it has ended, or another process has handed it out. */
   async done(endpoint: string, workerId: string, jobId: string, body: unknown): Promise<boolean> {
-    this.#sightings.see(endpoint, workerId);
+    this.#see(endpoint, workerId, jobId);
     const held = this.#held.get(jobId);
     if (held === undefined) return false;
     if (!isJsonObject(body)) throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
@@ -283,7 +293,7 @@ export class Takers {
     const timer = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
     const takenAtMs = performance.now();
     const gone = Promise.withResolvers<void>();
-    const place = { lease, takenAtMs, endpoint, workerId, timer };
+    const place = { lease, takenAtMs, endpoint, workerId, timer, namedAtMs: this.#nowMs() };
     this.#held.set(jobId, { ...place, progress: undefined, settling: null, gone });
     this.#stops.withdraw(keyOf(endpoint, workerId), requestIdOf(job));
     this.#options.live.of(jobId).workerId = workerId;
@@ -335,7 +345,7 @@ export class Takers {
         if (outcomes[index] === "lost") this.#end(held);
       }
       for (const held of this.#held.values()) {
-        if (held.settling === null && this.#sightings.isSilent(held.endpoint, held.workerId)) void this.#lose(held);
+        if (held.settling === null && this.#sightings.isSilent(held)) void this.#lose(held);
       }
       this.#forgetSilent();
     } catch (error) {

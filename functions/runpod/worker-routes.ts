@@ -70,7 +70,8 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     return accepted();
   });
   route("GET", "ping", async ({ endpoint, workerId, query }) => {
-    takers.ping(endpoint, workerId, query.get("status") === "unhealthy");
+    const named = (query.get("job_id") ?? "").split(",");
+    takers.ping(endpoint, workerId, query.get("status") === "unhealthy", named);
     return accepted();
   });
   return app;
