@@ -122,6 +122,17 @@ describe("readConfig", () => {
     expect(read({ RUNPOD_POD_ID: "abc", ...env })).toMatchObject({ podId: undefined, workerId: "abc" });
   });
 
+  it.each([
+    [
+      "http://127.0.0.1:8123/v2/lakes/job-done/laptop/",
+      /RUNPOD_WEBHOOK_POST_OUTPUT: must have \$ID in its path or query/,
+    ],
+    [undefined, /RUNPOD_WEBHOOK_POST_OUTPUT: must be set beside RUNPOD_WEBHOOK_GET_JOB/],
+  ])("refuses a container of an endpoint whose results would name no job: %s", (output, problem) => {
+    const take = "http://127.0.0.1:8123/v2/lakes/job-take/laptop";
+    expect(() => read({ RUNPOD_WEBHOOK_GET_JOB: take, RUNPOD_WEBHOOK_POST_OUTPUT: output })).toThrow(problem);
+  });
+
   it("takes jobs from Redis when it is configured, and needs both address and token", () => {
     const redis = { UPSTASH_REDIS_REST_URL: "https://db.example", UPSTASH_REDIS_REST_TOKEN: "secret-token" };
     expect(names(read().sources)).toEqual(["sqlite"]);

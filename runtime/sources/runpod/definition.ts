@@ -4,6 +4,7 @@ import { z } from "zod";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { headerSecret } from "#runtime/lib/environment.ts";
 import { defineSource } from "../source-definition.ts";
+import { namesJob } from "./protocol/url-templates.ts";
 
 /** What stands in it is replaced by this container's and the job's names. */
 const template = z
@@ -37,6 +38,15 @@ const environment = {
 const yes = new Set(["1", "true", "yes"]);
 const isYes = (value = "") => yes.has(value.toLowerCase());
 
+/** Results that name no job would all be posted to one address, and be answered as those of no job. */
+function outputProblems(output: string | undefined): string[] {
+  if (output === undefined) return ["RUNPOD_WEBHOOK_POST_OUTPUT: must be set beside RUNPOD_WEBHOOK_GET_JOB"];
+  if (namesJob(output)) return [];
+  return [
+    "RUNPOD_WEBHOOK_POST_OUTPUT: must have $ID in its path or query, for the job's id; a shell keeps it in single quotes",
+  ];
+}
+
 /** A RunPod serverless endpoint. */
 export const runpod = defineSource({
   name: "runpod",
@@ -46,9 +56,7 @@ export const runpod = defineSource({
   usedWhenConfigured: true,
   description: "the RunPod endpoint that this container works for, whose queue takes no jobs here",
   problems: ({ RUNPOD_WEBHOOK_GET_JOB: take, RUNPOD_WEBHOOK_POST_OUTPUT: output }) =>
-    take !== undefined && output === undefined
-      ? ["RUNPOD_WEBHOOK_POST_OUTPUT: must be set beside RUNPOD_WEBHOOK_GET_JOB"]
-      : [],
+    take === undefined ? [] : outputProblems(output),
   settings(values, { workerId, leaseSeconds }) {
     const { RUNPOD_WEBHOOK_GET_JOB: takeUrl, RUNPOD_WEBHOOK_POST_OUTPUT: outputUrl } = values;
     if (takeUrl === undefined || outputUrl === undefined) return null;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { errorBody, outputBody, progressBody } from "./bodies.ts";
 import { maxBodyBytes } from "./limits.ts";
 import { readStopAnswer, readTakeAnswer } from "./take-answer.ts";
-import { besideTake, expandTemplate, withQuery } from "./url-templates.ts";
+import { besideTake, expandTemplate, namesJob, withQuery } from "./url-templates.ts";
 
 const braced = (name: string) => `$\{${name}}`;
 
@@ -25,6 +25,18 @@ describe("templates", () => {
     expect(expandTemplate(template, { workerId: "pod-1", jobId: "a/../b?c" })).toBe(
       "https://api/v2/ep/job-done/pod-1/a%2F..%2Fb%3Fc?gpu=",
     );
+  });
+
+  it.each([
+    ["https://api/v2/ep/job-done/$RUNPOD_POD_ID/$ID", true],
+    [`https://api/v2/ep/job-done/pod-1/${braced("ID")}?gpu=A40`, true],
+    ["https://api/done?job=$ID", true],
+    ["https://api/v2/ep/job-done/$RUNPOD_POD_ID/", false],
+    ["https://api/v2/ep/job-done/pod-1/#$ID", false],
+    ["https://$ID.api/v2/ep/job-done", false],
+    ["https://api/v2/ep/job-done/$IDENTITY", false],
+  ])("of a result: %s names the job: %s", (template, isNamed) => {
+    expect(namesJob(template)).toBe(isNamed);
   });
 
   it("get their parameters behind ? or &, whichever is right", () => {

@@ -19,6 +19,15 @@ export function expandTemplate(template: string, { workerId, jobId = workerId, g
   );
 }
 
+/** Whether each job has an address of its own: the host and what is behind `#` do not count. */
+export function namesJob(template: string): boolean {
+  const behindHost = template.replace(/#.*$/, "").replace(/^https?:\/\/[^/?]*/, "");
+  return (
+    expandTemplate(behindHost, { workerId: "", jobId: "a" }) !==
+    expandTemplate(behindHost, { workerId: "", jobId: "b" })
+  );
+}
+
 /** The address with parameters behind those that it has. Where it has none, they begin with `?`, which not every client minds. */
 export function withQuery(url: string, parameters: Readonly<Record<string, string>>): string {
   const [address = "", ...fragment] = url.split("#");
