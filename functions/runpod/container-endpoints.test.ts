@@ -151,7 +151,7 @@ it.each([
   ["no key", "lakes/run", { input: lake }, 401, /needs a key/, {}],
   ["another key", "lakes/run", { input: lake }, 401, /not one that/, { authorization: "Bearer another-key-for-tests" }],
   ["no input", "lakes/run", {}, 400, /^input /],
-  ["no type", "nowhere/run", { input: lake }, 400, /names no type/],
+  ["no type", "nowhere/run", { input: lake }, 400, /names no type.*RUNPOD_JOB_TYPE.*RUNPOD_ENDPOINT_TYPES/],
   ["an unknown type", "lakes/run", { input: { ...lake, type: "brew_tea" } }, 400, /brew_tea/],
   ["a parameter that is wrong", "lakes/run", { input: { ...lake, size: "big" } }, 400, /config\.size/],
   ["a wait that is no number", "lakes/runsync?wait=abc", { input: lake }, 400, /"abc".*milliseconds/],

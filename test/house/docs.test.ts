@@ -122,7 +122,7 @@ describe("environment variables", () => {
       return name === undefined ? [] : [{ page, text: name }];
     });
     // What OpenTelemetry's packages and RunPod's platform read themselves, and what a command of the page itself sets, is in no source.
-    const elsewhere = ["ANON_KEY", "RUNPOD_INIT_TIMEOUT", "HEALTH_CHECK_PATH"];
+    const elsewhere = ["ANON_KEY", "RUNPOD_ENDPOINT_BASE_URL", "RUNPOD_INIT_TIMEOUT", "HEALTH_CHECK_PATH"];
     const isElsewhere = (name: string) => name.startsWith("OTEL_EXPORTER_") || elsewhere.includes(name);
     expect(wrong(named, (name) => isElsewhere(name) || new RegExp(`\\b${name}\\b`).test(sources))).toEqual([]);
   });

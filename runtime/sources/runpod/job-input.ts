@@ -39,7 +39,10 @@ export function readInput(id: string, input: unknown, options: InputOptions): Re
   if (typed === undefined && options.defaultType === undefined) {
     return rejected(
       ownId,
-      invalid("its input names no type, and RUNPOD_JOB_TYPE, which would be the default, is not set"),
+      invalid(
+        'its input names no type: give "type" in it, or set RUNPOD_JOB_TYPE (at an endpoint of the container\'s own, ' +
+          "RUNPOD_ENDPOINT_TYPES or an endpoint that is named like the type will do too)",
+      ),
     );
   }
   if (typed === undefined) given.type = options.defaultType;
