@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { json } from "node:stream/consumers";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { JobQueues } from "#runtime/sources/job-queues.ts";
@@ -138,7 +138,7 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
   await expect.poll(() => seen.taken).toEqual([{ id, status: "CANCELLED", input: {}, webhook }]);
 });
 
-it("refuses the end of a job that an earlier process has handed out, which waits again", async () => {
+it("has a container drop the end of a job that waits again, since an earlier process was stopped", async () => {
   const { start } = await open();
   const first = await start();
   const id = await submit(first.url, { input: {} });
@@ -147,9 +147,30 @@ it("refuses the end of a job that an earlier process has handed out, which waits
   const second = await start();
   onTestFinished(() => second.close());
   const worker = player(second.url, "lakes", "pod-1");
-  expect(await worker.done(id, { output: "found" })).toBe(503);
+  expect(await worker.done(id, { output: "found" })).toBe(404);
   expect((await worker.take()).jobs).toEqual([{ id, input: {} }]);
   expect(await worker.done(id, { output: "found" })).toBe(200);
   // Sent again, since its answer was lost.
+  expect(await worker.done(id, { output: "found" })).toBe(200);
+});
+
+it("has a container keep the end of a job while the lease of a process that was killed runs, and drop it then", async () => {
+  const { start, harness } = await open();
+  const first = await start();
+  const id = await submit(first.url, { input: {} });
+  await player(first.url, "lakes", "pod-1").take();
+  // Who is killed gives nothing back.
+  const release = vi.spyOn(harness.source, "release").mockRejectedValue(new Error("killed"));
+  await first.close();
+  expect(release).toHaveBeenCalledOnce();
+  release.mockRestore();
+  const second = await start();
+  onTestFinished(() => second.close());
+  const worker = player(second.url, "lakes", "pod-1");
+  expect(await worker.done(id, { output: "found" })).toBe(503);
+  await harness.advance(harness.source.leaseSeconds * 1000 + 1);
+  // It asks for no job, as its only slot is taken by the end.
+  await expect.poll(() => worker.done(id, { output: "found" }), { timeout: 15_000 }).toBe(404);
+  expect((await worker.take()).jobs).toEqual([{ id, input: {} }]);
   expect(await worker.done(id, { output: "found" })).toBe(200);
 });

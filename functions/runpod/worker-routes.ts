@@ -58,10 +58,14 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     const { job } = await known(queue, jobId);
     const body = await posted(context, maxBodyBytes(requestIdOf(job)));
     if (await takers.done(endpoint, workerId, job.id, body)) return accepted();
-    if (isSettled((await known(queue, jobId)).status)) return accepted();
-    // It was not taken: the job goes back to its queue, and is run again.
+    const { status } = await known(queue, jobId);
+    if (isSettled(status)) return accepted();
+    // With 404 a container drops the end: one that kept it would have no room to be given the job anew.
+    if (status === "queued") {
+      throw new CodedError("JOB_NOT_FOUND", "Nobody has the job any more: it waits again, and will be run anew.");
+    }
     const message =
-      "The job is not in this emulator's hands, which was started anew or is another one: it will be run again.";
+      "The job is in the hands of another emulator, or of an earlier process: post again when its lease has run out.";
     throw new RetryableError(message, { code: "NOT_READY" });
   });
   route("POST", "job-stream", async ({ endpoint, workerId, jobId, context }) => {
