@@ -119,6 +119,7 @@ export class Delivery {
 
   /** Notifies the app that the job is under way; coalesced, best effort. */
   sendProcessing(_source: JobSource, lease: Lease, progress: number): void {
+    this.#progress.open(lease);
     if (this.#steps.isAppAway) return;
     this.#progress.send(
       lease,

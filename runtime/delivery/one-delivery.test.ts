@@ -13,10 +13,12 @@ import { MetricsRegistry } from "#runtime/observe/metrics/registry.ts";
 import type { LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
+import { processingCallback } from "./callbacks/build-callback.ts";
 import { Delivery } from "./delivery.ts";
 import type { EndedJob } from "./new-entries.ts";
 import { Outbox } from "./outbox.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
+import { ProgressChannels } from "./progress-channels.ts";
 
 /* Of several that could deliver a row, one does, and what the app has taken is not sent again. */
 const log = pino({ level: "silent" });
@@ -265,6 +267,20 @@ describe("no progress of a job arrives after its end", () => {
     await untilSent("a processing", "b cancelled");
     sent[0]?.answer();
     await untilSent("a processing", "b cancelled", "a cancelled");
+  });
+
+  it("that an attempt begins to make only when the app is back", async () => {
+    const sendsLater = {
+      name: "app",
+      send: ({ status, run }: JobCallback, signal: AbortSignal) => answeredLater(`${status} ${run}`, signal),
+    };
+    const channels = new ProgressChannels(sendsLater, log);
+    channels.open(lease("lost"));
+    channels.open(lease("redriven", 2));
+    await channels.closeRun({ jobId: "a", run: 1 });
+    for (const each of [lease("lost"), lease("redriven", 2)])
+      channels.send(each, processingCallback({ lease: each, workerId: "own", nowMs, ranMs: null }, 0.5));
+    await untilSent("processing 2");
   });
 
   it("that an attempt makes here which has not heard yet that its lease is lost; that of a later run goes on", async () => {

@@ -28,9 +28,13 @@ export class ProgressChannels {
     this.#log = log;
   }
 
-  send({ jobId, token, run }: Lease, callback: JobCallback): void {
-    const known = this.#find({ jobId, token }) ?? this.#open(jobId, token, run);
-    known.channel.send(callback);
+  send(lease: Lease, callback: JobCallback): void {
+    this.#known(lease).channel.send(callback);
+  }
+
+  /** Knows of the attempt from now on, so that the end of its run ends its progress too, of which nothing was sent yet. */
+  open(lease: Lease): void {
+    this.#known(lease);
   }
 
   /** Lets no progress of this attempt follow. */
@@ -60,6 +64,10 @@ export class ProgressChannels {
   #find({ jobId, token }: Pick<LeaseKey, "jobId" | "token">): KnownChannel | undefined {
     for (const known of this.#byJob.get(jobId) ?? []) if (known.token === token) return known;
     return undefined;
+  }
+
+  #known(lease: Lease): KnownChannel {
+    return this.#find(lease) ?? this.#open(lease.jobId, lease.token, lease.run);
   }
 
   #open(jobId: string, token: string, run: number): KnownChannel {
