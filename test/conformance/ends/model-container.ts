@@ -30,6 +30,8 @@ import { ScriptedExecutor } from "./scripted-executor.ts";
 export interface ModelContainerOptions {
   readonly name: string;
   readonly folder: string;
+  /** As `HeldTokens` has them, of the containers that were on the folder before too. */
+  readonly ends: Set<string>;
   readonly side: Side;
   readonly registry: Registry;
   readonly callback: Callback;
@@ -59,7 +61,7 @@ export class ModelContainer {
     this.#database = database;
     this.#options = options;
     this.folder = options.folder;
-    this.held = new HeldTokens();
+    this.held = new HeldTokens(options.ends);
     this.#parts = wire(options, database, this.#life, this.held);
     this.dispatcher = this.#parts.dispatcher;
     this.delivery = this.#parts.delivery;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { RetryableError } from "#contract/errors.ts";
-import type { JobSource, LeaseKey } from "#runtime/sources/job-source.ts";
+import type { JobSource, Lease, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import type { Chance } from "./chance.ts";
 
 /** What a container has of the world: it ends when the container is killed. */
@@ -84,10 +84,17 @@ export async function sendOver(
   throw away("the answer was lost");
 }
 
-/** The leases that a container holds: whoever lives renews them in time. */
+/** What a container holds: whoever lives renews leases, and lets the source know of ends, in time. */
 export class HeldTokens {
+  /** Ends that the source has answered and does not know to be recorded: of all containers on a folder. */
+  readonly ends: Set<string>;
   readonly #leases = new Map<string, LeaseKey>();
+  readonly #runs = new Map<string, number>();
   readonly #letGo = new Set<string>();
+
+  constructor(ends: Set<string>) {
+    this.ends = ends;
+  }
 
   get leases(): readonly LeaseKey[] {
     return [...this.#leases.values()];
@@ -104,11 +111,27 @@ export class HeldTokens {
       letGo(lease);
       return became;
     };
+    const endOf = ({ jobId, run }: Pick<Lease, "jobId" | "run">) => `${jobId}/${run}`;
+    const givenBack = async (lease: LeaseKey, outcome: Promise<SettleOutcome>) => {
+      letGo(lease);
+      const became = await outcome;
+      if (became === "cancelled" || became === "failed")
+        this.ends.add(endOf({ jobId: lease.jobId, run: this.#runs.get(lease.token) ?? 1 }));
+      return became;
+    };
     return Object.assign(Object.create(source), {
       take: async (...[requests]: Parameters<JobSource["take"]>) => {
         const taken = await source.take(requests);
-        for (const lease of taken.leases) this.#leases.set(lease.token, lease);
+        for (const lease of taken.leases) {
+          this.#leases.set(lease.token, lease);
+          this.#runs.set(lease.token, lease.run);
+        }
+        for (const end of taken.ends) this.ends.add(endOf(end));
         return taken;
+      },
+      reported: async (...[ends]: Parameters<JobSource["reported"]>) => {
+        await source.reported(ends);
+        for (const end of ends) this.ends.delete(endOf(end));
       },
       renew: async (...[renewals]: Parameters<JobSource["renew"]>) => {
         const outcomes = await source.renew(renewals);
@@ -121,14 +144,8 @@ export class HeldTokens {
       fail: (...args: Parameters<JobSource["fail"]>) => settled(args[0], source.fail(...args)),
       cancelled: (...args: Parameters<JobSource["cancelled"]>) => settled(args[0], source.cancelled(...args)),
       // An attempt that could not be given back is left to its lease.
-      retry: (...args: Parameters<JobSource["retry"]>) => {
-        letGo(args[0]);
-        return source.retry(...args);
-      },
-      release: (...args: Parameters<JobSource["release"]>) => {
-        letGo(args[0]);
-        return source.release(...args);
-      },
+      retry: (...args: Parameters<JobSource["retry"]>) => givenBack(args[0], source.retry(...args)),
+      release: (...args: Parameters<JobSource["release"]>) => givenBack(args[0], source.release(...args)),
     });
   }
 }

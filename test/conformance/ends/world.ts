@@ -39,7 +39,8 @@ const containersAtOnce = 2;
 export class World {
   readonly #options: WorldOptions;
   readonly #chance: Chance;
-  readonly #folders: string[] = [];
+  /** With the ends that their source does not know to be recorded. */
+  readonly #folders = new Map<string, Set<string>>();
   readonly #containers: ModelContainer[] = [];
   /** Their runs, by job. */
   readonly #jobs = new Map<string, number>();
@@ -68,7 +69,7 @@ export class World {
       await this.#check();
     } finally {
       for (const container of this.#containers) await container.kill();
-      for (const folder of this.#folders) await rm(folder, { recursive: true, force: true });
+      for (const folder of this.#folders.keys()) await rm(folder, { recursive: true, force: true });
     }
   }
 
@@ -88,6 +89,8 @@ export class World {
     if (draw < 19) return this.#end(container, (one) => one.stop());
     if (!this.#options.isDeadly) return;
     this.#absences++;
+    // What it had not recorded yet another one is answered.
+    container?.held.ends.clear();
     await this.#end(container, (one) => one.kill());
   }
 
@@ -117,20 +120,27 @@ export class World {
     if (!(answer instanceof CodedError)) this.#jobs.set(jobId, (this.#jobs.get(jobId) ?? 1) + 1);
   }
 
-  /** A third of a lease each time: whoever lives renews what it holds before more goes by. */
+  /** A third of a lease each time: whoever lives renews what it holds, and confirms ends, before more goes by. */
   async #letTimeGoBy(times = 1): Promise<void> {
     const { harness } = this.#options;
     const ms = Math.ceil((harness.source.leaseSeconds * 1000) / 3);
     for (let time = 0; time < times; time++) {
+      await expect.poll(() => this.#unconfirmed(), { timeout: 60_000, interval: 2 }).toEqual([]);
       for (const { held } of this.#containers) await harness.source.renew(held.leases.map((lease) => ({ lease })));
       vi.advanceTimersByTime(ms);
       await harness.advance(ms);
     }
   }
 
+  async #unconfirmed(): Promise<string[]> {
+    const ends = this.#containers.flatMap(({ held }) => [...held.ends]);
+    if (ends.length > 0) await Promise.all(this.#containers.map((container) => container.nudge()));
+    return ends;
+  }
+
   async #newFolder(): Promise<string> {
     const folder = await mkdtemp(join(tmpdir(), "ourvidz-ends-"));
-    this.#folders.push(folder);
+    this.#folders.set(folder, new Set());
     return folder;
   }
 
@@ -139,6 +149,7 @@ export class World {
     const name = `container-${++this.#started}`;
     const container = await ModelContainer.start({
       ...{ name, folder, registry, log, side: await harness.second(), chance: this.#chance },
+      ends: this.#folders.get(folder) ?? new Set(),
       troubles: { probability: 0.1 },
       nowMs: () => Date.UTC(2026, 0, 1) + performance.now(),
       callback: this.#callback(),
