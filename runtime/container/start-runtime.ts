@@ -4,6 +4,7 @@ import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Config } from "./config.ts";
 import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
+import { unknownEndpointTypes } from "./endpoint-types.ts";
 import { startExecutors } from "./executors.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -16,6 +17,8 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   const startedAtMs = Date.now();
   const { dataFolder, handlersFolder } = config;
   const [registry, folder] = await Promise.all([loadHandlers(handlersFolder), openDataFolder(dataFolder)]);
+  for (const { setting, type } of unknownEndpointTypes(config.endpoints, registry))
+    log.warn({ setting, type }, `${setting} names the job type ${type}, which no handler has: requests for it fail`);
   const forgetOwner = await takeOver(folder, log);
   let executors = new Map<string, Executor>();
   try {
