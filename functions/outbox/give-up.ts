@@ -1,17 +1,24 @@
 import type { Outbox } from "#runtime/delivery/outbox.ts";
+import { jobIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import { HttpError } from "../errors.ts";
 
 /**
  * Has the end of a job reported no further. Whoever delivers settles it within seconds.
+ * @param id the job's, or that by which the clients of an endpoint know its request
  * @returns how many reports there were
  * @throws HttpError NOT_FOUND when none waits, JOB_NOT_SETTLED while its files do
  */
-export async function giveUpReports(outbox: Pick<Outbox, "giveUp">, jobId: string): Promise<number> {
-  const { givenUp, storing } = await outbox.giveUp(jobId);
-  if (givenUp > 0) return givenUp;
+export async function giveUpReports(outbox: Pick<Outbox, "giveUp">, id: string): Promise<number> {
+  let storing = 0;
+  // A job may have an id of its own in the form of a request's.
+  for (const jobId of new Set([id, jobIdOf(id)])) {
+    const found = await outbox.giveUp(jobId);
+    if (found.givenUp > 0) return found.givenUp;
+    storing += found.storing;
+  }
   if (storing > 0) {
-    const message = `The files of job ${jobId} are not stored yet, and without them it has no end: mend what keeps them (GET /outbox, or "ourvidz outbox", names it).`;
+    const message = `The files of job ${id} are not stored yet, and without them it has no end: mend what keeps them (GET /outbox, or "ourvidz outbox", names it).`;
     throw new HttpError("JOB_NOT_SETTLED", message);
   }
-  throw new HttpError("NOT_FOUND", `No report of job ${jobId} waits in this outbox.`);
+  throw new HttpError("NOT_FOUND", `No report of job ${id} waits in this outbox.`);
 }
