@@ -103,7 +103,7 @@ describe("a backup", () => {
       /exists: give another name/,
     );
     const lost = join(folder, "no-such-folder", "b.tar");
-    await expect(backUp(container.config, lost, never)).rejects.toThrow(/no-such-folder.*cannot be written \(ENOENT\)/);
+    await expect(backUp(container.config, lost, never)).rejects.toThrow(/There is no folder .*no-such-folder: make it/);
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
     expect(readdirSync(container.folder).filter((name) => name.startsWith(".backup-"))).toEqual([]);
   });
@@ -128,6 +128,8 @@ describe("a restore", () => {
 
   it("takes nothing that is no backup, and makes no folder then", async () => {
     const empty = join(folder, "empty");
+    const missing = restore(configOf(empty), join(folder, "missing.tar"), never);
+    await expect(missing).rejects.toThrow(/There is no file .*missing\.tar/);
     execFileSync("tar", [
       "-cf",
       join(folder, "other.tar"),

@@ -56,6 +56,8 @@ export async function backUp(config: Config, file: string, signal: AbortSignal):
   const target = resolve(file);
   if ((await sizeOf(target)) !== null)
     throw new CodedError("INVALID_REQUEST", `${target} exists: give another name, or remove it.`);
+  if ((await sizeOf(dirname(target))) === null)
+    throw new CodedError("INVALID_REQUEST", `There is no folder ${dirname(target)}: make it, or name another place.`);
   await removeLeftStagings(dataFolder, "backup");
   const staging = await Staging.create(dataFolder, "backup");
   try {

@@ -29,26 +29,32 @@ const databaseName = "ourvidz.db";
  * Makes a data folder of an archive, or fills an empty one. Nothing of it is in place before all of it is unpacked and compared
  * with its checksums, and its database is sound and can be opened; the database, without which a container takes the folder for a
  * new one, comes last.
- * @throws CodedError INVALID_REQUEST for a folder that is not empty, or an archive that is no backup or damaged;
+ * @throws CodedError INVALID_REQUEST for a folder that is not empty, or an archive that is missing, no backup or damaged;
  *   DATA_FOLDER_UNUSABLE, also for one of a newer version; DISK_FULL; the signal's reason, and then nothing is left
  */
 export async function restore(config: Config, file: string, signal: AbortSignal): Promise<RestoredBackup> {
   const { dataFolder } = config;
-  const isNew = await stat(dataFolder).then(
-    () => false,
-    () => true,
-  );
+  const archive = resolve(file);
+  if (!(await isThere(archive)))
+    throw new CodedError("INVALID_REQUEST", `There is no file ${archive}: name an archive that is.`);
+  const isNew = !(await isThere(dataFolder));
   await makeFolder(dataFolder, 0o700);
   let isFilled = false;
   try {
     await requireEmpty(dataFolder);
-    const restored = await fill(config, resolve(file), signal);
+    const restored = await fill(config, archive, signal);
     isFilled = true;
     return restored;
   } finally {
     if (isNew && !isFilled) await rmdir(dataFolder).catch(() => undefined);
   }
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 async function requireEmpty(dataFolder: string): Promise<void> {
   const [other] = await removeLeftStagings(dataFolder, "restore");
