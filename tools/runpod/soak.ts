@@ -14,11 +14,18 @@ import { HostilePlatform, type PlatformJob } from "./hostile-platform.ts";
  * Containers of an endpoint at a platform on a bad day, while they are killed, stopped, frozen and started again: every job
  * comes to one end, the same for its client and its app, nothing follows it, and no text has a hole.
  *
- *   node tools/runpod/soak.ts [seconds] [seed] [containers] [faults, 0 to 1]
- *
  * Without faults (0) nothing is killed either, and the memory of a container is shown.
  */
-const [seconds = 60, seed = Date.now() % 1_000_000, containers = 2, faults = 0.1] = process.argv.slice(2).map(Number);
+const usage = `node tools/runpod/soak.ts [seconds] [seed] [containers] [faults]
+
+  seconds     how long jobs are submitted, 60 by default; up to two minutes more for the last ones
+  seed        a whole number: which jobs and troubles there are; by default another one each time
+  containers  how many, 2 by default
+  faults      the share of calls that go wrong, 0 to 1, 0.1 by default; 0: nothing is killed either, and memory is shown
+
+It ends with 0 when every job came to its one end, else with 1.
+`;
+const [seconds, seed, containers, faults] = readArguments(process.argv.slice(2));
 const isCalm = faults === 0;
 const silentMs = 10_000;
 const drainMs = 120_000;
@@ -47,6 +54,27 @@ function inputOf(index: number): Record<string, unknown> {
   if (kind < 0.25) return { ...input, fail_until_attempt: 9, failure: "permanent" };
   if (kind < 0.3) return { ...input, asset_bytes: 9_000_000 };
   return input;
+}
+
+/** Ends the process for --help, with 0, and for what is no argument, with 2. */
+function readArguments(given: readonly string[]): [number, number, number, number] {
+  if (given.includes("--help") || given.includes("-h")) {
+    process.stdout.write(usage);
+    process.exit(0);
+  }
+  const [length = 60, start = Date.now() % 1_000_000, count = 2, share = 0.1, ...others] = given.map(Number);
+  const isRight =
+    others.length === 0 &&
+    given.every((word) => word.trim() !== "") &&
+    length > 0 &&
+    Number.isFinite(length) &&
+    [start, count].every((value) => Number.isSafeInteger(value) && value >= 0) &&
+    count > 0 &&
+    share >= 0 &&
+    share <= 1;
+  if (isRight) return [length, start, count, share];
+  process.stderr.write(`Not understood: ${given.join(" ")}\n\n${usage}`);
+  process.exit(2);
 }
 
 class Container {
@@ -187,11 +215,17 @@ for (const one of all) await one.stop();
 check();
 process.stdout.write(`${JSON.stringify({ seed, jobs, ...counts, ...platform.counts })}\n`);
 for (const wrong of platform.wrongs) process.stdout.write(`wrong: ${wrong}\n`);
-if (platform.wrongs.length > 0) for (const one of all) process.stdout.write(`${one.log.slice(-20_000)}\n`);
+const wrongs = platform.wrongs.length;
+if (wrongs > 0) for (const one of all) process.stdout.write(`${one.log.slice(-20_000)}\n`);
+process.stdout.write(
+  wrongs === 0
+    ? `${jobs} jobs, nothing wrong: each came to its one end, the same for its client and its app.\n`
+    : `${jobs} jobs, ${wrongs} wrong ${wrongs === 1 ? "thing" : "things"}: see above, before the logs of the containers.\n`,
+);
 platform.close();
 await app.close();
 await rm(folder, { recursive: true, force: true });
-process.exit(platform.wrongs.length > 0 ? 1 : 0);
+process.exit(wrongs > 0 ? 1 : 0);
 
 function check(): void {
   const finals = Map.groupBy(
