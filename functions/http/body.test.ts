@@ -78,7 +78,7 @@ it("takes a body of exactly the limit, and none that is a byte longer, declared 
   expect(await readJson(post(exact), 100)).toHaveLength(98);
   const longer = JSON.stringify("a".repeat(99));
   expect(await refusal(post(longer), 100)).toBe(
-    "413 BODY_TOO_LARGE: The body is larger than 100 bytes, which is the limit.",
+    "413 BODY_TOO_LARGE: The body is larger than 100 bytes, which is the limit: upload files, and send their addresses.",
   );
   expect(await refusal(post(longer, { "Content-Length": "101" }), 100)).toMatch(/^413/);
   expect(await refusal(post("{}", { "Content-Length": "101" }), 100)).toMatch(/^413/);

@@ -59,7 +59,7 @@ export async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
 }
 
 function tooLarge(limitBytes: number): HttpError {
-  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the limit.`;
+  const message = `The body is larger than ${limitBytes.toLocaleString("en-US")} bytes, which is the limit: upload files, and send their addresses.`;
   // What is still on its way will not be read, so the connection cannot be used again.
   return new HttpError("BODY_TOO_LARGE", message, { headers: { Connection: "close" } });
 }

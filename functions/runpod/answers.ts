@@ -27,7 +27,8 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
     size += chunk.byteLength;
     if (size > maxBytes) {
       const limit = maxBytes.toLocaleString("en-US");
-      throw new CodedError("BODY_TOO_LARGE", `The body is larger than ${limit} bytes, which is the limit.`);
+      const message = `The body is larger than ${limit} bytes, which is the limit: upload files, and send their addresses.`;
+      throw new CodedError("BODY_TOO_LARGE", message);
     }
     chunks.push(chunk);
   }

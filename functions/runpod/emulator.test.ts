@@ -33,7 +33,11 @@ it.each([
   [{ input: {}, policy: { executionTimeout: 10, ttl: 5 } }, 400, "executionTimeout"],
   [{ input: {}, webhook: "not an address" }, 400, 'webhook is "not an address": must be an http(s) address'],
   ["{", 400, "not valid JSON"],
-  [{ input: { text: "m".repeat(11 * 1024 * 1024) } }, 413, "10,485,760 bytes"],
+  [
+    { input: { text: "m".repeat(11 * 1024 * 1024) } },
+    413,
+    "10,485,760 bytes, which is the limit: upload files, and send their addresses.",
+  ],
 ])("refuses a request that is wrong: %.40j", async (body, status, message) => {
   const answer = await call(await startTestEmulator(), "POST", "/lakes/run", body);
   expect(answer).toMatchObject({ status, json: { error: expect.stringContaining(message) } });

@@ -13,7 +13,10 @@ export function jobBody(job: Job): string {
   const body = JSON.stringify(job);
   if (body.length > maxJobCharacters) {
     const limit = maxJobCharacters.toLocaleString("en-US");
-    throw new CodedError("BODY_TOO_LARGE", `The job has ${body.length} characters: at most ${limit} are taken.`);
+    throw new CodedError(
+      "BODY_TOO_LARGE",
+      `The job has ${body.length} characters, and at most ${limit} are taken: upload files, and send their addresses.`,
+    );
   }
   const excess = excessOf(body, jobLimits);
   if (excess !== null) throw new CodedError("BODY_TOO_LARGE", `The job ${excess.message}: more are not taken.`);
