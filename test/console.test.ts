@@ -259,12 +259,9 @@ describe("the form", () => {
     await resultOf(page, "two hills").getByRole("button").click();
     await page.getByRole("button", { name: "Edit as new job" }).click();
     const givenIn = (name: string) => page.locator(`[name="config.${name}"]`).inputValue();
-    expect(await Promise.all(["num_inference_steps", "width", "height", "seed"].map(givenIn))).toEqual([
-      "2",
-      "64",
-      "64",
-      "5",
-    ]);
+    const given = () => Promise.all(["num_inference_steps", "width", "height", "seed"].map(givenIn));
+    // The whole job is read first.
+    await expect.poll(given).toEqual(["2", "64", "64", "5"]);
     await page.context().close();
   });
 });

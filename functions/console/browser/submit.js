@@ -24,6 +24,8 @@ export class Submit {
   #presets = [];
   /** @type {Offers | null} */
   #offers = null;
+  /** @type {Record<string, unknown> | null} what was to be edited before there were types */
+  #waiting = null;
   #create;
 
   #counts;
@@ -65,6 +67,9 @@ export class Submit {
     this.#select.value = types.toSorted((one, other) => effort(one, models) - effort(other, models))[0]?.type ?? "";
     this.#button.disabled = types.length === 0;
     this.#showType();
+    if (this.#waiting === null) return;
+    this.edit(this.#waiting);
+    this.#waiting = null;
   }
 
   /** What the container runs changes while the page is open. @param {Offers | null} offers */
@@ -75,6 +80,7 @@ export class Submit {
 
   /** @param {Record<string, unknown>} job */
   edit(job) {
+    if (this.#types.length === 0) this.#waiting = job;
     if (this.#types.some(({ type }) => type === job.type)) this.#select.value = String(job.type);
     this.#showType();
     this.#form.fill(job);
