@@ -205,6 +205,8 @@ async function offerTypes() {
   if (areTypesKnown) return;
   /** @type {Parameters<Submit["offer"]>[0]} */
   const info = await api.get("/worker/info");
+  // Two may have asked: the second answer would take away what was chosen since the first.
+  if (areTypesKnown) return;
   submit.offer(info);
   filters.offer(info.job_types.map(({ type }) => type));
   areTypesKnown = true;
