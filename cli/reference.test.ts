@@ -71,7 +71,7 @@ test("run names a file that is no picture as it was typed", async () => {
   expect(exitCode).not.toBe(0);
   expect(JSON.parse(stdout).error).toMatchObject({
     code: "INPUT_INVALID",
-    message: expect.stringContaining("@page.html"),
+    message: expect.stringContaining("The file page.html cannot"),
   });
   expect(stdout + stderr).not.toContain("127.0.0.1");
 });

@@ -75,12 +75,12 @@ it("says how far it is, and runs the jobs that waited with the model that was me
     status: 200,
     body: { status: "starting", problems: [], limited: [{ kind: "model", subject: "sdxl", code: "NOT_READY" }] },
   });
-  expect(container.offers.of("sdxl").models).toEqual(["tiny-sdxl"]);
+  await expect.poll(() => container.offers.of("sdxl").models).toEqual(["tiny-sdxl"]);
   expect(container.events.replay(id)).toEqual([]);
   await untilEvent(container, id, (event) => event.kind === "state" && event.status === "completed");
-  expect(await get("/ready")).toMatchObject({ status: 200, body: { ready: true } });
+  await expect.poll(() => get("/ready")).toMatchObject({ status: 200, body: { ready: true } });
   expect(container.offers.of("sdxl").models).toEqual(["sdxl", "tiny-sdxl"]);
-  expect(await readdir(models)).toEqual(["aliases.json", "sdxl", "tiny-sdxl"]);
+  await expect.poll(() => readdir(models)).toEqual(["aliases.json", "sdxl", "tiny-sdxl"]);
 });
 
 it("names what keeps a model from coming, and tries again", { timeout: 120_000 }, async () => {
