@@ -43,7 +43,8 @@ it("reports what each worker did and does", async () => {
 });
 
 it("counts the end of a process that nobody had requested", async () => {
-  process.kill(container.runtime.executors.get("test")?.status.pid ?? 0, "SIGKILL");
+  const { pid } = container.runtime.executors.get("test")?.status ?? {};
+  process.kill(pid ?? expect.fail("the executor has no process"), "SIGKILL");
   await expect
     .poll(async () => (await container.call("GET", "/worker/status")).json, { timeout: 20_000 })
     .toMatchObject({ workers: { test: { restarts: 1, current_job: null, status: "active" } } });

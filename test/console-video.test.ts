@@ -144,7 +144,7 @@ test("a clip is made from its form, seen while it is made, plays, and is searche
   expect(distance(shown, 0 + 3)).toBeGreaterThan(9);
   expect(await page.getByRole("dialog").locator(".group").first().innerText()).toMatch(/Fps\s+16/);
   await page.keyboard.press("Escape");
-  expect(await page.locator(video).count()).toBe(0);
+  await expect.poll(() => page.locator(video).count()).toBe(0);
   await page.context().close();
 });
 

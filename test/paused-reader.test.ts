@@ -62,7 +62,9 @@ it.each([
   expect(performance.now() - startedAtMs).toBeLessThan(5000);
   // It ends in order too, although nobody reads its last words.
   const [pid] = (await processesNaming(`start\0--port\0${port}`)).filter((one) => one !== starter.pid).slice(-1);
-  process.kill(pid ?? 0, "SIGTERM");
+  // 0 would be every process of this run.
+  if (pid === undefined) expect.fail("the container has ended");
+  process.kill(pid, "SIGTERM");
   await expect.poll(() => fetchFails(port), { timeout: 15_000, interval: 100 }).toBe(true);
 });
 

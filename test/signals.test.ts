@@ -105,7 +105,7 @@ it("a shell that makes way for it", async () => {
 
 it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("a process group with npm in it that gets %s", async (signal) => {
   const child = await start("npm", ["start", "--", ...data()]);
-  process.kill(-(child.pid ?? 0), signal);
+  process.kill(-(child.pid ?? expect.fail("npm has not started")), signal);
   await expectOrderlyEnd();
 });
 
@@ -114,7 +114,7 @@ const mayUnshare = spawnSync("unshare", [...unshare, "true"]).status === 0;
 
 it.skipIf(!mayUnshare)("the first process of a machine that gets SIGTERM", async () => {
   await start("unshare", [...unshare, "node", cli, "start", ...data()]);
-  const first = (await processesNaming(`${cli}\0start`)).filter((pid) => pid !== starter?.pid);
+  const first = (await processesNaming([cli, "start", ...data()].join("\0"))).filter((pid) => pid !== starter?.pid);
   for (const pid of first) process.kill(pid, "SIGTERM");
   await expectOrderlyEnd();
 });

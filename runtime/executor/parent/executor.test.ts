@@ -141,8 +141,9 @@ describe("an executor", () => {
     const one = create();
     one.start();
     await reaches(one, "idle");
-    process.kill(one.status.pid ?? 0, "SIGINT");
-    process.kill(one.status.pid ?? 0, "SIGTERM");
+    process.kill(one.status.pid ?? expect.fail("the executor has no process"), "SIGINT");
+    // 0 would be every process of this run.
+    process.kill(one.status.pid ?? expect.fail("the executor has no process"), "SIGTERM");
     expect(await one.run(task(), hooks).ended).toMatchObject({ kind: "completed" });
     expect(one.status.restarts).toBe(0);
   });
