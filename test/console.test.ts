@@ -272,7 +272,7 @@ test("what users wrote is shown as text", async () => {
   await createJob(page, "note", { prompt: attack });
   const tile = page.locator(".tile", { hasText: "<img src=x" });
   await tile.getByRole("button").click();
-  expect(await page.locator("dialog.job h2").textContent()).toBe(attack);
+  await expect.poll(() => page.locator("dialog.job h2").textContent()).toBe(attack);
   await page.locator("dialog.job pre", { hasText: "<script>" }).waitFor();
   expect(await page.title()).toBe("OurVidz Worker");
   expect(await page.locator("img[src='x']").count()).toBe(0);
