@@ -43,6 +43,8 @@ const { values } = parseArgs({ options: { ...jobOptions, ...ownOptions } });
 const choices = { task: "{t2v-1.3B,t2v-14B,t2i-14B,i2v-14B,flf2v-14B}", sample_solver: "{unipc,dpm++}" };
 
 const { width, height, frames } = shape();
+/** Looked up by those alone that draw: the others' own times are looked at. */
+const findFfmpeg = async () => (await import("#pipelines/video/ffmpeg-paths.ts")).findFfmpeg();
 const steps = Number(values.sample_steps ?? 0);
 
 function shape() {
@@ -76,10 +78,11 @@ async function denoise() {
   process.stderr.write("\n");
 }
 
-function draw(file, { w = width, h = height, n = frames } = {}) {
+async function draw(file, { w = width, h = height, n = frames } = {}) {
   const card = ["-f", "lavfi", "-i", `testsrc2=size=${w}x${h}:rate=16`, "-frames:v", String(n)];
   const encode = /t2i/.test(values.task) ? [] : ["-c:v", "libx264", "-pix_fmt", "yuv420p"];
-  const { status, stderr } = spawnSync("ffmpeg", ["-v", "error", "-y", ...card, ...encode, file]);
+  const { ffmpeg } = await findFfmpeg();
+  const { status, stderr } = spawnSync(ffmpeg, ["-v", "error", "-y", ...card, ...encode, file]);
   if (status !== 0) throw new Error(`ffmpeg: ${stderr}`);
 }
 
@@ -95,7 +98,7 @@ const file = () => values.save_file;
 const behaviours = {
   async well() {
     await denoise();
-    draw(file());
+    await draw(file());
   },
   /** As `well` until the last step. */
   async hangs() {
@@ -123,7 +126,7 @@ const behaviours = {
     const children = [child({ stdio: "inherit" }), child({ detached: true })];
     await Promise.all(children.map((each) => once(each, "spawn")));
     record(children.map(({ pid }) => pid));
-    draw(file());
+    await draw(file());
     process.exit(0);
   },
   async nothing() {
@@ -133,31 +136,31 @@ const behaviours = {
     writeFileSync(file(), "");
   },
   async stale() {
-    draw(file());
+    await draw(file());
     utimesSync(file(), new Date(2020, 1, 1), new Date(2020, 1, 1));
   },
   async link() {
-    draw(`${file()}.mp4`);
+    await draw(`${file()}.mp4`);
     symlinkSync(`${file()}.mp4`, file());
   },
   async short() {
-    draw(file(), { n: frames - 4 });
+    await draw(file(), { n: frames - 4 });
   },
   async small() {
-    draw(file(), { w: width / 2, h: height / 2 });
+    await draw(file(), { w: width / 2, h: height / 2 });
   },
   async garbage() {
     writeFileSync(file(), Buffer.alloc(10_000, 7));
   },
   async cut_off() {
     const copy = `${file()}.mkv`;
-    draw(copy);
+    await draw(copy);
     truncateSync(copy, Math.floor(readFileSync(copy).length * 0.6));
     copyFileSync(copy, file());
   },
   /** Its index is whole, and a part of its frames is not. */
   async damaged() {
-    draw(file());
+    await draw(file());
     const bytes = readFileSync(file());
     const start = bytes.indexOf("mdat") + 1000;
     writeFileSync(file(), bytes.fill(0x5a, start, start + 2000));
