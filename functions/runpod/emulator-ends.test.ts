@@ -1,7 +1,9 @@
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import { json } from "node:stream/consumers";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { JobQueues } from "#runtime/sources/job-queues.ts";
@@ -17,7 +19,8 @@ async function open() {
   const log = await createLogger({ level: "silent", format: "json" });
   const queue = new JobQueues(new Map([["sqlite", harness.queue]]));
   const own = { ...home, source: harness.source, queue, log, nowMs: harness.nowMs };
-  const start = () => startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0 });
+  const start = (elsewhere: object = {}) =>
+    startEmulator({ ...own, ...elsewhere, apiKeys: [testKey], host: "127.0.0.1", port: 0 });
   onTestFinished(async () => {
     await home.close();
     await harness.close();
@@ -43,10 +46,17 @@ async function startReceiver() {
   return { seen, url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/ended` };
 }
 
-async function submit(url: string, body: object): Promise<string> {
-  const init = { method: "POST", headers: { authorization: testKey }, body: JSON.stringify(body) };
-  return JSON.parse(await (await fetch(`${url}/lakes/run`, init)).text()).id;
+/** Of the endpoint "lakes": a POST where there is a body. */
+async function call(url: string, operation: string, body?: object) {
+  const post = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  return JSON.parse(
+    await (await fetch(`${url}/lakes/${operation}`, { headers: { authorization: testKey }, ...post })).text(),
+  );
 }
+
+const submit = async (url: string, body: object): Promise<string> => (await call(url, "run", body)).id;
+const statusOf = (url: string, id: string) => call(url, `status/${id}`);
+const health = (url: string) => call(url, "health");
 
 it("notifies the webhook after a restart, with an output that no queue keeps", async () => {
   const { start, home } = await open();
@@ -138,8 +148,53 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
   await expect.poll(() => seen.taken).toEqual([{ id, status: "CANCELLED", input: {}, webhook }]);
 });
 
-it("has a container drop the end of a job that waits again, since an earlier process was stopped", async () => {
-  const { start } = await open();
+it("goes on with a job that an earlier process has given to a container", async () => {
+  const { start, harness } = await open();
+  const first = await start();
+  const ids = [await submit(first.url, { input: {} }), await submit(first.url, { input: {} })];
+  const { jobs } = await player(first.url, "lakes", "pod-1").take(2);
+  expect(jobs.map(({ id }) => id)).toEqual(ids);
+  const [done = "", cancelled = ""] = ids;
+  await first.close();
+  // Longer than the lease: nobody else takes from this queue.
+  await harness.advance(harness.source.leaseSeconds * 1000 + 1);
+  const second = await start();
+  onTestFinished(() => second.close());
+  const worker = player(second.url, "lakes", "pod-1");
+  expect(await statusOf(second.url, done)).toMatchObject({ status: "IN_PROGRESS", workerId: "pod-1" });
+  expect(await worker.done(done, { output: "found" })).toBe(200);
+  expect(await statusOf(second.url, done)).toMatchObject({ status: "COMPLETED", output: "found" });
+  await call(second.url, `cancel/${cancelled}`, {});
+  expect(await worker.stops()).toEqual([cancelled]);
+  await second.close();
+  const third = await start();
+  onTestFinished(() => third.close());
+  expect(await statusOf(third.url, done)).toMatchObject({ status: "COMPLETED" });
+  expect(await statusOf(third.url, cancelled)).toMatchObject({ status: "CANCELLED" });
+  expect(await health(third.url)).toMatchObject({ jobs: { inQueue: 0, inProgress: 0, retried: 0 } });
+});
+
+it("gives a job of an earlier process to another container when nothing is heard of its own, and counts its time from its take", async () => {
+  const { start, harness } = await open();
+  const first = await start();
+  const lost = await submit(first.url, { input: {} });
+  const slow = await submit(first.url, { input: {}, policy: { executionTimeout: 5000 } });
+  await player(first.url, "lakes", "pod-1").take(2);
+  await first.close();
+  await harness.advance(4900);
+  const second = await start();
+  onTestFinished(() => second.close());
+  await expect
+    .poll(() => statusOf(second.url, slow), { timeout: 4000 })
+    .toMatchObject({ status: "TIMED_OUT", executionTime: expect.any(Number) });
+  const other = player(second.url, "lakes", "pod-2").take();
+  await harness.advance(60_001);
+  expect((await other).jobs).toEqual([{ id: lost, input: {} }]);
+});
+
+it("has a job run anew that could not be written down when it was given to a container", async () => {
+  const { start, home } = await open();
+  await writeFile(join(home.config.dataFolder, "runpod"), "no folder");
   const first = await start();
   const id = await submit(first.url, { input: {} });
   await player(first.url, "lakes", "pod-1").take();
@@ -154,17 +209,15 @@ it("has a container drop the end of a job that waits again, since an earlier pro
   expect(await worker.done(id, { output: "found" })).toBe(200);
 });
 
-it("has a container keep the end of a job while the lease of a process that was killed runs, and drop it then", async () => {
+it("has a container keep the end of a job while the lease of a process elsewhere runs, and drop it then", async () => {
   const { start, harness } = await open();
   const first = await start();
   const id = await submit(first.url, { input: {} });
   await player(first.url, "lakes", "pod-1").take();
-  // Who is killed gives nothing back.
-  const release = vi.spyOn(harness.source, "release").mockRejectedValue(new Error("killed"));
   await first.close();
-  expect(release).toHaveBeenCalledOnce();
-  release.mockRestore();
-  const second = await start();
+  const elsewhere = await openHome();
+  onTestFinished(elsewhere.close);
+  const second = await start(elsewhere);
   onTestFinished(() => second.close());
   const worker = player(second.url, "lakes", "pod-1");
   expect(await worker.done(id, { output: "found" })).toBe(503);
@@ -173,4 +226,17 @@ it("has a container keep the end of a job while the lease of a process that was 
   await expect.poll(() => worker.done(id, { output: "found" }), { timeout: 15_000 }).toBe(404);
   expect((await worker.take()).jobs).toEqual([{ id, input: {} }]);
   expect(await worker.done(id, { output: "found" })).toBe(200);
+});
+
+it("keeps two processes on a data folder apart", async () => {
+  const { start } = await open();
+  const [first, second] = [await start(), await start()];
+  onTestFinished(() => second.close());
+  const id = await submit(first.url, { input: {} });
+  await player(first.url, "lakes", "pod-1").take();
+  expect(await player(second.url, "lakes", "pod-1").done(id, { output: "found" })).toBe(503);
+  await first.close();
+  const third = await start();
+  onTestFinished(() => third.close());
+  expect(await player(third.url, "lakes", "pod-1").done(id, { output: "found" })).toBe(200);
 });

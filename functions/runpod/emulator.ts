@@ -12,6 +12,7 @@ import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-deliv
 import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
 import { EndedReadings } from "./endpoint-health.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
+import { KeptJobs } from "./kept-jobs.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
 import { Takers } from "./takers.ts";
@@ -60,7 +61,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const live = new LiveJobs();
   const ends = emulatorDelivery(options);
   const silent = options.silentMs === undefined ? {} : { silentMs: options.silentMs };
-  const takers = new Takers({ source, live, workerOf, log, nowMs, ends, ...silent });
+  const kept = await openKept(options);
+  const takers = new Takers({ source, live, workerOf, log, nowMs, ends, kept, ...silent });
   const backend = backendOf(queue, live, takers);
 
   const app = new Hono();
@@ -76,20 +78,38 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const connections = new Connections(server, connectionLimits, () =>
     log.warn({}, "connections were refused: too many are open"),
   );
-  const url = await listen(server, host, port);
   await ends.delivery.start();
-  takers.start();
+  await takers.start();
+  const stop = async () => {
+    await takers.close();
+    await ends.delivery.stop(drainLimitMs);
+  };
+  let url: string;
+  try {
+    url = await listen(server, host, port);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url: `${url}/v2`,
     async close() {
-      await takers.close();
-      await ends.delivery.stop(drainLimitMs);
+      await stop();
       const closed = new Promise((resolve) => server.close(resolve));
       connections.close();
       server.closeAllConnections();
       await closed;
     },
   };
+}
+
+async function openKept({ config, source, log }: EmulatorOptions): Promise<KeptJobs | null> {
+  try {
+    return await KeptJobs.open(config.dataFolder, source.name);
+  } catch (error) {
+    log.warn({ error }, "what containers are given cannot be written down: when this process stops, it is run anew");
+    return null;
+  }
 }
 
 function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBackend {

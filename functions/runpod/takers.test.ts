@@ -26,6 +26,7 @@ async function takeOne(limitMs: number, id = "a") {
     workerOf: () => "lakes",
     log,
     ends,
+    kept: null,
     nowMs: harness.nowMs,
     silentMs: 200,
   });
@@ -45,7 +46,7 @@ async function takeOne(limitMs: number, id = "a") {
   };
   const job = jobEnvelope.parse({ id, type: "runpod_job", metadata: { runpod } });
   await harness.queue.enqueue(job, { worker: "lakes" });
-  takers.start();
+  await takers.start();
   expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
   return { ...harness, takers, ends, job };
 }

@@ -1,55 +1,20 @@
-import { CodedError, type ErrorReport } from "#contract/errors.ts";
+import { CodedError } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
-import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
-import { isEnd } from "#runtime/dispatch/job-events.ts";
 import { jobIdOf, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
-import { within } from "#runtime/lib/within.ts";
-import type { Logger } from "#runtime/observe/log.ts";
-import type { JobSource, Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
-import type { EmulatorDelivery } from "./emulator-delivery.ts";
-import type { LiveJobs } from "./live-jobs.ts";
-import { keyOf, Sightings } from "./sightings.ts";
-import { Stops } from "./stops.ts";
+import type { Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
+import { keyOf } from "./sightings.ts";
 
 /*
- * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a lease that is kept here, and
- * renewed as long as its container names it in its pings. States of a job that was given to a container:
- *
- *   held ──job-done──► settling, on disk ──► settled
- *     │ ├── cancelled, its time is over: settled here, and its container is notified by job-stop
- *     │ └── its container is silent: back to the queue, or failed when that has happened before
- *
- * The first end counts. What comes later (progress, another end) is answered with 200 and changes nothing. An end is in the
- * outbox before it is answered: no crash and no outage of the queue takes it.
+ * RunPod's side towards its containers, in front of any source: whoever calls job-take is given a job, and what it posts of that
+ * job counts until the job has ended. What comes later (progress, another end) is answered with 200 and changes nothing.
  */
-export interface TakersOptions {
-  readonly source: JobSource;
-  readonly ends: EmulatorDelivery;
-  readonly live: LiveJobs;
+export interface TakersOptions extends Omit<GivenJobsOptions, "nowMs" | "silentMs"> {
   /** The name of the worker whose queue is this endpoint's. */
   readonly workerOf: (endpoint: string) => string;
-  readonly log: Logger;
   readonly nowMs?: () => number;
-  /** Silence after which a container is taken for gone. */
   readonly silentMs?: number;
-}
-
-interface Held {
-  readonly lease: Lease;
-  /** By a clock that nobody sets. */
-  readonly takenAtMs: number;
-  readonly endpoint: string;
-  readonly workerId: string;
-  /** When its container has named it last: by its take, a ping, or something of it that was posted. */
-  namedAtMs: number;
-  /** Until its time is over, or the next try to settle it. */
-  timer: NodeJS.Timeout;
-  progress: number | undefined;
-  /** Until its end is written down, and settled or given a limited time for that; null while it has none. */
-  settling: Promise<void> | null;
-  /** No longer held. */
-  readonly gone: PromiseWithResolvers<void>;
 }
 
 interface Poller {
@@ -67,51 +32,37 @@ export interface TakenJob {
   readonly [field: string]: unknown;
 }
 
-const maxTries = 3;
 const defaultSilentMs = 60_000;
 /** Of a wait for the source, while a container waits for a job and while none does. */
 const pollMs = { wanted: 1000, atRest: 2000 };
 const failurePauseMs = 1000;
-/** Whoever posts an end and looks then is to find it, unless the queue is away. */
-const settleLimitMs = 5000;
 
 export class Takers {
   readonly #options: TakersOptions;
-  readonly #nowMs: () => number;
-  readonly #held = new Map<string, Held>();
+  readonly #given: GivenJobs;
   readonly #pollers = new Set<Poller>();
-  readonly #sightings: Sightings;
-  readonly #stops = new Stops();
-  readonly #retried = new Map<string, number>();
   readonly #closing = new AbortController();
   #wake: AbortController = new AbortController();
   #loop: Promise<void> = Promise.resolve();
-  #renewing: NodeJS.Timeout | null = null;
 
   constructor(options: TakersOptions) {
     this.#options = options;
-    this.#nowMs = options.nowMs ?? Date.now;
-    this.#sightings = new Sightings({ nowMs: this.#nowMs, silentMs: options.silentMs ?? defaultSilentMs });
+    const { nowMs = Date.now, silentMs = defaultSilentMs } = options;
+    this.#given = new GivenJobs({ ...options, nowMs, silentMs });
   }
 
-  start(): void {
-    const { source, silentMs = defaultSilentMs } = this.#options;
-    this.#loop = this.#run();
-    const everyMs = Math.min((source.leaseSeconds * 1000) / 3, silentMs / 2);
-    this.#renewing = setInterval(() => void this.#renew(), everyMs);
+  /** Resolves when what containers have been given by the process before is known here. */
+  async start(): Promise<void> {
+    await this.#given.start();
+    // Before anything is taken, by which leases that have run out meanwhile would go back to the queue.
+    this.#loop = this.#given.renew().then(() => this.#run());
   }
 
-  /** Gives every job back to its queue. */
   async close(): Promise<void> {
     this.#closing.abort();
-    if (this.#renewing) clearInterval(this.#renewing);
     for (const poller of this.#pollers) poller.resolve([]);
     await this.#loop;
-    for (const held of [...this.#held.values()]) {
-      this.#forget(held);
-      // What is settled already is in the outbox.
-      if (held.settling === null) await this.#options.source.release(held.lease).catch(() => undefined);
-    }
+    await this.#given.close();
   }
 
   /** Resolves with at most `count` jobs as soon as there is one, or with none at `holdMs` and when the caller is gone. */
@@ -122,7 +73,7 @@ export class Takers {
     holdMs: number,
     caller: AbortSignal,
   ): Promise<readonly TakenJob[]> {
-    this.#sightings.see(endpoint, workerId);
+    this.#given.sightings.see(endpoint, workerId);
     const { promise, resolve } = Promise.withResolvers<readonly TakenJob[]>();
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
     const poller: Poller = { endpoint, workerId, count, signal, resolve };
@@ -139,32 +90,27 @@ export class Takers {
 
   /** Ids of jobs that this container is to stop, as soon as there are some; none at `holdMs`. */
   async stopped(endpoint: string, workerId: string, holdMs: number, caller: AbortSignal): Promise<readonly string[]> {
-    this.#sightings.see(endpoint, workerId);
+    this.#given.sightings.see(endpoint, workerId);
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
-    return this.#stops.fetch(keyOf(endpoint, workerId), signal);
+    return this.#given.stops.fetch(keyOf(endpoint, workerId), signal);
   }
 
   /** @param named the requests whose jobs the container says it has */
   ping(endpoint: string, workerId: string, isUnhealthy: boolean, named: readonly string[]): void {
-    Object.assign(this.#sightings.see(endpoint, workerId), { isUnhealthy, hasPinged: true });
-    for (const id of named) this.#see(endpoint, workerId, this.#held.has(id) ? id : jobIdOf(id));
-  }
-
-  #see(endpoint: string, workerId: string, jobId: string): void {
-    this.#sightings.see(endpoint, workerId);
-    const held = this.#held.get(jobId);
-    if (held?.workerId === workerId && held.endpoint === endpoint) held.namedAtMs = this.#nowMs();
+    Object.assign(this.#given.sightings.see(endpoint, workerId), { isUnhealthy, hasPinged: true });
+    for (const id of named) this.#given.see(endpoint, workerId, this.#given.get(id) === undefined ? jobIdOf(id) : id);
   }
 
   chunk(endpoint: string, workerId: string, jobId: string, body: unknown): void {
-    this.#see(endpoint, workerId, jobId);
-    if (this.#held.has(jobId) && isJsonObject(body)) this.#options.live.addChunk(jobId, body.output ?? null);
+    this.#given.see(endpoint, workerId, jobId);
+    if (this.#given.get(jobId) !== undefined && isJsonObject(body))
+      this.#options.live.addChunk(jobId, body.output ?? null);
   }
 
   /** Progress, or the end of a job. False when the job is not held here: it has ended, or another process has handed it out. */
   async done(endpoint: string, workerId: string, jobId: string, body: unknown): Promise<boolean> {
-    this.#see(endpoint, workerId, jobId);
-    const held = this.#held.get(jobId);
+    this.#given.see(endpoint, workerId, jobId);
+    const held = this.#given.get(jobId);
     if (held === undefined) return false;
     if (!isJsonObject(body)) throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
     const { live } = this.#options;
@@ -185,61 +131,29 @@ export class Takers {
     live.setResult(jobId, { output, error: hasError ? message : undefined });
     if (hasError) {
       const settlement: FinalSettlement = { kind: "fail", error: { code: "HANDLER_FAILED", message } };
-      await this.#settle(held, settlement, { output, error: message });
-    } else await this.#settle(held, resultOf(output), { output: output ?? null });
+      await this.#given.settle(held, settlement, { output, error: message });
+    } else await this.#given.settle(held, resultOf(output), { output: output ?? null });
     return true;
   }
 
-  /** @throws what kept the end from being written down: the job runs on, and the next end counts */
-  async #settle(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
-    held.settling = this.#finish(held, settlement, posted);
-    try {
-      await held.settling;
-    } catch (error) {
-      held.settling = null;
-      throw error;
-    }
-  }
-
-  /** On disk when the promise resolves, and settled, unless the queue is away. */
-  async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
-    const { source, ends } = this.#options;
-    const { lease, takenAtMs, gone } = held;
-    // An event after the end of an earlier run would be dropped, this run's end too.
-    ends.events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
-    const stop = ends.events.subscribe(lease.jobId, ({ event }) => {
-      if (event.kind === "state" && isEnd(event)) this.#end(held);
-    });
-    void gone.promise.then(stop);
-    try {
-      const ranMs = performance.now() - takenAtMs;
-      await ends.delivery.finish(source, lease, settlement, { ranMs, workFolder: "", ...(posted ? { posted } : {}) });
-    } catch (error) {
-      stop();
-      throw error;
-    }
-    await within(settleLimitMs, gone.promise);
-  }
-
   /** Ends a running job whose cancel was requested, and notifies its container. */
-  async cancelled(jobId: string): Promise<void> {
-    const held = this.#held.get(jobId);
-    if (held !== undefined) await this.#stop(held, { kind: "cancelled" });
+  cancelled(jobId: string): Promise<void> {
+    return this.#given.cancelled(jobId);
   }
 
   /** Containers that are known, and those of them that have something to stop. */
   get known() {
-    return { containers: this.#sightings.size, stopping: this.#stops.size };
+    return { containers: this.#given.sightings.size, stopping: this.#given.stops.size };
   }
 
   /** How many jobs of the endpoint went back to the queue because their containers were gone. */
   retried(endpoint: string): number {
-    return this.#retried.get(endpoint) ?? 0;
+    return this.#given.retried(endpoint);
   }
 
   counts(endpoint: string) {
-    const own = [...this.#held.values()].filter((held) => held.endpoint === endpoint);
-    return this.#sightings.counts(endpoint, new Set(own.map(({ workerId }) => keyOf(endpoint, workerId))));
+    const busy = new Set(this.#given.of(endpoint).map(({ workerId }) => keyOf(endpoint, workerId)));
+    return this.#given.sightings.counts(endpoint, busy);
   }
 
   async #run(): Promise<void> {
@@ -272,113 +186,27 @@ export class Takers {
     for (const { jobId } of ends) this.#options.live.changed(jobId);
   }
 
-  async #handOut(leases: readonly Lease[]): Promise<void> {
-    for (const [endpoint, own] of Map.groupBy(leases, ({ job }) => submissionOf(job.metadata)?.endpoint ?? "")) {
+  async #handOut(given: readonly Lease[]): Promise<void> {
+    for (const [endpoint, own] of Map.groupBy(given, ({ job }) => submissionOf(job.metadata)?.endpoint ?? "")) {
       const left = [...own];
       for (const poller of this.#pollers) {
         if (poller.endpoint !== endpoint || poller.signal.aborted || left.length === 0) continue;
         this.#pollers.delete(poller);
-        poller.resolve(left.splice(0, poller.count).map((lease) => this.#hold(lease, poller)));
+        const leases = left.splice(0, poller.count);
+        const jobs = await Promise.all(leases.map((lease) => this.#give(lease, poller)));
+        // Who went away meanwhile has none of them.
+        if (poller.signal.aborted) await Promise.all(leases.map((lease) => this.#given.takeBack(lease)));
+        else poller.resolve(jobs);
       }
       // Who had waited for them is gone.
       for (const lease of left) await this.#options.source.release(lease);
     }
   }
 
-  #hold(lease: Lease, { endpoint, workerId }: Poller): TakenJob {
-    const { jobId, job } = lease;
-    const submission = submissionOf(job.metadata);
-    const limitMs = submission?.executionTimeoutMs ?? 0;
-    const ttlLeftMs = (submission?.ttlMs ?? 0) - (this.#nowMs() - lease.queuedAtMs);
-    const timer = setTimeout(() => void this.#timeOut(jobId), Math.min(limitMs, Math.max(0, ttlLeftMs)));
-    const takenAtMs = performance.now();
-    const gone = Promise.withResolvers<void>();
-    const place = { lease, takenAtMs, endpoint, workerId, timer, namedAtMs: this.#nowMs() };
-    this.#held.set(jobId, { ...place, progress: undefined, settling: null, gone });
-    this.#stops.withdraw(keyOf(endpoint, workerId), requestIdOf(job));
-    this.#options.live.of(jobId).workerId = workerId;
-    this.#options.live.changed(jobId);
-    return { id: requestIdOf(job), input: submission?.input ?? {}, ...submission?.rest };
-  }
-
-  async #timeOut(jobId: string): Promise<void> {
-    const held = this.#held.get(jobId);
-    if (held === undefined) return;
-    const message = "The job took longer than its policy allows (executionTimeout, ttl).";
-    await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
-  }
-
-  async #stop(held: Held, settlement: FinalSettlement): Promise<void> {
-    if (held.settling !== null || this.#held.get(held.lease.jobId) !== held) return;
-    this.#stops.add(keyOf(held.endpoint, held.workerId), requestIdOf(held.lease.job));
-    try {
-      await this.#settle(held, settlement);
-    } catch (error) {
-      this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
-      clearTimeout(held.timer);
-      held.timer = setTimeout(() => void this.#stop(held, settlement), failurePauseMs);
-    }
-  }
-
-  #end(held: Held): void {
-    this.#forget(held);
-    this.#options.live.changed(held.lease.jobId);
-  }
-
-  #forget(held: Held): void {
-    clearTimeout(held.timer);
-    held.gone.resolve();
-    const { jobId } = held.lease;
-    if (this.#held.get(jobId) === held) this.#held.delete(jobId);
-  }
-
-  /** Renews every lease, then deals with jobs that are to end: no lease waits for another job's settling. */
-  async #renew(): Promise<void> {
-    const { source, log } = this.#options;
-    try {
-      const all = [...this.#held.values()];
-      const outcomes = await source.renew(
-        all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
-      );
-      for (const [index, held] of all.entries()) {
-        if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
-        if (outcomes[index] === "lost") this.#end(held);
-      }
-      for (const held of this.#held.values()) {
-        if (held.settling === null && this.#sightings.isSilent(held)) void this.#lose(held);
-      }
-      this.#forgetSilent();
-    } catch (error) {
-      log.warn({ error }, "leases could not be renewed; trying again");
-    }
-  }
-
-  /** Containers that are gone, with what they were to stop. */
-  #forgetSilent(): void {
-    this.#sightings.forgetSilent(
-      new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
-    );
-    this.#stops.keepOnly((key) => this.#sightings.has(key));
-  }
-
-  /** Gives the job of a silent container back to its queue, or ends it. */
-  async #lose(held: Held): Promise<void> {
-    const { source, live, log } = this.#options;
-    const { lease, workerId } = held;
-    const error: ErrorReport = {
-      code: "EXECUTOR_CRASHED",
-      message: `Nothing was heard of the container ${workerId} that ran the job.`,
-    };
-    if (lease.attempt >= maxTries) return this.#stop(held, { kind: "fail", error });
-    this.#forget(held);
-    live.of(lease.jobId).retries++;
-    this.#retried.set(held.endpoint, this.retried(held.endpoint) + 1);
-    try {
-      await source.retry(lease, { error, delaySeconds: 0 });
-    } catch (cause) {
-      log.warn({ error: cause, job_id: lease.jobId }, "a job cannot be given back; its lease will run out");
-    }
-    live.changed(lease.jobId);
+  async #give(lease: Lease, { endpoint, workerId }: Poller): Promise<TakenJob> {
+    await this.#given.give(lease, endpoint, workerId);
+    const submission = submissionOf(lease.job.metadata);
+    return { id: requestIdOf(lease.job), input: submission?.input ?? {}, ...submission?.rest };
   }
 }
 

@@ -18,9 +18,15 @@ export interface ContainerProcess {
 const cli = fileURLToPath(new URL("../../cli/ourvidz.js", import.meta.url));
 const keptCharacters = 20_000;
 
-/** Does not wait until it is up: a container that takes jobs shows it. */
-export function startContainerProcess(env: Readonly<Record<string, string>>): ContainerProcess {
-  const child = spawn(process.execPath, [cli, "start"], {
+/**
+ * Does not wait until it is up: a container that takes jobs shows it.
+ * @param args of another command that runs until it is stopped
+ */
+export function startContainerProcess(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = ["start"],
+): ContainerProcess {
+  const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env.PATH, PORT: "0", LOG_FORMAT: "json", EXECUTOR_RESTART_MAX_SECONDS: "0.5", ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -1,0 +1,289 @@
+import type { ErrorReport } from "#contract/errors.ts";
+import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
+import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
+import { isEnd } from "#runtime/dispatch/job-events.ts";
+import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { within } from "#runtime/lib/within.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
+import type { EmulatorDelivery } from "./emulator-delivery.ts";
+import type { KeptJob, KeptJobs } from "./kept-jobs.ts";
+import type { LiveJobs } from "./live-jobs.ts";
+import { keyOf, Sightings } from "./sightings.ts";
+import { Stops } from "./stops.ts";
+
+/*
+ * The jobs that containers have been given, each under a lease that is renewed as long as its container names it in its pings:
+ *
+ *   held ──job-done──► settling, on disk ──► settled
+ *     │ ├── cancelled, its time is over: settled here, and its container is notified by job-stop
+ *     │ ├── its container is silent: back to the queue, or failed when that has happened before
+ *     │ └── this process ends: held again by the one that is started after it
+ *
+ * The first end counts, and is in the outbox before it is answered: no crash and no outage of the queue takes it.
+ */
+export interface GivenJobsOptions {
+  readonly source: JobSource;
+  readonly ends: EmulatorDelivery;
+  readonly live: LiveJobs;
+  /** Where they are written down; null where they cannot be: then they go back to their queue when this process stops. */
+  readonly kept: KeptJobs | null;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** Silence after which a container is taken for gone. */
+  readonly silentMs: number;
+}
+
+export interface Held {
+  readonly lease: Lease;
+  readonly endpoint: string;
+  readonly workerId: string;
+  /** By a clock that nobody sets. */
+  readonly takenAtMs: number;
+  /** When its container has named it last: by its take, a ping, or something of it that was posted. */
+  namedAtMs: number;
+  /** Until its time is over, or the next try to settle it. */
+  timer: NodeJS.Timeout;
+  progress: number | undefined;
+  /** Until its end is written down, and settled or given a limited time for that; null while it has none. */
+  settling: Promise<void> | null;
+  /** No longer held. */
+  readonly gone: PromiseWithResolvers<void>;
+}
+
+const maxTries = 3;
+const failurePauseMs = 1000;
+/** Whoever posts an end and looks then is to find it, unless the queue is away. */
+const settleLimitMs = 5000;
+
+export class GivenJobs {
+  readonly sightings: Sightings;
+  readonly stops = new Stops();
+  readonly #options: GivenJobsOptions;
+  readonly #held = new Map<string, Held>();
+  readonly #retried = new Map<string, number>();
+  #renewing: NodeJS.Timeout | null = null;
+
+  constructor(options: GivenJobsOptions) {
+    this.#options = options;
+    this.sightings = new Sightings(options);
+  }
+
+  /** Goes on with the jobs that the process before had given to containers. */
+  async start(): Promise<void> {
+    const { kept, source, silentMs, log } = this.#options;
+    try {
+      for (const job of (await kept?.all()) ?? []) this.#hold(job);
+    } catch (error) {
+      log.warn({ error }, "it cannot be read what containers have been given before: those jobs are run anew");
+    }
+    const everyMs = Math.min((source.leaseSeconds * 1000) / 3, silentMs / 2);
+    this.#renewing = setInterval(() => void this.renew(), everyMs);
+  }
+
+  /** What is written down waits for the next process; anything else goes back to its queue. */
+  async close(): Promise<void> {
+    const { kept, source } = this.#options;
+    if (this.#renewing) clearInterval(this.#renewing);
+    for (const held of [...this.#held.values()]) {
+      this.#letGo(held);
+      // What is settled already is in the outbox.
+      if (kept === null && held.settling === null) await source.release(held.lease).catch(() => undefined);
+    }
+    kept?.close();
+  }
+
+  get(jobId: string): Held | undefined {
+    return this.#held.get(jobId);
+  }
+
+  of(endpoint: string): readonly Held[] {
+    return [...this.#held.values()].filter((held) => held.endpoint === endpoint);
+  }
+
+  /** How many jobs of the endpoint went back to the queue because their containers were gone. */
+  retried(endpoint: string): number {
+    return this.#retried.get(endpoint) ?? 0;
+  }
+
+  /** Written down when it resolves, so that it can be handed out. */
+  async give(lease: Lease, endpoint: string, workerId: string): Promise<void> {
+    const { kept, live, log, nowMs } = this.#options;
+    const job: KeptJob = { lease, endpoint, workerId, takenAtMs: nowMs() };
+    this.#hold(job);
+    this.stops.withdraw(keyOf(endpoint, workerId), requestIdOf(lease.job));
+    live.changed(lease.jobId);
+    try {
+      await kept?.add(job);
+    } catch (error) {
+      log.warn({ error, job_id: lease.jobId }, "a job that is given to a container cannot be written down");
+    }
+  }
+
+  /** Who was to be given it is gone: the attempt is not charged. */
+  async takeBack(lease: Lease): Promise<void> {
+    const held = this.#held.get(lease.jobId);
+    if (held === undefined || held.settling !== null) return;
+    this.#forget(held);
+    await this.#options.source.release(lease);
+  }
+
+  /** Its container has named it. */
+  see(endpoint: string, workerId: string, jobId: string): void {
+    this.sightings.see(endpoint, workerId);
+    const held = this.#held.get(jobId);
+    if (held?.workerId === workerId && held.endpoint === endpoint) held.namedAtMs = this.#options.nowMs();
+  }
+
+  /** @throws what kept the end from being written down: the job runs on, and the next end counts */
+  async settle(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+    held.settling = this.#finish(held, settlement, posted);
+    try {
+      await held.settling;
+    } catch (error) {
+      held.settling = null;
+      throw error;
+    }
+  }
+
+  /** Ends a running job whose cancel was requested, and notifies its container. */
+  async cancelled(jobId: string): Promise<void> {
+    const held = this.#held.get(jobId);
+    if (held !== undefined) await this.#stop(held, { kind: "cancelled" });
+  }
+
+  #hold({ lease, endpoint, workerId, takenAtMs }: KeptJob): void {
+    const { live, nowMs } = this.#options;
+    const { jobId, job } = lease;
+    const submission = submissionOf(job.metadata);
+    const ranMs = Math.max(0, nowMs() - takenAtMs);
+    const limitMs = (submission?.executionTimeoutMs ?? 0) - ranMs;
+    const ttlLeftMs = (submission?.ttlMs ?? 0) - (nowMs() - lease.queuedAtMs);
+    const leftMs = Math.max(0, Math.min(limitMs, ttlLeftMs));
+    this.#held.set(jobId, {
+      ...{ lease, endpoint, workerId },
+      takenAtMs: performance.now() - ranMs,
+      namedAtMs: nowMs(),
+      timer: setTimeout(() => void this.#timeOut(jobId), leftMs),
+      progress: undefined,
+      settling: null,
+      gone: Promise.withResolvers<void>(),
+    });
+    this.sightings.see(endpoint, workerId);
+    live.of(jobId).workerId = workerId;
+  }
+
+  /** On disk when the promise resolves, and settled, unless the queue is away. */
+  async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+    const { source, ends } = this.#options;
+    const { lease, takenAtMs, gone } = held;
+    // An event after the end of an earlier run would be dropped, this run's end too.
+    ends.events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
+    const stop = ends.events.subscribe(lease.jobId, ({ event }) => {
+      if (event.kind === "state" && isEnd(event)) this.#end(held);
+    });
+    void gone.promise.then(stop);
+    try {
+      const ranMs = performance.now() - takenAtMs;
+      await ends.delivery.finish(source, lease, settlement, { ranMs, workFolder: "", ...(posted ? { posted } : {}) });
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    this.#forgetKept(held);
+    await within(settleLimitMs, gone.promise);
+  }
+
+  async #timeOut(jobId: string): Promise<void> {
+    const held = this.#held.get(jobId);
+    if (held === undefined) return;
+    const message = "The job took longer than its policy allows (executionTimeout, ttl).";
+    await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
+  }
+
+  async #stop(held: Held, settlement: FinalSettlement): Promise<void> {
+    if (held.settling !== null || this.#held.get(held.lease.jobId) !== held) return;
+    this.stops.add(keyOf(held.endpoint, held.workerId), requestIdOf(held.lease.job));
+    try {
+      await this.settle(held, settlement);
+    } catch (error) {
+      this.#options.log.error({ error, job_id: held.lease.jobId }, "a job cannot be settled; trying again");
+      clearTimeout(held.timer);
+      held.timer = setTimeout(() => void this.#stop(held, settlement), failurePauseMs);
+    }
+  }
+
+  #end(held: Held): void {
+    this.#forget(held);
+    this.#options.live.changed(held.lease.jobId);
+  }
+
+  #forget(held: Held): void {
+    this.#letGo(held);
+    this.#forgetKept(held);
+  }
+
+  #letGo(held: Held): void {
+    clearTimeout(held.timer);
+    held.gone.resolve();
+    const { jobId } = held.lease;
+    if (this.#held.get(jobId) === held) this.#held.delete(jobId);
+  }
+
+  #forgetKept({ lease }: Held): void {
+    const { kept, log } = this.#options;
+    kept?.remove(lease).catch((error) => {
+      log.warn({ error, job_id: lease.jobId }, "a job that is done is still written down as given to a container");
+    });
+  }
+
+  /** Renews every lease, then deals with jobs that are to end: no lease waits for another job's settling. */
+  async renew(): Promise<void> {
+    const { source, log } = this.#options;
+    if (this.#held.size === 0) return this.#forgetSilent();
+    try {
+      const all = [...this.#held.values()];
+      const outcomes = await source.renew(
+        all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
+      );
+      for (const [index, held] of all.entries()) {
+        if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
+        if (outcomes[index] === "lost") this.#end(held);
+      }
+      for (const held of this.#held.values()) {
+        if (held.settling === null && this.sightings.isSilent(held)) void this.#lose(held);
+      }
+      this.#forgetSilent();
+    } catch (error) {
+      log.warn({ error }, "leases could not be renewed; trying again");
+    }
+  }
+
+  /** Containers that are gone, with what they were to stop. */
+  #forgetSilent(): void {
+    this.sightings.forgetSilent(
+      new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
+    );
+    this.stops.keepOnly((key) => this.sightings.has(key));
+  }
+
+  /** Gives the job of a silent container back to its queue, or ends it. */
+  async #lose(held: Held): Promise<void> {
+    const { source, live, log } = this.#options;
+    const { lease, workerId } = held;
+    const error: ErrorReport = {
+      code: "EXECUTOR_CRASHED",
+      message: `Nothing was heard of the container ${workerId} that ran the job.`,
+    };
+    if (lease.attempt >= maxTries) return this.#stop(held, { kind: "fail", error });
+    this.#forget(held);
+    live.of(lease.jobId).retries++;
+    this.#retried.set(held.endpoint, this.retried(held.endpoint) + 1);
+    try {
+      await source.retry(lease, { error, delaySeconds: 0 });
+    } catch (cause) {
+      log.warn({ error: cause, job_id: lease.jobId }, "a job cannot be given back; its lease will run out");
+    }
+    live.changed(lease.jobId);
+  }
+}
