@@ -122,6 +122,24 @@ describe("when the app refuses callbacks with 401", () => {
   });
 });
 
+describe("when an app is gone for good", () => {
+  test("the end of a job is given up by a second click, and the job has its end", async () => {
+    const shown = await container({
+      CALLBACK_URL: "http://127.0.0.1:9/gone",
+      JOB_CALLBACK_SECRET: "a-secret-of-16-characters",
+    });
+    const job = await shown.submitGated();
+    await job.open();
+    const page = await openConsole(shown);
+    const row = page.locator("[data-part=outbox-rows] > li", { hasText: job.id });
+    await row.getByRole("button", { name: "Give up" }).click();
+    await row.getByRole("button", { name: "Never report it?" }).click();
+    await expect.poll(() => page.locator("[data-part=outbox]").isVisible(), poll).toBe(false);
+    await expect.poll(() => page.locator(".tile").count(), poll).toBe(1);
+    expect((await shown.call("GET", `/jobs/${job.id}`)).json).toMatchObject({ status: "completed", delivery: null });
+  });
+});
+
 describe("when the storage refuses the container's key", () => {
   test("the job waits for the storage, and goes on when its key is taken", async () => {
     const [storage, app] = await Promise.all([

@@ -18,6 +18,11 @@ const queue = html`<template id="queue"><li class="fact"><span class="dot" data-
 <span class="fact-text small" data-part="text"></span>
 <button class="small-button quiet" type="button" data-part="pause"></button></li></template>`;
 
+const undelivered = html`<template id="undelivered"><li class="fact"><span class="dot" data-part="dot"></span>
+<span class="fact-name" data-part="name"></span><span class="fact-state" data-part="state"></span>
+<span class="fact-text small" data-part="text"></span>
+<button class="small-button quiet" type="button" data-part="give-up">Give up</button></li></template>`;
+
 const limit = html`<template id="limit"><li><p><b data-part="name"></b> <span class="small" data-part="since"></span></p>
 <p class="limit-text" data-part="text"></p></li></template>`;
 
@@ -71,4 +76,4 @@ const enhance = html`<template id="enhance"><div class="enhance"><div class="enh
 <button class="quiet" type="button" data-part="keep">Keep mine</button>
 <button class="quiet" type="button" data-part="again">Try again</button></div></div></div></template>`;
 
-export const templates = html`${enhance}${fact}${worker}${queue}${limit}${active}${waiting}${tile}${row}${deadLetters}${facts}`;
+export const templates = html`${enhance}${fact}${worker}${queue}${undelivered}${limit}${active}${waiting}${tile}${row}${deadLetters}${facts}`;

@@ -85,6 +85,12 @@ export class Machine {
     await this.refresh();
   }
 
+  /** The end of the job is reported no further. @param {string} jobId */
+  async #giveUp(jobId) {
+    await this.#api.call("POST", "/outbox/give-up", { job_id: jobId });
+    await this.refresh();
+  }
+
   /** The container does not answer at all, or locks the page out. @param {string} text */
   showSilence(text) {
     this.#silentSinceMs ??= Date.now();
@@ -137,7 +143,7 @@ export class Machine {
   }
 
   async #loadOutbox() {
-    renderOutbox(await this.#api.get("/outbox"));
+    renderOutbox(await this.#api.get("/outbox"), (jobId) => this.#run(this.#giveUp(jobId)));
   }
 
   #renderPause() {

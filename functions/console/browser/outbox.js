@@ -1,16 +1,19 @@
 // @ts-check
-import { copyOf, part, reconcile, setText, showText } from "./dom.js";
+import { copyOf, onSureClick, part, reconcile, setText, showText } from "./dom.js";
 import { ago, counted, duration } from "./words.js";
 
-/* Results that have not reached the app: what keeps them, when the next try is, and a button for whoever has mended it. */
+/*
+ * Results that have not reached the app: what keeps them, when the next try is, a button for whoever has mended it, and one for
+ * the end of a job that nobody will ever take.
+ */
 
 /** @typedef {import("../../api/outbox-list.ts").OutboxView} Outbox */
 /** @typedef {NonNullable<import("./api.js").Job["delivery"]>} Delivery */
 
 const shownRows = 5;
 
-/** @param {Outbox} outbox */
-export function renderOutbox({ waiting, alarms, rows }) {
+/** @param {Outbox} outbox @param {(jobId: string) => void} giveUp */
+export function renderOutbox({ waiting, alarms, rows }, giveUp) {
   // What is on its way is no news: what has failed, or waits for what failed, is.
   const stuck = rows.filter(({ error, tries }) => error !== null || tries > 0);
   part(document, "outbox", HTMLElement).hidden = stuck.length === 0;
@@ -26,9 +29,20 @@ export function renderOutbox({ waiting, alarms, rows }) {
   });
   reconcile(part(document, "outbox-rows", HTMLUListElement), stuck.slice(0, shownRows), {
     key: ({ job_id }) => job_id,
-    make: () => copyOf("fact"),
+    make: ({ job_id: id }) => {
+      const item = copyOf("undelivered");
+      const button = part(item, "give-up", HTMLButtonElement);
+      onSureClick(
+        button,
+        () => "Never report it?",
+        () => giveUp(id),
+      );
+      return item;
+    },
     update: (item, row) => {
       item.dataset.state = "failed";
+      // Without its files a job has no end.
+      part(item, "give-up", HTMLButtonElement).hidden = row.step === "files";
       setText(part(item, "name", HTMLElement), `${row.type} ${row.job_id}`);
       setText(part(item, "state", HTMLElement), deliveryText(row));
       setText(part(item, "text", HTMLElement), `${row.becomes} ${ago(row.since)}`);
