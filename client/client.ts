@@ -1,5 +1,4 @@
 import type { z } from "zod";
-import type { chatRequest, enhanceRequest } from "#contract/chat.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { chat } from "#functions/api/chat.ts";
 import type { deleteChatSession } from "#functions/api/chat-sessions-delete.ts";
@@ -19,7 +18,6 @@ import type { changeJob } from "#functions/api/jobs-change.ts";
 import type { createJob } from "#functions/api/jobs-create.ts";
 import type { discardJob } from "#functions/api/jobs-discard.ts";
 import type { discardJobs } from "#functions/api/jobs-discard-many.ts";
-import type { jobEvents } from "#functions/api/jobs-events.ts";
 import type { getJob } from "#functions/api/jobs-get.ts";
 import type { listJobs } from "#functions/api/jobs-list.ts";
 import type { retryJob } from "#functions/api/jobs-retry.ts";
@@ -33,7 +31,7 @@ import type { redriveQueue } from "#functions/api/queues-redrive.ts";
 import type { resumeQueue } from "#functions/api/queues-resume.ts";
 import type { waitingJobs } from "#functions/api/queues-waiting.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
-import type { Accepted, submission } from "#functions/api/schemas/submission.ts";
+import type { Accepted } from "#functions/api/schemas/submission.ts";
 import type { testCompel } from "#functions/api/test-compel.ts";
 import type { discardUndecodable } from "#functions/api/undecodable-discard.ts";
 import type { listUndecodable } from "#functions/api/undecodable-list.ts";
@@ -45,39 +43,42 @@ import type { resumeWorker } from "#functions/api/worker-resume.ts";
 import type { workerStatus } from "#functions/api/worker-status.ts";
 import type { validateWorker } from "#functions/api/worker-validate.ts";
 import { streamChat } from "./chat-stream.ts";
-import { type ChatEvent, type JobEvent, readJobEvents } from "./event-reader.ts";
+import type { ChatEvent, JobEvent } from "./event-reader.ts";
+import { followJob } from "./follow-job.ts";
 import { given } from "./given.ts";
 import { type AnswerOf, Connection, type ConnectionOptions } from "./http-call.ts";
-import type { FollowOptions, GenerateOptions, Owner, UploadOptions } from "./options.ts";
-import { pause } from "./pause.ts";
+import type {
+  CancelFilter,
+  DiscardFilter,
+  FailureFilter,
+  Filter,
+  FollowOptions,
+  GenerateOptions,
+  NewChat,
+  NewEnhancement,
+  NewJob,
+  Owner,
+  Page,
+  UndecodableFilter,
+  UploadOptions,
+} from "./options.ts";
 import type { RedriveOptions } from "./redrive-options.ts";
 
+export type {
+  FollowOptions,
+  GenerateOptions,
+  NewChat,
+  NewEnhancement,
+  NewJob,
+  Owner,
+  UploadOptions,
+} from "./options.ts";
 export type { Accepted, ChatEvent, ConnectionOptions, JobEvent, JobView, RedriveOptions };
 export { CodedError };
-
-/** What a route takes, before defaults are filled in. */
-type Filter = z.input<NonNullable<typeof listJobs.query>>;
-type FailureFilter = z.input<NonNullable<typeof listFailures.query>>;
-type CancelFilter = z.input<NonNullable<typeof cancelJobs.body>>;
-type DiscardFilter = z.input<NonNullable<typeof discardJobs.body>>;
-type UndecodableFilter = z.input<NonNullable<typeof listUndecodable.query>>;
-type Page = z.input<NonNullable<typeof deadLetters.query>>;
-
-/** A job as it is handed in. */
-export type NewJob = z.input<typeof submission>;
-
-export type { FollowOptions, GenerateOptions, Owner, UploadOptions } from "./options.ts";
-
-/** A request for text that is answered whole. */
-export type NewChat = Omit<z.input<typeof chatRequest>, "stream">;
-export type NewEnhancement = z.input<typeof enhanceRequest>;
 
 const uploadTimeoutMs = 3_600_000;
 /** Of waiting and running, as a container bounds them by itself. */
 const textTimeoutMs = 270_000;
-
-/** Streams in a row that may bring nothing before following is given up. */
-const maxEmptyStreams = 5;
 
 /**
  * A container's API, typed by the schemas that the container answers by:
@@ -246,22 +247,8 @@ export class OurvidzClient {
    * What happens to a job, from its beginning to its final state, whose event is the last. A stream that breaks is
    * opened again after the last event that came; a reader sees each event once.
    */
-  async *follow(id: string, { signal, pauseMs = 2000 }: FollowOptions = {}): AsyncGenerator<JobEvent> {
-    let lastId: string | undefined;
-    for (let empty = 0; empty < maxEmptyStreams; empty++) {
-      if (empty > 0) await pause(pauseMs, signal);
-      try {
-        for await (const event of this.#events(id, lastId, signal)) {
-          empty = 0;
-          if (event.id !== "") lastId = event.id;
-          yield event;
-          if (event.name === "state" && event.data.job !== undefined) return;
-        }
-      } catch (error) {
-        if (signal?.aborted || isFinal(error)) throw error;
-      }
-    }
-    throw new CodedError("WORKER_UNREACHABLE", `The events of job ${id} break off again and again.`);
+  follow(id: string, options: FollowOptions = {}): AsyncGenerator<JobEvent> {
+    return followJob(this.#connection, id, options);
   }
 
   queues(): Promise<AnswerOf<typeof listQueues>> {
@@ -380,21 +367,6 @@ export class OurvidzClient {
   urlOf(address: string | null): string | null {
     return address === null ? null : this.#connection.resolve(address);
   }
-
-  async *#events(id: string, lastId: string | undefined, signal: AbortSignal | undefined): AsyncGenerator<JobEvent> {
-    const headers: Record<string, string> = lastId === undefined ? {} : { "Last-Event-ID": lastId };
-    const response = await this.#connection.open<typeof jobEvents>("GET", "/jobs/:id/events", {
-      params: { id },
-      headers,
-      signal,
-    });
-    if (response.body !== null) yield* readJobEvents(response.body);
-  }
-}
-
-/** Whether asking again would bring the same. */
-function isFinal(error: unknown): boolean {
-  return error instanceof CodedError && error.status < 500;
 }
 
 /** Whether `generate` has brought the job itself. */

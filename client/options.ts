@@ -1,4 +1,26 @@
-/* What the client's calls take beside what they send. */
+import type { z } from "zod";
+import type { chatRequest, enhanceRequest } from "#contract/chat.ts";
+import type { listFailures } from "#functions/api/failures.ts";
+import type { cancelJobs } from "#functions/api/jobs-cancel-many.ts";
+import type { discardJobs } from "#functions/api/jobs-discard-many.ts";
+import type { listJobs } from "#functions/api/jobs-list.ts";
+import type { deadLetters } from "#functions/api/queues-dead.ts";
+import type { submission } from "#functions/api/schemas/submission.ts";
+import type { listUndecodable } from "#functions/api/undecodable-list.ts";
+
+/* What the client's calls take: what routes take, before defaults are filled in, and what is said beside it. */
+
+/** A job as it is handed in. */
+export type NewJob = z.input<typeof submission>;
+/** A request for text that is answered whole. */
+export type NewChat = Omit<z.input<typeof chatRequest>, "stream">;
+export type NewEnhancement = z.input<typeof enhanceRequest>;
+export type Filter = z.input<NonNullable<typeof listJobs.query>>;
+export type FailureFilter = z.input<NonNullable<typeof listFailures.query>>;
+export type CancelFilter = z.input<NonNullable<typeof cancelJobs.body>>;
+export type DiscardFilter = z.input<NonNullable<typeof discardJobs.body>>;
+export type UndecodableFilter = z.input<NonNullable<typeof listUndecodable.query>>;
+export type Page = z.input<NonNullable<typeof deadLetters.query>>;
 
 export interface GenerateOptions {
   /** How long the result is waited for: 0 to 600, 300 by default. */

@@ -1,13 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { z } from "zod";
 import type { AttemptLog } from "#contract/attempt-log.ts";
 import { CodedError } from "#contract/errors.ts";
-import { expiryMomentOf, expirySecondsOf } from "#contract/expiry.ts";
 import type { Job } from "#contract/job.ts";
 import { jobTypes } from "#contract/job-types.ts";
 import { createKeys, type Keys } from "#contract/queue-keys.ts";
 import { readOffers } from "#contract/queue-offers.ts";
-import { bodyDigest } from "#runtime/lib/body-digest.ts";
 import { jobBody } from "../job-body.ts";
 import {
   type CancelOutcome,
@@ -28,22 +25,21 @@ import { notQueued } from "../not-queued.ts";
 import { nothingToCancel } from "../nothing-to-cancel.ts";
 import type { SourceTrouble, SourceUsage } from "../source-definition.ts";
 import { readLog } from "./attempt-logs.ts";
+import { discardDeadLetters, readDeadLetters } from "./dead-letters.ts";
+import { enqueueJob } from "./enqueueing.ts";
 import { listJobs, waitingJobs } from "./job-pages.ts";
-import { discardJobs, fileFailures, matchJobs, readFailureGroups } from "./many-jobs.ts";
+import { discardJobs, matchJobs, readFailureGroups } from "./many-jobs.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { readStats } from "./queue-stats.ts";
-import { endOrDelivery, readJob, toJobRecord } from "./records.ts";
+import { endOrDelivery, toJobRecord } from "./records.ts";
 import type { DeadLetter } from "./replies.ts";
 import * as replies from "./replies.ts";
 import { RestClient } from "./rest-client.ts";
 import { type TakeSettings, takeCall } from "./take-call.ts";
+import { pruneIndexes, repairQueues } from "./upkeep.ts";
 import { UsageCounter } from "./usage.ts";
 
 const noTickets = { ticket: "none", unanswered: [], known: [] };
-/** What is read of one dead letter, and at how much altogether no more is looked at. */
-const deadLetterBytes = { keptBytes: 8192, maxBytes: 32 * 1_048_576 };
-/** What one call of `prune` looks at. */
-const pruneBatch = 500;
 /** Calls that are under way at the same time: enough to hide a network's delay. */
 const cancelledAtOnce = 10;
 const knownWorkers: readonly string[] = [...new Set(Object.values(jobTypes).map(({ worker }) => worker))];
@@ -86,14 +82,15 @@ export class UpstashQueue implements JobQueue {
     refuseDependencies(job);
     const body = jobBody(job);
     this.seenWorker(options.worker);
-    const request = randomUUID();
-    const answer = await this.#enqueue(job, options, { body, request });
-    if (answer[0] !== "compare") return this.#enqueueOutcome(answer, job, options);
-    // A producer pushed the earlier job, in its own dialect, which is understood here and not in the database.
-    const [, pushed, id] = answer;
-    const earlier = readJob(pushed, { id, type: job.type, user: job.user_id, priority: job.priority });
-    const compared = await this.#enqueue(job, options, { body, request, digestOfKnown: bodyDigest(earlier.job) });
-    return this.#enqueueOutcome(compared, job, options);
+    const { client, keys, keepSeconds, origin } = this;
+    const { maxWaitingPerUser } = this.options;
+    const call = { client, keys, keepSeconds, origin, maxWaitingPerUser, body };
+    const { availableAtMs, ...outcome } = await enqueueJob(job, options, call);
+    if (outcome.created) {
+      client.hasRoom();
+      this.jobsDue(options.delaySeconds === undefined ? undefined : availableAtMs);
+    }
+    return outcome;
   }
 
   async cancel(jobId: string): Promise<"cancelled" | "requested"> {
@@ -194,44 +191,17 @@ export class UpstashQueue implements JobQueue {
     return await readStats(this.client, this.keys, this.workers);
   }
 
-  /**
-   * Elements in which there is no job, the newest first, each from its beginning; at most 1,000 are kept. Fewer than `limit`
-   * where they are large.
-   */
-  async deadLetters(limit: number): Promise<DeadLetter[]> {
-    const args = [JSON.stringify({ limit, ...deadLetterBytes })];
-    const [letters] = replies.deadLettersAnswer.parse(
-      await this.client.run("dead-letters", { keys: [this.keys.deadLetters], args }),
-    );
-    return letters;
+  deadLetters(limit: number): Promise<DeadLetter[]> {
+    return readDeadLetters(this.client, this.keys, limit);
   }
 
-  /**
-   * Takes elements of one worker without a job off, all of them or one; answers how many. Begins no further part after the
-   * signal aborts.
-   */
-  async discardDeadLetters(worker: string, id: string | undefined, signal: AbortSignal): Promise<number> {
-    let discarded = 0;
-    for (let skip = 0; skip >= 0 && !signal.aborted; ) {
-      const args = [JSON.stringify({ worker, id, skip, ...deadLetterBytes })];
-      const run = await this.client.run("discard-letters", { keys: [this.keys.deadLetters], args });
-      const [taken, next] = replies.discardLettersAnswer.parse(run);
-      discarded += taken;
-      skip = next;
-    }
-    return discarded;
+  discardDeadLetters(worker: string, id: string | undefined, signal: AbortSignal): Promise<number> {
+    return discardDeadLetters(this.client, this.keys, { worker, id }, signal);
   }
 
-  /** Takes jobs whose records are gone off the indexes, and offers of containers that are gone. Once an hour is enough. */
-  async prune(): Promise<void> {
-    const { jobPrefix, failedPrefix, index, offers, failures } = this.keys;
-    for (let from = "0"; from !== ""; ) {
-      const args = [
-        JSON.stringify({ jobPrefix, failedPrefix, from, keepSeconds: this.keepSeconds, limit: pruneBatch }),
-      ];
-      [from] = replies.pruneAnswer.parse(await this.client.run("prune", { keys: [index, offers, failures], args }));
-    }
-    await fileFailures(this.client, this.keys);
+  /** Takes off the indexes what is gone. Once an hour is enough. */
+  prune(): Promise<void> {
+    return pruneIndexes(this.client, this.keys, this.keepSeconds);
   }
 
   /**
@@ -239,31 +209,16 @@ export class UpstashQueue implements JobQueue {
    * @param leaseSeconds how long a container has to renew a lease that is not known any more
    */
   async repair(leaseSeconds: number): Promise<number> {
-    const { jobPrefix, readyPrefix, parkedPrefix, index, timetable, events: channel } = this.keys;
-    const settings = {
-      jobPrefix,
-      readyPrefix,
-      parkedPrefix,
-      channel,
-      origin: this.origin,
-      leaseMs: leaseSeconds * 1000,
-    };
-    let repaired = 0;
-    for (let from = "0"; from !== ""; ) {
-      const args = [JSON.stringify({ ...settings, from, limit: pruneBatch })];
-      const [count, next] = replies.repairAnswer.parse(
-        await this.client.run("repair", { keys: [index, timetable], args }),
-      );
-      repaired += count;
-      from = next;
-    }
+    const { client, keys, origin } = this;
+    const repaired = await repairQueues(client, keys, { leaseSeconds, origin });
     if (repaired > 0) this.jobsDue();
     return repaired;
   }
 
-  /** A job is due, or will be at this time of the server: for whoever waits in this process. */
+  /** After it did not answer. */
   protected serverIsBack(): void {}
 
+  /** A job is due, or will be at this time of the server: for whoever waits in this process. */
   protected jobsDue(_dueAtMs?: number): void {}
 
   /** A job was brought to its end here, which is to be reported. */
@@ -312,70 +267,6 @@ export class UpstashQueue implements JobQueue {
   async #fileArrivals(): Promise<void> {
     const requests = this.workers.map((worker) => ({ worker, slots: 0 }));
     await this.client.run("take", takeCall(this.takeSettings, requests, noTickets, 0));
-  }
-
-  async #enqueue(
-    job: Job,
-    { worker, delaySeconds = 0, idempotencyKey, run }: EnqueueOptions,
-    call: { readonly body: string; readonly request: string; readonly digestOfKnown?: string },
-  ) {
-    const { body, ...rest } = call;
-    const expirySeconds = expirySecondsOf(job);
-    const key = idempotencyKey === undefined ? "" : this.keys.idempotency(job.user_id, idempotencyKey);
-    const args = {
-      ...rest,
-      jobPrefix: this.keys.jobPrefix,
-      parkedPrefix: this.keys.parkedPrefix,
-      channel: this.keys.events,
-      origin: this.origin,
-      id: job.id,
-      type: job.type,
-      worker,
-      user: job.user_id,
-      priority: job.priority,
-      model: job.model_variant,
-      run,
-      digest: bodyDigest(job),
-      expiresIn: expirySeconds === null ? undefined : Math.ceil(expirySeconds * 1000),
-      expiresAt: expiryMomentOf(job) ?? undefined,
-      delayMs: Math.round(delaySeconds * 1000),
-      keepSeconds: this.keepSeconds,
-      maxWaiting: this.options.maxWaitingPerUser,
-    };
-    const { index, timetable, discarded } = this.keys;
-    const keys = [index, timetable, this.keys.ready(worker), this.keys.turns(worker), key, discarded];
-    let tries = 0;
-    const nextTry = () => ({ keys, args: [JSON.stringify({ ...args, isRepeat: ++tries > 1 }), body] });
-    return replies.enqueueAnswer.parse(await this.client.run("enqueue", nextTry));
-  }
-
-  #enqueueOutcome(
-    answer: z.output<typeof replies.enqueueAnswer>,
-    job: Job,
-    { idempotencyKey, delaySeconds }: EnqueueOptions,
-  ): EnqueueOutcome {
-    switch (answer[0]) {
-      case "enqueued": {
-        const [, created, jobId, position, availableAtMs] = answer;
-        if (created === 1) this.client.hasRoom();
-        if (created === 1) this.jobsDue(delaySeconds === undefined ? undefined : availableAtMs);
-        return { jobId, created: created === 1, position };
-      }
-      case "full":
-        throw new CodedError(
-          "TOO_MANY_JOBS",
-          `User ${job.user_id} has ${answer[1]} jobs waiting: at most ${this.options.maxWaitingPerUser} are taken.`,
-        );
-      default: {
-        const [, by, jobId] = answer;
-        const what = by === "key" ? `Idempotency key "${idempotencyKey}"` : `Job id ${job.id}`;
-        throw new CodedError(
-          "IDEMPOTENCY_CONFLICT",
-          `${what} was used for a job with another body: send the same body again, or use a new one.`,
-          { details: { jobId } },
-        );
-      }
-    }
   }
 
   #operatorArgs(more: Readonly<Record<string, unknown>>): string {
