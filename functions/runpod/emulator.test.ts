@@ -198,3 +198,86 @@ it("answers too many calls with 429 and when to come again", async () => {
 it("listens off loopback with a key alone", async () => {
   await expect(startTestEmulator({ host: "0.0.0.0", apiKeys: [] })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
 });
+
+it("answers a container that names its endpoint wrongly with 404, and no other one is the worse for it", async () => {
+  const emulator = await startTestEmulator();
+  const wrong = emulator.worker("my.lakes");
+  expect((await wrong.take()).status).toBe(404);
+  expect(await wrong.ping()).toBe(404);
+  const id = await submit(emulator);
+  expect((await emulator.worker("lakes").take()).jobs).toMatchObject([{ id }]);
+});
+
+it("serves an endpoint that is named like an operation", async () => {
+  const emulator = await startTestEmulator();
+  const { json } = await call(emulator, "POST", "/ping/run", { input: {} });
+  const worker = emulator.worker("ping");
+  expect((await worker.take()).jobs).toMatchObject([{ id: json.id }]);
+  expect(await worker.ping(`?job_id=${json.id}`)).toBe(200);
+  expect((await call(emulator, "GET", "/ping/health")).json.workers).toMatchObject({ running: 1 });
+  expect(await worker.done(json.id, { output: 1 })).toBe(200);
+});
+
+it("takes nothing of a job from a container that has it no more, and tells it to stop", async () => {
+  const emulator = await startTestEmulator({ silentMs: 500 });
+  const id = await submit(emulator);
+  const [frozen, next] = [emulator.worker("lakes", "pod-1"), emulator.worker("lakes", "pod-2")];
+  await frozen.take();
+  await frozen.ping(`?job_id=${id}`);
+  await frozen.stream(id, "Once upon");
+  await emulator.advance(501);
+  expect((await next.take()).jobs).toMatchObject([{ id }]);
+  expect(await frozen.ping(`?job_id=${id}`)).toBe(200);
+  await frozen.stream(id, " a time");
+  await next.stream(id, "Twice");
+  expect((await call(emulator, "GET", `/lakes/stream/${id}`)).json.stream).toEqual([{ output: "Twice" }]);
+  expect(await frozen.done(id, { status: "IN_PROGRESS", output: 0.9 })).toBe(404);
+  expect(await frozen.done(id, { error: "SHUTTING_DOWN" })).toBe(404);
+  // Once may be on its way; it names the job still.
+  await frozen.ping(`?job_id=${id}`);
+  expect(await frozen.stops()).toEqual([id]);
+  expect(await next.done(id, { output: "found" })).toBe(200);
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({
+    ...{ status: "COMPLETED", output: "found", workerId: "pod-2" },
+  });
+});
+
+it("has a container stop a job that has ended, or that it has never known, and none that it has", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  const [ended, held] = [await submit(emulator), await submit(emulator)];
+  await worker.take(2);
+  await worker.done(ended, { output: 1 });
+  for (let pings = 0; pings < 2; pings++) await worker.ping(`?job_id=${ended},${held},unknown`);
+  expect((await worker.stops()).toSorted()).toEqual([ended, "unknown"].toSorted());
+});
+
+it("knows a container by its pings whose take did not name it, as the official one's with the literal $RUNPOD_POD_ID", async () => {
+  const emulator = await startTestEmulator({ silentMs: 500 });
+  const id = await submit(emulator);
+  expect((await emulator.worker("lakes", "$RUNPOD_POD_ID").take()).jobs).toMatchObject([{ id }]);
+  const worker = emulator.worker("lakes", "pod-1");
+  for (let pings = 0; pings < 4; pings++) {
+    await emulator.advance(300);
+    expect(await worker.ping(`?job_id=${id}`)).toBe(200);
+  }
+  expect(await emulator.worker("lakes", "pod-2").done(id, { error: "not mine" })).toBe(404);
+  expect(await worker.done(id, { output: "found" })).toBe(200);
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({ workerId: "pod-1" });
+});
+
+it("refuses what is nested too deeply, at once and for good", async () => {
+  const emulator = await startTestEmulator();
+  const deep = (levels: number) => `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
+  for (const levels of [40, 20_000]) {
+    expect(await call(emulator, "POST", "/lakes/run", `{"input":${deep(levels)}}`)).toMatchObject({ status: 400 });
+  }
+  const id = await submit(emulator);
+  const worker = emulator.worker("lakes");
+  await worker.take();
+  const post = (body: string) => call(emulator, "POST", `/lakes/job-done/pod-1/${id}?isStream=false`, body);
+  expect(await post(`{"output":${deep(20_000)}}`)).toMatchObject({
+    ...{ status: 400, json: { error: "The body is nested deeper than 200 levels, which is the limit." } },
+  });
+  expect(await post(`{"output":${deep(150)}}`)).toMatchObject({ status: 200 });
+});

@@ -7,6 +7,7 @@ import { isLoopback } from "#runtime/container/config.ts";
 import { emulatedType, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
+import { isForeseen } from "../errors.ts";
 import { errorAnswer } from "./answers.ts";
 import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-delivery.ts";
 import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
@@ -33,6 +34,8 @@ export interface EmulatorOptions extends EmulatorDeliveryOptions {
   readonly holdMs?: number;
   readonly silentMs?: number;
   readonly nowMs?: () => number;
+  /** A clock that is never set; by default the process's own, or `nowMs` where that is given. */
+  readonly steadyMs?: () => number;
 }
 
 export interface Emulator {
@@ -60,20 +63,24 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
   const live = new LiveJobs();
   const ends = emulatorDelivery(options);
-  const silent = options.silentMs === undefined ? {} : { silentMs: options.silentMs };
+  const { silentMs, steadyMs = options.nowMs ?? (() => performance.now()) } = options;
+  const silent = silentMs === undefined ? {} : { silentMs };
   const kept = await openKept(options);
-  const takers = new Takers({ source, live, workerOf, log, nowMs, ends, kept, ...silent });
+  const takers = new Takers({ source, live, workerOf, log, nowMs, steadyMs, ends, kept, ...silent });
   const backend = backendOf(queue, live, takers);
 
   const app = new Hono();
   app.use("/v2/*", requireAnyKey(apiKeys));
   app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs }));
   const hold = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
-  app.route("/v2", workerRoutes({ takers, queue, ...hold }));
+  app.route("/v2", workerRoutes({ takers, queue, log, ...hold }));
   app.notFound(() =>
     errorAnswer(new CodedError("NOT_FOUND", "There is nothing here: endpoints are at /v2/<endpoint>/…")),
   );
-  app.onError((error) => errorAnswer(error));
+  app.onError((error, context) => {
+    if (!isForeseen(error)) log.error({ error, path: context.req.path }, "a request failed");
+    return errorAnswer(error);
+  });
   const server = createServer(getRequestListener(app.fetch, { hostname: host, overrideGlobalObjects: false }));
   const connections = new Connections(server, connectionLimits, () =>
     log.warn({}, "connections were refused: too many are open"),

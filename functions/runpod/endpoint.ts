@@ -150,9 +150,11 @@ export class Endpoint {
   /** Cancels what waits; what runs goes on. */
   async purgeQueue() {
     let removed = 0;
-    for (const { job } of await this.#listed("queued", Infinity, Infinity)) {
+    const ids: string[] = [];
+    for await (const { job } of this.#records("queued", Infinity)) ids.push(job.id);
+    for (const id of ids) {
       try {
-        if ((await this.#backend.queue.cancel(job.id)) === "cancelled") removed++;
+        if ((await this.#backend.queue.cancel(id)) === "cancelled") removed++;
       } catch (error) {
         // It has ended, or gone, meanwhile.
         if (!(error instanceof CodedError)) throw error;
@@ -163,7 +165,11 @@ export class Endpoint {
 
   async health() {
     const backend = this.#backend;
-    const count = async (status: JobRecord["status"]) => (await this.#listed(status, Infinity)).length;
+    const count = async (status: JobRecord["status"]) => {
+      let found = 0;
+      for await (const _ of this.#records(status)) found++;
+      return found;
+    };
     const [{ inQueue, inProgress }, { completed, failed }] = await Promise.all([
       loadOf(backend.queue, backend.workerOf(this.#name)),
       backend.ended.of(this.#name, async () => ({
@@ -177,9 +183,13 @@ export class Endpoint {
 
   /** The newest jobs. RunPod documents no shape of this answer. */
   async requests() {
-    const records = await this.#listed(undefined, pageSize);
     const { live } = this.#backend;
-    return { requests: records.map((record) => statusBody(record, live.peek(record.job.id), undefined)) };
+    const requests: StatusBody[] = [];
+    for await (const record of this.#records(undefined)) {
+      requests.push(statusBody(record, live.peek(record.job.id), undefined));
+      if (requests.length === pageSize) break;
+    }
+    return { requests };
   }
 
   async #view(record: JobRecord, base: string): Promise<StatusBody> {
@@ -203,21 +213,16 @@ export class Endpoint {
     return settledAtMs === null || nowMs - settledAtMs <= keptMs[submission.idForm === "runsync" ? "runsync" : "run"];
   }
 
-  async #listed(status: JobRecord["status"] | undefined, limit: number, pages = maxPages): Promise<JobRecord[]> {
+  /** The endpoint's own, newest first: a page of them in memory at a time, each of which may have a megabyte. */
+  async *#records(status: JobRecord["status"] | undefined, pages = maxPages): AsyncGenerator<JobRecord> {
     const filter = { ...this.#backend.filterOf?.(this.#name), ...(status === undefined ? {} : { status }) };
-    const found: JobRecord[] = [];
     let cursor: string | undefined;
-    let read = 0;
-    do {
-      read++;
-      const page = await this.#backend.queue.list({
-        ...filter,
-        limit: pageSize,
-        ...(cursor === undefined ? {} : { cursor }),
-      });
-      found.push(...page.jobs.filter((record) => this.#isKept(record)));
-      cursor = page.cursor ?? undefined;
-    } while (cursor !== undefined && found.length < limit && read < pages);
-    return found.slice(0, limit);
+    for (let read = 0; read < pages; read++) {
+      const from = cursor === undefined ? {} : { cursor };
+      const page = await this.#backend.queue.list({ ...filter, limit: pageSize, ...from });
+      for (const record of page.jobs) if (this.#isKept(record)) yield record;
+      if (page.cursor === null) return;
+      cursor = page.cursor;
+    }
   }
 }

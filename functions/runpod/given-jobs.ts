@@ -2,7 +2,7 @@ import type { ErrorReport } from "#contract/errors.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
 import { isEnd } from "#runtime/dispatch/job-events.ts";
-import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { jobIdOf, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
@@ -30,6 +30,8 @@ export interface GivenJobsOptions {
   readonly kept: KeptJobs | null;
   readonly log: Logger;
   readonly nowMs: () => number;
+  /** A clock that is never set, and stands still while the machine sleeps. */
+  readonly steadyMs: () => number;
   /** Silence after which a container is taken for gone. */
   readonly silentMs: number;
 }
@@ -37,7 +39,10 @@ export interface GivenJobsOptions {
 export interface Held {
   readonly lease: Lease;
   readonly endpoint: string;
-  readonly workerId: string;
+  /** The container as its take has named it. */
+  readonly taker: string | null;
+  /** The same; of one that its take did not name, the name under which it has been heard of first. */
+  workerId: string | null;
   /** By a clock that nobody sets. */
   readonly takenAtMs: number;
   /** When its container has named it last: by its take, a ping, or something of it that was posted. */
@@ -52,9 +57,13 @@ export interface Held {
 }
 
 const maxTries = 3;
+/** Of the jobs that a ping names. */
+const maxNamed = 200;
 const failurePauseMs = 1000;
 /** Whoever posts an end and looks then is to find it, unless the queue is away. */
 const settleLimitMs = 5000;
+/** Whose leases are not given back by then, those run out. */
+const releaseLimitMs = 5000;
 
 export class GivenJobs {
   readonly sightings: Sightings;
@@ -62,6 +71,8 @@ export class GivenJobs {
   readonly #options: GivenJobsOptions;
   readonly #held = new Map<string, Held>();
   readonly #retried = new Map<string, number>();
+  /** By container: what it has named in its last ping that is not its own. */
+  readonly #foreign = new Map<string, ReadonlySet<string>>();
   #renewing: NodeJS.Timeout | null = null;
 
   constructor(options: GivenJobsOptions) {
@@ -85,11 +96,11 @@ export class GivenJobs {
   async close(): Promise<void> {
     const { kept, source } = this.#options;
     if (this.#renewing) clearInterval(this.#renewing);
-    for (const held of [...this.#held.values()]) {
-      this.#letGo(held);
-      // What is settled already is in the outbox.
-      if (kept === null && held.settling === null) await source.release(held.lease).catch(() => undefined);
-    }
+    const all = [...this.#held.values()];
+    for (const held of all) this.#letGo(held);
+    // What is settled already is in the outbox.
+    const left = kept === null ? all.filter(({ settling }) => settling === null) : [];
+    await within(releaseLimitMs, Promise.allSettled(left.map(({ lease }) => source.release(lease))));
     kept?.close();
   }
 
@@ -107,7 +118,7 @@ export class GivenJobs {
   }
 
   /** Written down when it resolves, so that it can be handed out. */
-  async give(lease: Lease, endpoint: string, workerId: string): Promise<void> {
+  async give(lease: Lease, endpoint: string, workerId: string | null): Promise<void> {
     const { kept, live, log, nowMs } = this.#options;
     const job: KeptJob = { lease, endpoint, workerId, takenAtMs: nowMs() };
     this.#hold(job);
@@ -123,16 +134,41 @@ export class GivenJobs {
   /** Who was to be given it is gone: the attempt is not charged. */
   async takeBack(lease: Lease): Promise<void> {
     const held = this.#held.get(lease.jobId);
-    if (held === undefined || held.settling !== null) return;
-    this.#forget(held);
-    await this.#options.source.release(lease);
+    if (held?.lease.token === lease.token && held.settling === null) this.#forget(held);
+    try {
+      await this.#options.source.release(lease);
+    } catch (error) {
+      this.#options.log.warn({ error, job_id: lease.jobId }, "a job cannot be given back; its lease will run out");
+    }
   }
 
-  /** Its container has named it. */
-  see(endpoint: string, workerId: string, jobId: string): void {
+  /** The job, if it is this container's, which has named it now. What others say of it, who had it before, counts for nothing. */
+  see(endpoint: string, workerId: string | null, jobId: string): Held | undefined {
     this.sightings.see(endpoint, workerId);
     const held = this.#held.get(jobId);
-    if (held?.workerId === workerId && held.endpoint === endpoint) held.namedAtMs = this.#options.nowMs();
+    if (held === undefined || held.endpoint !== endpoint) return undefined;
+    if (held.workerId === null && workerId !== null) {
+      held.workerId = workerId;
+      this.#options.live.of(jobId).workerId = workerId;
+    }
+    if (workerId !== null && held.workerId !== workerId) return undefined;
+    held.namedAtMs = this.#options.steadyMs();
+    return held;
+  }
+
+  /**
+   * What a container says it has.
+   * @param named ids of requests
+   * @returns those that it has named before too although they are not its own: it should not work on them
+   */
+  named(endpoint: string, workerId: string | null, named: readonly string[]): readonly string[] {
+    const key = keyOf(endpoint, workerId);
+    const before = this.#foreign.get(key);
+    const isOwn = (id: string) => this.see(endpoint, workerId, this.#held.has(id) ? id : jobIdOf(id)) !== undefined;
+    const foreign = named.slice(0, maxNamed).filter((id) => id !== "" && !isOwn(id));
+    if (foreign.length === 0 || workerId === null) this.#foreign.delete(key);
+    else this.#foreign.set(key, new Set(foreign));
+    return foreign.filter((id) => before?.has(id));
   }
 
   /** @throws what kept the end from being written down: the job runs on, and the next end counts */
@@ -153,7 +189,7 @@ export class GivenJobs {
   }
 
   #hold({ lease, endpoint, workerId, takenAtMs }: KeptJob): void {
-    const { live, nowMs } = this.#options;
+    const { live, nowMs, steadyMs } = this.#options;
     const { jobId, job } = lease;
     const submission = submissionOf(job.metadata);
     const ranMs = Math.max(0, nowMs() - takenAtMs);
@@ -162,8 +198,9 @@ export class GivenJobs {
     const leftMs = Math.max(0, Math.min(limitMs, ttlLeftMs));
     this.#held.set(jobId, {
       ...{ lease, endpoint, workerId },
+      taker: workerId,
       takenAtMs: performance.now() - ranMs,
-      namedAtMs: nowMs(),
+      namedAtMs: steadyMs(),
       timer: setTimeout(() => void this.#timeOut(jobId), leftMs),
       progress: undefined,
       settling: null,
@@ -203,7 +240,7 @@ export class GivenJobs {
 
   async #stop(held: Held, settlement: FinalSettlement): Promise<void> {
     if (held.settling !== null || this.#held.get(held.lease.jobId) !== held) return;
-    this.stops.add(keyOf(held.endpoint, held.workerId), requestIdOf(held.lease.job));
+    this.stops.add(keyOf(held.endpoint, held.taker), requestIdOf(held.lease.job));
     try {
       await this.settle(held, settlement);
     } catch (error) {
@@ -265,6 +302,7 @@ export class GivenJobs {
       new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
     );
     this.stops.keepOnly((key) => this.sightings.has(key));
+    for (const key of this.#foreign.keys()) if (!this.sightings.has(key)) this.#foreign.delete(key);
   }
 
   /** Gives the job of a silent container back to its queue, or ends it. */
@@ -273,10 +311,12 @@ export class GivenJobs {
     const { lease, workerId } = held;
     const error: ErrorReport = {
       code: "EXECUTOR_CRASHED",
-      message: `Nothing was heard of the container ${workerId} that ran the job.`,
+      message: `Nothing was heard of the container ${workerId ?? "without a name"} that ran the job.`,
     };
     if (lease.attempt >= maxTries) return this.#stop(held, { kind: "fail", error });
     this.#forget(held);
+    // What the next attempt streams is not to stand behind a part of this one's.
+    live.restart(lease.jobId);
     live.of(lease.jobId).retries++;
     this.#retried.set(held.endpoint, this.retried(held.endpoint) + 1);
     try {

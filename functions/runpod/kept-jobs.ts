@@ -22,7 +22,7 @@ const migrations: readonly Migration[] = [
       token TEXT NOT NULL PRIMARY KEY,
       source TEXT NOT NULL,
       endpoint TEXT NOT NULL,
-      worker_id TEXT NOT NULL,
+      worker_id TEXT,
       taken_at_ms INTEGER NOT NULL,
       lease TEXT NOT NULL CHECK (json_valid(lease))
     ) STRICT, WITHOUT ROWID;`,
@@ -42,7 +42,7 @@ const lease = z.object({
 });
 
 const row = z
-  .object({ endpoint: z.string(), worker_id: z.string(), taken_at_ms: z.number(), lease: jsonColumn(lease) })
+  .object({ endpoint: z.string(), worker_id: z.string().nullable(), taken_at_ms: z.number(), lease: jsonColumn(lease) })
   .transform(({ endpoint, worker_id, taken_at_ms, lease: { previousError, ...rest } }): KeptJob => {
     const known: Lease = previousError === undefined ? rest : { ...rest, previousError };
     return { endpoint, workerId: worker_id, takenAtMs: taken_at_ms, lease: known };
@@ -52,7 +52,7 @@ const row = z
 export interface KeptJob {
   readonly lease: Lease;
   readonly endpoint: string;
-  readonly workerId: string;
+  readonly workerId: string | null;
   /** By the calendar. */
   readonly takenAtMs: number;
 }

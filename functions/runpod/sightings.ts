@@ -8,13 +8,14 @@ interface Sighting {
 /** A job that a container has. */
 interface PlacedJob {
   readonly endpoint: string;
-  readonly workerId: string;
+  readonly workerId: string | null;
   /** When its container has named it last. */
   readonly namedAtMs: number;
 }
 
 export interface SightingsOptions {
-  readonly nowMs: () => number;
+  /** A clock that is never set, and stands still while the machine sleeps. */
+  readonly steadyMs: () => number;
   /** Silence after which a container is taken for gone. */
   readonly silentMs: number;
 }
@@ -35,10 +36,10 @@ export class Sightings {
     return this.#seen.has(key);
   }
 
-  see(endpoint: string, workerId: string): Sighting {
+  see(endpoint: string, workerId: string | null): Sighting {
     const key = keyOf(endpoint, workerId);
     const sighting = this.#seen.get(key) ?? { seenAtMs: 0, isUnhealthy: false, hasPinged: false };
-    sighting.seenAtMs = this.#options.nowMs();
+    sighting.seenAtMs = this.#options.steadyMs();
     this.#seen.set(key, sighting);
     return sighting;
   }
@@ -48,18 +49,18 @@ export class Sightings {
    * from a process that was started in its place and knows nothing of them.
    */
   isSilent({ endpoint, workerId, namedAtMs }: PlacedJob): boolean {
-    const { nowMs, silentMs } = this.#options;
+    const { steadyMs, silentMs } = this.#options;
     const sighting = this.#seen.get(keyOf(endpoint, workerId));
     const heardAtMs = sighting?.hasPinged ? namedAtMs : (sighting?.seenAtMs ?? 0);
-    return nowMs() - heardAtMs > silentMs;
+    return steadyMs() - heardAtMs > silentMs;
   }
 
   /** @param busy the containers of the endpoint that have jobs, by `keyOf` */
   counts(endpoint: string, busy: ReadonlySet<string>) {
-    const { nowMs, silentMs } = this.#options;
+    const { steadyMs, silentMs } = this.#options;
     const prefix = keyOf(endpoint, "");
     const seen = [...this.#seen].filter(
-      ([key, { seenAtMs }]) => key.startsWith(prefix) && nowMs() - seenAtMs < silentMs,
+      ([key, { seenAtMs }]) => key.startsWith(prefix) && steadyMs() - seenAtMs < silentMs,
     );
     const running = seen.filter(([key]) => busy.has(key)).length;
     const unhealthy = seen.filter(([, { isUnhealthy }]) => isUnhealthy).length;
@@ -69,13 +70,14 @@ export class Sightings {
 
   /** One that comes back is as a new one. @param busy those that have jobs, by `keyOf` */
   forgetSilent(busy: ReadonlySet<string>): void {
-    const { nowMs, silentMs } = this.#options;
+    const { steadyMs, silentMs } = this.#options;
     for (const [key, { seenAtMs }] of this.#seen) {
-      if (nowMs() - seenAtMs > silentMs && !busy.has(key)) this.#seen.delete(key);
+      if (steadyMs() - seenAtMs > silentMs && !busy.has(key)) this.#seen.delete(key);
     }
   }
 }
 
-export function keyOf(endpoint: string, workerId: string): string {
-  return `${endpoint}/${workerId}`;
+/** @param workerId null: a container whose address names none */
+export function keyOf(endpoint: string, workerId: string | null): string {
+  return `${endpoint}/${workerId ?? ""}`;
 }

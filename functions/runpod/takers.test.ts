@@ -15,10 +15,11 @@ const holdMs = 60_000;
 const dayMs = 86_400_000;
 
 /** A container that has taken a job whose time is over after `limitMs`. */
-async function takeOne(limitMs: number, id = "a") {
+async function takeOne(limitMs: number, { id = "a", steadyMs }: { id?: string; steadyMs?: () => number } = {}) {
   const harness = await openHarness({ durable: false });
   const home = await openHome();
   const log = await createLogger({ level: "silent", format: "json" });
+  const logged = vi.spyOn(log, "error");
   const ends = emulatorDelivery({ ...home, source: harness.source, log });
   const takers = new Takers({
     source: harness.source,
@@ -28,6 +29,7 @@ async function takeOne(limitMs: number, id = "a") {
     ends,
     kept: null,
     nowMs: harness.nowMs,
+    steadyMs: steadyMs ?? harness.nowMs,
     silentMs: 200,
   });
   onTestFinished(async () => {
@@ -48,7 +50,7 @@ async function takeOne(limitMs: number, id = "a") {
   await harness.queue.enqueue(job, { worker: "lakes" });
   await takers.start();
   expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
-  return { ...harness, takers, ends, job };
+  return { ...harness, takers, ends, job, logged, routes: workerRoutes({ takers, queue: harness.queue, log }) };
 }
 
 it("settles a job whose time is over again when its queue did not take that", async () => {
@@ -70,8 +72,7 @@ it("forgets containers that are gone, with what they were to stop", async () => 
 
 it("takes what is posted of a job that an earlier version has queued under the request's id", async () => {
   const id = "sync-7f3a1c52-1111-4222-8333-944455556666-u1";
-  const { takers, queue } = await takeOne(dayMs, id);
-  const routes = workerRoutes({ takers, queue });
+  const { routes, queue } = await takeOne(dayMs, { id });
   const post = async (operation: string, body: object) => {
     const init = { method: "POST", body: JSON.stringify(body) };
     return (await routes.request(`/lakes/${operation}/pod-1/${id}?isStream=false`, init)).status;
@@ -137,8 +138,7 @@ it("gives the jobs of silent containers back side by side, after leases are rene
 });
 
 it("hands a job out again whose container was killed, and started again under its name", async () => {
-  const { takers, queue, source, advance } = await takeOne(dayMs);
-  const routes = workerRoutes({ takers, queue });
+  const { takers, source, advance, routes } = await takeOne(dayMs);
   const renew = vi.spyOn(source, "renew");
   const ping = (query: string) => routes.request(`/lakes/ping/pod-1${query}`);
   // More than the time of silence in all, less between two pings.
@@ -158,4 +158,50 @@ it("hands a job out again whose container was killed, and started again under it
     })
     .toBe(1);
   expect(await again).toMatchObject([{ id: "a" }]);
+});
+
+it("takes no container for gone because the clock was set", async () => {
+  let steadyMs = 0;
+  const { takers, source, advance } = await takeOne(dayMs, { steadyMs: () => steadyMs });
+  takers.ping("lakes", "pod-1", false, ["a"]);
+  const renew = vi.spyOn(source, "renew");
+  await advance(600_000);
+  await expect.poll(() => renew.mock.calls.length).toBeGreaterThan(1);
+  expect(takers.retried("lakes")).toBe(0);
+  steadyMs += 201;
+  await expect.poll(() => takers.retried("lakes")).toBe(1);
+});
+
+it("keeps no more of an error than anybody reads", async () => {
+  const { takers, queue } = await takeOne(dayMs);
+  await takers.done("lakes", "pod-1", "a", { error: "m".repeat(1_000_000) });
+  expect((await queue.get("a"))?.error?.message).toBe(`${"m".repeat(20_000)}…`);
+});
+
+it("goes on handing out jobs when one whose container is gone cannot be given back", async () => {
+  const { takers, queue, source, job } = await takeOne(dayMs);
+  const release = vi.spyOn(source, "release").mockRejectedValue(new Error("the queue is away"));
+  const gone = new AbortController();
+  const real = source.take.bind(source);
+  vi.spyOn(source, "take").mockImplementationOnce(async (requests) => {
+    const taken = await real(requests);
+    gone.abort();
+    return taken;
+  });
+  await queue.enqueue({ ...job, id: "b" }, { worker: "lakes" });
+  expect(await takers.take("lakes", "pod-2", 1, holdMs, gone.signal)).toEqual([]);
+  await expect.poll(() => release.mock.calls.length).toBe(1);
+  await queue.enqueue({ ...job, id: "c" }, { worker: "lakes" });
+  expect(await takers.take("lakes", "pod-2", 1, holdMs, signal)).toMatchObject([{ id: "c" }]);
+});
+
+it("logs why a request of a container has failed", async () => {
+  const { routes, queue, logged } = await takeOne(dayMs);
+  vi.spyOn(queue, "get").mockRejectedValueOnce(new Error("a cable is cut"));
+  const answer = await routes.request("/lakes/job-done/pod-1/a", { method: "POST", body: '{"output":1}' });
+  expect(answer.status).toBe(500);
+  expect(logged).toHaveBeenCalledWith(
+    expect.objectContaining({ error: expect.objectContaining({ message: "a cable is cut" }) }),
+    "a request of a container failed",
+  );
 });

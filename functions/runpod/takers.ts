@@ -1,7 +1,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
-import { jobIdOf, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
 import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
 import { keyOf } from "./sightings.ts";
@@ -19,7 +19,7 @@ export interface TakersOptions extends Omit<GivenJobsOptions, "nowMs" | "silentM
 
 interface Poller {
   readonly endpoint: string;
-  readonly workerId: string;
+  readonly workerId: string | null;
   readonly count: number;
   readonly signal: AbortSignal;
   resolve(jobs: readonly TakenJob[]): void;
@@ -68,7 +68,7 @@ export class Takers {
   /** Resolves with at most `count` jobs as soon as there is one, or with none at `holdMs` and when the caller is gone. */
   async take(
     endpoint: string,
-    workerId: string,
+    workerId: string | null,
     count: number,
     holdMs: number,
     caller: AbortSignal,
@@ -89,28 +89,45 @@ export class Takers {
   }
 
   /** Ids of jobs that this container is to stop, as soon as there are some; none at `holdMs`. */
-  async stopped(endpoint: string, workerId: string, holdMs: number, caller: AbortSignal): Promise<readonly string[]> {
+  async stopped(
+    endpoint: string,
+    workerId: string | null,
+    holdMs: number,
+    caller: AbortSignal,
+  ): Promise<readonly string[]> {
     this.#given.sightings.see(endpoint, workerId);
     const signal = AbortSignal.any([caller, this.#closing.signal, AbortSignal.timeout(holdMs)]);
     return this.#given.stops.fetch(keyOf(endpoint, workerId), signal);
   }
 
-  /** @param named the requests whose jobs the container says it has */
-  ping(endpoint: string, workerId: string, isUnhealthy: boolean, named: readonly string[]): void {
+  /**
+   * @param named the requests whose jobs the container says it has
+   * @returns those that it goes on naming although it has them not: if nobody has them either, it is to `stop` them
+   */
+  ping(endpoint: string, workerId: string | null, isUnhealthy: boolean, named: readonly string[]): readonly string[] {
     Object.assign(this.#given.sightings.see(endpoint, workerId), { isUnhealthy, hasPinged: true });
-    for (const id of named) this.#given.see(endpoint, workerId, this.#given.get(id) === undefined ? jobIdOf(id) : id);
+    return this.#given.named(endpoint, workerId, named);
   }
 
-  chunk(endpoint: string, workerId: string, jobId: string, body: unknown): void {
-    this.#given.see(endpoint, workerId, jobId);
-    if (this.#given.get(jobId) !== undefined && isJsonObject(body))
-      this.#options.live.addChunk(jobId, body.output ?? null);
+  /** Has the container stop what is not its own. */
+  stop(endpoint: string, workerId: string | null, requestId: string): void {
+    this.#given.stops.add(keyOf(endpoint, workerId), requestId);
   }
 
-  /** Progress, or the end of a job. False when the job is not held here: it has ended, or another process has handed it out. */
-  async done(endpoint: string, workerId: string, jobId: string, body: unknown): Promise<boolean> {
-    this.#given.see(endpoint, workerId, jobId);
-    const held = this.#given.get(jobId);
+  /** Whether a container has been given the job by this process. */
+  has(jobId: string): boolean {
+    return this.#given.get(jobId) !== undefined;
+  }
+
+  /** A part of the job's stream; nothing where the container does not have the job. */
+  chunk(endpoint: string, workerId: string | null, jobId: string, body: unknown): void {
+    const held = this.#given.see(endpoint, workerId, jobId);
+    if (held?.settling === null && isJsonObject(body)) this.#options.live.addChunk(jobId, body.output ?? null);
+  }
+
+  /** Progress, or the end of a job. False when the container does not have it: it has ended, or others were given it. */
+  async done(endpoint: string, workerId: string | null, jobId: string, body: unknown): Promise<boolean> {
+    const held = this.#given.see(endpoint, workerId, jobId);
     if (held === undefined) return false;
     if (!isJsonObject(body)) throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
     const { live } = this.#options;
@@ -126,13 +143,14 @@ export class Takers {
       return true;
     }
     const { output, error: given } = body;
-    const hasError = given !== undefined && given !== null;
-    const message = typeof given === "string" ? given : JSON.stringify(given);
-    live.setResult(jobId, { output, error: hasError ? message : undefined });
-    if (hasError) {
-      const settlement: FinalSettlement = { kind: "fail", error: { code: "HANDLER_FAILED", message } };
-      await this.#given.settle(held, settlement, { output, error: message });
-    } else await this.#given.settle(held, resultOf(output), { output: output ?? null });
+    if (given === undefined || given === null) {
+      live.setResult(jobId, { output, error: undefined });
+      await this.#given.settle(held, resultOf(output), { output: output ?? null });
+      return true;
+    }
+    const error = typeof given === "string" ? given : JSON.stringify(given);
+    live.setResult(jobId, { output, error });
+    await this.#given.settle(held, failureOf(error), { output, error });
     return true;
   }
 
@@ -199,7 +217,7 @@ export class Takers {
         else poller.resolve(jobs);
       }
       // Who had waited for them is gone.
-      for (const lease of left) await this.#options.source.release(lease);
+      await Promise.all(left.map((lease) => this.#given.takeBack(lease)));
     }
   }
 
@@ -216,6 +234,14 @@ const maxKeptCharacters = 200_000;
 function resultOf(output: unknown): FinalSettlement {
   const text = JSON.stringify(output ?? null);
   return { kind: "complete", assets: [], metadata: text.length > maxKeptCharacters ? {} : { output: output ?? null } };
+}
+
+/** What a queue keeps of an error's text. */
+const maxErrorCharacters = 20_000;
+
+function failureOf(error: string): FinalSettlement {
+  const message = error.length > maxErrorCharacters ? `${error.slice(0, maxErrorCharacters)}…` : error;
+  return { kind: "fail", error: { code: "HANDLER_FAILED", message: message.toWellFormed() } };
 }
 
 /** The number of one that says how far it is, as ours do. */

@@ -1,10 +1,13 @@
 import { type Context, Hono } from "hono";
 import { CodedError, RetryableError } from "#contract/errors.ts";
 import { requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isSettled, type JobRecord } from "#runtime/sources/job-source.ts";
 import { maxBodyBytes, maxChunkBytes } from "#runtime/sources/runpod/protocol/limits.ts";
-import { errorAnswer, readBody } from "./answers.ts";
+import { isForeseen } from "../errors.ts";
+import { errorAnswer, postedLimits, readBody } from "./answers.ts";
+import { checkEndpointName } from "./endpoint.ts";
 import { recordOfRequest } from "./request-record.ts";
 import type { Takers } from "./takers.ts";
 import { readWorkerCall, type WorkerCall } from "./worker-path.ts";
@@ -13,6 +16,7 @@ import { readWorkerCall, type WorkerCall } from "./worker-path.ts";
 export interface WorkerRoutesOptions {
   readonly takers: Takers;
   readonly queue: Pick<JobQueues, "get">;
+  readonly log: Logger;
   /** How long a container that waits for a job is kept waiting. */
   readonly holdMs?: number;
 }
@@ -26,19 +30,27 @@ const noContent = () => new Response(null, { status: 204 });
 const accepted = () => Response.json({ status: "ok" });
 const maxBatch = 100;
 
-export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOptions): Hono {
+export function workerRoutes({ takers, queue, log, holdMs = 60_000 }: WorkerRoutesOptions): Hono {
   const app = new Hono();
   const route = (method: string, operation: string, answer: (call: Called) => Promise<Response>) => {
     app.on(method, `/:endpoint/${operation}/*`, async (context) => {
+      const endpoint = context.req.param("endpoint") ?? "";
       const { pathname, search } = new URL(context.req.url);
-      const path = pathname.slice(pathname.indexOf(`/${operation}/`) + operation.length + 2);
-      const call = readWorkerCall(path, search, context.req.raw.headers);
+      const before = `/${endpoint}/${operation}/`;
       try {
-        return await answer({ ...call, endpoint: context.req.param("endpoint") ?? "", context });
+        checkEndpointName(endpoint);
+        const path = pathname.slice(pathname.indexOf(before) + before.length);
+        return await answer({ ...readWorkerCall(path, search, context.req.raw.headers), endpoint, context });
       } catch (error) {
+        if (!isForeseen(error)) log.error({ error, path: pathname }, "a request of a container failed");
         return errorAnswer(error);
       }
     });
+  };
+  /** Not of a job that another emulator of this queue has given to the container. */
+  const isNobodys = async (requestId: string) => {
+    const record = await recordOfRequest(queue, requestId);
+    return record === null || record.status !== "running" || takers.has(record.job.id);
   };
   route("GET", "job-take", async ({ endpoint, workerId, context }) => {
     const [job] = await takers.take(endpoint, workerId, 1, holdMs, context.req.raw.signal);
@@ -61,6 +73,12 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
     const { status } = await known(queue, jobId);
     if (isSettled(status)) return accepted();
     // With 404 a container drops the end: one that kept it would have no room to be given the job anew.
+    if (takers.has(job.id)) {
+      throw new CodedError(
+        "JOB_NOT_FOUND",
+        "Another container has the job now: nothing was heard of this one for too long.",
+      );
+    }
     if (status === "queued") {
       throw new CodedError("JOB_NOT_FOUND", "Nobody has the job any more: it waits again, and will be run anew.");
     }
@@ -75,7 +93,9 @@ export function workerRoutes({ takers, queue, holdMs = 60_000 }: WorkerRoutesOpt
   });
   route("GET", "ping", async ({ endpoint, workerId, query }) => {
     const named = (query.get("job_id") ?? "").split(",");
-    takers.ping(endpoint, workerId, query.get("status") === "unhealthy", named);
+    for (const id of takers.ping(endpoint, workerId, query.get("status") === "unhealthy", named)) {
+      if (await isNobodys(id)) takers.stop(endpoint, workerId, id);
+    }
     return accepted();
   });
   return app;
@@ -91,7 +111,7 @@ async function known(queue: Pick<JobQueues, "get">, requestId: string | null): P
 /** What is too large is answered with 400, as RunPod does. */
 async function posted(context: Context, maxBytes: number): Promise<unknown> {
   try {
-    return await readBody(context.req.raw, maxBytes);
+    return await readBody(context.req.raw, maxBytes, postedLimits);
   } catch (error) {
     if (!(error instanceof CodedError && error.code === "BODY_TOO_LARGE")) throw error;
     throw new CodedError("INVALID_REQUEST", error.message);
