@@ -14,6 +14,7 @@ import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
+import { EndConfirmations } from "./end-confirmations.ts";
 import { Outbox } from "./outbox.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
 
@@ -50,9 +51,10 @@ async function open(send: Callback["send"]) {
     await rm(folder, { recursive: true });
   });
   const outbox = new Outbox(database, { owner: "this", nowMs });
+  const sources = new Map([["sqlite", source]]);
   const steps = new DeliverySteps({
     ...{ outbox, log, metrics, nowMs, random: () => 0.5 },
-    ...{ sources: new Map([["sqlite", source]]), keepers: new Map() },
+    ...{ sources, keepers: new Map(), confirmations: new EndConfirmations(sources) },
     ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused, sendBody: unused } },
     store: { name: "none", put: unused, url: unused, removeJob: unused },
     stored: { address: unused, read: unused },

@@ -11,6 +11,7 @@ import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { destinationOf, missingDestination } from "./destination.ts";
+import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
 import { fileRefusal } from "./file-refusal.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
@@ -43,6 +44,7 @@ export interface DeliveryStepsOptions {
   readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly confirmations: EndConfirmations;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
@@ -91,7 +93,6 @@ export class DeliverySteps {
   readonly #webhookGates = new Map<string, OutageGate>();
   /** Rows whose callbacks were taken, or given up: also while the disk that would say so is full. */
   readonly #reported = new Set<number>();
-  readonly #confirmed = new Map<number, Promise<boolean>>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
@@ -113,15 +114,9 @@ export class DeliverySteps {
       gate.letThrough();
   }
 
-  /** Whether its source has heard that this end, which it has brought about, is in the outbox. */
-  confirmedBy(rowId: number, confirmed: Promise<boolean>): void {
-    this.#confirmed.set(rowId, confirmed);
-  }
-
-  /** The row is gone. */
+  /** The row is gone, or another process's. */
   forget(rowId: number): void {
     this.#reported.delete(rowId);
-    this.#confirmed.delete(rowId);
   }
 
   /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
@@ -184,14 +179,8 @@ export class DeliverySteps {
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
     if (!this.#isReported(row)) await this.#callBack(row, signal);
-    if (!row.entry.forWebhook) await this.#confirm(row);
+    if (!row.entry.forWebhook) await this.#options.confirmations.confirm(row);
     return { outcome: becomesOf(row.entry), entry: row.entry };
-  }
-
-  /** Until its source has heard of it, it answers the end again: to a container that does not know of this row. */
-  async #confirm({ id, entry: { source, lease } }: OutboxRow): Promise<void> {
-    if (await this.#confirmed.get(id)) return;
-    await this.#options.sources.get(source)?.reported([lease]);
   }
 
   /** Queries the source, unless that was done a moment ago. */

@@ -14,6 +14,7 @@ import { type FinalSettlement, processingCallback } from "./callbacks/build-call
 import type { Callback } from "./callbacks/callback.ts";
 import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-steps.ts";
 import { destinationOf } from "./destination.ts";
+import { EndConfirmations } from "./end-confirmations.ts";
 import { endOf } from "./entry-end.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
 import { NoteWriter } from "./note-writer.ts";
@@ -72,6 +73,7 @@ export class Delivery {
   readonly #holds = new Map<string, () => void>();
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
+  readonly #confirmations: EndConfirmations;
   readonly #waits: Waits;
   readonly #notes: NoteWriter;
   #sweep: NodeJS.Timeout | null = null;
@@ -81,8 +83,10 @@ export class Delivery {
   constructor(options: DeliveryOptions) {
     this.#options = options;
     this.#progress = new ProgressChannels(options.callback, options.log);
+    this.#confirmations = new EndConfirmations(options.sources);
     this.#steps = new DeliverySteps({
       ...options,
+      confirmations: this.#confirmations,
       progressSent: (run) => this.#progress.closeRun(run),
       onOpened: () => void this.#wake(),
     });
@@ -157,7 +161,7 @@ export class Delivery {
   async reportEnds(source: JobSource, ends: readonly EndedJob[], confirmed = Promise.resolve(false)): Promise<void> {
     const entries = ends.map((end) => endedEntry(this.#maker, source.name, end));
     for (const row of await this.#options.outbox.recordAll(entries)) {
-      if (row !== null) this.#steps.confirmedBy(row.id, confirmed);
+      if (row !== null) this.#confirmations.expect(row.id, confirmed);
       this.#enqueue(row);
     }
   }
@@ -382,6 +386,7 @@ export class Delivery {
   #letGo({ id, entry: { lease } }: Pick<OutboxRow, "id" | "entry">): void {
     this.#waits.delete(id);
     this.#steps.forget(id);
+    this.#confirmations.forget(id);
     this.#holds.get(lease.token)?.();
     this.#holds.delete(lease.token);
     this.forget(lease);

@@ -1,0 +1,35 @@
+import type { JobSource } from "#runtime/sources/job-source.ts";
+import type { OutboxRow } from "./outbox.ts";
+
+/*
+ * An end that its source has brought about, as of a job that was cancelled while it waited, is in two places until the source
+ * hears that it is in the outbox: until then the source answers it again, to a container that may not know of this row.
+ *
+ * Whoever wrote the end down confirms it at once, for many in one call. That may fail, or the process may die before it: so the
+ * row is kept until it is certain, and its delivery confirms what nobody has confirmed.
+ */
+export class EndConfirmations {
+  readonly #sources: ReadonlyMap<string, JobSource>;
+  /** By row: whether who wrote it down could confirm it. */
+  readonly #underWay = new Map<number, Promise<boolean>>();
+
+  constructor(sources: ReadonlyMap<string, JobSource>) {
+    this.#sources = sources;
+  }
+
+  /** @param confirmed resolves to whether the source has heard of this row's end */
+  expect(rowId: number, confirmed: Promise<boolean>): void {
+    this.#underWay.set(rowId, confirmed);
+  }
+
+  /** When the promise resolves the source has heard of it. @throws as `JobSource.reported` does */
+  async confirm({ id, entry: { source, lease } }: OutboxRow): Promise<void> {
+    if (await this.#underWay.get(id)) return;
+    await this.#sources.get(source)?.reported([lease]);
+  }
+
+  /** The row is gone, or another process's. */
+  forget(rowId: number): void {
+    this.#underWay.delete(rowId);
+  }
+}
