@@ -16,6 +16,7 @@ import { DeliverySteps, fieldsOf, Postponed, retryPauses } from "./delivery-step
 import { destinationOf } from "./destination.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { endOf } from "./entry-end.ts";
+import { LeaseHolds } from "./lease-holds.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
 import { NoteWriter } from "./note-writer.ts";
 import type { Outbox, OutboxEntry, OutboxRow, PostponedRow } from "./outbox.ts";
@@ -70,7 +71,7 @@ export class Delivery {
   readonly #webhooks = new PQueue({ concurrency: webhookConcurrency });
   readonly #progress: ProgressChannels;
   readonly #active = new Set<number>();
-  readonly #holds = new Map<string, () => void>();
+  readonly #holds: LeaseHolds;
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
   readonly #confirmations: EndConfirmations;
@@ -82,6 +83,7 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#holds = new LeaseHolds(options);
     this.#progress = new ProgressChannels(options.callback, options.log);
     this.#confirmations = new EndConfirmations(options.sources);
     this.#steps = new DeliverySteps({
@@ -100,25 +102,11 @@ export class Delivery {
    * promise resolves, the leases of finished jobs are safe: before that, nobody here should take jobs.
    */
   async start(): Promise<void> {
-    await within(resumeLimitMs, this.#confirmLeases());
+    await within(resumeLimitMs, this.#holds.takeOver(this.#options.outbox));
     // What an earlier process gave a long pause may have been mended, and this process started for that.
     void this.#wake();
     this.#sweep = setInterval(() => void this.#sweepOnce(), this.#options.outbox.claimMs / 4);
     this.#sweep.unref();
-  }
-
-  /** Rows that are not due yet, or wait their turn, must not lose their leases meanwhile. */
-  async #confirmLeases(): Promise<void> {
-    try {
-      const rows = await this.#options.outbox.all();
-      for (const { entry } of rows) this.#holdLease(entry);
-      const held = rows.filter(({ entry }) => !entry.ended);
-      for (const [name, entries] of Map.groupBy(held, ({ entry }) => entry.source)) {
-        await this.#options.sources.get(name)?.renew(entries.map(({ entry }) => ({ lease: entry.lease })));
-      }
-    } catch (error) {
-      this.#options.log.warn({ error }, "the leases of finished jobs could not be renewed at the start");
-    }
   }
 
   /** Notifies the app that the job is under way; coalesced, best effort. */
@@ -221,7 +209,7 @@ export class Delivery {
     this.#webhooks.clear();
     await within(abortLimitMs, Promise.all([this.#progress.closeAll(), this.#queue.onIdle(), this.#webhooks.onIdle()]));
     this.#notes.close();
-    for (const release of this.#holds.values()) release();
+    this.#holds.releaseAll();
     await this.#options.outbox.releaseClaims();
   }
 
@@ -248,7 +236,7 @@ export class Delivery {
       const postponed: PostponedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
-        this.#holdLease(row.entry);
+        this.#holds.hold(row.entry);
         if (waitMs > 0) {
           const { error } = this.#noteWait(row, reason, waitMs);
           postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false, wasReported: row.reported });
@@ -291,7 +279,7 @@ export class Delivery {
   #enqueue(row: OutboxRow | null): void {
     if (row === null || this.#active.has(row.id)) return;
     this.#active.add(row.id);
-    this.#holdLease(row.entry);
+    this.#holds.hold(row.entry);
     const work = async () => {
       try {
         await this.#deliver(row);
@@ -387,20 +375,8 @@ export class Delivery {
     this.#waits.delete(id);
     this.#steps.forget(id);
     this.#confirmations.forget(id);
-    this.#holds.get(lease.token)?.();
-    this.#holds.delete(lease.token);
+    this.#holds.release(lease.token);
     this.forget(lease);
-  }
-
-  /** A finished job keeps its lease until it is settled, however long the app's side is away. */
-  #holdLease(entry: OutboxEntry): void {
-    if (entry.ended || this.#holds.has(entry.lease.token)) return;
-    const release = this.#options.keepers.get(entry.source)?.hold(entry.lease, {
-      progress: () => 1,
-      onCancel: () => undefined,
-      onLost: () => undefined,
-    });
-    if (release) this.#holds.set(entry.lease.token, release);
   }
 }
 

@@ -1,0 +1,63 @@
+import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
+import type { Logger } from "#runtime/observe/log.ts";
+import type { JobSource } from "#runtime/sources/job-source.ts";
+import type { Outbox, OutboxEntry } from "./outbox.ts";
+
+/*
+ * A finished job keeps its lease until it is settled, however long the app's side is away: were it to run out, another
+ * container would do the work again. An end that its source has brought about has no lease.
+ *
+ * Whoever works on a row holds the lease; the keeper of its source renews it meanwhile.
+ */
+export interface LeaseHoldsOptions {
+  readonly sources: ReadonlyMap<string, JobSource>;
+  readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly log: Logger;
+}
+
+export class LeaseHolds {
+  readonly #options: LeaseHoldsOptions;
+  /** The way to let go of each, by its token. */
+  readonly #releases = new Map<string, () => void>();
+
+  constructor(options: LeaseHoldsOptions) {
+    this.#options = options;
+  }
+
+  hold({ source, lease, ended }: OutboxEntry): void {
+    if (ended || this.#releases.has(lease.token)) return;
+    const release = this.#options.keepers.get(source)?.hold(lease, {
+      progress: () => 1,
+      onCancel: () => undefined,
+      onLost: () => undefined,
+    });
+    if (release) this.#releases.set(lease.token, release);
+  }
+
+  /**
+   * Holds and renews those of all rows, as an earlier process left them: rows that are not due yet, or wait their turn, must not
+   * lose their leases meanwhile. Never rejects.
+   */
+  async takeOver(outbox: Pick<Outbox, "all">): Promise<void> {
+    try {
+      const rows = await outbox.all();
+      for (const { entry } of rows) this.hold(entry);
+      const held = rows.filter(({ entry }) => !entry.ended);
+      for (const [name, entries] of Map.groupBy(held, ({ entry }) => entry.source)) {
+        await this.#options.sources.get(name)?.renew(entries.map(({ entry }) => ({ lease: entry.lease })));
+      }
+    } catch (error) {
+      this.#options.log.warn({ error }, "the leases of finished jobs could not be renewed at the start");
+    }
+  }
+
+  release(token: string): void {
+    this.#releases.get(token)?.();
+    this.#releases.delete(token);
+  }
+
+  /** This process stops: the leases last as long as they were renewed for. */
+  releaseAll(): void {
+    for (const release of this.#releases.values()) release();
+  }
+}
