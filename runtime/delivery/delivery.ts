@@ -145,13 +145,22 @@ export class Delivery {
   /**
    * Records the final callbacks of jobs that the source has brought to their ends: on disk when the promise resolves.
    * @param confirmed whether the source has heard then that they are; a row is kept until it has
+   * @param onGone called when the row of one of them is gone, or another process's
+   * @returns those that this process delivers: another one works on the rest
    */
-  async reportEnds(source: JobSource, ends: readonly EndedJob[], confirmed = Promise.resolve(false)): Promise<void> {
-    const entries = ends.map((end) => endedEntry(this.#maker, source.name, end));
-    for (const row of await this.#options.outbox.recordAll(entries)) {
-      if (row !== null) this.#confirmations.expect(row.id, confirmed);
+  async reportEnds(
+    source: JobSource,
+    ends: readonly EndedJob[],
+    confirmed = Promise.resolve(false),
+    onGone?: (end: EndedJob) => void,
+  ): Promise<readonly EndedJob[]> {
+    const rows = await this.#options.outbox.recordAll(ends.map((end) => endedEntry(this.#maker, source.name, end)));
+    return ends.filter((end, place) => {
+      const row = rows[place] ?? null;
+      if (row !== null) this.#confirmations.expect(row.id, { confirmed, onGone: () => onGone?.(end) });
       this.#enqueue(row);
-    }
+      return row !== null;
+    });
   }
 
   get #maker(): EntryMaker {

@@ -114,7 +114,7 @@ it("a job that is recorded in the moment in which the one before it is removed i
   const { outbox, source, delivery } = newProcess("own");
   await delivery.reportEnds(source, [endOf("a")]);
   await untilSent("a cancelled");
-  const { promise: second, resolve } = Promise.withResolvers<void>();
+  const { promise: second, resolve } = Promise.withResolvers<readonly EndedJob[]>();
   const remove = outbox.remove.bind(outbox);
   vi.spyOn(outbox, "remove").mockImplementationOnce(async (id) => {
     const removed = remove(id);

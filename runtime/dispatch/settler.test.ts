@@ -193,7 +193,7 @@ describe("an end that a take answered", () => {
     const record = delivery.reportEnds.bind(delivery);
     vi.spyOn(delivery, "reportEnds").mockImplementationOnce(async (...ends) => {
       await written;
-      await record(...ends);
+      return await record(...ends);
     });
     const first = settler.report(source, await takeEnds());
     nowMs += leaseSeconds * 1000 + 1;
@@ -207,6 +207,20 @@ describe("an end that a take answered", () => {
     expect(events.replay("a")).toHaveLength(1);
     nowMs += leaseSeconds * 1000 + 1;
     expect(await takeEnds()).toEqual([]);
+  });
+
+  it("is remembered until its source has heard of it, from the delivery when not from here, and no longer", async () => {
+    for (const id of ["a", "b"]) {
+      await source.enqueue(jobEnvelope.parse({ id, type: "noop" }), { worker: "test" });
+      await source.cancel(id);
+    }
+    source.failures = 1;
+    const ends = await takeEnds();
+    expect(ends).toHaveLength(2);
+    await settler.report(source, ends);
+    expect(settler.unconfirmedEnds).toBe(2);
+    expect([await heard("a"), await heard("b")]).toEqual([[["cancelled", 1, 1]], [["cancelled", 1, 1]]]);
+    await expect.poll(() => settler.unconfirmedEnds, { timeout: 15_000 }).toBe(0);
   });
 
   it("is left to a later take when it cannot be written down", async () => {

@@ -55,13 +55,18 @@ const finalEndings = { complete: "completed", fail: "failed", cancelled: "cancel
 
 export class Settler {
   readonly #options: SettlerOptions;
-  /** Ends whose callbacks are in the outbox and that could not be confirmed to the source yet. */
+  /** Ends whose callbacks are in the outbox, as rows of this process, and that are not confirmed to the source yet. */
   readonly #recorded = new Set<string>();
   /** Ends that are being written down: one that is answered once more meanwhile is not confirmed before it is on disk. */
   readonly #underWay = new Set<string>();
 
   constructor(options: SettlerOptions) {
     this.#options = options;
+  }
+
+  /** How many ends this process has written down whose source has not heard of that yet. */
+  get unconfirmedEnds(): number {
+    return this.#recorded.size;
   }
 
   /** Rejects when the source, or the disk, refuses for so long that it has to be left to the lease, which runs out. */
@@ -177,12 +182,13 @@ export class Settler {
   async #reportEnds(source: JobSource, ends: readonly EndedJob[]): Promise<void> {
     const own = ends.filter((end) => !this.#underWay.has(keyOf(source, end)));
     const keys = own.map((end) => keyOf(source, end));
+    const forget = (end: EndedJob) => this.#recorded.delete(keyOf(source, end));
     const fresh = own.filter((end) => !this.#recorded.has(keyOf(source, end)));
     const { promise: confirmed, resolve } = Promise.withResolvers<boolean>();
     for (const key of keys) this.#underWay.add(key);
     try {
-      await this.#options.delivery.reportEnds(source, fresh, confirmed);
-      for (const key of keys) this.#recorded.add(key);
+      const held = await this.#options.delivery.reportEnds(source, fresh, confirmed, forget);
+      for (const end of held) this.#recorded.add(keyOf(source, end));
     } finally {
       for (const key of keys) this.#underWay.delete(key);
     }
