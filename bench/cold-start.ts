@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { spawnContainer, temporaryFolder, testHandlers } from "./support/container.ts";
+import { limited } from "./support/limited.ts";
 import { processTree } from "./support/process-tree.ts";
 import { startEndpoints } from "./support/runpod-endpoint.ts";
 import { printTable, spread } from "./support/table.ts";
@@ -25,6 +26,9 @@ const picture = {
   model_variant: "tiny-sdxl",
   config: { num_inference_steps: 4, width: 128, height: 128 },
 };
+
+/** Of one wait each; many times what they take on a slow machine. */
+const limitSeconds = { job: 300, model: 300, end: 20 };
 
 const folder = await temporaryFolder();
 const endpoints = await startEndpoints();
@@ -53,15 +57,16 @@ async function measure(name: string, job: string, input: Readonly<Record<string,
     const endpoint = `${name}-${job.replace(/\W/g, "")}-${round}`;
     const startedAtMs = performance.now();
     const child = start(endpoints.environment(endpoint), endpoint);
-    await endpoints.runSync(endpoint, input);
-    const tookMs = performance.now() - startedAtMs;
-    const processes = processTree(child.pid ?? 0);
-    if (round > 0) wall.push(tookMs);
-    if (round > 0) processor.push(processes.reduce((sum, { cpuMs }) => sum + cpuMs, 0));
-    await end(
-      child,
-      processes.map(({ pid }) => pid),
-    );
+    try {
+      await firstJob(child, `the first job (${job}) of the worker "${name}" in round ${round}`, (signal) =>
+        endpoints.runSync(endpoint, input, signal),
+      );
+      if (round === 0) continue;
+      wall.push(performance.now() - startedAtMs);
+      processor.push(processTree(child.pid ?? 0).reduce((sum, { cpuMs }) => sum + cpuMs, 0));
+    } finally {
+      await end(child);
+    }
   }
   return [
     name,
@@ -72,32 +77,66 @@ async function measure(name: string, job: string, input: Readonly<Record<string,
   ];
 }
 
-async function end(child: ChildProcess, pids: readonly number[]): Promise<void> {
-  const exited = once(child, "exit");
-  for (const pid of pids) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended with its parent.
-    }
+/** @throws when the job is not through in time, or when the worker's process ends before it is */
+async function firstJob(child: ChildProcess, what: string, run: (signal: AbortSignal) => Promise<unknown>) {
+  const ended = new AbortController();
+  child.once("exit", (code, by) => ended.abort(new Error(`${what}: its process has ended with ${code ?? by}`)));
+  child.once("error", (error) => ended.abort(new Error(`${what}: ${error.message}`)));
+  await limited(limitSeconds.job, `${what} is not through`, (signal) => run(AbortSignal.any([signal, ended.signal])));
+}
+
+/** With all that it has started, also where it has ended by itself: a worker is a process group of its own. */
+async function end(child: ChildProcess): Promise<void> {
+  const { pid } = child;
+  if (pid === undefined) return;
+  const pids = [-pid, ...processTree(pid).map((one) => one.pid)];
+  const isRunning = child.exitCode === null && child.signalCode === null;
+  await limited(limitSeconds.end, `the process ${pid} is still there, killed,`, async (signal) => {
+    const exited = isRunning ? once(child, "exit", { signal }) : undefined;
+    for (const one of pids) kill(one);
+    await exited;
+  });
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended with its parent.
   }
-  await exited;
+}
+
+/** Random weights of the sizes of models/tiny-sdxl, as diffusers reads them. */
+async function makeModel(program: string, target: string): Promise<void> {
+  const maker = spawn(program, [tool("official_picture_worker.py"), "make", tinySdxl, target], { stdio: "ignore" });
+  try {
+    const made = (signal: AbortSignal) => once(maker, "exit", { signal });
+    const [code] = await limited(limitSeconds.model, "the official worker's model is not made", made);
+    if (code !== 0) throw new Error(`the official worker's model could not be made: ${program} ended with ${code}`);
+  } finally {
+    await end(maker);
+  }
 }
 
 const nothing = "nothing";
 const drawing = "a picture";
 const rows = [["worker", "first job", "best, ms", "median (min to max), ms", "processor time, best, ms"]];
 const noop = ours({ HANDLERS_DIR: testHandlers, RUNPOD_JOB_TYPE: "noop", WORKERS: "test" });
-rows.push(await measure("ours", nothing, { prompt: "a lake" }, noop));
-if (python !== undefined)
-  rows.push(await measure("official", nothing, { prompt: "a lake" }, official(python, [tool("official_worker.py")])));
-rows.push(await measure("ours", drawing, picture, ours({ RUNPOD_JOB_TYPE: "sdxl_image_fast", WORKERS: "sdxl" })));
-if (python !== undefined) {
-  const model = join(folder, "sdxl");
-  await once(spawn(python, [tool("official_picture_worker.py"), "make", tinySdxl, model], { stdio: "ignore" }), "exit");
-  const worker = official(python, [tool("official_picture_worker.py"), "serve", model]);
-  rows.push(await measure("official", drawing, { prompt: "a lake" }, worker));
+try {
+  rows.push(await measure("ours", nothing, { prompt: "a lake" }, noop));
+  if (python !== undefined)
+    rows.push(await measure("official", nothing, { prompt: "a lake" }, official(python, [tool("official_worker.py")])));
+  rows.push(await measure("ours", drawing, picture, ours({ RUNPOD_JOB_TYPE: "sdxl_image_fast", WORKERS: "sdxl" })));
+  if (python !== undefined) {
+    const model = join(folder, "sdxl");
+    await makeModel(python, model);
+    const worker = official(python, [tool("official_picture_worker.py"), "serve", model]);
+    rows.push(await measure("official", drawing, { prompt: "a lake" }, worker));
+  }
+} catch (error) {
+  process.exitCode = 1;
+  console.error(`Given up: ${error instanceof Error ? error.message : error}.`);
 }
 printTable(rows);
-await endpoints.close();
+await limited(limitSeconds.end, "the emulator has not closed", () => endpoints.close());
 await rm(folder, { recursive: true, force: true });

@@ -10,8 +10,8 @@ import { temporaryFolder } from "./container.ts";
 export interface BenchEndpoints {
   /** What RunPod sets in a container of the endpoint. */
   environment(endpoint: string): Record<string, string>;
-  /** Resolves when a container has run the job. @throws what it came to, when it is not completed */
-  runSync(endpoint: string, input: Readonly<Record<string, unknown>>): Promise<FinishedJob>;
+  /** Resolves when a container has run the job. @throws what it came to, when it is not completed; the signal's reason */
+  runSync(endpoint: string, input: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<FinishedJob>;
   close(): Promise<void>;
 }
 
@@ -44,11 +44,16 @@ export async function startEndpoints(): Promise<BenchEndpoints> {
         RUNPOD_SKIP_GPU_CHECK: "true",
       };
     },
-    async runSync(endpoint, input) {
+    async runSync(endpoint, input, signal) {
       const startedAtMs = performance.now();
-      const submitted = await call(`${emulator.url}/${endpoint}/run`, { input });
+      const limit = signal === undefined ? {} : { signal };
+      const submitted = await call(`${emulator.url}/${endpoint}/run`, {
+        method: "POST",
+        body: JSON.stringify({ input }),
+        ...limit,
+      });
       for (;;) {
-        const job = await call(`${emulator.url}/${endpoint}/status-sync/${submitted.id}?wait=60000`);
+        const job = await call(`${emulator.url}/${endpoint}/status-sync/${submitted.id}?wait=60000`, limit);
         if (job.status === "COMPLETED") return { wallMs: performance.now() - startedAtMs, delayMs: job.delayTime };
         if (job.status !== "IN_QUEUE" && job.status !== "IN_PROGRESS") throw new Error(JSON.stringify(job));
       }
@@ -61,7 +66,6 @@ export async function startEndpoints(): Promise<BenchEndpoints> {
   };
 }
 
-async function call(url: string, body?: unknown) {
-  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+async function call(url: string, init: RequestInit) {
   return JSON.parse(await (await fetch(url, init)).text());
 }
