@@ -27,7 +27,9 @@ const id = fc.constantFrom(...jobIds);
 const side = fc.nat(1);
 /** Points at one of the leases given out so far, old ones too. */
 const lease = fc.nat(30);
+/** Where leases last 30 seconds; elsewhere in proportion, so that no real time that a sequence takes counts. */
 const seconds = fc.constantFrom(0, 4, 20);
+const secondsOfLease = 30;
 /** One in ten. */
 const isLost = fc.nat(9).map((draw) => draw === 0);
 
@@ -47,7 +49,7 @@ const call = fc.oneof(
     seconds,
     priority: fc.nat(1),
     model: fc.constantFrom(null, "base", "tiny"),
-    expiresInMs: fc.constantFrom(null, null, 15_000),
+    expiresInSeconds: fc.constantFrom(null, null, 15),
   }),
   fc.record({
     kind: fc.constant("take"),
@@ -110,8 +112,9 @@ class Run {
 
   async step(each: Call): Promise<void> {
     if (each.kind === "advance") {
-      await this.#harness.advance(each.seconds * 1000);
-      this.#model.nowMs = this.#storage.nowMs?.() ?? this.#model.nowMs + each.seconds * 1000;
+      const ms = this.#msOf(each.seconds);
+      await this.#harness.advance(ms);
+      this.#model.nowMs = this.#storage.nowMs?.() ?? this.#model.nowMs + ms;
     } else {
       const at = this.#sides[each.side];
       // The model's cancel notices every lease that has run out; elsewhere the next take does, of whichever worker.
@@ -126,10 +129,12 @@ class Run {
   async #act(each: Exclude<Call, { kind: "advance" }>, at: Side): Promise<void> {
     switch (each.kind) {
       case "enqueue": {
-        const body: ModelBody = this.#model.jobs.get(each.id) ?? each;
+        const expiresInMs = each.expiresInSeconds === null ? null : this.#msOf(each.expiresInSeconds);
+        const body: ModelBody = this.#model.jobs.get(each.id) ?? { ...each, expiresInMs };
         const job = makeJob(each.id, toEnvelope(body));
-        const outcome = await at.queue.enqueue(job, { worker, delaySeconds: each.seconds });
-        expect(outcome.created).toBe(this.#model.enqueue(each.id, body, each.seconds * 1000));
+        const delayMs = this.#msOf(each.seconds);
+        const outcome = await at.queue.enqueue(job, { worker, delaySeconds: delayMs / 1000 });
+        expect(outcome.created).toBe(this.#model.enqueue(each.id, body, delayMs));
         break;
       }
       case "take": {
@@ -185,16 +190,21 @@ class Run {
       expect(await source.renew([{ lease: chosen }])).toEqual([this.#model.renew(jobId, token)]);
       return;
     }
+    const delayMs = this.#msOf(each.seconds);
     const settling: Readonly<Record<SettleCall, () => Promise<string>>> = {
       complete: () => source.complete(chosen, result),
-      retry: () => source.retry(chosen, { error: failure, delaySeconds: each.seconds }),
+      retry: () => source.retry(chosen, { error: failure, delaySeconds: delayMs / 1000 }),
       fail: () => source.fail(chosen, failure),
       release: () => source.release(chosen),
       cancelled: () => source.cancelled(chosen),
     };
     const became = await settling[each.how]();
-    const expected = this.#model.settle(each.how, jobId, token, each.seconds * 1000);
+    const expected = this.#model.settle(each.how, jobId, token, delayMs);
     expect(became).toBe(expected);
+  }
+
+  #msOf(seconds: number): number {
+    return (seconds * 1000 * this.#harness.source.leaseSeconds) / secondsOfLease;
   }
 
   /** The stored jobs are the model's, and what must always hold does. */

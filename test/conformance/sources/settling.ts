@@ -120,10 +120,10 @@ function describeEffects(suite: Suite): void {
 
     test.skipIf(!delays)("a job that is retried with a delay is not taken early", async () => {
       await enqueue(suite.harness(), "a");
-      await suite.harness().source.retry(await takeOne(suite.harness()), { error: failure, delaySeconds: 2 });
-      await suite.harness().advance(1000);
+      await suite.harness().source.retry(await takeOne(suite.harness()), { error: failure, delaySeconds: 60 });
+      await suite.harness().advance(30_000);
       expect(await take(suite.harness())).toEqual([]);
-      await suite.harness().advance(1001);
+      await suite.harness().advance(30_001);
       expect(await takeOne(suite.harness())).toMatchObject({ jobId: "a", attempt: 2 });
     });
 

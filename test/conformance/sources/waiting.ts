@@ -3,8 +3,8 @@ import type { ChangeKind } from "#runtime/sources/job-source.ts";
 import { enqueue, failure, type Side, type Suite, take, takeEnds, takeOne } from "./harness.ts";
 
 /** More than any source's poll; a wait that lasts this long has missed its change. */
-const missedMs = 10_000;
-const promptMs = 3_000;
+const missedMs = 30_000;
+const promptMs = 10_000;
 /** Long enough for a poll to find what is there. */
 const quietMs = 150;
 
@@ -82,8 +82,8 @@ function describeWaitForJobs(suite: Suite): void {
     });
 
     test.skipIf(!suite.capabilities.delays)("ends when a delay is over, once", async () => {
-      await enqueue(suite.harness(), "a", {}, { delaySeconds: 2 });
-      await expectWake(suite.harness(), "jobs", () => suite.harness().advance(2001));
+      await enqueue(suite.harness(), "a", {}, { delaySeconds: 60 });
+      await expectWake(suite.harness(), "jobs", () => suite.harness().advance(60_001));
       await expectNoWake(suite.harness(), "jobs", async () => {});
       expect(await take(suite.harness())).toHaveLength(1);
     });
@@ -121,8 +121,8 @@ function describeWaitForEnds(suite: Suite): void {
   });
 
   test("ends when a job has waited longer than it may", async () => {
-    await enqueue(suite.harness(), "a", { config: { expires_in_seconds: 2 } });
-    await expectWake(suite.harness(), "ends", () => suite.harness().advance(2001));
+    await enqueue(suite.harness(), "a", { config: { expires_in_seconds: 60 } });
+    await expectWake(suite.harness(), "ends", () => suite.harness().advance(60_001));
     expect((await suite.harness().source.take([])).ends).toMatchObject([{ jobId: "a", error: { code: "EXPIRED" } }]);
   });
 
