@@ -113,13 +113,20 @@ async function finish(id: string, { withFile = false } = {}): Promise<WorkFolder
   return work;
 }
 
-/** Lets the clock run, and whatever it sets going. */
+/** Lets the clock run, and whatever it sets going: at last step by step, as what was done with files goes on to the database. */
 async function pass(milliseconds: number): Promise<void> {
   const end = Date.now() + milliseconds;
   while (Date.now() < end) {
-    await vi.advanceTimersByTimeAsync(Math.min(3000, end - Date.now()));
-    await new Promise((resolve) => setImmediate(resolve));
+    const left = end - Date.now();
+    await vi.advanceTimersByTimeAsync(left > 200 ? Math.min(3000, left - 100) : Math.min(10, left));
+    await filesAreDone();
   }
+}
+
+/** Files are real, and take the time that they take. */
+async function filesAreDone(): Promise<void> {
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (process.getActiveResourcesInfo().some((kind) => kind.startsWith("FSReq")));
 }
 
 async function alarmCount(alarm: string): Promise<number> {
