@@ -261,6 +261,8 @@ it("knows a container by its pings whose take did not name it, as the official o
     await emulator.advance(300);
     expect(await worker.ping(`?job_id=${id}`)).toBe(200);
   }
+  const { workers } = (await call(emulator, "GET", "/lakes/health")).json;
+  expect(workers).toMatchObject({ idle: 0, running: 1 });
   expect(await emulator.worker("lakes", "pod-2").done(id, { error: "not mine" })).toBe(404);
   expect(await worker.done(id, { output: "found" })).toBe(200);
   expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({ workerId: "pod-1" });

@@ -59,9 +59,12 @@ export class Sightings {
   counts(endpoint: string, busy: ReadonlySet<string>) {
     const { steadyMs, silentMs } = this.#options;
     const prefix = keyOf(endpoint, "");
-    const seen = [...this.#seen].filter(
+    const all = [...this.#seen].filter(
       ([key, { seenAtMs }]) => key.startsWith(prefix) && steadyMs() - seenAtMs < silentMs,
     );
+    // Those whose takes name none are known by their pings, if they send any.
+    const named = all.filter(([key]) => key !== prefix);
+    const seen = named.length > 0 ? named : all;
     const running = seen.filter(([key]) => busy.has(key)).length;
     const unhealthy = seen.filter(([, { isUnhealthy }]) => isUnhealthy).length;
     const idle = seen.length - running - unhealthy;
