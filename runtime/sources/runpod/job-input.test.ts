@@ -43,6 +43,19 @@ it.each([
   [{ priority: 1000 }, "priority"],
   [{ id: "a b" }, "id"],
   [{ type: 7 }, "type"],
+  [{ type: { toString: 1 } }, "type"],
+  [{ job_type: [[]] }, "type"],
 ])("%j is rejected, in words", (input, words) => {
   expect(read(input).rejection).toMatchObject({ code: "INVALID_JOB", message: expect.stringContaining(words) });
+});
+
+it.each([32, 4_000, 1_000_000])("one of %i levels inside of each other is rejected, in words", (levels) => {
+  const message = "The job is wrong: its input is nested deeper than 32 levels.";
+  const deep: unknown = JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
+  expect(read({ prompt: "a lake", words: deep }).rejection).toMatchObject({ code: "INVALID_JOB", message });
+});
+
+it("one of more values than a job may have is rejected, in words", () => {
+  const words = Array.from({ length: 10_000 }, () => 0);
+  expect(read({ words }).rejection?.message).toBe("The job is wrong: its input has more than 10,000 values.");
 });

@@ -4,6 +4,7 @@ import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts
 import type { Handler } from "#contract/handler.ts";
 import { type Job, jobEnvelope, safeId } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
+import { excessOf, jobLimits } from "#contract/json-limits.ts";
 import { invalidJob, shortened } from "#contract/problems.ts";
 import { isGiven, isJsonObject, type JsonObject } from "#contract/synonyms.ts";
 import { refuseDependencies } from "../job-source.ts";
@@ -26,13 +27,16 @@ export interface ReadInput {
   readonly rejection?: ErrorReport;
 }
 
-/** @param id RunPod's; a job that has one of its own keeps that */
+/**
+ * Never throws, whatever the input.
+ * @param id RunPod's; a job that has one of its own keeps that
+ */
 export function readInput(id: string, input: unknown, options: InputOptions): ReadInput {
   const ownId = safeId.safeParse(id).success ? id : `runpod-${Buffer.from(id).toString("hex").slice(0, 100)}`;
   if (input !== undefined && !isJsonObject(input))
     return rejected(ownId, invalid(`its input is ${JSON.stringify(shortened(input))}: must be an object`));
-  const { length } = JSON.stringify(input ?? {});
-  if (length > maxJobCharacters) return rejected(ownId, tooLarge(length));
+  const excess = excessIn(input ?? {});
+  if (excess !== null) return rejected(ownId, excess);
   const given: JsonObject = { ...input };
   if (!["id", "job_id", "jobId"].some((name) => isGiven(given[name]))) given.id = ownId;
   const typed = ["type", "job_type", "jobType"].find((name) => isGiven(given[name]));
@@ -46,8 +50,9 @@ export function readInput(id: string, input: unknown, options: InputOptions): Re
     );
   }
   if (typed === undefined) given.type = options.defaultType;
-  const type = currentJobType(String(given[typed ?? "type"]));
-  const decoded = decodeElement(withParameters(given, options.handlerOf(type)));
+  const type = given[typed ?? "type"];
+  const handler = typeof type === "string" ? options.handlerOf(currentJobType(type)) : undefined;
+  const decoded = decodeElement(withParameters(given, handler));
   if (decoded.ok) return independent(decoded.job);
   const problem = decoded.rejected ? toErrorReport(invalidJob(decoded.rejected.problems)) : invalid(decoded.reason);
   return decoded.rejected ? { job: decoded.rejected.job, rejection: problem } : rejected(ownId, problem);
@@ -79,6 +84,24 @@ function independent(job: Job): ReadInput {
 
 function rejected(id: string, rejection: ErrorReport): ReadInput {
   return { job: jobEnvelope.parse({ id, type: "rejected" }), rejection };
+}
+
+/** Why it is too much to be read; null when it is not. */
+function excessIn(input: JsonObject): ErrorReport | null {
+  const text = jsonOf(input);
+  if (text !== null && text.length > maxJobCharacters) return tooLarge(text.length);
+  const tooDeep = `is nested deeper than ${jobLimits.levels} levels`;
+  const what = text === null ? tooDeep : excessOf(text, jobLimits)?.message;
+  return what === undefined ? null : invalid(`its input ${what}`);
+}
+
+/** Null for what is so deep that it cannot be written: lists in lists, by the thousand. */
+function jsonOf(input: JsonObject): string | null {
+  try {
+    return JSON.stringify(input);
+  } catch {
+    return null;
+  }
 }
 
 function tooLarge(length: number): ErrorReport {

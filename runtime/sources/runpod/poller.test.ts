@@ -14,7 +14,7 @@ async function turns(): Promise<void> {
 }
 
 /** One poll whose answer the test lets begin and end. */
-function poll() {
+function poll(use: PollerOptions["onAnswer"] = () => ({ kind: "received" })) {
   const came = Promise.withResolvers<HttpAnswer>();
   const requested = Promise.withResolvers<Parameters<PollerOptions["api"]["get"]>[1]>();
   const received: HttpAnswer[] = [];
@@ -37,7 +37,7 @@ function poll() {
     next: () => (polls++ < 2 ? "http://runpod/job-take" : null),
     onAnswer: (one) => {
       received.push(one);
-      return { kind: "received" };
+      return use(one);
     },
   });
   poller.go();
@@ -104,4 +104,18 @@ it("takes what is in the socket already at the stop", async () => {
   came.resolve(answer);
   await poller.stopped();
   expect(received).toEqual([answer]);
+});
+
+it("does not take its own error at an answer for one of the network", async () => {
+  const { poller, requested, came, logged } = poll(() => {
+    throw new TypeError("it is no text");
+  });
+  (await requested).onAnswer?.();
+  came.resolve(answer);
+  await vi.waitFor(() => expect(poller.trouble?.code).toBe("INTERNAL"));
+  expect(poller.trouble?.message).toBe("What RunPod has answered the take of jobs could not be used: it is no text.");
+  expect(logged[0]).toContain("came and could not be used to its end");
+  expect(logged.join()).not.toContain("cut off");
+  poller.stop();
+  await poller.stopped();
 });

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import { toErrorReport } from "#contract/errors.ts";
+import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { RunpodApi } from "./api.ts";
@@ -21,13 +21,19 @@ export interface PollerOptions {
   readonly what: string;
   /** The address of the next poll; null when none is wanted. */
   next(): string | null;
-  /** Returns what to do next: go on (pause where the answer came at once), or pause as after an error. */
+  /**
+   * Returns what to do next: go on (pause where the answer came at once), or pause as after an error, which it does as well where
+   * this throws.
+   */
   onAnswer(answer: HttpAnswer): PollOutcome;
 }
 
 export type PollOutcome =
   | { readonly kind: "received" | "nothing" | "throttled" }
   | { readonly kind: "refused"; readonly message: string };
+
+/** An answer that came, and at which this container failed. */
+type Outcome = PollOutcome | { readonly kind: "broken"; readonly message: string };
 
 /** How long the rest of an answer that has begun may take at a stop. */
 const restLimitMs = 3_000;
@@ -85,15 +91,15 @@ export class Poller {
       const startedAtMs = monotonicMs();
       const outcome = await this.#once(url);
       const tookMs = monotonicMs() - startedAtMs;
-      if (outcome.kind === "refused") await this.#failed(outcome.message);
+      if (outcome.kind === "refused" || outcome.kind === "broken") await this.#failed(outcome);
       else this.#worked();
       if (outcome.kind === "throttled") await this.#pause(timings.throttledMs);
       if (outcome.kind === "nothing" && tookMs < 1000) await this.#pause(timings.floorMs);
     }
   }
 
-  async #once(url: string): Promise<PollOutcome> {
-    const { api, timings, onAnswer } = this.#options;
+  async #once(url: string): Promise<Outcome> {
+    const { api, timings } = this.#options;
     this.#isAnswered = false;
     const { pollLimitMs, answerLimitMs } = timings;
     const limit = new AbortController();
@@ -112,7 +118,7 @@ export class Poller {
           clearRest = awakeTimeout(answerLimitMs, end);
         },
       });
-      return onAnswer(answer);
+      return this.#used(answer);
     } catch (error) {
       if (this.#isAnswered) this.#wasCut();
       if (this.#poll.signal.aborted) return { kind: "nothing" };
@@ -122,6 +128,19 @@ export class Poller {
     } finally {
       clearRest();
       this.#isAnswered = false;
+    }
+  }
+
+  #used(answer: HttpAnswer): Outcome {
+    const { onAnswer, log, what } = this.#options;
+    try {
+      return onAnswer(answer);
+    } catch (error) {
+      log?.error(
+        { error },
+        `an answer to ${what} came and could not be used to its end: the fault is this container's`,
+      );
+      return { kind: "broken", message: toErrorReport(error).message };
     }
   }
 
@@ -139,13 +158,16 @@ export class Poller {
     this.#trouble = null;
   }
 
-  async #failed(message: string): Promise<void> {
+  async #failed({ kind, message }: Extract<Outcome, { readonly message: string }>): Promise<void> {
     const { timings, random, log, what } = this.#options;
     const { errorPausesMs } = timings;
     const pauseMs = errorPausesMs[Math.min(this.#errors, errorPausesMs.length - 1)] ?? 0;
     this.#errors++;
-    const text = `RunPod does not answer ${what}: ${message}.`;
-    this.#trouble = { code: "QUEUE_UNREACHABLE", message: text, sinceMs: this.#trouble?.sinceMs ?? Date.now() };
+    const report: ErrorReport =
+      kind === "refused"
+        ? { code: "QUEUE_UNREACHABLE", message: `RunPod does not answer ${what}: ${message}.` }
+        : { code: "INTERNAL", message: `What RunPod has answered ${what} could not be used: ${message}.` };
+    this.#trouble = { ...report, sinceMs: this.#trouble?.sinceMs ?? Date.now() };
     const delayMs = Math.round(pauseMs * (0.5 + random() / 2));
     log?.[this.#errors === 1 ? "error" : "warn"]({ why: message, next_try_in_ms: delayMs }, `${what} failed`);
     await this.#pause(delayMs);

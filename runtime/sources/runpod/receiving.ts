@@ -1,3 +1,4 @@
+import { toErrorReport } from "#contract/errors.ts";
 import { stoppedError } from "../job-source.ts";
 import type { FailurePosts } from "./failure-posts.ts";
 import type { HeldJobs } from "./held-jobs.ts";
@@ -26,8 +27,16 @@ export class Receiving {
     this.#options = options;
   }
 
-  /** Whether it has come to be here. */
-  receive({ id, input }: Pick<RunpodJob, "id" | "input">): boolean {
+  /** Whether it has come to be here. Never throws: the others of its batch are nobody else's either. */
+  receive(job: Pick<RunpodJob, "id" | "input">): boolean {
+    try {
+      return this.#received(job);
+    } catch (error) {
+      return this.#broke(job.id, error);
+    }
+  }
+
+  #received({ id, input }: Pick<RunpodJob, "id" | "input">): boolean {
     const { source, held, present, failures } = this.#options;
     const { defaultType, handlerOf, log } = source;
     if (present.ids.includes(id)) {
@@ -46,6 +55,18 @@ export class Receiving {
     log?.info(fields, "job received from RunPod");
     this.#giveUpAtStop(id);
     return true;
+  }
+
+  /** It fails at RunPod, unless it was here by then: that it would come to an end twice. */
+  #broke(id: string, error: unknown): boolean {
+    const { source, held, failures } = this.#options;
+    source.log?.error(
+      { error, runpod_id: id },
+      "a job that RunPod handed out could not be read: the fault is this container's",
+    );
+    if (held.get(id) !== undefined) return true;
+    void failures.add(id, toErrorReport(error));
+    return false;
   }
 
   /** It came while the container was stopping. */
