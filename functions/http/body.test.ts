@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { HttpError } from "../errors.ts";
+import { CodedError } from "#contract/errors.ts";
 import { readJson } from "./body.ts";
 
 function post(body: string | Uint8Array | ReadableStream, headers: Record<string, string> = {}): Request {
@@ -13,7 +13,7 @@ function post(body: string | Uint8Array | ReadableStream, headers: Record<string
 
 async function refusal(request: Request, limitBytes?: number): Promise<string> {
   const error: unknown = await readJson(request, limitBytes).catch((thrown: unknown) => thrown);
-  return error instanceof HttpError
+  return error instanceof CodedError
     ? `${error.status} ${error.code}: ${error.message}`
     : `no refusal: ${String(error)}`;
 }

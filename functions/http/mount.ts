@@ -2,11 +2,12 @@ import type { Context, Hono, MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import type { FieldProblem } from "#contract/job.ts";
 import { describeProblems, invalidJob, parseWith } from "#contract/problems.ts";
+import { chunksOf } from "#contract/request-body.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { errorResponse, HttpError } from "../errors.ts";
 import { accessGuards } from "./access.ts";
-import { bodyOf, readJson } from "./body.ts";
+import { readJson } from "./body.ts";
 import type { EventStreams } from "./event-stream.ts";
 import type { AnsweredSocket } from "./half-closed.ts";
 import { addressAt, requestBase } from "./request-base.ts";
@@ -79,7 +80,7 @@ async function readRequest(
     params: checked(route.params, context.req.param(), "path"),
     query: checked(route.query, queryOf(context), "query"),
     body: route.body === undefined ? undefined : readBody(route, route.body, await readJson(raw), runtime),
-    content: route.takesFile ? bodyOf(raw) : nothing(),
+    content: route.takesFile ? chunksOf(raw) : nothing(),
     get signal() {
       return raw.signal;
     },

@@ -1,6 +1,8 @@
 import { CodedError, toErrorReport } from "#contract/errors.ts";
-import { excessOf, type JsonLimits, jobLimits } from "#contract/json-limits.ts";
+import { type JsonLimits, jobLimits } from "#contract/json-limits.ts";
+import { readBytes, requireWithin } from "#contract/request-body.ts";
 import { headersOf, isForeseen } from "../errors.ts";
+import { tooLarge } from "../http/body.ts";
 
 /* Errors as RunPod's clients read them: `{"error": "<sentence>"}`. */
 
@@ -26,23 +28,8 @@ export const postedLimits: JsonLimits = { values: 5_000_000, names: 1_000_000, l
  * @throws CodedError BODY_TOO_LARGE, INVALID_REQUEST
  */
 export async function readBody(request: Request, maxBytes: number, limits = jobLimits): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxBytes) {
-      const limit = maxBytes.toLocaleString("en-US");
-      const message = `The body is larger than ${limit} bytes, which is the limit: upload files, and send their addresses.`;
-      throw new CodedError("BODY_TOO_LARGE", message);
-    }
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString("utf8");
-  const excess = excessOf(text, limits);
-  if (excess !== null) {
-    const code = excess.of === "levels" ? "INVALID_REQUEST" : "BODY_TOO_LARGE";
-    throw new CodedError(code, `The body ${excess.message}, which is the limit.`);
-  }
+  const text = new TextDecoder().decode(await readBytes(request, maxBytes, tooLarge));
+  requireWithin(text, limits);
   try {
     return text.trim() === "" ? undefined : JSON.parse(text);
   } catch (cause) {

@@ -1,7 +1,7 @@
-import { parseJson, readBytes, requireJson } from "../_shared/edge/body.ts";
 import { defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { findWorker } from "../_shared/edge/workers.ts";
 import { CodedError } from "../_shared/errors.ts";
+import { parseJson, readBytes, requireJson } from "../_shared/request-body.ts";
 import { isJsonObject } from "../_shared/synonyms.ts";
 
 /**

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { type CallbackResponse, jobCallback } from "../_shared/callback.ts";
 import { HttpError } from "../_shared/edge/answer.ts";
-import { parseJson, readBytes, requireJson } from "../_shared/edge/body.ts";
 import { type CallOfAnybody, defineEdgeFunction } from "../_shared/edge/edge-function.ts";
 import { sweepOutbox } from "../_shared/edge/outbox.ts";
 import { CodedError } from "../_shared/errors.ts";
 import { contentTypeOf, isJobType, jobTypes } from "../_shared/job-types.ts";
 import { callbackLimits } from "../_shared/json-limits.ts";
 import { describeProblems, parseWith } from "../_shared/problems.ts";
+import { parseJson, readBytes, requireJson } from "../_shared/request-body.ts";
 import { type SignatureVerdict, verifyCallback } from "../_shared/signature.ts";
 import { storable } from "../_shared/storable.ts";
 
@@ -36,7 +36,7 @@ export const jobCallbackFunction = defineEdgeFunction({
     requireJson(request.headers);
     const bytes = await readBytes(request, maxBodyBytes);
     await checkSignature(call, bytes);
-    const parsed = parseWith(jobCallback, storable(parseJson(bytes, callbackLimits)));
+    const parsed = parseWith(jobCallback, storable(parseJson(bytes, { limits: callbackLimits })));
     if (!parsed.ok) {
       throw new HttpError("INVALID_REQUEST", `The callback is invalid: ${describeProblems(parsed.problems)}`);
     }

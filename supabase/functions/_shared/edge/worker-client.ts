@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CodedError } from "../errors.ts";
-import { readBytes } from "./body.ts";
+import { readBytes } from "../request-body.ts";
 import type { EdgeConfig } from "./environment.ts";
 
 /** Calls to the containers' own HTTP functions, at addresses that containers have registered. */
