@@ -124,6 +124,16 @@ test.each(["POST /jobs", "POST /generate", "a producer", "a list of Redis"])(
   },
 );
 
+test.each(["POST /jobs", "POST /generate", "a producer", "the command", "a list of Redis"])(
+  "%s: what an endpoint alone may write",
+  async (door) => {
+    const { details } = refusal.parse(
+      await doors[door]?.('{"metadata":{"runpod":{"webhook":"https://other.example/"}}}'),
+    );
+    expect(details).toEqual([{ field: "metadata.runpod", message: expect.stringMatching(/^must be left out: /) }]);
+  },
+);
+
 describe("a job of more values than any has", () => {
   const job = {
     type: "sdxl_image_fast",

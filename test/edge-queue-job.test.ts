@@ -91,6 +91,16 @@ describe("queue-job", () => {
     ]);
   });
 
+  test("refuses a webhook in what an endpoint keeps of a request, on whichever host", async () => {
+    for (const webhook of ["https://app.example/ended", "https://other.example/ended"]) {
+      const runpod = { endpoint: "x", input: {}, rest: {}, webhook, executionTimeoutMs: 1, ttlMs: 1 };
+      const { status, body } = await queue({ ...lighthouse, metadata: { runpod } });
+      expect([status, body.details]).toMatchObject([422, [{ field: "metadata.runpod" }]]);
+    }
+    expect(await jobs()).toEqual([]);
+    expect(await queue({ ...lighthouse, metadata: { runpod: null, album: "a" } })).toMatchObject({ status: 202 });
+  });
+
   test.each([
     ["metadata", "reference_image_url"],
     ["config", "mask_image_url"],

@@ -6,6 +6,7 @@ import { inputFieldsOf } from "#contract/input-fields.ts";
 import { type FieldProblem, type Job, jobEnvelope } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { describeProblems, parseWith, unknownJobType } from "#contract/problems.ts";
+import { reservedProblems } from "#contract/reserved-metadata.ts";
 import type { JsonObject } from "#contract/synonyms.ts";
 import { type UnreadFields, unreadFields } from "#contract/unread-fields.ts";
 import { handlersInvalid, type Registry } from "#runtime/job-types/registry.ts";
@@ -93,7 +94,8 @@ export function planJob(
   const envelope = parseWith(jobEnvelope, request);
   if (!envelope.ok) throw invalidJob(envelope.problems.map(named), options, type);
   const parsed = checkJob(handler, envelope.value);
-  if (!parsed.ok) throw invalidJob(parsed.problems.map(named), options, type);
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...reservedProblems(envelope.value)];
+  if (problems.length > 0) throw invalidJob(problems.map(named), options, type);
   return { job: envelope.value, handler, unread: unreadFields(handler, request) };
 }
 

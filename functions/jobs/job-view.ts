@@ -2,6 +2,7 @@ import { callbackAsset } from "#contract/callback.ts";
 import { isPermanent } from "#contract/errors.ts";
 import { bucketOf, type Job } from "#contract/job.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
+import { withoutReserved } from "#contract/reserved-metadata.ts";
 import type { Runtime } from "#runtime/container/runtime.ts";
 import { type JobRecord, queueName } from "#runtime/sources/job-source.ts";
 import type { JobView } from "../api/schemas/job-view.ts";
@@ -35,7 +36,7 @@ export async function viewJob(record: JobRecord, { store }: ViewContext, base?: 
     priority: job.priority,
     prompt: job.prompt ?? null,
     config: job.config,
-    metadata: job.metadata,
+    metadata: withoutReserved(job.metadata),
     fields: otherFields(job),
     created_at: iso(record.createdAtMs),
     available_at: iso(record.availableAtMs),

@@ -3,6 +3,7 @@ import type { Handler } from "#contract/handler.ts";
 import type { FieldProblem, Job } from "#contract/job.ts";
 import { currentJobType } from "#contract/job-types.ts";
 import { invalidJob, parseWith, unknownJobType } from "#contract/problems.ts";
+import { reservedProblems } from "#contract/reserved-metadata.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import { brokenHandler, type Registry } from "#runtime/job-types/registry.ts";
 import { type Submission, submission } from "../api/schemas/submission.ts";
@@ -20,6 +21,7 @@ export function parseSubmission(input: unknown, registry: Registry): Submission 
   const problems = [
     ...(handler && isJsonObject(given) ? problemsFor(handler, parsed.ok ? parsed.value : given) : []),
     ...(parsed.ok ? [] : parsed.problems),
+    ...reservedProblems(given),
   ];
   if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems));
   return parsed.value;

@@ -55,7 +55,8 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
       const idForm = job.id === jobId ? submission.idForm : "own";
       const kept: KeptSubmission = { ...submission, idForm, input: {}, rest: {} };
       const limited = { ...limitsOf(submission), ...job.config };
-      const body = parseSubmission({ ...job, config: limited, metadata: { ...job.metadata, runpod: kept } }, registry);
+      const given = parseSubmission({ ...job, config: limited }, registry);
+      const body = { ...given, metadata: { ...given.metadata, runpod: kept } };
       const { job_id: id } = await acceptJob({ body, headers: new Headers(), query: {} }, runtime);
       return requestIdOf({ id, metadata: body.metadata });
     },

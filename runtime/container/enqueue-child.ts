@@ -2,6 +2,7 @@ import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { invalidJob, parseWith } from "#contract/problems.ts";
+import { withoutReserved } from "#contract/reserved-metadata.ts";
 import type { ChildJobRequest } from "#runtime/executor/protocol.ts";
 import { brokenHandler, type Registry } from "#runtime/job-types/registry.ts";
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
@@ -31,7 +32,7 @@ export async function enqueueChild(
     user_id: parent.job.user_id,
     priority: parent.job.priority,
     metadata: {
-      ...child.metadata,
+      ...withoutReserved(child.metadata ?? {}),
       parent_job_id: parent.jobId,
       ...(traceparent === undefined ? {} : { traceparent }),
     },

@@ -45,6 +45,7 @@ it.each([
   [{ type: 7 }, "type"],
   [{ type: { toString: 1 } }, "type"],
   [{ job_type: [[]] }, "type"],
+  [{ metadata: { runpod: { webhook: "https://other.example/" } } }, "metadata.runpod is"],
 ])("%j is rejected, in words", (input, words) => {
   expect(read(input).rejection).toMatchObject({ code: "INVALID_JOB", message: expect.stringContaining(words) });
 });

@@ -1,5 +1,5 @@
 import { knownFields } from "#contract/check-job.ts";
-import { decodeElement, jobFieldNames, maxJobCharacters } from "#contract/decode.ts";
+import { decodeProduced, jobFieldNames, maxJobCharacters } from "#contract/decode.ts";
 import { CodedError, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import type { Handler } from "#contract/handler.ts";
 import { type Job, jobEnvelope, safeId } from "#contract/job.ts";
@@ -52,7 +52,7 @@ export function readInput(id: string, input: unknown, options: InputOptions): Re
   if (typed === undefined) given.type = options.defaultType;
   const type = given[typed ?? "type"];
   const handler = typeof type === "string" ? options.handlerOf(currentJobType(type)) : undefined;
-  const decoded = decodeElement(withParameters(given, handler));
+  const decoded = decodeProduced(withParameters(given, handler));
   if (decoded.ok) return independent(decoded.job);
   const problem = decoded.rejected ? toErrorReport(invalidJob(decoded.rejected.problems)) : invalid(decoded.reason);
   return decoded.rejected ? { job: decoded.rejected.job, rejection: problem } : rejected(ownId, problem);

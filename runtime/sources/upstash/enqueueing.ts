@@ -39,7 +39,8 @@ export async function enqueueJob(job: Job, options: EnqueueOptions, call: Enqueu
   if (answer[0] !== "compare") return outcomeOf(answer, job, options, call);
   // A producer pushed the earlier job, in its own dialect, which is understood here and not in the database.
   const [, pushed, id] = answer;
-  const earlier = readJob(pushed, { id, type: job.type, user: job.user_id, priority: job.priority });
+  const card = { id, type: job.type, user: job.user_id, priority: job.priority, isEnqueued: false };
+  const earlier = readJob(pushed, card);
   const compared = await runEnqueue(job, options, call, { request, digestOfKnown: bodyDigest(earlier.job) });
   return outcomeOf(compared, job, options, call);
 }

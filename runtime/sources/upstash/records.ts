@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { decodeElement } from "#contract/decode.ts";
+import { decodeElement, decodeProduced } from "#contract/decode.ts";
 import { type DeliveryNote, deliveryNote } from "#contract/delivery-note.ts";
 import { type ErrorCode, type ErrorReport, errorStatus, toErrorReport } from "#contract/errors.ts";
 import type { Job } from "#contract/job.ts";
@@ -49,6 +49,8 @@ const attempt = z
 const state = z.object({
   id: z.string(),
   type: z.string(),
+  /** Of one that was enqueued here, and did not come over its producer's list. */
+  digest: z.string().optional(),
   worker: z.string(),
   user: z.string(),
   priority: z.number(),
@@ -87,7 +89,7 @@ export function toJobRecord(
 ): JobRecord {
   const kept = state.parse(JSON.parse(stateText));
   const { attempts } = kept;
-  const { job } = readJob(body, kept);
+  const { job } = readJob(body, { ...kept, isEnqueued: kept.digest !== undefined });
   const isQueued = kept.status === "queued";
   return {
     // It may have another priority than it came with.
@@ -131,9 +133,14 @@ export interface ReadJob {
   readonly undecodable?: string;
 }
 
+interface Card extends Pick<State, "id" | "type" | "user" | "priority"> {
+  /** What has checked it has put it on the queue; one from a producer's list has been seen by nobody. */
+  readonly isEnqueued: boolean;
+}
+
 /** The job in a body. Whatever the body, something with this id and type is returned that can be shown. */
-export function readJob(body: string, card: Pick<State, "id" | "type" | "user" | "priority">): ReadJob {
-  const decoded = decodeElement(body);
+export function readJob(body: string, card: Card): ReadJob {
+  const decoded = card.isEnqueued ? decodeElement(body) : decodeProduced(body);
   if (decoded.ok) return { job: decoded.job };
   if (decoded.rejected) {
     return { job: decoded.rejected.job, rejection: toErrorReport(invalidJob(decoded.rejected.problems)) };

@@ -34,20 +34,25 @@ const emptyOr = <Schema extends z.ZodType>(schema: Schema) =>
 
 const errorText = emptyOr(z.string().transform((text) => errorReport.parse(JSON.parse(text))));
 
+const flag = count.transform((value) => value === 1);
+
 const leaseAnswer = z
-  .tuple([z.string(), z.string(), z.string(), count, count, count, count, count, errorText, z.string()])
-  .transform(([jobId, worker, token, run, attempt, queuedAtMs, takenAtMs, expiresAtMs, previousError, body]) => ({
-    jobId,
-    worker,
-    token,
-    run,
-    attempt,
-    queuedAtMs,
-    takenAtMs,
-    expiresAtMs,
-    previousError,
-    body,
-  }));
+  .tuple([z.string(), z.string(), z.string(), count, count, count, count, count, errorText, z.string(), flag])
+  .transform(
+    ([jobId, worker, token, run, attempt, queuedAtMs, takenAtMs, expiresAtMs, previousError, body, isEnqueued]) => ({
+      jobId,
+      worker,
+      token,
+      run,
+      attempt,
+      queuedAtMs,
+      takenAtMs,
+      expiresAtMs,
+      previousError,
+      body,
+      isEnqueued,
+    }),
+  );
 export type LeaseAnswer = z.output<typeof leaseAnswer>;
 
 const endAnswer = z
@@ -63,25 +68,18 @@ const endAnswer = z
     z.string(),
     number,
     z.string(),
+    flag,
   ])
-  .transform(([jobId, run, attempt, status, error, endedAtMs, ticket, type, user, priority, body]) => ({
+  .transform(([jobId, run, attempt, status, error, endedAtMs, ticket, type, user, priority, body, isEnqueued]) => ({
     end: { jobId, run, attempt, status, endedAtMs, ...(error === undefined ? {} : { error }) },
     ticket,
-    card: { id: jobId, type, user, priority },
+    card: { id: jobId, type, user, priority, isEnqueued },
     body,
   }));
 export type EndAnswer = z.output<typeof endAnswer>;
 
 export const takeAnswer = z
-  .tuple([
-    count,
-    z.unknown().transform(parseMoments),
-    count,
-    count,
-    z.array(leaseAnswer),
-    z.array(endAnswer),
-    count.transform((hides) => hides === 1),
-  ])
+  .tuple([count, z.unknown().transform(parseMoments), count, count, z.array(leaseAnswer), z.array(endAnswer), flag])
   .transform(([nowMs, upcoming, deadCount, repeatedCount, leases, ends, hidesMore]) => ({
     nowMs,
     upcoming,

@@ -277,9 +277,9 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   /** Leases as the port has them. One that was answered before, or whose element is no job, is not among them. */
   async #accept(answers: readonly replies.LeaseAnswer[]): Promise<{ worker: string; lease: Lease }[]> {
     const leases: { worker: string; lease: Lease }[] = [];
-    for (const { worker, body, previousError, ...rest } of answers) {
+    for (const { worker, body, previousError, isEnqueued, ...rest } of answers) {
       if (this.#held.get(rest.token) !== undefined) continue;
-      const read = readJob(body, { id: rest.jobId, type: "unknown", user: "anonymous", priority: 0 });
+      const read = readJob(body, { id: rest.jobId, type: "unknown", user: "anonymous", priority: 0, isEnqueued });
       if (read.undecodable !== undefined) {
         await this.#moveToDeadLetters(rest, read.undecodable);
         continue;

@@ -46,6 +46,11 @@ local function formatRecord(job)
   return cjson.encode(job.state) .. '\\n' .. job.body
 end
 
+-- 1 for a job that a container or the command has enqueued, with its digest; 0 for one that came over its producer's list.
+local function isEnqueued(state)
+  return state.digest and 1 or 0
+end
+
 -- How far the delivery of a job has come that was worked off, as JSON; nil for any other. The note belongs to the lease
 -- under which it was written.
 local function deliveryOf(state)
@@ -220,7 +225,7 @@ local function endAnswer(job, ticket)
   local state = job.state
   return {
     state.id, state.run or 1, state.attempt, state.status, state.error or '', state.settled, ticket,
-    state.type, state.user, state.priority, job.body
+    state.type, state.user, state.priority, job.body, isEnqueued(state)
   }
 end
 

@@ -3,6 +3,7 @@ import { currentJobType } from "./job-types.ts";
 import { parseExactJson } from "./json.ts";
 import { excessOf, jobLimits } from "./json-limits.ts";
 import { describeProblems, parseWith, shortened } from "./problems.ts";
+import { reservedProblems, withoutReserved } from "./reserved-metadata.ts";
 import { isGiven, isJsonObject, type JsonObject } from "./synonyms.ts";
 
 /** Limits of one element of a queue. A job is a few kilobytes; what is far above that is not one. */
@@ -54,6 +55,17 @@ export function decodeElement(raw: unknown): DecodeResult {
   const unwrapped = text.length > maxJobCharacters ? tooLarge(text) : unwrap(text);
   if ("reason" in unwrapped) return { ok: false, reason: unwrapped.reason, raw: text };
   return checked(underCanonicalNames(unwrapped.value), text);
+}
+
+/** The same for an element that comes from its producer: one with what a container alone may write is rejected, without it. */
+export function decodeProduced(raw: unknown): DecodeResult {
+  const decoded = decodeElement(raw);
+  const read = decoded.ok ? { job: decoded.job, problems: [] } : decoded.rejected;
+  const reserved = reservedProblems(read?.job);
+  if (read === undefined || reserved.length === 0) return decoded;
+  const problems = [...read.problems, ...reserved];
+  const job = { ...read.job, metadata: withoutReserved(read.job.metadata) };
+  return { ok: false, reason: describeProblems(problems), raw: textOf(raw) ?? "", rejected: { job, problems } };
 }
 
 function textOf(raw: unknown): string | undefined {

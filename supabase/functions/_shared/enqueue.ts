@@ -1,5 +1,5 @@
 import { checkJob } from "./check-job.ts";
-import { decodeElement, maxJobCharacters } from "./decode.ts";
+import { decodeProduced, maxJobCharacters } from "./decode.ts";
 import { CodedError, PermanentError } from "./errors.ts";
 import { overdueProblem } from "./expiry.ts";
 import type { FieldProblem, Job } from "./job.ts";
@@ -102,7 +102,7 @@ export interface ReadNewJob {
  * @throws CodedError INVALID_JOB for what has no id or no type
  */
 export function readNewJob(job: JobToEnqueue): ReadNewJob {
-  const decoded = decodeElement(job);
+  const decoded = decodeProduced(job);
   if (decoded.ok) return { job: decoded.job, problems: problemsOfType(decoded.job, []) };
   const { reason, rejected } = decoded;
   if (rejected === undefined) throw new PermanentError(`The job cannot be read: ${reason}`, { code: "INVALID_JOB" });

@@ -18,8 +18,8 @@
   Answers {commands billed, now (0: nothing was there), what the timetable holds next (members and scores), number of
   elements that went to the dead letters, number of elements that repeat a known job, leases, ends, 1 when there may be
   jobs behind those that were parked}; each lease is {id, worker, token, run, attempt, due since, taken, expires, last
-  error report as JSON or empty, body}, each end {id, run, attempt, status, error report as JSON or empty, ended, ticket,
-  type, user, priority, body}.
+  error report as JSON or empty, body, enqueued}, each end {id, run, attempt, status, error report as JSON or empty, ended, ticket,
+  type, user, priority, body, enqueued}; `enqueued` is 0 when the job came over its producer's list.
 
   Without workers, only ends are asked for: every job stays where it is, but for those whose delay is over or whose lease
   ran out, which come back to their queues.

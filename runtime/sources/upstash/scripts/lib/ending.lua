@@ -37,6 +37,6 @@ local function endAnswer(job, ticket)
   local state = job.state
   return {
     state.id, state.run or 1, state.attempt, state.status, state.error or '', state.settled, ticket,
-    state.type, state.user, state.priority, job.body
+    state.type, state.user, state.priority, job.body, isEnqueued(state)
   }
 end

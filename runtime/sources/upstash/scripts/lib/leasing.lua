@@ -17,7 +17,8 @@ end
 local function leaseAnswer(job, problem, taken, expires)
   local state = job.state
   return {
-    state.id, state.worker, state.token, state.run or 1, state.attempt, state.available, taken, expires, problem, job.body
+    state.id, state.worker, state.token, state.run or 1, state.attempt, state.available, taken, expires, problem, job.body,
+    isEnqueued(state)
   }
 end
 
