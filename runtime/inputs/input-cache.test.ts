@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { endWithThisProcess } from "#test/support/kill.ts";
 import { InputCache } from "./input-cache.ts";
 import { host, inputsHarness, makePicture, sends, sha256 } from "./testing/harness.ts";
 import type { Site } from "./testing/internet.ts";
@@ -155,6 +156,7 @@ it("has whole files or none after a container was killed, and forgets what that 
   const child = spawn(process.execPath, [script, harness.folder, harness.work, nas], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  endWithThisProcess(child, "SIGKILL");
   await once(child.stdout, "data");
   child.kill("SIGKILL");
   await once(child, "exit");

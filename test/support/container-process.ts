@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { endWithThisProcess } from "./kill.ts";
 
 /** A container as users start it: a process of its own that can be killed. */
 export interface ContainerProcess {
@@ -30,6 +31,7 @@ export function startContainerProcess(
     env: { PATH: process.env.PATH, PORT: "0", LOG_FORMAT: "json", EXECUTOR_RESTART_MAX_SECONDS: "0.5", ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
+  endWithThisProcess(child, "SIGKILL");
   let log = "";
   child.stderr.on("data", (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-keptCharacters);

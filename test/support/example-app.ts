@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { endWithThisProcess } from "./kill.ts";
 import { freePort } from "./machine.ts";
 
 /* The app of examples/next, installed and built in a folder of its own, outside of this project. */
@@ -39,6 +40,7 @@ export async function startExample(folder: string, env: Readonly<Record<string, 
     env: { ...environment, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  endWithThisProcess(server, "SIGKILL");
   const ended = once(server, "exit");
   const ready = new Promise<void>((resolve) => {
     server.stdout.on("data", (chunk) => {

@@ -1,5 +1,30 @@
+import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import process from "node:process";
+
+const dependents = new Map<ChildProcess, NodeJS.Signals>();
+let isHooked = false;
+
+/**
+ * Ends a child with this process, when a test that failed has not. Vitest ends its workers by SIGTERM, after which no "exit"
+ * comes, and waits for whoever has their output.
+ */
+export function endWithThisProcess(child: ChildProcess, signal: NodeJS.Signals): void {
+  dependents.set(child, signal);
+  child.once("exit", () => dependents.delete(child));
+  if (isHooked) return;
+  isHooked = true;
+  process.once("exit", endDependents);
+  process.once("SIGTERM", () => {
+    endDependents();
+    process.kill(process.pid, "SIGTERM");
+  });
+}
+
+function endDependents(): void {
+  for (const [child, signal] of dependents) child.kill(signal);
+}
 
 /** The child processes of a process, from the kernel's own list. */
 export async function childrenOf(pid: number): Promise<number[]> {

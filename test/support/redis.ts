@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { createInterface } from "node:readline";
+import { endWithThisProcess } from "./kill.ts";
 import { findProgram, freePort, installPackage } from "./machine.ts";
 
 /** A real Redis server of its own on a free loopback port. */
@@ -79,10 +79,8 @@ async function start(
     ...more,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = spawn(binary, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const endWithParent = (): void => void server.kill("SIGKILL");
-  process.once("exit", endWithParent);
-  server.once("exit", () => process.off("exit", endWithParent));
+  const server = spawn(binary, args, { stdio: ["ignore", "pipe", "ignore"] });
+  endWithThisProcess(server, "SIGKILL");
   const lines: string[] = [];
   for await (const line of createInterface({ input: server.stdout })) {
     lines.push(line);

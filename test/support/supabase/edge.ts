@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endWithThisProcess } from "../kill.ts";
 import { freePort } from "../machine.ts";
 
 /** The edge functions in a real Deno, as one process that can be killed. */
@@ -86,9 +87,7 @@ async function startProcess(
     env: { ...base(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const endWithParent = (): void => void child.kill("SIGKILL");
-  process.once("exit", endWithParent);
-  child.once("exit", () => process.off("exit", endWithParent));
+  endWithThisProcess(child, "SIGKILL");
   const lines: string[] = [];
   const listening = new Promise<void>((resolve, reject) => {
     const read = (line: string) => {

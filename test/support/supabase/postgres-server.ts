@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { endWithThisProcess } from "../kill.ts";
 import { execute, findProgram, installPackage } from "../machine.ts";
 
 /* PostgreSQL's own programs: found or installed, and run as somebody who may. */
@@ -82,9 +83,7 @@ export async function startServer(
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const server = spawn(postgres, ["-D", data, ...args], { stdio: ["ignore", "ignore", "pipe"], ...identity });
-  const endWithParent = (): void => void server.kill("SIGQUIT");
-  process.once("exit", endWithParent);
-  server.once("exit", () => process.off("exit", endWithParent));
+  endWithThisProcess(server, "SIGQUIT");
   const lines: string[] = [];
   for await (const line of createInterface({ input: server.stderr })) {
     lines.push(line);
