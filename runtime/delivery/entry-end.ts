@@ -1,5 +1,5 @@
 import type { JobEnd } from "#runtime/dispatch/job-end.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 
 /** What the job will be when the entry is delivered. */
 export function becomesOf({ settlement }: Pick<OutboxEntry, "settlement">): JobEnd["status"] {

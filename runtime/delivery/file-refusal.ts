@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { PermanentError } from "#contract/errors.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 
 /** What the store refused for good, or that a file is not there any more to be stored; null for what may work the next time. */
 export async function fileRefusal(error: unknown, { files }: OutboxEntry): Promise<PermanentError | null> {

@@ -1,7 +1,8 @@
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
-import type { Outbox, OutboxEntry } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 
 /*
  * A finished job keeps its lease until it is settled, however long the app's side is away: were it to run out, another

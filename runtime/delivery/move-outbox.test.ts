@@ -6,7 +6,8 @@ import { z } from "zod";
 import { readConfig } from "#runtime/container/config.ts";
 import { openEmbedded } from "#runtime/container/embedded.ts";
 import { moveOutbox } from "./move-outbox.ts";
-import { Outbox, outboxEntry } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { outboxEntry } from "./outbox-entry.ts";
 
 const entry = outboxEntry.parse({
   source: "sqlite",

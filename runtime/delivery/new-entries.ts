@@ -2,7 +2,7 @@ import { bucketOf, type Job } from "#contract/job.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { type FinalSettlement, finalCallback } from "./callbacks/build-callback.ts";
 import type { Destination } from "./destination.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 import { type EndpointWebhook, endpointWebhookOf } from "./webhooks/endpoint-webhook.ts";
 
 /* What is written into the outbox at the end of a job. */

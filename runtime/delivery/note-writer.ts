@@ -1,7 +1,7 @@
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, LeaseKey } from "#runtime/sources/job-source.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 
 /*
  * Writes to the sources why finished jobs have not reached the app, so that every container can say it. A source may be

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { startTestRuntime } from "#test/support/runtime.ts";
-import { claimMsFor, Outbox, type OutboxEntry } from "./outbox.ts";
+import { claimMsFor, Outbox } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
 
 const entry: OutboxEntry = {

@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
-import { jobCallback } from "#contract/callback.ts";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
-import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
+import { errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { destination } from "./destination.ts";
-import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
+import { keyOf, type OutboxEntry, outboxEntry } from "./outbox-entry.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
@@ -22,38 +20,6 @@ import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
  *
  * Only the recording waits for the disk, where it protects more than it costs: whatever else a power cut takes is done again from the row.
  */
-export const outboxEntry = z.object({
-  source: z.string(),
-  lease: z.object({ jobId: z.string(), token: z.string(), attempt: z.number(), run: z.number().default(1) }),
-  /** The source knows the job's end: there is no lease to keep and nothing to settle, only the callback to be sent. */
-  ended: z.boolean().default(false),
-  /** Where the result was to go when it was made; rows of earlier versions do not say. */
-  madeFor: destination.optional(),
-  /** Where the job's end is reported to, beside the app, when it is delivered and settled. */
-  webhookUrl: z.string().optional(),
-  /** Beside that, the address in the request of an endpoint, which is notified in RunPod's words. */
-  endpoint: endpointWebhook.optional(),
-  /** It is: nothing but the webhook is left to be notified. */
-  forWebhook: z.boolean().default(false),
-  bucket: z.string(),
-  userId: z.string(),
-  settlement: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("complete") }),
-    z.object({ kind: z.literal("fail"), error: errorReport }),
-    z.object({ kind: z.literal("cancelled") }),
-  ]),
-  files: z.array(assetFile),
-  callback: jobCallback,
-  workFolder: z.string(),
-});
-export type OutboxEntry = z.output<typeof outboxEntry>;
-
-/** One row a lease; one a run for a job that ended without one, however often that end is heard of, and for each of its webhooks. */
-function keyOf({ ended, forWebhook, endpoint, lease }: OutboxEntry): string {
-  if (forWebhook) return `${endpoint ? "endpoint" : "webhook"}/${lease.jobId}/${lease.run}`;
-  return ended ? `end/${lease.jobId}/${lease.run}` : lease.token;
-}
-
 export interface OutboxRow {
   readonly id: number;
   /** Becomes another end where the recorded one cannot be delivered. */

@@ -1,5 +1,5 @@
 import type { JobResult, JobSource, ResultFiles, SettleOutcome } from "#runtime/sources/job-source.ts";
-import type { OutboxEntry } from "./outbox.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
 
 /** Brings the job to the recorded end at its source. */
 export function settleEntry(source: JobSource, entry: OutboxEntry, files: ResultFiles): Promise<SettleOutcome> {

@@ -5,7 +5,7 @@ import type { ResultFiles } from "#runtime/sources/job-source.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
 import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
-import type { OutboxEntry } from "../outbox.ts";
+import type { OutboxEntry } from "../outbox-entry.ts";
 import type { EndpointWebhook } from "./endpoint-webhook.ts";
 
 /** The end of a job in RunPod's words. Addresses of files are made now: they can be read for a while only. */

@@ -1,6 +1,6 @@
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
-import type { OutboxEntry } from "../outbox.ts";
+import type { OutboxEntry } from "../outbox-entry.ts";
 import type { Webhook } from "./webhook.ts";
 
 /**
