@@ -6,7 +6,7 @@ import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
-import { traceFields, traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
+import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
@@ -15,8 +15,9 @@ import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
 import { fileRefusal } from "./file-refusal.ts";
 import { OutageGate, probeMs } from "./outage-gate.ts";
-import { type Outbox, type OutboxRow, stepOf } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
+import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
 import { resultOf, settleEntry } from "./settle-entry.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
@@ -390,9 +391,4 @@ function wasAnswered(error: unknown): boolean {
 
 function causeOf(error: unknown): unknown {
   return error instanceof Postponed ? error.cause : error;
-}
-
-/** What log lines about a row carry. */
-export function fieldsOf({ entry: { lease, callback } }: Pick<OutboxRow, "entry">) {
-  return { job_id: lease.jobId, attempt: lease.attempt, ...traceFields(callback.metadata) };
 }

@@ -1,5 +1,5 @@
 import type { JobSource } from "#runtime/sources/job-source.ts";
-import type { OutboxRow } from "./outbox.ts";
+import type { OutboxRow } from "./outbox-row.ts";
 
 /*
  * An end that its source has brought about, as of a job that was cancelled while it waited, is in two places until the source

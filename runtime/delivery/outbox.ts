@@ -1,14 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
-import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
-import { errorReport } from "#runtime/executor/protocol.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
-import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { keyOf, type OutboxEntry, outboxEntry } from "./outbox-entry.ts";
+import { keyOf, type OutboxEntry } from "./outbox-entry.ts";
+import { type ListedRow, listedRow, type OutboxRow, storedRow, writtenRow } from "./outbox-row.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
@@ -20,68 +18,6 @@ import { keyOf, type OutboxEntry, outboxEntry } from "./outbox-entry.ts";
  *
  * Only the recording waits for the disk, where it protects more than it costs: whatever else a power cut takes is done again from the row.
  */
-export interface OutboxRow {
-  readonly id: number;
-  /** Becomes another end where the recorded one cannot be delivered. */
-  entry: OutboxEntry;
-  /** Becomes true when they are. */
-  uploaded: boolean;
-  /** The callback was taken, or given up: becomes true when it is. */
-  reported: boolean;
-  readonly tries: number;
-  readonly createdAtMs: number;
-}
-
-export function stepOf({ uploaded, entry }: Pick<OutboxRow, "uploaded" | "entry">): DeliveryNote["step"] {
-  if (entry.forWebhook) return "webhook";
-  return !uploaded && entry.files.length > 0 ? "files" : "report";
-}
-
-/** A row as people look at it. */
-export interface ListedRow extends OutboxRow {
-  readonly nextTryAtMs: number;
-  /** Why the last try failed, or that of the one that it waits for; null when none has. */
-  readonly error: ErrorReport | null;
-}
-
-const rowFields = {
-  id: z.number(),
-  uploaded: flagColumn,
-  reported: flagColumn,
-  tries: z.number(),
-  created_at_ms: z.number(),
-};
-
-const readRow = z.object({ ...rowFields, entry: jsonColumn(outboxEntry) }).transform(
-  (row): OutboxRow => ({
-    id: row.id,
-    entry: row.entry,
-    uploaded: row.uploaded,
-    reported: row.reported,
-    tries: row.tries,
-    createdAtMs: row.created_at_ms,
-  }),
-);
-
-/** Null for a row that another version of this program has written: it stays as it is, and stops nothing. */
-const storedRow = z.unknown().transform((row) => {
-  const read = readRow.safeParse(row);
-  return read.success ? read.data : null;
-});
-
-const listedFields = { next_try_at_ms: z.number(), error: jsonColumn(errorReport).nullable() };
-const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(outboxEntry) }).transform(
-  ({ created_at_ms: createdAtMs, next_try_at_ms: nextTryAtMs, ...row }): ListedRow => ({
-    ...row,
-    createdAtMs,
-    nextTryAtMs,
-  }),
-);
-const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
-
-/** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
-const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable(), isOwn: flagColumn });
-
 const dayMs = 24 * 60 * 60 * 1000;
 const maxClaimMs = 10_000;
 

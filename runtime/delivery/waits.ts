@@ -1,7 +1,7 @@
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorCode, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import { becomesOf } from "./entry-end.ts";
-import { type OutboxRow, stepOf } from "./outbox.ts";
+import { type OutboxRow, stepOf } from "./outbox-row.ts";
 
 /*
  * What keeps the rows of this process from being delivered, by row, and what of it a person has to look at. Everything
