@@ -1,6 +1,6 @@
 import type { Migration } from "#runtime/lib/database/migrations.ts";
 
-/** The outbox in the data folder: what its columns mean is in outbox.ts. */
+/** The outbox in the data folder: what its columns mean is in outbox-statements.ts. */
 export const outboxMigrations: readonly Migration[] = [
   {
     component: "outbox",
