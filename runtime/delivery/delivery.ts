@@ -107,7 +107,7 @@ export class Delivery {
     await within(resumeLimitMs, this.#holds.takeOver(this.#options.outbox));
     // What an earlier process gave a long pause may have been mended, and this process started for that.
     void this.#wake();
-    this.#sweep = setInterval(() => void this.#sweepOnce(), this.#options.outbox.claimMs / 4);
+    this.#sweep = setInterval(() => void this.#sweepOnce(), this.#options.outbox.claims.claimMs / 4);
     this.#sweep.unref();
   }
 
@@ -221,7 +221,7 @@ export class Delivery {
     await within(abortLimitMs, Promise.all([this.#progress.closeAll(), this.#queue.onIdle(), this.#webhooks.onIdle()]));
     this.#notes.close();
     this.#holds.releaseAll();
-    await this.#options.outbox.releaseClaims();
+    await this.#options.outbox.claims.release();
   }
 
   async #sweepOnce(): Promise<void> {
@@ -230,7 +230,7 @@ export class Delivery {
       const { outbox } = this.#options;
       if (this.#waits.isAny) this.#waits.keep(new Set(outbox.ids()));
       if (outbox.count() === 0) return;
-      if (this.#active.size > 0) await outbox.renewClaims();
+      if (this.#active.size > 0) await outbox.claims.renew();
     } catch (error) {
       this.#options.log.error({ error }, "outbox claims could not be renewed; trying again");
     }
@@ -240,7 +240,7 @@ export class Delivery {
   async #claimDue(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     try {
-      const rows = await this.#options.outbox.claimDue(this.#active);
+      const rows = await this.#options.outbox.claims.claimDue(this.#active);
       // Somebody beside this process wants them tried.
       if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#steps.letThrough();
       const waits = this.#steps.waitsOf(rows);
@@ -310,7 +310,7 @@ export class Delivery {
     try {
       if (this.#stopping.signal.aborted) return;
       // Another process has it, or has had it.
-      if (!this.#options.outbox.isClaimed(row.id)) return this.#letGo(row);
+      if (!this.#options.outbox.claims.isClaimed(row.id)) return this.#letGo(row);
       const { outcome, entry } = await this.#steps.run(row, this.#stopping.signal);
       await this.#discard(row.id, entry, outcome === "lost" ? [] : webhookEntriesOf(entry));
       if (entry.forWebhook) {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { startTestRuntime } from "#test/support/runtime.ts";
-import { claimMsFor, Outbox } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { claimMsFor } from "./outbox-claims.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
 
@@ -40,9 +41,9 @@ it.each([1, 2, 5, 10, 30, 3600])(
       new Outbox(database, { owner, nowMs: () => nowMs, claimMs: claimMsFor(leaseSeconds) });
     const [died, next] = [of("died"), of("next")];
     await died.record(entry, true);
-    expect(await next.claimDue(new Set())).toEqual([]);
+    expect(await next.claims.claimDue(new Set())).toEqual([]);
     nowMs += Math.min(10_000, leaseSeconds * 1000 - 1);
-    expect((await next.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["job"]);
+    expect((await next.claims.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["job"]);
   },
 );
 
@@ -52,7 +53,7 @@ it("a container's outbox claims by the leases that it was given", async () => {
     await runtime.stop();
     await runtime.remove();
   });
-  expect(runtime.outbox.claimMs).toBe(500);
+  expect(runtime.outbox.claims.claimMs).toBe(500);
 });
 
 it("reads all rows in pages, each of them once, whoever works on them", async () => {
@@ -77,12 +78,12 @@ it("a row that another process works on stays with it, when it is recorded once 
   if (row === null) throw new Error("nobody else had it");
   expect(await first.record(entry, true)).toMatchObject({ id: row.id });
   expect([await second.record(entry, true), await second.recordAll([entry])]).toEqual([null, [null]]);
-  expect([first.isClaimed(row.id), second.isClaimed(row.id)]).toEqual([true, false]);
+  expect([first.claims.isClaimed(row.id), second.claims.isClaimed(row.id)]).toEqual([true, false]);
   nowMs += 1000;
   expect(await second.record(entry, true)).toMatchObject({ id: row.id });
-  expect([first.isClaimed(row.id), second.isClaimed(row.id)]).toEqual([false, true]);
+  expect([first.claims.isClaimed(row.id), second.claims.isClaimed(row.id)]).toEqual([false, true]);
   await first.remove(row.id);
-  expect(second.isClaimed(row.id)).toBe(false);
+  expect(second.claims.isClaimed(row.id)).toBe(false);
 });
 
 it("no row has the number of one that was removed, nor of one that was there before the upgrade", async () => {
@@ -142,7 +143,7 @@ it("reports a row that it cannot read once, and claims the others", async () => 
   const change = database.command("UPDATE outbox SET entry = '{}' WHERE id = :id");
   await database.write(() => change.run({ id: row?.id ?? 0 }));
   for (const _ of [1, 2])
-    expect((await outbox.claimDue(new Set())).map(({ entry: { lease } }) => lease.token)).toEqual(["other"]);
+    expect((await outbox.claims.claimDue(new Set())).map(({ entry: { lease } }) => lease.token)).toEqual(["other"]);
   expect(unreadable).toEqual([row?.id]);
 });
 
@@ -157,10 +158,13 @@ it("leaves the webhook of an emulated endpoint to an emulator for a day", async 
   const webhook: OutboxEntry = { ...entry, ended: true, forWebhook: true, callback: { ...entry.callback, metadata } };
   const others: OutboxEntry = { ...webhook, lease: { ...entry.lease, jobId: "other" }, callback: entry.callback };
   expect(await container.removeFor(row?.id ?? 0, [webhook, others])).toMatchObject([{ entry: others }]);
-  const [left] = await of("emulator", true).claimDue(new Set());
+  const [left] = await of("emulator", true).claims.claimDue(new Set());
   expect(left?.entry).toEqual(webhook);
   nowMs += 1000;
-  expect((await container.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["other"]);
+  expect((await container.claims.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["other"]);
   nowMs += 24 * 60 * 60 * 1000;
-  expect((await container.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual(["job", "other"]);
+  expect((await container.claims.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId)).toEqual([
+    "job",
+    "other",
+  ]);
 });

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ErrorReport } from "#contract/errors.ts";
-import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import { type ClaimOptions, claimMsFor, OutboxClaims } from "./outbox-claims.ts";
 import { keyOf, type OutboxEntry } from "./outbox-entry.ts";
 import type { ListedRow, OutboxRow } from "./outbox-row.ts";
 import { type OutboxStatements, prepareOutbox } from "./outbox-statements.ts";
@@ -12,20 +12,10 @@ import { type OutboxStatements, prepareOutbox } from "./outbox-statements.ts";
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
  * settled. A row remembers that its files are uploaded, so that a process that takes it over does not send a video twice,
  * and that the app has its callback, after which the job has no other end any more. A repeated callback or settling does no harm.
- *
- * Several processes may share the file. A row is worked on by the process that claimed it; a claim lasts half a lease, ten
- * seconds at the most, and is renewed, so the rows of a dead process are free again before its leases run out.
+ * Several processes may share the file: which of them works on a row is in outbox-claims.ts.
  *
  * Only the recording waits for the disk, where it protects more than it costs: whatever else a power cut takes is done again from the row.
  */
-const dayMs = 24 * 60 * 60 * 1000;
-const maxClaimMs = 10_000;
-
-/** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
-export function claimMsFor(leaseSeconds: number): number {
-  return Math.min(maxClaimMs, (leaseSeconds * 1000) / 2);
-}
-
 export interface PostponedRow {
   readonly id: number;
   readonly delayMs: number;
@@ -34,18 +24,6 @@ export interface PostponedRow {
   readonly wasTried: boolean;
   /** Its callback was taken, or given up, whatever failed after that. */
   readonly wasReported: boolean;
-}
-
-export interface OutboxOptions {
-  /** Unique to this process, so that its claims are not taken for those of one that died. */
-  readonly owner: string;
-  readonly nowMs: () => number;
-  /** How long a claim lasts without being renewed. */
-  readonly claimMs?: number;
-  /** An emulator's: others leave webhooks of emulated endpoints to it for a day, as they send nothing to this machine. */
-  readonly sendsEmulated?: boolean;
-  /** Called once for each row that is due and cannot be read. */
-  readonly onUnreadable?: (id: number) => void;
 }
 
 /** That of a data folder, for this process. */
@@ -72,16 +50,15 @@ const rowsOnPage = 50;
 
 export class Outbox {
   readonly #database: Database;
-  readonly #options: OutboxOptions;
   readonly #statements: OutboxStatements;
-  readonly claimMs: number;
-  readonly #unreadable = new Set<number>();
+  readonly #nowMs: () => number;
+  readonly claims: OutboxClaims;
 
-  constructor(database: Database, options: OutboxOptions) {
+  constructor(database: Database, options: ClaimOptions) {
     this.#database = database;
-    this.#options = options;
     this.#statements = prepareOutbox(database);
-    this.claimMs = options.claimMs ?? maxClaimMs;
+    this.#nowMs = options.nowMs;
+    this.claims = new OutboxClaims(database, this.#statements, options);
   }
 
   /**
@@ -100,59 +77,18 @@ export class Outbox {
   }
 
   #insert(entry: OutboxEntry): OutboxRow | null {
-    const now = this.#options.nowMs();
-    const isLeft = this.#leaves(entry);
+    const now = this.#nowMs();
     const row = this.#statements.insert.get({
       token: keyOf(entry),
       entry: JSON.stringify(entry),
       now,
-      owner: this.#options.owner,
-      until: isLeft ? now : now + this.claimMs,
+      owner: this.claims.owner,
+      until: this.claims.untilMs(entry, now),
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     const { id, uploaded, reported, tries, earlier, isOwn, created_at_ms: createdAtMs } = row;
-    if (!isOwn || isLeft) return null;
+    if (!isOwn || this.claims.leaves(entry)) return null;
     return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
-  }
-
-  #leaves({ forWebhook, callback }: OutboxEntry): boolean {
-    return forWebhook && callback.metadata.job_type === emulatedType && this.#options.sendsEmulated !== true;
-  }
-
-  /** Claims every row that is due and that no live process works on, but for those in `except`. */
-  claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
-    const now = this.#options.nowMs();
-    return this.#database.writeSoon(() =>
-      this.#statements.claimable
-        .all({ now, owner: this.#options.owner, emulated: this.#options.sendsEmulated === true ? now : now - dayMs })
-        .filter(({ id }) => !except.has(id))
-        .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
-    );
-  }
-
-  #claim(id: number, until: number): OutboxRow | null {
-    const row = this.#statements.claim.get({ id, owner: this.#options.owner, until }) ?? null;
-    if (row === null && !this.#unreadable.has(id)) {
-      this.#unreadable.add(id);
-      this.#options.onUnreadable?.(id);
-    }
-    return row;
-  }
-
-  /** Whether the row is still there, and this process's: one that was suspended may find it claimed, and delivered, by another. */
-  isClaimed(id: number): boolean {
-    return this.#statements.claimed.get({ id, owner: this.#options.owner }) !== undefined;
-  }
-
-  /** Keeps this process's claims; call it well within `claimMs`. */
-  async renewClaims(): Promise<void> {
-    const until = this.#options.nowMs() + this.claimMs;
-    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
-  }
-
-  /** Lets other processes have the rows at once. */
-  async releaseClaims(): Promise<void> {
-    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
   }
 
   async markUploaded(id: number): Promise<void> {
@@ -169,7 +105,7 @@ export class Outbox {
    * @returns how many there are of both
    */
   async giveUp(jobId: string): Promise<{ readonly givenUp: number; readonly storing: number }> {
-    const now = this.#options.nowMs();
+    const now = this.#nowMs();
     return this.#database.write(() => ({
       givenUp: this.#statements.giveUp.run({ job: jobId, now }),
       storing: this.#statements.storing.get({ job: jobId })?.count ?? 0,
@@ -183,7 +119,7 @@ export class Outbox {
 
   /** Tries none of the rows before its time, and remembers why. */
   async postpone(rows: readonly PostponedRow[]): Promise<void> {
-    const now = this.#options.nowMs();
+    const now = this.#nowMs();
     await this.#database.writeSoon(() => {
       for (const { id, delayMs, error, wasTried, wasReported } of rows)
         this.#statements.postpone.run({
@@ -198,13 +134,13 @@ export class Outbox {
 
   /** Every row is due now that no other live process works on. */
   async wake(): Promise<void> {
-    const now = this.#options.nowMs();
-    await this.#database.writeSoon(() => this.#statements.wake.run({ now, owner: this.#options.owner }));
+    const now = this.#nowMs();
+    await this.#database.writeSoon(() => this.#statements.wake.run({ now, owner: this.claims.owner }));
   }
 
   /** Every row is due now, whoever works on it: for who looks on, and wants the process that delivers to try. */
   async wakeAll(): Promise<void> {
-    const now = this.#options.nowMs();
+    const now = this.#nowMs();
     await this.#database.write(() => this.#statements.wakeAll.run({ now }));
   }
 
@@ -231,7 +167,7 @@ export class Outbox {
   /** How much waits for its delivery, and for how long: 0 when nothing does. */
   backlog(): { readonly rows: number; readonly oldestSeconds: number } {
     const { count, oldest } = this.#statements.backlog.get() ?? { count: 0, oldest: null };
-    const oldestMs = oldest === null ? 0 : Math.max(0, this.#options.nowMs() - oldest);
+    const oldestMs = oldest === null ? 0 : Math.max(0, this.#nowMs() - oldest);
     return { rows: count, oldestSeconds: oldestMs / 1000 };
   }
 

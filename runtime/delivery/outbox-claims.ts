@@ -1,0 +1,101 @@
+import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
+import type { Database } from "#runtime/lib/database/database.ts";
+import type { OutboxEntry } from "./outbox-entry.ts";
+import type { OutboxRow } from "./outbox-row.ts";
+import type { OutboxStatements } from "./outbox-statements.ts";
+
+/*
+ * Several processes may share a data folder. One works on a row, that which has claimed it:
+ *
+ *   free ──recorded by a process, or due and found by one──► claimed, until a moment that is renewed
+ *     ▲                                                         │
+ *     └──released, or not renewed in time: the process is dead, or was suspended
+ *
+ * A claim lasts half a lease, ten seconds at the most, so the rows of a dead process are free again before its leases run out. One
+ * that was suspended may find its row claimed, and delivered, by another: it asks `isClaimed` before it goes on.
+ */
+export interface ClaimOptions {
+  /** Unique to this process, so that its claims are not taken for those of one that died. */
+  readonly owner: string;
+  readonly nowMs: () => number;
+  /** How long a claim lasts without being renewed. */
+  readonly claimMs?: number;
+  /** An emulator's: others leave webhooks of emulated endpoints to it for a day, as they send nothing to this machine. */
+  readonly sendsEmulated?: boolean;
+  /** Called once for each row that is due and cannot be read. */
+  readonly onUnreadable?: (id: number) => void;
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+const maxClaimMs = 10_000;
+
+/** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
+export function claimMsFor(leaseSeconds: number): number {
+  return Math.min(maxClaimMs, (leaseSeconds * 1000) / 2);
+}
+
+export class OutboxClaims {
+  readonly #database: Database;
+  readonly #statements: OutboxStatements;
+  readonly #options: ClaimOptions;
+  readonly claimMs: number;
+  readonly #unreadable = new Set<number>();
+
+  constructor(database: Database, statements: OutboxStatements, options: ClaimOptions) {
+    this.#database = database;
+    this.#statements = statements;
+    this.#options = options;
+    this.claimMs = options.claimMs ?? maxClaimMs;
+  }
+
+  get owner(): string {
+    return this.#options.owner;
+  }
+
+  /** Until when a row that is recorded now is this process's: not at all where it leaves the entry to others. */
+  untilMs(entry: OutboxEntry, nowMs: number): number {
+    return this.leaves(entry) ? nowMs : nowMs + this.claimMs;
+  }
+
+  /** Whether it is an emulator's to deliver, which this process is not. */
+  leaves({ forWebhook, callback }: OutboxEntry): boolean {
+    return forWebhook && callback.metadata.job_type === emulatedType && this.#options.sendsEmulated !== true;
+  }
+
+  /** Claims every row that is due and that no live process works on, but for those in `except`. */
+  claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
+    const { owner, nowMs, sendsEmulated } = this.#options;
+    const now = nowMs();
+    return this.#database.writeSoon(() =>
+      this.#statements.claimable
+        .all({ now, owner, emulated: sendsEmulated === true ? now : now - dayMs })
+        .filter(({ id }) => !except.has(id))
+        .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
+    );
+  }
+
+  #claim(id: number, until: number): OutboxRow | null {
+    const row = this.#statements.claim.get({ id, owner: this.#options.owner, until }) ?? null;
+    if (row === null && !this.#unreadable.has(id)) {
+      this.#unreadable.add(id);
+      this.#options.onUnreadable?.(id);
+    }
+    return row;
+  }
+
+  /** Whether the row is still there, and this process's: one that was suspended may find it claimed, and delivered, by another. */
+  isClaimed(id: number): boolean {
+    return this.#statements.claimed.get({ id, owner: this.#options.owner }) !== undefined;
+  }
+
+  /** Keeps this process's claims; call it well within `claimMs`. */
+  async renew(): Promise<void> {
+    const until = this.#options.nowMs() + this.claimMs;
+    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until }));
+  }
+
+  /** Lets other processes have the rows at once. */
+  async release(): Promise<void> {
+    await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
+  }
+}
