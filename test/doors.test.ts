@@ -183,6 +183,18 @@ describe("what does no harm is taken, and listed as ignored", () => {
       ignored: ["promt", "config.novelty", "config.denoise_strength", "metadata.reference_strength"],
     });
   });
+
+  test("by name for the first hundred, and the others by their number", async () => {
+    const many = Object.fromEntries(Array.from({ length: 130 }, (_, at) => [`novelty_${at}`, at]));
+    const body = { ...job, config: { ...many, ...config }, metadata };
+    const { json } = await container.call("POST", "/generate", { body });
+    const names = Object.keys(many).slice(0, 100);
+    expect(json).toMatchObject({
+      result_metadata: { ignored: names, ignored_more: 33 },
+      ignored: names.map((name) => `config.${name}`),
+      ignored_more: 33,
+    });
+  });
 });
 
 test("each type that ships is checked everywhere by what its handler declares", async () => {

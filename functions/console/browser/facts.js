@@ -14,6 +14,7 @@ const shownElsewhere = new Set([
   "final_prompt",
   "progress",
   "ignored",
+  "ignored_more",
   "worker_id",
   "job_type",
   "content_type",

@@ -3,6 +3,7 @@ import { basename, dirname, relative } from "node:path";
 import { checkJob } from "#contract/check-job.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { CommandEngine, Handler, JobOutput } from "#contract/handler.ts";
+import { type IgnoredFields, namedOf } from "#contract/ignored-fields.ts";
 import { safeJson } from "#contract/plain-json.ts";
 import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { Registry } from "#runtime/job-types/registry.ts";
@@ -204,11 +205,8 @@ export class Attempt {
     const output = await runHandler(handler, parsed.value, ctx, () => this.#stopRest());
     // Parameters are what a schema made of them, which need not be JSON.
     const reported = safeJson(ctx.reported);
-    const ignored = [ctx.reported.ignored, output.metadata?.ignored].flatMap((names) =>
-      Array.isArray(names) ? names : [],
-    );
-    const metadata = { ...(typeof reported === "object" ? reported : {}), ...output.metadata, ignored };
-    return { ...output, metadata };
+    const metadata = { ...(typeof reported === "object" ? reported : {}), ...output.metadata };
+    return { ...output, metadata: { ...metadata, ...allIgnored(ctx.ignored, output.metadata) } };
   }
 
   #contextHost() {
@@ -247,6 +245,14 @@ export class Attempt {
     this.#queries.rejectAll(attemptEnded);
     this.#calls.rejectAll(attemptEnded);
   }
+}
+
+/** With those that the handler had no use for with this job's other values. */
+function allIgnored({ ignored, ignored_more }: IgnoredFields, metadata: JobOutput["metadata"]): IgnoredFields {
+  return namedOf(
+    [ignored, metadata?.ignored].flatMap((names) => (Array.isArray(names) ? names : [])),
+    ignored_more,
+  );
 }
 
 /** Where a handler's own error was made; null also for a value that throws when it is looked at. */

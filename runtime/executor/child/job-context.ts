@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { SessionTurn } from "#contract/chat-sessions.ts";
-import { checkJob, ignoredBy } from "#contract/check-job.ts";
+import { checkJob } from "#contract/check-job.ts";
 import type { Preset } from "#contract/enhancement-presets.ts";
 import { PermanentError } from "#contract/errors.ts";
 import type {
@@ -20,6 +20,7 @@ import type {
   WeightsFile,
 } from "#contract/handler.ts";
 import { inputMimeTypes } from "#contract/handler.ts";
+import { type IgnoredFields, ignoredBy } from "#contract/ignored-fields.ts";
 import { inputFieldsOf } from "#contract/input-fields.ts";
 import type { Job } from "#contract/job.ts";
 import { isAddress, shownSource } from "#contract/loras.ts";
@@ -121,8 +122,10 @@ export class JobContext implements HandlerContext {
   readonly #host: ContextHost;
   readonly #calls: Calls;
   readonly log: HandlerLog;
-  /** Effective parameters, and what was given and nothing read, for the callback. */
+  /** Effective parameters, for the callback. */
   readonly reported: Record<string, unknown> = {};
+  /** What was given and nothing reads. */
+  readonly ignored: IgnoredFields;
 
   /** @param checked what the handler's schema made of the job */
   constructor(job: Job, checked: unknown, attempt: number, handler: Handler, host: ContextHost) {
@@ -133,7 +136,7 @@ export class JobContext implements HandlerContext {
     this.#host = host;
     this.#calls = new Calls(handler.type, host.log);
     this.log = handlerLog(host.log);
-    this.reported.ignored = ignoredBy(handler, job);
+    this.ignored = ignoredBy(handler, job);
   }
 
   get cacheFolder(): string {

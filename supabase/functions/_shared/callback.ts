@@ -61,6 +61,8 @@ const callbackMetadata = z.looseObject({
   worker_version: text,
   worker_id: text,
   ignored: z.array(z.string()).optional(),
+  /** How many there are beside those. */
+  ignored_more: count.optional(),
 });
 
 const callbackFields = {

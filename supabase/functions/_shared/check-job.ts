@@ -1,11 +1,9 @@
 import { z } from "zod";
-import { deliveryFields } from "./fields.ts";
-import { inputFieldsOf } from "./input-fields.ts";
-import { type FieldProblem, jobEnvelope } from "./job.ts";
-import { parameterProblems, unreadKeys } from "./parameters.ts";
+import type { FieldProblem } from "./job.ts";
+import { parameterProblems } from "./parameters.ts";
 import { type Parsed, parseWith } from "./problems.ts";
-import { resultFieldNames, resultFieldProblems } from "./result-fields.ts";
-import { canonicalJob, isGiven, isJsonObject, type JsonObject, loraNames, nameGiven, synonymsOf } from "./synonyms.ts";
+import { resultFieldProblems } from "./result-fields.ts";
+import { isGiven, isJsonObject, type JsonObject, loraNames } from "./synonyms.ts";
 
 /** What a job of one type must look like. A handler is one; so is what the contract knows of the types that ship. */
 export interface JobSchema<Input extends z.ZodType = z.ZodType> {
@@ -17,7 +15,7 @@ export interface JobSchema<Input extends z.ZodType = z.ZodType> {
   readonly defaults?: Readonly<JsonObject>;
   /** Replaces some of `defaults` for a job (which is checked) that needs others. */
   defaultsFor?(job: Readonly<JsonObject>): Readonly<JsonObject> | undefined;
-  /** Fields that `input` or `parameters` has and this job gives in vain, as {@link ignoredBy} returns them. */
+  /** Fields that `input` or `parameters` has and this job gives in vain, as `ignoredBy` returns them. */
   unusedFields?(job: Readonly<JsonObject>): readonly string[];
 }
 
@@ -65,98 +63,6 @@ function together(ofJob: readonly FieldProblem[], ofParameters: readonly FieldPr
   const known = new Set(ofJob.map(({ field }) => field));
   return [...ofJob, ...ofParameters.filter(({ field }) => !known.has(field))];
 }
-
-/** What the wire knows in `metadata` for the inference, whatever the job type. */
-const inferenceMetadata = [
-  "reference_image_url",
-  "reference_type",
-  "reference_strength",
-  "reference_mode",
-  "exact_copy_mode",
-  "denoise_strength",
-  "start_reference_url",
-  "end_reference_url",
-] as const;
-
-/**
- * Keys of `metadata` that are meant for an inference: the wire's, and names that count in `config` or at the top of a job. All
- * others are the app's own.
- */
-function meantForInference({ input, parameters }: JobSchema): ReadonlySet<string> {
-  if (parameters === undefined) return new Set(inferenceMetadata);
-  const { config } = knownFields(input);
-  const names = [...Object.keys(parameters.shape), ...config].flatMap((name) => [name, ...synonymsOf(name)]);
-  return new Set([...inferenceMetadata, ...names, ...resultFieldNames]);
-}
-
-/**
- * What a job gives and nothing reads, the queue and the delivery included, under the names that it uses: keys of `config` by
- * name, those of `metadata` as `metadata.<name>`. Nothing is said of the `config` of a job type without `parameters`: its
- * own code reads it.
- */
-export function ignoredBy(schema: JobSchema, job: Readonly<JsonObject>): string[] {
-  const { input, parameters } = schema;
-  const canonical = objectOf(canonicalJob(job));
-  const known = knownFields(input);
-  const ofConfig = parameters === undefined ? [] : unreadKeys(parameters, writtenConfig(job, canonical));
-  const metadata = objectOf(canonical.metadata);
-  const meant = meantForInference(schema);
-  const ofMetadata = Object.keys(metadata).filter(
-    (key) => meant.has(key) && isGiven(metadata[key]) && metadata[key] !== "",
-  );
-  return [
-    ...new Set([
-      ...ofConfig.filter((key) => !Object.hasOwn(deliveryFields, key) && !known.config.has(key)),
-      ...ofMetadata.filter((key) => !known.metadata.has(key)).map((key) => `metadata.${key}`),
-      ...(schema.unusedFields?.(job) ?? []),
-      ...emptyFiles(schema, objectOf(job.config)),
-    ]),
-  ];
-}
-
-/** Fields of `config` that take a file and are given an empty text: that is none, and producers that mean one are to see it. */
-function emptyFiles(schema: JobSchema, config: JsonObject): string[] {
-  const isEmpty = (value: unknown): boolean =>
-    value === "" || (Array.isArray(value) && value.length > 0 && value.every(isEmpty));
-  return inputFieldsOf(schema).flatMap(({ path: [place, name = ""], takes }) => {
-    if (place !== "config" || takes === "weights") return [];
-    const written = nameGiven(config, name) ?? name;
-    return isEmpty(config[written]) ? [written] : [];
-  });
-}
-
-/**
- * The same for who hands a job in: fields at its top too, by name, and those of `config` as `config.<name>`. It stays in the
- * job.
- * @param queueing fields that are no part of the job and say how to queue it
- */
-export function ignoredFields(
-  schema: JobSchema,
-  job: Readonly<JsonObject>,
-  queueing: readonly string[] = [],
-): string[] {
-  const { job: known } = knownFields(schema.input);
-  const isRead = (field: string) =>
-    known === null || known.has(field) || Object.hasOwn(jobEnvelope.shape, field) || queueing.includes(field);
-  const canonical = objectOf(canonicalJob(job));
-  const below = ignoredBy(schema, job).map((name) =>
-    name.startsWith("metadata.") || isAtTop(job, name) ? name : `config.${name}`,
-  );
-  return [...Object.keys(canonical).filter((field) => isGiven(canonical[field]) && !isRead(field)), ...below];
-}
-
-/** A schema may name fields of the job itself as unused, beside those of its config. */
-function isAtTop(job: Readonly<JsonObject>, name: string): boolean {
-  return isGiven(job[name]) && !isGiven(objectOf(job.config)[name]);
-}
-
-/** `config` as the job gives it, but for a reference picture, whose place is in `metadata`. */
-function writtenConfig(job: Readonly<JsonObject>, canonical: JsonObject): JsonObject {
-  const { reference_image_url, ...others } = objectOf(job.config);
-  return Object.hasOwn(objectOf(canonical.config), "reference_image_url") ? { reference_image_url, ...others } : others;
-}
-
-const objectOf = (value: unknown): JsonObject => (isJsonObject(value) ? value : {});
 
 interface KnownFields {
   /** Null when the schema does not say which fields it has. */

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { checkJob, ignoredBy } from "./check-job.ts";
+import { checkJob } from "./check-job.ts";
+import { ignoredBy } from "./ignored-fields.ts";
 import { schemaOf } from "./schemas.ts";
 import type { JsonObject } from "./synonyms.ts";
 
@@ -17,7 +18,8 @@ const refused = (config: JsonObject, metadata: JsonObject = {}) => {
   return result.ok ? [] : result.problems.map(({ field, message }) => `${field} ${message}`);
 };
 
-const ignored = (config: JsonObject, metadata: JsonObject = {}) => ignoredBy(schema(), { ...base, config, metadata });
+const ignored = (config: JsonObject, metadata: JsonObject = {}) =>
+  ignoredBy(schema(), { ...base, config, metadata }).ignored;
 
 const typed = (reference_type: string) => ({ reference_image_url: "https://files.test/a.png", reference_type });
 

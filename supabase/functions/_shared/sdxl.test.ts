@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkJob, ignoredFields, type JobSchema } from "./check-job.ts";
+import { checkJob, type JobSchema } from "./check-job.ts";
 import { listed, nearestSizes } from "./fields.ts";
+import { ignoredFields } from "./ignored-fields.ts";
 import { resolveParameters, unreadKeys } from "./parameters.ts";
 import { describeProblems } from "./problems.ts";
 import { schedulerNames } from "./scheduler-names.ts";
@@ -346,7 +347,7 @@ it("is what the contract knows of the types that ship", () => {
 
 it("lists prompt weights that are not turned on as ignored", () => {
   const given = { type: "sdxl_generate", prompt: "a red apple", compel_weights: "(apple:1.2)" };
-  expect(ignoredFields(pure, given)).toEqual(["compel_weights"]);
-  expect(ignoredFields(pure, { ...given, compel_enabled: true })).toEqual([]);
-  expect(ignoredFields(pure, { ...given, compel_weights: "" })).toEqual([]);
+  expect(ignoredFields(pure, given).ignored).toEqual(["compel_weights"]);
+  expect(ignoredFields(pure, { ...given, compel_enabled: true }).ignored).toEqual([]);
+  expect(ignoredFields(pure, { ...given, compel_weights: "" }).ignored).toEqual([]);
 });

@@ -65,6 +65,13 @@ export function canonicalConfig(config: JsonObject): JsonObject {
 /** The names under which `config` gives LoRA files, beside `loras` itself. */
 export const loraNames = ["activated_loras", "loras_multipliers", "additional_loras"] as const;
 
+/** All names that stand for a parameter in some job type, or are read as one before a schema is. */
+export const parameterNames: readonly string[] = [
+  ...parameterSynonyms.flat(),
+  ...["width", "height", "size", "resolution", "reference_image_url", "loras"],
+  ...loraNames,
+];
+
 /** With all LoRA files under `loras`, where the schema reads what they say. */
 function gatherLoras(config: JsonObject): JsonObject {
   const given = loraNames.filter((name) => isGiven(config[name]));

@@ -1,5 +1,6 @@
-import { ignoredFields, type JobSchema, knownFields } from "./check-job.ts";
+import { type JobSchema, knownFields } from "./check-job.ts";
 import { deliveryFields } from "./fields.ts";
+import { type IgnoredFields, ignoredFields } from "./ignored-fields.ts";
 import { jobEnvelope } from "./job.ts";
 import { nearestName } from "./near-names.ts";
 import { isGiven, isJsonObject, type JsonObject, synonymsOf } from "./synonyms.ts";
@@ -7,8 +8,8 @@ import { isGiven, isJsonObject, type JsonObject, synonymsOf } from "./synonyms.t
 /** Names under which other services take the address that a job's end is reported to. */
 const webhookKeys = ["webhook", "webhooks", "webhookurl", "callback", "callbackurl", "notifyurl", "notificationurl"];
 
-/** How many fields are named, and for how many of them one that was meant is looked for: a job may have tens of thousands. */
-const max = { named: 100, compared: 20 };
+/** For how many of them one that was meant is looked for. */
+const maxCompared = 20;
 
 /** In one place of a job: at its top, in `config` or in `metadata`. */
 interface Field {
@@ -17,11 +18,7 @@ interface Field {
 }
 
 /** What an answer to a job says of the fields that nothing reads. */
-export interface UnreadFields {
-  /** As {@link ignoredFields} returns them, the first hundred. */
-  readonly ignored: string[];
-  /** How many there are beside those; absent when there are none. */
-  readonly ignored_more?: number;
+export interface UnreadFields extends IgnoredFields {
   /** For some of them, the field that was probably meant; absent when nothing comes near. */
   readonly did_you_mean?: Record<string, string>;
 }
@@ -36,20 +33,15 @@ export function unreadFields(
   job: Readonly<JsonObject>,
   queueing: readonly string[] = [],
 ): UnreadFields {
-  const all = ignoredFields(schema, job, queueing);
-  const ignored = all.slice(0, max.named);
+  const named = ignoredFields(schema, job, queueing);
   const candidates = candidatesOf(schema, queueing);
   const known = new Set(candidates.map(fullName));
   const free = candidates.filter((field) => !isGivenIn(job, field));
-  const meant = ignored.slice(0, max.compared).flatMap((full) => {
+  const meant = named.ignored.slice(0, maxCompared).flatMap((full) => {
     const found = known.has(full) ? undefined : meantBy(fieldOf(full), free);
     return found === undefined ? [] : [[full, fullName(found)] as const];
   });
-  return {
-    ignored,
-    ...(all.length === ignored.length ? {} : { ignored_more: all.length - ignored.length }),
-    ...(meant.length === 0 ? {} : { did_you_mean: Object.fromEntries(meant) }),
-  };
+  return { ...named, ...(meant.length === 0 ? {} : { did_you_mean: Object.fromEntries(meant) }) };
 }
 
 function candidatesOf({ input, parameters }: JobSchema, queueing: readonly string[]): Field[] {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { checkJob, ignoredBy, type JobSchema } from "./check-job.ts";
+import { checkJob, type JobSchema } from "./check-job.ts";
+import { ignoredBy } from "./ignored-fields.ts";
 import { inputFieldsOf } from "./input-fields.ts";
 import { schemaOf } from "./schemas.ts";
 
@@ -33,9 +34,9 @@ describe.each(["vace", "vace_21", "vace_22"])("a job of the type %s", (type) => 
 
   it("lists files that are empty texts as ignored", () => {
     const config = { video_guide_path: "", image_refs: [""], video_mask: "", first_frame: png, last_frame: null };
-    const listed = ignoredBy(schema(type), { type, prompt: "a lake", config });
+    const listed = ignoredBy(schema(type), { type, prompt: "a lake", config }).ignored;
     expect(listed.toSorted()).toEqual(["image_refs", "video_guide_path", "video_mask"]);
-    expect(ignoredBy(schema(type), { type, prompt: "a lake", config: { image_refs: [png, ""] } })).toEqual([]);
+    expect(ignoredBy(schema(type), { type, prompt: "a lake", config: { image_refs: [png, ""] } }).ignored).toEqual([]);
   });
 
   it.each([
@@ -76,7 +77,8 @@ it("reads numbers that are texts, in a list too, and one picture as a list", () 
 });
 
 it("lists what plays no part", () => {
-  const ignored = (config: object, metadata = {}) => ignoredBy(schema("vace"), { type: "vace", config, metadata });
+  const ignored = (config: object, metadata = {}) =>
+    ignoredBy(schema("vace"), { type: "vace", config, metadata }).ignored;
   const tuning = { control_scale: 1, reference_fit: "cover", reference_background: "white" };
   expect(ignored(tuning)).toEqual(["reference_fit", "reference_background", "control_scale"]);
   expect(ignored({ ...tuning, video_guide: mp4 })).toEqual(["reference_background"]);

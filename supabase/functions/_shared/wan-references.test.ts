@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { checkJob, ignoredBy, type JobSchema } from "./check-job.ts";
+import { checkJob, type JobSchema } from "./check-job.ts";
+import { ignoredBy } from "./ignored-fields.ts";
 import { describeProblems } from "./problems.ts";
 import { schemaOf } from "./schemas.ts";
 import { referenceDefaults, referenceMode, wanReferences } from "./wan-references.ts";
@@ -20,7 +21,7 @@ function problemsOf(type: string, job: Record<string, unknown>): string[] {
   return result.ok ? [] : result.problems.map(({ field, message }) => `${field} ${message}`);
 }
 
-const ignored = (type: string, job: Record<string, unknown>) => ignoredBy(schema(type), { type, ...job });
+const ignored = (type: string, job: Record<string, unknown>) => ignoredBy(schema(type), { type, ...job }).ignored;
 
 describe("the mode", () => {
   it.each([
