@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { OurvidzClient } from "#client/client.ts";
 import { startContainer, type TestContainer, testKey } from "#functions/testing/container.ts";
+import { outboxMigrations } from "#runtime/delivery/outbox-migrations.ts";
+import { databaseFile, openDatabase } from "#runtime/lib/database/database.ts";
 import { type CallbackServer, startCallbackServer } from "#test/support/supabase/callback-server.ts";
 import { runCli, temporaryFolder } from "./testing/run-cli.ts";
 
@@ -108,7 +110,7 @@ test.each([
   expect((await runCli(folder, ["outbox", "--try", ...options()], env)).exitCode).toBe(0);
   await expect.poll(async () => (await client.job(jobId)).status, { timeout: 20_000 }).toBe("completed");
   await expect.poll(async () => (await client.outbox()).waiting, { timeout: 20_000 }).toBe(0);
-  expect(await client.outbox()).toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
+  expect(await client.outbox()).toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [], unreadable: [] });
   expect((await runCli(folder, ["outbox"], env)).stderr).toMatch(/Nothing waits/);
 });
 
@@ -125,4 +127,39 @@ test("a report that nobody will take is given up, also in the data folder, and n
   );
   const unknown = await runCli(folder, ["outbox", "--give-up", job.id], env);
   expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`No report of job ${job.id} waits`) });
+});
+
+test("a row that this version cannot read is shown with what to do, keeps nothing else, and is given up by its name", async () => {
+  const database = await openDatabase(databaseFile(container.runtime.folder), outboxMigrations);
+  const insert = database.command(
+    "INSERT INTO outbox (token, entry, next_try_at_ms, created_at_ms) VALUES ('end/lake/1', '{', 0, :now)",
+  );
+  await database.write(() => insert.run({ now: Date.now() }));
+  database.close();
+  const alarm = { code: "RESULT_UNREADABLE", step: "read", jobs: 1, needs_mending: true };
+  await expect
+    .poll(async () => await client.outbox(), { timeout: 15_000 })
+    .toMatchObject({ waiting: 1, alarms: [alarm], rows: [], unreadable: [{ job_id: "lake" }] });
+  const { json: health } = await container.call("GET", "/health");
+  expect(health).toMatchObject({ status: "degraded", problems: [{ part: "delivery", code: "RESULT_UNREADABLE" }] });
+  const row = (await client.outbox()).unreadable[0]?.row ?? "";
+  for (const options of [[], here()]) {
+    const { stdout, stderr } = await runCli(folder, ["outbox", ...options], env);
+    expect(stderr).toMatch(
+      /RESULT_UNREADABLE \(1 job\): A result in the outbox cannot be read by this version: run the/,
+    );
+    expect(stderr).toContain(`${row}: of job lake, `);
+    expect(`${stdout}${stderr}`).not.toMatch(/and 1 more|Nothing waits/);
+    const refused = await runCli(folder, ["outbox", "--give-up", "lake", ...options], env);
+    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("cannot be read by this version") });
+  }
+  const job = await container.submitGated();
+  app.faults.clear();
+  await job.open();
+  await expect.poll(async () => (await client.job(job.id)).status, { timeout: 20_000 }).toBe("completed");
+  const given = await runCli(folder, ["outbox", "--give-up", row], env);
+  expect(given).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`${row} is given up`) });
+  await expect
+    .poll(async () => await client.outbox(), { timeout: 20_000 })
+    .toMatchObject({ waiting: 0, alarms: [], unreadable: [] });
 });

@@ -45,7 +45,7 @@ async function mended(id: string) {
   app.faults.clear();
   expect(await container.call("POST", "/outbox/try")).toMatchObject({ status: 202, json: { waiting: 1 } });
   await until(`/jobs/${id}`).toMatchObject({ status: "completed", delivery: null });
-  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
+  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [], unreadable: [] });
 }
 
 describe("a job whose callback is refused", () => {
@@ -140,7 +140,7 @@ it("a report that nobody will take is given up, and its job has its end", async 
     json: { job_id: id, given_up: 1 },
   });
   await until(`/jobs/${id}`).toMatchObject({ status: "completed", delivery: null });
-  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [] });
+  await until("/outbox").toEqual({ waiting: 0, oldest_seconds: 0, alarms: [], rows: [], unreadable: [] });
   expect([...app.known.values()].filter(({ job_id, status }) => job_id === id && status !== "processing")).toEqual([]);
   expect(await container.call("POST", "/outbox/give-up", { body: { job_id: id } })).toMatchObject({
     status: 404,

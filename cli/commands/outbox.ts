@@ -12,7 +12,7 @@ export function addOutbox(program: Command): void {
     .option("--try", "have them tried now")
     .option(
       "--give-up <job>",
-      "give up the report of this job's end that waits: the app never hears of it, a webhook that follows it does",
+      "give up the report of this job's end that waits: the app never hears of it, a webhook that follows it does; or a row that cannot be read, by its name",
     )
     .addHelpText(
       "after",

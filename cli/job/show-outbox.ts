@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { CodedError } from "#contract/errors.ts";
 import type { OutboxView } from "#functions/api/outbox-list.ts";
+import { rowOfName } from "#runtime/delivery/outbox-row.ts";
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { remoteClient } from "../remote/remote-client.ts";
@@ -22,15 +23,24 @@ export async function showOutbox(options: OutboxOptions): Promise<number> {
   const outbox = client === null ? await readOutbox(options) : await client.outbox();
   printResult(options, outbox, outboxTable(outbox.rows));
   if (options.json) return exitCodes.completed;
-  if (options.giveUp !== undefined)
-    note(`The end of ${options.giveUp} is reported no further: whoever delivers settles the job within seconds.`);
+  if (options.giveUp !== undefined) note(givenUp(options.giveUp));
   if (outbox.waiting === 0) note("Nothing waits: every result has reached its app.");
   else if (client === null && options.try === true)
     note("They are due now: a container that runs on this data folder tries them within seconds, else the next start.");
-  if (outbox.waiting > outbox.rows.length) note(`and ${outbox.waiting - outbox.rows.length} more`);
+  const more = outbox.waiting - outbox.rows.length - outbox.unreadable.length;
+  if (more > 0) note(`and ${more} more`);
   for (const { code, message, jobs } of outbox.alarms)
     note(`${code} (${jobs} ${jobs === 1 ? "job" : "jobs"}): ${message}`);
+  for (const { row, job_id, since } of outbox.unreadable)
+    note(`${row}: of ${job_id === null ? "a job that it does not name" : `job ${job_id}`}, ${since}`);
   return exitCodes.completed;
+}
+
+/** A row that cannot be read is named by itself: nobody settles its job. */
+function givenUp(name: string): string {
+  return rowOfName(name) === null
+    ? `The end of ${name} is reported no further: whoever delivers settles the job within seconds.`
+    : `${name} is given up: what it held is reported to nobody.`;
 }
 
 /** That of the data folder, whoever delivers it; with --try, its rows are due when this returns, with --give-up those of a job are given up. */

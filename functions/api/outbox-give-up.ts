@@ -10,7 +10,7 @@ export const giveUpReport = declareRoute({
   access: "key",
   summary: "Report the end of a job no further, and settle it",
   description:
-    "Those that wait to be notified of it, the app or the job's own webhook, are not; a webhook that was to follow the app's report is still sent. The job has its end, and its files are where they were stored. A job whose files are not stored yet is refused.",
+    "Those that wait to be notified of it, the app or the job's own webhook, are not; a webhook that was to follow the app's report is still sent. The job has its end, and its files are where they were stored. A job whose files are not stored yet is refused. So is one whose row in the outbox cannot be read (`unreadable` in GET /outbox): `job_id` may be the name of that row, which is removed then.",
   body: z.strictObject({ job_id: safeId }, "must be an object"),
   responses: {
     202: z.object({
@@ -19,5 +19,5 @@ export const giveUpReport = declareRoute({
       given_up: z.int(),
     }),
   },
-  errors: ["NOT_FOUND", "JOB_NOT_SETTLED", "SHUTTING_DOWN", ...queueErrors],
+  errors: ["NOT_FOUND", "JOB_NOT_SETTLED", "RESULT_UNREADABLE", "SHUTTING_DOWN", ...queueErrors],
 });

@@ -6,7 +6,8 @@ import { queueErrors } from "./schemas/errors.ts";
 export const alarmView = z.object({
   code: z.string(),
   message: z.string(),
-  step: deliveryNote.shape.step,
+  /** What cannot be done; "read" for results that cannot even be read. */
+  step: z.enum([...deliveryNote.shape.step.options, "read"]),
   since: z.iso.datetime(),
   /** How many jobs wait for this. */
   jobs: z.number().int(),
@@ -22,6 +23,14 @@ const rowView = deliveryNote.extend({
   files: z.number().int(),
 });
 
+const unreadableView = z.object({
+  /** By which it can be given up: `row-17`. */
+  row: z.string(),
+  /** Null when the row does not even say that. */
+  job_id: z.string().nullable(),
+  since: z.iso.datetime(),
+});
+
 /** GET /outbox: finished jobs whose results have not reached the app yet, and why. */
 export const listOutbox = declareRoute({
   method: "GET",
@@ -35,8 +44,10 @@ export const listOutbox = declareRoute({
       oldest_seconds: z.number(),
       /** What keeps them, the oldest first; `/health` says "degraded" while there is one. */
       alarms: z.array(alarmView),
-      /** The 100 that have waited longest. */
+      /** Of the 100 that have waited longest, those that can be read. */
       rows: z.array(rowView),
+      /** The others of them: a newer version has written them, or they are damaged. */
+      unreadable: z.array(unreadableView),
     }),
   },
   errors: queueErrors,

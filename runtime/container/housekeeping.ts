@@ -42,7 +42,7 @@ async function keepHouse(parts: HousekeepingParts): Promise<void> {
   const { config, log, folder, source, store, outbox, callbacks, uploads, sessions } = parts;
   try {
     const needed = new Set<string>();
-    for await (const rows of outbox.pages()) for (const { entry } of rows) needed.add(entry.workFolder);
+    for await (const folders of outbox.workFolders()) for (const folder of folders) needed.add(folder);
     await removeAbandonedWork(folder, needed, Date.now());
     await store.removeUnfinished(dayMs);
     const forgotten = await source.prune(config.jobRetentionDays * dayMs);

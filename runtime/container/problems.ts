@@ -105,8 +105,9 @@ function* ofDelivery({ delivery }: ProblemParts): Generator<Problem> {
   for (const { code, message, step, sinceMs, jobs } of delivery.alarms) {
     // Whoever sent the job chose the address: the container is well.
     if (step === "webhook") continue;
-    const what = jobs === 1 ? "1 result waits" : `${jobs} results wait`;
-    const summary = `${what} for the ${step === "files" ? "storage" : "app"} (${code}).`;
+    const results = jobs === 1 ? "1 result" : `${jobs} results`;
+    const waits = `${jobs === 1 ? "waits" : "wait"} for the ${step === "files" ? "storage" : "app"}`;
+    const summary = `${results} ${step === "read" ? "cannot be read" : waits} (${code}).`;
     yield { part: "delivery", subject: null, code, sinceMs, summary, message };
   }
 }

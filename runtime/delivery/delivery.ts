@@ -25,7 +25,7 @@ import { fieldsOf, type OutboxRow } from "./outbox-row.ts";
 import { ProgressChannels } from "./progress-channels.ts";
 import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
-import { type DeliveryAlarm, noteOf, type Wait, Waits } from "./waits.ts";
+import { type DeliveryAlarm, noteOf, unreadableAlarms, type Wait, Waits } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
 import { webhookEntriesOf } from "./webhooks/webhook-row.ts";
 
@@ -197,7 +197,7 @@ export class Delivery {
 
   /** What keeps finished jobs from being delivered by this process, and a person has to look at. */
   get alarms(): readonly DeliveryAlarm[] {
-    return this.#waits.alarms;
+    return [...unreadableAlarms(this.#options.outbox.claims.unreadable), ...this.#waits.alarms];
   }
 
   /** Tries everything again now, whatever pauses were meant to be kept. */
@@ -228,13 +228,19 @@ export class Delivery {
     try {
       // At rest the sweep reads one number and writes nothing.
       const { outbox } = this.#options;
-      if (this.#waits.isAny) this.#waits.keep(new Set(outbox.ids()));
+      if (this.#waits.isAny || outbox.claims.unreadable.length > 0) this.#keep(new Set(outbox.ids()));
       if (outbox.count() === 0) return;
       if (this.#active.size > 0) await outbox.claims.renew();
     } catch (error) {
       this.#options.log.error({ error }, "outbox claims could not be renewed; trying again");
     }
     await this.#claimDue();
+  }
+
+  /** Forgets what kept rows that are gone. */
+  #keep(rowIds: ReadonlySet<number>): void {
+    this.#waits.keep(rowIds);
+    this.#options.outbox.claims.keepUnreadable(rowIds);
   }
 
   async #claimDue(): Promise<void> {

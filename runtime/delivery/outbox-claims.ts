@@ -1,7 +1,7 @@
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
-import type { OutboxRow } from "./outbox-row.ts";
+import type { OutboxRow, UnreadableRow } from "./outbox-row.ts";
 import type { OutboxStatements } from "./outbox-statements.ts";
 
 /*
@@ -23,7 +23,7 @@ export interface ClaimOptions {
   /** An emulator's: others leave webhooks of emulated endpoints to it for a day, as they send nothing to this machine. */
   readonly sendsEmulated?: boolean;
   /** Called once for each row that is due and cannot be read. */
-  readonly onUnreadable?: (id: number) => void;
+  readonly onUnreadable?: (row: UnreadableRow) => void;
 }
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -39,7 +39,7 @@ export class OutboxClaims {
   readonly #statements: OutboxStatements;
   readonly #options: ClaimOptions;
   readonly claimMs: number;
-  readonly #unreadable = new Set<number>();
+  readonly #unreadable = new Map<number, UnreadableRow>();
 
   constructor(database: Database, statements: OutboxStatements, options: ClaimOptions) {
     this.#database = database;
@@ -62,25 +62,48 @@ export class OutboxClaims {
     return forWebhook && callback.metadata.job_type === emulatedType && this.#options.sendsEmulated !== true;
   }
 
-  /** Claims every row that is due and that no live process works on, but for those in `except`. */
+  /** Those that were due here and that this version cannot read. */
+  get unreadable(): readonly UnreadableRow[] {
+    return [...this.#unreadable.values()];
+  }
+
+  /** Forgets those that cannot be read and are gone: given up, or delivered by the version that wrote them. */
+  keepUnreadable(rowIds: ReadonlySet<number>): void {
+    for (const id of this.#unreadable.keys()) if (!rowIds.has(id)) this.#unreadable.delete(id);
+  }
+
+  /** It has been written anew. */
+  nowReadable(id: number): void {
+    this.#unreadable.delete(id);
+  }
+
+  /**
+   * Claims every row that is due and that no live process works on, but for those in `except`. What cannot be read is left to
+   * the version that wrote it.
+   */
   claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
     const { owner, nowMs, sendsEmulated } = this.#options;
     const now = nowMs();
     return this.#database.writeSoon(() =>
       this.#statements.claimable
         .all({ now, owner, emulated: sendsEmulated === true ? now : now - dayMs })
-        .filter(({ id }) => !except.has(id))
+        .filter(({ id }) => !except.has(id) && !this.#unreadable.has(id))
         .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
     );
   }
 
   #claim(id: number, until: number): OutboxRow | null {
-    const row = this.#statements.claim.get({ id, owner: this.#options.owner, until }) ?? null;
-    if (row === null && !this.#unreadable.has(id)) {
-      this.#unreadable.add(id);
-      this.#options.onUnreadable?.(id);
-    }
+    const row = this.#statements.read.get({ id }) ?? null;
+    if (row === null) this.#noteUnreadable(id);
+    else this.#statements.claim.run({ id, owner: this.#options.owner, until });
     return row;
+  }
+
+  #noteUnreadable(id: number): void {
+    const row = this.#statements.unreadableOne.get({ id }) ?? null;
+    if (row === null) return;
+    this.#unreadable.set(id, row);
+    this.#options.onUnreadable?.(row);
   }
 
   /** Whether the row is still there, and this process's: one that was suspended may find it claimed, and delivered, by another. */

@@ -47,3 +47,8 @@ export function keyOf({ ended, forWebhook, endpoint, lease }: OutboxEntry): stri
   if (forWebhook) return `${endpoint ? "endpoint" : "webhook"}/${lease.jobId}/${lease.run}`;
   return ended ? `end/${lease.jobId}/${lease.run}` : lease.token;
 }
+
+/** The job whose end has this key; null for the key of a lease, which does not say it. */
+export function jobOfKey(key: string): string | null {
+  return /^(?:end|webhook|endpoint)\/(.+)\/\d+$/.exec(key)?.[1] ?? null;
+}

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import type { ErrorReport } from "#contract/errors.ts";
+import { safeId } from "#contract/job.ts";
 import { errorReport } from "#runtime/executor/protocol.ts";
 import { flagColumn, jsonColumn } from "#runtime/lib/database/statements.ts";
 import { traceFields } from "#runtime/observe/tracing/traceparent.ts";
-import { type OutboxEntry, outboxEntry } from "./outbox-entry.ts";
+import { jobOfKey, type OutboxEntry, outboxEntry } from "./outbox-entry.ts";
 
 /*
  * A row of the outbox as this process knows it: an entry, and how far its delivery has come. What is read from the database is
@@ -65,13 +66,45 @@ const readRow = z.object({ ...rowFields, entry: jsonColumn(outboxEntry) }).trans
   }),
 );
 
-/** Null for a row that another version of this program has written: it stays as it is, and stops nothing. */
-export const storedRow = z.unknown().transform((row) => {
-  const read = readRow.safeParse(row);
-  return read.success ? read.data : null;
-});
+/** Null for a row that cannot be read. */
+export const storedRow = z.unknown().transform((row) => readRow.safeParse(row).data ?? null);
 
-const listedFields = { next_try_at_ms: z.number(), error: jsonColumn(errorReport).nullable() };
+/**
+ * A row that this version cannot read: a newer one has written it, or it is damaged. It stays as it is and stops nothing. Its lease
+ * is not kept: when that runs out, the job is done again by who can deliver it.
+ */
+export interface UnreadableRow {
+  readonly id: number;
+  /** Null where the row does not even say that. */
+  readonly jobId: string | null;
+  readonly createdAtMs: number;
+}
+
+const anyLease = jsonColumn(z.looseObject({ lease: z.looseObject({ jobId: safeId }) }));
+const unread = z.object({ id: z.number(), token: z.string(), entry: z.string(), created_at_ms: z.number() }).transform(
+  ({ id, token, entry, created_at_ms: createdAtMs }): UnreadableRow => ({
+    id,
+    jobId: anyLease.safeParse(entry).data?.lease.jobId ?? jobOfKey(token),
+    createdAtMs,
+  }),
+);
+/** Null for a row that can be read. */
+export const unreadableRow = z
+  .unknown()
+  .transform((row) => (readRow.safeParse(row).success ? null : unread.parse(row)));
+
+/** By which people name a row whose job is not known. */
+export function rowName(id: number): string {
+  return `row-${id}`;
+}
+
+/** Null for what is no such name. */
+export function rowOfName(name: string): number | null {
+  const digits = /^row-(\d{1,15})$/.exec(name)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+const listedFields = { next_try_at_ms: z.number(), error: jsonColumn(errorReport).nullable().catch(null) };
 const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(outboxEntry) }).transform(
   ({ created_at_ms: createdAtMs, next_try_at_ms: nextTryAtMs, ...row }): ListedRow => ({
     ...row,
@@ -81,5 +114,12 @@ const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(o
 );
 export const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
 
-/** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
-export const writtenRow = z.object({ ...rowFields, earlier: jsonColumn(outboxEntry).nullable(), isOwn: flagColumn });
+/**
+ * A row that was just written is not read again: it holds what was written, where `earlier` is null, or what was recorded before
+ * for the same lease. Undefined: that cannot be read.
+ */
+export const writtenRow = z.object({
+  ...rowFields,
+  earlier: jsonColumn(outboxEntry).nullable().optional().catch(undefined),
+  isOwn: flagColumn,
+});

@@ -5,7 +5,7 @@ import type { Database } from "#runtime/lib/database/database.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import { type ClaimOptions, claimMsFor, OutboxClaims } from "./outbox-claims.ts";
 import { keyOf, type OutboxEntry } from "./outbox-entry.ts";
-import type { ListedRow, OutboxRow } from "./outbox-row.ts";
+import { type ListedRow, type OutboxRow, rowName, stepOf, type UnreadableRow } from "./outbox-row.ts";
 import { type OutboxStatements, prepareOutbox } from "./outbox-statements.ts";
 
 /*
@@ -26,6 +26,13 @@ export interface PostponedRow {
   readonly wasReported: boolean;
 }
 
+/** How many rows of a job were given up, and how many could not be. */
+export interface GivenUp {
+  readonly givenUp: number;
+  readonly storing: number;
+  readonly unreadable: number;
+}
+
 /** That of a data folder, for this process. */
 export function openOutbox(
   database: Database,
@@ -34,8 +41,11 @@ export function openOutbox(
   { sendsEmulated = false } = {},
 ): Outbox {
   const owner = `${workerId}/${randomUUID()}`;
-  const onUnreadable = (id: number) =>
-    log.error({ row: id }, "a row of the outbox cannot be read and is not delivered: run the version that wrote it");
+  const onUnreadable = ({ id, jobId }: UnreadableRow) =>
+    log.error(
+      { row: rowName(id), job_id: jobId },
+      "a row of the outbox cannot be read and is not delivered: run the version that wrote it",
+    );
   return new Outbox(database, {
     owner,
     nowMs: Date.now,
@@ -78,9 +88,10 @@ export class Outbox {
 
   #insert(entry: OutboxEntry): OutboxRow | null {
     const now = this.#nowMs();
+    const text = JSON.stringify(entry);
     const row = this.#statements.insert.get({
       token: keyOf(entry),
-      entry: JSON.stringify(entry),
+      entry: text,
       now,
       owner: this.claims.owner,
       until: this.claims.untilMs(entry, now),
@@ -88,6 +99,11 @@ export class Outbox {
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
     const { id, uploaded, reported, tries, earlier, isOwn, created_at_ms: createdAtMs } = row;
     if (!isOwn || this.claims.leaves(entry)) return null;
+    // The same end, in words that this version can read.
+    if (earlier === undefined) {
+      this.#statements.replace.run({ id, entry: text });
+      this.claims.nowReadable(id);
+    }
     return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
   }
 
@@ -101,15 +117,36 @@ export class Outbox {
 
   /**
    * Nobody is notified of the job's end any more, by the rows that are there: they are settled, and removed, without it. Rows whose
-   * files are still to be stored stay as they are: without them there is nothing that the job could have become.
-   * @returns how many there are of both
+   * files are still to be stored stay as they are: without them there is nothing that the job could have become. So do those that
+   * cannot be read: who knows what is still to be done.
+   * @returns how many there are of each
    */
-  async giveUp(jobId: string): Promise<{ readonly givenUp: number; readonly storing: number }> {
+  async giveUp(jobId: string): Promise<GivenUp> {
     const now = this.#nowMs();
-    return this.#database.write(() => ({
-      givenUp: this.#statements.giveUp.run({ job: jobId, now }),
-      storing: this.#statements.storing.get({ job: jobId })?.count ?? 0,
-    }));
+    return this.#database.write(() => {
+      const rows = this.#statements.ofJob.all({ job: jobId });
+      const read = rows.filter((row) => row !== null);
+      const stored = read.filter((row) => stepOf(row) !== "files");
+      for (const { id } of stored) this.#statements.giveUp.run({ id, now });
+      return {
+        givenUp: stored.length,
+        storing: read.length - stored.length,
+        unreadable: rows.length - read.length,
+      };
+    });
+  }
+
+  /**
+   * Removes a row that cannot be read, whatever it holds: the app hears nothing of that end, and a job that has not ended at its
+   * source is done again.
+   * @returns false where there is no such row, or a live process works on it
+   */
+  async removeUnreadable(id: number): Promise<boolean> {
+    return this.#database.write(
+      () =>
+        this.#statements.read.get({ id }) === null &&
+        this.#statements.removeUnclaimed.run({ id, now: this.#nowMs() }) > 0,
+    );
   }
 
   /** Another end than the one that was recorded, from here on: on disk when the promise resolves. */
@@ -171,9 +208,14 @@ export class Outbox {
     return { rows: count, oldestSeconds: oldestMs / 1000 };
   }
 
-  /** The rows that have waited longest. */
+  /** Of the rows that have waited longest, those that can be read. */
   oldest(limit: number): ListedRow[] {
     return this.#statements.oldest.all({ limit }).filter((row) => row !== null);
+  }
+
+  /** Of the rows that have waited longest, those that cannot be read. */
+  unreadable(limit: number): UnreadableRow[] {
+    return this.#statements.unreadable.all({ limit }).filter((row) => row !== null);
   }
 
   /**
@@ -181,10 +223,23 @@ export class Outbox {
    * event loop has a turn. A row that comes meanwhile may be missing.
    */
   async *pages(limit = rowsOnPage): AsyncGenerator<OutboxRow[]> {
+    for await (const range of this.#ranges(limit))
+      yield this.#statements.between.all({ ...range }).filter((row) => row !== null);
+  }
+
+  /** Where the files of every row are, in pages as those of `pages`: also of rows that cannot be read, where these say it. */
+  async *workFolders(): AsyncGenerator<string[]> {
+    for await (const range of this.#ranges(rowsOnPage)) {
+      const folders = this.#statements.foldersBetween.all({ ...range });
+      yield folders.flatMap(({ folder }) => (typeof folder === "string" ? [folder] : []));
+    }
+  }
+
+  async *#ranges(limit: number): AsyncGenerator<{ readonly after: number; readonly last: number }> {
     for (let after: number | undefined = 0; after !== undefined; ) {
       const ids = this.#statements.idsAfter.all({ after, limit });
       const last = ids.at(-1)?.id;
-      if (last !== undefined) yield this.#statements.between.all({ after, last }).filter((row) => row !== null);
+      if (last !== undefined) yield { after, last };
       after = ids.length < limit ? undefined : last;
       await nextTurn();
     }

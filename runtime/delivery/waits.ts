@@ -1,7 +1,7 @@
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { CodedError, type ErrorCode, type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import { becomesOf } from "./entry-end.ts";
-import { type OutboxRow, stepOf } from "./outbox-row.ts";
+import { type OutboxRow, stepOf, type UnreadableRow } from "./outbox-row.ts";
 
 /*
  * What keeps the rows of this process from being delivered, by row, and what of it a person has to look at. Everything
@@ -22,7 +22,8 @@ export interface Wait {
 export interface DeliveryAlarm {
   readonly code: ErrorCode;
   readonly message: string;
-  readonly step: DeliveryNote["step"];
+  /** What cannot be done; "read" for rows that cannot even be read. */
+  readonly step: DeliveryNote["step"] | "read";
   readonly sinceMs: number;
   readonly jobs: number;
   /** It does not pass by itself. */
@@ -108,6 +109,15 @@ function alarmOf(waits: readonly (Waiting & { readonly error: ErrorReport })[]):
   const { code, message } = first.error;
   const { sinceMs, row } = first;
   return { code, message, step: stepOf(row), sinceMs, jobs: waits.length, needsMending: mendable.has(code) };
+}
+
+/** None where every row can be read. */
+export function unreadableAlarms(rows: readonly UnreadableRow[]): readonly DeliveryAlarm[] {
+  if (rows.length === 0) return [];
+  const what = rows.length === 1 ? "A result in the outbox" : `${rows.length} results in the outbox`;
+  const message = `${what} cannot be read by this version: run the version that wrote what "ourvidz outbox" lists, or give it up by its row.`;
+  const sinceMs = Math.min(...rows.map(({ createdAtMs }) => createdAtMs));
+  return [{ code: "RESULT_UNREADABLE", message, step: "read", sinceMs, jobs: rows.length, needsMending: true }];
 }
 
 function reportOf(cause: unknown): ErrorReport {

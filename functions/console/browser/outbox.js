@@ -16,7 +16,7 @@ const shownRows = 5;
 export function renderOutbox({ waiting, alarms, rows }, giveUp) {
   // What is on its way is no news: what has failed, or waits for what failed, is.
   const stuck = rows.filter(({ error, tries }) => error !== null || tries > 0);
-  part(document, "outbox", HTMLElement).hidden = stuck.length === 0;
+  part(document, "outbox", HTMLElement).hidden = stuck.length === 0 && alarms.length === 0;
   setText(part(document, "outbox-count", HTMLElement), counted(waiting, "result"));
   reconcile(part(document, "outbox-alarms", HTMLUListElement), alarms, {
     key: ({ code, step }) => `${code} ${step}`,
@@ -65,5 +65,6 @@ export function deliveryText({ step, tries, error, next_try_at: next }) {
 /** Who takes it next. @param {string} step */
 function receiverOf(step) {
   if (step === "files") return "storage";
+  if (step === "read") return "outbox";
   return step === "webhook" ? "webhook" : "app";
 }
