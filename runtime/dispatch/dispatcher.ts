@@ -144,7 +144,11 @@ export class Dispatcher {
 
   /** Takes no more jobs. What is being taken at this moment is given back; jobs that run go on, and ends are reported. */
   pause(): void {
-    if (this.#state === "running") this.#state = "paused";
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    // A wait for jobs has some brought here.
+    this.#poke();
+    for (const source of this.#options.sources) source.pauseTaking?.();
   }
 
   resume(): void {
@@ -342,7 +346,7 @@ export class Dispatcher {
     });
   }
 
-  /** Until an executor changes its state, a job ends, the dispatcher is resumed, or a source may have an end to report. */
+  /** Until an executor changes its state, a job ends, the dispatcher is paused or resumed, or a source may have an end to report. */
   #waitForExecutor(): Promise<void> {
     return this.#wait(
       this.#options.sources.map((source) => async (signal) => {

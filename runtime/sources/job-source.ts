@@ -301,6 +301,11 @@ export interface JobSource {
    */
   waitForChange(timeoutMs: number, signal: AbortSignal, what?: ChangeKind): Promise<void>;
   /**
+   * This container takes nothing until it waits for `jobs` again: for a source that has jobs brought to it, whether or not
+   * anybody waits for some at this moment.
+   */
+  pauseTaking?(): void;
+  /**
    * This container is stopping: no take follows but one for ends, and what is given back from now on is not taken here again.
    * For a source that has jobs brought to it, or keeps some in this process: those fail with `stoppedError`. Resolves when
    * nothing is being brought any more, within seconds.

@@ -57,6 +57,11 @@ export class JobTakes {
     this.#poller.go();
   }
 
+  /** No job may come for now: ends the poll that is under way. Resolves when what was coming in is here. */
+  async breakOff(): Promise<void> {
+    await this.#poller.breakOff();
+  }
+
   stop(): void {
     this.#poller.stop();
   }

@@ -8,7 +8,8 @@ import type { HttpAnswer } from "./protocol/take-answer.ts";
 
 /*
  * A long poll that goes on as long as it is wanted. What comes in an answer is this container's from then on, and nobody can be
- * notified that it did not arrive: a poll is not broken off but for the container's stop, and then not while its answer comes in. A
+ * notified that it did not arrive: a poll is not broken off but where no job may come any more (the container stops, is paused or is
+ * to be replaced), and then not while its answer comes in. A
  * process that was frozen finds its limits over and the answer in its socket: what has arrived is read before a limit counts.
  */
 export interface PollerOptions {
@@ -45,7 +46,8 @@ const requestLimitMs = 24 * 60 * 60 * 1000;
 export class Poller {
   readonly #options: PollerOptions;
   readonly #stopping = new AbortController();
-  readonly #poll = new AbortController();
+  /** The poll that is under way. */
+  #poll: { readonly breaking: AbortController; readonly over: Promise<Outcome> } | null = null;
   #loop: Promise<void> | null = null;
   #isAnswered = false;
   #errors = 0;
@@ -68,28 +70,39 @@ export class Poller {
     });
   }
 
-  /** Ends the poll that is under way at once; one whose answer is coming in is waited for by `stopped`. */
+  /** Ends the poll that is under way at once, and all that would follow; an answer that is coming in is waited for by `stopped`. */
   stop(): void {
     this.#stopping.abort();
-    void this.#breakOff();
+    void this.breakOff();
   }
 
   async stopped(): Promise<void> {
     await this.#loop;
   }
 
-  async #breakOff(): Promise<void> {
+  /** Ends the poll that is under way, at once unless its answer is coming in; resolves when what has come is here. */
+  async breakOff(): Promise<void> {
+    const poll = this.#poll;
+    if (poll === null) return;
     // What is in the socket already is an answer too.
     for (let turns = 0; turns < 2; turns++) await nextTurn();
-    if (this.#isAnswered) setTimeout(() => this.#poll.abort(), restLimitMs).unref();
-    else this.#poll.abort();
+    const isAnswered = this.#poll === poll && this.#isAnswered;
+    const end = () => poll.breaking.abort();
+    const timer = isAnswered ? setTimeout(end, restLimitMs) : null;
+    if (timer === null) end();
+    await poll.over;
+    if (timer !== null) clearTimeout(timer);
   }
 
   async #run(): Promise<void> {
     const { timings, monotonicMs } = this.#options;
     for (let url = this.#options.next(); url !== null && !this.#stopping.signal.aborted; url = this.#options.next()) {
       const startedAtMs = monotonicMs();
-      const outcome = await this.#once(url);
+      const breaking = new AbortController();
+      const over = this.#once(url, breaking.signal);
+      this.#poll = { breaking, over };
+      const outcome = await over;
+      this.#poll = null;
       const tookMs = monotonicMs() - startedAtMs;
       if (outcome.kind === "refused" || outcome.kind === "broken") await this.#failed(outcome);
       else this.#worked();
@@ -98,7 +111,7 @@ export class Poller {
     }
   }
 
-  async #once(url: string): Promise<Outcome> {
+  async #once(url: string, broken: AbortSignal): Promise<Outcome> {
     const { api, timings } = this.#options;
     this.#isAnswered = false;
     const { pollLimitMs, answerLimitMs } = timings;
@@ -110,7 +123,7 @@ export class Poller {
     let clearRest = () => clearTimeout(timer);
     try {
       const answer = await api.get(url, {
-        signal: AbortSignal.any([this.#poll.signal, limit.signal]),
+        signal: AbortSignal.any([broken, limit.signal]),
         limitMs: requestLimitMs,
         onAnswer: () => {
           this.#isAnswered = true;
@@ -121,7 +134,7 @@ export class Poller {
       return this.#used(answer);
     } catch (error) {
       if (this.#isAnswered) this.#wasCut();
-      if (this.#poll.signal.aborted) return { kind: "nothing" };
+      if (broken.aborted) return { kind: "nothing" };
       if (!limit.signal.aborted) return { kind: "refused", message: toErrorReport(error).message };
       if (!this.#isAnswered) return { kind: "nothing" };
       return { kind: "refused", message: `its answer did not end within ${answerLimitMs / 1000} seconds` };

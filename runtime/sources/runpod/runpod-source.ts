@@ -152,6 +152,10 @@ export class RunpodSource implements JobSource {
     if (held.all.some(({ token }) => token === null)) changes.jobs.notify();
   }
 
+  pauseTaking(): void {
+    void this.#parts.takes.breakOff();
+  }
+
   async stopTaking(): Promise<void> {
     const { clock, takes, held, ends } = this.#parts;
     if (!this.#stopping.signal.aborted) {
