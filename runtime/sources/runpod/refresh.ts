@@ -1,5 +1,13 @@
 import type { RunpodSourceOptions } from "./options.ts";
 
+/** The jobs of the container that is to be replaced. */
+export interface ComingJobs {
+  /** RunPod's ids of those that are here. */
+  held(): readonly string[];
+  /** Ends the take that is under way; resolves when what was coming in is here. */
+  breakOff(): Promise<void>;
+}
+
 export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log" | "requestStop">;
 
 /**
@@ -8,16 +16,15 @@ export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log
  */
 export class Refresh {
   readonly #options: RefreshOptions;
-  readonly #held: () => readonly string[];
+  readonly #jobs: ComingJobs;
   readonly #posting = new Set<Promise<unknown>>();
   #ended = 0;
   #isWanted = false;
   #isOver = false;
 
-  /** @param held RunPod's ids of the jobs that are here */
-  constructor(options: RefreshOptions, held: () => readonly string[]) {
+  constructor(options: RefreshOptions, jobs: ComingJobs) {
     this.#options = options;
-    this.#held = held;
+    this.#jobs = jobs;
   }
 
   /** No more jobs are to come. */
@@ -51,18 +58,19 @@ export class Refresh {
   /** A job is here no more. */
   onRoom(): void {
     const { log, requestStop } = this.#options;
-    if (!this.#isWanted || this.#isOver || this.#held().length > 0) return;
+    if (!this.#isWanted || this.#isOver || this.#jobs.held().length > 0) return;
     this.#isOver = true;
     log?.info({ jobs: this.#ended + this.#posting.size }, "RunPod was requested to replace this container");
     requestStop?.();
   }
 
   #isAlone(runpodId: string): boolean {
-    return this.#held().every((id) => id === runpodId);
+    return this.#jobs.held().every((id) => id === runpodId);
   }
 
   async #inTurn<Outcome>(before: readonly Promise<unknown>[], end: () => Promise<Outcome>): Promise<Outcome> {
-    if (this.#isWanted) await Promise.allSettled(before);
+    // What is still coming in is here by then, and its end the last one.
+    if (this.#isWanted) await Promise.all([this.#jobs.breakOff(), ...before.map((one) => one.catch(() => undefined))]);
     const outcome = await end();
     this.#ended++;
     return outcome;

@@ -146,4 +146,44 @@ describe("a refresh", () => {
     await waiting;
     expect(stops).toBe(1);
   });
+
+  it("is not requested while a job may still come: the poll is broken off first", async () => {
+    const { server, source, takeOne } = await openSource({ refreshAfterJobs: 1, maxConcurrency: 2 });
+    server.give(job("a"));
+    const running = await takeOne();
+    await source.take(request());
+    const waiting = source.waitForChange(60_000, signal, "jobs");
+    await expect.poll(() => server.openTakes).toBe(1);
+    let openTakesAtEnd: number | null = null;
+    server.postDelayMs = () => {
+      openTakesAtEnd = server.openTakes;
+      return 0;
+    };
+    await source.complete(running, result);
+    expect(openTakesAtEnd).toBe(0);
+    expect(server.bodies("a")[0]).toHaveProperty("stopPod", true);
+    await source.close();
+    await waiting;
+  });
+
+  it("comes with the end of a job that was coming in when it became wanted", async () => {
+    let stops = 0;
+    const options = { refreshAfterJobs: 1, maxConcurrency: 2, requestStop: () => void stops++ };
+    const { server, source, takeOne } = await openSource(options);
+    server.give(job("a"));
+    const running = await takeOne();
+    const { begun, end } = server.slowTake(JSON.stringify(job("b", { type: "lake_video" })));
+    await source.take(request());
+    const waiting = source.waitForChange(60_000, signal, "jobs");
+    await begun;
+    const completed = source.complete(running, result);
+    end();
+    await completed;
+    await waiting;
+    expect(server.bodies("a")[0]).not.toHaveProperty("stopPod");
+    expect(stops).toBe(0);
+    await source.complete(await takeOne(), result);
+    expect(server.bodies("b")[0]).toHaveProperty("stopPod", true);
+    expect(stops).toBe(1);
+  });
 });
