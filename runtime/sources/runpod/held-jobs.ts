@@ -5,6 +5,7 @@ import type { Job } from "#contract/job.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
 import type { Lease, LeaseKey, Offer, SettleOutcome, TakeRequest, UnreportedEnd } from "../job-source.ts";
 import type { JobChannel } from "./job-channel.ts";
+import type { RunpodJob } from "./protocol/take-answer.ts";
 
 /*
  * The jobs that RunPod has given to this container, from their take to their end. RunPod takes none back, so that what would
@@ -14,6 +15,8 @@ import type { JobChannel } from "./job-channel.ts";
  *      ▲  │              │
  *      └──┼─retry, release
  *         └── stopped from outside, by the container's stop, or by its own time: an end, which the next take answers
+ *
+ * One that RunPod has stopped may be handed out anew while its attempt winds down: then it waits again when that is gone.
  */
 export interface HeldJob {
   readonly runpodId: string;
@@ -36,6 +39,8 @@ export interface HeldJob {
   unofferedSinceMs: number | null;
   /** Of all its attempts. */
   channel: JobChannel | null;
+  /** As it was handed out once more, for when it turns out that RunPod has stopped what is here of it. */
+  again: Pick<RunpodJob, "id" | "input"> | null;
 }
 
 export interface Clocks {
@@ -59,6 +64,7 @@ export class HeldJobs {
   readonly #clocks: Clocks;
   readonly #jobs = new Map<string, HeldJob>();
   readonly #settled = new Map<string, Settled>();
+  readonly #again: Pick<RunpodJob, "id" | "input">[] = [];
   readonly #onChange: () => void;
 
   /** @param onChange called when it is others that are held */
@@ -104,6 +110,7 @@ export class HeldJobs {
       isStopped: false,
       unofferedSinceMs: null,
       channel: null,
+      again: null,
     });
     this.#onChange();
   }
@@ -116,7 +123,13 @@ export class HeldJobs {
 
   remove(held: HeldJob): void {
     if (this.#jobs.get(held.runpodId) === held) this.#jobs.delete(held.runpodId);
+    if (held.isStopped && held.again !== null) this.#again.push(held.again);
     this.#onChange();
+  }
+
+  /** Those that were handed out anew, and whose stopped ones are gone since the last call. */
+  takeAgain(): readonly Pick<RunpodJob, "id" | "input">[] {
+    return this.#again.splice(0);
   }
 
   lease(held: HeldJob, leaseSeconds: number): Lease {

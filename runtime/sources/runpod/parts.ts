@@ -51,7 +51,12 @@ export function connectParts(options: RunpodSourceOptions, stopping: AbortSignal
     clock.look();
     changes.jobs.notify();
   };
+  const onReceived = () => {
+    stops.go();
+    onWaits();
+  };
   const onRoom = () => {
+    if (held.takeAgain().filter((job) => receiving.receive(job)).length > 0) onReceived();
     refresh.onRoom();
     changes.jobs.notify();
     takes.go();
@@ -70,10 +75,7 @@ export function connectParts(options: RunpodSourceOptions, stopping: AbortSignal
     hasJobs: () => present.ids.length > 0,
     isOver: () => stopping.aborted || refresh.isWanted,
     receive: (job) => receiving.receive(job),
-    onReceived() {
-      stops.go();
-      onWaits();
-    },
+    onReceived,
   });
   return {
     api,

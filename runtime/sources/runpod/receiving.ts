@@ -39,9 +39,11 @@ export class Receiving {
   #received({ id, input }: Pick<RunpodJob, "id" | "input">): boolean {
     const { source, held, present, failures } = this.#options;
     const { defaultType, handlerOf, log } = source;
+    const here = held.get(id);
+    if (here !== undefined) here.again = { id, input };
     if (present.ids.includes(id)) {
       const message = "RunPod handed out a job that is here already, or whose end waits here for being posted";
-      log?.warn({ runpod_id: id }, message);
+      log?.warn({ runpod_id: id, is_stopped: here?.isStopped ?? false }, message);
       return false;
     }
     const { job, rejection } = readInput(id, input, { defaultType, handlerOf });

@@ -53,8 +53,15 @@ export class StopChannel {
   #stop(runpodId: string): void {
     const { held: jobs, polling, ends, changes } = this.#options;
     const held = jobs.get(runpodId);
-    if (held === undefined || held.isStopped) return;
-    polling.log?.info({ runpod_id: runpodId, job_id: held.job.id }, "RunPod has stopped the job");
+    if (held === undefined) return;
+    const fields = { runpod_id: runpodId, job_id: held.job.id };
+    if (held.isStopped) {
+      // The first one was meant for what is here, this one for what was handed out anew.
+      if (held.again !== null) polling.log?.info(fields, "RunPod has stopped the job that it handed out anew");
+      held.again = null;
+      return;
+    }
+    polling.log?.info(fields, "RunPod has stopped the job");
     held.isStopped = true;
     held.channel?.drop();
     if (held.token === null) ends.cancel(held);
