@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { numberFrom, wholeNumberFrom } from "#contract/fields.ts";
 import { headerSecret } from "#runtime/lib/environment.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { defineSource } from "../source-definition.ts";
-import { namesJob } from "./protocol/url-templates.ts";
+import { besideTake, namesJob } from "./protocol/url-templates.ts";
 
 /** What stands in it is replaced by this container's and the job's names. */
 const template = z
@@ -45,6 +46,15 @@ function outputProblems(output: string | undefined): string[] {
   return [
     "RUNPOD_WEBHOOK_POST_OUTPUT: must have $ID in its path or query, for the job's id; a shell keeps it in single quotes",
   ];
+}
+
+/** Stops come, and batches are taken, where the address of the takes has another name in it. */
+function warnOfNoStops(takeUrl: string, log: Logger | undefined): void {
+  if (besideTake(takeUrl, "job-stop") !== null) return;
+  log?.warn(
+    {},
+    "RUNPOD_WEBHOOK_GET_JOB has no /job-take/ in it: this container does not hear which jobs RunPod stops, and runs them to their ends",
+  );
 }
 
 /** A RunPod serverless endpoint. */
@@ -91,7 +101,10 @@ export const runpod = defineSource({
     ]);
     // A command of a person takes no jobs.
     const isContainer = workers.length > 0;
-    if (isContainer) await assertFit(settings, log);
+    if (isContainer) {
+      await assertFit(settings, log);
+      warnOfNoStops(settings.takeUrl, log);
+    }
     const source = new RunpodSource({
       ...settings,
       ...(isContainer ? {} : { pingUrl: null }),
