@@ -37,7 +37,7 @@ export function connectParts(options: RunpodSourceOptions, stopping: AbortSignal
   const pauseMs = timings.errorPausesMs.at(-1) ?? 0;
   const failures = new FailurePosts({ posts, log, pauseMs, files, onChange });
   const held = new HeldJobs({ nowMs, monotonicMs }, onChange);
-  const earlier = new EarlierJobs(leaseSeconds, monotonicMs);
+  const earlier = new EarlierJobs(leaseSeconds, monotonicMs, onChange);
   const refresh = new Refresh(options, { held: () => held.ids, breakOff: () => takes.breakOff() });
   const changes = new Changes((isWaiting) => takes.onWaiting(isWaiting));
   const unreported = new UnreportedEnds(leaseSeconds, monotonicMs);

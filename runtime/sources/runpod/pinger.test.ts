@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
 import { Pinger } from "./pinger.ts";
+import { openSource } from "./testing/open-source.ts";
 
 /* The server is in a thread of its own too: the main one is to be blocked. */
 const serverCode = `
@@ -55,4 +56,16 @@ it("pings with the ids of the jobs, and goes on while the process does nothing e
   }
   pinger.set([]);
   await expect.poll(async () => (await urls()).at(-1)).toBe("/ping/pod-1?gpu=A40&runpod_version=1.2.3 raw-key");
+});
+
+it("names the job of an earlier process as long as somebody sees to its result, and no longer", async () => {
+  const earlier = await openSource();
+  earlier.server.give({ id: "a" });
+  const lease = await earlier.takeOne();
+  const pingUrl = `${earlier.server.url}/ping/$RUNPOD_POD_ID`;
+  const { source } = await openSource({ pingUrl, pingIntervalMs: 20, leaseSeconds: 1 });
+  const pinged = () => earlier.server.heard.filter(({ url }) => url.includes("/ping/")).map(({ url }) => url);
+  expect(await source.renew([{ lease }])).toEqual(["unknown"]);
+  await expect.poll(() => pinged().filter((url) => url.includes("job_id=a"))).not.toEqual([]);
+  await expect.poll(() => pinged().at(-1)).not.toContain("job_id");
 });
