@@ -11,9 +11,14 @@ import { type Submission, submission } from "../api/schemas/submission.ts";
 /**
  * Reads a submission, and checks its job as the handler of its type will: what is wrong is reported now, all of it, and not
  * by a job that fails later.
+ * @param inTheirWords the problem as whoever has handed it in knows it, where that was in another form
  * @throws CodedError INVALID_JOB, UNKNOWN_JOB_TYPE, NOT_READY (its handler's file is broken here)
  */
-export function parseSubmission(input: unknown, registry: Registry): Submission {
+export function parseSubmission(
+  input: unknown,
+  registry: Registry,
+  inTheirWords = (problem: FieldProblem) => problem,
+): Submission {
   const given =
     isJsonObject(input) && typeof input.type === "string" ? { ...input, type: currentJobType(input.type) } : input;
   const handler = handlerFor(given, registry);
@@ -23,7 +28,7 @@ export function parseSubmission(input: unknown, registry: Registry): Submission 
     ...(parsed.ok ? [] : parsed.problems),
     ...reservedProblems(given),
   ];
-  if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems));
+  if (!parsed.ok || problems.length > 0) throw invalidJob(onePerField(problems).map(inTheirWords));
   return parsed.value;
 }
 

@@ -16,7 +16,7 @@ import { parseSubmission } from "../jobs/submission.ts";
 import { ContainerJobs } from "./container-jobs.ts";
 import { checkEndpointName, type EndpointBackend, type WorkerCounts } from "./endpoint.ts";
 import { EndedReadings } from "./endpoint-health.ts";
-import { defaultPolicy } from "./submission.ts";
+import { inPolicysWords, limitsOf } from "./policy-limits.ts";
 
 /** Between two reads of a record of which nothing is heard here: a queue elsewhere may be paid by the call. */
 const pollMs = { embedded: 500, elsewhere: 2000 };
@@ -55,7 +55,9 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
       const idForm = job.id === jobId ? submission.idForm : "own";
       const kept: KeptSubmission = { ...submission, idForm, input: {}, rest: {} };
       const limited = { ...limitsOf(submission), ...job.config };
-      const given = parseSubmission({ ...job, config: limited }, registry);
+      const given = parseSubmission({ ...job, config: limited }, registry, (problem) =>
+        inPolicysWords(problem, submission, job.config),
+      );
       const body = { ...given, metadata: { ...given.metadata, runpod: kept } };
       const { job_id: id } = await acceptJob({ body, headers: new Headers(), query: {} }, runtime);
       return requestIdOf({ id, metadata: body.metadata });
@@ -80,14 +82,6 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
     drain: (record) => live.drain(record),
     workers: () => countsOf(runtime),
   };
-}
-
-/** As far as the client has set some: without a policy, a job may take as long as its handler allows. */
-function limitsOf({ ttlMs, executionTimeoutMs }: KeptSubmission) {
-  const isLimited = executionTimeoutMs !== defaultPolicy.executionTimeoutMs;
-  // What the contract takes at most; a job of which nobody knows any more is not begun.
-  const seconds = Math.min(executionTimeoutMs / 1000, 86_400);
-  return { expires_in_seconds: ttlMs / 1000, ...(isLimited ? { timeout_seconds: seconds } : {}) };
 }
 
 /** Files of the data folder have an address for whoever reaches this container. */

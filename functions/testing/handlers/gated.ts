@@ -20,6 +20,7 @@ export default defineHandler({
     config: z.looseObject({
       gate: z.string().optional(),
       size: z.number().int("must be a whole number").min(1, "must be at least 1").default(10),
+      timeout_seconds: z.number().max(7200, "must be at most 7,200").optional(),
       /** Fails for good. */
       fail: z.string().optional(),
       /** Fails in each attempt, and might not in another run; five in a row do not keep the container from the next. */
