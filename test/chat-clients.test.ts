@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startContainer, type TestContainer } from "#functions/testing/container.ts";
 import { readEvents } from "#functions/testing/events.ts";
 import { makeEndless } from "./support/endless-model.ts";
+import { makeSlow } from "./support/slow-model.ts";
 
 /* Many who talk with one language model at once, some that leave, and one that reads nothing. */
 
@@ -26,6 +27,7 @@ describe("one model", () => {
 
   beforeAll(async () => {
     makeEndless(join(models, "chat"));
+    makeSlow(join(models, "slow"), 5000);
     container = await startContainer({
       HANDLERS_DIR: join(import.meta.dirname, "../handlers"),
       MODELS_DIR: models,
@@ -98,7 +100,8 @@ describe("one model", () => {
 
   it("is free within a token when the client has left", async () => {
     const leave = new AbortController();
-    const response = await post(url, { prompt: "Hello", max_tokens: 2000 }, leave.signal);
+    // One whose tokens take ten milliseconds: none of them wait to be told in its stopped process.
+    const response = await post(url, { prompt: "Hello", max_tokens: 2000, model: "slow" }, leave.signal);
     await response.body?.getReader().read();
     await expect.poll(() => calls().running?.steps ?? 0).toBeGreaterThan(2);
     // Time stands still for the model, until the container knows that the client is gone.
