@@ -50,7 +50,7 @@ export function containerBackend(runtime: Runtime): EndpointBackend {
         handlerOf: (type: string) => registry.get(type),
       };
       const { job, rejection } = readInput(jobId, submission.input, options);
-      if (rejection !== undefined) throw new CodedError("INVALID_JOB", rejection.message);
+      if (rejection !== undefined) throw new CodedError(rejection.code, rejection.message);
       // The job itself is what the input says: kept twice, it would be twice as large.
       const idForm = job.id === jobId ? submission.idForm : "own";
       const kept: KeptSubmission = { ...submission, idForm, input: {}, rest: {} };

@@ -172,6 +172,13 @@ it.each([
   ],
   ["a webhook in here", "lakes/run", { input: lake, webhook: "http://10.0.0.7/" }, 400, /webhook/],
   ["too much", "lakes/run", `{"input":{"prompt":"${"a".repeat(3_000_000)}"}}`, 413, /larger than/],
+  [
+    "too large an input",
+    "lakes/run",
+    `{"input":{"prompt":"${"a".repeat(1_100_000)}"}}`,
+    413,
+    /characters, and at most/,
+  ],
   ["no JSON", "lakes/run", "<html>", 400, /not valid JSON/],
   ["a name that none can have", "la%20kes/run", { input: lake }, 404, /name/],
   ["an unknown job", "lakes/cancel/none", {}, 404, /no request "none"/],

@@ -11,6 +11,8 @@ export const badJobs: readonly (readonly [json: string, field: string, message: 
   ['{"config":{"clip_skip":"two"}}', "config.clip_skip", "must be a whole number from 0 to 12"],
   ['{"config":{"guidance_rescale":7}}', "config.guidance_rescale", "must be a number from 0 to 1"],
   ['{"config":{"scheduler":"nearest"}}', "config.scheduler", 'must be "euler"'],
+  ['{"config":{"scheduler":{"toString":1}}}', "config.scheduler", 'must be "euler"'],
+  ['{"metadata":{"session_id":{"length":{"toString":1}}}}', "metadata.session_id", "must be"],
   ['{"config":{"pipeline":"img2img"}}', "metadata.reference_image_url", "must be given, since config.pipeline"],
   ['{"config":{"mask_image_url":"https://files.example/mask.png"}}', "config.mask_image_url", beginsWith],
   [

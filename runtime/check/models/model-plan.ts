@@ -44,10 +44,11 @@ async function diffusersPlan(folder: string, index: Readonly<Record<string, unkn
     return parsed.success && !name.startsWith("_") ? [{ name, className: parsed.data[1] }] : [];
   });
   const schedulers = present.filter(({ className }) => className.includes("Scheduler"));
-  const isWan = index._class_name === "WanPipeline";
+  const { _class_name: ofPipeline } = index;
+  const isWan = ofPipeline === "WanPipeline";
   const known = (isWan ? flowSchedulerNames : schedulerNames).filter((name) => name.endsWith("Scheduler"));
   const warnings = await Promise.all(schedulers.map(({ name }) => schedulerWarning(folder, name, known)));
-  const isSdxl = String(index._class_name).includes("StableDiffusionXL");
+  const isSdxl = typeof ofPipeline === "string" && ofPipeline.includes("StableDiffusionXL");
   const refiner = isSdxl ? await refinerPlan(folder) : noParts;
   const listed = new Set(present.map(({ name }) => name));
   const conditions = isSdxl ? await conditionsPlan(folder, listed) : { ...noParts, warnings: [] };

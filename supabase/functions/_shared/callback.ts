@@ -145,7 +145,8 @@ function assetTypeOf(url: string): CallbackAsset["type"] {
 function refuseEmptyCompletion(callback: unknown, ctx: z.core.$RefinementCtx): void {
   if (!isJsonObject(callback) || callback.status !== "completed" || !Array.isArray(callback.assets)) return;
   const metadata = isJsonObject(callback.metadata) ? callback.metadata : {};
-  const made = contentTypeOf(String(metadata.job_type)) ?? metadata.content_type;
+  const { job_type: type, content_type } = metadata;
+  const made = (typeof type === "string" ? contentTypeOf(type) : undefined) ?? content_type;
   if (callback.assets.length > 0 || (made !== "image" && made !== "video")) return;
   const message = `must not be empty: a completed job of this type made at least one ${made}`;
   ctx.addIssue({ code: "custom", path: ["assets"], input: callback.assets, message });

@@ -9,3 +9,8 @@ export function fromDecimal(value: unknown): unknown {
   const digits = value.replace(/[-.]/g, "");
   return digits.length <= 15 && exactDecimal.test(value) ? Number(value) : value;
 }
+
+/** A number, or a text of one; NaN for anything else: `Number` would make one of a list, and fails for some objects. */
+export function looseNumber(value: unknown): number {
+  return typeof value === "number" || typeof value === "string" ? Number(value) : Number.NaN;
+}

@@ -8,7 +8,7 @@ import { invalidJob, unknownJobType } from "./problems.ts";
 import { type QueueClient, type QueueOptions, requestQueue } from "./queue-client.ts";
 import { eventsChannel } from "./queue-keys.ts";
 import { schemaOf } from "./schemas.ts";
-import { isGiven } from "./synonyms.ts";
+import { isGiven, type JsonObject } from "./synonyms.ts";
 
 /**
  * The producer's side of the queue, for edge functions (Deno) and Node alike, over the client that the caller has:
@@ -83,7 +83,7 @@ export async function enqueueJob(
 }
 
 /** A job as its producer made it, with an id and a time stamp. Older producers name the id otherwise. */
-export function withIdAndTime(job: JobToEnqueue): JobToEnqueue {
+export function withIdAndTime(job: Readonly<JsonObject>): JsonObject {
   const hasId = [job.id, job.jobId, job.job_id].some(isGiven);
   const created_at = job.created_at ?? job.createdAt ?? new Date().toISOString();
   return { ...job, ...(hasId ? {} : { id: crypto.randomUUID() }), created_at };
@@ -101,7 +101,7 @@ export interface ReadNewJob {
  *
  * @throws CodedError INVALID_JOB for what has no id or no type
  */
-export function readNewJob(job: JobToEnqueue): ReadNewJob {
+export function readNewJob(job: Readonly<JsonObject>): ReadNewJob {
   const decoded = decodeProduced(job);
   if (decoded.ok) return { job: decoded.job, problems: problemsOfType(decoded.job, []) };
   const { reason, rejected } = decoded;

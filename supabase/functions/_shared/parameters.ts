@@ -123,7 +123,7 @@ function tiersOf(names: readonly string[], { explicit, model = {}, type = "", ha
   };
   const ofHandler = underNamesOf(names, handler);
   const scheduler = [job, ofModel, ofHandler].map((tier) => tier.scheduler).find(isGiven);
-  const preset = names.includes("scheduler") ? presetOf(objectAt(model, "sampler_presets"), String(scheduler)) : {};
+  const preset = names.includes("scheduler") ? presetOf(objectAt(model, "sampler_presets"), scheduler) : {};
   return [
     ["job", job],
     ["preset", underNamesOf(names, preset)],
@@ -133,7 +133,8 @@ function tiersOf(names: readonly string[], { explicit, model = {}, type = "", ha
 }
 
 /** The preset of a scheduler, under any way to write its name. */
-function presetOf(presets: Readonly<JsonObject>, scheduler: string): JsonObject {
+function presetOf(presets: Readonly<JsonObject>, scheduler: unknown): JsonObject {
+  if (typeof scheduler !== "string") return {};
   const key = Object.keys(presets).find((name) => schedulerKey(name) === schedulerKey(scheduler));
   return key === undefined ? {} : objectAt(presets, key);
 }

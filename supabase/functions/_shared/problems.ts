@@ -22,9 +22,30 @@ const maxProblems = 50;
  * given and what is allowed; where the producer used another name for the field, the message says which.
  */
 export function parseWith<Schema extends z.ZodType>(schema: Schema, input: unknown): Parsed<z.output<Schema>> {
-  const result = schema.safeParse(input, { reportInput: true, error: houseMessage });
+  const result = checked(schema, input);
   if (result.success) return { ok: true, value: result.data };
   return { ok: false, problems: fieldProblems(result.error, input) };
+}
+
+/**
+ * Zod compares the `length` of whatever has one, also of an object in the place of a text, and throws a TypeError where no number
+ * can be made of it. Where that is done the object is wrong, with a `length` or without.
+ */
+function checked<Schema extends z.ZodType>(schema: Schema, input: unknown): z.ZodSafeParseResult<z.output<Schema>> {
+  const options = { reportInput: true, error: houseMessage };
+  try {
+    return schema.safeParse(input, options);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return schema.safeParse(withoutLengths(input), options);
+  }
+}
+
+function withoutLengths(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutLengths);
+  if (!isJsonObject(value)) return value;
+  const kept = Object.entries(value).filter(([name, child]) => name !== "length" || typeof child !== "object");
+  return Object.fromEntries(kept.map(([name, child]) => [name, withoutLengths(child)]));
 }
 
 /** The problems of a zod error; `input` is what was parsed, for errors that were made without `reportInput`. */

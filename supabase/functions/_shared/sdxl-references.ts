@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { looseNumber } from "./decimal.ts";
 import { colour, numberFrom, optionalFlag, optionalOneOf, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { resultFields } from "./result-fields.ts";
@@ -138,7 +139,7 @@ function checkWithout(config: JsonObject, metadata: JsonObject, refuse: Refuse):
 function checkStrength(config: JsonObject, metadata: JsonObject, refuse: Refuse): void {
   const rule = "which leaves the reference as it is: metadata.exact_copy_mode draws a copy";
   if (isGiven(config.denoise_strength)) {
-    if (Number(config.denoise_strength) === 0)
+    if (looseNumber(config.denoise_strength) === 0)
       refuse(["config", "denoise_strength"], 0, `must be more than 0, ${rule}`);
   } else if (isGiven(metadata.denoise_strength)) {
     if (metadata.denoise_strength === 0) refuse(["metadata", "denoise_strength"], 0, `must be more than 0, ${rule}`);

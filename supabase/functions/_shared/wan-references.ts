@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { looseNumber } from "./decimal.ts";
 import { colour, expectedReference, numberFrom, optionalOneOf, optionalReference } from "./fields.ts";
 import { optional } from "./job.ts";
 import { canonicalJob, isGiven, isJsonObject, isReference, type JsonObject, nameGiven } from "./synonyms.ts";
@@ -173,7 +174,7 @@ const problems: Readonly<Record<ReferenceRule, (job: Readonly<JsonObject>) => re
 };
 
 function isOneFrame({ config }: Readonly<JsonObject>): boolean {
-  return isJsonObject(config) && Number(config.frame_num) === 1;
+  return isJsonObject(config) && looseNumber(config.frame_num) === 1;
 }
 
 /** Refuses what would be another clip than the one that was requested. */

@@ -9,7 +9,7 @@ import { readNewJob, withIdAndTime } from "../_shared/enqueue.ts";
 import { CodedError } from "../_shared/errors.ts";
 import { overdueProblem } from "../_shared/expiry.ts";
 import type { FieldProblem, Job } from "../_shared/job.ts";
-import { invalidJob, shortened } from "../_shared/problems.ts";
+import { invalidJob, parseWith, shortened } from "../_shared/problems.ts";
 import { unofferedNeed } from "../_shared/queue-offers.ts";
 import { schemaOf } from "../_shared/schemas.ts";
 import { isGiven, isJsonObject } from "../_shared/synonyms.ts";
@@ -95,25 +95,25 @@ function readSubmission(
   const { id: canonicalId, jobId, job_id, ...rest } = fields;
   const given = canonicalId ?? jobId ?? job_id ?? crypto.randomUUID();
   const id = z.uuid().safeParse(given);
-  const key = idempotencyKey.safeParse(givenKey);
+  const key = parseWith(idempotencyKey, givenKey);
   const named = {
     id: id.data ?? crypto.randomUUID(),
-    type: String(type ?? jobType ?? job_type ?? ""),
+    type: type ?? jobType ?? job_type ?? "",
     user_id: caller.id,
   };
   const { job, problems } = readNewJob(withIdAndTime({ ...rest, ...named }));
   const more: FieldProblem[] = [];
   if (!id.success) more.push({ field: "id", value: shortened(given), message: "must be a UUID" });
-  if (!key.success) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });
+  if (!key.ok) more.push({ field: "idempotency_key", value: shortened(givenKey), message: keyRule });
   if (isGiven(fields.delay_seconds))
     more.push({ field: "delay_seconds", value: shortened(fields.delay_seconds), message: delayRule });
   more.push(...webhookProblems(job, config.webhookHosts));
   const header = request.headers.get("idempotency-key");
-  const isNamed = isGiven(canonicalId ?? jobId ?? job_id ?? key.data ?? header);
+  const isNamed = isGiven(canonicalId ?? jobId ?? job_id ?? givenKey ?? header);
   const overdue = isNamed ? null : overdueProblem(job, Date.now());
   if (overdue !== null) more.push(overdue);
   if (problems.length + more.length > 0) throw invalidJob([...more, ...problems]);
-  const ownKey = keyOf(header, key.data ?? undefined);
+  const ownKey = keyOf(header, (key.ok ? key.value : null) ?? undefined);
   return { job, idempotencyKey: ownKey, unread: unreadOf(job, rest.config) };
 }
 

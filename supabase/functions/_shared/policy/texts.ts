@@ -1,3 +1,4 @@
+import { looseNumber } from "../decimal.ts";
 import { isJsonObject, type JsonObject } from "../synonyms.ts";
 
 /** Texts of a job by what they do to the picture: what is asked for, and what is to be kept out of it. */
@@ -22,8 +23,7 @@ export function textsOf(job: JsonObject): JobTexts {
 }
 
 function isTurnedRound(config: JsonObject): boolean {
-  const guidance = config.guidance_scale ?? config.sample_guide_scale;
-  return guidance !== undefined && guidance !== null && Number(guidance) < 1;
+  return looseNumber(config.guidance_scale ?? config.sample_guide_scale) < 1;
 }
 
 /** Bounded by the body that it is read from. */
