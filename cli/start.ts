@@ -1,8 +1,11 @@
 import { flushCompileCache } from "node:module";
 import { CodedError } from "#contract/errors.ts";
+import type { RunningServer } from "#functions/server.ts";
 import type { Config } from "#runtime/container/config.ts";
+import type { Runtime } from "#runtime/container/runtime.ts";
 import { startFacts } from "#runtime/container/start-facts.ts";
 import { startRuntime } from "#runtime/container/start-runtime.ts";
+import type { Logger } from "#runtime/observe/log.ts";
 import { type EnvFile, noteProblems } from "./env-file.ts";
 import { exitCodes } from "./errors.ts";
 import { Interruption } from "./interruption.ts";
@@ -15,8 +18,9 @@ export interface StartOptions extends GlobalOptions, ListenOptions {
 }
 
 /**
- * The body of `ourvidz start`: the runtime first, because jobs can be taken before anybody sends a request. At the end
- * the server goes last, so that health checks and progress are answered while running jobs finish.
+ * The body of `ourvidz start`. The server listens before a job is taken: a container whose port is in use is started again and
+ * again, and must not lose a job each time. At the end the server goes last, so that health checks and progress are answered
+ * while running jobs finish.
  */
 export async function start(options: StartOptions, envFile: EnvFile | null = null): Promise<number> {
   const interruption = new Interruption();
@@ -28,13 +32,9 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
     log.info({ file: envFile.path, variables: envFile.variables }, "variables were read from a file");
   for (const { line, problem } of envFile?.problems ?? [])
     log.warn({ file: envFile?.path, line, problem }, "a line of the file with variables is not read as it looks");
-  const runtime = await startRuntime(config, log);
-  for (const problem of runtime.registry.problems) config.onHandlerProblem?.(problem);
-  let server: { close(): Promise<void> } | undefined;
+  const { runtime, server: started } = await startServing(config, log);
   try {
-    const { startServer } = await import("#functions/server.ts");
-    const started = await startServer(runtime, log);
-    server = started;
+    for (const problem of runtime.registry.problems) config.onHandlerProblem?.(problem);
     runtime.startHeartbeat(started.port);
     void removeLeft(config.dataFolder).catch((error: unknown) =>
       log.warn({ error }, "what killed commands have left in the data folder could not be removed"),
@@ -55,9 +55,23 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
         `The loop that takes jobs has died (${reason}). The container has to be started again.`,
       );
   } finally {
-    await runtime.stop(async () => server?.close());
+    await runtime.stop(() => started.close());
   }
   return exitCodes.completed;
+}
+
+async function startServing(config: Config, log: Logger): Promise<{ runtime: Runtime; server: RunningServer }> {
+  const listening = Promise.withResolvers<RunningServer>();
+  try {
+    const runtime = await startRuntime(config, log, async (assembled) => {
+      const { startServer } = await import("#functions/server.ts");
+      listening.resolve(await startServer(assembled, log));
+    });
+    return { runtime, server: await listening.promise };
+  } catch (error) {
+    void listening.promise.then((server) => server.close());
+    throw error;
+  }
 }
 
 /** What `run`, `backup` and `restore` that were killed (SIGKILL) have left in the data folder holds room. */

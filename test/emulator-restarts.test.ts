@@ -1,8 +1,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { startContainerProcess } from "./support/container-process.ts";
+import { isThere } from "./support/kill.ts";
 import { freePort } from "./support/machine.ts";
 import { startTestRuntime, type TestRuntime } from "./support/runtime.ts";
 
@@ -16,16 +18,18 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "ourvidz-emulator-restarts-"));
   port = await freePort();
   url = `http://127.0.0.1:${port}/v2/lakes`;
-  container = await startTestRuntime({
-    RUNPOD_WEBHOOK_GET_JOB: `${url}/job-take/$RUNPOD_POD_ID`,
-    RUNPOD_WEBHOOK_POST_OUTPUT: `${url}/job-done/$RUNPOD_POD_ID/$ID`,
-    RUNPOD_WEBHOOK_PING: `${url}/ping/$RUNPOD_POD_ID`,
-    RUNPOD_PING_INTERVAL: "1000",
-    RUNPOD_POD_ID: "pod-1",
-    RUNPOD_AI_API_KEY: "any",
-    RUNPOD_JOB_TYPE: "noop",
-    RUNPOD_SKIP_AUTO_SYSTEM_CHECKS: "true",
-  });
+  container = await startTestRuntime(ofEndpoint(url));
+});
+
+const ofEndpoint = (at: string) => ({
+  RUNPOD_WEBHOOK_GET_JOB: `${at}/job-take/$RUNPOD_POD_ID`,
+  RUNPOD_WEBHOOK_POST_OUTPUT: `${at}/job-done/$RUNPOD_POD_ID/$ID`,
+  RUNPOD_WEBHOOK_PING: `${at}/ping/$RUNPOD_POD_ID`,
+  RUNPOD_PING_INTERVAL: "1000",
+  RUNPOD_POD_ID: "pod-1",
+  RUNPOD_AI_API_KEY: "any",
+  RUNPOD_JOB_TYPE: "noop",
+  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS: "true",
 });
 
 afterAll(async () => {
@@ -57,4 +61,22 @@ it.each(["kill", "stop"] as const)("ends a job once whose emulator it was to %s 
   const status = () => call(`status/${id}`).catch(() => null);
   await expect.poll(status, { timeout: 30_000 }).toMatchObject({ status: "COMPLETED", workerId: "pod-1" });
   expect((await starts()).trim().split("\n")).toHaveLength(1);
+});
+
+it("has no job taken by a container that cannot listen", async () => {
+  startEmulator();
+  const rivers = url.replace("/lakes", "/rivers");
+  const at = async (operation: string, init: RequestInit = {}) =>
+    JSON.parse(await (await fetch(`${rivers}/${operation}`, init)).text());
+  await expect.poll(() => at("health").catch(() => null), { timeout: 15_000 }).toMatchObject({ jobs: {} });
+  const { id } = await at("run", { method: "POST", body: JSON.stringify({ input: {} }) });
+  const data = await mkdtemp(join(folder, "no-port-"));
+  const handlers = fileURLToPath(new URL("./support/handlers", import.meta.url));
+  const own = { DATA_DIR: data, HANDLERS_DIR: handlers, PORT: String(port) };
+  const other = startContainerProcess({ ...ofEndpoint(rivers), ...own });
+  onTestFinished(() => other.kill());
+  await expect.poll(other.log, { timeout: 30_000 }).toContain(`Port ${port}`);
+  await expect.poll(() => isThere(other.pid), { timeout: 15_000 }).toBe(false);
+  expect(await at(`status/${id}`)).toMatchObject({ status: "IN_QUEUE" });
+  expect(await at("health")).toMatchObject({ workers: { idle: 0, running: 0 } });
 });

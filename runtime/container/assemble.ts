@@ -70,6 +70,8 @@ export interface Beginnings {
   /** Takes back that this process has executors. */
   readonly forgetOwner: () => Promise<void>;
   readonly startedAtMs: number;
+  /** Comes before the first delivery and the first job. */
+  readonly beforeWork: (runtime: Runtime) => Promise<void>;
 }
 
 /**
@@ -94,20 +96,16 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
   const gpu = new GpuReading();
   const observed = { metrics, metricsRegistry, queueReadings, gpu };
   const prompts = promptReader(config, log);
-  const { workerId, dataFolder: data_folder } = config;
-  const measured = { ...parts, workerId, executors, outbox, queueReadings, gpu, sources: sources.byName };
-  readAtScrape(metricsRegistry, measured);
+  const { workerId } = config;
+  readAtScrape(metricsRegistry, { ...parts, workerId, executors, outbox, queueReadings, gpu, sources: sources.byName });
   const stopWatchingLoop = watchEventLoop({ metrics, log });
 
-  const stopWatchingFitness = await begin(parts, sources, stopRequest);
   const stopHousekeeping = startHousekeeping({ config, log, ...embedded, ...kept, uploads: parts.uploads });
-  const startFacts = { types: registry.types.length, data_folder, start_ms: Date.now() - startedAtMs };
-  log.info({ workers: [...executors.keys()], ...startFacts }, "the container is up");
+  const watches = [stopHousekeeping, stopWatchingLoop];
 
   const close = async () => {
     await tracing.stop(spansLimitMs);
-    stopHousekeeping();
-    for (const stopWatching of [stopWatchingLoop, stopWatchingFitness]) stopWatching();
+    for (const stopWatching of watches) stopWatching();
     dataFolder.stop();
     parts.warmUp.stop();
     await parts.fetches.stop();
@@ -119,7 +117,7 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
   let heartbeat: Heartbeat | null = null;
   const stop: Runtime["stop"] = (closeServer) =>
     shutDown({ config, log, executors, ...parts, heartbeat, close, closeServer });
-  return {
+  const runtime: Runtime = {
     config,
     registry,
     queue: sources.queues,
@@ -139,6 +137,20 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
     restartExecutor: (executor) => restartExecutor(executor, parts, own),
     stop,
   };
+  try {
+    await beginnings.beforeWork(runtime);
+    watches.push(await begin(parts, sources, stopRequest));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  logStart({ ...runtime, log });
+  return runtime;
+}
+
+function logStart({ config, registry, executors, startedAtMs, log }: Runtime & Pick<Beginnings, "log">) {
+  const facts = { types: registry.types.length, data_folder: config.dataFolder, start_ms: Date.now() - startedAtMs };
+  log.info({ workers: [...executors.keys()], ...facts }, "the container is up");
 }
 
 function contextOf({ config, registry, embedded, log, stopRequest }: ContextParts) {

@@ -11,9 +11,15 @@ import type { Runtime } from "./runtime.ts";
 /**
  * Starts a container. Executors come first, because they take longest: what they need is all that this module loads, and
  * the rest is loaded while they boot.
- * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker, a wrong preset file), DATA_FOLDER_UNUSABLE, DISK_FULL
+ * @param beforeWork what must succeed before anything is delivered and any job is taken: some queues take no job back
+ * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker, a wrong preset file), DATA_FOLDER_UNUSABLE, DISK_FULL, and
+ *   whatever `beforeWork` throws
  */
-export async function startRuntime(config: Config, log: Logger): Promise<Runtime> {
+export async function startRuntime(
+  config: Config,
+  log: Logger,
+  beforeWork: (runtime: Runtime) => Promise<void> = async () => undefined,
+): Promise<Runtime> {
   const startedAtMs = Date.now();
   const { dataFolder, handlersFolder } = config;
   const [registry, folder] = await Promise.all([loadHandlers(handlersFolder), openDataFolder(dataFolder)]);
@@ -24,7 +30,7 @@ export async function startRuntime(config: Config, log: Logger): Promise<Runtime
   try {
     executors = startExecutors(config, registry, log);
     const { assemble } = await import("./assemble.ts");
-    return await assemble({ config, log, registry, folder, executors, forgetOwner, startedAtMs });
+    return await assemble({ config, log, registry, folder, executors, forgetOwner, startedAtMs, beforeWork });
   } catch (error) {
     await Promise.all([...executors.values()].map((executor) => executor.stop(0)));
     await forgetOwner();
