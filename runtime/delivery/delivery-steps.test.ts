@@ -13,6 +13,7 @@ import type { JobResult, LeaseKey, SettleOutcome } from "#runtime/sources/job-so
 import { sourceMigrations } from "#runtime/sources/sqlite/schema.ts";
 import { SqliteSource } from "#runtime/sources/sqlite/sqlite-source.ts";
 import type { Callback } from "./callbacks/callback.ts";
+import { DeliveryGates } from "./delivery-gates.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { Outbox } from "./outbox.ts";
@@ -52,15 +53,16 @@ async function open(send: Callback["send"]) {
   });
   const outbox = new Outbox(database, { owner: "this", nowMs });
   const sources = new Map([["sqlite", source]]);
+  const store = { name: "none", put: unused, url: unused, removeJob: unused };
+  const shared = { outbox, log, metrics, store, callback: { name: "app", send }, random: () => 0.5 };
+  const gates = new DeliveryGates({ ...shared, onOpened: () => undefined });
   const steps = new DeliverySteps({
-    ...{ outbox, log, metrics, nowMs, random: () => 0.5 },
+    ...{ ...shared, gates },
     ...{ sources, keepers: new Map(), confirmations: new EndConfirmations(sources) },
-    ...{ progressSent: async () => undefined, onOpened: () => undefined, webhook: { send: unused, sendBody: unused } },
-    store: { name: "none", put: unused, url: unused, removeJob: unused },
+    ...{ nowMs, progressSent: async () => undefined, webhook: { send: unused, sendBody: unused } },
     stored: { address: unused, read: unused },
-    callback: { name: "app", send },
   });
-  return { folder, source, outbox, steps };
+  return { folder, source, outbox, steps, gates };
 }
 
 it("keeps a job completed that the app was notified of, although its source refuses the result when it is settled again", async () => {
@@ -94,7 +96,7 @@ it("keeps a job completed that the app was notified of, although its source refu
 });
 
 it("ends the job of an emulated endpoint while the app is away, and does not take that for the app's answer", async () => {
-  const { outbox, steps } = await open(async () => {
+  const { outbox, steps, gates } = await open(async () => {
     throw new Error("the app is away");
   });
   const { signal } = new AbortController();
@@ -116,9 +118,9 @@ it("ends the job of an emulated endpoint while the app is away, and does not tak
     return row;
   };
   for (const id of ["a", "b", "c"]) await expect(steps.run(await record(id, "noop"), signal)).rejects.toThrow();
-  expect(steps.isAppAway).toBe(true);
+  expect(gates.isAppAway).toBe(true);
   const row = await record("emulated", emulatedType);
-  expect(steps.waitsOf([row])).toMatchObject([{ waitMs: 0 }]);
+  expect(gates.waitsOf([row], (each) => steps.needsNobody(each))).toMatchObject([{ waitMs: 0 }]);
   expect(await steps.run(row, signal)).toMatchObject({ outcome: "cancelled" });
-  expect(steps.isAppAway).toBe(true);
+  expect(gates.isAppAway).toBe(true);
 });

@@ -1,8 +1,6 @@
-import { CodedError, type ErrorReport, PermanentError, retryMeaning, toErrorReport } from "#contract/errors.ts";
+import { type ErrorReport, PermanentError, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
-import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
-import { steadyNowMs } from "#runtime/lib/steady-clock.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
@@ -10,20 +8,18 @@ import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
-import { destinationOf, missingDestination } from "./destination.ts";
+import { type DeliveryGates, Postponed } from "./delivery-gates.ts";
 import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
 import { fileRefusal } from "./file-refusal.ts";
-import { OutageGate, probeMs } from "./outage-gate.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
 import { resultOf, settleEntry } from "./settle-entry.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
-import { isMendable } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
-import { sendWebhook, webhookHostOf } from "./webhooks/webhook-row.ts";
+import { sendWebhook } from "./webhooks/webhook-row.ts";
 
 /*
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order. The
@@ -47,14 +43,12 @@ export interface DeliveryStepsOptions {
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly confirmations: EndConfirmations;
+  readonly gates: DeliveryGates;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
-  readonly random: () => number;
   /** Resolves when no progress of the job's run, or of one before it, is on its way any more, and lets none follow. */
   progressSent(lease: OutboxEntry["lease"]): Promise<void>;
-  /** The store or the app is back: rows that wait for it can go. */
-  onOpened(): void;
 }
 
 export interface Delivered {
@@ -63,57 +57,15 @@ export interface Delivered {
   readonly entry: OutboxEntry;
 }
 
-/** The row has to wait for its store or the app, which is known to be away. */
-export class Postponed extends Error {
-  readonly waitMs: number;
-  readonly gate: OutageGate;
-  readonly wasTried: boolean;
-
-  constructor(waitMs: number, gate: OutageGate, cause?: unknown) {
-    super("postponed", { cause });
-    this.waitMs = waitMs;
-    this.gate = gate;
-    this.wasTried = cause !== undefined;
-  }
-}
-
 const callbackLimitMs = 24 * 60 * 60 * 1000;
-export const retryPauses = { baseSeconds: 1, maxSeconds: 60 };
-/** Below this many jobs that fail, each has its own pauses. */
-const outageThreshold = 3;
-/** Beyond so many hosts, those that answer are forgotten. */
-const maxWebhookGates = 1000;
 
 export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
-  readonly #storeGate: OutageGate;
-  readonly #callbackGate: OutageGate;
-  /** Before what was made for an app's storage, or for a callback, and has none here: others go past them. */
-  readonly #noStoreGate: OutageGate;
-  readonly #noCallbackGate: OutageGate;
-  /** By host: one that is away is nobody else's matter. */
-  readonly #webhookGates = new Map<string, OutageGate>();
   /** Rows whose callbacks were taken, or given up: also while the disk that would say so is full. */
   readonly #reported = new Set<number>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
-    this.#storeGate = this.#newGate();
-    this.#callbackGate = this.#newGate();
-    this.#noStoreGate = this.#newGate();
-    this.#noCallbackGate = this.#newGate();
-  }
-
-  /** True while the app does not take callbacks. */
-  get isAppAway(): boolean {
-    return this.#callbackGate.isClosed;
-  }
-
-  /** Whoever waits for the store or the app can go on: the next row of each finds out whether that is of use. */
-  letThrough(): void {
-    const webhooks = this.#webhookGates.values();
-    for (const gate of [this.#storeGate, this.#callbackGate, this.#noStoreGate, this.#noCallbackGate, ...webhooks])
-      gate.letThrough();
   }
 
   /** The row is gone, or another process's. */
@@ -121,19 +73,9 @@ export class DeliverySteps {
     this.#reported.delete(rowId);
   }
 
-  /** How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait. */
-  waitsOf(rows: readonly OutboxRow[]): readonly { readonly waitMs: number; readonly reason: unknown }[] {
-    const probed = new Set<OutageGate>();
-    return rows.map((row) => {
-      const gate = this.#gateOf(row);
-      const { reason } = gate;
-      // Nobody is asked any more, or it is given up without being tried.
-      if (this.#isReported(row) || (!needsUpload(row) && (isOfNoApp(row) || this.#isGivenUp(row))))
-        return { waitMs: 0, reason };
-      if (probed.has(gate)) return { waitMs: probeMs, reason };
-      if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
-      return { waitMs: gate.waitMs, reason };
-    });
+  /** Whether what is left of the row goes past the gates: nobody is asked any more, or it is given up without being tried. */
+  needsNobody(row: OutboxRow): boolean {
+    return this.#isReported(row) || (!needsUpload(row) && (isOfNoApp(row) || this.#isGivenUp(row)));
   }
 
   /** @throws Postponed; whatever else failed, to be tried again */
@@ -201,7 +143,7 @@ export class DeliverySteps {
   /** Why the files can never be stored; null when they are. */
   async #upload(row: OutboxRow, signal: AbortSignal): Promise<PermanentError | null> {
     try {
-      await this.#through(row, () => this.#putAll(row.entry, signal));
+      await this.#options.gates.through(row, () => this.#putAll(row.entry, signal));
     } catch (error) {
       const refusal = await fileRefusal(error, row.entry);
       if (refusal === null) throw error;
@@ -247,7 +189,7 @@ export class DeliverySteps {
     const what = row.entry.forWebhook ? "webhook" : "callback";
     try {
       if (isOfNoApp(row)) await this.#options.progressSent(row.entry.lease);
-      else await this.#through(row, () => this.#notify(row, signal));
+      else await this.#options.gates.through(row, () => this.#notify(row, signal));
     } catch (error) {
       if (error instanceof PermanentError) log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
       else if (!this.#isGivenUp(row)) throw error;
@@ -281,7 +223,7 @@ export class DeliverySteps {
   #isGivenUp(row: OutboxRow): boolean {
     if (this.#isReported(row)) return true;
     const isOld = this.#options.nowMs() - row.createdAtMs > callbackLimitMs;
-    return isOld && (row.entry.forWebhook || !this.#gateOf(row).needsMending);
+    return isOld && (row.entry.forWebhook || !this.#options.gates.needsMending(row));
   }
 
   async #settle(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
@@ -292,81 +234,6 @@ export class DeliverySteps {
   async #drop(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
     const outcome = await settleEntry(source, entry, filesIn(this.#options.stored, entry.bucket, signal));
     return { outcome: outcome === "unknown" ? "lost" : outcome, entry };
-  }
-
-  /** One step that depends on somebody else, and what its failure means for the other rows. */
-  async #through(row: OutboxRow, step: () => Promise<void>): Promise<void> {
-    const gate = this.#gateOf(row);
-    const waitMs = gate.enter(row.id);
-    if (waitMs > 0) throw new Postponed(waitMs, gate);
-    try {
-      this.#assertDestination(row);
-      await step();
-    } catch (error) {
-      // Who refuses one thing for good is there for the others.
-      if (error instanceof PermanentError) this.#opened(gate);
-      else this.#failed(gate, row, error);
-      throw error;
-    }
-    this.#opened(gate);
-  }
-
-  /** The gate before the row's next step. */
-  #gateOf(row: OutboxRow): OutageGate {
-    if (row.entry.forWebhook) return this.#webhookGate(webhookHostOf(row.entry));
-    const isMissing = this.#missingDestination(row) !== null;
-    if (needsUpload(row)) return isMissing ? this.#noStoreGate : this.#storeGate;
-    return isMissing ? this.#noCallbackGate : this.#callbackGate;
-  }
-
-  #newGate(): OutageGate {
-    return new OutageGate({ threshold: outageThreshold, nowMs: steadyNowMs, random: this.#options.random });
-  }
-
-  #webhookGate(host: string): OutageGate {
-    const known = this.#webhookGates.get(host) ?? this.#newGate();
-    this.#webhookGates.set(host, known);
-    if (this.#webhookGates.size > maxWebhookGates) {
-      const open = [...this.#webhookGates].filter(([name, gate]) => name !== host && !gate.isClosed);
-      for (const [name] of open) this.#webhookGates.delete(name);
-    }
-    return known;
-  }
-
-  #missingDestination(row: OutboxRow): CodedError | null {
-    return missingDestination(stepOf(row), row.entry.madeFor, destinationOf(this.#options));
-  }
-
-  /** @throws RetryableError STORAGE_REFUSED, CALLBACK_REFUSED for what was made for an app that is not configured here */
-  #assertDestination(row: OutboxRow): void {
-    const missing = this.#missingDestination(row);
-    if (missing === null) return;
-    recordFailure(this.#options.metrics, needsUpload(row) ? "store" : "callback", missing);
-    throw missing;
-  }
-
-  /** @throws Postponed unless the row is to be tried again by its own clock */
-  #failed(gate: OutageGate, row: OutboxRow, error: unknown): void {
-    const { log, random } = this.#options;
-    const meaning = retryMeaning(error);
-    const wasClosed = gate.isClosed;
-    const waitMs = gate.failed(row.id, {
-      delaySeconds: typeof meaning === "object" ? meaning.delaySeconds : undefined,
-      needsMending: isMendable(error),
-      error,
-    });
-    if (waitMs === null) return;
-    if (!wasClosed) log.warn({ error }, "finished jobs wait: what they are delivered to is away or refuses them");
-    // An answer, unlike silence, may be about this job alone: the next time another one goes first.
-    const { baseSeconds, maxSeconds } = retryPauses;
-    const ownMs = wasAnswered(error) ? retryDelaySeconds(row.tries + 1, baseSeconds, maxSeconds, random) * 1000 : 0;
-    throw new Postponed(waitMs + ownMs, gate, error);
-  }
-
-  #opened(gate: OutageGate): void {
-    if (!gate.succeeded()) return;
-    this.#options.log.info({}, "deliveries get through again");
-    this.#options.onOpened();
   }
 }
 
@@ -382,11 +249,6 @@ function isOfNoApp({ entry }: OutboxRow): boolean {
 
 function needsUpload(row: OutboxRow): boolean {
   return stepOf(row) === "files";
-}
-
-/** True for an error that an answer caused: its details say which. */
-function wasAnswered(error: unknown): boolean {
-  return error instanceof CodedError && error.details !== undefined;
 }
 
 function causeOf(error: unknown): unknown {

@@ -5,14 +5,14 @@ import { removeWork } from "#runtime/container/data-folder.ts";
 import { publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
-import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts";
 import { type FinalSettlement, processingCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
-import { DeliverySteps, Postponed, retryPauses } from "./delivery-steps.ts";
+import { DeliveryGates, Postponed } from "./delivery-gates.ts";
+import { DeliverySteps } from "./delivery-steps.ts";
 import { destinationOf } from "./destination.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { endOf } from "./entry-end.ts";
@@ -23,6 +23,7 @@ import type { Outbox, PostponedRow } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow } from "./outbox-row.ts";
 import { ProgressChannels } from "./progress-channels.ts";
+import { retryPauseMs } from "./retry-pause.ts";
 import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, noteOf, unreadableAlarms, type Wait, Waits } from "./waits.ts";
@@ -76,6 +77,7 @@ export class Delivery {
   readonly #holds: LeaseHolds;
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
+  readonly #gates: DeliveryGates;
   readonly #confirmations: EndConfirmations;
   readonly #waits: Waits;
   readonly #notes: NoteWriter;
@@ -88,11 +90,12 @@ export class Delivery {
     this.#holds = new LeaseHolds(options);
     this.#progress = new ProgressChannels(options.callback, options.log);
     this.#confirmations = new EndConfirmations(options.sources);
+    this.#gates = new DeliveryGates({ ...options, onOpened: () => void this.#wake() });
     this.#steps = new DeliverySteps({
       ...options,
+      gates: this.#gates,
       confirmations: this.#confirmations,
       progressSent: (run) => this.#progress.closeRun(run),
-      onOpened: () => void this.#wake(),
     });
     this.#waits = new Waits(options.nowMs);
     this.#notes = new NoteWriter(options);
@@ -114,7 +117,7 @@ export class Delivery {
   /** Notifies the app that the job is under way; coalesced, best effort. */
   sendProcessing(_source: JobSource, lease: Lease, progress: number): void {
     this.#progress.open(lease);
-    if (this.#steps.isAppAway) return;
+    if (this.#gates.isAppAway) return;
     this.#progress.send(
       lease,
       processingCallback(
@@ -177,15 +180,10 @@ export class Delivery {
         return await this.#options.outbox.record(entry, durably);
       } catch (error) {
         if (this.#stopping.signal.aborted || tries >= recordTries) throw error;
-        const delaySeconds = retryDelaySeconds(
-          tries,
-          retryPauses.baseSeconds,
-          retryPauses.maxSeconds,
-          this.#options.random,
-        );
-        const fields = { ...fieldsOf({ entry }), next_try_in_seconds: delaySeconds };
+        const delayMs = retryPauseMs(tries, this.#options.random);
+        const fields = { ...fieldsOf({ entry }), next_try_in_seconds: delayMs / 1000 };
         this.#options.log.error({ ...fields, error }, "a finished job cannot be recorded; trying again");
-        await pause(delaySeconds * 1000, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+        await pause(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
     }
   }
@@ -202,7 +200,7 @@ export class Delivery {
 
   /** Tries everything again now, whatever pauses were meant to be kept. */
   async tryNow(): Promise<void> {
-    this.#steps.letThrough();
+    this.#gates.letThrough();
     await this.#wake();
   }
 
@@ -248,8 +246,8 @@ export class Delivery {
     try {
       const rows = await this.#options.outbox.claims.claimDue(this.#active);
       // Somebody beside this process wants them tried.
-      if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#steps.letThrough();
-      const waits = this.#steps.waitsOf(rows);
+      if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#gates.letThrough();
+      const waits = this.#gates.waitsOf(rows, (row) => this.#steps.needsNobody(row));
       const postponed: PostponedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
@@ -352,12 +350,15 @@ export class Delivery {
 
   async #retry(row: OutboxRow, error: unknown): Promise<void> {
     const { outbox, log, random } = this.#options;
-    const delaySeconds = retryDelaySeconds(row.tries + 1, retryPauses.baseSeconds, retryPauses.maxSeconds, random);
-    log.warn({ ...fieldsOf(row), error, next_try_in_seconds: delaySeconds }, "delivery failed; it will be tried again");
-    const { error: reason } = this.#noteWait(tried(row), error, delaySeconds * 1000);
-    const postponed = { delayMs: delaySeconds * 1000, error: reason, wasTried: true, wasReported: row.reported };
+    const delayMs = retryPauseMs(row.tries + 1, random);
+    log.warn(
+      { ...fieldsOf(row), error, next_try_in_seconds: delayMs / 1000 },
+      "delivery failed; it will be tried again",
+    );
+    const { error: reason } = this.#noteWait(tried(row), error, delayMs);
+    const postponed = { delayMs, error: reason, wasTried: true, wasReported: row.reported };
     await outbox.postpone([{ id: row.id, ...postponed }]);
-    setTimeout(() => void this.#claimDue(), delaySeconds * 1000 + 5).unref();
+    setTimeout(() => void this.#claimDue(), delayMs + 5).unref();
   }
 
   /** Why the row waits, for whoever looks: here, at its source, and in the job's events. */

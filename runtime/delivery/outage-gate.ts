@@ -1,4 +1,4 @@
-import { retryDelaySeconds } from "#runtime/lib/backoff.ts";
+import { retryPauseMs } from "./retry-pause.ts";
 
 /*
  * Keeps hundreds of finished jobs from knocking at a closed door, each by its own clock: one gate before the asset store,
@@ -25,7 +25,6 @@ export interface GateFailure {
   readonly error?: unknown;
 }
 
-const pauses = { baseSeconds: 1, maxSeconds: 60 };
 /** Whoever waits for the one that is let through looks again after that, and at once when it came through. */
 export const probeMs = 5000;
 
@@ -100,8 +99,8 @@ export class OutageGate {
     this.#closings++;
     this.#needsMending = needsMending;
     this.#reason = error;
-    const seconds = delaySeconds ?? retryDelaySeconds(this.#closings, pauses.baseSeconds, pauses.maxSeconds, random);
-    this.#closedUntilMs = nowMs() + seconds * 1000;
-    return seconds * 1000;
+    const pauseMs = delaySeconds === undefined ? retryPauseMs(this.#closings, random) : delaySeconds * 1000;
+    this.#closedUntilMs = nowMs() + pauseMs;
+    return pauseMs;
   }
 }
