@@ -16,6 +16,7 @@ import type { Callback } from "./callbacks/callback.ts";
 import { DeliveryGates } from "./delivery-gates.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
+import { FinalReports } from "./final-reports.ts";
 import { Outbox } from "./outbox.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
 
@@ -56,13 +57,12 @@ async function open(send: Callback["send"]) {
   const store = { name: "none", put: unused, url: unused, removeJob: unused };
   const shared = { outbox, log, metrics, store, callback: { name: "app", send }, random: () => 0.5 };
   const gates = new DeliveryGates({ ...shared, onOpened: () => undefined });
-  const steps = new DeliverySteps({
-    ...{ ...shared, gates },
-    ...{ sources, keepers: new Map(), confirmations: new EndConfirmations(sources) },
-    ...{ nowMs, progressSent: async () => undefined, webhook: { send: unused, sendBody: unused } },
-    stored: { address: unused, read: unused },
-  });
-  return { folder, source, outbox, steps, gates };
+  const rest = { ...shared, gates, nowMs, stored: { address: unused, read: unused } };
+  const webhook = { send: unused, sendBody: unused };
+  const reports = new FinalReports({ ...rest, webhook, progressSent: async () => undefined });
+  const confirmations = new EndConfirmations(sources);
+  const steps = new DeliverySteps({ ...rest, sources, keepers: new Map(), confirmations, reports });
+  return { folder, source, outbox, steps, gates, reports };
 }
 
 it("keeps a job completed that the app was notified of, although its source refuses the result when it is settled again", async () => {
@@ -96,7 +96,7 @@ it("keeps a job completed that the app was notified of, although its source refu
 });
 
 it("ends the job of an emulated endpoint while the app is away, and does not take that for the app's answer", async () => {
-  const { outbox, steps, gates } = await open(async () => {
+  const { outbox, steps, gates, reports } = await open(async () => {
     throw new Error("the app is away");
   });
   const { signal } = new AbortController();
@@ -120,7 +120,7 @@ it("ends the job of an emulated endpoint while the app is away, and does not tak
   for (const id of ["a", "b", "c"]) await expect(steps.run(await record(id, "noop"), signal)).rejects.toThrow();
   expect(gates.isAppAway).toBe(true);
   const row = await record("emulated", emulatedType);
-  expect(gates.waitsOf([row], (each) => steps.needsNobody(each))).toMatchObject([{ waitMs: 0 }]);
+  expect(gates.waitsOf([row], (each) => reports.needsNobody(each))).toMatchObject([{ waitMs: 0 }]);
   expect(await steps.run(row, signal)).toMatchObject({ outcome: "cancelled" });
   expect(gates.isAppAway).toBe(true);
 });

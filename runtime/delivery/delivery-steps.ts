@@ -1,25 +1,20 @@
-import { type ErrorReport, PermanentError, toErrorReport } from "#contract/errors.ts";
+import { type ErrorReport, type PermanentError, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
-import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
-import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
-import type { Callback } from "./callbacks/callback.ts";
-import { type DeliveryGates, Postponed } from "./delivery-gates.ts";
+import type { DeliveryGates } from "./delivery-gates.ts";
 import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
 import { fileRefusal } from "./file-refusal.ts";
+import type { FinalReports } from "./final-reports.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
 import { resultOf, settleEntry } from "./settle-entry.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
-import type { Webhook } from "./webhooks/webhook.ts";
-import { sendWebhook } from "./webhooks/webhook-row.ts";
 
 /*
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order. The
@@ -36,19 +31,15 @@ import { sendWebhook } from "./webhooks/webhook-row.ts";
 export interface DeliveryStepsOptions {
   readonly outbox: Outbox;
   readonly store: AssetStore;
-  readonly callback: Callback;
-  readonly webhook: Pick<Webhook, "send" | "sendBody">;
   /** For sources that hand files over with a result. */
   readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly confirmations: EndConfirmations;
   readonly gates: DeliveryGates;
+  readonly reports: FinalReports;
   readonly log: Logger;
-  readonly metrics: Metrics;
   readonly nowMs: () => number;
-  /** Resolves when no progress of the job's run, or of one before it, is on its way any more, and lets none follow. */
-  progressSent(lease: OutboxEntry["lease"]): Promise<void>;
 }
 
 export interface Delivered {
@@ -57,25 +48,11 @@ export interface Delivered {
   readonly entry: OutboxEntry;
 }
 
-const callbackLimitMs = 24 * 60 * 60 * 1000;
-
 export class DeliverySteps {
   readonly #options: DeliveryStepsOptions;
-  /** Rows whose callbacks were taken, or given up: also while the disk that would say so is full. */
-  readonly #reported = new Set<number>();
 
   constructor(options: DeliveryStepsOptions) {
     this.#options = options;
-  }
-
-  /** The row is gone, or another process's. */
-  forget(rowId: number): void {
-    this.#reported.delete(rowId);
-  }
-
-  /** Whether what is left of the row goes past the gates: nobody is asked any more, or it is given up without being tried. */
-  needsNobody(row: OutboxRow): boolean {
-    return this.#isReported(row) || (!needsUpload(row) && (isOfNoApp(row) || this.#isGivenUp(row)));
   }
 
   /** @throws Postponed; whatever else failed, to be tried again */
@@ -97,16 +74,11 @@ export class DeliverySteps {
   }
 
   async #reportAndSettle(source: JobSource, row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
-    if (!this.#isReported(row)) {
-      await this.#failIfRefused(source, row, signal);
-      await this.#callBack(row, signal);
-    }
-    if (mayBeRefused(source, row)) await this.#options.outbox.markReported(row.id);
+    const { reports, outbox } = this.#options;
+    if (!reports.isReported(row)) await this.#failIfRefused(source, row, signal);
+    await reports.send(row, signal);
+    if (mayBeRefused(source, row)) await outbox.markReported(row.id);
     return this.#settle(source, row.entry, signal);
-  }
-
-  #isReported(row: OutboxRow): boolean {
-    return row.reported || this.#reported.has(row.id);
   }
 
   /** Makes the row a failure where the source can never hand its result over. */
@@ -122,7 +94,7 @@ export class DeliverySteps {
   }
 
   async #reportEnd(row: OutboxRow, signal: AbortSignal): Promise<Delivered> {
-    if (!this.#isReported(row)) await this.#callBack(row, signal);
+    await this.#options.reports.send(row, signal);
     if (!row.entry.forWebhook) await this.#options.confirmations.confirm(row);
     return { outcome: becomesOf(row.entry), entry: row.entry };
   }
@@ -183,49 +155,6 @@ export class DeliverySteps {
     row.entry = entry;
   }
 
-  /** A callback that the app refuses for good, or that nobody took for a day, must not keep the job from settling. */
-  async #callBack(row: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { log, metrics } = this.#options;
-    const what = row.entry.forWebhook ? "webhook" : "callback";
-    try {
-      if (isOfNoApp(row)) await this.#options.progressSent(row.entry.lease);
-      else await this.#options.gates.through(row, () => this.#notify(row, signal));
-    } catch (error) {
-      if (error instanceof PermanentError) log.error({ ...fieldsOf(row), error }, `the ${what} is refused for good`);
-      else if (!this.#isGivenUp(row)) throw error;
-      else {
-        metrics.alarms.add({ alarm: `${what}_given_up` });
-        log.error({ ...fieldsOf(row), error: causeOf(error) }, `the ${what} was not taken for 24 hours; giving it up`);
-      }
-    }
-    row.reported = true;
-    this.#reported.add(row.id);
-  }
-
-  async #notify({ entry }: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { callback, progressSent, metrics } = this.#options;
-    if (!entry.forWebhook) {
-      await progressSent(entry.lease);
-      return callback.send(entry.callback, signal);
-    }
-    try {
-      await sendWebhook(this.#options.webhook, entry, filesIn(this.#options.stored, entry.bucket, signal), signal);
-    } catch (error) {
-      if (!signal.aborted) recordFailure(metrics, "webhook", error);
-      throw error;
-    }
-  }
-
-  /**
-   * An app that is away for a day has other worries; one that refuses the container is notified when that is mended. A webhook
-   * is one job's own, and nobody's to mend after that. A person may have given it up before (`Outbox.giveUp`).
-   */
-  #isGivenUp(row: OutboxRow): boolean {
-    if (this.#isReported(row)) return true;
-    const isOld = this.#options.nowMs() - row.createdAtMs > callbackLimitMs;
-    return isOld && (row.entry.forWebhook || !this.#options.gates.needsMending(row));
-  }
-
   async #settle(source: JobSource, entry: OutboxEntry, signal: AbortSignal): Promise<Delivered> {
     return { outcome: await settleEntry(source, entry, filesIn(this.#options.stored, entry.bucket, signal)), entry };
   }
@@ -242,15 +171,6 @@ function mayBeRefused(source: JobSource, { entry }: OutboxRow): boolean {
   return entry.settlement.kind === "complete" && source.refusalOf !== undefined;
 }
 
-/** The end of an emulated endpoint's job: whether the app is there is of no matter to it. */
-function isOfNoApp({ entry }: OutboxRow): boolean {
-  return !entry.forWebhook && entry.callback.metadata.job_type === emulatedType;
-}
-
 function needsUpload(row: OutboxRow): boolean {
   return stepOf(row) === "files";
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Postponed ? error.cause : error;
 }

@@ -16,6 +16,7 @@ import { DeliverySteps } from "./delivery-steps.ts";
 import { destinationOf } from "./destination.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { endOf } from "./entry-end.ts";
+import { FinalReports } from "./final-reports.ts";
 import { LeaseHolds } from "./lease-holds.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
 import { NoteWriter } from "./note-writer.ts";
@@ -78,6 +79,7 @@ export class Delivery {
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
   readonly #gates: DeliveryGates;
+  readonly #reports: FinalReports;
   readonly #confirmations: EndConfirmations;
   readonly #waits: Waits;
   readonly #notes: NoteWriter;
@@ -91,12 +93,10 @@ export class Delivery {
     this.#progress = new ProgressChannels(options.callback, options.log);
     this.#confirmations = new EndConfirmations(options.sources);
     this.#gates = new DeliveryGates({ ...options, onOpened: () => void this.#wake() });
-    this.#steps = new DeliverySteps({
-      ...options,
-      gates: this.#gates,
-      confirmations: this.#confirmations,
-      progressSent: (run) => this.#progress.closeRun(run),
-    });
+    const progressSent = (run: OutboxEntry["lease"]) => this.#progress.closeRun(run);
+    this.#reports = new FinalReports({ ...options, gates: this.#gates, progressSent });
+    const parts = { gates: this.#gates, reports: this.#reports, confirmations: this.#confirmations };
+    this.#steps = new DeliverySteps({ ...options, ...parts });
     this.#waits = new Waits(options.nowMs);
     this.#notes = new NoteWriter(options);
     this.#queue = new PQueue({ concurrency: options.concurrency });
@@ -247,7 +247,7 @@ export class Delivery {
       const rows = await this.#options.outbox.claims.claimDue(this.#active);
       // Somebody beside this process wants them tried.
       if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#gates.letThrough();
-      const waits = this.#gates.waitsOf(rows, (row) => this.#steps.needsNobody(row));
+      const waits = this.#gates.waitsOf(rows, (row) => this.#reports.needsNobody(row));
       const postponed: PostponedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
@@ -391,7 +391,7 @@ export class Delivery {
 
   #letGo({ id, entry: { lease } }: Pick<OutboxRow, "id" | "entry">): void {
     this.#waits.delete(id);
-    this.#steps.forget(id);
+    this.#reports.forget(id);
     this.#confirmations.forget(id);
     this.#holds.release(lease.token);
     this.forget(lease);
