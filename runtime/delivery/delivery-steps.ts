@@ -1,9 +1,8 @@
 import { type ErrorReport, type PermanentError, toErrorReport } from "#contract/errors.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { traceparentOf } from "#runtime/observe/tracing/traceparent.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
-import { assetNames, assetPath, refusedCallback } from "./callbacks/build-callback.ts";
+import { refusedCallback } from "./callbacks/build-callback.ts";
 import type { DeliveryGates } from "./delivery-gates.ts";
 import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
@@ -12,6 +11,7 @@ import type { FinalReports } from "./final-reports.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
+import { putFiles } from "./put-files.ts";
 import { resultOf, settleEntry } from "./settle-entry.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
@@ -115,7 +115,7 @@ export class DeliverySteps {
   /** Why the files can never be stored; null when they are. */
   async #upload(row: OutboxRow, signal: AbortSignal): Promise<PermanentError | null> {
     try {
-      await this.#options.gates.through(row, () => this.#putAll(row.entry, signal));
+      await this.#options.gates.through(row, () => putFiles(this.#options.store, row.entry, signal));
     } catch (error) {
       const refusal = await fileRefusal(error, row.entry);
       if (refusal === null) throw error;
@@ -124,22 +124,6 @@ export class DeliverySteps {
     await this.#options.outbox.markUploaded(row.id);
     row.uploaded = true;
     return null;
-  }
-
-  async #putAll(entry: OutboxEntry, signal: AbortSignal): Promise<void> {
-    const { bucket, userId, files } = entry;
-    const { jobId } = entry.lease;
-    const traceparent = traceparentOf(entry.callback.metadata);
-    const put = (name: string, file: string, mimeType: string) => {
-      const path = assetPath({ id: jobId, user_id: userId }, name);
-      return this.#options.store.put({ bucket, path, userId, jobId, file, mimeType, traceparent }, signal);
-    };
-    for (const file of files) {
-      const names = assetNames(file);
-      await put(names.main, file.file, file.mimeType);
-      if (file.thumbnail && names.thumbnail !== null)
-        await put(names.thumbnail, file.thumbnail.file, file.thumbnail.mimeType);
-    }
   }
 
   async #failInstead(row: OutboxRow, error: ErrorReport, what: string): Promise<void> {
