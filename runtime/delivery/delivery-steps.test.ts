@@ -17,6 +17,7 @@ import { DeliveryGates } from "./delivery-gates.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
 import { FinalReports } from "./final-reports.ts";
+import { LeaseHolds } from "./lease-holds.ts";
 import { Outbox } from "./outbox.ts";
 import { outboxMigrations } from "./outbox-migrations.ts";
 
@@ -61,7 +62,8 @@ async function open(send: Callback["send"]) {
   const webhook = { send: unused, sendBody: unused };
   const reports = new FinalReports({ ...rest, webhook, progressSent: async () => undefined });
   const confirmations = new EndConfirmations(sources);
-  const steps = new DeliverySteps({ ...rest, sources, keepers: new Map(), confirmations, reports });
+  const leases = new LeaseHolds({ ...rest, sources, keepers: new Map() });
+  const steps = new DeliverySteps({ ...rest, leases, confirmations, reports, sources });
   return { folder, source, outbox, steps, gates, reports };
 }
 

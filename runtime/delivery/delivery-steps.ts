@@ -1,5 +1,4 @@
 import { type ErrorReport, type PermanentError, toErrorReport } from "#contract/errors.ts";
-import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, SettleOutcome } from "#runtime/sources/job-source.ts";
 import { refusedCallback } from "./callbacks/build-callback.ts";
@@ -8,6 +7,7 @@ import type { EndConfirmations } from "./end-confirmations.ts";
 import { becomesOf } from "./entry-end.ts";
 import { fileRefusal } from "./file-refusal.ts";
 import type { FinalReports } from "./final-reports.ts";
+import type { LeaseHolds } from "./lease-holds.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
@@ -34,7 +34,7 @@ export interface DeliveryStepsOptions {
   /** For sources that hand files over with a result. */
   readonly stored: StoredFiles;
   readonly sources: ReadonlyMap<string, JobSource>;
-  readonly keepers: ReadonlyMap<string, LeaseKeeper>;
+  readonly leases: LeaseHolds;
   readonly confirmations: EndConfirmations;
   readonly gates: DeliveryGates;
   readonly reports: FinalReports;
@@ -62,11 +62,12 @@ export class DeliverySteps {
     const source = this.#options.sources.get(entry.source);
     if (source === undefined)
       throw new Error(`The outbox holds a job of the source "${entry.source}", which is not configured here.`);
-    if (!(await this.#isHeld(source, row))) return this.#drop(source, entry, signal);
+    const { leases } = this.#options;
+    if (!(await leases.isHeld(source, row))) return this.#drop(source, entry, signal);
     if (!needsUpload(row)) return this.#reportAndSettle(source, row, signal);
     const refusal = await this.#upload(row, signal);
     // A long upload may have outlived the lease, and a file may be gone because another process has delivered it.
-    const isHeld = refusal === null ? await this.#isHeld(source, row) : await this.#isHeldNow(source, row);
+    const isHeld = refusal === null ? await leases.isHeld(source, row) : await leases.isHeldNow(source, row);
     if (!isHeld) return this.#drop(source, entry, signal);
     if (refusal === null) return this.#reportAndSettle(source, row, signal);
     await this.#failInstead(row, toErrorReport(refusal), "the files of a finished job are refused for good");
@@ -97,19 +98,6 @@ export class DeliverySteps {
     await this.#options.reports.send(row, signal);
     if (!row.entry.forWebhook) await this.#options.confirmations.confirm(row);
     return { outcome: becomesOf(row.entry), entry: row.entry };
-  }
-
-  /** Queries the source, unless that was done a moment ago. */
-  async #isHeld(source: JobSource, row: OutboxRow): Promise<boolean> {
-    return this.#options.keepers.get(source.name)?.isFresh(row.entry.lease) === true || this.#isHeldNow(source, row);
-  }
-
-  /** A job that its source has forgotten is nobody else's, unless it may have been settled, and removed, since. */
-  async #isHeldNow(source: JobSource, { entry: { lease }, createdAtMs }: OutboxRow): Promise<boolean> {
-    const [outcome] = await source.renew([{ lease }]);
-    if (outcome !== "unknown") return outcome !== "lost";
-    const { keepSeconds } = source;
-    return keepSeconds === undefined || this.#options.nowMs() - createdAtMs < keepSeconds * 1000;
   }
 
   /** Why the files can never be stored; null when they are. */

@@ -75,7 +75,7 @@ export class Delivery {
   readonly #webhooks = new PQueue({ concurrency: webhookConcurrency });
   readonly #progress: ProgressChannels;
   readonly #active = new Set<number>();
-  readonly #holds: LeaseHolds;
+  readonly #leases: LeaseHolds;
   readonly #stopping = new AbortController();
   readonly #steps: DeliverySteps;
   readonly #gates: DeliveryGates;
@@ -89,13 +89,18 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#holds = new LeaseHolds(options);
+    this.#leases = new LeaseHolds(options);
     this.#progress = new ProgressChannels(options.callback, options.log);
     this.#confirmations = new EndConfirmations(options.sources);
     this.#gates = new DeliveryGates({ ...options, onOpened: () => void this.#wake() });
     const progressSent = (run: OutboxEntry["lease"]) => this.#progress.closeRun(run);
     this.#reports = new FinalReports({ ...options, gates: this.#gates, progressSent });
-    const parts = { gates: this.#gates, reports: this.#reports, confirmations: this.#confirmations };
+    const parts = {
+      leases: this.#leases,
+      gates: this.#gates,
+      reports: this.#reports,
+      confirmations: this.#confirmations,
+    };
     this.#steps = new DeliverySteps({ ...options, ...parts });
     this.#waits = new Waits(options.nowMs);
     this.#notes = new NoteWriter(options);
@@ -107,7 +112,7 @@ export class Delivery {
    * promise resolves, the leases of finished jobs are safe: before that, nobody here should take jobs.
    */
   async start(): Promise<void> {
-    await within(resumeLimitMs, this.#holds.takeOver(this.#options.outbox));
+    await within(resumeLimitMs, this.#leases.takeOver(this.#options.outbox));
     // What an earlier process gave a long pause may have been mended, and this process started for that.
     void this.#wake();
     this.#sweep = setInterval(() => void this.#sweepOnce(), this.#options.outbox.claims.claimMs / 4);
@@ -218,7 +223,7 @@ export class Delivery {
     this.#webhooks.clear();
     await within(abortLimitMs, Promise.all([this.#progress.closeAll(), this.#queue.onIdle(), this.#webhooks.onIdle()]));
     this.#notes.close();
-    this.#holds.releaseAll();
+    this.#leases.releaseAll();
     await this.#options.outbox.claims.release();
   }
 
@@ -251,7 +256,7 @@ export class Delivery {
       const postponed: PostponedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
-        this.#holds.hold(row.entry);
+        this.#leases.hold(row.entry);
         if (waitMs > 0) {
           const { error } = this.#noteWait(row, reason, waitMs);
           postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false, wasReported: row.reported });
@@ -294,7 +299,7 @@ export class Delivery {
   #enqueue(row: OutboxRow | null): void {
     if (row === null || this.#active.has(row.id)) return;
     this.#active.add(row.id);
-    this.#holds.hold(row.entry);
+    this.#leases.hold(row.entry);
     const work = async () => {
       try {
         await this.#deliver(row);
@@ -393,7 +398,7 @@ export class Delivery {
     this.#waits.delete(id);
     this.#reports.forget(id);
     this.#confirmations.forget(id);
-    this.#holds.release(lease.token);
+    this.#leases.release(lease.token);
     this.forget(lease);
   }
 }

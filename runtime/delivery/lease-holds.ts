@@ -3,17 +3,20 @@ import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource } from "#runtime/sources/job-source.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
+import type { OutboxRow } from "./outbox-row.ts";
 
 /*
  * A finished job keeps its lease until it is settled, however long the app's side is away: were it to run out, another
  * container would do the work again. An end that its source has brought about has no lease.
  *
- * Whoever works on a row holds the lease; the keeper of its source renews it meanwhile.
+ * Whoever works on a row holds the lease; the keeper of its source renews it meanwhile. A lease may be lost all the same, to a
+ * container that took the job while this process was suspended or cut off: so it is confirmed before anything leaves.
  */
 export interface LeaseHoldsOptions {
   readonly sources: ReadonlyMap<string, JobSource>;
   readonly keepers: ReadonlyMap<string, LeaseKeeper>;
   readonly log: Logger;
+  readonly nowMs: () => number;
 }
 
 export class LeaseHolds {
@@ -50,6 +53,19 @@ export class LeaseHolds {
     } catch (error) {
       this.#options.log.warn({ error }, "the leases of finished jobs could not be renewed at the start");
     }
+  }
+
+  /** Whether nobody else has the job. Queries the source, unless that was done a moment ago. */
+  async isHeld(source: JobSource, row: OutboxRow): Promise<boolean> {
+    return this.#options.keepers.get(source.name)?.isFresh(row.entry.lease) === true || this.isHeldNow(source, row);
+  }
+
+  /** A job that its source has forgotten is nobody else's, unless it may have been settled, and removed, since. */
+  async isHeldNow(source: JobSource, { entry: { lease }, createdAtMs }: OutboxRow): Promise<boolean> {
+    const [outcome] = await source.renew([{ lease }]);
+    if (outcome !== "unknown") return outcome !== "lost";
+    const { keepSeconds } = source;
+    return keepSeconds === undefined || this.#options.nowMs() - createdAtMs < keepSeconds * 1000;
   }
 
   release(token: string): void {
