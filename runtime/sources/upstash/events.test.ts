@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { faultOnce } from "#gateway/faults.ts";
 import { makeJob, take, takeOne } from "#test/conformance/sources/harness.ts";
 import type { ChangeKind } from "../job-source.ts";
 import { parseEvent } from "./events.ts";
@@ -107,6 +108,40 @@ describe("with the event stream", () => {
       await settled(harness, "leases");
       const other = await harness.second();
       expect(await woken(harness, "leases", () => other.queue.cancel("a"))).toBeLessThan(soonMs);
+      expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
+    }));
+
+  test("the cancel of a job whose take is not answered yet reaches its container when it is", () =>
+    withHarness({ idlePoll: rarely }, async (harness) => {
+      await take(harness);
+      await live(harness);
+      const other = await harness.second();
+      await other.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+      await settled(harness, "jobs");
+      const late = { kind: "delay", at: "after", delayMs: 500 } as const;
+      shared.faults = faultOnce(late, ({ route }) => route !== "subscribe");
+      const taking = takeOne(harness);
+      await expect.poll(async () => (await other.queue.get("a"))?.status).toBe("running");
+      expect(await other.queue.cancel("a")).toBe("requested");
+      const lease = await taking;
+      expect(await woken(harness, "leases", async () => {})).toBeLessThan(soonMs);
+      expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
+    }));
+
+  test("the cancel of a job whose take was never answered reaches its container with the next take", () =>
+    withHarness({ idlePoll: rarely, tries: 1 }, async (harness) => {
+      await take(harness);
+      await live(harness);
+      const other = await harness.second();
+      await other.queue.enqueue(makeJob("a"), { worker: "sdxl" });
+      await settled(harness, "jobs");
+      shared.faults = faultOnce({ kind: "drop", at: "after" }, ({ route }) => route !== "subscribe");
+      await expect(take(harness)).rejects.toThrow();
+      expect(await other.queue.cancel("a")).toBe("requested");
+      // So that it has been heard of.
+      await settled(harness, "leases");
+      const lease = await takeOne(harness);
+      expect(await woken(harness, "leases", async () => {})).toBeLessThan(soonMs);
       expect(await harness.source.renew([{ lease }])).toEqual(["cancelled"]);
     }));
 

@@ -206,7 +206,8 @@ describe("a request that fails before it is applied", () => {
   test("is given up after its time", () =>
     withHarness(
       async (harness) => {
-        shared.faults = () => ({ kind: "delay", at: "before", delayMs: 500 });
+        // Applied at once: a take that comes late would take the job of a later test.
+        shared.faults = () => ({ kind: "delay", at: "after", delayMs: 500 });
         const error = await take(harness).catch((caught: unknown) => caught);
         expect(error).toMatchObject({ code: "QUEUE_UNREACHABLE" });
         expect(String(error)).toContain("did not answer in time");

@@ -12,10 +12,30 @@ export interface HeldLease {
 /** The leases that were taken here and not settled. */
 export class HeldLeases {
   readonly #leases = new Map<string, HeldLease>();
+  #takes = 0;
+  /** Jobs of whose cancels was heard while takes were under way, which may have leased them already. */
+  readonly #heardMeanwhile = new Set<string>();
 
-  hold({ jobId, token }: LeaseKey, worker: string): void {
+  /** What is heard during a take may be of a lease that its answer brings. */
+  async duringTake<Result>(take: () => Promise<Result>): Promise<Result> {
+    this.#takes++;
+    try {
+      return await take();
+    } finally {
+      this.#takes--;
+      if (this.#takes === 0) this.#heardMeanwhile.clear();
+    }
+  }
+
+  /**
+   * @param isOld its job was leased by an earlier call, of which nothing was heard
+   * @returns whether the cancel of its job may have been requested meanwhile
+   */
+  hold({ jobId, token }: LeaseKey, worker: string, isOld: boolean): boolean {
     const member = `${worker}:${jobId}:${token}`;
-    this.#leases.set(token, { jobId, member, progress: undefined, isSuspect: false });
+    const isSuspect = isOld || this.#heardMeanwhile.has(jobId);
+    this.#leases.set(token, { jobId, member, progress: undefined, isSuspect });
+    return isSuspect;
   }
 
   letGo(token: string): void {
@@ -32,6 +52,7 @@ export class HeldLeases {
 
   /** Notes that the job of a lease may have been cancelled; false when none of them has it. */
   markSuspect(jobId: string): boolean {
+    if (this.#takes > 0) this.#heardMeanwhile.add(jobId);
     const suspects = [...this.#leases.values()].filter((lease) => lease.jobId === jobId);
     for (const lease of suspects) lease.isSuspect = true;
     return suspects.length > 0;

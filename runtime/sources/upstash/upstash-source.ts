@@ -96,7 +96,11 @@ export class UpstashSource extends UpstashQueue implements JobSource {
     };
   }
 
-  async take(requests: readonly TakeRequest[]): Promise<Taken> {
+  take(requests: readonly TakeRequest[]): Promise<Taken> {
+    return this.#held.duringTake(() => this.#take(requests));
+  }
+
+  async #take(requests: readonly TakeRequest[]): Promise<Taken> {
     let wanted = requests.filter(({ slots }) => slots > 0);
     // The requests are what jobs are waited for; without a slot only ends are asked for.
     if (wanted.length > 0) this.#requests = wanted;
@@ -115,7 +119,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
         throw error;
       });
       if (answer === undefined) return { leases, ends };
-      for (const { worker, lease } of await this.#accept(answer.leases)) {
+      for (const { worker, lease } of await this.#accept(answer.leases, answer.mayBeOld)) {
         leases.push(lease);
         free.set(worker, (free.get(worker) ?? 0) - 1);
       }
@@ -249,10 +253,12 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   /** Each try has a ticket of its own: one that was applied unheard has used up its tokens. */
   async #runTake(requests: readonly TakeRequest[]) {
     let ticket: string | undefined;
+    let mayBeOld = false;
     const nextTry = () => {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       ticket = randomBytes(9).toString("base64url");
       const unanswered = this.#unanswered.tickets();
+      mayBeOld = unanswered.length > 0;
       const known = unanswered.length === 0 ? [] : this.#held.tokens();
       return takeCall(this.takeSettings, requests, { ticket, unanswered, known }, maxEndsInOneCall);
     };
@@ -267,7 +273,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
           "elements that cannot be filed went to the dead letters",
         );
       }
-      return answer;
+      return { ...answer, mayBeOld };
     } catch (error) {
       if (ticket !== undefined) this.#unanswered.add(ticket);
       throw error;
@@ -275,7 +281,10 @@ export class UpstashSource extends UpstashQueue implements JobSource {
   }
 
   /** Leases as the port has them. One that was answered before, or whose element is no job, is not among them. */
-  async #accept(answers: readonly replies.LeaseAnswer[]): Promise<{ worker: string; lease: Lease }[]> {
+  async #accept(
+    answers: readonly replies.LeaseAnswer[],
+    mayBeOld: boolean,
+  ): Promise<{ worker: string; lease: Lease }[]> {
     const leases: { worker: string; lease: Lease }[] = [];
     for (const { worker, body, previousError, isEnqueued, ...rest } of answers) {
       if (this.#held.get(rest.token) !== undefined) continue;
@@ -284,7 +293,7 @@ export class UpstashSource extends UpstashQueue implements JobSource {
         await this.#moveToDeadLetters(rest, read.undecodable);
         continue;
       }
-      this.#held.hold(rest, worker);
+      if (this.#held.hold(rest, worker, mayBeOld)) this.#changes.cancelRequested(rest.jobId);
       const problems = {
         ...(previousError === undefined ? {} : { previousError }),
         ...(read.rejection === undefined ? {} : { rejection: read.rejection }),
