@@ -10,7 +10,8 @@ export function addRunpodEmulator(program: Command): void {
     .description(
       "Serves /v2/<endpoint>/… as RunPod does, for clients and for containers: point a client's base address at it, and " +
         "RUNPOD_WEBHOOK_GET_JOB and its likes of any serverless worker, the official one too. Each endpoint's jobs are in a " +
-        "queue of the first source of the environment, else of the data folder.\n\n" +
+        "queue of the first source of the environment (Redis, Supabase), else of the data folder. That folder (--data) holds " +
+        "what is still to be delivered in any case, and names no queue; the start says where the jobs are.\n\n" +
         "The keys are those of WAN_WORKER_API_KEY, as a bearer token or bare. Ctrl-C ends it in order.",
     )
     .option("--port <n>", "port to listen on; 0 takes a free one", portOption, "8123")

@@ -1,0 +1,45 @@
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startTestGateway } from "#test/support/gateway.ts";
+import { runCli, startCli, temporaryFolder } from "./testing/run-cli.ts";
+
+const command = ["runpod-emulator", "--port", "0"];
+
+/** Starts it, and resolves with what it has printed when it listens. */
+async function start(folder: string, args: readonly string[], env: Record<string, string> = {}) {
+  const emulator = startCli(folder, [...command, ...args], env);
+  const printed = Promise.withResolvers<string>();
+  let text = "";
+  emulator.child.stdout?.on("data", (part: string) => {
+    text += part;
+    if (args.includes("--json") ? text.includes("\n") : text.split("\n").length > 2) printed.resolve(text);
+  });
+  const out = await Promise.race([printed.promise, emulator.ended.then(({ stderr }) => Promise.reject(stderr))]);
+  return { emulator, out };
+}
+
+test("--data names the folder of its own files, and the queue is that of the environment, as the start says", async () => {
+  const gateway = await startTestGateway();
+  onTestFinished(() => gateway.close());
+  const folder = await temporaryFolder();
+  const data = join(folder, "endpoints");
+  const env = { UPSTASH_REDIS_REST_URL: gateway.url, UPSTASH_REDIS_REST_TOKEN: gateway.token };
+  const { emulator, out } = await start(folder, ["--data", data, "--json"], env);
+  const shown = JSON.parse(out);
+  expect(shown).toEqual({ url: expect.stringMatching(/\/v2$/), source: "upstash", data_folder: data });
+  const submitted = await fetch(`${shown.url}/lakes/run`, { method: "POST", body: '{"input":{}}' });
+  expect(submitted.status).toBe(200);
+  expect(JSON.parse((await runCli(folder, ["jobs", "--json"], env)).stdout)).toMatchObject({
+    jobs: [{ type: "runpod_job", status: "queued" }],
+  });
+  emulator.child.kill("SIGTERM");
+  expect((await emulator.ended).exitCode).toBe(0);
+});
+
+test("says in words where the jobs are", async () => {
+  const folder = await temporaryFolder();
+  const { emulator, out } = await start(folder, []);
+  emulator.child.kill("SIGTERM");
+  expect(out).toMatch(/^listening on http:\S+\/v2\njobs and results are in \S+\/data\n$/);
+  expect((await emulator.ended).exitCode).toBe(0);
+});
