@@ -20,7 +20,7 @@ async function open() {
   const queue = new JobQueues(new Map([["sqlite", harness.queue]]));
   const own = { ...home, source: harness.source, queue, log, nowMs: harness.nowMs };
   const start = (elsewhere: object = {}) =>
-    startEmulator({ ...own, ...elsewhere, apiKeys: [testKey], host: "127.0.0.1", port: 0 });
+    startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0, ...elsewhere });
   onTestFinished(async () => {
     await home.close();
     await harness.close();
@@ -239,4 +239,30 @@ it("keeps two processes on a data folder apart", async () => {
   const third = await start();
   onTestFinished(() => third.close());
   expect(await player(third.url, "lakes", "pod-1").done(id, { output: "found" })).toBe(200);
+});
+
+it("does nothing where its port is taken", async () => {
+  const { start, harness } = await open();
+  const { seen, url: webhook } = await startReceiver();
+  seen.isAway = true;
+  const first = await start();
+  const id = await submit(first.url, { input: {}, webhook });
+  const worker = player(first.url, "lakes", "pod-1");
+  await worker.take();
+  await worker.done(id, { output: 1 });
+  await expect.poll(() => seen.refused).toBeGreaterThan(0);
+  await first.close();
+  seen.isAway = false;
+  const take = harness.source.take.bind(harness.source);
+  let takes = 0;
+  harness.source.take = (...given) => {
+    takes++;
+    return take(...given);
+  };
+  await expect(start({ port: Number(new URL(webhook).port) })).rejects.toMatchObject({ code: "PORT_IN_USE" });
+  expect([takes, seen.taken]).toEqual([0, []]);
+  // Nor does it hold what the next one needs.
+  const next = await start();
+  onTestFinished(() => next.close());
+  await expect.poll(() => seen.taken).toMatchObject([{ id }]);
 });

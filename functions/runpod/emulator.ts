@@ -66,11 +66,14 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const { silentMs, steadyMs = options.nowMs ?? (() => performance.now()) } = options;
   const silent = silentMs === undefined ? {} : { silentMs };
   const kept = await openKept(options);
+  const started = Promise.withResolvers<void>();
   const takers = new Takers({ source, live, workerOf, log, nowMs, steadyMs, ends, kept, ...silent });
   const backend = backendOf(queue, live, takers);
 
   const app = new Hono();
   app.use("/v2/*", requireAnyKey(apiKeys));
+  // What containers post has a place when what they were given is known, and what was finished is being delivered.
+  app.use("/v2/*", (_context, next) => started.promise.then(next));
   app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs }));
   const hold = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
   app.route("/v2", workerRoutes({ takers, queue, log, ...hold }));
@@ -85,29 +88,31 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const connections = new Connections(server, connectionLimits, () =>
     log.warn({}, "connections were refused: too many are open"),
   );
-  await ends.delivery.start();
-  await takers.start();
-  const stop = async () => {
-    await takers.close();
-    await ends.delivery.stop(drainLimitMs);
-  };
   let url: string;
   try {
     url = await listen(server, host, port);
   } catch (error) {
-    await stop();
+    // Another one may be at work on the same folder and queue: nothing was done before.
+    kept?.close();
     throw error;
   }
-  return {
-    url: `${url}/v2`,
-    async close() {
-      await stop();
-      const closed = new Promise((resolve) => server.close(resolve));
-      connections.close();
-      server.closeAllConnections();
-      await closed;
-    },
+  const close = async () => {
+    await takers.close();
+    await ends.delivery.stop(drainLimitMs);
+    const closed = new Promise((resolve) => server.close(resolve));
+    connections.close();
+    server.closeAllConnections();
+    await closed;
   };
+  try {
+    await ends.delivery.start();
+    await takers.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  started.resolve();
+  return { url: `${url}/v2`, close };
 }
 
 async function openKept({ config, source, log }: EmulatorOptions): Promise<KeptJobs | null> {
