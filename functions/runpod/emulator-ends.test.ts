@@ -266,3 +266,30 @@ it("does nothing where its port is taken", async () => {
   onTestFinished(() => next.close());
   await expect.poll(() => seen.taken).toMatchObject([{ id }]);
 });
+
+it("answers whoever waits with the state as it is when it closes", async () => {
+  const { start } = await open();
+  const emulator = await start();
+  const { url } = emulator;
+  const worker = player(url, "lakes", "pod-1");
+  const id = await submit(url, { input: {} });
+  await worker.take();
+  const waiting = Promise.all([
+    call(url, "runsync", { input: {} }),
+    call(url, `status-sync/${id}`),
+    call(url, `stream/${id}`),
+    worker.take(),
+    player(url, "rivers", "pod-2").take(),
+    worker.stops(),
+  ]);
+  await expect.poll(async () => (await health(url)).jobs).toMatchObject({ inProgress: 2 });
+  await emulator.close();
+  expect(await waiting).toEqual([
+    { id: expect.stringMatching(/^sync-/), status: "IN_PROGRESS", delayTime: expect.any(Number), workerId: "pod-1" },
+    { id, status: "IN_PROGRESS", delayTime: expect.any(Number), workerId: "pod-1" },
+    { status: "IN_PROGRESS", stream: [] },
+    { status: 200, jobs: [{ id: expect.stringMatching(/^sync-/), input: {} }] },
+    { status: 204, jobs: [] },
+    [],
+  ]);
+});

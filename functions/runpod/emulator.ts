@@ -1,15 +1,14 @@
-import { createServer, type Server } from "node:http";
-import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { isLoopback } from "#runtime/container/config.ts";
 import { emulatedType, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
-import { type ConnectionLimits, Connections } from "#runtime/lib/connections.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isForeseen } from "../errors.ts";
+import { EventStreams } from "../http/event-stream.ts";
 import { errorAnswer } from "./answers.ts";
 import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-delivery.ts";
+import { connectionLimits, type EmulatorServer, serveEmulator } from "./emulator-server.ts";
 import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
 import { EndedReadings } from "./endpoint-health.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
@@ -46,7 +45,6 @@ export interface Emulator {
 
 /** What is not delivered by then is when the emulator is started again. */
 const drainLimitMs = 5000;
-const connectionLimits: ConnectionLimits = { total: 2_000, perAddress: 1_500 };
 
 /** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */
 export function workerOf(endpoint: string): string {
@@ -74,9 +72,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   app.use("/v2/*", requireAnyKey(apiKeys));
   // What containers post has a place when what they were given is known, and what was finished is being delivered.
   app.use("/v2/*", (_context, next) => started.promise.then(next));
-  app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs }));
-  const hold = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
-  app.route("/v2", workerRoutes({ takers, queue, log, ...hold }));
+  const waits = new EventStreams({ log, limit: connectionLimits.total });
+  app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs, hold: () => waits.hold() }));
+  const held = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
+  app.route("/v2", workerRoutes({ takers, queue, log, ...held }));
   app.notFound(() =>
     errorAnswer(new CodedError("NOT_FOUND", "There is nothing here: endpoints are at /v2/<endpoint>/…")),
   );
@@ -84,25 +83,21 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     if (!isForeseen(error)) log.error({ error, path: context.req.path }, "a request failed");
     return errorAnswer(error);
   });
-  const server = createServer(getRequestListener(app.fetch, { hostname: host, overrideGlobalObjects: false }));
-  const connections = new Connections(server, connectionLimits, () =>
-    log.warn({}, "connections were refused: too many are open"),
-  );
-  let url: string;
+  let server: EmulatorServer;
   try {
-    url = await listen(server, host, port);
+    server = await serveEmulator(app, { host, port, log });
   } catch (error) {
     // Another one may be at work on the same folder and queue: nothing was done before.
     kept?.close();
     throw error;
   }
   const close = async () => {
+    // What waits is answered with how it stands, so that every client knows its request's id.
+    waits.close();
+    takers.endWaits();
+    await server.close();
     await takers.close();
     await ends.delivery.stop(drainLimitMs);
-    const closed = new Promise((resolve) => server.close(resolve));
-    connections.close();
-    server.closeAllConnections();
-    await closed;
   };
   try {
     await ends.delivery.start();
@@ -112,7 +107,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     throw error;
   }
   started.resolve();
-  return { url: `${url}/v2`, close };
+  return { url: `${server.url}/v2`, close };
 }
 
 async function openKept({ config, source, log }: EmulatorOptions): Promise<KeptJobs | null> {
@@ -149,20 +144,4 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
     cancelRequested: (jobId) => takers.cancelled(jobId),
     filterOf: (endpoint) => ({ worker: workerOf(endpoint) }),
   };
-}
-
-async function listen(server: Server, host: string, port: number): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.listen(port, host, resolve);
-  try {
-    await promise;
-  } catch (cause) {
-    const message = `The emulator cannot listen on ${host}, port ${port}: choose another with --port (0 takes any free one).`;
-    throw new CodedError("PORT_IN_USE", message, { cause });
-  }
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server listens on no port");
-  const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
-  return `http://${name === "0.0.0.0" || name === "[::]" ? "127.0.0.1" : name}:${address.port}`;
 }

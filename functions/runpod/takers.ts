@@ -58,9 +58,14 @@ export class Takers {
     this.#loop = this.#given.renew().then(() => this.#run());
   }
 
-  async close(): Promise<void> {
+  /** Answers every container that waits, and gives out no more jobs. */
+  endWaits(): void {
     this.#closing.abort();
     for (const poller of this.#pollers) poller.resolve([]);
+  }
+
+  async close(): Promise<void> {
+    this.endWaits();
     await this.#loop;
     await this.#given.close();
   }
