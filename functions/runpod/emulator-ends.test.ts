@@ -80,6 +80,7 @@ it("notifies the webhook after a restart, with an output that no queue keeps", a
         ...{ id, status: "COMPLETED", input: { prompt: "a lake" }, output, webhook },
         delayTime: expect.any(Number),
         executionTime: expect.any(Number),
+        workerId: "pod-1",
       },
     ]);
   // No app knows of the job.

@@ -66,6 +66,7 @@ it("is notified once of a job that another container has ended, after a third on
     status: "COMPLETED",
     delayTime: expect.any(Number),
     executionTime: expect.any(Number),
+    workerId: "test-worker",
     input: expect.objectContaining({ type: "gated", prompt: "a quiet lake", metadata: {} }),
     output: expect.objectContaining({ text: "01234" }),
     webhook: `http://${host}/endpoint`,

@@ -222,7 +222,10 @@ export class GivenJobs {
     void gone.promise.then(stop);
     try {
       const ranMs = performance.now() - takenAtMs;
-      await ends.delivery.finish(source, lease, settlement, { ranMs, workFolder: "", ...(posted ? { posted } : {}) });
+      await ends.delivery.finish(source, lease, settlement, {
+        ...{ ranMs, workFolder: "", takenBy: held.workerId },
+        ...(posted ? { posted } : {}),
+      });
     } catch (error) {
       stop();
       throw error;

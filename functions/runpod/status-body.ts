@@ -1,22 +1,10 @@
-import { failedStatus, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
+import { emulatedType, failedStatus, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
+import { type RequestFields, type RunpodStatus, requestFields } from "#runtime/endpoints/request-fields.ts";
 import type { JobRecord, JobStatus } from "#runtime/sources/job-source.ts";
 import { isSettled } from "#runtime/sources/job-source.ts";
 import type { LiveJob } from "./live-jobs.ts";
 
-/* A job as RunPod's clients read it. */
-export type RunpodStatus = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED" | "FAILED" | "CANCELLED" | "TIMED_OUT";
-
-export interface StatusBody {
-  readonly id: string;
-  readonly status: RunpodStatus;
-  /** Milliseconds in the queue. */
-  readonly delayTime?: number;
-  /** Milliseconds from the take to the end. */
-  readonly executionTime?: number;
-  readonly workerId?: string;
-  /** While the job runs, the progress as its container reported it last. */
-  readonly output?: unknown;
-  readonly error?: string;
+export interface StatusBody extends RequestFields {
   readonly retries?: number;
 }
 
@@ -44,31 +32,32 @@ export function isFinal(status: RunpodStatus): boolean {
 }
 
 /**
- * @param output of one that has completed
+ * @param settled the output of one that has ended
  * @param failure of one that has failed, in place of its record's sentence
  */
 export function statusBody(
   record: JobRecord,
   live: LiveJob | undefined,
-  output: unknown,
+  settled: unknown,
   failure?: string,
 ): StatusBody {
-  const { createdAtMs, startedAtMs, settledAtMs } = record;
+  const { job, createdAtMs, startedAtMs, settledAtMs } = record;
   const status = statusOf(record);
-  const workerId = live?.workerId ?? record.attempts.at(-1)?.workerId;
-  const shown = isSettled(record.status) ? output : progressOf(record, live);
+  // Of an emulated endpoint's job the record knows the emulator alone.
+  const ofRecord = job.type === emulatedType ? undefined : record.attempts.at(-1)?.workerId;
+  const output = isSettled(record.status) ? settled : progressOf(record, live);
   const hasFailed = status === "FAILED" || status === "TIMED_OUT";
   const error = hasFailed ? (live?.error ?? failure ?? record.error?.message) : undefined;
-  return {
-    id: requestIdOf(record.job),
+  const fields = requestFields({
+    id: requestIdOf(job),
     status,
-    ...(startedAtMs === null ? {} : { delayTime: Math.max(0, startedAtMs - createdAtMs) }),
-    ...(startedAtMs === null || settledAtMs === null ? {} : { executionTime: Math.max(0, settledAtMs - startedAtMs) }),
-    ...(workerId === undefined ? {} : { workerId }),
-    ...(shown === undefined ? {} : { output: shown }),
+    waitedMs: startedAtMs === null ? null : startedAtMs - createdAtMs,
+    ranMs: startedAtMs === null || settledAtMs === null ? null : settledAtMs - startedAtMs,
+    workerId: live?.workerId ?? ofRecord ?? null,
+    output,
     ...(error === undefined ? {} : { error }),
-    ...(live !== undefined && live.retries > 0 ? { retries: live.retries } : {}),
-  };
+  });
+  return live !== undefined && live.retries > 0 ? { ...fields, retries: live.retries } : fields;
 }
 
 function progressOf({ status, progress }: JobRecord, live: LiveJob | undefined): unknown {

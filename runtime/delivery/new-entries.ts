@@ -29,6 +29,8 @@ export interface FinishFacts {
   readonly workFolder: string;
   /** What the container of an emulated endpoint has posted. */
   readonly posted?: EndpointWebhook["posted"];
+  /** That container. */
+  readonly takenBy?: string | null;
 }
 
 /** Of an attempt that has ended its job here. */
@@ -45,7 +47,7 @@ export function finishedEntry(
     ended: false,
     forWebhook: false,
     madeFor,
-    ...webhooksOf(lease.job, facts.posted),
+    ...webhooksOf(lease.job, facts),
     bucket: bucketOf(lease.job),
     userId: lease.job.user_id,
     settlement: settlement.kind === "fail" ? { kind: "fail", error: settlement.error } : { kind: settlement.kind },
@@ -77,8 +79,14 @@ export function endedEntry(
   };
 }
 
-function webhooksOf(job: Job, posted?: EndpointWebhook["posted"]): Pick<OutboxEntry, "webhookUrl" | "endpoint"> {
+function webhooksOf(
+  job: Job,
+  { posted, takenBy = null }: Pick<FinishFacts, "posted" | "takenBy"> = {},
+): Pick<OutboxEntry, "webhookUrl" | "endpoint"> {
   const { webhook_url: url } = job;
-  const endpoint = endpointWebhookOf(job, posted);
+  const endpoint = endpointWebhookOf(job, {
+    ...(posted === undefined ? {} : { posted }),
+    ...(takenBy === null ? {} : { takenBy }),
+  });
   return { ...(typeof url === "string" ? { webhookUrl: url } : {}), ...(endpoint === undefined ? {} : { endpoint }) };
 }

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { workerVersion } from "#runtime/container/version.ts";
 import { emulatedType, failedStatus } from "#runtime/endpoints/endpoint-job.ts";
+import { type RunpodStatus, requestFields } from "#runtime/endpoints/request-fields.ts";
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
 import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
@@ -10,25 +11,28 @@ import type { EndpointWebhook } from "./endpoint-webhook.ts";
 
 /** The end of a job in RunPod's words. Addresses of files are made now: they can be read for a while only. */
 export async function endpointBody(
-  { settlement, callback }: Pick<OutboxEntry, "settlement" | "callback">,
-  { url, requestId, input, posted }: EndpointWebhook,
+  { settlement, callback, lease }: Pick<OutboxEntry, "settlement" | "callback" | "lease">,
+  { url, requestId, input, posted, takenBy }: EndpointWebhook,
   files: ResultFiles,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { queue_time: waited, generation_time: took, worker_id: workerId, job_type: type } = callback.metadata;
-  return {
+  const isEmulated = type === emulatedType;
+  // Without a lease nobody here has run it.
+  const ranHere = lease.token === "" || isEmulated ? null : String(workerId);
+  const fields = requestFields({
     id: requestId,
     status: statusOf(settlement),
-    ...(typeof waited === "number" ? { delayTime: Math.round(waited * 1000) } : {}),
-    ...(typeof took === "number" ? { executionTime: Math.round(took * 1000) } : {}),
-    input,
+    waitedMs: typeof waited === "number" ? waited * 1000 : null,
+    ranMs: typeof took === "number" ? took * 1000 : null,
+    workerId: takenBy ?? ranHere,
     ...(posted ?? (await shown())),
-    webhook: url,
-  };
+  });
+  return { ...fields, input, webhook: url };
 
   async function shown() {
     if (settlement.kind === "fail") {
       const poster = { hostname: hostname(), workerId: String(workerId), version: workerVersion };
-      return { error: type === emulatedType ? settlement.error.message : errorText(settlement.error, poster) };
+      return { error: isEmulated ? settlement.error.message : errorText(settlement.error, poster) };
     }
     if (settlement.kind === "cancelled") return {};
     const { assets, metadata, text } = callback;
@@ -39,7 +43,7 @@ export async function endpointBody(
   }
 }
 
-function statusOf(settlement: OutboxEntry["settlement"]) {
+function statusOf(settlement: OutboxEntry["settlement"]): RunpodStatus {
   if (settlement.kind === "fail") return failedStatus(settlement.error);
   return settlement.kind === "complete" ? "COMPLETED" : "CANCELLED";
 }
