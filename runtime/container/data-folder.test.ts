@@ -1,8 +1,8 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openDataFolder } from "./data-folder.ts";
+import { attemptFolder, openDataFolder, removeWork } from "./data-folder.ts";
 
 let folder: string;
 let keyFile: string;
@@ -49,4 +49,20 @@ test("a key that cannot be read is not replaced", async () => {
     code: "DATA_FOLDER_UNUSABLE",
     message: expect.stringContaining("EISDIR"),
   });
+});
+
+test("two attempts with one number have a folder each: what is removed of the one leaves the other's", async () => {
+  const { work } = await openDataFolder(folder);
+  const [before, after] = ["one lease", "another lease"].map((token) => {
+    return attemptFolder(work, { jobId: "lake", attempt: 1, token });
+  });
+  if (before === undefined || after === undefined) throw new Error("there are two");
+  await mkdir(before, { recursive: true });
+  await mkdir(after, { recursive: true });
+  await writeFile(join(after, "0.png"), "a lake");
+  await removeWork(before);
+  expect(await readFile(join(after, "0.png"), "utf8")).toBe("a lake");
+  await removeWork(after);
+  expect(await readdir(work)).toEqual([]);
+  expect(attemptFolder(work, { jobId: "lake", attempt: 1, token: "one lease" })).toBe(before);
 });

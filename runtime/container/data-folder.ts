@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { access, constants, link, mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "#contract/errors.ts";
@@ -8,7 +8,7 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  * What lies where in the data folder:
  *
  *   ourvidz.db     jobs, outbox, callbacks (embedded)
- *   work/          files of running and undelivered jobs, <job>/<attempt>/
+ *   work/          files of running and undelivered jobs, <job>/<attempt>-<lease>/
  *   files/         the local asset store, <bucket>/<user>/<job>/, uploaded files in inputs/<user>/inputs/; what is being stored is in .unfinished/
  *   inputs/        reference files of jobs, by content, kept for other jobs; in partial/ what is on its way
  *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
@@ -131,6 +131,19 @@ export function logsFolder(dataFolder: string): string {
 /** Where containers write down that they run. */
 export function containersFolder(dataFolder: string): string {
   return join(dataFolder, "containers");
+}
+
+/**
+ * Where the files of one attempt lie. No other one has it, also where a number comes again: a job that is redriven, or whose id is
+ * that of a job before it, may run while what is left of the other one is being removed.
+ * @param work of the data folder
+ */
+export function attemptFolder(
+  work: string,
+  { jobId, attempt, token }: { readonly jobId: string; readonly attempt: number; readonly token: string },
+): string {
+  const lease = createHash("sha256").update(token).digest("hex").slice(0, 12);
+  return join(work, jobId, `${attempt}-${lease}`);
 }
 
 /** Where an attempt's reference files lie, beside what it makes. */

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { AttemptLog } from "#contract/attempt-log.ts";
 import { checkJob } from "#contract/check-job.ts";
@@ -10,7 +9,7 @@ import { invalidJob, unknownJobType } from "#contract/problems.ts";
 import type { ReleaseReason } from "#contract/release-reason.ts";
 import type { AttemptLogs } from "#runtime/attempt-logs/attempt-logs.ts";
 import type { Caller, Calls } from "#runtime/calls/calls.ts";
-import { inputsFolder } from "#runtime/container/data-folder.ts";
+import { attemptFolder, inputsFolder } from "#runtime/container/data-folder.ts";
 import type { Delivery } from "#runtime/delivery/delivery.ts";
 import type { Executor, RunningTask } from "#runtime/executor/parent/executor.ts";
 import type { AttemptEnd } from "#runtime/executor/parent/task-slot.ts";
@@ -320,6 +319,6 @@ export class JobRunner {
   }
 
   #workFolder(lease: Lease): string {
-    return join(this.#options.workFolder, lease.jobId, String(lease.attempt));
+    return attemptFolder(this.#options.workFolder, lease);
   }
 }

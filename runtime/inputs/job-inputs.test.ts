@@ -55,6 +55,7 @@ describe("a handler", () => {
       },
     });
     const { file } = record.result?.metadata ?? {};
+    expect(file).toMatch(new RegExp(`/work/${record.job.id}/1-[0-9a-f]{12}/inputs/`));
     await expect(access(String(file))).rejects.toThrow("ENOENT");
     expect(await workFolders()).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { moveFile, syncFile, syncFolder } from "#runtime/lib/durable-files.ts";
 import type { AssetFile } from "../protocol.ts";
 
 /*
- * The folder of one attempt: `<data>/work/<job>/<attempt>/`. What `ctx.asset` resolves for is on disk, with the
+ * The folder of one attempt: `<data>/work/<job>/<attempt>-<lease>/`. What `ctx.asset` resolves for is on disk, with the
  * folder's entry, before it is reported, so that the outbox never names a file that a power cut took.
  */
 export class WorkFolder {
