@@ -11,7 +11,7 @@ import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import type { JobSource, Lease, LeaseKey } from "#runtime/sources/job-source.ts";
 import { type FinalSettlement, processingCallback } from "./callbacks/build-callback.ts";
 import type { Callback } from "./callbacks/callback.ts";
-import { DeliveryGates, Postponed } from "./delivery-gates.ts";
+import { DeliveryGates, type GateWait } from "./delivery-gates.ts";
 import { DeliverySteps } from "./delivery-steps.ts";
 import { destinationOf } from "./destination.ts";
 import { EndConfirmations } from "./end-confirmations.ts";
@@ -19,15 +19,15 @@ import { endOf } from "./entry-end.ts";
 import { FinalReports } from "./final-reports.ts";
 import { LeaseHolds } from "./lease-holds.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
-import { NoteWriter } from "./note-writer.ts";
-import type { Outbox, PostponedRow } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow } from "./outbox-row.ts";
 import { ProgressChannels } from "./progress-channels.ts";
 import { retryPauseMs } from "./retry-pause.ts";
+import { RowBackoff } from "./row-backoff.ts";
 import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
-import { type DeliveryAlarm, noteOf, unreadableAlarms, type Wait, Waits } from "./waits.ts";
+import { type DeliveryAlarm, unreadableAlarms } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
 import { webhookEntriesOf } from "./webhooks/webhook-row.ts";
 
@@ -81,11 +81,8 @@ export class Delivery {
   readonly #gates: DeliveryGates;
   readonly #reports: FinalReports;
   readonly #confirmations: EndConfirmations;
-  readonly #waits: Waits;
-  readonly #notes: NoteWriter;
+  readonly #backoff: RowBackoff;
   #sweep: NodeJS.Timeout | null = null;
-  #look: NodeJS.Timeout | null = null;
-  #lookAtMs = 0;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -102,8 +99,7 @@ export class Delivery {
       confirmations: this.#confirmations,
     };
     this.#steps = new DeliverySteps({ ...options, ...parts });
-    this.#waits = new Waits(options.nowMs);
-    this.#notes = new NoteWriter(options);
+    this.#backoff = new RowBackoff({ ...options, onDue: () => void this.#claimDue() });
     this.#queue = new PQueue({ concurrency: options.concurrency });
   }
 
@@ -200,7 +196,7 @@ export class Delivery {
 
   /** What keeps finished jobs from being delivered by this process, and a person has to look at. */
   get alarms(): readonly DeliveryAlarm[] {
-    return [...unreadableAlarms(this.#options.outbox.claims.unreadable), ...this.#waits.alarms];
+    return [...unreadableAlarms(this.#options.outbox.claims.unreadable), ...this.#backoff.alarms];
   }
 
   /** Tries everything again now, whatever pauses were meant to be kept. */
@@ -216,13 +212,13 @@ export class Delivery {
 
   async stop(limitMs: number): Promise<void> {
     if (this.#sweep) clearInterval(this.#sweep);
-    if (this.#look) clearTimeout(this.#look);
+    this.#backoff.stopLooking();
     await this.drain(limitMs);
     this.#stopping.abort();
     this.#queue.clear();
     this.#webhooks.clear();
     await within(abortLimitMs, Promise.all([this.#progress.closeAll(), this.#queue.onIdle(), this.#webhooks.onIdle()]));
-    this.#notes.close();
+    this.#backoff.close();
     this.#leases.releaseAll();
     await this.#options.outbox.claims.release();
   }
@@ -231,7 +227,7 @@ export class Delivery {
     try {
       // At rest the sweep reads one number and writes nothing.
       const { outbox } = this.#options;
-      if (this.#waits.isAny || outbox.claims.unreadable.length > 0) this.#keep(new Set(outbox.ids()));
+      if (this.#backoff.isAny || outbox.claims.unreadable.length > 0) this.#keep(new Set(outbox.ids()));
       if (outbox.count() === 0) return;
       if (this.#active.size > 0) await outbox.claims.renew();
     } catch (error) {
@@ -242,7 +238,7 @@ export class Delivery {
 
   /** Forgets what kept rows that are gone. */
   #keep(rowIds: ReadonlySet<number>): void {
-    this.#waits.keep(rowIds);
+    this.#backoff.keep(rowIds);
     this.#options.outbox.claims.keepUnreadable(rowIds);
   }
 
@@ -251,45 +247,29 @@ export class Delivery {
     try {
       const rows = await this.#options.outbox.claims.claimDue(this.#active);
       // Somebody beside this process wants them tried.
-      if (rows.some(({ id }) => this.#waits.isEarly(id))) this.#gates.letThrough();
+      if (rows.some(({ id }) => this.#backoff.isEarly(id))) this.#gates.letThrough();
       const waits = this.#gates.waitsOf(rows, (row) => this.#reports.needsNobody(row));
-      const postponed: PostponedRow[] = [];
+      const waiting: { row: OutboxRow; wait: GateWait }[] = [];
       for (const [index, row] of rows.entries()) {
-        const { waitMs, reason } = waits[index] ?? { waitMs: 0, reason: undefined };
+        const wait = waits[index];
         this.#leases.hold(row.entry);
-        if (waitMs > 0) {
-          const { error } = this.#noteWait(row, reason, waitMs);
-          postponed.push({ id: row.id, delayMs: waitMs, error, wasTried: false, wasReported: row.reported });
-        } else this.#enqueue(row);
+        if (wait !== undefined && wait.waitMs > 0) waiting.push({ row, wait });
+        else this.#enqueue(row);
       }
-      if (postponed.length === 0) return;
-      await this.#options.outbox.postpone(postponed);
-      this.#lookAgainIn(postponed.reduce((least, { delayMs }) => Math.min(least, delayMs), Number.POSITIVE_INFINITY));
+      await this.#backoff.wait(waiting);
     } catch (error) {
       this.#options.log.error({ error }, "the outbox cannot be read; trying again");
     }
   }
 
   async #wake(): Promise<void> {
-    this.#waits.makeDue();
+    this.#backoff.makeDue();
     try {
       await this.#options.outbox.wake();
     } catch (error) {
       this.#options.log.error({ error }, "the outbox cannot be written; trying again");
     }
     await this.#claimDue();
-  }
-
-  /** Looks for due rows then, unless it does so before. */
-  #lookAgainIn(delayMs: number): void {
-    const atMs = performance.now() + delayMs;
-    if (this.#look !== null && this.#lookAtMs <= atMs) return;
-    if (this.#look !== null) clearTimeout(this.#look);
-    this.#lookAtMs = atMs;
-    this.#look = setTimeout(() => {
-      this.#look = null;
-      void this.#claimDue();
-    }, delayMs + 5).unref();
   }
 
   /**
@@ -337,44 +317,8 @@ export class Delivery {
     } catch (error) {
       // Cut short by the stop: the row stays due, and the next process takes it up, after what the app has taken.
       if (this.#stopping.signal.aborted) return row.reported ? this.#options.outbox.markReported(row.id) : undefined;
-      await (error instanceof Postponed ? this.#postpone(row, error) : this.#retry(row, error));
+      await this.#backoff.failed(row, error);
     }
-  }
-
-  /** The row waits with the others that wait for the same. */
-  async #postpone(row: OutboxRow, { waitMs, gate, wasTried, cause }: Postponed): Promise<void> {
-    const { outbox, log } = this.#options;
-    const fields = fieldsOf(row);
-    if (wasTried) log.warn({ ...fields, error: cause, next_try_in_seconds: waitMs / 1000 }, "delivery failed");
-    // It may have opened since.
-    const delayMs = gate.isClosed ? waitMs : 0;
-    const { error } = wasTried ? this.#noteWait(tried(row), cause, delayMs) : this.#noteWait(row, gate.reason, delayMs);
-    await outbox.postpone([{ id: row.id, delayMs, error, wasTried, wasReported: row.reported }]);
-    this.#lookAgainIn(delayMs);
-  }
-
-  async #retry(row: OutboxRow, error: unknown): Promise<void> {
-    const { outbox, log, random } = this.#options;
-    const delayMs = retryPauseMs(row.tries + 1, random);
-    log.warn(
-      { ...fieldsOf(row), error, next_try_in_seconds: delayMs / 1000 },
-      "delivery failed; it will be tried again",
-    );
-    const { error: reason } = this.#noteWait(tried(row), error, delayMs);
-    const postponed = { delayMs, error: reason, wasTried: true, wasReported: row.reported };
-    await outbox.postpone([{ id: row.id, ...postponed }]);
-    setTimeout(() => void this.#claimDue(), delayMs + 5).unref();
-  }
-
-  /** Why the row waits, for whoever looks: here, at its source, and in the job's events. */
-  #noteWait(row: OutboxRow, cause: unknown, delayMs: number): Wait {
-    const wait = this.#waits.set(row, cause, delayMs);
-    // Hundreds that wait for the same are tried one by one: the others have nothing to say meanwhile.
-    if (!wait.isNews) return wait;
-    const note = noteOf(wait);
-    this.#notes.set(row.entry, note);
-    if (!row.entry.ended) this.#options.events.emit(row.entry.lease.jobId, { kind: "delivery", note });
-    return wait;
   }
 
   /** @param next what is left to do, in rows of their own */
@@ -382,7 +326,7 @@ export class Delivery {
     const { outbox } = this.#options;
     if (next.length === 0) await outbox.remove(id);
     else for (const row of await outbox.removeFor(id, next)) this.#enqueue(row);
-    this.#notes.delete(entry.lease);
+    this.#backoff.delivered(entry.lease);
     this.#letGo({ id, entry });
     const { settlement } = entry;
     if (entry.ended) return;
@@ -395,15 +339,10 @@ export class Delivery {
   }
 
   #letGo({ id, entry: { lease } }: Pick<OutboxRow, "id" | "entry">): void {
-    this.#waits.delete(id);
+    this.#backoff.forget(id);
     this.#reports.forget(id);
     this.#confirmations.forget(id);
     this.#leases.release(lease.token);
     this.forget(lease);
   }
-}
-
-/** The row with one more try that failed. */
-function tried(row: OutboxRow): OutboxRow {
-  return { ...row, tries: row.tries + 1 };
 }
