@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import PQueue from "p-queue";
 import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
 import { removeWork } from "#runtime/container/data-folder.ts";
@@ -23,7 +22,7 @@ import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow } from "./outbox-row.ts";
 import { ProgressChannels } from "./progress-channels.ts";
-import { retryPauseMs } from "./retry-pause.ts";
+import { recordResult } from "./record-result.ts";
 import { RowBackoff } from "./row-backoff.ts";
 import type { StoredFiles } from "./stored-files.ts";
 import type { AssetStore } from "./stores/asset-store.ts";
@@ -57,10 +56,6 @@ export interface DeliveryOptions {
 
 /** How long the start waits for a source that is away. */
 const resumeLimitMs = 5000;
-/** About ten minutes, with the pauses between. */
-const recordTries = 16;
-/** Work that took longer than this is not to be done again after a power cut. */
-const longWorkMs = 1000;
 /** How long a store or a callback may take to stop when it is aborted. */
 const abortLimitMs = 1000;
 /** What the store refused for good is kept until housekeeping finds it, for a person to look at. */
@@ -143,9 +138,7 @@ export class Delivery {
     // Lets nothing follow. What is on its way is waited for before the final callback, not before the result is safe.
     this.#progress.close(lease);
     const entry = finishedEntry(this.#maker, source.name, lease, settlement, facts);
-    // The wait for the disk is a millisecond in which this process does nothing else: spent on files, and on long work.
-    const isLong = facts.ranMs !== null && facts.ranMs > longWorkMs;
-    this.#enqueue(await this.#record(entry, entry.files.length > 0 || isLong));
+    this.#enqueue(await recordResult(this.#options, entry, facts.ranMs, this.#stopping.signal));
   }
 
   /**
@@ -172,21 +165,6 @@ export class Delivery {
   get #maker(): EntryMaker {
     const { workerId, nowMs } = this.#options;
     return { workerId, nowMs: nowMs(), madeFor: destinationOf(this.#options) };
-  }
-
-  /** Until it is written down, the result is only in this process: a disk that is full for a moment must not cost it. */
-  async #record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow | null> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#options.outbox.record(entry, durably);
-      } catch (error) {
-        if (this.#stopping.signal.aborted || tries >= recordTries) throw error;
-        const delayMs = retryPauseMs(tries, this.#options.random);
-        const fields = { ...fieldsOf({ entry }), next_try_in_seconds: delayMs / 1000 };
-        this.#options.log.error({ ...fields, error }, "a finished job cannot be recorded; trying again");
-        await pause(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-      }
-    }
   }
 
   /** Rows that are not delivered yet, in this data folder. */
