@@ -1,6 +1,4 @@
 import PQueue from "p-queue";
-import { type ErrorCode, toErrorReport } from "#contract/errors.ts";
-import { removeWork } from "#runtime/container/data-folder.ts";
 import { publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
 import type { LeaseKeeper } from "#runtime/dispatch/lease-keeper.ts";
@@ -29,6 +27,7 @@ import type { AssetStore } from "./stores/asset-store.ts";
 import { type DeliveryAlarm, unreadableAlarms } from "./waits.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
 import { webhookEntriesOf } from "./webhooks/webhook-row.ts";
+import { removeDeliveredWork } from "./work-removal.ts";
 
 /*
  * Brings finished work to the app: files on local disk → outbox row (fsync) → upload → callback → settle → delete.
@@ -58,9 +57,6 @@ export interface DeliveryOptions {
 const resumeLimitMs = 5000;
 /** How long a store or a callback may take to stop when it is aborted. */
 const abortLimitMs = 1000;
-/** What the store refused for good is kept until housekeeping finds it, for a person to look at. */
-const keptCodes: ReadonlySet<ErrorCode> = new Set(["ASSET_REFUSED", "ASSET_PATH_REFUSED"]);
-
 const webhookConcurrency = 8;
 
 export class Delivery {
@@ -306,14 +302,7 @@ export class Delivery {
     else for (const row of await outbox.removeFor(id, next)) this.#enqueue(row);
     this.#backoff.delivered(entry.lease);
     this.#letGo({ id, entry });
-    const { settlement } = entry;
-    if (entry.ended) return;
-    // A job that completed without files has no folder; one that did not complete may have left some in it.
-    if (settlement.kind === "complete" && entry.files.length === 0) return;
-    if (settlement.kind === "fail" && keptCodes.has(settlement.error.code)) return;
-    await removeWork(entry.workFolder).catch((error: unknown) => {
-      this.#options.log.warn({ error: toErrorReport(error) }, "a work folder could not be removed");
-    });
+    await removeDeliveredWork(entry, this.#options.log);
   }
 
   #letGo({ id, entry: { lease } }: Pick<OutboxRow, "id" | "entry">): void {
