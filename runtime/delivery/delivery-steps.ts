@@ -20,6 +20,13 @@ import type { AssetStore } from "./stores/asset-store.ts";
  * What one row of the outbox goes through: upload → callback → settle, each step that is not done yet, in this order. The
  * webhook of a job has a row of its own, after that.
  *
+ *   a result     lease held ──► files stored ──► reported ──► settled at its source
+ *                    │ no           │ refused       ▲
+ *                    ▼              ▼               │
+ *                 dropped        made a failure's ──┘
+ *   an end       reported ──► confirmed to its source     its source has brought it about
+ *   a webhook    reported
+ *
  * Before anything leaves, the lease is confirmed: who does not hold it any more delivers nothing. One that is gone because
  * an earlier settling was applied, though its answer was lost, is recognised by repeating that settling.
  *

@@ -34,7 +34,15 @@ import { removeDeliveredWork } from "./work-removal.ts";
  * A crash at any line goes on from the row, here or in another process on the same data folder. Every step may be
  * repeated: uploads replace, callbacks are idempotent by (job, run, attempt, status), settling is idempotent by lease token.
  *
- * This file keeps the rows: who works on which, when, and for how long. What happens to one is in delivery-steps.ts.
+ * A row is, in this process:
+ *
+ *   recorded here, or due and claimed ──► active ──delivered───────────────────────────────► gone
+ *                                         ▲  │ └───claimed by another process meanwhile────► let go
+ *                                         │  └─────a step failed, or what it needs is away─► waiting
+ *                                         └──────due, by its pause, a gate that opens, or a person──┘
+ *
+ * An active row is this process's claim (outbox-claims.ts). It holds its job's lease, and so does one that waits (lease-holds.ts). This
+ * file moves rows from one state to the next: what is done to an active one is in delivery-steps.ts, with one that waits in row-backoff.ts.
  */
 export interface DeliveryOptions {
   readonly outbox: Outbox;
