@@ -98,7 +98,8 @@ export class ModelContainer {
     void this.#parts.executor.stop();
     for (const keeper of this.#parts.keepers.values()) keeper.close();
     void this.dispatcher.stop();
-    void this.delivery.stop(0);
+    // Who is dead writes nothing any more: its database is closed under it.
+    this.delivery.stop(0).catch(() => undefined);
     await this.#close();
   }
 
