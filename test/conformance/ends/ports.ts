@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { RetryableError } from "#contract/errors.ts";
+import { OutboxClaims } from "#runtime/delivery/outbox-claims.ts";
 import type { JobSource, Lease, LeaseKey, SettleOutcome } from "#runtime/sources/job-source.ts";
 import type { Chance } from "./chance.ts";
 
@@ -15,6 +16,7 @@ export class Life {
     return new Proxy(port, {
       get: (target, name) => {
         const value: unknown = Reflect.get(target, name, target);
+        if (value instanceof OutboxClaims) return this.port(value);
         if (typeof value !== "function") return value;
         return (...args: unknown[]) => {
           if (this.isOver) return new Promise(() => undefined);
