@@ -9,6 +9,7 @@ import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
 import type { EmulatorDelivery } from "./emulator-delivery.ts";
 import type { KeptJob, KeptJobs } from "./kept-jobs.ts";
 import type { LiveJobs } from "./live-jobs.ts";
+import { overdueText } from "./overdue.ts";
 import { keyOf, Sightings } from "./sightings.ts";
 import { Stops } from "./stops.ts";
 
@@ -237,7 +238,8 @@ export class GivenJobs {
   async #timeOut(jobId: string): Promise<void> {
     const held = this.#held.get(jobId);
     if (held === undefined) return;
-    const message = "The job took longer than its policy allows (executionTimeout, ttl).";
+    const ranMs = performance.now() - held.takenAtMs;
+    const message = overdueText(held.lease, { ranMs, nowMs: this.#options.nowMs() });
     await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
   }
 

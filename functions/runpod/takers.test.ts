@@ -15,7 +15,10 @@ const holdMs = 60_000;
 const dayMs = 86_400_000;
 
 /** A container that has taken a job whose time is over after `limitMs`. */
-async function takeOne(limitMs: number, { id = "a", steadyMs }: { id?: string; steadyMs?: () => number } = {}) {
+async function takeOne(
+  limitMs: number,
+  { id = "a", steadyMs, ttlMs = dayMs }: { id?: string; steadyMs?: () => number; ttlMs?: number } = {},
+) {
   const harness = await openHarness({ durable: false });
   const home = await openHome();
   const log = await createLogger({ level: "silent", format: "json" });
@@ -44,13 +47,13 @@ async function takeOne(limitMs: number, { id = "a", steadyMs }: { id?: string; s
     rest: {},
     webhook: null,
     executionTimeoutMs: limitMs,
-    ttlMs: dayMs,
+    ttlMs,
   };
   const job = jobEnvelope.parse({ id, type: "runpod_job", metadata: { runpod } });
   await harness.queue.enqueue(job, { worker: "lakes" });
   await takers.start();
   expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id }]);
-  return { ...harness, takers, ends, job, logged, routes: workerRoutes({ takers, queue: harness.queue, log }) };
+  return { ...harness, takers, ends, job, log, logged, routes: workerRoutes({ takers, queue: harness.queue, log }) };
 }
 
 it("settles a job whose time is over again when its queue did not take that", async () => {
@@ -58,6 +61,14 @@ it("settles a job whose time is over again when its queue did not take that", as
   const fail = vi.spyOn(source, "fail").mockRejectedValueOnce(new Error("the disk is full"));
   await expect.poll(async () => (await queue.get("a"))?.error?.code).toBe("TIMED_OUT");
   expect(fail).toHaveBeenCalledTimes(2);
+});
+
+it.each([
+  [300, dayMs, "The job ran longer than it may (executionTimeout 300 ms)."],
+  [dayMs, 250, "The job had not ended when its time from the submission was over (ttl 250 ms)."],
+])("says which limit a job has passed: executionTimeout %d, ttl %d", async (limitMs, ttlMs, message) => {
+  const { queue } = await takeOne(limitMs, { ttlMs });
+  await expect.poll(async () => (await queue.get("a"))?.error).toEqual({ code: "TIMED_OUT", message });
 });
 
 it("forgets containers that are gone, with what they were to stop", async () => {
