@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { createLogger } from "#runtime/observe/log.ts";
 import { startTestEmulator, type TestEmulator, testKey } from "./testing/emulator.ts";
 
 const headers = { authorization: `Bearer ${testKey}`, "content-type": "application/json" };
@@ -97,13 +98,25 @@ it("lets a container name the job in the path, as a parameter or in a header, an
   expect(await worker.done("nothing", { output: 1 })).toBe(404);
 });
 
-it("refuses a result that is too large with 400, and the job goes on", async () => {
-  const emulator = await startTestEmulator();
-  const worker = emulator.worker("lakes");
+it("fails a job whose container posts more than is taken, with what to do, whatever that posts afterwards", async () => {
+  const log = await createLogger({ level: "silent", format: "json" });
+  const warned = vi.spyOn(log, "warn");
+  const emulator = await startTestEmulator({ log });
+  const [worker, other] = [emulator.worker("lakes"), emulator.worker("lakes", "pod-2")];
   const id = await submit(emulator);
   await worker.take();
-  expect(await worker.done(id, { output: "m".repeat(10 * 1024 * 1024) })).toBe(400);
+  const tooLarge = { output: "m".repeat(10 * 1024 * 1024) };
+  // Another one's matter it is not.
+  expect(await other.done(id, tooLarge)).toBe(400);
   expect((await call(emulator, "GET", `/lakes/status/${id}`)).json.status).toBe("IN_PROGRESS");
+  expect(await worker.done(id, tooLarge)).toBe(400);
+  expect(await worker.done(id, { error: "RESULT_TOO_LARGE" })).toBe(200);
+  expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({
+    status: "FAILED",
+    error:
+      "The result was not taken. The body is larger than 10,485,760 bytes, which is the limit: upload files, and send their addresses.",
+  });
+  expect(warned.mock.calls).toMatchObject([[{ endpoint: "lakes", worker_id: "pod-1" }, expect.any(String)]]);
 });
 
 it("gives a job to nobody whose wait is over, and answers a container with 204 when there is none", async () => {

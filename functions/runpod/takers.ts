@@ -159,6 +159,20 @@ export class Takers {
     return true;
   }
 
+  /**
+   * Fails a job whose container has posted something of a size that is not taken: what it posts next would be no smaller, and
+   * most containers post nothing. Nothing happens where the container does not have the job.
+   */
+  async refuse(endpoint: string, workerId: string | null, jobId: string, reason: string): Promise<void> {
+    const held = this.#given.see(endpoint, workerId, jobId);
+    if (held === undefined || held.settling !== null) return;
+    const { live, log } = this.#options;
+    const error = `The result was not taken. ${reason}`;
+    log.warn({ job_id: jobId, endpoint, worker_id: workerId, reason }, "a result is too large: its job has failed");
+    live.setResult(jobId, { output: undefined, error });
+    await this.#given.settle(held, { kind: "fail", error: { code: "RESULT_TOO_LARGE", message: error } }, { error });
+  }
+
   /** Ends a running job whose cancel was requested, and notifies its container. */
   cancelled(jobId: string): Promise<void> {
     return this.#given.cancelled(jobId);

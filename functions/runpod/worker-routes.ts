@@ -68,7 +68,9 @@ export function workerRoutes({ takers, queue, log, holdMs = 60_000 }: WorkerRout
   });
   route("POST", "job-done", async ({ endpoint, workerId, jobId, context }) => {
     const { job } = await known(queue, jobId);
-    const body = await posted(context, maxBodyBytes(requestIdOf(job)));
+    const body = await posted(context, maxBodyBytes(requestIdOf(job)), (reason) =>
+      takers.refuse(endpoint, workerId, job.id, reason),
+    );
     if (await takers.done(endpoint, workerId, job.id, body)) return accepted();
     const { status } = await known(queue, jobId);
     if (isSettled(status)) return accepted();
@@ -108,12 +110,20 @@ async function known(queue: Pick<JobQueues, "get">, requestId: string | null): P
   throw new CodedError("JOB_NOT_FOUND", "There is no such job: its time is over, or it never was.");
 }
 
-/** What is too large is answered with 400, as RunPod does. */
-async function posted(context: Context, maxBytes: number): Promise<unknown> {
+/**
+ * What is too large is answered with 400, as RunPod does.
+ * @param onTooLarge called with the sentence that says so, before that
+ */
+async function posted(
+  context: Context,
+  maxBytes: number,
+  onTooLarge?: (reason: string) => Promise<void>,
+): Promise<unknown> {
   try {
     return await readBody(context.req.raw, maxBytes, postedLimits);
   } catch (error) {
     if (!(error instanceof CodedError && error.code === "BODY_TOO_LARGE")) throw error;
+    await onTooLarge?.(error.message);
     throw new CodedError("INVALID_REQUEST", error.message);
   }
 }
