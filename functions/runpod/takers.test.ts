@@ -71,6 +71,20 @@ it.each([
   await expect.poll(async () => (await queue.get("a"))?.error).toEqual({ code: "TIMED_OUT", message });
 });
 
+it("logs an outage of the queue once, and that it is over", async () => {
+  const { source, takers, logged, log } = await takeOne(dayMs);
+  const told = vi.spyOn(log, "info");
+  const take = vi.spyOn(source, "take");
+  for (let fails = 0; fails < 5; fails++) take.mockRejectedValueOnce(new Error("a cable is cut"));
+  await expect
+    .poll(async () => {
+      await takers.take("lakes", "pod-1", 1, 1, signal);
+      return told.mock.calls;
+    })
+    .toEqual([[{ after_ms: expect.any(Number) }, "jobs are taken again"]]);
+  expect(logged).toHaveBeenCalledTimes(1);
+});
+
 it("forgets containers that are gone, with what they were to stop", async () => {
   const { takers, queue, advance } = await takeOne(dayMs);
   takers.ping("lakes", "pod-2", false, []);

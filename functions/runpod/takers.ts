@@ -4,6 +4,7 @@ import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback
 import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
 import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
+import { Outage } from "./outage.ts";
 import { keyOf } from "./sightings.ts";
 
 /*
@@ -40,6 +41,7 @@ const failurePauseMs = 1000;
 export class Takers {
   readonly #options: TakersOptions;
   readonly #given: GivenJobs;
+  readonly #outage: Outage;
   readonly #pollers = new Set<Poller>();
   readonly #closing = new AbortController();
   #wake: AbortController = new AbortController();
@@ -49,6 +51,7 @@ export class Takers {
     this.#options = options;
     const { nowMs = Date.now, silentMs = defaultSilentMs } = options;
     this.#given = new GivenJobs({ ...options, nowMs, silentMs });
+    this.#outage = new Outage(options);
   }
 
   /** Resolves when what containers have been given by the process before is known here. */
@@ -194,7 +197,7 @@ export class Takers {
   }
 
   async #run(): Promise<void> {
-    const { source, log } = this.#options;
+    const { source } = this.#options;
     while (!this.#closing.signal.aborted) {
       this.#wake = new AbortController();
       const signal = AbortSignal.any([this.#wake.signal, this.#closing.signal]);
@@ -207,11 +210,12 @@ export class Takers {
         const { leases, ends } = await source.take(requests);
         await this.#reportEnds(ends);
         await this.#handOut(leases);
+        this.#outage.isOver();
         if (leases.length > 0 || ends.length > 0) continue;
         const limitMs = requests.length > 0 ? pollMs.wanted : pollMs.atRest;
         await source.waitForChange(limitMs, signal, requests.length > 0 ? "jobs" : "ends");
       } catch (error) {
-        log.error({ error }, "no jobs can be taken");
+        this.#outage.seen(error);
         await source.waitForChange(failurePauseMs, signal);
       }
     }
