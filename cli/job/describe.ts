@@ -1,6 +1,6 @@
 import type { DeliveryNote } from "#contract/delivery-note.ts";
 import { bold, coloured, oneLine } from "../output.ts";
-import { age, needText, type ShownJob, statusText, unservedText } from "./view.ts";
+import { age, neededText, type ShownJob, statusText, unservedText } from "./view.ts";
 
 /** All that is known of a job, for reading. */
 export function describeJob(job: ShownJob): string {
@@ -15,9 +15,7 @@ export function describeJob(job: ShownJob): string {
     ["user", job.user_id],
     ["created", since(job.created_at)],
     ...(job.status === "queued" && dueAtMs > nowMs ? [["due", `in ${age(nowMs, dueAtMs)}`]] : []),
-    ...(job.waiting_for === null
-      ? []
-      : [["waits for", `a container with the worker ${job.worker} that offers ${needText(job.waiting_for)}`]]),
+    ...(job.waiting_for === null ? [] : [["waits for", neededText(job.worker, job.waiting_for)]]),
     ...(job.waiting_for?.served === false ? [["because", unservedText(job.worker)]] : []),
     // A container of the version before says nothing of it.
     ...(job.waiting_reason

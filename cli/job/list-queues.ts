@@ -1,3 +1,4 @@
+import { endpointOfWorker } from "#runtime/endpoints/endpoint-job.ts";
 import { exitCodes } from "../errors.ts";
 import { note, printResult } from "../output.ts";
 import { type OpenQueue, type QueueChoice, withExistingQueue } from "../queue.ts";
@@ -68,8 +69,11 @@ export function waitingText(
   { type, model, served, jobs, oldest_seconds: age }: ShownQueue["unoffered"][number],
 ): string {
   const waiting = jobs === 1 ? "1 job waits" : `${jobs} jobs wait`;
-  const lack = served === false ? unservedText(queue.replace(/_queue$/, "")) : "no container offers it";
-  return `${waiting} in ${queue} for ${needText({ type, model })}: ${lack} (for ${Math.round(age)} s).`;
+  const worker = queue.replace(/_queue$/, "");
+  const lack = served === false ? unservedText(worker) : "no container offers it";
+  // Of an endpoint's jobs, the type and the model are in the input, which its container alone reads.
+  const need = endpointOfWorker(worker) === null ? ` for ${needText({ type, model })}` : "";
+  return `${waiting} in ${queue}${need}: ${lack} (for ${Math.round(age)} s).`;
 }
 
 function queueTable(queues: readonly ShownQueue[]): string {

@@ -4,6 +4,7 @@ import { bucketOf, type Job } from "#contract/job.ts";
 import type { JobView } from "#functions/api/schemas/job-view.ts";
 import { viewJob } from "#functions/jobs/job-view.ts";
 import type { Embedded } from "#runtime/container/embedded.ts";
+import { endpointOfWorker } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobRecord } from "#runtime/sources/job-source.ts";
 
 /** A job as the command shows it; where a file lies, in place of the address it is fetched from, when it is here. */
@@ -54,7 +55,17 @@ export function statusText(
 
 /** What to do where no container runs the worker at all. */
 export function unservedText(worker: string): string {
+  const endpoint = endpointOfWorker(worker);
+  if (endpoint !== null)
+    return `no container has asked the endpoint ${endpoint} for jobs: docs/26-runpod.md says how one does`;
   return `no container serves the worker ${worker}: start one with WORKERS=${worker}`;
+}
+
+/** What a job waits for, of its worker. */
+export function neededText(worker: string, need: NonNullable<JobView["waiting_for"]>): string {
+  const endpoint = endpointOfWorker(worker);
+  if (endpoint !== null) return `a container of the endpoint ${endpoint}`;
+  return `a container with the worker ${worker} that offers ${needText(need)}`;
 }
 
 /** What a job needs that no container offers: `the job type paint with the model painter`. */

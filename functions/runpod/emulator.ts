@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
 import { isLoopback } from "#runtime/container/config.ts";
-import { emulatedType, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
+import { emulatedType, emulatedWorker, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
 import { isForeseen } from "../errors.ts";
 import { EventStreams } from "../http/event-stream.ts";
@@ -49,7 +49,7 @@ const drainLimitMs = 5000;
 /** The worker whose queue is the endpoint's. @throws CodedError NOT_FOUND */
 export function workerOf(endpoint: string): string {
   checkEndpointName(endpoint);
-  return `runpod_${endpoint}`;
+  return emulatedWorker(endpoint);
 }
 
 /** @throws CodedError CONFIG_INVALID, PORT_IN_USE */

@@ -55,6 +55,13 @@ export class Sightings {
     return steadyMs() - heardAtMs > silentMs;
   }
 
+  /** Endpoints of which a container has been heard of lately. */
+  endpoints(): ReadonlySet<string> {
+    const { steadyMs, silentMs } = this.#options;
+    const lately = [...this.#seen].filter(([, { seenAtMs }]) => steadyMs() - seenAtMs < silentMs);
+    return new Set(lately.map(([key]) => key.slice(0, key.indexOf("/"))));
+  }
+
   /** @param busy the containers of the endpoint that have jobs, by `keyOf` */
   counts(endpoint: string, busy: ReadonlySet<string>) {
     const { steadyMs, silentMs } = this.#options;

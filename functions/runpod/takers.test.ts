@@ -85,6 +85,19 @@ it("logs an outage of the queue once, and that it is over", async () => {
   expect(logged).toHaveBeenCalledTimes(1);
 });
 
+it("offers to run the jobs of an endpoint while one of its containers is there", async () => {
+  const { takers, queue, job, advance } = await takeOne(dayMs);
+  await queue.enqueue({ ...job, id: "b" }, { worker: "lakes" });
+  const lack = async () => (await queue.get("b"))?.waitingFor;
+  await expect.poll(lack).toBe(null);
+  await advance(1000);
+  await expect.poll(lack).toEqual({ type: "runpod_job", model: null, served: false });
+  takers.ping("lakes", "pod-1", false, []);
+  await expect.poll(lack).toBe(null);
+  await takers.close();
+  expect(await lack()).toMatchObject({ served: false });
+});
+
 it("forgets containers that are gone, with what they were to stop", async () => {
   const { takers, queue, advance } = await takeOne(dayMs);
   takers.ping("lakes", "pod-2", false, []);

@@ -1,8 +1,9 @@
 import { CodedError } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
-import { requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
-import type { Lease, UnreportedEnd } from "#runtime/sources/job-source.ts";
+import { emulatedType, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { Announcer } from "#runtime/offers/announcer.ts";
+import type { Lease, Offer, UnreportedEnd } from "#runtime/sources/job-source.ts";
 import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
 import { Outage } from "./outage.ts";
 import { keyOf } from "./sightings.ts";
@@ -42,6 +43,7 @@ export class Takers {
   readonly #options: TakersOptions;
   readonly #given: GivenJobs;
   readonly #outage: Outage;
+  readonly #announcer: Announcer;
   readonly #pollers = new Set<Poller>();
   readonly #closing = new AbortController();
   #wake: AbortController = new AbortController();
@@ -52,6 +54,7 @@ export class Takers {
     const { nowMs = Date.now, silentMs = defaultSilentMs } = options;
     this.#given = new GivenJobs({ ...options, nowMs, silentMs });
     this.#outage = new Outage(options);
+    this.#announcer = new Announcer([options.source], options.log);
   }
 
   /** Resolves when what containers have been given by the process before is known here. */
@@ -69,7 +72,7 @@ export class Takers {
 
   async close(): Promise<void> {
     this.endWaits();
-    await this.#loop;
+    await Promise.all([this.#loop, this.#announcer.stop()]);
     await this.#given.close();
   }
 
@@ -199,6 +202,7 @@ export class Takers {
   async #run(): Promise<void> {
     const { source } = this.#options;
     while (!this.#closing.signal.aborted) {
+      this.#announcer.offer(this.#offers());
       this.#wake = new AbortController();
       const signal = AbortSignal.any([this.#wake.signal, this.#closing.signal]);
       try {
@@ -219,6 +223,12 @@ export class Takers {
         await source.waitForChange(failurePauseMs, signal);
       }
     }
+  }
+
+  /** What containers ask for can be run: whoever looks at the queues is to see that. */
+  #offers(): ReadonlyMap<string, Offer> {
+    const endpoints = [...this.#given.sightings.endpoints()];
+    return new Map(endpoints.map((endpoint) => [this.#options.workerOf(endpoint), offer]));
   }
 
   async #reportEnds(ends: readonly UnreportedEnd[]): Promise<void> {
@@ -250,6 +260,9 @@ export class Takers {
     return { id: requestIdOf(lease.job), input: submission?.input ?? {}, ...submission?.rest };
   }
 }
+
+/** Of every endpoint: what a job is about is in its input. */
+const offer: Offer = { types: [emulatedType], defaultModelTypes: [emulatedType], models: [] };
 
 /** What a queue keeps of an output: all of a small one. */
 const maxKeptCharacters = 200_000;

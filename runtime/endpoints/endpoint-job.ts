@@ -47,6 +47,18 @@ export function jobIdOf(requestId: string): string {
 /** Of every job of an emulated endpoint: what it is is in its input, and the matter of whichever container takes it. */
 export const emulatedType = "runpod_job";
 
+const workerPrefix = "runpod_";
+
+/** The worker in whose queue the jobs of an emulated endpoint wait. */
+export function emulatedWorker(endpoint: string): string {
+  return `${workerPrefix}${endpoint}`;
+}
+
+/** The endpoint whose queue the worker's is; null for any other worker. */
+export function endpointOfWorker(worker: string): string | null {
+  return worker.startsWith(workerPrefix) ? worker.slice(workerPrefix.length) : null;
+}
+
 /** As RunPod's clients read it. */
 export type FailedStatus = "FAILED" | "TIMED_OUT";
 

@@ -86,5 +86,7 @@ export function shown(value) {
 
 /** What to do where no container runs the worker at all. @param {string} worker */
 export function unservedText(worker) {
+  const endpoint = /^runpod_(.+)$/.exec(worker)?.[1];
+  if (endpoint) return `no container has asked the endpoint ${endpoint} for jobs: docs/26-runpod.md says how one does`;
   return `no container serves the worker ${worker}: start one with WORKERS=${worker}`;
 }
