@@ -58,7 +58,9 @@ async function checkSources(checks: Check[], config: Config, { hasFolder }: { ha
     await tried(checks, "queue", probe.name, async () => {
       const embedded = lazyEmbedded(config);
       try {
-        return { value: null, message: await probe.run({ workers: [], embedded: embedded.source }) };
+        const found = await probe.run({ workers: [], embedded: embedded.source });
+        if (typeof found === "string") return { value: null, message: found };
+        return { value: null, message: found.warning, isWarning: true };
       } finally {
         await embedded.close();
       }

@@ -15,6 +15,7 @@ export interface Check {
 interface Found<Value> {
   readonly value: Value;
   readonly message: string;
+  readonly isWarning?: boolean;
 }
 
 /** Adds the check's outcome; null when it failed. */
@@ -25,8 +26,8 @@ export async function tried<Value>(
   body: () => Promise<Found<Value>>,
 ): Promise<Value | null> {
   try {
-    const { value, message } = await body();
-    checks.push({ subject, name, status: "ok", message });
+    const { value, message, isWarning = false } = await body();
+    checks.push({ subject, name, status: isWarning ? "warning" : "ok", message });
     return value;
   } catch (error) {
     checks.push({ subject, name, status: "failed", message: toErrorReport(error).message });

@@ -38,9 +38,12 @@ export interface SourceParts<Shape extends z.ZodRawShape, Settings> {
     /** The check's name. */
     readonly name: string;
     /** Returns what was found. @throws CodedError saying what is wrong and what to do */
-    run(settings: Settings, context: ConnectContext): Promise<string>;
+    run(settings: Settings, context: ConnectContext): Promise<ProbeFinding>;
   };
 }
+
+/** What works, or what works less well than it should. */
+export type ProbeFinding = string | { readonly warning: string };
 
 type Values<Shape extends z.ZodRawShape> = z.output<z.ZodObject<Shape>>;
 
@@ -156,7 +159,7 @@ export interface ConfiguredSource extends Pick<SourceDefinition, "name"> {
   /** Whether it lies in the data folder, so that it is always there. */
   readonly isEmbedded: boolean;
   connect(context: ConnectContext): Promise<ConnectedSource>;
-  readonly probe: { readonly name: string; run(context: ConnectContext): Promise<string> };
+  readonly probe: { readonly name: string; run(context: ConnectContext): Promise<ProbeFinding> };
 }
 
 export function defineSource<const Shape extends z.ZodRawShape, Settings>(

@@ -95,7 +95,7 @@ export const runpod = defineSource({
     };
   },
   async connect(settings, { workers, log, jobTypes, runsHere, requestStop, dataFolder }) {
-    const [{ RunpodSource }, { assertFit, reportUnfit }] = await Promise.all([
+    const [{ RunpodSource }, { assertFit, noPings, reportUnfit }] = await Promise.all([
       import("./runpod-source.ts"),
       import("./fitness.ts"),
     ]);
@@ -104,6 +104,7 @@ export const runpod = defineSource({
     if (isContainer) {
       await assertFit(settings, log);
       warnOfNoStops(settings.takeUrl, log);
+      if (settings.pingUrl === null) log?.warn({}, noPings);
     }
     const source = new RunpodSource({
       ...settings,

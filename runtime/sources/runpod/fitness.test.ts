@@ -1,3 +1,4 @@
+import { createServer } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { assertFit, probeRunpod, unfitness } from "./fitness.ts";
 import { RunpodServer } from "./testing/runpod-server.ts";
@@ -53,8 +54,22 @@ it("one that should have a GPU and has none is not fit, and says what nvidia-smi
 it("a probe pings, and takes no job", async () => {
   const { server, settings: given } = await settings();
   expect(await probeRunpod(given)).toBe("RunPod answers a ping");
-  expect(await probeRunpod({ ...given, pingUrl: null })).toContain("RUNPOD_WEBHOOK_PING is not set");
+  const deaf = { warning: expect.stringContaining("RUNPOD_WEBHOOK_PING is not set") };
+  expect(await probeRunpod({ ...given, pingUrl: null })).toEqual(deaf);
   await server.close();
   await expect(probeRunpod(given)).rejects.toMatchObject({ code: "QUEUE_UNREACHABLE" });
   expect(server.takes).toEqual([]);
+});
+
+it("a probe whose key is refused says so, and not that nobody answers", async () => {
+  const refusing = createServer((_request, response) => void response.writeHead(401).end());
+  await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void refusing.close());
+  const { settings: given } = await settings();
+  const address = refusing.address();
+  const pingUrl = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/ping`;
+  await expect(probeRunpod({ ...given, pingUrl })).rejects.toMatchObject({
+    code: "QUEUE_UNREACHABLE",
+    message: "RunPod refuses a ping with 401. Look at RUNPOD_WEBHOOK_PING and RUNPOD_AI_API_KEY.",
+  });
 });

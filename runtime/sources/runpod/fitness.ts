@@ -7,7 +7,7 @@ import { workerVersion } from "#runtime/container/version.ts";
 import { boundedRequest } from "#runtime/lib/bounded-request.ts";
 import { GpuReading } from "#runtime/observe/gpu/gpu-reading.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import type { Unfitness } from "../source-definition.ts";
+import type { ProbeFinding, Unfitness } from "../source-definition.ts";
 import { userAgent } from "./api.ts";
 import type { FitnessSettings, RunpodSettings } from "./options.ts";
 import { expandTemplate, withQuery } from "./protocol/url-templates.ts";
@@ -96,12 +96,16 @@ async function reportUnhealthy(
   });
 }
 
+/** Of a container that has no address for pings. */
+export const noPings =
+  "RUNPOD_WEBHOOK_PING is not set: nobody hears that this container still works on a job, which is then given to another one";
+
 /**
  * Whether RunPod answers: by a ping, since a take would take a job.
  * @throws CodedError QUEUE_UNREACHABLE
  */
-export async function probeRunpod({ pingUrl, workerId, gpuType, apiKey }: Reported): Promise<string> {
-  if (pingUrl === null) return "RUNPOD_WEBHOOK_PING is not set: nothing can be tried without taking a job";
+export async function probeRunpod({ pingUrl, workerId, gpuType, apiKey }: Reported): Promise<ProbeFinding> {
+  if (pingUrl === null) return { warning: `${noPings}; nothing can be tried without taking a job` };
   const url = withQuery(expandTemplate(pingUrl, { workerId, ...(gpuType === undefined ? {} : { gpuType }) }), {
     runpod_version: workerVersion,
   });
@@ -110,10 +114,15 @@ export async function probeRunpod({ pingUrl, workerId, gpuType, apiKey }: Report
   try {
     const { status } = await boundedRequest({ method: "GET", url, headers, signal, idleMs: 10_000, limitMs: 10_000 });
     if (status < 400) return "RunPod answers a ping";
-    throw new Error(`it answers ${status}`);
+    throw unreachable(`RunPod refuses a ping with ${status}`);
   } catch (cause) {
+    if (cause instanceof CodedError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    const message = `RunPod does not answer a ping: ${why}. Look at RUNPOD_WEBHOOK_PING and RUNPOD_AI_API_KEY.`;
-    throw new CodedError("QUEUE_UNREACHABLE", message, { cause });
+    throw unreachable(`RunPod does not answer a ping: ${why}`, cause);
   }
+}
+
+function unreachable(what: string, cause?: unknown): CodedError {
+  const message = `${what}. Look at RUNPOD_WEBHOOK_PING and RUNPOD_AI_API_KEY.`;
+  return new CodedError("QUEUE_UNREACHABLE", message, { cause });
 }
