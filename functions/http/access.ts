@@ -21,8 +21,11 @@ export function accessGuards({ config, files }: Pick<Runtime, "config" | "files"
   };
 }
 
-/** `Authorization: Bearer <one of the keys>`; with `isBare`, also the key alone. */
-export function requireKey(keys: readonly string[], { isBare = false } = {}): MiddlewareHandler {
+/** `Authorization: Bearer <one of the keys>`; with `isBare`, also the key alone. @param options.knownBy who has the keys */
+export function requireKey(
+  keys: readonly string[],
+  { isBare = false, knownBy = "this container" } = {},
+): MiddlewareHandler {
   const form = isBare ? /^(?:Bearer +)?(\S+)$/i : /^Bearer +(\S+)$/i;
   const digests = keys.map(digest);
   return (context, next) => {
@@ -33,7 +36,7 @@ export function requireKey(keys: readonly string[], { isBare = false } = {}): Mi
     const givenDigest = digest(given);
     // Digests have one length, and every key is compared: the time reveals neither a key's length nor which one matched.
     const matches = digests.filter((known) => timingSafeEqual(known, givenDigest)).length;
-    if (matches === 0) throw unauthorized("The key is not one that this container knows.");
+    if (matches === 0) throw unauthorized(`The key is not one that ${knownBy} knows (WAN_WORKER_API_KEY).`);
     return next();
   };
 }

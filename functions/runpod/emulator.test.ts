@@ -34,6 +34,7 @@ it.each([
   [{ input: {}, policy: { executionTimeout: 10, ttl: 5 } }, 400, "executionTimeout"],
   [{ input: {}, webhook: "not an address" }, 400, 'webhook is "not an address": must be an http(s) address'],
   ["{", 400, "not valid JSON"],
+  [{ input: { text: "m".repeat(2 * 1024 * 1024) } }, 413, "The job has 2,097,"],
   [
     { input: { text: "m".repeat(11 * 1024 * 1024) } },
     413,
@@ -52,6 +53,32 @@ it.each(["abc", "", "-1", "1e3", "1.5"])("refuses a wait of %j, whatever is wait
     expect(answer).toMatchObject({ status: 400, json: { error: expect.stringContaining(`wait is "${wait}"`) } });
   }
   expect((await call(emulator, "GET", "/lakes/requests")).json.requests).toHaveLength(1);
+});
+
+it("takes a wait that is too short or too long as the nearest that there is, and says so of others", async () => {
+  const emulator = await startTestEmulator();
+  const id = await submit(emulator);
+  await emulator.worker("lakes").take();
+  await emulator.worker("lakes").done(id, { output: 1 });
+  for (const wait of ["1", "300001", "9".repeat(400)]) {
+    expect(await call(emulator, "GET", `/lakes/status-sync/${id}?wait=${wait}`)).toMatchObject({ status: 200 });
+  }
+  expect((await call(emulator, "GET", `/lakes/status-sync/${id}?wait=soon`)).json.error).toBe(
+    'wait is "soon": it must be a whole number of milliseconds. Fewer than 1000 count as 1000, more than 300000 as 300000.',
+  );
+});
+
+it("says whose keys are asked for, and where OpenAI's API is", async () => {
+  const emulator = await startTestEmulator();
+  const refused = await fetch(`${emulator.url}/lakes/health`, { headers: { authorization: "Bearer another-key" } });
+  expect([refused.status, await refused.json()]).toEqual([
+    401,
+    { error: "The key is not one that this emulator knows (WAN_WORKER_API_KEY)." },
+  ]);
+  expect(await call(emulator, "POST", "/lakes/openai/v1/chat/completions", {})).toMatchObject({
+    status: 404,
+    json: { error: expect.stringContaining("needs a container") },
+  });
 });
 
 it("answers an operation that is called in another way with 405", async () => {

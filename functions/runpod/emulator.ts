@@ -69,13 +69,14 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const backend = backendOf(queue, live, takers);
 
   const app = new Hono();
-  app.use("/v2/*", requireAnyKey(apiKeys));
+  app.use("/v2/*", requireAnyKey(apiKeys, "this emulator"));
   // What containers post has a place when what they were given is known, and what was finished is being delivered.
   app.use("/v2/*", (_context, next) => started.promise.then(next));
   const waits = new EventStreams({ log, limit: connectionLimits.total });
   app.route("/v2", endpointRoutes({ backend, publicUrl: undefined, log, nowMs, hold: () => waits.hold() }));
   const held = options.holdMs === undefined ? {} : { holdMs: options.holdMs };
   app.route("/v2", workerRoutes({ takers, queue, log, ...held }));
+  app.all("/v2/:endpoint/openai/*", () => errorAnswer(noOpenai()));
   app.notFound(() =>
     errorAnswer(new CodedError("NOT_FOUND", "There is nothing here: endpoints are at /v2/<endpoint>/…")),
   );
@@ -144,4 +145,10 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
     cancelRequested: (jobId) => takers.cancelled(jobId),
     filterOf: (endpoint) => ({ worker: workerOf(endpoint) }),
   };
+}
+
+function noOpenai(): CodedError {
+  const message =
+    "The emulator does not serve openai/v1: that needs a container which answers at once. One of ours has it at its own port (ourvidz start), at /v2/<endpoint>/openai/v1.";
+  return new CodedError("NOT_FOUND", message);
 }

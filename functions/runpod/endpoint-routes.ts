@@ -89,9 +89,9 @@ function methodNotAllowed(operation: Operation, methods: readonly string[]): Htt
 /** Undefined when it is not given; what is too short or too long is brought in. @throws CodedError INVALID_REQUEST */
 function waitOf(given: string | undefined): number | undefined {
   if (given === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(given)) {
+  if (!/^\d+$/.test(given)) {
     const shown = JSON.stringify(shortened(given));
-    const message = `wait is ${shown}: it must be a whole number of milliseconds, from ${minWaitMs} to ${maxWaitMs}.`;
+    const message = `wait is ${shown}: it must be a whole number of milliseconds. Fewer than ${minWaitMs} count as ${minWaitMs}, more than ${maxWaitMs} as ${maxWaitMs}.`;
     throw new CodedError("INVALID_REQUEST", message);
   }
   return Math.min(Math.max(Number(given), minWaitMs), maxWaitMs);

@@ -8,10 +8,11 @@ import { errorAnswer } from "./answers.ts";
 /**
  * One of the keys in `Authorization`, as a bearer token or bare: clients send the one, containers and older clients the other.
  * Without keys, programs of this machine alone.
+ * @param knownBy who has the keys
  */
-export function requireAnyKey(keys: readonly string[]): MiddlewareHandler<RequestState> {
+export function requireAnyKey(keys: readonly string[], knownBy = "this container"): MiddlewareHandler<RequestState> {
   const guards: readonly MiddlewareHandler<RequestState>[] =
-    keys.length === 0 ? [onlyThisMachine, onlyOwnPages] : [requireKey(keys, { isBare: true })];
+    keys.length === 0 ? [onlyThisMachine, onlyOwnPages] : [requireKey(keys, { isBare: true, knownBy })];
   return async (context, next) => {
     try {
       for (const guard of guards) await guard(context, async () => undefined);

@@ -12,10 +12,10 @@ import { excessOf, jobLimits } from "#contract/json-limits.ts";
 export function jobBody(job: Job): string {
   const body = JSON.stringify(job);
   if (body.length > maxJobCharacters) {
-    const limit = maxJobCharacters.toLocaleString("en-US");
+    const [has, limit] = [body.length, maxJobCharacters].map((count) => count.toLocaleString("en-US"));
     throw new CodedError(
       "BODY_TOO_LARGE",
-      `The job has ${body.length} characters, and at most ${limit} are taken: upload files, and send their addresses.`,
+      `The job has ${has} characters, and at most ${limit} are taken: upload files, and send their addresses.`,
     );
   }
   const excess = excessOf(body, jobLimits);
