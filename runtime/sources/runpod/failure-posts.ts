@@ -17,8 +17,8 @@ export interface FailurePostsOptions {
   onChange(): void;
 }
 
-/** How long the container's stop waits for them. */
-const closeLimitMs = 5_000;
+/** How long the container waits for them before it stops, or asks to be replaced. */
+const waitLimitMs = 5_000;
 
 /**
  * Failures of jobs that have no attempt any more, or never had one. Nobody waits for these posts: that a job has ended is
@@ -59,10 +59,15 @@ export class FailurePosts {
     await kept;
   }
 
-  /** Resolves when all are posted, or after seconds. */
+  /** Resolves when all are posted that are under way, or after seconds. */
+  async posted(): Promise<void> {
+    await within(waitLimitMs, Promise.all(this.#underWay.values()));
+  }
+
+  /** The same, without another round of tries. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await within(closeLimitMs, Promise.all(this.#underWay.values()));
+    await this.posted();
   }
 
   #begin(failure: KeptFailure, channel: JobChannel | null, kept?: Promise<void>): void {

@@ -34,11 +34,11 @@ export function connectParts(options: RunpodSourceOptions, stopping: AbortSignal
   const present = new PresentJobs(pingerOf(options), () => [...held.ids, ...failures.ids, ...earlier.ids]);
   const onChange = () => present.changed();
   const files = options.failuresFolder === undefined ? null : new FailureFiles(options.failuresFolder);
-  const pauseMs = timings.errorPausesMs.at(-1) ?? 0;
-  const failures = new FailurePosts({ posts, log, pauseMs, files, onChange });
+  const failures = new FailurePosts({ posts, log, pauseMs: timings.errorPausesMs.at(-1) ?? 0, files, onChange });
   const held = new HeldJobs({ nowMs, monotonicMs }, onChange);
   const earlier = new EarlierJobs(leaseSeconds, monotonicMs, onChange);
-  const refresh = new Refresh(options, { held: () => held.ids, breakOff: () => takes.breakOff() });
+  const end = () => takes.breakOff().then(() => failures.posted());
+  const refresh = new Refresh(options, { held: () => held.ids, end });
   const changes = new Changes((isWaiting) => takes.onWaiting(isWaiting));
   const unreported = new UnreportedEnds(leaseSeconds, monotonicMs);
   const onTime = () => {

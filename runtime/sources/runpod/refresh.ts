@@ -4,8 +4,8 @@ import type { RunpodSourceOptions } from "./options.ts";
 export interface ComingJobs {
   /** RunPod's ids of those that are here. */
   held(): readonly string[];
-  /** Ends the take that is under way; resolves when what was coming in is here. */
-  breakOff(): Promise<void>;
+  /** Ends the take that is under way; resolves when what was coming in is here, and what is not to run has failed at RunPod. */
+  end(): Promise<void>;
 }
 
 export type RefreshOptions = Pick<RunpodSourceOptions, "refreshAfterJobs" | "log" | "requestStop">;
@@ -70,7 +70,7 @@ export class Refresh {
 
   async #inTurn<Outcome>(before: readonly Promise<unknown>[], end: () => Promise<Outcome>): Promise<Outcome> {
     // What is still coming in is here by then, and its end the last one.
-    if (this.#isWanted) await Promise.all([this.#jobs.breakOff(), ...before.map((one) => one.catch(() => undefined))]);
+    if (this.#isWanted) await Promise.all([this.#jobs.end(), ...before.map((one) => one.catch(() => undefined))]);
     const outcome = await end();
     this.#ended++;
     return outcome;

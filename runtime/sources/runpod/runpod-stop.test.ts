@@ -186,4 +186,21 @@ describe("a refresh", () => {
     expect(server.bodies("b")[0]).toHaveProperty("stopPod", true);
     expect(stops).toBe(1);
   });
+
+  it("is requested after the failure of another job that never ran, which would be lost with the container", async () => {
+    const { server, source, takeOne } = await openSource({ refreshAfterJobs: 1, maxConcurrency: 2 });
+    server.give(job("a", { id: "same" }));
+    const running = await takeOne();
+    const delaysMs = [500];
+    server.postDelayMs = () => delaysMs.shift() ?? 0;
+    server.give(job("b", { id: "same" }));
+    await source.take(request());
+    const waiting = source.waitForChange(60_000, signal, "jobs");
+    await expect.poll(() => delaysMs).toEqual([]);
+    await source.complete(running, result);
+    const ended = server.heard.filter(({ url }) => url.includes("/job-done/")).map(({ text }) => text);
+    expect(ended).toEqual([expect.stringContaining("IDEMPOTENCY_CONFLICT"), expect.stringContaining("stopPod")]);
+    await source.close();
+    await waiting;
+  });
 });
