@@ -132,9 +132,10 @@ test("a report that nobody will take is given up, also in the data folder, and n
 test("a row that this version cannot read is shown with what to do, keeps nothing else, and is given up by its name", async () => {
   const database = await openDatabase(databaseFile(container.runtime.folder), outboxMigrations);
   const insert = database.command(
-    "INSERT INTO outbox (token, entry, next_try_at_ms, created_at_ms) VALUES ('end/lake/1', '{', 0, :now)",
+    "INSERT INTO outbox (id, token, next_try_at_ms, created_at_ms) VALUES (1000, 'end/lake/1', 0, :now)",
   );
-  await database.write(() => insert.run({ now: Date.now() }));
+  const damage = database.command("INSERT INTO outbox_entries (id, entry) VALUES (1000, '{')");
+  await database.write(() => [insert.run({ now: Date.now() }), damage.run()]);
   database.close();
   const alarm = { code: "RESULT_UNREADABLE", step: "read", jobs: 1, needs_mending: true };
   await expect

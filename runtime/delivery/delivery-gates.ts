@@ -89,14 +89,19 @@ export class DeliveryGates {
   /**
    * How long each of the rows has to wait, and for what. For what is away, the first one probes and the others wait.
    * @param needsNobody whether what is left of the row needs none of the others' answers
+   * @param probed by rows before these; it grows
    */
-  waitsOf(rows: readonly OutboxRow[], needsNobody: (row: OutboxRow) => boolean): readonly GateWait[] {
-    const probed = new Set<OutageGate>();
+  waitsOf(
+    rows: readonly OutboxRow[],
+    needsNobody: (row: OutboxRow) => boolean,
+    probed = new Set<OutageGate>(),
+  ): readonly GateWait[] {
     return rows.map((row) => {
       const gate = this.#gateOf(row);
       const { reason } = gate;
       if (needsNobody(row)) return { waitMs: 0, reason };
-      if (probed.has(gate)) return { waitMs: probeMs, reason };
+      // It may have opened since.
+      if (gate.isClosed && probed.has(gate)) return { waitMs: probeMs, reason };
       if (gate.isClosed && gate.waitMs === 0) probed.add(gate);
       return { waitMs: gate.waitMs, reason };
     });

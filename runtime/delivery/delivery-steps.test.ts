@@ -90,7 +90,7 @@ it("keeps a job completed that the app was notified of, although its source refu
   await expect(steps.run(row, signal)).rejects.toThrow("socket hang up");
   source.refusal = { code: "NO_ASSETS", message: "Its files are gone." };
   // As the next process reads it.
-  const [again] = await outbox.claims.claimDue(new Set());
+  const [again] = (await Array.fromAsync(outbox.claims.claimDue(new Set()))).flat();
   if (again === undefined) throw new Error("the row is gone");
   expect(await steps.run(again, signal)).toMatchObject({ outcome: "completed" });
   expect(await source.get("a")).toMatchObject({ status: "completed" });

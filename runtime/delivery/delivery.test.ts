@@ -340,7 +340,7 @@ describe("a process that dies", () => {
     const lease = await leasedJob(first);
     await finish(first, lease);
     const second = newProcess();
-    expect(await second.outbox.claims.claimDue(new Set())).toEqual([]);
+    expect(await Array.fromAsync(second.outbox.claims.claimDue(new Set()))).toEqual([]);
     resolve();
     await expectDelivered(lease.jobId);
   });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import PQueue from "p-queue";
 import { publishEnd } from "#runtime/dispatch/job-end.ts";
 import type { JobEvents } from "#runtime/dispatch/job-events.ts";
@@ -16,6 +17,7 @@ import { endOf } from "./entry-end.ts";
 import { FinalReports } from "./final-reports.ts";
 import { LeaseHolds } from "./lease-holds.ts";
 import { type EndedJob, type EntryMaker, endedEntry, type FinishFacts, finishedEntry } from "./new-entries.ts";
+import type { OutageGate } from "./outage-gate.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow } from "./outbox-row.ts";
@@ -82,6 +84,8 @@ export class Delivery {
   readonly #confirmations: EndConfirmations;
   readonly #backoff: RowBackoff;
   #sweep: NodeJS.Timeout | null = null;
+  /** How often due rows were looked for. */
+  #looks = 0;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -224,24 +228,35 @@ export class Delivery {
     this.#options.outbox.claims.keepUnreadable(rowIds);
   }
 
+  /** Ends where it is called again meanwhile: that one begins with the oldest. */
   async #claimDue(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
+    const look = ++this.#looks;
+    const probed = new Set<OutageGate>();
     try {
-      const rows = await this.#options.outbox.claims.claimDue(this.#active);
-      // Somebody beside this process wants them tried.
-      if (rows.some(({ id }) => this.#backoff.isEarly(id))) this.#gates.letThrough();
-      const waits = this.#gates.waitsOf(rows, (row) => this.#reports.needsNobody(row));
-      const waiting: { row: OutboxRow; wait: GateWait }[] = [];
-      for (const [index, row] of rows.entries()) {
-        const wait = waits[index];
-        this.#leases.hold(row.entry);
-        if (wait !== undefined && wait.waitMs > 0) waiting.push({ row, wait });
-        else this.#enqueue(row);
+      for await (const rows of this.#options.outbox.claims.claimDue(this.#active)) {
+        await this.#takeUp(rows, probed);
+        await nextTurn();
+        if (this.#stopping.signal.aborted || look !== this.#looks) return;
       }
-      await this.#backoff.wait(waiting);
     } catch (error) {
       this.#options.log.error({ error }, "the outbox cannot be read; trying again");
     }
+  }
+
+  /** @param probed what rows before these find out about */
+  async #takeUp(rows: readonly OutboxRow[], probed: Set<OutageGate>): Promise<void> {
+    // Somebody beside this process wants them tried.
+    if (rows.some(({ id }) => this.#backoff.isEarly(id))) this.#gates.letThrough();
+    const waits = this.#gates.waitsOf(rows, (row) => this.#reports.needsNobody(row), probed);
+    const waiting: { row: OutboxRow; wait: GateWait }[] = [];
+    for (const [index, row] of rows.entries()) {
+      const wait = waits[index];
+      this.#leases.hold(row.entry);
+      if (wait !== undefined && wait.waitMs > 0) waiting.push({ row, wait });
+      else this.#enqueue(row);
+    }
+    await this.#backoff.wait(waiting);
   }
 
   async #wake(): Promise<void> {

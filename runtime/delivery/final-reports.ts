@@ -5,6 +5,7 @@ import type { Metrics } from "#runtime/observe/metrics/metrics.ts";
 import { recordFailure } from "#runtime/observe/metrics/ports.ts";
 import type { Callback } from "./callbacks/callback.ts";
 import { type DeliveryGates, Postponed } from "./delivery-gates.ts";
+import type { Outbox } from "./outbox.ts";
 import type { OutboxEntry } from "./outbox-entry.ts";
 import { fieldsOf, type OutboxRow, stepOf } from "./outbox-row.ts";
 import { filesIn, type StoredFiles } from "./stored-files.ts";
@@ -22,6 +23,8 @@ import { sendWebhook } from "./webhooks/webhook-row.ts";
  * A row that is reported stays so: whatever fails after it is tried again without it.
  */
 export interface FinalReportsOptions {
+  /** That of the rows. */
+  readonly outbox: Pick<Outbox, "payloadOf">;
   readonly callback: Callback;
   readonly webhook: Pick<Webhook, "send" | "sendBody">;
   /** For webhooks that name the files. */
@@ -82,14 +85,15 @@ export class FinalReports {
     this.#reported.add(row.id);
   }
 
-  async #notify({ entry }: OutboxRow, signal: AbortSignal): Promise<void> {
-    const { callback, progressSent, metrics } = this.#options;
+  async #notify(row: OutboxRow, signal: AbortSignal): Promise<void> {
+    const { callback, progressSent, metrics, outbox, webhook, stored } = this.#options;
+    const { entry } = row;
     if (!entry.forWebhook) {
       await progressSent(entry.lease);
       return callback.send(entry.callback, signal);
     }
     try {
-      await sendWebhook(this.#options.webhook, entry, filesIn(this.#options.stored, entry.bucket, signal), signal);
+      await sendWebhook(webhook, outbox, row, filesIn(stored, entry.bucket, signal), signal);
     } catch (error) {
       if (!signal.aborted) recordFailure(metrics, "webhook", error);
       throw error;

@@ -53,7 +53,7 @@ it("moves the files of an entry that this version cannot read, and leaves one al
   const outbox = new Outbox(database, { owner: "me", nowMs: Date.now, claimMs: 10_000 });
   await outbox.record(entry, true);
   await outbox.record({ ...entry, lease: { ...entry.lease, token: "other" } }, true);
-  const change = database.command("UPDATE outbox SET entry = :entry WHERE id = :id");
+  const change = database.command("UPDATE outbox_entries SET entry = :entry WHERE id = :id");
   const [first, second] = outbox.ids().sort();
   if (first === undefined || second === undefined) throw new Error("the outbox did not keep the entries");
   await database.write(() => {
@@ -64,7 +64,7 @@ it("moves the files of an entry that this version cannot read, and leaves one al
     change.run({ id: second, entry: "no entry" });
   });
   await moveOutbox(database, "/old/data", "/new");
-  const texts = database.query("SELECT entry FROM outbox ORDER BY id", z.object({ entry: z.string() })).all();
+  const texts = database.query("SELECT entry FROM outbox_entries ORDER BY id", z.object({ entry: z.string() })).all();
   expect(JSON.parse(texts[0]?.entry ?? "")).toMatchObject({
     settlement: { kind: "of-a-later-version" },
     later: 1,

@@ -12,8 +12,8 @@ const row = z.object({ id: z.number(), entry: z.unknown() });
 export async function moveOutbox(database: Database, from: string, to: string): Promise<void> {
   if (from === to) return;
   const moved = (path: string) => (path.startsWith(`${from}/`) ? `${to}${path.slice(from.length)}` : path);
-  const rows = database.query("SELECT id, entry FROM outbox", row);
-  const change = database.command("UPDATE outbox SET entry = :entry WHERE id = :id");
+  const rows = database.query("SELECT id, entry FROM outbox_entries", row);
+  const change = database.command("UPDATE outbox_entries SET entry = :entry WHERE id = :id");
   await database.write(() => {
     for (const { id, entry: text } of rows.all()) {
       const { data: entry } = places.safeParse(text);

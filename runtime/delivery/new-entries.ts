@@ -2,8 +2,8 @@ import { bucketOf, type Job } from "#contract/job.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
 import { type FinalSettlement, finalCallback } from "./callbacks/build-callback.ts";
 import type { Destination } from "./destination.ts";
-import type { OutboxEntry } from "./outbox-entry.ts";
-import { type EndpointWebhook, endpointWebhookOf } from "./webhooks/endpoint-webhook.ts";
+import type { NewEntry } from "./outbox-entry.ts";
+import { endpointWebhookOf, type NewEndpointWebhook, type WebhookPayload } from "./webhooks/endpoint-webhook.ts";
 
 /* What is written into the outbox at the end of a job. */
 export interface EntryMaker {
@@ -28,7 +28,7 @@ export interface FinishFacts {
   readonly ranMs: number | null;
   readonly workFolder: string;
   /** What the container of an emulated endpoint has posted. */
-  readonly posted?: EndpointWebhook["posted"];
+  readonly posted?: WebhookPayload["posted"];
   /** That container. */
   readonly takenBy?: string | null;
 }
@@ -40,7 +40,7 @@ export function finishedEntry(
   lease: Lease,
   settlement: FinalSettlement,
   facts: FinishFacts,
-): OutboxEntry {
+): NewEntry {
   return {
     source,
     lease: { jobId: lease.jobId, token: lease.token, attempt: lease.attempt, run: lease.run },
@@ -62,7 +62,7 @@ export function endedEntry(
   { workerId, nowMs, madeFor }: EntryMaker,
   source: string,
   { job, token, ranMs, settlement, ...lease }: EndedJob,
-): OutboxEntry {
+): NewEntry {
   return {
     source,
     lease: { jobId: lease.jobId, token, attempt: lease.attempt, run: lease.run },
@@ -81,12 +81,8 @@ export function endedEntry(
 
 function webhooksOf(
   job: Job,
-  { posted, takenBy = null }: Pick<FinishFacts, "posted" | "takenBy"> = {},
-): Pick<OutboxEntry, "webhookUrl" | "endpoint"> {
+  emulated: Pick<FinishFacts, "posted" | "takenBy"> = {},
+): Partial<NewEndpointWebhook> & Pick<NewEntry, "webhookUrl"> {
   const { webhook_url: url } = job;
-  const endpoint = endpointWebhookOf(job, {
-    ...(posted === undefined ? {} : { posted }),
-    ...(takenBy === null ? {} : { takenBy }),
-  });
-  return { ...(typeof url === "string" ? { webhookUrl: url } : {}), ...(endpoint === undefined ? {} : { endpoint }) };
+  return { ...(typeof url === "string" ? { webhookUrl: url } : {}), ...endpointWebhookOf(job, emulated) };
 }

@@ -28,6 +28,8 @@ export interface ClaimOptions {
 
 const dayMs = 24 * 60 * 60 * 1000;
 const maxClaimMs = 10_000;
+/** What is claimed in one turn of the event loop: so many rows, more than one of them only up to so many bytes of entries. */
+const batchLimits = { rows: 100, bytes: 1_000_000 };
 
 /** How long a claim lasts without being renewed: the rows of a process that died are free again before its leases run out. */
 export function claimMsFor(leaseSeconds: number): number {
@@ -52,14 +54,15 @@ export class OutboxClaims {
     return this.#options.owner;
   }
 
-  /** Until when a row that is recorded now is this process's: not at all where it leaves the entry to others. */
-  untilMs(entry: OutboxEntry, nowMs: number): number {
-    return this.leaves(entry) ? nowMs : nowMs + this.claimMs;
+  /** Whose a row is that is recorded now, and until when: nobody's where it is left to others. */
+  ofNew(entry: OutboxEntry, nowMs: number): { readonly claimedBy: string | null; readonly until: number } {
+    if (this.leaves(entry)) return { claimedBy: this.owner, until: nowMs };
+    return { claimedBy: this.owner, until: nowMs + this.claimMs };
   }
 
   /** Whether it is an emulator's to deliver, which this process is not. */
-  leaves({ forWebhook, callback }: OutboxEntry): boolean {
-    return forWebhook && callback.metadata.job_type === emulatedType && this.#options.sendsEmulated !== true;
+  leaves(entry: OutboxEntry): boolean {
+    return isForEmulator(entry) && this.#options.sendsEmulated !== true;
   }
 
   /** Those that were due here and that this version cannot read. */
@@ -78,24 +81,30 @@ export class OutboxClaims {
   }
 
   /**
-   * Claims every row that is due and that no live process works on, but for those in `except`. What cannot be read is left to
-   * the version that wrote it.
+   * Claims every row that is due and that no live process works on, but for those in `except`, which may change meanwhile: the
+   * oldest first, in batches between which the caller may let the event loop have a turn. What cannot be read is left to the version that wrote it.
    */
-  claimDue(except: ReadonlySet<number>): Promise<OutboxRow[]> {
+  async *claimDue(except: ReadonlySet<number>): AsyncGenerator<OutboxRow[]> {
     const { owner, nowMs, sendsEmulated } = this.#options;
     const now = nowMs();
-    return this.#database.writeSoon(() =>
-      this.#statements.claimable
-        .all({ now, owner, emulated: sendsEmulated === true ? now : now - dayMs })
-        .filter(({ id }) => !except.has(id) && !this.#unreadable.has(id))
-        .flatMap(({ id }) => this.#claim(id, now + this.claimMs) ?? []),
-    );
+    const due = this.#statements.claimable
+      .all({ now, owner, emulated: sendsEmulated === true ? now : now - dayMs })
+      .filter(({ id }) => !except.has(id) && !this.#unreadable.has(id));
+    for (const batch of batchesOf(due)) {
+      yield await this.#database.writeSoon(() =>
+        batch.flatMap(({ id }) => (except.has(id) ? [] : (this.#claim(id) ?? []))),
+      );
+    }
   }
 
-  #claim(id: number, until: number): OutboxRow | null {
-    const row = this.#statements.read.get({ id }) ?? null;
+  /** Null for one that cannot be read, and for one that is not due any more. */
+  #claim(id: number): OutboxRow | null {
+    const { owner, nowMs } = this.#options;
+    const now = nowMs();
+    const row = this.#statements.readDue.get({ id, now, owner });
     if (row === null) this.#noteUnreadable(id);
-    else this.#statements.claim.run({ id, owner: this.#options.owner, until });
+    if (row === null || row === undefined) return null;
+    this.#statements.claim.run({ id, owner, until: now + this.claimMs });
     return row;
   }
 
@@ -121,4 +130,25 @@ export class OutboxClaims {
   async release(): Promise<void> {
     await this.#database.writeSoon(() => this.#statements.renew.run({ owner: this.#options.owner, until: 0 }));
   }
+}
+
+export function isForEmulator({ forWebhook, callback }: OutboxEntry): boolean {
+  return forWebhook && callback.metadata.job_type === emulatedType;
+}
+
+function batchesOf<Row extends { readonly bytes: number }>(rows: readonly Row[]): Row[][] {
+  const batches: Row[][] = [];
+  let batch: Row[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const isFull = batch.length === batchLimits.rows || bytes + row.bytes > batchLimits.bytes;
+    if (batch.length === 0 || isFull) {
+      batch = [];
+      bytes = 0;
+      batches.push(batch);
+    }
+    batch.push(row);
+    bytes += row.bytes;
+  }
+  return batches;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { jobCallback } from "#contract/callback.ts";
 import { assetFile, errorReport } from "#runtime/executor/protocol.ts";
 import { destination } from "./destination.ts";
-import { endpointWebhook } from "./webhooks/endpoint-webhook.ts";
+import { endpointWebhook, type WebhookPayload } from "./webhooks/endpoint-webhook.ts";
 
 /*
  * What is written into the outbox of a job's end: all that its delivery needs, so that any process on the data folder can go on
@@ -38,6 +38,12 @@ export const outboxEntry = z.object({
   workFolder: z.string(),
 });
 export type OutboxEntry = z.output<typeof outboxEntry>;
+
+/** As it is recorded. */
+export interface NewEntry extends OutboxEntry {
+  /** What the address in the request of an endpoint is sent: the outbox keeps it apart. */
+  readonly payload?: WebhookPayload;
+}
 
 /**
  * By which an entry is known, and recorded once: one row a lease; one a run for a job that ended without one, however often that

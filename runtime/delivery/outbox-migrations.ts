@@ -43,4 +43,26 @@ export const outboxMigrations: readonly Migration[] = [
     DROP TABLE outbox;
     ALTER TABLE outbox_rows RENAME TO outbox;`,
   },
+  // The entry, and what a webhook is sent, each in a table of its own: claims and tries change without rewriting them. SQLite
+  // takes no JSON of more than 1,000 levels: such an entry stays as it is.
+  {
+    component: "outbox",
+    version: 5,
+    sql: `ALTER TABLE outbox ADD COLUMN for_emulator INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE outbox ADD COLUMN payload INTEGER;
+    UPDATE outbox SET
+      for_emulator = json_extract(entry, '$.forWebhook') IS 1
+                     AND json_extract(entry, '$.callback.metadata.job_type') IS 'runpod_job',
+      payload = iif(json_type(entry, '$.endpoint.input') IS 'object', id, NULL)
+    WHERE json_valid(entry);
+    CREATE TABLE outbox_payloads (id INTEGER PRIMARY KEY, payload TEXT NOT NULL) STRICT;
+    INSERT INTO outbox_payloads
+      SELECT id, json_remove(json_extract(entry, '$.endpoint'), '$.url', '$.requestId')
+      FROM outbox WHERE payload IS NOT NULL;
+    CREATE TABLE outbox_entries (id INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
+    INSERT INTO outbox_entries
+      SELECT id, iif(payload IS NULL, entry, json_remove(entry, '$.endpoint.input', '$.endpoint.posted')) FROM outbox;
+    ALTER TABLE outbox DROP COLUMN entry;
+    CREATE INDEX outbox_by_payload ON outbox (payload) WHERE payload IS NOT NULL;`,
+  },
 ];

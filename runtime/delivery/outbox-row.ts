@@ -114,12 +114,5 @@ const readListed = z.object({ ...rowFields, ...listedFields, entry: jsonColumn(o
 );
 export const listedRow = z.unknown().transform((row) => readListed.safeParse(row).data ?? null);
 
-/**
- * A row that was just written is not read again: it holds what was written, where `earlier` is null, or what was recorded before
- * for the same lease. Undefined: that cannot be read.
- */
-export const writtenRow = z.object({
-  ...rowFields,
-  earlier: jsonColumn(outboxEntry).nullable().optional().catch(undefined),
-  isOwn: flagColumn,
-});
+/** A row that was just written is not read again: it holds what was written, unless its lease was recorded before. */
+export const writtenRow = z.object({ ...rowFields, isOwn: flagColumn });

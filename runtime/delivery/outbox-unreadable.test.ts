@@ -57,13 +57,15 @@ const newer = (entry: OutboxEntry) => JSON.stringify({ ...entry, settlement: { k
 /** A row that nobody works on any more and that holds this text. */
 async function recorded(entry: OutboxEntry, text: string): Promise<number> {
   const row = await opened("another version").record(entry, true);
-  const change = database.command("UPDATE outbox SET entry = :text, claimed_until_ms = 0 WHERE id = :id");
-  await database.write(() => change.run({ id: row?.id ?? 0, text }));
-  return row?.id ?? 0;
+  const id = row?.id ?? 0;
+  const change = database.command("UPDATE outbox_entries SET entry = :text WHERE id = :id");
+  const free = database.command("UPDATE outbox SET claimed_until_ms = 0 WHERE id = :id");
+  await database.write(() => [change.run({ id, text }), free.run({ id })]);
+  return id;
 }
 
 const claimedJobs = async (by = outbox) =>
-  (await by.claims.claimDue(new Set())).map(({ entry: { lease } }) => lease.jobId);
+  (await Array.fromAsync(by.claims.claimDue(new Set()))).flat().map(({ entry: { lease } }) => lease.jobId);
 
 it.each([
   ["is damaged", () => damaged, null],

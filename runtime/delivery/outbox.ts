@@ -3,10 +3,12 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ErrorReport } from "#contract/errors.ts";
 import type { Database } from "#runtime/lib/database/database.ts";
 import type { Logger } from "#runtime/observe/log.ts";
-import { type ClaimOptions, claimMsFor, OutboxClaims } from "./outbox-claims.ts";
-import { keyOf, type OutboxEntry } from "./outbox-entry.ts";
+import { type ClaimOptions, claimMsFor, isForEmulator, OutboxClaims } from "./outbox-claims.ts";
+import { keyOf, type NewEntry, type OutboxEntry } from "./outbox-entry.ts";
+import { OutboxPayloads } from "./outbox-payloads.ts";
 import { type ListedRow, type OutboxRow, rowName, stepOf, type UnreadableRow } from "./outbox-row.ts";
 import { type OutboxStatements, prepareOutbox } from "./outbox-statements.ts";
+import type { WebhookPayload } from "./webhooks/endpoint-webhook.ts";
 
 /*
  * Finished work that still has to be delivered: one row from the moment that a job's result is on disk until it is
@@ -61,12 +63,14 @@ const rowsOnPage = 50;
 export class Outbox {
   readonly #database: Database;
   readonly #statements: OutboxStatements;
+  readonly #payloads: OutboxPayloads;
   readonly #nowMs: () => number;
   readonly claims: OutboxClaims;
 
   constructor(database: Database, options: ClaimOptions) {
     this.#database = database;
     this.#statements = prepareOutbox(database);
+    this.#payloads = new OutboxPayloads(database);
     this.#nowMs = options.nowMs;
     this.claims = new OutboxClaims(database, this.#statements, options);
   }
@@ -76,35 +80,44 @@ export class Outbox {
    * @param durably waits for the disk; without it a power cut, though no crash, may take the row, and the job is run again
    * @returns null when it was recorded before and another process works on it
    */
-  async record(entry: OutboxEntry, durably: boolean): Promise<OutboxRow | null> {
+  async record(entry: NewEntry, durably: boolean): Promise<OutboxRow | null> {
     const insert = () => this.#insert(entry);
     return durably ? this.#database.write(insert) : this.#database.writeGrouped(insert);
   }
 
   /** Stores them all or none, as `record` does, on disk when the promise resolves. */
-  recordAll(entries: readonly OutboxEntry[]): Promise<(OutboxRow | null)[]> {
+  recordAll(entries: readonly NewEntry[]): Promise<(OutboxRow | null)[]> {
     return this.#database.write(() => entries.map((entry) => this.#insert(entry)));
   }
 
-  #insert(entry: OutboxEntry): OutboxRow | null {
+  /** @param handedOn the number of what the row before it was to be sent */
+  #insert({ payload, ...entry }: NewEntry, handedOn: number | null = null): OutboxRow | null {
     const now = this.#nowMs();
-    const text = JSON.stringify(entry);
     const row = this.#statements.insert.get({
-      token: keyOf(entry),
-      entry: text,
-      now,
-      owner: this.claims.owner,
-      until: this.claims.untilMs(entry, now),
+      ...{ token: keyOf(entry), forEmulator: isForEmulator(entry) ? 1 : 0, now, owner: this.claims.owner },
+      ...this.claims.ofNew(entry, now),
     });
     if (row === undefined) throw new Error(`The outbox did not keep the entry of job ${entry.lease.jobId}.`);
-    const { id, uploaded, reported, tries, earlier, isOwn, created_at_ms: createdAtMs } = row;
-    if (!isOwn || this.claims.leaves(entry)) return null;
+    const { id, uploaded, reported, tries, isOwn, created_at_ms: createdAtMs } = row;
+    const isNew = this.#statements.insertEntry.run({ id, entry: JSON.stringify(entry) }) > 0;
+    const isKept = isOwn && !this.claims.leaves(entry);
+    const earlier = isNew ? null : (this.#statements.read.get({ id }) ?? null);
+    if (isNew || (isKept && earlier === null)) {
+      if (payload !== undefined) this.#payloads.set(id, payload);
+      else if (handedOn !== null && entry.endpoint !== undefined) this.#payloads.handOn(handedOn, id);
+    }
+    if (!isKept) return null;
     // The same end, in words that this version can read.
-    if (earlier === undefined) {
-      this.#statements.replace.run({ id, entry: text });
+    if (!isNew && earlier === null) {
+      this.#replace(id, entry);
       this.claims.nowReadable(id);
     }
-    return { id, entry: earlier ?? entry, uploaded, reported, tries, createdAtMs };
+    return { id, entry: earlier?.entry ?? entry, uploaded, reported, tries, createdAtMs };
+  }
+
+  /** What the webhook of an endpoint's row is sent. @throws when the row is gone, or is none */
+  payloadOf(id: number): WebhookPayload {
+    return this.#payloads.read(id);
   }
 
   async markUploaded(id: number): Promise<void> {
@@ -142,16 +155,22 @@ export class Outbox {
    * @returns false where there is no such row, or a live process works on it
    */
   async removeUnreadable(id: number): Promise<boolean> {
-    return this.#database.write(
-      () =>
-        this.#statements.read.get({ id }) === null &&
-        this.#statements.removeUnclaimed.run({ id, now: this.#nowMs() }) > 0,
-    );
+    return this.#database.write(() => {
+      if (this.#statements.read.get({ id }) !== null) return false;
+      if (this.#statements.unclaimed.get({ id, now: this.#nowMs() }) === undefined) return false;
+      this.#remove(id, []);
+      return true;
+    });
   }
 
   /** Another end than the one that was recorded, from here on: on disk when the promise resolves. */
   async replace(id: number, entry: OutboxEntry): Promise<void> {
-    await this.#database.write(() => this.#statements.replace.run({ id, entry: JSON.stringify(entry) }));
+    await this.#database.write(() => this.#replace(id, entry));
+  }
+
+  #replace(id: number, entry: OutboxEntry): void {
+    this.#statements.replace.run({ id });
+    this.#statements.replaceEntry.run({ id, entry: JSON.stringify(entry) });
   }
 
   /** Tries none of the rows before its time, and remembers why. */
@@ -182,15 +201,24 @@ export class Outbox {
   }
 
   async remove(id: number): Promise<void> {
-    await this.#database.writeGrouped(() => this.#statements.remove.run({ id }));
+    await this.removeFor(id, []);
   }
 
-  /** Removes the row and stores others, as `record` does: never one without the other. */
-  async removeFor(id: number, next: readonly OutboxEntry[]): Promise<OutboxRow[]> {
-    return this.#database.writeGrouped(() => {
-      this.#statements.remove.run({ id });
-      return next.map((entry) => this.#insert(entry)).filter((row) => row !== null);
-    });
+  /** Removes the row and stores others, as `record` does: never one without the other. They are sent what it was to be sent. */
+  removeFor(id: number, next: readonly OutboxEntry[]): Promise<OutboxRow[]> {
+    return this.#database.writeGrouped(() => this.#remove(id, next));
+  }
+
+  #remove(id: number, next: readonly OutboxEntry[]): OutboxRow[] {
+    const payload = this.#statements.remove.get({ id })?.payload ?? null;
+    const isUnsplit = payload === null && next.some(({ endpoint }) => endpoint !== undefined);
+    const unsplit = isUnsplit ? this.#payloads.unsplit(id) : undefined;
+    this.#statements.removeEntry.run({ id });
+    const rows = next.map((entry) =>
+      this.#insert(entry.endpoint && unsplit ? { ...entry, payload: unsplit } : entry, payload),
+    );
+    if (payload !== null) this.#payloads.remove(payload);
+    return rows.filter((row) => row !== null);
   }
 
   ids(): number[] {

@@ -7,12 +7,13 @@ import { outputOf } from "#runtime/sources/runpod/output.ts";
 import { errorText } from "#runtime/sources/runpod/protocol/bodies.ts";
 import { maxBodyBytes } from "#runtime/sources/runpod/protocol/limits.ts";
 import type { OutboxEntry } from "../outbox-entry.ts";
-import type { EndpointWebhook } from "./endpoint-webhook.ts";
+import type { EndpointWebhook, WebhookPayload } from "./endpoint-webhook.ts";
 
 /** The end of a job in RunPod's words. Addresses of files are made now: they can be read for a while only. */
 export async function endpointBody(
   { settlement, callback, lease }: Pick<OutboxEntry, "settlement" | "callback" | "lease">,
-  { url, requestId, input, posted, takenBy }: EndpointWebhook,
+  { url, requestId, takenBy }: EndpointWebhook,
+  { input, posted }: WebhookPayload,
   files: ResultFiles,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { queue_time: waited, generation_time: took, worker_id: workerId, job_type: type } = callback.metadata;

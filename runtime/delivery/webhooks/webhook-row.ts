@@ -1,6 +1,8 @@
 import { emulatedType } from "#runtime/endpoints/endpoint-job.ts";
 import type { ResultFiles } from "#runtime/sources/job-source.ts";
+import type { Outbox } from "../outbox.ts";
 import type { OutboxEntry } from "../outbox-entry.ts";
+import type { OutboxRow } from "../outbox-row.ts";
 import type { Webhook } from "./webhook.ts";
 
 /**
@@ -16,10 +18,14 @@ export function webhookEntriesOf({ madeFor, webhookUrl, endpoint, ...entry }: Ou
   ];
 }
 
-/** @throws as `Webhook.sendBody` does */
+/**
+ * @param outbox that of the row, which has what is sent with it
+ * @throws as `Webhook.sendBody` does
+ */
 export async function sendWebhook(
   webhook: Pick<Webhook, "send" | "sendBody">,
-  entry: OutboxEntry,
+  outbox: Pick<Outbox, "payloadOf">,
+  { id, entry }: Pick<OutboxRow, "id" | "entry">,
   files: ResultFiles,
   signal: AbortSignal,
 ): Promise<void> {
@@ -27,7 +33,7 @@ export async function sendWebhook(
   if (endpoint === undefined) return webhook.send(url, entry.callback, entry.bucket, signal);
   // Few containers are called at an endpoint.
   const { endpointBody } = await import("./endpoint-body.ts");
-  const body = await endpointBody(entry, endpoint, files);
+  const body = await endpointBody(entry, endpoint, outbox.payloadOf(id), files);
   await webhook.sendBody(url, body, signal, { isEmulated: entry.callback.metadata.job_type === emulatedType });
 }
 
