@@ -149,8 +149,15 @@ it("leaves the webhook of an emulated endpoint to an emulator for a day", async 
   const webhook: OutboxEntry = { ...entry, ended: true, forWebhook: true, callback: { ...entry.callback, metadata } };
   const others: OutboxEntry = { ...webhook, lease: { ...entry.lease, jobId: "other" }, callback: entry.callback };
   expect(await container.removeFor(row?.id ?? 0, [webhook, others])).toMatchObject([{ entry: others }]);
-  const [left] = await claimedBy(of("emulator", true));
+  // Nobody's, however long the container keeps what it works on.
+  await container.claims.renew();
+  const emulator = of("emulator", true);
+  const [left] = await claimedBy(emulator);
   expect(left?.entry).toEqual(webhook);
+  // Nor does it lose the row again to the container, which hears of the same end once more.
+  await emulator.claims.renew();
+  expect(await container.record(webhook, true)).toBe(null);
+  expect(emulator.claims.isClaimed(left?.id ?? 0)).toBe(true);
   nowMs += 1000;
   expect((await claimedBy(container)).map(({ entry: { lease } }) => lease.jobId)).toEqual(["other"]);
   nowMs += 24 * 60 * 60 * 1000;

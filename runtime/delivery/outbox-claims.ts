@@ -56,7 +56,7 @@ export class OutboxClaims {
 
   /** Whose a row is that is recorded now, and until when: nobody's where it is left to others. */
   ofNew(entry: OutboxEntry, nowMs: number): { readonly claimedBy: string | null; readonly until: number } {
-    if (this.leaves(entry)) return { claimedBy: this.owner, until: nowMs };
+    if (this.leaves(entry)) return { claimedBy: null, until: nowMs };
     return { claimedBy: this.owner, until: nowMs + this.claimMs };
   }
 
