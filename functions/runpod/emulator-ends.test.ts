@@ -149,6 +149,20 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
   await expect.poll(() => seen.taken).toEqual([{ id, status: "CANCELLED", input: {}, webhook }]);
 });
 
+it("fails what is on an endpoint's queue and no request, and goes on with those that are", async () => {
+  const { start, harness, home } = await open();
+  const emulator = await start();
+  onTestFinished(() => emulator.close());
+  const job = jobEnvelope.parse({ id: "of-an-app", type: "sdxl_image_fast", prompt: "a lake" });
+  await harness.queue.enqueue(job, { worker: "runpod_lakes" });
+  const id = await submit(emulator.url, { input: { prompt: "a lake" } });
+  expect((await player(emulator.url, "lakes", "pod-1").take(1)).jobs).toMatchObject([{ id }]);
+  const status = async () => (await harness.queue.get("of-an-app"))?.status;
+  await expect.poll(status, { timeout: 15_000 }).toBe("failed");
+  expect(await harness.queue.get("of-an-app")).toMatchObject({ error: { code: "INVALID_JOB" }, attempt: 1 });
+  expect(home.embedded.callbacks.of("of-an-app")).toMatchObject([{ status: "failed" }]);
+});
+
 it("goes on with a job that an earlier process has given to a container", async () => {
   const { start, harness } = await open();
   const first = await start();

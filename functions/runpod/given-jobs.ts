@@ -143,6 +143,14 @@ export class GivenJobs {
     }
   }
 
+  /** Fails a job that others have put on the queue of an endpoint, and of which no container could be told anything. */
+  async refuse(lease: Lease): Promise<void> {
+    const { source, ends } = this.#options;
+    const message = "The job is no request of an endpoint, and on the queue of one: submit it at /v2/<endpoint>/run.";
+    const error = lease.rejection ?? { code: "INVALID_JOB", message };
+    await ends.delivery.finish(source, lease, { kind: "fail", error }, { ranMs: null, workFolder: "" });
+  }
+
   /** The job, if it is this container's, which has named it now. What others say of it, who had it before, counts for nothing. */
   see(endpoint: string, workerId: string | null, jobId: string): Held | undefined {
     this.sightings.see(endpoint, workerId);

@@ -238,7 +238,11 @@ export class Takers {
   }
 
   async #handOut(given: readonly Lease[]): Promise<void> {
-    for (const [endpoint, own] of Map.groupBy(given, ({ job }) => submissionOf(job.metadata)?.endpoint ?? "")) {
+    for (const [endpoint, own] of Map.groupBy(given, ({ job }) => submissionOf(job.metadata)?.endpoint)) {
+      if (endpoint === undefined) {
+        for (const lease of own) await this.#given.refuse(lease);
+        continue;
+      }
       const left = [...own];
       for (const poller of this.#pollers) {
         if (poller.endpoint !== endpoint || poller.signal.aborted || left.length === 0) continue;
