@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -52,6 +53,16 @@ test("a file of this machine is uploaded for the job that names it", async () =>
   expect(await json(2, ...named.slice(0, -1), "reference=@no.gif")).toMatchObject({
     error: { code: "INVALID_REQUEST" },
   });
+});
+
+test("a job is shown and cancelled by the id of its request at an endpoint", async () => {
+  const init = { method: "POST", headers: { authorization: testKey, "content-type": "application/json" } };
+  const body = JSON.stringify({ input: { type: "gated", prompt: "a lake", config: { gate: join(folder, "never") } } });
+  const { id } = JSON.parse(await (await fetch(`${env.OURVIDZ_URL}/v2/lakes/run`, { ...init, body })).text());
+  const job_id = id.replace(/-u1$/, "");
+  expect(await json(0, "job", id)).toMatchObject({ job_id, prompt: "a lake" });
+  expect(await json(0, "cancel", id)).toMatchObject({ job_id });
+  expect(await json(1, "job", `sync-${randomUUID()}-u1`)).toMatchObject({ error: { code: "JOB_NOT_FOUND" } });
 });
 
 test("a queued job is cancelled", async () => {

@@ -43,3 +43,18 @@ test("says in words where the jobs are", async () => {
   expect(out).toMatch(/^listening on http:\S+\/v2\njobs and results are in \S+\/data\n$/);
   expect((await emulator.ended).exitCode).toBe(0);
 });
+
+test("its jobs are shown and cancelled by the ids that its clients know", async () => {
+  const folder = await temporaryFolder();
+  const { emulator, out } = await start(folder, ["--json"]);
+  const { url } = JSON.parse(out);
+  const submitted = await fetch(`${url}/lakes/runsync?wait=1000`, { method: "POST", body: '{"input":{}}' });
+  const { id } = JSON.parse(await submitted.text());
+  const job_id = /^sync-(.+)-u1$/.exec(id)?.[1];
+  const json = async (...args: string[]) => JSON.parse((await runCli(folder, [...args, "--json"])).stdout);
+  expect(await json("job", id)).toMatchObject({ job_id, status: "queued" });
+  expect(await json("cancel", id)).toEqual({ job_id, status: "cancelled", cancel_requested: true });
+  expect(await json("job", job_id ?? "")).toMatchObject({ status: "cancelled" });
+  emulator.child.kill("SIGTERM");
+  expect((await emulator.ended).exitCode).toBe(0);
+});

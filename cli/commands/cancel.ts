@@ -16,7 +16,7 @@ export function addCancel(program: Command): void {
       "Cancels a job, or all jobs that the options name: what is queued at once, what runs within a step, whichever " +
         "container runs it. Ctrl-C stops it after the part under way.",
     )
-    .argument("[job]", "job id")
+    .argument("[job]", "job id, or that of an endpoint's request")
     .addOption(new Option("--status <status>", "those in this state").choices(["queued", "running"]));
   addChangeOptions(addFilterOptions(command))
     .addHelpText(
@@ -36,8 +36,8 @@ export function addCancel(program: Command): void {
     );
 }
 
-async function cancel(id: string, options: GlobalOptions & QueueChoice): Promise<number> {
-  const outcome = await requestCancel(id, options);
+async function cancel(name: string, options: GlobalOptions & QueueChoice): Promise<number> {
+  const { id, outcome } = await requestCancel(name, options);
   printResult(
     options,
     { job_id: id, status: outcome === "cancelled" ? "cancelled" : "running", cancel_requested: true },
@@ -46,9 +46,22 @@ async function cancel(id: string, options: GlobalOptions & QueueChoice): Promise
   return exitCodes.completed;
 }
 
-async function requestCancel(id: string, options: GlobalOptions & QueueChoice): Promise<"cancelled" | "requested"> {
+interface Cancelled {
+  readonly id: string;
+  readonly outcome: "cancelled" | "requested";
+}
+
+async function requestCancel(name: string, options: GlobalOptions & QueueChoice): Promise<Cancelled> {
+  const { namedJob, namedRemoteJob } = await import("../job/named-job.ts");
   const client = await remoteClient(options);
-  if (client !== null) return (await client.cancel(id)).status === "cancelled" ? "cancelled" : "requested";
+  if (client !== null) {
+    const id = await namedRemoteJob(client, name);
+    const { status } = await client.cancel(id);
+    return { id, outcome: status === "cancelled" ? "cancelled" : "requested" };
+  }
   const config = await readSettings(options, { serves: false });
-  return withExistingQueue(config, options, ({ queue }) => queue.cancel(id));
+  return withExistingQueue(config, options, async ({ queue }) => {
+    const id = await namedJob(queue, name);
+    return { id, outcome: await queue.cancel(id) };
+  });
 }

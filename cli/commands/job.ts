@@ -10,7 +10,7 @@ export function addJob(program: Command): void {
       "Shows one job with its attempts, files and error. With --follow, waits for its end: the exit code is then 0 when " +
         "it completed and 1 when it failed or was cancelled; Ctrl-C stops the waiting, not the job.",
     )
-    .argument("<job>", "job id")
+    .argument("<job>", "job id, or that of an endpoint's request")
     .option("--follow", "wait for the end of the job and report what happens meanwhile")
     .addOption(
       new Option("--log [attempt]", "what an attempt has printed, by default the newest")

@@ -10,6 +10,7 @@ import { remoteClient } from "../remote/remote-client.ts";
 import { readSettings } from "../settings.ts";
 import { describeJob } from "./describe.ts";
 import { followJob } from "./follow.ts";
+import { namedJob } from "./named-job.ts";
 import type { ShowJobOptions } from "./options.ts";
 import { newestOr, showLog } from "./show-log.ts";
 import { jobJson } from "./view.ts";
@@ -20,7 +21,7 @@ export async function showJob(id: string, options: ShowJobOptions): Promise<numb
   if (client !== null) return (await import("../remote/show-job.ts")).showRemoteJob(client, id, options);
   const config = await readSettings(options, { serves: false });
   return withExistingQueue(config, options, async (open) => {
-    const first = await open.queue.get(id);
+    const first = await open.queue.get(await namedJob(open.queue, id));
     if (first === null) throw new CodedError("JOB_NOT_FOUND", `There is no job ${id}: "ourvidz jobs" lists them.`);
     if (options.log !== undefined) return showLog(options, await logOf(first, options.log, config, open));
     const { record, exitCode } = options.follow

@@ -2,13 +2,15 @@ import type { OurvidzClient } from "#client/client.ts";
 import { exitCodes } from "../errors.ts";
 import { Interruption } from "../interruption.ts";
 import { describeJob } from "../job/describe.ts";
+import { namedRemoteJob } from "../job/named-job.ts";
 import type { ShowJobOptions } from "../job/options.ts";
 import { newestOr, showLog } from "../job/show-log.ts";
 import { statusText } from "../job/view.ts";
 import { note, printResult } from "../output.ts";
 
 /** `ourvidz job` against a container. */
-export async function showRemoteJob(client: OurvidzClient, id: string, options: ShowJobOptions): Promise<number> {
+export async function showRemoteJob(client: OurvidzClient, name: string, options: ShowJobOptions): Promise<number> {
+  const id = await namedRemoteJob(client, name);
   if (options.log !== undefined) {
     const attempt = newestOr(options.log, await client.job(id));
     return showLog(options, await client.attemptLog(id, attempt));
