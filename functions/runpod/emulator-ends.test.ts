@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
@@ -187,6 +187,27 @@ it("goes on with a job that an earlier process has given to a container", async 
   expect(await statusOf(third.url, done)).toMatchObject({ status: "COMPLETED" });
   expect(await statusOf(third.url, cancelled)).toMatchObject({ status: "CANCELLED" });
   expect(await health(third.url)).toMatchObject({ jobs: { inQueue: 0, inProgress: 0, retried: 0 } });
+});
+
+it("shows a large output, and who made it, after a restart and at another process on the folder", async () => {
+  const { start, home } = await open();
+  const [first, other] = [await start(), await start()];
+  onTestFinished(() => other.close());
+  const id = await submit(first.url, { input: {} });
+  const worker = player(first.url, "lakes", "pod-1");
+  await worker.take();
+  const output = { picture: "m".repeat(1_000_000) };
+  expect(await worker.done(id, { output })).toBe(200);
+  const shown = async (url: string) => {
+    const { status, workerId, output: made } = await statusOf(url, id);
+    return [status, workerId, made?.picture?.length];
+  };
+  expect(await shown(other.url)).toEqual(["COMPLETED", "pod-1", 1_000_000]);
+  await first.close();
+  const second = await start();
+  onTestFinished(() => second.close());
+  expect(await shown(second.url)).toEqual(["COMPLETED", "pod-1", 1_000_000]);
+  expect(await readdir(join(home.config.dataFolder, "runpod", "outputs"))).toHaveLength(1);
 });
 
 it("gives a job of an earlier process to another container when nothing is heard of its own, and counts its time from its take", async () => {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Hono } from "hono";
 import { CodedError } from "#contract/errors.ts";
 import { jobEnvelope } from "#contract/job.ts";
@@ -9,10 +10,11 @@ import { EventStreams } from "../http/event-stream.ts";
 import { errorAnswer } from "./answers.ts";
 import { type EmulatorDeliveryOptions, emulatorDelivery } from "./emulator-delivery.ts";
 import { connectionLimits, type EmulatorServer, serveEmulator } from "./emulator-server.ts";
-import { checkEndpointName, type EndpointBackend } from "./endpoint.ts";
+import { checkEndpointName, type EndpointBackend, keptMs } from "./endpoint.ts";
 import { EndedReadings } from "./endpoint-health.ts";
 import { endpointRoutes } from "./endpoint-routes.ts";
 import { KeptJobs } from "./kept-jobs.ts";
+import { KeptOutputs } from "./kept-outputs.ts";
 import { requireAnyKey } from "./keys.ts";
 import { LiveJobs } from "./live-jobs.ts";
 import { Takers } from "./takers.ts";
@@ -65,8 +67,13 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const silent = silentMs === undefined ? {} : { silentMs };
   const kept = await openKept(options);
   const started = Promise.withResolvers<void>();
-  const takers = new Takers({ source, live, workerOf, log, nowMs, steadyMs, ends, kept, ...silent });
-  const backend = backendOf(queue, live, takers);
+  const outputs = new KeptOutputs({
+    folder: join(options.config.dataFolder, "runpod", "outputs"),
+    log,
+    keptMs: keptMs.run,
+  });
+  const takers = new Takers({ source, live, workerOf, log, nowMs, steadyMs, ends, kept, outputs, ...silent });
+  const backend = backendOf({ queue, live, takers, outputs });
 
   const app = new Hono();
   app.use("/v2/*", requireAnyKey(apiKeys, "this emulator"));
@@ -90,6 +97,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   } catch (error) {
     // Another one may be at work on the same folder and queue: nothing was done before.
     kept?.close();
+    outputs.close();
     throw error;
   }
   const close = async () => {
@@ -98,6 +106,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     takers.endWaits();
     await server.close();
     await takers.close();
+    outputs.close();
     await ends.delivery.stop(drainLimitMs);
   };
   try {
@@ -120,7 +129,14 @@ async function openKept({ config, source, log }: EmulatorOptions): Promise<KeptJ
   }
 }
 
-function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBackend {
+interface Parts {
+  readonly queue: JobQueues;
+  readonly live: LiveJobs;
+  readonly takers: Takers;
+  readonly outputs: KeptOutputs;
+}
+
+function backendOf({ queue, live, takers, outputs }: Parts): EndpointBackend {
   return {
     workerOf,
     ended: new EndedReadings(() => performance.now()),
@@ -138,7 +154,8 @@ function backendOf(queue: JobQueues, live: LiveJobs, takers: Takers): EndpointBa
       return requestIdOf(job);
     },
     async output({ job, result }) {
-      return live.peek(job.id)?.output ?? result?.metadata.output;
+      const { output, output_file: file } = result?.metadata ?? {};
+      return live.peek(job.id)?.output ?? output ?? (await outputs.read(file));
     },
     drain: ({ job }) => live.takeChunks(job.id),
     workers: (endpoint) => takers.counts(endpoint),

@@ -59,7 +59,8 @@ export interface Wait {
 const defaultWaitMs = 90_000;
 const streamWaitMs = 10_000;
 const defaultPollMs = 500;
-const keptMs = { run: 30 * 60_000, runsync: 60_000 };
+/** How long a result can be read. */
+export const keptMs = { run: 30 * 60_000, runsync: 60_000 };
 const pageSize = 100;
 /** Of a queue that holds others' jobs too, no more is looked at for a count. */
 const maxPages = 20;

@@ -181,7 +181,11 @@ export class GivenJobs {
   }
 
   /** @throws what kept the end from being written down: the job runs on, and the next end counts */
-  async settle(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+  async settle(
+    held: Held,
+    settlement: FinalSettlement | Promise<FinalSettlement>,
+    posted?: FinishFacts["posted"],
+  ): Promise<void> {
     held.settling = this.#finish(held, settlement, posted);
     try {
       await held.settling;
@@ -220,9 +224,14 @@ export class GivenJobs {
   }
 
   /** On disk when the promise resolves, and settled, unless the queue is away. */
-  async #finish(held: Held, settlement: FinalSettlement, posted?: FinishFacts["posted"]): Promise<void> {
+  async #finish(
+    held: Held,
+    settled: FinalSettlement | Promise<FinalSettlement>,
+    posted?: FinishFacts["posted"],
+  ): Promise<void> {
     const { source, ends } = this.#options;
     const { lease, takenAtMs, gone } = held;
+    const settlement = await settled;
     // An event after the end of an earlier run would be dropped, this run's end too.
     ends.events.emit(lease.jobId, { kind: "state", status: "running", attempt: lease.attempt });
     const stop = ends.events.subscribe(lease.jobId, ({ event }) => {

@@ -43,8 +43,6 @@ export function statusBody(
 ): StatusBody {
   const { job, createdAtMs, startedAtMs, settledAtMs } = record;
   const status = statusOf(record);
-  // Of an emulated endpoint's job the record knows the emulator alone.
-  const ofRecord = job.type === emulatedType ? undefined : record.attempts.at(-1)?.workerId;
   const output = isSettled(record.status) ? settled : progressOf(record, live);
   const hasFailed = status === "FAILED" || status === "TIMED_OUT";
   const error = hasFailed ? (live?.error ?? failure ?? record.error?.message) : undefined;
@@ -53,11 +51,19 @@ export function statusBody(
     status,
     waitedMs: startedAtMs === null ? null : startedAtMs - createdAtMs,
     ranMs: startedAtMs === null || settledAtMs === null ? null : settledAtMs - startedAtMs,
-    workerId: live?.workerId ?? ofRecord ?? null,
+    workerId: workerIdOf(record, live),
     output,
     ...(error === undefined ? {} : { error }),
   });
   return live !== undefined && live.retries > 0 ? { ...fields, retries: live.retries } : fields;
+}
+
+/** Who ran a job of an emulated endpoint its source does not know: it knows the emulator. */
+function workerIdOf({ job, attempts, result }: JobRecord, live: LiveJob | undefined): string | null {
+  if (typeof live?.workerId === "string") return live.workerId;
+  const noted = result?.metadata.worker_id;
+  if (job.type === emulatedType) return typeof noted === "string" ? noted : null;
+  return attempts.at(-1)?.workerId ?? null;
 }
 
 function progressOf({ status, progress }: JobRecord, live: LiveJob | undefined): unknown {

@@ -1,9 +1,11 @@
+import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { jobEnvelope } from "#contract/job.ts";
 import { isEnd } from "#runtime/dispatch/job-events.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { openHarness } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
 import { emulatorDelivery } from "./emulator-delivery.ts";
+import { KeptOutputs } from "./kept-outputs.ts";
 import { LiveJobs } from "./live-jobs.ts";
 import { Takers } from "./takers.ts";
 import { openHome } from "./testing/home.ts";
@@ -24,6 +26,8 @@ async function takeOne(
   const log = await createLogger({ level: "silent", format: "json" });
   const logged = vi.spyOn(log, "error");
   const ends = emulatorDelivery({ ...home, source: harness.source, log });
+  const folder = join(home.config.dataFolder, "runpod", "outputs");
+  const outputs = new KeptOutputs({ folder, log, keptMs: dayMs });
   const takers = new Takers({
     source: harness.source,
     live: new LiveJobs(),
@@ -31,12 +35,14 @@ async function takeOne(
     log,
     ends,
     kept: null,
+    outputs,
     nowMs: harness.nowMs,
     steadyMs: steadyMs ?? harness.nowMs,
     silentMs: 200,
   });
   onTestFinished(async () => {
     await takers.close();
+    outputs.close();
     await ends.delivery.stop(1000);
     await home.close();
     await harness.close();

@@ -4,7 +4,8 @@ import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback
 import { emulatedType, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import { Announcer } from "#runtime/offers/announcer.ts";
 import type { Lease, Offer, UnreportedEnd } from "#runtime/sources/job-source.ts";
-import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
+import { GivenJobs, type GivenJobsOptions, type Held } from "./given-jobs.ts";
+import type { KeptOutputs } from "./kept-outputs.ts";
 import { Outage } from "./outage.ts";
 import { keyOf } from "./sightings.ts";
 
@@ -13,6 +14,8 @@ import { keyOf } from "./sightings.ts";
  * job counts until the job has ended. What comes later (progress, another end) is answered with 200 and changes nothing.
  */
 export interface TakersOptions extends Omit<GivenJobsOptions, "nowMs" | "silentMs"> {
+  /** For those that are too large for the queue. */
+  readonly outputs: KeptOutputs;
   /** The name of the worker whose queue is this endpoint's. */
   readonly workerOf: (endpoint: string) => string;
   readonly nowMs?: () => number;
@@ -38,6 +41,8 @@ const defaultSilentMs = 60_000;
 /** Of a wait for the source, while a container waits for a job and while none does. */
 const pollMs = { wanted: 1000, atRest: 2000 };
 const failurePauseMs = 1000;
+/** What a queue keeps of an output: all of a small one. */
+const maxKeptCharacters = 200_000;
 
 export class Takers {
   readonly #options: TakersOptions;
@@ -156,7 +161,7 @@ export class Takers {
     const { output, error: given } = body;
     if (given === undefined || given === null) {
       live.setResult(jobId, { output, error: undefined });
-      await this.#given.settle(held, resultOf(output), { output: output ?? null });
+      await this.#given.settle(held, this.#completion(held, output ?? null), { output: output ?? null });
       return true;
     }
     const error = typeof given === "string" ? given : JSON.stringify(given);
@@ -258,6 +263,18 @@ export class Takers {
     }
   }
 
+  /** With the output in the job's record, or the name of its file there. */
+  async #completion({ workerId }: Held, output: unknown): Promise<FinalSettlement> {
+    const json = JSON.stringify(output);
+    const file = json.length > maxKeptCharacters ? await this.#options.outputs.keep(json) : null;
+    const kept = json.length <= maxKeptCharacters ? { output } : file === null ? {} : { output_file: file };
+    return {
+      kind: "complete",
+      assets: [],
+      metadata: { ...kept, ...(workerId === null ? {} : { worker_id: workerId }) },
+    };
+  }
+
   async #give(lease: Lease, { endpoint, workerId }: Poller): Promise<TakenJob> {
     await this.#given.give(lease, endpoint, workerId);
     const submission = submissionOf(lease.job.metadata);
@@ -267,14 +284,6 @@ export class Takers {
 
 /** Of every endpoint: what a job is about is in its input. */
 const offer: Offer = { types: [emulatedType], defaultModelTypes: [emulatedType], models: [] };
-
-/** What a queue keeps of an output: all of a small one. */
-const maxKeptCharacters = 200_000;
-
-function resultOf(output: unknown): FinalSettlement {
-  const text = JSON.stringify(output ?? null);
-  return { kind: "complete", assets: [], metadata: text.length > maxKeptCharacters ? {} : { output: output ?? null } };
-}
 
 /** What a queue keeps of an error's text. */
 const maxErrorCharacters = 20_000;
