@@ -19,8 +19,17 @@ async function open() {
   const log = await createLogger({ level: "silent", format: "json" });
   const queue = new JobQueues(new Map([["sqlite", harness.queue]]));
   const own = { ...home, source: harness.source, queue, log, nowMs: harness.nowMs };
-  const start = (elsewhere: object = {}) =>
-    startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0, ...elsewhere });
+  /** Closed in the end, should the test not come to that. */
+  const start = async (elsewhere: object = {}) => {
+    const emulator = await startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0, ...elsewhere });
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= emulator.close();
+      return closing;
+    };
+    onTestFinished(close);
+    return { ...emulator, close };
+  };
   onTestFinished(async () => {
     await home.close();
     await harness.close();
@@ -71,8 +80,7 @@ it("notifies the webhook after a restart, with an output that no queue keeps", a
   await expect.poll(() => seen.refused).toBeGreaterThan(0);
   await first.close();
   seen.isAway = false;
-  const second = await start();
-  onTestFinished(() => second.close());
+  await start();
   await expect
     .poll(() => seen.taken)
     .toEqual([
@@ -108,8 +116,7 @@ it("settles a failure without an output that it has taken while the queue was aw
   await expect.poll(() => seen.refused).toBeGreaterThan(0);
   await first.close();
   seen.isAway = false;
-  const second = await start();
-  onTestFinished(() => second.close());
+  await start();
   await expect
     .poll(() => seen.taken)
     .toMatchObject([{ id, status: "FAILED", input: { prompt: "a lake" }, error: "the lake is frozen", webhook }]);
@@ -118,7 +125,6 @@ it("settles a failure without an output that it has taken while the queue was aw
 it("settles a result that it has taken while the queue was away", async () => {
   const { start, harness } = await open();
   const emulator = await start();
-  onTestFinished(() => emulator.close());
   const id = await submit(emulator.url, { input: {} });
   const worker = player(emulator.url, "lakes", "pod-1");
   await worker.take();
@@ -139,7 +145,6 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
   const { start, harness, home } = await open();
   const { seen, url: webhook } = await startReceiver();
   const emulator = await start();
-  onTestFinished(() => emulator.close());
   const job = jobEnvelope.parse({ id: "of-an-app", type: "sdxl_image_fast", prompt: "a lake" });
   await harness.queue.enqueue(job, { worker: "sdxl" });
   await harness.queue.cancel("of-an-app");
@@ -152,7 +157,6 @@ it("reports ends of an app's jobs on the same queue to the app, and webhooks of 
 it("fails what is on an endpoint's queue and no request, and goes on with those that are", async () => {
   const { start, harness, home } = await open();
   const emulator = await start();
-  onTestFinished(() => emulator.close());
   const job = jobEnvelope.parse({ id: "of-an-app", type: "sdxl_image_fast", prompt: "a lake" });
   await harness.queue.enqueue(job, { worker: "runpod_lakes" });
   const id = await submit(emulator.url, { input: { prompt: "a lake" } });
@@ -174,7 +178,6 @@ it("goes on with a job that an earlier process has given to a container", async 
   // Longer than the lease: nobody else takes from this queue.
   await harness.advance(harness.source.leaseSeconds * 1000 + 1);
   const second = await start();
-  onTestFinished(() => second.close());
   const worker = player(second.url, "lakes", "pod-1");
   expect(await statusOf(second.url, done)).toMatchObject({ status: "IN_PROGRESS", workerId: "pod-1" });
   expect(await worker.done(done, { output: "found" })).toBe(200);
@@ -183,7 +186,6 @@ it("goes on with a job that an earlier process has given to a container", async 
   expect(await worker.stops()).toEqual([cancelled]);
   await second.close();
   const third = await start();
-  onTestFinished(() => third.close());
   expect(await statusOf(third.url, done)).toMatchObject({ status: "COMPLETED" });
   expect(await statusOf(third.url, cancelled)).toMatchObject({ status: "CANCELLED" });
   expect(await health(third.url)).toMatchObject({ jobs: { inQueue: 0, inProgress: 0, retried: 0 } });
@@ -192,7 +194,6 @@ it("goes on with a job that an earlier process has given to a container", async 
 it("shows a large output, and who made it, after a restart and at another process on the folder", async () => {
   const { start, home } = await open();
   const [first, other] = [await start(), await start()];
-  onTestFinished(() => other.close());
   const id = await submit(first.url, { input: {} });
   const worker = player(first.url, "lakes", "pod-1");
   await worker.take();
@@ -205,7 +206,6 @@ it("shows a large output, and who made it, after a restart and at another proces
   expect(await shown(other.url)).toEqual(["COMPLETED", "pod-1", 1_000_000]);
   await first.close();
   const second = await start();
-  onTestFinished(() => second.close());
   expect(await shown(second.url)).toEqual(["COMPLETED", "pod-1", 1_000_000]);
   expect(await readdir(join(home.config.dataFolder, "runpod", "outputs"))).toHaveLength(1);
 });
@@ -219,7 +219,6 @@ it("gives a job of an earlier process to another container when nothing is heard
   await first.close();
   await harness.advance(59_900);
   const second = await start();
-  onTestFinished(() => second.close());
   await expect
     .poll(() => statusOf(second.url, slow))
     .toMatchObject({ status: "TIMED_OUT", executionTime: expect.any(Number) });
@@ -236,7 +235,6 @@ it("has a job run anew that could not be written down when it was given to a con
   await player(first.url, "lakes", "pod-1").take();
   await first.close();
   const second = await start();
-  onTestFinished(() => second.close());
   const worker = player(second.url, "lakes", "pod-1");
   expect(await worker.done(id, { output: "found" })).toBe(404);
   expect((await worker.take()).jobs).toEqual([{ id, input: {} }]);
@@ -254,7 +252,6 @@ it("has a container keep the end of a job while the lease of a process elsewhere
   const elsewhere = await openHome();
   onTestFinished(elsewhere.close);
   const second = await start(elsewhere);
-  onTestFinished(() => second.close());
   const worker = player(second.url, "lakes", "pod-1");
   expect(await worker.done(id, { output: "found" })).toBe(503);
   await harness.advance(harness.source.leaseSeconds * 1000 + 1);
@@ -267,13 +264,11 @@ it("has a container keep the end of a job while the lease of a process elsewhere
 it("keeps two processes on a data folder apart", async () => {
   const { start } = await open();
   const [first, second] = [await start(), await start()];
-  onTestFinished(() => second.close());
   const id = await submit(first.url, { input: {} });
   await player(first.url, "lakes", "pod-1").take();
   expect(await player(second.url, "lakes", "pod-1").done(id, { output: "found" })).toBe(503);
   await first.close();
   const third = await start();
-  onTestFinished(() => third.close());
   expect(await player(third.url, "lakes", "pod-1").done(id, { output: "found" })).toBe(200);
 });
 

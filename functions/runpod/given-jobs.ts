@@ -307,7 +307,9 @@ export class GivenJobs {
       );
       for (const [index, held] of all.entries()) {
         if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
-        if (outcomes[index] === "lost") this.#end(held);
+        // Of one that is being settled its end is what tells that it is held no more.
+        if (outcomes[index] === "lost")
+          void (held.settling ?? Promise.resolve()).finally(() => this.#end(held)).catch(() => undefined);
       }
       for (const held of this.#held.values()) {
         if (held.settling === null && this.sightings.isSilent(held)) void this.#lose(held);

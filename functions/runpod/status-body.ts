@@ -61,7 +61,7 @@ export function statusBody(
 /** Who ran a job of an emulated endpoint its source does not know: it knows the emulator. */
 function workerIdOf({ job, attempts, result }: JobRecord, live: LiveJob | undefined): string | null {
   if (typeof live?.workerId === "string") return live.workerId;
-  const noted = result?.metadata.worker_id;
+  const noted = result?.metadata.container;
   if (job.type === emulatedType) return typeof noted === "string" ? noted : null;
   return attempts.at(-1)?.workerId ?? null;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
@@ -225,7 +226,8 @@ export class Takers {
         await source.waitForChange(limitMs, signal, requests.length > 0 ? "jobs" : "ends");
       } catch (error) {
         this.#outage.seen(error);
-        await source.waitForChange(failurePauseMs, signal);
+        // Not the source's own wait, which is none where that is closed.
+        await pause(failurePauseMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
       }
     }
   }
@@ -271,7 +273,7 @@ export class Takers {
     return {
       kind: "complete",
       assets: [],
-      metadata: { ...kept, ...(workerId === null ? {} : { worker_id: workerId }) },
+      metadata: { ...kept, ...(workerId === null ? {} : { container: workerId }) },
     };
   }
 
