@@ -106,6 +106,38 @@ it("takes what is in the socket already at the stop", async () => {
   expect(received).toEqual([answer]);
 });
 
+it("gives a poll that has just begun the moment at the stop in which jobs that wait are handed out", async () => {
+  const { poller, requested, came, received } = poll();
+  const { signal, onAnswer } = await requested;
+  poller.stop();
+  await turns();
+  vi.advanceTimersByTime(299);
+  await turns();
+  expect(signal.aborted).toBe(false);
+  onAnswer?.();
+  came.resolve(answer);
+  await poller.stopped();
+  expect(received).toEqual([answer]);
+});
+
+it("ends a poll without an answer at the stop: an older one at once, a new one after that moment", async () => {
+  for (const [ageMs, leftMs] of [
+    [300, 0],
+    [100, 200],
+  ] as const) {
+    const { poller, requested, received } = poll();
+    const { signal } = await requested;
+    vi.advanceTimersByTime(ageMs);
+    poller.stop();
+    await turns();
+    expect(signal.aborted).toBe(leftMs === 0);
+    vi.advanceTimersByTime(leftMs);
+    await poller.stopped();
+    expect(signal.aborted).toBe(true);
+    expect(received).toEqual([]);
+  }
+});
+
 it("does not take its own error at an answer for one of the network", async () => {
   const { poller, requested, came, logged } = poll(() => {
     throw new TypeError("it is no text");

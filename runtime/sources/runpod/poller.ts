@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { type ErrorReport, toErrorReport } from "#contract/errors.ts";
 import { awakeTimeout } from "#runtime/lib/awake-timeout.ts";
+import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { RunpodApi } from "./api.ts";
 import type { Timings, Trouble } from "./options.ts";
@@ -33,9 +34,18 @@ export type PollOutcome =
   | { readonly kind: "received" | "nothing" | "throttled" }
   | { readonly kind: "refused"; readonly message: string };
 
+interface Poll {
+  readonly startedAtMs: number;
+  readonly over: Promise<Outcome>;
+  /** Ends it. */
+  readonly breaking: AbortController;
+}
+
 /** An answer that came, and at which this container failed. */
 type Outcome = PollOutcome | { readonly kind: "broken"; readonly message: string };
 
+/** Within which a platform that has a job answers. */
+const answerMs = 300;
 /** How long the rest of an answer that has begun may take at a stop. */
 const restLimitMs = 3_000;
 /** What came while the process was frozen is read by then. */
@@ -47,7 +57,7 @@ export class Poller {
   readonly #options: PollerOptions;
   readonly #stopping = new AbortController();
   /** The poll that is under way. */
-  #poll: { readonly breaking: AbortController; readonly over: Promise<Outcome> } | null = null;
+  #poll: Poll | null = null;
   #loop: Promise<void> | null = null;
   #isAnswered = false;
   #errors = 0;
@@ -70,7 +80,7 @@ export class Poller {
     });
   }
 
-  /** Ends the poll that is under way at once, and all that would follow; an answer that is coming in is waited for by `stopped`. */
+  /** Ends the poll that is under way, as `breakOff` does, and all that would follow; `stopped` waits for that. */
   stop(): void {
     this.#stopping.abort();
     void this.breakOff();
@@ -80,10 +90,15 @@ export class Poller {
     await this.#loop;
   }
 
-  /** Ends the poll that is under way, at once unless its answer is coming in; resolves when what has come is here. */
+  /**
+   * Ends the poll that is under way, at once unless its answer is coming in; resolves when what has come is here. One that has
+   * just begun gets a moment: where jobs wait it is being answered, and what is handed out is not taken back.
+   */
   async breakOff(): Promise<void> {
     const poll = this.#poll;
     if (poll === null) return;
+    const youngMs = answerMs - (this.#options.monotonicMs() - poll.startedAtMs);
+    if (youngMs > 0 && !this.#isAnswered) await within(youngMs, poll.over);
     // What is in the socket already is an answer too.
     for (let turns = 0; turns < 2; turns++) await nextTurn();
     const isAnswered = this.#poll === poll && this.#isAnswered;
@@ -100,7 +115,7 @@ export class Poller {
       const startedAtMs = monotonicMs();
       const breaking = new AbortController();
       const over = this.#once(url, breaking.signal);
-      this.#poll = { breaking, over };
+      this.#poll = { breaking, over, startedAtMs };
       const outcome = await over;
       this.#poll = null;
       const tookMs = monotonicMs() - startedAtMs;
