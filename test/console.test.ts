@@ -90,7 +90,8 @@ describe("a job", () => {
   test("is created, followed and seen, and the same seed draws the same picture again", async () => {
     const page = await openConsole();
     await page.evaluate(recordBar);
-    await createJob(page, "sdxl_image_fast", { prompt: "a red apple" });
+    // Long enough for a page that is drawn late to show some of it.
+    await createJob(page, "sdxl_image_fast", { prompt: "a red apple", "config.num_inference_steps": "60" });
     await expect.poll(() => resultOf(page, "a red apple").count(), { timeout: 40_000 }).toBe(1);
     const seen = await page.evaluate<number[]>("seen");
     expect(new Set(seen).size).toBeGreaterThan(2);
@@ -100,7 +101,7 @@ describe("a job", () => {
     const dialog = page.getByRole("dialog");
     const facts = await dialog.locator(".group").first().innerText();
     expect(facts).toMatch(/Seed\s+\d+/);
-    expect(facts).toMatch(/Inference steps\s+15/);
+    expect(facts).toMatch(/Inference steps\s+60/);
     const first = await shownPicture(page);
     await dialog.getByRole("button", { name: "Again with this seed" }).click();
     await dialog.waitFor({ state: "hidden" });
@@ -118,6 +119,7 @@ describe("a job", () => {
     await createJob(page, "sdxl_image_fast", fields);
     await resultOf(page, "three lakes").getByRole("button").click();
     const dialog = page.getByRole("dialog");
+    await dialog.getByText("1 of 3").waitFor();
     await page.keyboard.press("ArrowRight");
     await dialog.getByText("2 of 3").waitFor();
     const second = await shownPicture(page);
