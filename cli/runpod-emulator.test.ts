@@ -36,6 +36,29 @@ test("--data names the folder of its own files, and the queue is that of the env
   expect((await emulator.ended).exitCode).toBe(0);
 });
 
+test("its offers stand beside those of a container of the same environment, and leave them as they are", async () => {
+  const gateway = await startTestGateway();
+  onTestFinished(() => gateway.close());
+  const redis = gateway.client();
+  const offering = () => redis.hkeys("ourvidz:offers").then((names) => names.toSorted());
+  const shared = { UPSTASH_REDIS_REST_URL: gateway.url, UPSTASH_REDIS_REST_TOKEN: gateway.token };
+  const env = { ...shared, RUNPOD_POD_ID: "laptop" };
+  const container = startCli(await temporaryFolder(), ["start", "--port", "0"], { ...shared, WORKER_ID: "laptop" });
+  await expect.poll(offering, { timeout: 15_000 }).toEqual(["laptop"]);
+  const { emulator, out } = await start(await temporaryFolder(), ["--json"], env);
+  const asking = new AbortController();
+  const take = `${JSON.parse(out).url}/lakes/job-take/pod-1`;
+  const asked = fetch(take, { signal: asking.signal }).catch(() => undefined);
+  await expect.poll(offering, { timeout: 15_000 }).toEqual(["laptop", "laptop-emulator"]);
+  asking.abort();
+  await asked;
+  emulator.child.kill("SIGTERM");
+  expect((await emulator.ended).exitCode).toBe(0);
+  expect(await offering()).toEqual(["laptop"]);
+  container.child.kill("SIGTERM");
+  expect((await container.ended).exitCode).toBe(0);
+});
+
 test("says in words where the jobs are", async () => {
   const folder = await temporaryFolder();
   const { emulator, out } = await start(folder, []);

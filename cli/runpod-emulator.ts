@@ -14,7 +14,7 @@ export interface RunpodEmulatorOptions extends GlobalOptions {
 /** The body of `ourvidz runpod-emulator`. */
 export async function runpodEmulator(options: RunpodEmulatorOptions): Promise<number> {
   const interruption = new Interruption();
-  const config = await readSettings(options, { serves: false });
+  const config = await readSettings(options, { serves: false, role: "emulator" });
   const log = await openLog(config);
   return await withFirstQueue(
     config,

@@ -34,11 +34,12 @@ export interface ListenOptions {
  * The configuration: the environment, with what the command line says instead.
  *
  * @param serves whether the command opens a port
+ * @param role what the command is to other processes, where it is no container but does announce offers
  * @throws CodedError CONFIG_INVALID listing every variable that is wrong
  */
 export async function readSettings(
   options: GlobalOptions & ListenOptions,
-  { serves }: { readonly serves: boolean },
+  { serves, role }: { readonly serves: boolean; readonly role?: string },
 ): Promise<Config> {
   const [{ readConfig }, { defaultWorkerId }] = await Promise.all([
     import("#runtime/container/config.ts"),
@@ -56,6 +57,7 @@ export async function readSettings(
       ...(options.verbose && !environment.LOG_LEVEL ? { LOG_LEVEL: "debug" } : {}),
     },
     defaultWorkerId,
+    role,
   );
 }
 

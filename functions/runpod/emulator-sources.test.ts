@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
+import { jobEnvelope } from "#contract/job.ts";
 import { createLogger } from "#runtime/observe/log.ts";
 import { JobQueues } from "#runtime/sources/job-queues.ts";
 import { openHarness as openSqlite } from "#runtime/sources/sqlite/testing/sqlite-harness.ts";
@@ -8,6 +10,8 @@ import { openHarness as openUpstash, useGateway } from "#runtime/sources/upstash
 import { startEmulator } from "./emulator.ts";
 import { player, testKey } from "./testing/emulator.ts";
 import { openHome } from "./testing/home.ts";
+
+const painting = { types: ["paint"], defaultModelTypes: ["paint"], models: [] };
 
 /* The queue of an emulated endpoint may be any source; two emulators may share it. */
 const project = useProject();
@@ -85,5 +89,26 @@ describe.each(["sqlite", "upstash", "supabase"] as const)("with the queue of %s"
     await one.worker.done(waited, { output: [1] });
     expect(await answer).toMatchObject({ id: waited, status: "COMPLETED", output: [1] });
     expect(await two.call("health")).toMatchObject({ jobs: { completed: 2, inQueue: 0, inProgress: 0 } });
+  });
+
+  it("what is announced stays so when one of the same name is started and stopped that no container has asked", async () => {
+    const { sides, nowMs, close } = await sources[name]();
+    const [source] = sides;
+    if (source === undefined) throw new Error("there is a side");
+    const home = await openHome();
+    onTestFinished(async () => {
+      await home.close();
+      await close();
+    });
+    const unoffered = async () => (await source.stats()).flatMap((queue) => queue.unoffered);
+    await source.enqueue(jobEnvelope.parse({ id: randomUUID(), type: "paint" }), { worker: "sdxl" });
+    expect(await unoffered()).toMatchObject([{ type: "paint" }]);
+    await source.announce(new Map([["sdxl", painting]]));
+    expect(await unoffered()).toEqual([]);
+    const log = await createLogger({ level: "silent", format: "json" });
+    const own = { ...home, source, queue: new JobQueues(new Map([[name, source]])), log, nowMs };
+    const emulator = await startEmulator({ ...own, apiKeys: [testKey], host: "127.0.0.1", port: 0 });
+    await emulator.close();
+    expect(await unoffered()).toEqual([]);
   });
 });

@@ -60,7 +60,8 @@ export class Takers {
     const { nowMs = Date.now, silentMs = defaultSilentMs } = options;
     this.#given = new GivenJobs({ ...options, nowMs, silentMs });
     this.#outage = new Outage(options);
-    this.#announcer = new Announcer([options.source], options.log);
+    // Before the first container there is nothing to withdraw.
+    this.#announcer = new Announcer([options.source], options.log, new Map());
   }
 
   /** Resolves when what containers have been given by the process before is known here. */

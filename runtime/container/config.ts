@@ -227,14 +227,18 @@ export function isLoopback(host: string): boolean {
 
 /**
  * @param env usually `process.env`; empty strings count as not set
+ * @param role of a process that is no container: it may share a container's environment, and its offers must not be taken for that one's
  * @throws CodedError CONFIG_INVALID listing every variable that is wrong and what it should be
  */
-export function readConfig(env: Environment, defaultWorkerId: () => string): Config {
+export function readConfig(env: Environment, defaultWorkerId: () => string, role?: string): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const read = readVariables(environment, given, secretVariables);
   const sources = readSources(given);
   if (!read.ok) throw invalid([...read.problems, ...sources.problems]);
-  const config = { ...toConfig(read.values, defaultWorkerId), engines: enginesOf(read.values, given) };
+  const config = {
+    ...toConfig(read.values, workerIdOf(read.values, defaultWorkerId, role)),
+    engines: enginesOf(read.values, given),
+  };
   const { problems, ...chosen } = sources.choose(read.values.SOURCES, config);
   const wrong = [
     ...exposureProblems(read.values),
@@ -280,7 +284,12 @@ function exposureProblems(values: Values): string[] {
     : [`WAN_WORKER_API_KEY: ${because}, so a key is required; make one with: openssl rand -hex 32`];
 }
 
-function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, keyof ConfiguredSources | "engines"> {
+function workerIdOf({ WORKER_ID, RUNPOD_POD_ID }: Values, defaultWorkerId: () => string, role?: string): string {
+  const named = WORKER_ID ?? RUNPOD_POD_ID ?? defaultWorkerId();
+  return role === undefined ? named : `${named}-${role}`;
+}
+
+function toConfig(values: Values, workerId: string): Omit<Config, keyof ConfiguredSources | "engines"> {
   return {
     supabase: supabaseConfig(values),
     callback: callbackConfig(values),
@@ -295,7 +304,7 @@ function toConfig(values: Values, defaultWorkerId: () => string): Omit<Config, k
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN },
     warmModels: values.WARM_MODELS,
     workers: values.WORKERS,
-    workerId: values.WORKER_ID ?? values.RUNPOD_POD_ID ?? defaultWorkerId(),
+    workerId,
     podId: proxiedPodId(values),
     endpoints: { types: values.RUNPOD_ENDPOINT_TYPES, defaultType: values.RUNPOD_JOB_TYPE },
     http: { host: values.HOST, port: values.PORT, publicUrl: values.PUBLIC_URL, apiKeys: values.WAN_WORKER_API_KEY },

@@ -6,6 +6,12 @@ import { Announcer } from "./announcer.ts";
 const offering = (...types: string[]): ReadonlyMap<string, Offer> =>
   new Map([["test", { types, defaultModelTypes: types, models: [] }]]);
 
+const source = {
+  async announce(offers: ReadonlyMap<string, Offer>) {
+    if (isAway) throw new Error("the queue does not answer");
+    heard.push(offers);
+  },
+};
 let heard: ReadonlyMap<string, Offer>[];
 let isAway: boolean;
 let announcer: Announcer;
@@ -14,12 +20,6 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   heard = [];
   isAway = false;
-  const source = {
-    async announce(offers: ReadonlyMap<string, Offer>) {
-      if (isAway) throw new Error("the queue does not answer");
-      heard.push(offers);
-    },
-  };
   // A source that has nothing to announce to is left alone.
   announcer = new Announcer([source, {}], pino({ level: "silent" }));
 });
@@ -48,6 +48,21 @@ it("announces a change soon, and what flickers at most once a second", async () 
   expect(heard).toEqual([offering("count")]);
   await vi.advanceTimersByTimeAsync(1000);
   expect(heard).toEqual([offering("count"), offering("paint")]);
+});
+
+it("withdraws nothing where nothing is known to be announced, and what may have been", async () => {
+  announcer = new Announcer([source], pino({ level: "silent" }), new Map());
+  announcer.offer(new Map());
+  await vi.advanceTimersByTimeAsync(100_000);
+  await announcer.stop();
+  expect(heard).toEqual([]);
+  announcer = new Announcer([source], pino({ level: "silent" }), new Map());
+  isAway = true;
+  announcer.offer(offering("count"));
+  await vi.advanceTimersByTimeAsync(1000);
+  isAway = false;
+  await announcer.stop();
+  expect(heard).toEqual([new Map()]);
 });
 
 it("tries again until the source has it", async () => {

@@ -15,7 +15,7 @@ type Announced = Pick<JobSource, "announce">;
 export class Announcer {
   readonly #sources: readonly Announced[];
   readonly #log: Logger;
-  #announced: ReadonlyMap<string, Offer> | null = null;
+  #announced: ReadonlyMap<string, Offer> | null;
   #wanted: ReadonlyMap<string, Offer> = new Map();
   #timer: NodeJS.Timeout | null = null;
   #lastAtMs = Number.NEGATIVE_INFINITY;
@@ -23,9 +23,11 @@ export class Announcer {
   #failed = false;
   #stopped = false;
 
-  constructor(sources: readonly Announced[], log: Logger) {
+  /** @param announced what the sources have already; null when that is not known, and is to be replaced even by nothing */
+  constructor(sources: readonly Announced[], log: Logger, announced: ReadonlyMap<string, Offer> | null = null) {
     this.#sources = sources.filter(({ announce }) => announce !== undefined);
     this.#log = log;
+    this.#announced = announced;
   }
 
   /** Announces the offers when they are others than before, soon. */
@@ -41,8 +43,12 @@ export class Announcer {
     if (this.#timer) clearTimeout(this.#timer);
     await within(
       withdrawTimeoutMs,
-      this.#underWay.then(() => this.#announce(new Map())),
+      this.#underWay.then(() => (this.#isWithdrawn() ? undefined : this.#announce(new Map()))),
     );
+  }
+
+  #isWithdrawn(): boolean {
+    return this.#announced?.size === 0 && !this.#failed;
   }
 
   #schedule(inMs: number): void {
