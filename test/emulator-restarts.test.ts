@@ -78,5 +78,5 @@ it("has no job taken by a container that cannot listen", async () => {
   await expect.poll(other.log, { timeout: 30_000 }).toContain(`Port ${port}`);
   await expect.poll(() => isThere(other.pid), { timeout: 15_000 }).toBe(false);
   expect(await at(`status/${id}`)).toMatchObject({ status: "IN_QUEUE" });
-  expect(await at("health")).toMatchObject({ workers: { idle: 0, running: 0 } });
+  expect(await at("health")).toMatchObject({ jobs: { inProgress: 0 }, workers: { running: 0 } });
 });

@@ -323,3 +323,20 @@ it("refuses what is nested too deeply, at once and for good", async () => {
   });
   expect(await post(`{"output":${deep(150)}}`)).toMatchObject({ status: 200 });
 });
+
+it("fails a job at once whose container posts what is no JSON, or no object", async () => {
+  const emulator = await startTestEmulator();
+  const worker = emulator.worker("lakes");
+  for (const [body, why] of [
+    ['{"output":{"score":NaN}}', "The body is not valid JSON."],
+    ["[1]", "The body must be a JSON object."],
+  ]) {
+    const id = await submit(emulator);
+    await worker.take();
+    const answer = await call(emulator, "POST", `/lakes/job-done/pod-1/${id}?isStream=false`, body);
+    expect(answer).toMatchObject({ status: 400, json: { error: why } });
+    expect((await call(emulator, "GET", `/lakes/status/${id}`)).json).toMatchObject({
+      ...{ status: "FAILED", error: `The result was not taken. ${why}` },
+    });
+  }
+});

@@ -54,6 +54,9 @@ export function workerOf(endpoint: string): string {
   return emulatedWorker(endpoint);
 }
 
+/** Longer than a result can be read: it may be settled late. */
+const outputsKeptMs = 4 * keptMs.run;
+
 /** @throws CodedError CONFIG_INVALID, PORT_IN_USE */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   const { source, queue, apiKeys, host, port, log, nowMs = Date.now } = options;
@@ -70,7 +73,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const outputs = new KeptOutputs({
     folder: join(options.config.dataFolder, "runpod", "outputs"),
     log,
-    keptMs: keptMs.run,
+    keptMs: outputsKeptMs,
   });
   const takers = new Takers({ source, live, workerOf, log, nowMs, steadyMs, ends, kept, outputs, ...silent });
   const backend = backendOf({ queue, live, takers, outputs });
@@ -120,9 +123,9 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   return { url: `${server.url}/v2`, close };
 }
 
-async function openKept({ config, source, log }: EmulatorOptions): Promise<KeptJobs | null> {
+async function openKept({ config, source, port, log }: EmulatorOptions): Promise<KeptJobs | null> {
   try {
-    return await KeptJobs.open(config.dataFolder, source.name);
+    return await KeptJobs.open(config.dataFolder, { port, source: source.name });
   } catch (error) {
     log.warn({ error }, "what containers are given cannot be written down: when this process stops, it is run anew");
     return null;

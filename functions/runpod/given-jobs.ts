@@ -1,4 +1,5 @@
 import type { ErrorReport } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
 import { isEnd } from "#runtime/dispatch/job-events.ts";
@@ -75,6 +76,7 @@ export class GivenJobs {
   /** By container: what it has named in its last ping that is not its own. */
   readonly #foreign = new Map<string, ReadonlySet<string>>();
   #renewing: NodeJS.Timeout | null = null;
+  #renewedAt = { nowMs: 0, steadyMs: 0 };
 
   constructor(options: GivenJobsOptions) {
     this.#options = options;
@@ -86,6 +88,8 @@ export class GivenJobs {
     const { kept, source, silentMs, log } = this.#options;
     try {
       for (const job of (await kept?.all()) ?? []) this.#hold(job);
+      // Nobody knows how old their leases are.
+      this.#renewedAt = { nowMs: 0, steadyMs: Number.NEGATIVE_INFINITY };
     } catch (error) {
       log.warn({ error }, "it cannot be read what containers have been given before: those jobs are run anew");
     }
@@ -109,6 +113,12 @@ export class GivenJobs {
     return this.#held.get(jobId);
   }
 
+  /** The job of a request that a container has been given. */
+  jobOf(requestId: string): Job | undefined {
+    const jobs = [requestId, jobIdOf(requestId)].map((id) => this.#held.get(id)?.lease.job);
+    return jobs.find((job) => job !== undefined && requestIdOf(job) === requestId);
+  }
+
   of(endpoint: string): readonly Held[] {
     return [...this.#held.values()].filter((held) => held.endpoint === endpoint);
   }
@@ -122,6 +132,8 @@ export class GivenJobs {
   async give(lease: Lease, endpoint: string, workerId: string | null): Promise<void> {
     const { kept, live, log, nowMs } = this.#options;
     const job: KeptJob = { lease, endpoint, workerId, takenAtMs: nowMs() };
+    // What an earlier attempt, or an earlier run, has said and streamed is not this one's.
+    live.restart(lease.jobId);
     this.#hold(job);
     this.stops.withdraw(keyOf(endpoint, workerId), requestIdOf(lease.job));
     live.changed(lease.jobId);
@@ -145,10 +157,14 @@ export class GivenJobs {
 
   /** Fails a job that others have put on the queue of an endpoint, and of which no container could be told anything. */
   async refuse(lease: Lease): Promise<void> {
-    const { source, ends } = this.#options;
+    const { source, ends, log } = this.#options;
     const message = "The job is no request of an endpoint, and on the queue of one: submit it at /v2/<endpoint>/run.";
     const error = lease.rejection ?? { code: "INVALID_JOB", message };
-    await ends.delivery.finish(source, lease, { kind: "fail", error }, { ranMs: null, workFolder: "" });
+    try {
+      await ends.delivery.finish(source, lease, { kind: "fail", error }, { ranMs: null, workFolder: "" });
+    } catch (cause) {
+      log.warn({ error: cause, job_id: lease.jobId }, "a job cannot be refused; its lease will run out");
+    }
   }
 
   /** The job, if it is this container's, which has named it now. What others say of it, who had it before, counts for nothing. */
@@ -204,21 +220,25 @@ export class GivenJobs {
   #hold({ lease, endpoint, workerId, takenAtMs }: KeptJob): void {
     const { live, nowMs, steadyMs } = this.#options;
     const { jobId, job } = lease;
+    const before = this.#held.get(jobId);
+    if (before !== undefined) this.#forget(before);
+    if (this.#held.size === 0) this.#renewed();
     const submission = submissionOf(job.metadata);
     const ranMs = Math.max(0, nowMs() - takenAtMs);
     const limitMs = (submission?.executionTimeoutMs ?? 0) - ranMs;
     const ttlLeftMs = (submission?.ttlMs ?? 0) - (nowMs() - lease.queuedAtMs);
     const leftMs = Math.max(0, Math.min(limitMs, ttlLeftMs));
-    this.#held.set(jobId, {
+    const held: Held = {
       ...{ lease, endpoint, workerId },
       taker: workerId,
       takenAtMs: performance.now() - ranMs,
       namedAtMs: steadyMs(),
-      timer: setTimeout(() => void this.#timeOut(jobId), leftMs),
+      timer: setTimeout(() => void this.#timeOut(held), leftMs),
       progress: undefined,
       settling: null,
       gone: Promise.withResolvers<void>(),
-    });
+    };
+    this.#held.set(jobId, held);
     this.sightings.see(endpoint, workerId);
     live.of(jobId).workerId = workerId;
   }
@@ -252,9 +272,7 @@ export class GivenJobs {
     await within(settleLimitMs, gone.promise);
   }
 
-  async #timeOut(jobId: string): Promise<void> {
-    const held = this.#held.get(jobId);
-    if (held === undefined) return;
+  async #timeOut(held: Held): Promise<void> {
     const ranMs = performance.now() - held.takenAtMs;
     const message = overdueText(held.lease, { ranMs, nowMs: this.#options.nowMs() });
     await this.#stop(held, { kind: "fail", error: { code: "TIMED_OUT", message } });
@@ -296,28 +314,49 @@ export class GivenJobs {
     });
   }
 
+  /**
+   * Renews what may have run out meanwhile: a take would find those jobs due, and give them to others while their containers work
+   * on them.
+   * @throws what kept the leases from being renewed
+   */
+  async renewStale(): Promise<void> {
+    const { source, nowMs, steadyMs } = this.#options;
+    // The one does not go on while the machine sleeps, the other may be set.
+    const sinceMs = Math.max(steadyMs() - this.#renewedAt.steadyMs, nowMs() - this.#renewedAt.nowMs);
+    if (this.#held.size > 0 && sinceMs > (source.leaseSeconds * 1000) / 2) await this.#renewAll();
+  }
+
   /** Renews every lease, then deals with jobs that are to end: no lease waits for another job's settling. */
   async renew(): Promise<void> {
-    const { source, log } = this.#options;
-    if (this.#held.size === 0) return this.#forgetSilent();
     try {
-      const all = [...this.#held.values()];
-      const outcomes = await source.renew(
-        all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
-      );
-      for (const [index, held] of all.entries()) {
-        if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
-        // Of one that is being settled its end is what tells that it is held no more.
-        if (outcomes[index] === "lost")
-          void (held.settling ?? Promise.resolve()).finally(() => this.#end(held)).catch(() => undefined);
-      }
+      await this.#renewAll();
       for (const held of this.#held.values()) {
         if (held.settling === null && this.sightings.isSilent(held)) void this.#lose(held);
       }
       this.#forgetSilent();
     } catch (error) {
-      log.warn({ error }, "leases could not be renewed; trying again");
+      this.#options.log.warn({ error }, "leases could not be renewed; trying again");
     }
+  }
+
+  async #renewAll(): Promise<void> {
+    const all = [...this.#held.values()];
+    if (all.length === 0) return;
+    const outcomes = await this.#options.source.renew(
+      all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
+    );
+    this.#renewed();
+    for (const [index, held] of all.entries()) {
+      if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
+      // Of one that is being settled its end is what tells that it is held no more.
+      if (outcomes[index] === "lost")
+        void (held.settling ?? Promise.resolve()).finally(() => this.#end(held)).catch(() => undefined);
+    }
+  }
+
+  #renewed(): void {
+    const { nowMs, steadyMs } = this.#options;
+    this.#renewedAt = { nowMs: nowMs(), steadyMs: steadyMs() };
   }
 
   /** Containers that are gone, with what they were to stop. */

@@ -59,6 +59,8 @@ export interface KeptJob {
 
 /** Emulators that may work on one data folder at a time. */
 const maxFiles = 16;
+/** Of a file that another process has, or that is damaged: the next one will do. */
+const passable: ReadonlySet<string> = new Set(["NOT_READY", "DATA_FOLDER_UNUSABLE"]);
 /** Who holds the lock holds it to its end. */
 const lockLimitMs = 50;
 
@@ -74,18 +76,19 @@ export class KeptJobs {
   }
 
   /**
-   * Opens the first file that no other process has.
+   * Opens the file of the emulator at this port, which is the one to which its containers post; another one where a process has it.
    * @param source the name of the source that has leased the jobs
    * @throws CodedError DATA_FOLDER_UNUSABLE, DISK_FULL, NOT_READY (sixteen emulators are on this folder)
    */
-  static async open(dataFolder: string, source: string): Promise<KeptJobs> {
+  static async open(dataFolder: string, { port, source }: { port: number; source: string }): Promise<KeptJobs> {
     const folder = join(dataFolder, "runpod");
     await mkdir(folder, { recursive: true });
     for (let number = 1; ; number++) {
       try {
-        return new KeptJobs(await openAlone(join(folder, `emulator-${number}.db`)), source);
+        const suffix = number === 1 ? "" : `-${number}`;
+        return new KeptJobs(await openAlone(join(folder, `emulator-${port}${suffix}.db`)), source);
       } catch (error) {
-        if (!(error instanceof CodedError && error.code === "NOT_READY") || number === maxFiles) throw error;
+        if (!(error instanceof CodedError && passable.has(error.code)) || number === maxFiles) throw error;
       }
     }
   }

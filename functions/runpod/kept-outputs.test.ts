@@ -26,6 +26,15 @@ it("reads what it keeps, and nothing else", async () => {
     expect(await outputs.read(wrong)).toBeUndefined();
 });
 
+it("knows nothing of a file that is not whole", async () => {
+  const { outputs, folder } = await open();
+  const name = await outputs.keep('{"lake":"calm"}');
+  for (const left of ["", '{"lake"']) {
+    await writeFile(join(folder, String(name)), left);
+    expect(await outputs.read(name)).toBeUndefined();
+  }
+});
+
 it("removes what is too old, and the oldest of what is too much", async () => {
   const { outputs, folder } = await open();
   const names = [];

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { syncFolder } from "#runtime/lib/durable-files.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 
 /*
@@ -44,8 +45,9 @@ export class KeptOutputs {
     const part = join(folder, `${name}.part`);
     try {
       await mkdir(folder, { recursive: true });
-      await writeFile(part, json, { mode: 0o600 });
+      await writeFile(part, json, { mode: 0o600, flush: true });
       await rename(part, join(folder, name));
+      await syncFolder(folder);
       return name;
     } catch (error) {
       log.warn({ error }, "an output could not be kept in the data folder: it is gone when this process ends");
@@ -54,11 +56,14 @@ export class KeptOutputs {
     }
   }
 
-  /** Undefined when it is not there any more. */
+  /** Undefined when it is not there any more, or not whole. */
   async read(name: unknown): Promise<unknown> {
     if (typeof name !== "string" || !nameForm.test(name)) return undefined;
-    const json = await readFile(join(this.#options.folder, name), "utf8").catch(() => undefined);
-    return json === undefined ? undefined : JSON.parse(json);
+    try {
+      return JSON.parse(await readFile(join(this.#options.folder, name), "utf8"));
+    } catch {
+      return undefined;
+    }
   }
 
   /** Removes what nobody can read any more, and the oldest of what is too much. */

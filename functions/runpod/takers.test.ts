@@ -227,9 +227,9 @@ it("goes on handing out jobs when one whose container is gone cannot be given ba
   const release = vi.spyOn(source, "release").mockRejectedValue(new Error("the queue is away"));
   const gone = new AbortController();
   const real = source.take.bind(source);
-  vi.spyOn(source, "take").mockImplementationOnce(async (requests) => {
+  vi.spyOn(source, "take").mockImplementation(async (requests) => {
     const taken = await real(requests);
-    gone.abort();
+    if (taken.leases.length > 0) gone.abort();
     return taken;
   });
   await queue.enqueue({ ...job, id: "b" }, { worker: "lakes" });
@@ -242,10 +242,33 @@ it("goes on handing out jobs when one whose container is gone cannot be given ba
 it("logs why a request of a container has failed", async () => {
   const { routes, queue, logged } = await takeOne(dayMs);
   vi.spyOn(queue, "get").mockRejectedValueOnce(new Error("a cable is cut"));
-  const answer = await routes.request("/lakes/job-done/pod-1/a", { method: "POST", body: '{"output":1}' });
+  const answer = await routes.request("/lakes/job-done/pod-1/unknown", { method: "POST", body: '{"output":1}' });
   expect(answer.status).toBe(500);
   expect(logged).toHaveBeenCalledWith(
     expect.objectContaining({ error: expect.objectContaining({ message: "a cable is cut" }) }),
     "a request of a container failed",
   );
+});
+
+it("gives nobody else a job whose lease ran out while the queue was away, and takes the end that was posted meanwhile", async () => {
+  const { takers, queue, source, advance, job, routes } = await takeOne(dayMs);
+  await queue.enqueue({ ...job, id: "b" }, { worker: "lakes" });
+  expect(await takers.take("lakes", "pod-1", 1, holdMs, signal)).toMatchObject([{ id: "b" }]);
+  const away = () => Promise.reject(new Error("the queue is away"));
+  const calls = ["take", "renew", "complete"] as const;
+  const spies = calls.map((name) => vi.spyOn(source, name).mockImplementation(away));
+  const next = new AbortController();
+  const given = takers.take("lakes", "pod-2", 1, holdMs, next.signal);
+  await expect.poll(() => spies[0]?.mock.calls.length).toBeGreaterThan(0);
+  const post = () => routes.request("/lakes/job-done/pod-1/a", { method: "POST", body: '{"output":"a lake"}' });
+  expect((await post()).status).toBe(200);
+  await advance(source.leaseSeconds * 1000 + 1);
+  for (const spy of spies) spy.mockRestore();
+  await takers.ping("lakes", "pod-1", false, ["b"]);
+  const renew = vi.spyOn(source, "renew");
+  await expect.poll(() => renew.mock.calls.length, { timeout: 15_000 }).toBeGreaterThan(1);
+  next.abort();
+  expect(await given).toEqual([]);
+  await expect.poll(async () => (await queue.get("a"))?.status, { timeout: 15_000 }).toBe("completed");
+  expect(await queue.get("b")).toMatchObject({ status: "running", attempt: 1 });
 });

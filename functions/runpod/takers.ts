@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
 import { isJsonObject } from "#contract/synonyms.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import { emulatedType, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
@@ -67,8 +68,7 @@ export class Takers {
   /** Resolves when what containers have been given by the process before is known here. */
   async start(): Promise<void> {
     await this.#given.start();
-    // Before anything is taken, by which leases that have run out meanwhile would go back to the queue.
-    this.#loop = this.#given.renew().then(() => this.#run());
+    this.#loop = this.#run();
   }
 
   /** Answers every container that waits, and gives out no more jobs. */
@@ -137,6 +137,11 @@ export class Takers {
     return this.#given.get(jobId) !== undefined;
   }
 
+  /** The job of a request that a container has been given by this process. */
+  jobOf(requestId: string): Job | undefined {
+    return this.#given.jobOf(requestId);
+  }
+
   /** A part of the job's stream; nothing where the container does not have the job. */
   chunk(endpoint: string, workerId: string | null, jobId: string, body: unknown): void {
     const held = this.#given.see(endpoint, workerId, jobId);
@@ -173,15 +178,15 @@ export class Takers {
   }
 
   /**
-   * Fails a job whose container has posted something of a size that is not taken: what it posts next would be no smaller, and
-   * most containers post nothing. Nothing happens where the container does not have the job.
+   * Fails a job whose container has posted something that cannot be taken, as it is too large or no JSON: what it posts next would
+   * be no better, and most containers post nothing. Nothing happens where the container does not have the job.
    */
   async refuse(endpoint: string, workerId: string | null, jobId: string, reason: string): Promise<void> {
     const held = this.#given.see(endpoint, workerId, jobId);
     if (held === undefined || held.settling !== null) return;
     const { live, log } = this.#options;
     const error = `The result was not taken. ${reason}`;
-    log.warn({ job_id: jobId, endpoint, worker_id: workerId, reason }, "a result is too large: its job has failed");
+    log.warn({ job_id: jobId, endpoint, worker_id: workerId, reason }, "a result cannot be taken: its job has failed");
     live.setResult(jobId, { output: undefined, error });
     await this.#given.settle(held, { kind: "fail", error: { code: "RESULT_TOO_LARGE", message: error } }, { error });
   }
@@ -218,6 +223,7 @@ export class Takers {
           worker: this.#options.workerOf(endpoint),
           slots: pollers.reduce((sum, { count }) => sum + count, 0),
         }));
+        await this.#given.renewStale();
         const { leases, ends } = await source.take(requests);
         await this.#reportEnds(ends);
         await this.#handOut(leases);

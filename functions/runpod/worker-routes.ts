@@ -1,5 +1,8 @@
 import { type Context, Hono } from "hono";
 import { CodedError, RetryableError } from "#contract/errors.ts";
+import type { Job } from "#contract/job.ts";
+import { brokenOff } from "#contract/request-body.ts";
+import { isJsonObject, type JsonObject } from "#contract/synonyms.ts";
 import { requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobQueues } from "#runtime/sources/job-queues.ts";
@@ -52,6 +55,9 @@ export function workerRoutes({ takers, queue, log, holdMs = 60_000 }: WorkerRout
     const record = await recordOfRequest(queue, requestId);
     return record === null || record.status !== "running" || takers.has(record.job.id);
   };
+  /** What was given here is taken from its container also while the queue is away. @throws CodedError JOB_NOT_FOUND */
+  const jobOf = async (requestId: string | null): Promise<Job> =>
+    (requestId === null ? undefined : takers.jobOf(requestId)) ?? (await known(queue, requestId)).job;
   route("GET", "job-take", async ({ endpoint, workerId, context }) => {
     const [job] = await takers.take(endpoint, workerId, 1, holdMs, context.req.raw.signal);
     return job === undefined ? noContent() : Response.json(job);
@@ -67,7 +73,7 @@ export function workerRoutes({ takers, queue, log, holdMs = 60_000 }: WorkerRout
     return jobsToStop.length === 0 ? noContent() : Response.json({ jobsToStop });
   });
   route("POST", "job-done", async ({ endpoint, workerId, jobId, context }) => {
-    const { job } = await known(queue, jobId);
+    const job = await jobOf(jobId);
     const body = await posted(context, maxBodyBytes(requestIdOf(job)), (reason) =>
       takers.refuse(endpoint, workerId, job.id, reason),
     );
@@ -89,7 +95,7 @@ export function workerRoutes({ takers, queue, log, holdMs = 60_000 }: WorkerRout
     throw new RetryableError(message, { code: "NOT_READY" });
   });
   route("POST", "job-stream", async ({ endpoint, workerId, jobId, context }) => {
-    const { id } = (await known(queue, jobId)).job;
+    const { id } = await jobOf(jobId);
     takers.chunk(endpoint, workerId, id, await posted(context, maxChunkBytes));
     return accepted();
   });
@@ -111,19 +117,21 @@ async function known(queue: Pick<JobQueues, "get">, requestId: string | null): P
 }
 
 /**
- * What is too large is answered with 400, as RunPod does.
- * @param onTooLarge called with the sentence that says so, before that
+ * The body as an object. What cannot be taken is answered with 400, as RunPod does.
+ * @param onUnusable called with the sentence that says why, before that, for what arrived whole or is too large
  */
 async function posted(
   context: Context,
   maxBytes: number,
-  onTooLarge?: (reason: string) => Promise<void>,
-): Promise<unknown> {
+  onUnusable?: (reason: string) => Promise<void>,
+): Promise<JsonObject> {
   try {
-    return await readBody(context.req.raw, maxBytes, postedLimits);
+    const body = await readBody(context.req.raw, maxBytes, postedLimits);
+    if (isJsonObject(body)) return body;
+    throw new CodedError("INVALID_REQUEST", "The body must be a JSON object.");
   } catch (error) {
-    if (!(error instanceof CodedError && error.code === "BODY_TOO_LARGE")) throw error;
-    await onTooLarge?.(error.message);
-    throw new CodedError("INVALID_REQUEST", error.message);
+    if (!(error instanceof CodedError)) throw error;
+    if (error.message !== brokenOff) await onUnusable?.(error.message);
+    throw new CodedError("INVALID_REQUEST", error.message, { cause: error });
   }
 }

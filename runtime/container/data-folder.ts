@@ -13,7 +13,7 @@ import { syncFolder } from "#runtime/lib/durable-files.ts";
  *   inputs/        reference files of jobs, by content, kept for other jobs; in partial/ what is on its way
  *   containers/    which containers run on it, for the next one to kill what those that are gone have left running
  *   logs/          what attempts have printed, <job>/<attempt>.json
- *   runpod/        failures of jobs that RunPod has not heard of yet; emulator-<n>.db is what an emulator's containers have, in outputs/ what they have made
+ *   runpod/        failures of jobs that RunPod has not heard of yet; emulator-<port>.db is what an emulator's containers have, in outputs/ what they have made
  *   loras/         LoRA files of jobs, by content, kept for other jobs
  *   signing.key    signs the addresses of local files; made at the first start
  */

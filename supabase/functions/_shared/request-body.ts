@@ -25,12 +25,15 @@ export async function readBytes(
   return joined(chunks, size);
 }
 
+/** What is said of a body that breaks off. */
+export const brokenOff = "The body ended before it was complete.";
+
 /** @throws CodedError INVALID_REQUEST when it breaks off */
 export async function* chunksOf(message: Request | Response): AsyncGenerator<Uint8Array> {
   try {
     yield* message.body ?? [];
   } catch (cause) {
-    throw new CodedError("INVALID_REQUEST", "The body ended before it was complete.", { cause });
+    throw new CodedError("INVALID_REQUEST", brokenOff, { cause });
   }
 }
 
