@@ -81,6 +81,7 @@ describe("health and readiness", () => {
     ["no source, while none is taken from", { ...vitals(["busy"]), sources: silent }, "degraded", "NOT_READY"],
     ["models being loaded", { ...vitals(["busy"]), warmUp: { isDone: false } }, "starting", "NOT_READY"],
     ["a source that may lose jobs", { ...vitals(["idle"]), sources: evicting }, "degraded", null],
+    ["not yet taking jobs", vitals(["idle"], { state: "starting" }), "starting", "NOT_READY"],
     ["paused", vitals(["idle"], { state: "paused" }), "healthy", "NOT_READY"],
     ["a model is broken, the rest runs", vitals(["idle"], {}, null, part), "degraded", null],
     ["a model was never here, the rest runs", vitals(["idle"], {}, null, absent), "healthy", null],
@@ -122,8 +123,10 @@ describe("health and readiness", () => {
     expect(JSON.stringify([obstacle, obstacle?.details])).not.toContain("/srv");
   });
 
-  it.each<DispatcherState>(["paused", "stopped"])("say so when the container is %s", (state) => {
-    expect(obstacleOf(vitals(["idle"], { state }))?.message).toMatch(/paused|shutting down/);
+  it.each<DispatcherState>(["starting", "paused", "stopped"])("say so when the container is %s", (state) => {
+    expect(obstacleOf(vitals(["idle"], { state }))?.message).toContain(
+      { starting: "starting", running: "", paused: "paused", stopped: "shutting down" }[state],
+    );
   });
 });
 

@@ -50,6 +50,7 @@ export function healthOf(vitals: Vitals): HealthStatus {
   if (isImpaired || (offers.checked === null && !offersAnything(offers))) return "degraded";
   if (dispatcher.state === "stopped" || problemsOf(vitals).length > 0) return "degraded";
   const isStarting =
+    dispatcher.state === "starting" ||
     !vitals.warmUp.isDone ||
     vitals.fetches.pending.size > 0 ||
     offers.checked !== null ||

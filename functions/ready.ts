@@ -16,6 +16,8 @@ export const readyRoute = defineRoute(ready).handle((_request, runtime) => {
 export function obstacleOf(vitals: Vitals): HttpError | null {
   const { dispatcher, executors, dataFolder } = vitals;
   if (dispatcher.state === "stopped") return new HttpError("SHUTTING_DOWN", "The container is shutting down.");
+  if (dispatcher.state === "starting")
+    return new HttpError("NOT_READY", "The container is starting: it takes no jobs yet.");
   if (dispatcher.state === "paused") return new HttpError("NOT_READY", "The container is paused: it takes no jobs.");
   if (dispatcher.failure !== null)
     return new HttpError("NOT_READY", "The loop that takes jobs has died: restart the container.");

@@ -13,7 +13,7 @@ export const workerStatus = declareRoute({
     200: z.object({
       status: healthStatus,
       /** Whether jobs are taken. */
-      dispatcher: z.enum(["running", "paused", "stopped"]),
+      dispatcher: z.enum(["starting", "running", "paused", "stopped"]),
       /** By worker. */
       workers: z.record(z.string(), executorView.extend({ calls: callsView, offer: offerView })),
       /** What is wrong, with what to do. */

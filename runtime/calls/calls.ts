@@ -33,7 +33,9 @@ export interface CallsOptions extends Omit<CallParts, "callFrom">, Omit<CalledWo
   readonly timeoutSeconds: number;
   /** For how long calls of the job's user and type are refused, so that others' go first. */
   yieldMs(job: Job): number;
-  /** Whether somebody has paused the container: calls over HTTP are refused. */
+  /** Whether the container does not take jobs yet: calls over HTTP are refused. */
+  isStarting(): boolean;
+  /** Whether somebody has paused the container: they are refused too. */
   isPaused(): boolean;
 }
 
@@ -203,7 +205,7 @@ export class Calls {
   }
 
   #interactiveJob({ type, job, userId }: InteractiveCall): { readonly handler: Handler; readonly job: Job } {
-    const { registry, isPaused } = this.#options;
+    const { registry, isStarting, isPaused } = this.#options;
     const handler = registry.get(type);
     const broken = registry.problems.some((problem) => problem.type === type);
     if (handler === undefined && !broken) throw unknownJobType(type, registry.types);
@@ -214,6 +216,8 @@ export class Calls {
         "UNSUPPORTED_OPTION",
         `${type} makes files, which a call does not keep: submit it as a job.`,
       );
+    if (isStarting())
+      throw new CodedError("NOT_READY", "The container is starting: ask again in a moment, or ask another one.");
     if (isPaused())
       throw new CodedError(
         "NOT_READY",

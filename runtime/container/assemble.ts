@@ -274,6 +274,7 @@ function wire(own: Collaborators) {
     ...foundBy(offers),
     ...callLimits(config),
     isBlocked: () => !warmUp.isDone,
+    isStarting: () => dispatcher.state === "starting",
     isPaused: () => dispatcher.state === "paused",
   });
   const attemptLogs = new AttemptLogs({ folder: logsFolder(folder.path), workerId, log });

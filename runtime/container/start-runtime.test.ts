@@ -5,6 +5,19 @@ import { expect, it, onTestFinished } from "vitest";
 import { startTestRuntime } from "#test/support/runtime.ts";
 import { containersFolder } from "./data-folder.ts";
 
+it("calls of one that does not take jobs yet are told that it is starting", async () => {
+  const call = { type: "noop", job: {}, userId: "ann", signal: new AbortController().signal };
+  const told: unknown[] = [];
+  const runtime = await startTestRuntime({}, async ({ calls }) => {
+    told.push(await calls.callNow(call).catch((error: unknown) => error));
+  });
+  onTestFinished(async () => {
+    await runtime.stop();
+    await runtime.remove();
+  });
+  expect(told).toMatchObject([{ code: "NOT_READY", message: expect.stringContaining("is starting") }]);
+});
+
 it("a container that does not start, as its settings name an unknown worker, leaves no note that it runs", async () => {
   const folder = await mkdtemp(join(tmpdir(), "ourvidz-start-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));

@@ -22,8 +22,9 @@ import type { Settler } from "./settler.ts";
  * The loop that takes jobs and gives each to an executor. It takes only what can start at once: a job that waits in a
  * container's memory is a job that no other container can take.
  *
- *   running ──pause──► paused ──resume──► running
- *   running, paused ──stop──► stopped
+ *   starting ──start──► running ──pause──► paused ──resume──► running
+ *   starting ──pause──► paused, which the start leaves as it is; resumed before it, the container is starting again
+ *   starting, running, paused ──stop──► stopped
  *
  * A container that has no slot, since all executors are busy or it is paused, goes on asking for ends that nobody has
  * reported: to report one is no work for an executor, and the app waits for it.
@@ -70,7 +71,8 @@ interface SourceTrouble {
   readonly untilMs: number;
 }
 
-export type DispatcherState = "running" | "paused" | "stopped";
+export const dispatcherStates = ["starting", "running", "paused", "stopped"] as const;
+export type DispatcherState = (typeof dispatcherStates)[number];
 
 /** Maximum wait before the next take from a source that reports no change. */
 const defaultIdleTakeSeconds = 5;
@@ -85,7 +87,8 @@ export class Dispatcher {
   readonly #stopping = new AbortController();
   readonly #jobs = new Set<Promise<void>>();
   readonly #reports = new Set<Promise<void>>();
-  #state: DispatcherState = "paused";
+  #state: DispatcherState = "starting";
+  #isStarted = false;
   #wake: (() => void) | null = null;
   #poked = false;
   #loop: Promise<void> = Promise.resolve();
@@ -122,7 +125,8 @@ export class Dispatcher {
   }
 
   start(): void {
-    this.#state = "running";
+    this.#isStarted = true;
+    if (this.#state === "starting") this.#state = "running";
     for (const executor of this.#options.executors.values()) this.watch(executor);
     this.#loop = this.#run().catch((error: unknown) => {
       const { message } = toErrorReport(error);
@@ -144,7 +148,7 @@ export class Dispatcher {
 
   /** Takes no more jobs. What is being taken at this moment is given back; jobs that run go on, and ends are reported. */
   pause(): void {
-    if (this.#state !== "running") return;
+    if (this.#state === "paused" || this.#state === "stopped") return;
     this.#state = "paused";
     // A wait for jobs has some brought here.
     this.#poke();
@@ -152,7 +156,7 @@ export class Dispatcher {
   }
 
   resume(): void {
-    if (this.#state === "paused") this.#state = "running";
+    if (this.#state === "paused") this.#state = this.#isStarted ? "running" : "starting";
     this.#poke();
   }
 

@@ -28,13 +28,16 @@ export interface TestRuntime extends Runtime {
 
 export const testHandlers = fileURLToPath(new URL("./handlers", import.meta.url));
 
-export async function startTestRuntime(env: Record<string, string> = {}): Promise<TestRuntime> {
+export async function startTestRuntime(
+  env: Record<string, string> = {},
+  beforeWork?: Parameters<typeof startRuntime>[2],
+): Promise<TestRuntime> {
   const folder = env.DATA_DIR ?? (await mkdtemp(join(tmpdir(), "ourvidz-runtime-")));
   const config = readConfig(
     { HANDLERS_DIR: testHandlers, LOG_LEVEL: "silent", EXECUTOR_RESTART_MAX_SECONDS: "0.5", ...env, DATA_DIR: folder },
     () => "test-worker",
   );
-  const runtime = await startRuntime(config, await createLogger({ level: "silent", format: "json" }));
+  const runtime = await startRuntime(config, await createLogger({ level: "silent", format: "json" }), beforeWork);
   return {
     ...runtime,
     folder,

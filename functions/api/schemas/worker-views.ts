@@ -91,7 +91,7 @@ export const quarantineView = z.object({
 
 /** Whether jobs are taken, and how many run. */
 export const dispatcherView = z.object({
-  status: z.enum(["running", "paused", "stopped"]),
+  status: z.enum(["starting", "running", "paused", "stopped"]),
   active_jobs: z.number().int(),
 });
 

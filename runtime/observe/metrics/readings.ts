@@ -3,7 +3,7 @@ import type { Calls } from "#runtime/calls/calls.ts";
 import { troublesOf } from "#runtime/container/problems.ts";
 import { workerVersion } from "#runtime/container/version.ts";
 import type { Outbox } from "#runtime/delivery/outbox.ts";
-import type { Dispatcher, DispatcherState } from "#runtime/dispatch/dispatcher.ts";
+import { type Dispatcher, dispatcherStates } from "#runtime/dispatch/dispatcher.ts";
 import type { ExecutorState, ExecutorStatus } from "#runtime/executor/parent/executor.ts";
 import type { Offers } from "#runtime/offers/offers.ts";
 import { type QueueStats, queueName } from "#runtime/sources/job-source.ts";
@@ -34,7 +34,6 @@ export interface MeasuredContainer {
   readonly sources: ReadonlyMap<string, Pick<ConnectedSource, "paid" | "undecodable" | "trouble">>;
 }
 
-const dispatcherStates: readonly DispatcherState[] = ["running", "paused", "stopped"];
 const executorStates: readonly ExecutorState[] = ["starting", "idle", "busy", "waiting", "stopping", "stopped"];
 
 export function readAtScrape(registry: MetricsRegistry, container: MeasuredContainer): void {
