@@ -62,16 +62,13 @@ export async function start(options: StartOptions, envFile: EnvFile | null = nul
 
 async function startServing(config: Config, log: Logger): Promise<{ runtime: Runtime; server: RunningServer }> {
   const listening = Promise.withResolvers<RunningServer>();
-  try {
-    const runtime = await startRuntime(config, log, async (assembled) => {
-      const { startServer } = await import("#functions/server.ts");
-      listening.resolve(await startServer(assembled, log));
-    });
-    return { runtime, server: await listening.promise };
-  } catch (error) {
-    void listening.promise.then((server) => server.close());
-    throw error;
-  }
+  const runtime = await startRuntime(config, log, async (assembled) => {
+    const { startServer } = await import("#functions/server.ts");
+    const server = await startServer(assembled, log);
+    listening.resolve(server);
+    return () => server.close();
+  });
+  return { runtime, server: await listening.promise };
 }
 
 /** What `run`, `backup` and `restore` that were killed (SIGKILL) have left in the data folder holds room. */

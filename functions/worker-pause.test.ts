@@ -36,7 +36,10 @@ async function startAsked(
     const app = createApp(runtime, log);
     return async (method: string, path: string) => toAnswer(await app.request(path, { method }));
   };
-  const runtime = await startTestRuntime({}, (assembled) => during(callOf(assembled)));
+  const runtime = await startTestRuntime({}, async (assembled) => {
+    await during(callOf(assembled));
+    return undefined;
+  });
   onTestFinished(async () => {
     await runtime.stop();
     await runtime.remove();

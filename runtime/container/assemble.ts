@@ -60,6 +60,12 @@ import { WarmUp } from "./warm-up.ts";
 /** How long the stop waits for a collector. */
 const spansLimitMs = 2000;
 
+/**
+ * Comes before the first delivery and the first job. What it resolves with closes its server, should the start fail
+ * after it: called before the database is closed, as `closeServer` of `Runtime.stop` is.
+ */
+export type BeforeWork = (runtime: Runtime) => Promise<(() => Promise<void>) | undefined>;
+
 /** What is there before all else is loaded. */
 export interface Beginnings {
   readonly config: Config;
@@ -70,8 +76,7 @@ export interface Beginnings {
   /** Takes back that this process has executors. */
   readonly forgetOwner: () => Promise<void>;
   readonly startedAtMs: number;
-  /** Comes before the first delivery and the first job. */
-  readonly beforeWork: (runtime: Runtime) => Promise<void>;
+  readonly beforeWork: BeforeWork;
 }
 
 /**
@@ -98,10 +103,9 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
   const prompts = promptReader(config, log);
   const { workerId } = config;
   readAtScrape(metricsRegistry, { ...parts, workerId, executors, outbox, queueReadings, gpu, sources: sources.byName });
-  const stopWatchingLoop = watchEventLoop({ metrics, log });
 
-  const stopHousekeeping = startHousekeeping({ config, log, ...embedded, ...kept, uploads: parts.uploads });
-  const watches = [stopHousekeeping, stopWatchingLoop];
+  const housekeeping = { config, log, ...embedded, ...kept, uploads: parts.uploads };
+  const watches = [startHousekeeping(housekeeping), watchEventLoop({ metrics, log })];
 
   const close = async () => {
     await tracing.stop(spansLimitMs);
@@ -137,11 +141,12 @@ export async function assemble(beginnings: Beginnings): Promise<Runtime> {
     restartExecutor: (executor) => restartExecutor(executor, parts, own),
     stop,
   };
+  let closeServer: (() => Promise<void>) | undefined;
   try {
-    await beginnings.beforeWork(runtime);
+    closeServer = await beginnings.beforeWork(runtime);
     watches.push(await begin(parts, sources, stopRequest));
   } catch (error) {
-    await stop();
+    await stop(closeServer);
     throw error;
   }
   logStart({ ...runtime, log });

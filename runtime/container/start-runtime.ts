@@ -2,6 +2,7 @@ import type { Executor } from "#runtime/executor/parent/executor.ts";
 import { killLeftBehind, recordOwner } from "#runtime/executor/parent/left-behind.ts";
 import { loadHandlers } from "#runtime/job-types/registry.ts";
 import type { Logger } from "#runtime/observe/log.ts";
+import type { BeforeWork } from "./assemble.ts";
 import type { Config } from "./config.ts";
 import { containersFolder, type DataFolder, openDataFolder } from "./data-folder.ts";
 import { unknownEndpointTypes } from "./endpoint-types.ts";
@@ -11,14 +12,15 @@ import type { Runtime } from "./runtime.ts";
 /**
  * Starts a container. Executors come first, because they take longest: what they need is all that this module loads, and
  * the rest is loaded while they boot.
- * @param beforeWork what must succeed before anything is delivered and any job is taken: some queues take no job back
+ * @param beforeWork what must succeed before anything is delivered and any job is taken: some queues take no job back.
+ *   It resolves with what closes the server that it has made, should the start fail later
  * @throws CodedError HANDLER_INVALID, CONFIG_INVALID (unknown worker, a wrong preset file), DATA_FOLDER_UNUSABLE, DISK_FULL, and
  *   whatever `beforeWork` throws
  */
 export async function startRuntime(
   config: Config,
   log: Logger,
-  beforeWork: (runtime: Runtime) => Promise<void> = async () => undefined,
+  beforeWork: BeforeWork = async () => undefined,
 ): Promise<Runtime> {
   const startedAtMs = Date.now();
   const { dataFolder, handlersFolder } = config;
