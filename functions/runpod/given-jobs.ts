@@ -3,14 +3,17 @@ import type { Job } from "#contract/job.ts";
 import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback.ts";
 import type { FinishFacts } from "#runtime/delivery/new-entries.ts";
 import { isEnd } from "#runtime/dispatch/job-events.ts";
-import { jobIdOf, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
+import { jobIdOf, requestIdOf } from "#runtime/endpoints/endpoint-job.ts";
 import { within } from "#runtime/lib/within.ts";
 import type { Logger } from "#runtime/observe/log.ts";
 import type { JobSource, Lease } from "#runtime/sources/job-source.ts";
 import type { EmulatorDelivery } from "./emulator-delivery.ts";
+import { ForeignJobs } from "./foreign-jobs.ts";
+import type { Held } from "./held-job.ts";
 import type { KeptJob, KeptJobs } from "./kept-jobs.ts";
+import { LeaseRenewal } from "./lease-renewal.ts";
 import type { LiveJobs } from "./live-jobs.ts";
-import { overdueText } from "./overdue.ts";
+import { leftMs, overdueText, ranMs } from "./overdue.ts";
 import { keyOf, Sightings } from "./sightings.ts";
 import { Stops } from "./stops.ts";
 
@@ -38,26 +41,6 @@ export interface GivenJobsOptions {
   readonly silentMs: number;
 }
 
-export interface Held {
-  readonly lease: Lease;
-  readonly endpoint: string;
-  /** The container as its take has named it. */
-  readonly taker: string | null;
-  /** The same; of one that its take did not name, the name under which it has been heard of first. */
-  workerId: string | null;
-  /** By a clock that nobody sets. */
-  readonly takenAtMs: number;
-  /** When its container has named it last: by its take, a ping, or something of it that was posted. */
-  namedAtMs: number;
-  /** Until its time is over, or the next try to settle it. */
-  timer: NodeJS.Timeout;
-  progress: number | undefined;
-  /** Until its end is written down, and settled or given a limited time for that; null while it has none. */
-  settling: Promise<void> | null;
-  /** No longer held. */
-  readonly gone: PromiseWithResolvers<void>;
-}
-
 const maxTries = 3;
 /** Of the jobs that a ping names. */
 const maxNamed = 200;
@@ -70,17 +53,17 @@ const releaseLimitMs = 5000;
 export class GivenJobs {
   readonly sightings: Sightings;
   readonly stops = new Stops();
+  readonly #leases: LeaseRenewal;
   readonly #options: GivenJobsOptions;
   readonly #held = new Map<string, Held>();
   readonly #retried = new Map<string, number>();
-  /** By container: what it has named in its last ping that is not its own. */
-  readonly #foreign = new Map<string, ReadonlySet<string>>();
+  readonly #foreign = new ForeignJobs();
   #renewing: NodeJS.Timeout | null = null;
-  #renewedAt = { nowMs: 0, steadyMs: 0 };
 
   constructor(options: GivenJobsOptions) {
     this.#options = options;
     this.sightings = new Sightings(options);
+    this.#leases = new LeaseRenewal(options);
   }
 
   /** Goes on with the jobs that the process before had given to containers. */
@@ -88,8 +71,6 @@ export class GivenJobs {
     const { kept, source, silentMs, log } = this.#options;
     try {
       for (const job of (await kept?.all()) ?? []) this.#hold(job);
-      // Nobody knows how old their leases are.
-      this.#renewedAt = { nowMs: 0, steadyMs: Number.NEGATIVE_INFINITY };
     } catch (error) {
       log.warn({ error }, "it cannot be read what containers have been given before: those jobs are run anew");
     }
@@ -134,6 +115,7 @@ export class GivenJobs {
     const job: KeptJob = { lease, endpoint, workerId, takenAtMs: nowMs() };
     // What an earlier attempt, or an earlier run, has said and streamed is not this one's.
     live.restart(lease.jobId);
+    if (this.#held.size === 0) this.#leases.begin();
     this.#hold(job);
     this.stops.withdraw(keyOf(endpoint, workerId), requestIdOf(lease.job));
     live.changed(lease.jobId);
@@ -187,13 +169,9 @@ export class GivenJobs {
    * @returns those that it has named before too although they are not its own: it should not work on them
    */
   named(endpoint: string, workerId: string | null, named: readonly string[]): readonly string[] {
-    const key = keyOf(endpoint, workerId);
-    const before = this.#foreign.get(key);
     const isOwn = (id: string) => this.see(endpoint, workerId, this.#held.has(id) ? id : jobIdOf(id)) !== undefined;
     const foreign = named.slice(0, maxNamed).filter((id) => id !== "" && !isOwn(id));
-    if (foreign.length === 0 || workerId === null) this.#foreign.delete(key);
-    else this.#foreign.set(key, new Set(foreign));
-    return foreign.filter((id) => before?.has(id));
+    return workerId === null ? [] : this.#foreign.named(keyOf(endpoint, workerId), foreign);
   }
 
   /** @throws what kept the end from being written down: the job runs on, and the next end counts */
@@ -217,23 +195,18 @@ export class GivenJobs {
     if (held !== undefined) await this.#stop(held, { kind: "cancelled" });
   }
 
-  #hold({ lease, endpoint, workerId, takenAtMs }: KeptJob): void {
+  #hold(kept: KeptJob): void {
+    const { lease, endpoint, workerId } = kept;
     const { live, nowMs, steadyMs } = this.#options;
-    const { jobId, job } = lease;
+    const { jobId } = lease;
     const before = this.#held.get(jobId);
     if (before !== undefined) this.#forget(before);
-    if (this.#held.size === 0) this.#renewed();
-    const submission = submissionOf(job.metadata);
-    const ranMs = Math.max(0, nowMs() - takenAtMs);
-    const limitMs = (submission?.executionTimeoutMs ?? 0) - ranMs;
-    const ttlLeftMs = (submission?.ttlMs ?? 0) - (nowMs() - lease.queuedAtMs);
-    const leftMs = Math.max(0, Math.min(limitMs, ttlLeftMs));
+    const timer = setTimeout(() => void this.#timeOut(held), leftMs(kept, nowMs()));
     const held: Held = {
-      ...{ lease, endpoint, workerId },
+      ...{ lease, endpoint, workerId, timer },
       taker: workerId,
-      takenAtMs: performance.now() - ranMs,
+      takenAtMs: performance.now() - ranMs(kept, nowMs()),
       namedAtMs: steadyMs(),
-      timer: setTimeout(() => void this.#timeOut(held), leftMs),
       progress: undefined,
       settling: null,
       gone: Promise.withResolvers<void>(),
@@ -314,16 +287,9 @@ export class GivenJobs {
     });
   }
 
-  /**
-   * Renews what may have run out meanwhile: a take would find those jobs due, and give them to others while their containers work
-   * on them.
-   * @throws what kept the leases from being renewed
-   */
+  /** Before anything is taken. @throws what kept the leases from being renewed */
   async renewStale(): Promise<void> {
-    const { source, nowMs, steadyMs } = this.#options;
-    // The one does not go on while the machine sleeps, the other may be set.
-    const sinceMs = Math.max(steadyMs() - this.#renewedAt.steadyMs, nowMs() - this.#renewedAt.nowMs);
-    if (this.#held.size > 0 && sinceMs > (source.leaseSeconds * 1000) / 2) await this.#renewAll();
+    if (this.#held.size > 0 && this.#leases.isStale) await this.#renewAll();
   }
 
   /** Renews every lease, then deals with jobs that are to end: no lease waits for another job's settling. */
@@ -342,10 +308,9 @@ export class GivenJobs {
   async #renewAll(): Promise<void> {
     const all = [...this.#held.values()];
     if (all.length === 0) return;
-    const outcomes = await this.#options.source.renew(
+    const outcomes = await this.#leases.renew(
       all.map(({ lease, progress }) => (progress === undefined ? { lease } : { lease, progress })),
     );
-    this.#renewed();
     for (const [index, held] of all.entries()) {
       if (outcomes[index] === "cancelled") void this.#stop(held, { kind: "cancelled" });
       // Of one that is being settled its end is what tells that it is held no more.
@@ -354,18 +319,12 @@ export class GivenJobs {
     }
   }
 
-  #renewed(): void {
-    const { nowMs, steadyMs } = this.#options;
-    this.#renewedAt = { nowMs: nowMs(), steadyMs: steadyMs() };
-  }
-
   /** Containers that are gone, with what they were to stop. */
   #forgetSilent(): void {
     this.sightings.forgetSilent(
       new Set([...this.#held.values()].map(({ endpoint, workerId }) => keyOf(endpoint, workerId))),
     );
-    this.stops.keepOnly((key) => this.sightings.has(key));
-    for (const key of this.#foreign.keys()) if (!this.sightings.has(key)) this.#foreign.delete(key);
+    for (const each of [this.stops, this.#foreign]) each.keepOnly((key) => this.sightings.has(key));
   }
 
   /** Gives the job of a silent container back to its queue, or ends it. */

@@ -1,5 +1,6 @@
 import { submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import type { Lease } from "#runtime/sources/job-source.ts";
+import type { KeptJob } from "./kept-jobs.ts";
 import { defaultPolicy } from "./submission.ts";
 
 /**
@@ -22,4 +23,18 @@ const defaults = { executionTimeout: defaultPolicy.executionTimeoutMs, ttl: defa
 function limitText(name: keyof typeof defaults, ms: number): string {
   const value = `${name} ${ms} ms`;
   return ms === defaults[name] ? `${value}, the default: set policy.${name} with the request` : value;
+}
+
+/** How long the job has run. */
+export function ranMs({ takenAtMs }: Pick<KeptJob, "takenAtMs">, nowMs: number): number {
+  return Math.max(0, nowMs - takenAtMs);
+}
+
+/** Until its time is over: that since its take, or that since it was submitted. */
+export function leftMs(kept: Pick<KeptJob, "lease" | "takenAtMs">, nowMs: number): number {
+  const { job, queuedAtMs } = kept.lease;
+  const submission = submissionOf(job.metadata);
+  const ofRunMs = (submission?.executionTimeoutMs ?? 0) - ranMs(kept, nowMs);
+  const ofAllMs = (submission?.ttlMs ?? 0) - (nowMs - queuedAtMs);
+  return Math.max(0, Math.min(ofRunMs, ofAllMs));
 }

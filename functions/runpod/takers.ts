@@ -6,7 +6,8 @@ import type { FinalSettlement } from "#runtime/delivery/callbacks/build-callback
 import { emulatedType, requestIdOf, submissionOf } from "#runtime/endpoints/endpoint-job.ts";
 import { Announcer } from "#runtime/offers/announcer.ts";
 import type { Lease, Offer, UnreportedEnd } from "#runtime/sources/job-source.ts";
-import { GivenJobs, type GivenJobsOptions, type Held } from "./given-jobs.ts";
+import { GivenJobs, type GivenJobsOptions } from "./given-jobs.ts";
+import type { Held } from "./held-job.ts";
 import type { KeptOutputs } from "./kept-outputs.ts";
 import { Outage } from "./outage.ts";
 import { keyOf } from "./sightings.ts";
